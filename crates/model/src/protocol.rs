@@ -1,0 +1,134 @@
+//! What the backend and the trainer say to each other.
+//!
+//! The backend hands over a [`Spec`] (JSON) and an Arrow IPC file with one Arrow column for each
+//! [`SourceColumn`], in the same order and under the same name. The trainer answers on its standard
+//! output with one [`Event`] a line, and writes the artifact (see [`crate::artifact`]) to its output
+//! file before it says [`Event::Finished`].
+//!
+//! Arrow types of the columns: `Int16`, `Int32`, `Int64`, `Float32`, `Float64` (SQL `numeric` too),
+//! `Boolean`, `Utf8` (text and enums), `Date32`, `Timestamp(Microsecond)` (with or without time zone),
+//! and `List` of a number for SQL arrays. All are nullable.
+
+use crate::metrics::Metrics;
+use crate::params::Params;
+use crate::recipe::Family;
+use serde::{Deserialize, Serialize};
+
+/// What a column of the source is to the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// An input of the model.
+    Feature,
+    /// What is predicted: boolean, or a number that is 0 or 1; NULL where it is unknown.
+    Label,
+    /// Part of the entity key, in key order. Orders and identifies rows; no input.
+    Key,
+    /// The event time. Splits the rows; no input.
+    Time,
+    /// A key or time column that is an input as well, because the caller asked.
+    KeyAndFeature,
+    TimeAndFeature,
+}
+
+impl Role {
+    pub fn is_feature(self) -> bool {
+        matches!(self, Role::Feature | Role::KeyAndFeature | Role::TimeAndFeature)
+    }
+    pub fn is_key(self) -> bool {
+        matches!(self, Role::Key | Role::KeyAndFeature)
+    }
+    pub fn is_time(self) -> bool {
+        matches!(self, Role::Time | Role::TimeAndFeature)
+    }
+}
+
+/// One column of the training data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceColumn {
+    pub name: String,
+    /// The type as SQL writes it, for messages: `integer`, `text`, `real[]`.
+    pub sql_type: String,
+    pub family: Family,
+    pub role: Role,
+}
+
+/// Everything the trainer is told, besides the data.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spec {
+    /// The logical name of the model, for messages.
+    pub model: String,
+    /// `mlp`.
+    pub algorithm: String,
+    pub params: Params,
+    pub columns: Vec<SourceColumn>,
+}
+
+/// How many rows went where.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataSummary {
+    pub rows: u64,
+    /// Rows whose label is NULL: not used.
+    pub unlabelled: u64,
+    pub positives: u64,
+    pub train: u64,
+    pub validation: u64,
+    pub test: u64,
+    /// The first and last event time of the labelled rows, and where validation and test begin; ISO 8601.
+    pub time_from: Option<String>,
+    pub time_to: Option<String>,
+    pub validation_from: Option<String>,
+    pub test_from: Option<String>,
+    /// A digest of all rows and columns (hex), the same whatever the order of the rows.
+    pub digest: String,
+}
+
+/// The metrics of one held-out part, of the model and of the popularity baseline on the same rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub model: Metrics,
+    pub popularity: Metrics,
+}
+
+/// What the trainer says, one JSON object a line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    Started {
+        trainer: String,
+        libtorch: String,
+        device: String,
+        threads: usize,
+    },
+    Data(DataSummary),
+    /// Something the user should know that does not stop the training.
+    Warning {
+        message: String,
+    },
+    Epoch {
+        epoch: u32,
+        epochs: u32,
+        train_loss: f64,
+        /// NULL metrics where the validation part is empty or has one class only.
+        validation_loss: Option<f64>,
+        validation_auroc: Option<f64>,
+        seconds: f64,
+    },
+    Finished {
+        /// Of the held-out parts that have rows.
+        validation: Option<Evaluation>,
+        test: Option<Evaluation>,
+        /// The epoch whose weights were kept (from 1).
+        best_epoch: u32,
+        /// The largest difference between libtorch's probability and this crate's, over the held-out rows
+        /// (over the training rows where none are held out).
+        parity: f64,
+        seconds: f64,
+    },
+    /// The last line of a training that failed.
+    Error {
+        message: String,
+        detail: Option<String>,
+        hint: Option<String>,
+    },
+}

@@ -1,0 +1,304 @@
+//! The fitted preprocessing: how a raw row becomes the network's input, in training and in scoring.
+//!
+//! The input vector is `[numbers | missing indicators | embeddings]`, each part in column order. A number is
+//! standardized, `(x - mean) / scale`; a missing one (NULL, NaN or infinite) becomes the mean, and its
+//! indicator 1 if the training rows had missing values there. A category becomes the row of an embedding
+//! table: row 0 for values never seen, row 1 for NULL, then the vocabulary.
+
+use crate::error::ModelError;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// The embedding row of a value that training never saw (or saw too seldom).
+pub const UNSEEN: u32 = 0;
+/// The embedding row of NULL.
+pub const NULL: u32 = 1;
+/// The embedding row of the first value of the vocabulary.
+pub const FIRST_VALUE: u32 = 2;
+
+/// Most columns a source may have: PostgreSQL's own limit.
+pub const MAX_COLUMNS: usize = 1600;
+/// Most numbers a row may hold once arrays are expanded.
+pub const MAX_INPUTS: usize = 16_384;
+
+/// What kind of SQL type a column has. A row to be scored may have any type of the same family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// smallint, integer, bigint, real, double precision, numeric.
+    Number,
+    Boolean,
+    /// text, varchar, char, name, uuid, enums.
+    Text,
+    /// Days since 2000-01-01.
+    Date,
+    /// timestamp and timestamptz: seconds since 2000-01-01 00:00 UTC.
+    Timestamp,
+    /// An array of numbers, always of the same length.
+    NumberArray,
+}
+
+impl Family {
+    /// The family as an error message names it.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Family::Number => "a number",
+            Family::Boolean => "a boolean",
+            Family::Text => "a text or enum",
+            Family::Date => "a date",
+            Family::Timestamp => "a timestamp",
+            Family::NumberArray => "an array of numbers",
+        }
+    }
+}
+
+/// How one number is standardized.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scaling {
+    pub mean: f64,
+    /// The standard deviation; 0 for a column that was constant in training and is therefore ignored.
+    pub scale: f64,
+    /// Whether a missing value has an indicator input.
+    pub indicator: bool,
+}
+
+impl Scaling {
+    /// The standardized value; 0 where it is missing.
+    pub fn standardize(&self, value: f64) -> f32 {
+        if self.scale == 0.0 || !value.is_finite() {
+            0.0
+        } else {
+            ((value - self.mean) / self.scale) as f32
+        }
+    }
+}
+
+/// The values of a category column that have an embedding of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Category {
+    /// In order of the embedding rows from [`FIRST_VALUE`] on.
+    pub vocabulary: Vec<String>,
+    /// The length of an embedding.
+    pub dimension: usize,
+}
+
+impl Category {
+    /// Rows of the embedding table.
+    pub fn rows(&self) -> usize {
+        self.vocabulary.len() + FIRST_VALUE as usize
+    }
+}
+
+/// What a column contributes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// One number, or as many as the array has elements.
+    Numbers(Vec<Scaling>),
+    Category(Category),
+}
+
+/// One input column of the source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    pub sql_type: String,
+    pub family: Family,
+    pub input: Input,
+}
+
+/// The input columns, in the order of the source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    pub columns: Vec<Column>,
+}
+
+/// Where a column's values stand in the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// Numbers `first .. first + count`.
+    Numbers { first: usize, count: usize },
+    /// The n-th category.
+    Category { index: usize },
+}
+
+impl Recipe {
+    /// The scaling of every number, in input order.
+    pub fn scalings(&self) -> Vec<&Scaling> {
+        let numbers = self.columns.iter().filter_map(|c| match &c.input {
+            Input::Numbers(scalings) => Some(scalings),
+            Input::Category(_) => None,
+        });
+        numbers.flatten().collect()
+    }
+
+    /// Every category, in input order.
+    pub fn categories(&self) -> Vec<&Category> {
+        let categories = self.columns.iter().filter_map(|c| match &c.input {
+            Input::Numbers(_) => None,
+            Input::Category(category) => Some(category),
+        });
+        categories.collect()
+    }
+
+    /// One slot for each column.
+    pub fn slots(&self) -> Vec<Slot> {
+        let (mut first, mut index) = (0, 0);
+        let slots = self.columns.iter().map(|c| match &c.input {
+            Input::Numbers(scalings) => {
+                let count = scalings.len();
+                first += count;
+                Slot::Numbers { first: first - count, count }
+            }
+            Input::Category(_) => {
+                index += 1;
+                Slot::Category { index: index - 1 }
+            }
+        });
+        slots.collect()
+    }
+
+    /// For each number the position of its missing indicator in the input vector, if it has one.
+    pub fn indicators(&self) -> Vec<Option<usize>> {
+        let scalings = self.scalings();
+        let mut next = scalings.len();
+        let positions = scalings.iter().map(|s| {
+            s.indicator.then(|| {
+                next += 1;
+                next - 1
+            })
+        });
+        positions.collect()
+    }
+
+    /// Numbers and indicators: the part of the input that comes before the embeddings.
+    pub fn dense_width(&self) -> usize {
+        let scalings = self.scalings();
+        scalings.len() + scalings.iter().filter(|s| s.indicator).count()
+    }
+
+    /// The whole input: numbers, indicators and embeddings.
+    pub fn width(&self) -> usize {
+        let embeddings: usize = self.categories().iter().map(|c| c.dimension).sum();
+        self.dense_width() + embeddings
+    }
+
+    /// True if a row is nothing but numbers, so that an array can be scored.
+    pub fn is_numeric_only(&self) -> bool {
+        self.categories().is_empty()
+    }
+
+    /// Checks every bound and number of a recipe that came from outside.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let refuse = |reason: String| Err(ModelError::artifact(reason));
+        if self.columns.is_empty() || self.columns.len() > MAX_COLUMNS {
+            return refuse(format!("a recipe of {} columns", self.columns.len()));
+        }
+        for column in &self.columns {
+            match &column.input {
+                Input::Numbers(scalings) => {
+                    let count_fits = match column.family {
+                        Family::Text => false,
+                        Family::NumberArray => !scalings.is_empty(),
+                        _ => scalings.len() == 1,
+                    };
+                    let finite = |s: &Scaling| s.mean.is_finite() && s.scale.is_finite() && s.scale >= 0.0;
+                    if !count_fits || !scalings.iter().all(finite) {
+                        return refuse(format!("the scaling of column \"{}\"", column.name));
+                    }
+                }
+                Input::Category(category) => {
+                    let fits =
+                        (1..=256).contains(&category.dimension) && category.vocabulary.len() <= 1_000_000;
+                    if column.family != Family::Text || !fits {
+                        return refuse(format!("the categories of column \"{}\"", column.name));
+                    }
+                }
+            }
+        }
+        if self.width() > MAX_INPUTS {
+            return refuse(format!("{} inputs, more than {MAX_INPUTS}", self.width()));
+        }
+        Ok(())
+    }
+}
+
+/// Running mean and variance of one number over the training rows (Welford 1962).
+#[derive(Debug, Clone, Default)]
+pub struct NumberFit {
+    count: u64,
+    missing: u64,
+    mean: f64,
+    squares: f64,
+}
+
+impl NumberFit {
+    /// Takes one value; NaN and infinities count as missing, as NULL (`f64::NAN`) does.
+    pub fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            self.missing += 1;
+            return;
+        }
+        self.count += 1;
+        let delta = value - self.mean;
+        self.mean += delta / self.count as f64;
+        self.squares += delta * (value - self.mean);
+    }
+
+    /// Missing values seen.
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    pub fn finish(&self) -> Scaling {
+        let variance = if self.count > 0 { self.squares / self.count as f64 } else { 0.0 };
+        let scale = variance.max(0.0).sqrt();
+        // Below this a difference is rounding, not information.
+        let constant = !scale.is_finite() || scale <= 1e-12 * self.mean.abs();
+        Scaling {
+            mean: self.mean,
+            scale: if constant { 0.0 } else { scale },
+            indicator: self.missing > 0 && self.count > 0,
+        }
+    }
+}
+
+/// Counts of one category column over the training rows.
+#[derive(Debug, Clone, Default)]
+pub struct CategoryFit {
+    counts: HashMap<String, u64>,
+}
+
+impl CategoryFit {
+    /// Takes `count` rows with this value.
+    pub fn add(&mut self, value: &str, count: u64) {
+        match self.counts.get_mut(value) {
+            Some(seen) => *seen += count,
+            None => {
+                self.counts.insert(value.to_owned(), count);
+            }
+        }
+    }
+
+    /// The most frequent values first, ties in order of the value, so that the same rows give the same vocabulary.
+    pub fn finish(&self, min_count: u64, max_categories: usize) -> Category {
+        let mut kept: Vec<(&String, u64)> = self
+            .counts
+            .iter()
+            .map(|(value, count)| (value, *count))
+            .filter(|(_, count)| *count >= min_count)
+            .collect();
+        kept.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        kept.truncate(max_categories);
+        Category {
+            dimension: embedding_dimension(kept.len()),
+            vocabulary: kept.into_iter().map(|(value, _)| value.clone()).collect(),
+        }
+    }
+}
+
+/// Grows with the fourth root of the vocabulary, from 2 to 32.
+fn embedding_dimension(values: usize) -> usize {
+    let root = (values.max(1) as f64).powf(0.25);
+    ((3.0 * root).round() as usize).clamp(2, 32)
+}
