@@ -7,6 +7,7 @@
 //! | `recipe` | the fitted preprocessing: raw row in, vector out |
 //! | `network` | weights, and the plain forward pass that all others are tested against |
 //! | `scorer` | the fast forward pass: scaling folded into the first layer, SIMD |
+//! | `stack` | the network's weights in the order in which the kernels read them |
 //! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
 //! | `calibration` | Platt scaling of the network's logits |
 //! | `metrics` | AUROC, average precision, log loss, Brier score, calibration bins |
@@ -22,6 +23,7 @@ pub mod protocol;
 pub mod recipe;
 pub mod scorer;
 mod simd;
+mod stack;
 
 pub use artifact::Artifact;
 pub use error::ModelError;

@@ -227,4 +227,37 @@ mod tests {
             assert!(error.to_string().contains(name), "{json}: {error}");
         }
     }
+
+    #[test]
+    fn given_values_are_kept_and_the_others_are_defaults() {
+        let params =
+            Params::from_json(r#"{"hidden": [], "device": "cuda:1", "include": ["region"]}"#).unwrap();
+        let expected = Params {
+            hidden: vec![],
+            device: "cuda:1".into(),
+            include: vec!["region".into()],
+            ..Params::default()
+        };
+        assert_eq!(params, expected);
+    }
+
+    #[test]
+    fn the_bounds_themselves_are_allowed() {
+        for json in [
+            r#"{"hidden": [1, 4096, 1, 1, 1, 1, 1, 1], "epochs": 1, "batch_size": 0, "learning_rate": 10}"#,
+            r#"{"epochs": 100000, "batch_size": 1000000000, "dropout": 0.95, "weight_decay": 10}"#,
+            r#"{"class_weight": 1000000, "patience": 0, "seed": 9223372036854775807, "threads": 1024}"#,
+            r#"{"validation_share": 0, "test_share": 0.9, "min_category_count": 1, "max_categories": 1000000}"#,
+        ] {
+            assert!(Params::from_json(json).is_ok(), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused_with_an_example() {
+        for json in ["", "[]", "null", "{", "3"] {
+            assert!(Params::from_json(json).is_err(), "{json}");
+        }
+        assert!(Params::from_json("[]").unwrap_err().hint().unwrap().contains("hidden"));
+    }
 }

@@ -91,6 +91,8 @@ pub struct Evaluation {
 }
 
 /// What the trainer says, one JSON object a line.
+// Handled one at a time: their size does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -131,4 +133,47 @@ pub enum Event {
         detail: Option<String>,
         hint: Option<String>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_one_line_and_reads_back_the_same() {
+        let metrics = Metrics::of(&[0.1, 0.3, 0.7], &[false, true, true]);
+        let evaluation = metrics.map(|m| Evaluation { model: m.clone(), popularity: m });
+        let text = "a \"line\"\nand another".to_owned();
+        for event in [
+            Event::Started {
+                trainer: "0.1.0".into(),
+                libtorch: "2.11.0".into(),
+                device: "cpu".into(),
+                threads: 2,
+            },
+            Event::Data(DataSummary { rows: 3, digest: "00ff".into(), ..DataSummary::default() }),
+            Event::Warning { message: text.clone() },
+            Event::Epoch {
+                epoch: 1,
+                epochs: 50,
+                train_loss: 0.1 + 0.2,
+                validation_loss: Some(1.0 / 3.0),
+                validation_auroc: None,
+                seconds: 1e-9,
+            },
+            Event::Finished {
+                validation: evaluation,
+                test: None,
+                best_epoch: 7,
+                parity: 1e-7,
+                seconds: 3.25,
+            },
+            Event::Error { message: text, detail: None, hint: Some(String::new()) },
+        ] {
+            let line = serde_json::to_string(&event).unwrap();
+            assert!(!line.contains('\n'), "{line}");
+            let back: Event = serde_json::from_str(&line).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{event:?}"));
+        }
+    }
 }

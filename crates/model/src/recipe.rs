@@ -1,13 +1,13 @@
 //! The fitted preprocessing: how a raw row becomes the network's input, in training and in scoring.
 //!
 //! The input vector is `[numbers | missing indicators | embeddings]`, each part in column order. A number is
-//! standardized, `(x - mean) / scale`; a missing one (NULL, NaN or infinite) becomes the mean, and its
+//! standardized, `(x - mean) / scale`, and kept within [`MAX_STANDARDIZED`]; a missing one (NULL, NaN or infinite) becomes the mean, and its
 //! indicator 1 if the training rows had missing values there. A category becomes the row of an embedding
 //! table: row 0 for values never seen, row 1 for NULL, then the vocabulary.
 
 use crate::error::ModelError;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The embedding row of a value that training never saw (or saw too seldom).
 pub const UNSEEN: u32 = 0;
@@ -20,6 +20,11 @@ pub const FIRST_VALUE: u32 = 2;
 pub const MAX_COLUMNS: usize = 1600;
 /// Most numbers a row may hold once arrays are expanded.
 pub const MAX_INPUTS: usize = 16_384;
+
+/// Standardized numbers are kept between minus and plus this, so that no finite value, however far from what
+/// training saw, can overflow a sum in the network. No value among n training rows lies more than √n standard
+/// deviations from their mean, so fewer than 100 million rows never reach it.
+pub const MAX_STANDARDIZED: f64 = 1e4;
 
 /// What kind of SQL type a column has. A row to be scored may have any type of the same family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,13 +68,19 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// The standardized value; 0 where it is missing.
+    /// The standardized value, within [`MAX_STANDARDIZED`]; 0 where it is missing (NaN or infinite) and for a
+    /// constant column.
     pub fn standardize(&self, value: f64) -> f32 {
-        if self.scale == 0.0 || !value.is_finite() {
+        if self.is_constant() || !value.is_finite() {
             0.0
         } else {
-            ((value - self.mean) / self.scale) as f32
+            ((value - self.mean) / self.scale).clamp(-MAX_STANDARDIZED, MAX_STANDARDIZED) as f32
         }
+    }
+
+    /// True if the number contributes nothing: a scale of 0, or one so small that its inverse overflows.
+    pub fn is_constant(&self) -> bool {
+        self.scale < f64::MIN_POSITIVE
     }
 }
 
@@ -83,9 +94,20 @@ pub struct Category {
 }
 
 impl Category {
+    /// The embedding row of each value of the vocabulary. A value that is not in it belongs to [`UNSEEN`], and
+    /// NULL to [`NULL`].
+    pub fn embedding_rows(&self) -> HashMap<&str, u32> {
+        self.vocabulary.iter().map(String::as_str).zip(FIRST_VALUE..).collect()
+    }
+
     /// Rows of the embedding table.
     pub fn rows(&self) -> usize {
         self.vocabulary.len() + FIRST_VALUE as usize
+    }
+
+    fn repeats_a_value(&self) -> bool {
+        let mut seen = HashSet::with_capacity(self.vocabulary.len());
+        !self.vocabulary.iter().all(|value| seen.insert(value))
     }
 }
 
@@ -210,7 +232,7 @@ impl Recipe {
                 Input::Category(category) => {
                     let fits =
                         (1..=256).contains(&category.dimension) && category.vocabulary.len() <= 1_000_000;
-                    if column.family != Family::Text || !fits {
+                    if column.family != Family::Text || !fits || category.repeats_a_value() {
                         return refuse(format!("the categories of column \"{}\"", column.name));
                     }
                 }
@@ -250,13 +272,15 @@ impl NumberFit {
         self.missing
     }
 
+    /// The fitted scaling. A column whose values were all the same, all missing, or so large that their spread
+    /// overflows is constant and ignored; one that was all missing has no indicator either.
     pub fn finish(&self) -> Scaling {
         let variance = if self.count > 0 { self.squares / self.count as f64 } else { 0.0 };
         let scale = variance.max(0.0).sqrt();
         // Below this a difference is rounding, not information.
         let constant = !scale.is_finite() || scale <= 1e-12 * self.mean.abs();
         Scaling {
-            mean: self.mean,
+            mean: if self.mean.is_finite() { self.mean } else { 0.0 },
             scale: if constant { 0.0 } else { scale },
             indicator: self.missing > 0 && self.count > 0,
         }

@@ -1,1 +1,393 @@
-//! simd
+//! The kernels: one forward pass through all layers, compiled for each instruction set and chosen at run time.
+//!
+//! The body ([`pass`]) is written once over the [`Lanes`] trait; each instruction set only says what a vector
+//! is. This is the one file that may hold `unsafe`: the safe way in is [`Kernel::logit`], which checks every
+//! length that comes from outside.
+#![allow(unsafe_code)]
+
+use crate::stack::{Chunk, Hidden, Scratch, Stack, BLOCK, CHUNK};
+use once_cell::sync::Lazy;
+
+/// The forward pass for one instruction set.
+pub(crate) struct Kernel {
+    pub name: &'static str,
+    /// Relies on: the processor has the instructions; at most `stack.inputs` inputs; both buffers hold
+    /// `stack.widest` chunks.
+    pass: unsafe fn(&Stack, &[f32], &mut [Chunk], &mut [Chunk]) -> f32,
+}
+
+impl Kernel {
+    /// The fastest kernel of this processor.
+    pub(crate) fn best() -> &'static Kernel {
+        static BEST: Lazy<&'static Kernel> = Lazy::new(|| available()[0]);
+        *BEST
+    }
+
+    /// The network's one output. `inputs` may be shorter than the first layer; the inputs it leaves out are 0.
+    ///
+    /// # Panics
+    /// If `inputs` is longer than the first layer, or the scratch is that of a smaller network.
+    #[inline]
+    pub(crate) fn logit(&self, stack: &Stack, inputs: &[f32], scratch: &mut Scratch) -> f32 {
+        assert!(inputs.len() <= stack.inputs, "more inputs than the network has");
+        assert!(
+            scratch.from.len() >= stack.widest && scratch.to.len() >= stack.widest,
+            "another model's row"
+        );
+        // SAFETY: only kernels of this processor can be had (`available`); `Stack::new` laid out every layer,
+        // and the lengths that come from outside were checked just now.
+        unsafe { (self.pass)(stack, inputs, &mut scratch.from, &mut scratch.to) }
+    }
+}
+
+static SCALAR: Kernel = Kernel { name: "scalar", pass: pass::<Plain> };
+
+/// Every kernel this processor can run, fastest first; the scalar one is always there.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn available() -> Vec<&'static Kernel> {
+    let mut kernels = Vec::new();
+    if is_x86_feature_detected!("avx512f") {
+        kernels.push(&x86::AVX512);
+    }
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        kernels.push(&x86::AVX2);
+    }
+    kernels.push(&SCALAR);
+    kernels
+}
+
+/// Every kernel this processor can run, fastest first; the scalar one is always there.
+#[cfg(target_arch = "aarch64")]
+pub(crate) fn available() -> Vec<&'static Kernel> {
+    vec![&neon::NEON, &SCALAR]
+}
+
+/// Every kernel this processor can run, fastest first; the scalar one is always there.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) fn available() -> Vec<&'static Kernel> {
+    vec![&SCALAR]
+}
+
+/// A vector of floats. `WIDTH` divides [`CHUNK`].
+///
+/// Safety, for every function: the processor has the instructions, and `at` points to `WIDTH` floats (of any
+/// alignment).
+trait Lanes: Copy {
+    const WIDTH: usize;
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn load(at: *const f32) -> Self;
+    unsafe fn store(self, at: *mut f32);
+    /// `self + a * b`.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
+    /// The larger of each lane and 0; 0 for NaN.
+    unsafe fn relu(self) -> Self;
+    unsafe fn sum(self) -> f32;
+}
+
+/// The forward pass. See [`Kernel`] for what it relies on.
+#[inline(always)]
+unsafe fn pass<V: Lanes>(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
+    let (mut values, mut count) = (inputs.as_ptr(), inputs.len());
+    let Some((last, before)) = stack.hidden.split_last() else {
+        return stack.bias + dot::<V>(values, stack.last.as_ptr().cast(), count);
+    };
+    let (mut free, mut taken) = (from.as_mut_ptr().cast::<f32>(), to.as_mut_ptr().cast::<f32>());
+    for layer in before {
+        hidden::<V, false>(layer, values, count, free, std::ptr::null());
+        (values, count) = (free, layer.outputs);
+        std::mem::swap(&mut free, &mut taken);
+    }
+    stack.bias + hidden::<V, true>(last, values, count, free, stack.last.as_ptr().cast())
+}
+
+/// One hidden layer. Its outputs go to `to`; or, if it is the `LAST`, they never leave the registers: each is
+/// multiplied with its weight at `weights`, and the sum is returned.
+#[inline(always)]
+unsafe fn hidden<V: Lanes, const LAST: bool>(
+    layer: &Hidden,
+    inputs: *const f32,
+    count: usize,
+    to: *mut f32,
+    weights: *const f32,
+) -> f32 {
+    let chunks = layer.bias.len();
+    let mut sum = V::splat(0.0);
+    for first in (0..chunks).step_by(BLOCK) {
+        let stride = (chunks - first).min(BLOCK) * CHUNK;
+        let block = layer.weight.as_ptr().add(first * layer.inputs).cast::<f32>();
+        let mut lane = 0;
+        while lane < stride {
+            let at = first * CHUNK + lane;
+            let bias = layer.bias.as_ptr().cast::<f32>().add(at);
+            let part = Part { inputs, count, block: block.add(lane), stride, bias, to: to.wrapping_add(at) };
+            let weights = weights.wrapping_add(at);
+            let vectors = (stride - lane) / V::WIDTH;
+            let done = match vectors {
+                8.. => part.run::<V, 8, LAST>(weights, &mut sum),
+                4.. => part.run::<V, 4, LAST>(weights, &mut sum),
+                2.. => part.run::<V, 2, LAST>(weights, &mut sum),
+                _ => part.run::<V, 1, LAST>(weights, &mut sum),
+            };
+            lane += done * V::WIDTH;
+        }
+    }
+    if LAST {
+        sum.sum()
+    } else {
+        0.0
+    }
+}
+
+/// A few neighbouring outputs of a hidden layer.
+struct Part {
+    inputs: *const f32,
+    count: usize,
+    /// The weights of these outputs for the first input; those for the next are `stride` floats on.
+    block: *const f32,
+    stride: usize,
+    bias: *const f32,
+    to: *mut f32,
+}
+
+impl Part {
+    /// Computes `N` vectors of outputs, all sums in registers, and says how many vectors that were.
+    #[inline(always)]
+    unsafe fn run<V: Lanes, const N: usize, const LAST: bool>(
+        &self,
+        weights: *const f32,
+        sum: &mut V,
+    ) -> usize {
+        let mut sums = [V::splat(0.0); N];
+        for (j, s) in sums.iter_mut().enumerate() {
+            *s = V::load(self.bias.add(j * V::WIDTH));
+        }
+        let mut weight = self.block;
+        for i in 0..self.count {
+            let input = V::splat(*self.inputs.add(i));
+            for (j, s) in sums.iter_mut().enumerate() {
+                *s = s.add_product(input, V::load(weight.add(j * V::WIDTH)));
+            }
+            weight = weight.wrapping_add(self.stride);
+        }
+        for (j, s) in sums.iter_mut().enumerate() {
+            let value = s.relu();
+            if LAST {
+                *s = V::splat(0.0).add_product(value, V::load(weights.add(j * V::WIDTH)));
+            } else {
+                value.store(self.to.add(j * V::WIDTH));
+            }
+        }
+        if LAST {
+            *sum = sum.add(add_up(sums));
+        }
+        N
+    }
+}
+
+/// The sum of the vectors, by halves, so that the additions do not wait for each other.
+#[inline(always)]
+unsafe fn add_up<V: Lanes, const N: usize>(mut vectors: [V; N]) -> V {
+    let mut half = N / 2;
+    while half > 0 {
+        for j in 0..half {
+            vectors[j] = vectors[j].add(vectors[j + half]);
+        }
+        half /= 2;
+    }
+    vectors[0]
+}
+
+/// The dot product of `count` floats at `a` and at `b`.
+#[inline(always)]
+unsafe fn dot<V: Lanes>(a: *const f32, b: *const f32, count: usize) -> f32 {
+    let mut sums = [V::splat(0.0); 4];
+    let mut i = 0;
+    while i + 4 * V::WIDTH <= count {
+        for (j, s) in sums.iter_mut().enumerate() {
+            let at = i + j * V::WIDTH;
+            *s = s.add_product(V::load(a.add(at)), V::load(b.add(at)));
+        }
+        i += 4 * V::WIDTH;
+    }
+    while i + V::WIDTH <= count {
+        sums[0] = sums[0].add_product(V::load(a.add(i)), V::load(b.add(i)));
+        i += V::WIDTH;
+    }
+    let mut sum = add_up(sums).sum();
+    while i < count {
+        sum += *a.add(i) * *b.add(i);
+        i += 1;
+    }
+    sum
+}
+
+/// Four floats, plain Rust. No `mul_add`: without the instruction it is a slow library call.
+#[derive(Clone, Copy)]
+struct Plain([f32; 4]);
+
+impl Lanes for Plain {
+    const WIDTH: usize = 4;
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(at: *const f32) -> Self {
+        Self(at.cast::<[f32; 4]>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn store(self, at: *mut f32) {
+        at.cast::<[f32; 4]>().write_unaligned(self.0);
+    }
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        Self(self.0.map(|value| value.max(0.0)))
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        (a + c) + (b + d)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{pass, Chunk, Kernel, Lanes, Stack};
+    use std::arch::x86_64::*;
+
+    pub(super) static AVX512: Kernel = Kernel { name: "avx512", pass: pass_avx512 };
+    pub(super) static AVX2: Kernel = Kernel { name: "avx2", pass: pass_avx2 };
+
+    #[target_feature(enable = "avx512f")]
+    unsafe fn pass_avx512(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
+        pass::<__m512>(stack, inputs, from, to)
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn pass_avx2(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
+        pass::<__m256>(stack, inputs, from, to)
+    }
+
+    impl Lanes for __m512 {
+        const WIDTH: usize = 16;
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            _mm512_set1_ps(value)
+        }
+        #[inline(always)]
+        unsafe fn load(at: *const f32) -> Self {
+            _mm512_loadu_ps(at)
+        }
+        #[inline(always)]
+        unsafe fn store(self, at: *mut f32) {
+            _mm512_storeu_ps(at, self);
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            _mm512_fmadd_ps(a, b, self)
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            _mm512_add_ps(self, other)
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // The second operand wins where the first is NaN.
+            _mm512_max_ps(self, _mm512_setzero_ps())
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            _mm512_reduce_add_ps(self)
+        }
+    }
+
+    impl Lanes for __m256 {
+        const WIDTH: usize = 8;
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            _mm256_set1_ps(value)
+        }
+        #[inline(always)]
+        unsafe fn load(at: *const f32) -> Self {
+            _mm256_loadu_ps(at)
+        }
+        #[inline(always)]
+        unsafe fn store(self, at: *mut f32) {
+            _mm256_storeu_ps(at, self);
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            _mm256_fmadd_ps(a, b, self)
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            _mm256_add_ps(self, other)
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // The second operand wins where the first is NaN.
+            _mm256_max_ps(self, _mm256_setzero_ps())
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            let four = _mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps(self, 1));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use super::{pass, Chunk, Kernel, Lanes, Stack};
+    use std::arch::aarch64::*;
+
+    pub(super) static NEON: Kernel = Kernel { name: "neon", pass: pass_neon };
+
+    #[target_feature(enable = "neon")]
+    unsafe fn pass_neon(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
+        pass::<float32x4_t>(stack, inputs, from, to)
+    }
+
+    impl Lanes for float32x4_t {
+        const WIDTH: usize = 4;
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            vdupq_n_f32(value)
+        }
+        #[inline(always)]
+        unsafe fn load(at: *const f32) -> Self {
+            vld1q_f32(at)
+        }
+        #[inline(always)]
+        unsafe fn store(self, at: *mut f32) {
+            vst1q_f32(at, self);
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            vfmaq_f32(self, a, b)
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            vaddq_f32(self, other)
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // The number wins where the other is NaN.
+            vmaxnmq_f32(self, vdupq_n_f32(0.0))
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            vaddvq_f32(self)
+        }
+    }
+}

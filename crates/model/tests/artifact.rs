@@ -1,0 +1,224 @@
+//! A model version as bytes: exact both ways, and safe to read from anywhere.
+
+mod common;
+
+use common::artifact;
+use model::calibration::Platt;
+use model::recipe::{Column, Family, Input, Scaling};
+use model::{Artifact, ModelError, Network, Recipe};
+use ndarray::{Array1, Array2, ShapeBuilder};
+use proptest::prelude::*;
+use safetensors::SafeTensors;
+
+fn small() -> Artifact {
+    let scaling = Scaling { mean: 0.1 + 0.2, scale: 1.0 / 3.0, indicator: true };
+    let text = common::Kind::Category { values: 3, dimension: 2 };
+    let number = Column {
+        name: "price \"net\"".into(),
+        sql_type: "numeric".into(),
+        family: Family::Number,
+        input: Input::Numbers(vec![scaling]),
+    };
+    let recipe = Recipe { columns: vec![number, common::column(1, &text)] };
+    let network = common::network(&recipe, &[3], 1);
+    Artifact { algorithm: "mlp".into(), recipe, network, calibration: Platt { slope: 0.1, offset: -0.3 } }
+}
+
+/// The bytes with another header, its length in front.
+fn with_header(bytes: &[u8], change: impl Fn(String) -> String) -> Vec<u8> {
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = change(String::from_utf8(bytes[8..8 + length].to_vec()).unwrap());
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + length..]].concat()
+}
+
+fn refused(bytes: &[u8]) -> String {
+    match Artifact::from_bytes(bytes) {
+        Err(error @ ModelError::Artifact(_)) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_artifact_read_back_is_the_same_to_the_bit(artifact in artifact()) {
+        let bytes = artifact.to_bytes().unwrap();
+        let back = Artifact::from_bytes(&bytes).unwrap();
+        prop_assert_eq!(&back, &artifact);
+        prop_assert_eq!(back.to_bytes().unwrap(), bytes);
+    }
+
+    #[test]
+    fn changed_bytes_are_read_or_refused_but_never_panic(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..6)) {
+        let mut bytes = small().to_bytes().unwrap();
+        for (at, value) in flips {
+            let at = at % bytes.len();
+            bytes[at] = value;
+        }
+        if let Ok(artifact) = Artifact::from_bytes(&bytes) {
+            prop_assert!(artifact.check().is_ok());
+        }
+    }
+
+    #[test]
+    fn changed_headers_are_read_or_refused_but_never_panic(at: usize, value in "[0-9\\[\\]{}\",:a-z-]{0,4}", cut in 0..4_usize) {
+        let bytes = with_header(&small().to_bytes().unwrap(), |mut header| {
+            let at = at % header.len();
+            header.replace_range(at..(at + cut).min(header.len()), &value);
+            header
+        });
+        if let Ok(artifact) = Artifact::from_bytes(&bytes) {
+            prop_assert!(artifact.check().is_ok());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(Artifact::from_bytes(&bytes).is_err());
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let bytes = small().to_bytes().unwrap();
+    for length in 0..bytes.len() {
+        refused(&bytes[..length]);
+    }
+    refused(&[&bytes[..], &[0]].concat());
+}
+
+#[test]
+fn the_same_artifact_gives_the_same_bytes() {
+    let first = small().to_bytes().unwrap();
+    for _ in 0..50 {
+        assert_eq!(small().to_bytes().unwrap(), first);
+    }
+}
+
+#[test]
+fn any_safetensors_reader_finds_the_tensors() {
+    let artifact = small();
+    let bytes = artifact.to_bytes().unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let mut names = tensors.names();
+    names.sort_unstable();
+    assert_eq!(names, ["embedding.0", "layer.0.bias", "layer.0.weight", "layer.1.bias", "layer.1.weight"]);
+    assert_eq!(tensors.tensor("layer.0.weight").unwrap().shape(), [3, 4]);
+    assert_eq!(tensors.tensor("embedding.0").unwrap().shape(), [5, 2]);
+}
+
+#[test]
+fn weights_in_another_memory_order_are_written_row_by_row() {
+    let mut artifact = small();
+    let weight = &artifact.network.layers[0].weight;
+    let columns_first = Array2::from_shape_fn(weight.dim().f(), |at| weight[at]);
+    assert!(!columns_first.is_standard_layout());
+    let expected = artifact.to_bytes().unwrap();
+    artifact.network.layers[0].weight = columns_first;
+    assert_eq!(artifact.to_bytes().unwrap(), expected);
+}
+
+#[test]
+fn a_huge_header_length_is_refused() {
+    let mut bytes = small().to_bytes().unwrap();
+    for length in [0, 1, 99_999_999, 100_000_001, u64::from(u32::MAX), u64::MAX - 7, u64::MAX] {
+        bytes[..8].copy_from_slice(&length.to_le_bytes());
+        refused(&bytes);
+    }
+}
+
+#[test]
+fn another_format_version_is_named() {
+    let bytes = small().to_bytes().unwrap();
+    let newer = with_header(&bytes, |h| h.replace(r#""format_version":"1""#, r#""format_version":"2""#));
+    let message = refused(&newer);
+    assert!(
+        message.contains("format version is \"2\"") && message.contains("version \"1\" only"),
+        "{message}"
+    );
+    let other = with_header(&bytes, |h| h.replace(r#""format":"pg_recommend""#, r#""format":"pt""#));
+    assert!(refused(&other).contains("pg_recommend"));
+}
+
+#[test]
+fn hostile_headers_are_refused() {
+    let bytes = small().to_bytes().unwrap();
+    for (from, to) in [
+        (r#""shape":[3,4]"#, r#""shape":[4,3]"#),
+        (r#""shape":[3,4]"#, r#""shape":[12]"#),
+        (r#""shape":[3,4]"#, r#""shape":[18446744073709551615,4]"#),
+        (r#""shape":[3,4]"#, r#""shape":[4611686018427387904,4]"#),
+        (r#""dtype":"F32","shape":[3,4]"#, r#""dtype":"I32","shape":[3,4]"#),
+        (r#""layer.0.weight""#, r#""layer.7.weight""#),
+        (r#""embedding.0""#, r#""embedding.1""#),
+        (r#""recipe""#, r#""recipes""#),
+        (r#"\"dimension\":2"#, r#"\"dimension\":3"#),
+        (r#"\"dimension\":2"#, r#"\"dimension\":18446744073709551615"#),
+        (r#"\"v1\""#, r#"\"v0\""#),
+        (r#"\"v0\","#, ""),
+        (r#"\"slope\":0.1"#, r#"\"slope\":-0.1"#),
+        (r#"\"slope\":0.1"#, r#"\"slope\":1e999"#),
+        (r#"\"family\":\"text\""#, r#"\"family\":\"number\""#),
+        (r#""algorithm":"mlp""#, r#""algorithm":"""#),
+    ] {
+        let changed = with_header(&bytes, |h| {
+            assert!(h.contains(from), "{from} in {h}");
+            h.replace(from, to)
+        });
+        refused(&changed);
+    }
+    let deep = format!(r#"{{"__metadata__":{}"#, "[".repeat(100_000));
+    refused(&[&(deep.len() as u64).to_le_bytes()[..], deep.as_bytes()].concat());
+}
+
+#[test]
+fn a_tensor_too_many_is_refused() {
+    let bytes = with_header(&small().to_bytes().unwrap(), |h| {
+        let end = h.trim_end().len() - 1;
+        let last = h
+            .split("data_offsets\":[")
+            .map(|p| p.split(&[',', ']']).nth(1))
+            .max_by_key(|n| n.and_then(|n| n.parse::<usize>().ok()).unwrap_or(0));
+        let last = last.flatten().unwrap();
+        format!(r#"{},"extra":{{"dtype":"F32","shape":[0],"data_offsets":[{last},{last}]}}}}"#, &h[..end])
+    });
+    assert!(refused(&bytes).contains("6 tensors"));
+}
+
+#[test]
+fn an_artifact_that_does_not_fit_together_is_not_written() {
+    let valid = small();
+    let broken: [fn(&mut Artifact); 11] = [
+        |a| a.network.layers[0].weight[[0, 0]] = f32::NAN,
+        |a| a.network.layers[1].bias[0] = f32::INFINITY,
+        |a| a.network.embeddings[0][[0, 0]] = f32::NAN,
+        |a| a.network.embeddings.clear(),
+        |a| a.network.layers.clear(),
+        |a| a.network.layers.truncate(1),
+        |a| a.network.layers[0].bias = Array1::zeros(4),
+        |a| a.network.layers[0].weight = Array2::zeros((3, 5)),
+        |a| a.network.embeddings[0] = Array2::zeros((4, 2)),
+        |a| a.calibration = Platt { slope: 0.0, offset: 0.0 },
+        |a| a.recipe.columns.clear(),
+    ];
+    assert!(valid.to_bytes().is_ok());
+    for (i, breaks) in broken.iter().enumerate() {
+        let mut artifact = valid.clone();
+        breaks(&mut artifact);
+        assert!(artifact.to_bytes().is_err(), "case {i}");
+    }
+}
+
+#[test]
+fn layers_beyond_the_bounds_are_refused() {
+    let recipe = small().recipe;
+    assert!(common::network(&recipe, &[4096], 1).check(&recipe).is_ok());
+    assert!(common::network(&recipe, &[4097], 1).check(&recipe).is_err());
+    assert!(common::network(&recipe, &[2; 8], 1).check(&recipe).is_ok());
+    assert!(common::network(&recipe, &[2; 9], 1).check(&recipe).is_err());
+}
+
+#[test]
+fn parameters_are_counted() {
+    let Network { embeddings, layers } = small().network;
+    assert_eq!(Network { embeddings, layers }.parameters(), 5 * 2 + (3 * 4 + 3) + (3 + 1));
+}
