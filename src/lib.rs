@@ -1,1 +1,32 @@
+//! `pg_recommend`: recommendations inside PostgreSQL. This file is the table of contents.
+//!
+//! | folder | SQL |
+//! | --- | --- |
+//! | `training/` | `CALL reco.train(…)`: reads the source, runs the trainer process, stores the version |
+//! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend |
+//! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
+//! | `values.rs` | SQL values as numbers and text: the same code for training and for scoring |
+//! | `settings.rs` | every `reco.*` setting |
+//! | `error.rs`  | every error, with its SQLSTATE and hint |
+//!
+//! What needs no Postgres is in `crates/model`; what needs libtorch is in `crates/trainer`.
 
+use pgrx::prelude::*;
+
+mod catalog;
+mod error;
+mod scoring;
+mod settings;
+mod training;
+mod tuples;
+mod values;
+
+pg_module_magic!();
+
+extension_sql_file!("../sql/catalog.sql", name = "catalog", bootstrap);
+extension_sql_file!("../sql/comments.sql", name = "comments", finalize);
+
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::define();
+}

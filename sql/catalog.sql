@@ -1,0 +1,161 @@
+-- The catalog: what was trained, from what, how good it is, and which version answers to which name.
+--
+-- Plain tables on purpose: primary keys, no triggers, no inheritance, no sequences, so that they can be
+-- dumped, replicated, or made reference tables of a sharded database. Scoring reads `alias`, `version` and
+-- `artifact` through their primary keys; src/catalog/read.rs names the columns it relies on.
+
+CREATE TABLE model (
+    model       text COLLATE "C" PRIMARY KEY CHECK (octet_length(model) BETWEEN 1 AND 63),
+    owner       name NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE model IS 'Logical models; each has versions';
+COMMENT ON COLUMN model.owner IS 'The role that trained it first, and whose members may train further versions';
+
+CREATE TABLE version (
+    model         text COLLATE "C" NOT NULL REFERENCES model,
+    version       integer NOT NULL CHECK (version > 0),
+    artifact_id   uuid NOT NULL UNIQUE,
+    run_id        uuid NOT NULL,
+    algorithm     text NOT NULL,
+    source        text NOT NULL,
+    keys          text[] NOT NULL,
+    time_column   text,
+    label         text NOT NULL,
+    parameters    jsonb NOT NULL,
+    recipe        jsonb NOT NULL,
+    metrics       jsonb NOT NULL,
+    data          jsonb NOT NULL,
+    libraries     jsonb NOT NULL,
+    seconds       double precision NOT NULL,
+    trained_by    name NOT NULL,
+    trained_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (model, version)
+);
+COMMENT ON TABLE version IS 'Immutable results of training: parameters, recipe, metrics and lineage';
+COMMENT ON COLUMN version.artifact_id IS 'The weights, in the table artifact';
+COMMENT ON COLUMN version.run_id IS 'The run that made it';
+COMMENT ON COLUMN version.source IS 'Qualified, quoted name of the relation it was trained on and recommend() reads';
+COMMENT ON COLUMN version.keys IS 'Key columns of the source, in the order of recommend()''s arguments';
+COMMENT ON COLUMN version.data IS 'The data it saw: rows by part, time range, digest, the source''s definition';
+COMMENT ON COLUMN version.metrics IS 'Of validation and test, for the model and for the popularity baseline on the same rows';
+COMMENT ON COLUMN version.seconds IS 'From the call to the stored version';
+
+CREATE TABLE artifact (
+    artifact_id  uuid PRIMARY KEY,
+    body         bytea NOT NULL
+);
+ALTER TABLE artifact ALTER COLUMN body SET STORAGE EXTERNAL;
+COMMENT ON TABLE artifact IS 'Weights and recipe of each version, as safetensors; read only through the scoring functions';
+
+CREATE TABLE alias (
+    model    text COLLATE "C" NOT NULL,
+    alias    text COLLATE "C" NOT NULL CHECK (octet_length(alias) BETWEEN 1 AND 63),
+    version  integer NOT NULL,
+    set_by   name NOT NULL DEFAULT session_user,
+    set_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (model, alias),
+    FOREIGN KEY (model, version) REFERENCES version
+);
+COMMENT ON TABLE alias IS 'Movable names of versions; champion is the one that predict and recommend use';
+
+CREATE TABLE run (
+    run_id       uuid PRIMARY KEY,
+    model        text COLLATE "C" NOT NULL,
+    status       text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled')),
+    algorithm    text NOT NULL,
+    source       text NOT NULL,
+    parameters   jsonb NOT NULL,
+    version      integer,
+    started_by   name NOT NULL,
+    started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at  timestamptz,
+    error        text
+);
+CREATE INDEX run_model ON run (model, started_at);
+COMMENT ON TABLE run IS 'One row for each training attempt';
+
+CREATE TABLE run_metric (
+    run_id            uuid NOT NULL REFERENCES run ON DELETE CASCADE,
+    epoch             integer NOT NULL,
+    train_loss        double precision NOT NULL,
+    validation_loss   double precision,
+    validation_auroc  double precision,
+    seconds           double precision NOT NULL,
+    PRIMARY KEY (run_id, epoch)
+);
+COMMENT ON TABLE run_metric IS 'One row for each epoch of a run, visible while it trains';
+
+SELECT pg_catalog.pg_extension_config_dump('model', '');
+SELECT pg_catalog.pg_extension_config_dump('version', '');
+SELECT pg_catalog.pg_extension_config_dump('artifact', '');
+SELECT pg_catalog.pg_extension_config_dump('alias', '');
+SELECT pg_catalog.pg_extension_config_dump('run', '');
+SELECT pg_catalog.pg_extension_config_dump('run_metric', '');
+
+-- A training backend holds a session advisory lock on its run. A run that says `running` and whose lock is
+-- gone has lost its backend or its server: it failed. A standby does not see the primary's locks.
+CREATE FUNCTION run_lock_key(run_id uuid) RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT pg_catalog.hashtextextended(run_id::pg_catalog.text, 7363756) $$;
+COMMENT ON FUNCTION run_lock_key(uuid) IS 'The advisory lock that the backend of a running training holds';
+
+CREATE FUNCTION run_is_alive(run_id uuid) RETURNS boolean
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+AS $$
+    SELECT pg_catalog.pg_is_in_recovery() OR EXISTS (
+        SELECT FROM pg_catalog.pg_locks AS l
+        WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'
+          AND l.objsubid OPERATOR(pg_catalog.=) 1
+          AND l.database OPERATOR(pg_catalog.=) (
+              SELECT d.oid FROM pg_catalog.pg_database AS d
+              WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+          AND (l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32)
+              OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8
+              OPERATOR(pg_catalog.=) @extschema@.run_lock_key(run_id))
+$$;
+COMMENT ON FUNCTION run_is_alive(uuid) IS 'Whether the backend that trains this run still exists; true on a standby, which cannot know';
+
+CREATE VIEW models AS
+SELECT m.model, m.owner, a.version AS champion,
+       (SELECT count(*) FROM version v WHERE v.model = m.model) AS versions, m.created_at
+FROM model m LEFT JOIN alias a ON a.model = m.model AND a.alias = 'champion';
+COMMENT ON VIEW models IS 'Every model with its champion';
+
+CREATE VIEW versions AS
+SELECT v.model, v.version, v.algorithm,
+       ARRAY(SELECT a.alias FROM alias a WHERE a.model = v.model AND a.version = v.version ORDER BY a.alias) AS aliases,
+       (v.metrics #>> '{test,model,auroc}')::double precision AS test_auroc,
+       (v.metrics #>> '{test,popularity,auroc}')::double precision AS test_auroc_popularity,
+       v.metrics, v.parameters, v.recipe, v.data, v.source, v.keys, v.time_column, v.label,
+       v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id
+FROM version v;
+COMMENT ON VIEW versions IS 'Every version with its aliases, metrics and lineage';
+
+CREATE VIEW aliases AS
+SELECT model, alias, version, set_by, set_at FROM alias;
+COMMENT ON VIEW aliases IS 'Which version each movable name stands for';
+
+CREATE VIEW runs AS
+SELECT r.run_id, r.model,
+       CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id) THEN 'failed' ELSE r.status END AS status,
+       r.version, r.algorithm, r.source, r.parameters, r.started_by, r.started_at, r.finished_at,
+       CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id)
+            THEN 'the server process that trained it ended' ELSE r.error END AS error
+FROM run r;
+COMMENT ON VIEW runs IS 'Every training attempt and how it ended';
+
+CREATE VIEW run_metrics AS
+SELECT m.run_id, r.model, m.epoch, m.train_loss, m.validation_loss, m.validation_auroc, m.seconds
+FROM run_metric m JOIN run r USING (run_id);
+COMMENT ON VIEW run_metrics IS 'Losses by epoch, also of the runs under way';
+
+CREATE VIEW training_progress AS
+SELECT r.run_id, r.model, r.started_by, r.started_at, m.epoch,
+       (r.parameters ->> 'epochs')::integer AS epochs, m.train_loss, m.validation_loss, m.validation_auroc
+FROM runs r LEFT JOIN LATERAL (
+    SELECT * FROM run_metric m WHERE m.run_id = r.run_id ORDER BY m.epoch DESC LIMIT 1) m ON true
+WHERE r.status = 'running';
+COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch';
+
+GRANT SELECT ON models, versions, aliases, runs, run_metrics, training_progress TO PUBLIC;

@@ -1,0 +1,271 @@
+//! Catalog reads of the scoring path, by primary key, under the statement's snapshot.
+//!
+//! They see exactly what the statement sees, work on a standby, in a parallel worker and in a read-only
+//! transaction, and need no privilege of the caller on the tables: the weights are not the caller's to read.
+
+use crate::error::Error;
+use pgrx::pg_sys;
+use pgrx::{FromDatum, Uuid};
+use std::ffi::CStr;
+
+/// Where scoring finds a version's weights and rows.
+#[derive(Debug, Clone)]
+pub struct VersionRow {
+    pub model: String,
+    pub artifact_id: Uuid,
+    /// Qualified, quoted name of the relation.
+    pub source: String,
+    pub keys: Vec<String>,
+    pub time_column: Option<String>,
+}
+
+// Column numbers in sql/catalog.sql.
+mod columns {
+    pub const ALIAS_VERSION: i32 = 3;
+    pub const VERSION_ARTIFACT: i32 = 3;
+    pub const VERSION_SOURCE: i32 = 6;
+    pub const VERSION_KEYS: i32 = 7;
+    pub const VERSION_TIME: i32 = 8;
+    pub const ARTIFACT_BODY: i32 = 2;
+    pub const MODEL_NAME: i32 = 1;
+}
+
+/// The version that `alias` of `model` stands for.
+pub fn version_of_alias(model: &str, alias: &str) -> Result<VersionRow, Error> {
+    let found = Table::open(c"alias", c"alias_pkey")?
+        .find(&[Key::text(model), Key::text(alias)], |row| row.required::<i32>(columns::ALIAS_VERSION));
+    match found {
+        Some(version) => self::version(model, version?),
+        None if model_exists(model)? => Err(Error::NoChampion(model.to_owned())),
+        None => Err(Error::UnknownModel(model.to_owned())),
+    }
+}
+
+/// One version of a model.
+pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
+    let read = |row: &CatalogRow| {
+        Ok(VersionRow {
+            model: model.to_owned(),
+            artifact_id: row.required(columns::VERSION_ARTIFACT)?,
+            source: row.required(columns::VERSION_SOURCE)?,
+            keys: row.required(columns::VERSION_KEYS)?,
+            time_column: row.value(columns::VERSION_TIME),
+        })
+    };
+    let table = Table::open(c"version", c"version_pkey")?;
+    table
+        .find(&[Key::text(model), Key::int4(version)], read)
+        .unwrap_or_else(|| Err(Error::invalid(format!("model \"{model}\" has no version {version}"))))
+}
+
+/// The weights of a version, as `use_bytes` makes of them.
+pub fn with_artifact<T>(
+    artifact_id: Uuid,
+    use_bytes: impl FnOnce(&[u8]) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let table = Table::open(c"artifact", c"artifact_pkey")?;
+    let read = |row: &CatalogRow| use_bytes(row.bytes(columns::ARTIFACT_BODY)?.as_slice());
+    table.find(&[Key::uuid(artifact_id)], read).unwrap_or_else(|| {
+        Err(Error::invalid(format!("the weights {artifact_id} are missing from the catalog")))
+    })
+}
+
+/// The name of the only model there is.
+pub fn only_model() -> Result<String, Error> {
+    let table = Table::open(c"model", c"model_pkey")?;
+    let names: Vec<String> = table.all(|row| row.required(columns::MODEL_NAME))?;
+    match names.as_slice() {
+        [] => Err(Error::NoModel),
+        [name] => Ok(name.clone()),
+        several => Err(Error::SeveralModels(several.len())),
+    }
+}
+
+fn model_exists(model: &str) -> Result<bool, Error> {
+    Ok(Table::open(c"model", c"model_pkey")?.find(&[Key::text(model)], |_| ()).is_some())
+}
+
+/// A value that a primary key column is compared with.
+enum Key {
+    Text(pg_sys::Datum),
+    Other { equals: pg_sys::Oid, value: pg_sys::Datum },
+}
+
+impl Key {
+    fn text(value: &str) -> Self {
+        Self::Text(pg_sys::Datum::from(pgrx::rust_str_to_text_p(value).into_pg()))
+    }
+
+    fn int4(value: i32) -> Self {
+        Self::Other { equals: pg_sys::Oid::from(pg_sys::F_INT4EQ), value: pg_sys::Datum::from(value) }
+    }
+
+    fn uuid(value: Uuid) -> Self {
+        let datum = pgrx::IntoDatum::into_datum(value).unwrap_or(pg_sys::Datum::from(0));
+        Self::Other { equals: pg_sys::Oid::from(pg_sys::F_UUID_EQ), value: datum }
+    }
+
+    fn scan_key(&self, column: i16) -> pg_sys::ScanKeyData {
+        let (equals, value, collation) = match self {
+            Self::Text(value) => {
+                (pg_sys::Oid::from(pg_sys::F_TEXTEQ), *value, pg_sys::Oid::from(pg_sys::C_COLLATION_OID))
+            }
+            Self::Other { equals, value } => (*equals, *value, pg_sys::InvalidOid),
+        };
+        let mut key = pg_sys::ScanKeyData::default();
+        // SAFETY: `key` lives through the call; the functions are btree equality of the column's type.
+        unsafe {
+            pg_sys::ScanKeyEntryInitialize(
+                &mut key,
+                0,
+                column,
+                pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+                pg_sys::InvalidOid,
+                collation,
+                equals,
+                value,
+            );
+        }
+        key
+    }
+}
+
+/// A catalog table opened for reading; closed when dropped.
+struct Table {
+    relation: pg_sys::Relation,
+    index: pg_sys::Oid,
+}
+
+impl Table {
+    fn open(name: &CStr, index: &CStr) -> Result<Self, Error> {
+        // SAFETY: catalog look-ups by NUL-terminated names, then an open under a lock held to the statement's end.
+        unsafe {
+            let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
+            let table = pg_sys::get_relname_relid(name.as_ptr(), schema);
+            let index = pg_sys::get_relname_relid(index.as_ptr(), schema);
+            if table == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
+                return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
+            }
+            Ok(Self { relation: pg_sys::table_open(table, pg_sys::AccessShareLock as i32), index })
+        }
+    }
+
+    /// What `read` makes of the row with this primary key.
+    fn find<T>(self, keys: &[Key], read: impl FnOnce(&CatalogRow) -> T) -> Option<T> {
+        let mut scan = Scan::begin(&self, keys);
+        scan.next().map(|row| read(&row))
+    }
+
+    /// What `read` makes of every row.
+    fn all<T>(self, mut read: impl FnMut(&CatalogRow) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+        let mut scan = Scan::begin(&self, &[]);
+        let mut rows = Vec::new();
+        while let Some(row) = scan.next() {
+            rows.push(read(&row)?);
+        }
+        Ok(rows)
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // While an error unwinds, the transaction's abort closes the relation.
+        if !std::thread::panicking() {
+            // SAFETY: opened in `open`, closed once.
+            unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) };
+        }
+    }
+}
+
+struct Scan<'table> {
+    table: &'table Table,
+    scan: pg_sys::SysScanDesc,
+}
+
+impl<'table> Scan<'table> {
+    fn begin(table: &'table Table, keys: &[Key]) -> Self {
+        let mut scan_keys: Vec<_> = (1..).zip(keys).map(|(column, key)| key.scan_key(column)).collect();
+        // SAFETY: the scan copies the keys; the snapshot outlives the scan, which is one function call long.
+        let scan = unsafe {
+            pg_sys::systable_beginscan(
+                table.relation,
+                table.index,
+                true,
+                pg_sys::GetActiveSnapshot(),
+                scan_keys.len() as i32,
+                scan_keys.as_mut_ptr(),
+            )
+        };
+        Self { table, scan }
+    }
+
+    fn next(&mut self) -> Option<CatalogRow> {
+        // SAFETY: the scan is open; the tuple stays valid until the next call.
+        let tuple = unsafe { pg_sys::systable_getnext(self.scan) };
+        // SAFETY: an open relation has a descriptor.
+        let descriptor = unsafe { (*self.table.relation).rd_att };
+        (!tuple.is_null()).then_some(CatalogRow { tuple, descriptor })
+    }
+}
+
+impl Drop for Scan<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: begun in `begin`, ended once.
+            unsafe { pg_sys::systable_endscan(self.scan) };
+        }
+    }
+}
+
+struct CatalogRow {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl CatalogRow {
+    fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
+        let mut is_null = false;
+        // SAFETY: the column numbers are those of the table's definition.
+        let datum = unsafe { pg_sys::heap_getattr(self.tuple, column, self.descriptor, &mut is_null) };
+        (!is_null).then_some(datum)
+    }
+
+    fn value<T: FromDatum>(&self, column: i32) -> Option<T> {
+        // SAFETY: `T` is the column's type.
+        self.datum(column).and_then(|datum| unsafe { T::from_datum(datum, false) })
+    }
+
+    fn required<T: FromDatum>(&self, column: i32) -> Result<T, Error> {
+        self.value(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
+    }
+
+    fn bytes(&self, column: i32) -> Result<Bytes, Error> {
+        let datum = self.datum(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))?;
+        let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        // SAFETY: the column is a bytea.
+        let plain = unsafe { pg_sys::pg_detoast_datum_packed(original) };
+        Ok(Bytes { plain, copied: plain != original })
+    }
+}
+
+/// A bytea out of its storage; the copy is freed when dropped.
+struct Bytes {
+    plain: *mut pg_sys::varlena,
+    copied: bool,
+}
+
+impl Bytes {
+    fn as_slice(&self) -> &[u8] {
+        // SAFETY: a detoasted varlena that lives as long as `self`.
+        unsafe { pgrx::varlena_to_byte_slice(self.plain) }
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        if self.copied && !std::thread::panicking() {
+            // SAFETY: palloc'd by the detoasting.
+            unsafe { pg_sys::pfree(self.plain.cast()) };
+        }
+    }
+}

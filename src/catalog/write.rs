@@ -1,0 +1,198 @@
+//! Catalog writes. They happen with the rights of the extension's owner, under a fixed search path, after the
+//! caller's right to the model has been checked.
+
+use super::CHAMPION;
+use crate::error::Error;
+use pgrx::pg_sys;
+use pgrx::spi::SpiClient;
+use pgrx::{Spi, Uuid};
+use std::ffi::CStr;
+
+/// A version to be stored.
+pub struct NewVersion<'a> {
+    pub model: &'a str,
+    pub run_id: Uuid,
+    pub algorithm: &'a str,
+    pub source: &'a str,
+    pub keys: &'a [String],
+    pub time_column: Option<&'a str>,
+    pub label: &'a str,
+    pub parameters: String,
+    pub recipe: String,
+    pub metrics: String,
+    pub data: String,
+    pub libraries: String,
+    pub seconds: f64,
+    pub artifact: &'a [u8],
+    /// Make it the champion even if there is one.
+    pub promote: bool,
+}
+
+/// The number a stored version got, and whether it is the champion.
+pub struct Stored {
+    pub version: i32,
+    pub champion: bool,
+}
+
+/// Refuses a caller who is not a member of the role that owns the model. A model that does not exist yet is anyone's.
+pub fn check_may_train(model: &str) -> Result<(), Error> {
+    let owner = as_owner(|client| {
+        let sql = "SELECT pg_catalog.to_regrole(pg_catalog.quote_ident(m.owner))::pg_catalog.oid \
+                   FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) $1";
+        let rows = client.select(sql, Some(1), &[model.into()])?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(rows.first().get_one::<pg_sys::Oid>()?.unwrap_or(pg_sys::InvalidOid)))
+    })?;
+    // SAFETY: plain look-ups of the session's user; an owner that is gone (invalid) leaves superusers.
+    let allowed = owner.is_none_or(|owner| unsafe {
+        pg_sys::superuser()
+            || (owner != pg_sys::InvalidOid && pg_sys::has_privs_of_role(pg_sys::GetUserId(), owner))
+    });
+    if allowed {
+        return Ok(());
+    }
+    Err(Error::Privilege {
+        message: format!("permission denied to train model \"{model}\""),
+        hint: Some(
+            "It belongs to another role; choose another name, or become a member of its owner.".into(),
+        ),
+    })
+}
+
+/// Stores weights and version, and makes it the champion if it is the model's first or asked to be.
+pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
+    check_may_train(new.model)?;
+    let caller = current_user();
+    as_owner(|client| {
+        client.update(
+            "INSERT INTO reco.model (model, owner) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            None,
+            &[new.model.into(), caller.as_str().into()],
+        )?;
+        // Whoever else trains this model waits here until this version has its number.
+        client.update(
+            "SELECT FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+            None,
+            &[new.model.into()],
+        )?;
+        let version = next_version(client, new.model)?;
+        let artifact_id = store_artifact(client, new.artifact)?;
+        insert_version(client, new, version, artifact_id, &caller)?;
+        let champion = set_champion(client, new, version, &caller)?;
+        Ok(Stored { version, champion })
+    })
+}
+
+fn next_version(client: &mut SpiClient, model: &str) -> Result<i32, Error> {
+    let sql = "SELECT 1 + COALESCE(pg_catalog.max(v.version), 0) FROM reco.version AS v \
+               WHERE v.model OPERATOR(pg_catalog.=) $1";
+    let next = client.update(sql, Some(1), &[model.into()])?.first().get_one::<i32>()?;
+    Ok(next.unwrap_or(1))
+}
+
+fn store_artifact(client: &mut SpiClient, bytes: &[u8]) -> Result<Uuid, Error> {
+    let sql = "INSERT INTO reco.artifact (artifact_id, body) \
+               VALUES (pg_catalog.gen_random_uuid(), $1) RETURNING artifact_id";
+    let id = client.update(sql, Some(1), &[bytes.into()])?.first().get_one::<Uuid>()?;
+    id.ok_or_else(|| Error::invalid("the weights could not be stored"))
+}
+
+fn insert_version(
+    client: &mut SpiClient,
+    new: &NewVersion,
+    version: i32,
+    artifact_id: Uuid,
+    caller: &str,
+) -> Result<(), Error> {
+    client.update(
+        "INSERT INTO reco.version (model, version, artifact_id, run_id, algorithm, source, keys, time_column, \
+                                   label, parameters, recipe, metrics, data, libraries, seconds, trained_by) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.jsonb, $11::pg_catalog.jsonb, \
+                 $12::pg_catalog.jsonb, $13::pg_catalog.jsonb, $14::pg_catalog.jsonb, $15, $16)",
+        None,
+        &[
+            new.model.into(),
+            version.into(),
+            artifact_id.into(),
+            new.run_id.into(),
+            new.algorithm.into(),
+            new.source.into(),
+            new.keys.to_vec().into(),
+            new.time_column.into(),
+            new.label.into(),
+            new.parameters.as_str().into(),
+            new.recipe.as_str().into(),
+            new.metrics.as_str().into(),
+            new.data.as_str().into(),
+            new.libraries.as_str().into(),
+            new.seconds.into(),
+            caller.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn set_champion(client: &mut SpiClient, new: &NewVersion, version: i32, caller: &str) -> Result<bool, Error> {
+    let sql = if new.promote {
+        "INSERT INTO reco.alias (model, alias, version, set_by) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (model, alias) DO UPDATE \
+         SET version = excluded.version, set_by = excluded.set_by, set_at = pg_catalog.now()"
+    } else {
+        "INSERT INTO reco.alias (model, alias, version, set_by) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
+    };
+    let args = [new.model.into(), CHAMPION.into(), version.into(), caller.into()];
+    Ok(!client.update(sql, None, &args)?.is_empty())
+}
+
+/// The current role's name.
+pub fn current_user() -> String {
+    // SAFETY: the current user exists; the name is a palloc'd NUL-terminated string.
+    unsafe {
+        CStr::from_ptr(pg_sys::GetUserNameFromId(pg_sys::GetUserId(), false)).to_string_lossy().into_owned()
+    }
+}
+
+/// Runs SQL as the owner of the extension with a search path that nobody else can write to. After an error the
+/// transaction's abort restores user and path.
+pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
+    let owner = catalog_owner()?;
+    let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+    // SAFETY: user and settings are restored below, in reverse order, on every path that returns.
+    unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+        pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32);
+        let result = Spi::connect_mut(run);
+        pg_sys::SetUserIdAndSecContext(user, context);
+        pg_sys::AtEOXact_GUC(true, level);
+        result
+    }
+}
+
+/// The role that owns the catalog tables.
+fn catalog_owner() -> Result<pg_sys::Oid, Error> {
+    // SAFETY: catalog look-ups by NUL-terminated names; the relation is closed with its lock kept.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
+        let table = pg_sys::get_relname_relid(c"version".as_ptr(), schema);
+        if table == pg_sys::InvalidOid {
+            return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
+        }
+        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let owner = (*(*relation).rd_rel).relowner;
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        Ok(owner)
+    }
+}

@@ -1,0 +1,130 @@
+//! Every error the extension raises, with its SQLSTATE, detail and hint.
+
+use model::ModelError;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+use thiserror::Error;
+
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("model \"{0}\" does not exist")]
+    UnknownModel(String),
+    #[error("model \"{0}\" has no champion")]
+    NoChampion(String),
+    #[error("there is no model yet")]
+    NoModel,
+    #[error("there are {0} models: say which one is meant")]
+    SeveralModels(usize),
+    #[error("{0}")]
+    InvalidArgument(String, Option<String>),
+    #[error("column \"{column}\" is missing from the row")]
+    MissingColumn { column: String, model: String, expected: String },
+    #[error("column \"{column}\" has type {found}, but model \"{model}\" expects {expected}")]
+    WrongType { column: String, model: String, found: String, expected: String },
+    #[error("{message}")]
+    UndefinedColumn { message: String, hint: String },
+    #[error("column \"{column}\" has type {found}, which cannot be used for training")]
+    UnsupportedType { column: String, found: String, hint: String },
+    #[error("{message}")]
+    Privilege { message: String, hint: Option<String> },
+    #[error("{message}")]
+    Trainer { message: String, detail: Option<String>, hint: Option<String> },
+    #[error("relation {0} of model \"{1}\" does not exist")]
+    SourceGone(String, String),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("{context}: {cause}")]
+    System { context: String, cause: std::io::Error },
+    #[error("{0}")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    #[error("{0}")]
+    Spi(#[from] pgrx::spi::Error),
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// A cancel or a shutdown was asked for while the trainer ran; Postgres has its own words for it.
+    #[error("training was cancelled")]
+    Interrupted,
+}
+
+impl Error {
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::InvalidArgument(message.into(), None)
+    }
+
+    pub fn system(context: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let context = context.into();
+        move |cause| Self::System { context, cause }
+    }
+
+    fn code(&self) -> PgSqlErrorCode {
+        use PgSqlErrorCode::*;
+        match self {
+            Self::UnknownModel(_) | Self::NoChampion(_) | Self::NoModel => ERRCODE_UNDEFINED_OBJECT,
+            Self::SeveralModels(_) => ERRCODE_AMBIGUOUS_PARAMETER,
+            Self::InvalidArgument(..) | Self::Model(ModelError::Parameter { .. }) => {
+                ERRCODE_INVALID_PARAMETER_VALUE
+            }
+            Self::MissingColumn { .. } | Self::UndefinedColumn { .. } => ERRCODE_UNDEFINED_COLUMN,
+            Self::WrongType { .. } | Self::UnsupportedType { .. } => ERRCODE_DATATYPE_MISMATCH,
+            Self::Privilege { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::Trainer { .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+            Self::SourceGone(..) => ERRCODE_UNDEFINED_TABLE,
+            Self::Model(ModelError::Data { .. }) => ERRCODE_DATA_EXCEPTION,
+            Self::Model(ModelError::Artifact(_)) => ERRCODE_DATA_CORRUPTED,
+            Self::System { .. } => ERRCODE_SYSTEM_ERROR,
+            Self::Arrow(_) | Self::Spi(_) | Self::Json(_) => ERRCODE_INTERNAL_ERROR,
+            Self::Interrupted => ERRCODE_QUERY_CANCELED,
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::MissingColumn { model, expected, .. } => {
+                Some(format!("Model \"{model}\" expects it to be {expected}."))
+            }
+            Self::Trainer { detail, .. } => detail.clone(),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownModel(_) => Some("The view reco.models lists the models there are.".into()),
+            Self::NoChampion(model) => {
+                Some(format!("The view reco.versions lists the versions of \"{model}\"."))
+            }
+            Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
+            Self::SeveralModels(_) => Some("Name it in the call, or set reco.default_model.".into()),
+            Self::MissingColumn { .. } => {
+                Some("Columns are found by name: rename the row's column, or train again.".into())
+            }
+            Self::SourceGone(_, model) => {
+                Some(format!("Train \"{model}\" again from the relation that replaced it."))
+            }
+            Self::InvalidArgument(_, hint) | Self::Privilege { hint, .. } | Self::Trainer { hint, .. } => {
+                hint.clone()
+            }
+            Self::UndefinedColumn { hint, .. } | Self::UnsupportedType { hint, .. } => Some(hint.clone()),
+            Self::Model(error) => error.hint().map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// Raises the error in Postgres.
+    pub fn raise(self) -> ! {
+        let mut report = ErrorReport::new(self.code(), self.to_string(), "pg_recommend");
+        if let Some(detail) = self.detail() {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = self.hint().filter(|h| !h.is_empty()) {
+            report = report.set_hint(hint);
+        }
+        report.report(PgLogLevel::ERROR);
+        unreachable!("an ERROR does not return")
+    }
+}
+
+/// The value, or the error raised in Postgres.
+pub fn or_raise<T>(result: Result<T, Error>) -> T {
+    result.unwrap_or_else(|error| error.raise())
+}

@@ -1,0 +1,12 @@
+//! Scoring in SQL. `predict` scores a row that it is given, `recommend` the newest row of a key.
+//!
+//! A call resolves its model once a statement ([`call`]), takes the decoded model from the backend's cache
+//! ([`model_cache`]), and reads the row's columns by name ([`row`]); `recommend` finds the row first
+//! ([`newest_row`]).
+
+mod call;
+mod model_cache;
+mod newest_row;
+mod predict;
+mod recommend;
+mod row;

@@ -1,0 +1,266 @@
+//! The newest feature row of a key, read with the caller's rights and row security through a kept plan.
+
+use super::row::Binding;
+use crate::catalog::read::VersionRow;
+use crate::error::Error;
+use crate::tuples;
+use crate::values;
+use model::recipe::{Family, Recipe};
+use model::{Row, Scorer};
+use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
+use pgrx::Uuid;
+use std::cell::RefCell;
+use std::ffi::CString;
+use std::rc::Rc;
+
+/// The type of the product argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    Bigint,
+    Text,
+}
+
+impl Key {
+    fn type_oid(self) -> pg_sys::Oid {
+        match self {
+            Self::Bigint => pg_sys::INT8OID,
+            Self::Text => pg_sys::TEXTOID,
+        }
+    }
+
+    fn sql_name(self) -> &'static str {
+        match self {
+            Self::Bigint => "bigint",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// Reads the newest row of one version's source.
+pub struct NewestRow {
+    plan: Rc<Plan>,
+    with_as_of: bool,
+    model: String,
+    /// The columns of the plan's result; found again if their types change.
+    binding: Option<(Vec<pg_sys::Oid>, Binding)>,
+}
+
+impl NewestRow {
+    pub fn of(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Self, Error> {
+        let id = PlanId { artifact_id: version.artifact_id, key, with_as_of };
+        let plan = kept_plan(id, || query(version, recipe, key, with_as_of))?;
+        Ok(Self { plan, with_as_of, model: version.model.clone(), binding: None })
+    }
+
+    /// Whether this can answer a call with, or without, an as-of date.
+    #[inline]
+    pub fn serves(&self, with_as_of: bool) -> bool {
+        self.with_as_of == with_as_of
+    }
+
+    /// Fills `row` from the newest row of the key; false where the key has none.
+    ///
+    /// # Safety
+    /// The values are of the types that the plan was prepared for.
+    pub unsafe fn fill(
+        &mut self,
+        key: [pg_sys::Datum; 2],
+        as_of: Option<pg_sys::Datum>,
+        scorer: &Scorer,
+        row: &mut Row,
+    ) -> Result<bool, Error> {
+        let mut values = [key[0], key[1], as_of.unwrap_or(pg_sys::Datum::from(0))];
+        pg_sys::SPI_connect();
+        pg_sys::SPI_execute_plan(self.plan.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
+        let found = pg_sys::SPI_processed > 0;
+        if found {
+            let table = &*pg_sys::SPI_tuptable;
+            let binding = self.binding(table.tupdesc, scorer.recipe())?;
+            binding.fill(*table.vals, table.tupdesc, scorer, row)?;
+        }
+        pg_sys::SPI_finish();
+        Ok(found)
+    }
+
+    unsafe fn binding(
+        &mut self,
+        descriptor: pg_sys::TupleDesc,
+        recipe: &Recipe,
+    ) -> Result<&mut Binding, Error> {
+        let types = || tuples::attributes(descriptor).map(|(_, attribute)| attribute.atttypid);
+        let known = self.binding.take().filter(|(bound, _)| bound.iter().copied().eq(types()));
+        let binding = match known {
+            Some(known) => known,
+            None => (types().collect(), Binding::new(&self.model, recipe, descriptor)?),
+        };
+        Ok(&mut self.binding.insert(binding).1)
+    }
+}
+
+/// A prepared query that outlives the transaction.
+struct Plan {
+    pointer: pg_sys::SPIPlanPtr,
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: kept by `prepare`, freed once.
+            unsafe { pg_sys::SPI_freeplan(self.pointer) };
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+struct PlanId {
+    artifact_id: Uuid,
+    key: Key,
+    with_as_of: bool,
+}
+
+/// Plans a backend keeps at most.
+const MOST_PLANS: usize = 32;
+
+thread_local! {
+    static PLANS: RefCell<Vec<(PlanId, Rc<Plan>)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result<Rc<Plan>, Error> {
+    let known = PLANS
+        .with_borrow(|plans| plans.iter().find(|(known, _)| *known == id).map(|(_, plan)| Rc::clone(plan)));
+    if let Some(plan) = known {
+        return Ok(plan);
+    }
+    let plan = Rc::new(query()?.prepare()?);
+    PLANS.with_borrow_mut(|plans| {
+        if plans.len() == MOST_PLANS {
+            plans.remove(0);
+        }
+        plans.push((id, Rc::clone(&plan)));
+    });
+    Ok(plan)
+}
+
+struct Query {
+    text: String,
+    argument_types: Vec<pg_sys::Oid>,
+}
+
+impl Query {
+    fn prepare(mut self) -> Result<Plan, Error> {
+        let text = CString::new(self.text).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+        // SAFETY: text and types live through the calls; trouble is raised as an error.
+        unsafe {
+            pg_sys::SPI_connect();
+            let plan = pg_sys::SPI_prepare_cursor(
+                text.as_ptr(),
+                self.argument_types.len() as i32,
+                self.argument_types.as_mut_ptr(),
+                pg_sys::CURSOR_OPT_GENERIC_PLAN as i32,
+            );
+            pg_sys::SPI_keepplan(plan);
+            pg_sys::SPI_finish();
+            Ok(Plan { pointer: plan })
+        }
+    }
+}
+
+fn query(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Query, Error> {
+    let [product, region] = version.keys.as_slice() else {
+        return Err(Error::InvalidArgument(
+            format!(
+                "model \"{}\" has the keys ({}), not a product and a region",
+                version.model,
+                version.keys.join(", ")
+            ),
+            Some("Score its rows with reco.predict(model, row).".into()),
+        ));
+    };
+    let source = Source::find(version)?;
+    let columns: Vec<_> = recipe.columns.iter().map(|c| format!("t.{}", quote_identifier(&c.name))).collect();
+    let mut text = format!(
+        "SELECT {} FROM {} AS t WHERE {} AND {}",
+        columns.join(", "),
+        version.source,
+        source.equals(version, product, 1, key)?,
+        source.equals(version, region, 2, Key::Text)?
+    );
+    let mut argument_types = vec![key.type_oid(), pg_sys::TEXTOID];
+    match &version.time_column {
+        Some(time) => {
+            let time = quote_identifier(time);
+            if with_as_of {
+                text += &format!(" AND t.{time} OPERATOR(pg_catalog.<=) $3");
+                argument_types.push(pg_sys::DATEOID);
+            }
+            text += &format!(" AND t.{time} IS NOT NULL ORDER BY t.{time} DESC LIMIT 1");
+        }
+        None if with_as_of => {
+            return Err(Error::invalid(format!(
+                "model \"{}\" has no time column, so as_of has no meaning",
+                version.model
+            )))
+        }
+        None => text += " LIMIT 1",
+    }
+    Ok(Query { text, argument_types })
+}
+
+/// The types of the source's columns.
+struct Source {
+    columns: Vec<(String, pg_sys::Oid)>,
+}
+
+impl Source {
+    fn find(version: &VersionRow) -> Result<Self, Error> {
+        let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
+        let name = pgrx::rust_str_to_text_p(&version.source);
+        // SAFETY: a name look-up, then the relation is opened and closed under a lock kept to the statement's end.
+        unsafe {
+            let names = pg_sys::textToQualifiedNameList(name.into_pg());
+            let range = pg_sys::makeRangeVarFromNameList(names);
+            let lock = pg_sys::AccessShareLock as i32;
+            let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
+            let oid = pg_sys::RangeVarGetRelidExtended(range, lock, missing_ok, None, std::ptr::null_mut());
+            if oid == pg_sys::InvalidOid {
+                return Err(gone());
+            }
+            let relation = pg_sys::relation_open(oid, pg_sys::NoLock as i32);
+            let columns = tuples::attributes((*relation).rd_att)
+                .map(|(_, attribute)| (tuples::attribute_name(attribute), attribute.atttypid))
+                .collect();
+            pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+            Ok(Self { columns })
+        }
+    }
+
+    /// `column = $n` in a form that an index on the column can answer.
+    fn equals(&self, version: &VersionRow, column: &str, n: usize, argument: Key) -> Result<String, Error> {
+        let Some((_, found)) = self.columns.iter().find(|(name, _)| name == column) else {
+            return Err(Error::UndefinedColumn {
+                message: format!("key column \"{column}\" does not exist in {}", version.source),
+                hint: format!("Train \"{}\" again.", version.model),
+            });
+        };
+        let type_name = values::type_name(*found, -1);
+        let family = values::reader_of(*found).map(|(family, _)| family);
+        let fits = match argument {
+            Key::Bigint => family == Some(Family::Number),
+            Key::Text => family == Some(Family::Text),
+        };
+        if !fits {
+            return Err(Error::InvalidArgument(
+                format!(
+                    "{column} is {type_name} in {}, but {} was given",
+                    version.source,
+                    argument.sql_name()
+                ),
+                Some("recommend takes the product as bigint or as text, and the region as text.".into()),
+            ));
+        }
+        let plain = [pg_sys::INT2OID, pg_sys::INT4OID, pg_sys::INT8OID, pg_sys::TEXTOID, pg_sys::VARCHAROID];
+        let cast = if plain.contains(found) { String::new() } else { format!("::{type_name}") };
+        Ok(format!("t.{} OPERATOR(pg_catalog.=) ${n}{cast}", quote_identifier(column)))
+    }
+}

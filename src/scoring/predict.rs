@@ -1,0 +1,212 @@
+//! `reco.predict(model, row)` and `reco.predict(model, real[])`.
+
+use super::call::{argument, is_plain, state, text_bytes, Resolved};
+use super::row::Binding;
+use crate::error::{or_raise, Error};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+/// The state of a call site of `predict(model, row)`.
+#[derive(Default)]
+struct RowCall {
+    resolved: Option<Resolved>,
+    rows: Option<RowType>,
+}
+
+/// Rows of one type, and how they are read.
+struct RowType {
+    /// Type and modifier.
+    id: (pg_sys::Oid, i32),
+    descriptor: pg_sys::TupleDesc,
+    binding: Binding,
+}
+
+/// The probability that `model`'s champion gives the row; see sql/comments.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION predict(model text, features record) RETURNS double precision
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
+    // SAFETY: Postgres calls this with the arguments that its SQL declares, neither of them NULL.
+    unsafe {
+        let name = text_bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
+        let row = argument(fcinfo, 1).unwrap_or_else(|| unreachable!("the function is strict"));
+        or_raise(score_row(state::<RowCall>(fcinfo), fcinfo, name, row))
+    }
+}
+
+unsafe fn score_row(
+    call: &mut RowCall,
+    fcinfo: pg_sys::FunctionCallInfo,
+    model: &[u8],
+    datum: pg_sys::Datum,
+) -> Result<f64, Error> {
+    if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
+        call.rows = None;
+        call.resolved = Some(Resolved::new(Some(&String::from_utf8_lossy(model)))?);
+    }
+    let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
+    let composite = Composite::of(datum);
+    let id = composite.row_type();
+    if !call.rows.as_ref().is_some_and(|rows| rows.id == id) {
+        let descriptor = kept_descriptor(id, (*(*fcinfo).flinfo).fn_mcxt);
+        let recipe = resolved.scorer.recipe();
+        let binding = Binding::new(&resolved.version.model, recipe, descriptor)?;
+        call.rows = Some(RowType { id, descriptor, binding });
+    }
+    let Some(rows) = &mut call.rows else { unreachable!("bound above") };
+    let mut tuple = composite.tuple();
+    rows.binding.fill(&mut tuple, rows.descriptor, &resolved.scorer, &mut resolved.row)?;
+    Ok(resolved.scorer.score(&mut resolved.row))
+}
+
+/// A composite value out of its storage; a copy is freed when dropped.
+struct Composite {
+    header: pg_sys::HeapTupleHeader,
+    copied: bool,
+}
+
+impl Composite {
+    /// # Safety
+    /// `datum` is a non-NULL composite value.
+    #[inline]
+    unsafe fn of(datum: pg_sys::Datum) -> Self {
+        let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        if is_plain(original) && !pgrx::varatt_is_1b(original) {
+            return Self { header: original.cast(), copied: false };
+        }
+        Self { header: pg_sys::pg_detoast_datum(original).cast(), copied: true }
+    }
+
+    #[inline]
+    unsafe fn row_type(&self) -> (pg_sys::Oid, i32) {
+        let fields = &(*self.header).t_choice.t_datum;
+        (fields.datum_typeid, fields.datum_typmod)
+    }
+
+    #[inline]
+    unsafe fn tuple(&self) -> pg_sys::HeapTupleData {
+        pg_sys::HeapTupleData {
+            t_len: pgrx::varsize_4b(self.header.cast()) as u32,
+            t_data: self.header,
+            ..Default::default()
+        }
+    }
+}
+
+impl Drop for Composite {
+    fn drop(&mut self) {
+        if self.copied && !std::thread::panicking() {
+            // SAFETY: palloc'd by the detoasting.
+            unsafe { pg_sys::pfree(self.header.cast()) };
+        }
+    }
+}
+
+/// A copy of a row type's descriptor that lives as long as `context`.
+unsafe fn kept_descriptor(
+    (type_oid, typmod): (pg_sys::Oid, i32),
+    context: pg_sys::MemoryContext,
+) -> pg_sys::TupleDesc {
+    let previous = pg_sys::MemoryContextSwitchTo(context);
+    let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(type_oid, typmod);
+    pg_sys::MemoryContextSwitchTo(previous);
+    descriptor
+}
+
+/// The state of a call site of `predict(model, real[])`.
+#[derive(Default)]
+struct ArrayCall {
+    resolved: Option<Resolved>,
+    values: Vec<f32>,
+}
+
+/// The probability that `model`'s champion gives the numbers; see sql/comments.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION predict(model text, features real[]) RETURNS double precision
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn predict_array(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
+    // SAFETY: as in `predict_row`.
+    unsafe {
+        let name = text_bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
+        let array = argument(fcinfo, 1).unwrap_or_else(|| unreachable!("the function is strict"));
+        or_raise(score_array(state::<ArrayCall>(fcinfo), name, array))
+    }
+}
+
+unsafe fn score_array(call: &mut ArrayCall, model: &[u8], datum: pg_sys::Datum) -> Result<f64, Error> {
+    if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
+        let resolved = Resolved::new(Some(&String::from_utf8_lossy(model)))?;
+        check_numeric_only(&resolved)?;
+        call.resolved = Some(resolved);
+    }
+    let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
+    let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
+    let in_place = is_plain(original) && !pgrx::varatt_is_1b(original);
+    let plain = if in_place { original } else { pg_sys::pg_detoast_datum(original) };
+    let result = score_elements(resolved, &mut call.values, plain.cast());
+    if plain != original {
+        pg_sys::pfree(plain.cast());
+    }
+    result
+}
+
+/// # Safety
+/// `array` is a detoasted real[].
+#[inline]
+unsafe fn score_elements(
+    resolved: &mut Resolved,
+    with_nulls: &mut Vec<f32>,
+    array: *const pg_sys::ArrayType,
+) -> Result<f64, Error> {
+    let expected = resolved.scorer.numbers();
+    let dimensions = (*array).ndim;
+    let first_dimension = array.add(1).cast::<i32>();
+    if dimensions != 1 || *first_dimension as usize != expected {
+        return Err(wrong_shape(resolved, array));
+    }
+    if (*array).dataoffset == 0 {
+        // Header, one dimension and its lower bound, aligned: the elements follow.
+        let header = std::mem::size_of::<pg_sys::ArrayType>() + 2 * std::mem::size_of::<i32>();
+        let start = array.cast::<u8>().add(header.next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize));
+        let values = std::slice::from_raw_parts(start.cast::<f32>(), expected);
+        return Ok(resolved.scorer.score_numbers(&mut resolved.row, values));
+    }
+    let mut elements = Vec::with_capacity(expected);
+    let datum = pg_sys::Datum::from(array.cast_mut());
+    crate::values::push_elements(crate::values::ElementReader::Float4, datum, &mut elements);
+    with_nulls.clear();
+    with_nulls.extend(elements.iter().map(|value| *value as f32));
+    Ok(resolved.scorer.score_numbers(&mut resolved.row, with_nulls))
+}
+
+unsafe fn wrong_shape(resolved: &Resolved, array: *const pg_sys::ArrayType) -> Error {
+    let dimensions = (*array).ndim;
+    let found = pg_sys::ArrayGetNItems(dimensions, array.add(1).cast::<i32>());
+    let hint = format!("In this order: {}.", input_names(resolved).join(", "));
+    Error::InvalidArgument(
+        format!(
+            "model \"{}\" takes a one-dimensional array of {} numbers, not {dimensions} dimensions with {found}",
+            resolved.version.model,
+            resolved.scorer.numbers()
+        ),
+        Some(hint),
+    )
+}
+
+fn input_names(resolved: &Resolved) -> Vec<&str> {
+    resolved.scorer.recipe().columns.iter().map(|column| column.name.as_str()).collect()
+}
+
+fn check_numeric_only(resolved: &Resolved) -> Result<(), Error> {
+    if resolved.scorer.is_numeric_only() {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(
+        format!("model \"{}\" has inputs that are not numbers", resolved.version.model),
+        Some("Give it a row: reco.predict(model, row).".into()),
+    ))
+}

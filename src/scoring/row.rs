@@ -1,0 +1,150 @@
+//! A row's columns as the model's inputs. Columns are found by name, so a row may have them in any order and
+//! have others besides.
+
+use crate::error::Error;
+use crate::tuples;
+use crate::values::{self, ElementReader, Reader};
+use model::recipe::{Column, Family, Recipe, Slot};
+use model::{Row, Scorer};
+use pgrx::pg_sys;
+
+/// How a recipe's columns are read from rows of one type.
+pub struct Binding {
+    columns: Vec<BoundColumn>,
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+    elements: Vec<f64>,
+}
+
+struct BoundColumn {
+    /// Position in the row, from 0.
+    attribute: usize,
+    reader: Reader,
+    slot: Slot,
+}
+
+impl Binding {
+    /// Finds every column of the recipe in rows of this descriptor.
+    ///
+    /// # Safety
+    /// `descriptor` is a live tuple descriptor.
+    pub unsafe fn new(model: &str, recipe: &Recipe, descriptor: pg_sys::TupleDesc) -> Result<Self, Error> {
+        let bind = |(column, slot)| bind_column(model, column, slot, descriptor);
+        let columns = recipe.columns.iter().zip(recipe.slots()).map(bind).collect::<Result<_, _>>()?;
+        let width = (*descriptor).natts as usize;
+        Ok(Self {
+            columns,
+            values: vec![pg_sys::Datum::from(0); width],
+            nulls: vec![true; width],
+            elements: Vec::new(),
+        })
+    }
+
+    /// Fills the model's inputs from one tuple.
+    ///
+    /// # Safety
+    /// `tuple` has this descriptor, and its columns the types of the one that the binding was made for.
+    pub unsafe fn fill(
+        &mut self,
+        tuple: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+        scorer: &Scorer,
+        row: &mut Row,
+    ) -> Result<(), Error> {
+        pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
+        for column in &self.columns {
+            let value = (!self.nulls[column.attribute]).then_some(self.values[column.attribute]);
+            match column.slot {
+                Slot::Category { index } => set_category(column.reader, value, index, scorer, row),
+                Slot::Numbers { first, count } => match column.reader {
+                    Reader::Array(element) => {
+                        let name = &scorer.recipe().columns;
+                        set_array(element, value, first, count, &mut self.elements, scorer, row)
+                            .map_err(|found| wrong_length(name, first, count, found))?;
+                    }
+                    reader => scorer.set_number(row, first, value.map(|v| values::number(reader, v))),
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+unsafe fn set_category(
+    reader: Reader,
+    value: Option<pg_sys::Datum>,
+    index: usize,
+    scorer: &Scorer,
+    row: &mut Row,
+) {
+    match value {
+        Some(datum) => values::with_text(reader, datum, |text| scorer.set_category(row, index, Some(text))),
+        None => scorer.set_category(row, index, None),
+    }
+}
+
+/// Sets every element of an array, or all to missing where the array is NULL; the length found if it is wrong.
+unsafe fn set_array(
+    element: ElementReader,
+    value: Option<pg_sys::Datum>,
+    first: usize,
+    count: usize,
+    elements: &mut Vec<f64>,
+    scorer: &Scorer,
+    row: &mut Row,
+) -> Result<(), usize> {
+    elements.clear();
+    match value {
+        Some(datum) => values::push_elements(element, datum, elements),
+        None => elements.resize(count, f64::NAN),
+    }
+    if elements.len() != count {
+        return Err(elements.len());
+    }
+    for (number, value) in (first..).zip(elements) {
+        scorer.set_number(row, number, Some(*value));
+    }
+    Ok(())
+}
+
+fn wrong_length(columns: &[Column], first: usize, expected: usize, found: usize) -> Error {
+    let recipe = Recipe { columns: columns.to_vec() };
+    let starts_here = |slot: &Slot| matches!(slot, Slot::Numbers { first: f, .. } if *f == first);
+    let position = recipe.slots().iter().position(starts_here).unwrap_or(0);
+    Error::invalid(format!(
+        "the array in column \"{}\" has {found} elements, but the model was trained with {expected}",
+        recipe.columns[position].name
+    ))
+}
+
+unsafe fn bind_column(
+    model: &str,
+    column: &Column,
+    slot: Slot,
+    descriptor: pg_sys::TupleDesc,
+) -> Result<BoundColumn, Error> {
+    let named = |(_, found): &(usize, &_)| tuples::attribute_name(found) == column.name;
+    let Some((attribute, found)) = tuples::attributes(descriptor).find(named) else {
+        return Err(Error::MissingColumn {
+            column: column.name.clone(),
+            model: model.to_owned(),
+            expected: describe(column),
+        });
+    };
+    match values::reader_of(found.atttypid) {
+        Some((family, reader)) if family == column.family => Ok(BoundColumn { attribute, reader, slot }),
+        _ => Err(Error::WrongType {
+            column: column.name.clone(),
+            model: model.to_owned(),
+            found: values::type_name(found.atttypid, found.atttypmod),
+            expected: describe(column),
+        }),
+    }
+}
+
+fn describe(column: &Column) -> String {
+    match column.family {
+        Family::Boolean | Family::Date => column.family.describe().to_owned(),
+        family => format!("{} ({} when it was trained)", family.describe(), column.sql_type),
+    }
+}

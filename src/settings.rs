@@ -1,0 +1,149 @@
+//! Every setting of the extension.
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use std::ffi::{CStr, CString};
+use std::path::PathBuf;
+
+static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static MODEL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
+static TRAINER_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static LIBTORCH_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static TRAINING_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(10);
+static MAX_TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(8192);
+
+/// The model that `recommend` uses when none is named; `None` when unset.
+pub fn default_model() -> Option<String> {
+    text(&DEFAULT_MODEL)
+}
+
+/// Bytes of decoded models that a backend keeps.
+pub fn model_cache_size() -> usize {
+    MODEL_CACHE_SIZE.get() as usize * MEBIBYTE
+}
+
+/// The trainer's executable.
+pub fn trainer_path() -> PathBuf {
+    match text(&TRAINER_PATH) {
+        Some(path) => PathBuf::from(path),
+        None => library_folder().join("pg_recommend").join("pg_recommend_trainer"),
+    }
+}
+
+/// Where the trainer looks for libtorch before its own folder `lib`.
+pub fn libtorch_path() -> Option<String> {
+    text(&LIBTORCH_PATH)
+}
+
+/// CPU threads of a training; 0 means all.
+pub fn training_threads() -> usize {
+    TRAINING_THREADS.get() as usize
+}
+
+/// How much a training yields to the server: the trainer's nice value.
+pub fn training_nice() -> i32 {
+    TRAINING_NICE.get()
+}
+
+/// Bytes of memory a trainer may allocate; `None` means no bound.
+pub fn max_training_memory() -> Option<u64> {
+    match MAX_TRAINING_MEMORY.get() {
+        0 => None,
+        mebibytes => Some(mebibytes as u64 * MEBIBYTE as u64),
+    }
+}
+
+const MEBIBYTE: usize = 1 << 20;
+
+fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
+    let value = setting.get()?.to_string_lossy().into_owned();
+    (!value.is_empty()).then_some(value)
+}
+
+/// The server's folder of loadable modules.
+fn library_folder() -> PathBuf {
+    // SAFETY: the server fills this array with a NUL-terminated path before it loads any module.
+    let path = unsafe { CStr::from_ptr((&raw const pgrx::pg_sys::pkglib_path).cast()) };
+    PathBuf::from(path.to_string_lossy().into_owned())
+}
+
+/// Called once, when the library is loaded.
+pub fn define() {
+    let superuser_only = GucFlags::SUPERUSER_ONLY;
+    GucRegistry::define_string_guc(
+        c"reco.default_model",
+        c"Model that recommend() uses when none is named",
+        c"Empty: the only model there is.",
+        &DEFAULT_MODEL,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"reco.model_cache_size",
+        c"Memory a backend keeps for models it has scored with",
+        c"The model in use is kept even if it is larger.",
+        &MODEL_CACHE_SIZE,
+        1,
+        65_536,
+        GucContext::Userset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_string_guc(
+        c"reco.trainer_path",
+        c"Executable of the training process",
+        c"Empty: pg_recommend/pg_recommend_trainer in the server's library folder.",
+        &TRAINER_PATH,
+        GucContext::Suset,
+        superuser_only,
+    );
+    GucRegistry::define_string_guc(
+        c"reco.libtorch_path",
+        c"Folder with libtorch's shared libraries",
+        c"Empty: the folder lib beside the trainer.",
+        &LIBTORCH_PATH,
+        GucContext::Suset,
+        superuser_only,
+    );
+    GucRegistry::define_int_guc(
+        c"reco.training_threads",
+        c"CPU threads of a training that does not ask for a number itself",
+        c"0: one for each core.",
+        &TRAINING_THREADS,
+        0,
+        1024,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"reco.training_nice",
+        c"Nice value of the training process",
+        c"0 competes with the server's own processes, 19 takes only what they leave.",
+        &TRAINING_NICE,
+        0,
+        19,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"reco.max_training_memory",
+        c"Memory a training process may allocate",
+        c"0: no bound. A training that needs more fails; the server does not notice.",
+        &MAX_TRAINING_MEMORY,
+        0,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_MB,
+    );
+    reserve_prefix();
+}
+
+/// Makes a misspelt `reco.` setting an error.
+fn reserve_prefix() {
+    // SAFETY: a NUL-terminated literal; called while the library is being loaded.
+    unsafe {
+        #[cfg(any(feature = "pg13", feature = "pg14"))]
+        pgrx::pg_sys::EmitWarningsOnPlaceholders(c"reco".as_ptr());
+        #[cfg(not(any(feature = "pg13", feature = "pg14")))]
+        pgrx::pg_sys::MarkGUCPrefixReserved(c"reco".as_ptr());
+    }
+}

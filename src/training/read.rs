@@ -1,0 +1,334 @@
+//! The source's rows into an Arrow IPC file, as the caller: with the caller's rights and row security, under one
+//! snapshot, a batch at a time.
+
+use super::request::Request;
+use super::temp_file::TempFile;
+use crate::error::Error;
+use crate::values::{self, ElementReader, Reader};
+use arrow_array::builder::*;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use pgrx::pg_sys;
+use std::ffi::CString;
+use std::io::BufWriter;
+use std::sync::Arc;
+
+/// Rows fetched, and written as one record batch, at a time.
+const BATCH: i64 = 8192;
+const BUFFER: usize = 1 << 20;
+
+/// Writes all rows; returns the file and how many there were.
+pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
+    let columns = request.spec.columns.iter().zip(&request.readers);
+    let fields = columns.map(|(column, reader)| Field::new(&column.name, arrow_type(*reader), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let file = BufWriter::with_capacity(BUFFER, TempFile::create());
+    let mut writer = FileWriter::try_new(file, &schema)?;
+    let mut cursor = Cursor::open(&request.query())?;
+    let mut columns = Columns::new(request);
+    let mut rows = 0;
+    while let Some(fetched) = cursor.fetch() {
+        for n in 0..fetched.len() {
+            // SAFETY: the n-th tuple of this batch; its columns are those of the query.
+            unsafe { columns.append(fetched.tuple(n), fetched.descriptor())? };
+        }
+        rows += fetched.len() as u64;
+        writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns.finish())?)?;
+    }
+    let file = writer.into_inner()?.into_inner().map_err(|error| Error::System {
+        context: "could not write the training data".into(),
+        cause: error.into_error(),
+    })?;
+    Ok((file, rows))
+}
+
+/// A read-only cursor over the query, on the procedure's own connection; closed when dropped.
+struct Cursor {
+    portal: pg_sys::Portal,
+}
+
+impl Cursor {
+    fn open(query: &str) -> Result<Self, Error> {
+        let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+        // SAFETY: a query without parameters on an open connection; trouble is raised as an error.
+        let portal = unsafe {
+            pg_sys::SPI_cursor_open_with_args(
+                std::ptr::null(),
+                query.as_ptr(),
+                0,
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                std::ptr::null(),
+                false,
+                pg_sys::CURSOR_OPT_NO_SCROLL as i32,
+            )
+        };
+        Ok(Self { portal })
+    }
+
+    /// The next rows; `None` at the end.
+    fn fetch(&mut self) -> Option<Fetched> {
+        // SAFETY: the cursor is open; the table of tuples is freed when `Fetched` is dropped.
+        unsafe {
+            pg_sys::SPI_cursor_fetch(self.portal, true, BATCH as _);
+            let fetched = Fetched { table: pg_sys::SPI_tuptable, rows: pg_sys::SPI_processed as usize };
+            (fetched.rows > 0).then_some(fetched)
+        }
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        // After an error the transaction's abort closes it.
+        if !std::thread::panicking() {
+            // SAFETY: opened in `open`, closed once.
+            unsafe { pg_sys::SPI_cursor_close(self.portal) };
+        }
+    }
+}
+
+struct Fetched {
+    table: *mut pg_sys::SPITupleTable,
+    rows: usize,
+}
+
+impl Fetched {
+    fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// # Safety
+    /// `n` is less than `len`.
+    unsafe fn tuple(&self, n: usize) -> pg_sys::HeapTuple {
+        *(*self.table).vals.add(n)
+    }
+
+    fn descriptor(&self) -> pg_sys::TupleDesc {
+        // SAFETY: the table lives as long as `self`.
+        unsafe { (*self.table).tupdesc }
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: the table that the last fetch made, freed once.
+            unsafe { pg_sys::SPI_freetuptable(self.table) };
+        }
+    }
+}
+
+fn arrow_type(reader: Reader) -> DataType {
+    match reader {
+        Reader::Bool => DataType::Boolean,
+        Reader::Int2 => DataType::Int16,
+        Reader::Int4 => DataType::Int32,
+        Reader::Int8 => DataType::Int64,
+        Reader::Float4 => DataType::Float32,
+        Reader::Float8 | Reader::Numeric => DataType::Float64,
+        Reader::Date => DataType::Date32,
+        Reader::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+        Reader::Text | Reader::Output(_) => DataType::Utf8,
+        Reader::Array(element) => DataType::List(Arc::new(element_field(element))),
+    }
+}
+
+fn element_field(element: ElementReader) -> Field {
+    let item = if element == ElementReader::Float4 { DataType::Float32 } else { DataType::Float64 };
+    Field::new("item", item, true)
+}
+
+/// The builders of one batch.
+struct Columns<'a> {
+    names: Vec<&'a str>,
+    readers: &'a [Reader],
+    builders: Vec<Builder>,
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(request: &'a Request) -> Self {
+        let readers = &request.readers;
+        Self {
+            names: request.spec.columns.iter().map(|column| column.name.as_str()).collect(),
+            readers,
+            builders: readers.iter().map(|reader| Builder::new(*reader)).collect(),
+            values: vec![pg_sys::Datum::from(0); readers.len()],
+            nulls: vec![true; readers.len()],
+        }
+    }
+
+    /// # Safety
+    /// `tuple` has this descriptor, which is that of the query.
+    unsafe fn append(
+        &mut self,
+        tuple: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+    ) -> Result<(), Error> {
+        pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
+        for (n, builder) in self.builders.iter_mut().enumerate() {
+            let value = (!self.nulls[n]).then_some(self.values[n]);
+            builder.append(self.readers[n], value, self.names[n])?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Vec<ArrayRef> {
+        self.builders.iter_mut().map(Builder::finish).collect()
+    }
+}
+
+/// One column's builder.
+enum Builder {
+    Bool(BooleanBuilder),
+    Int2(Int16Builder),
+    Int4(Int32Builder),
+    Int8(Int64Builder),
+    Float4(Float32Builder),
+    Float8(Float64Builder),
+    Date(Date32Builder),
+    Timestamp(TimestampMicrosecondBuilder),
+    Text(StringBuilder),
+    Floats4(Lists<Float32Builder>),
+    Floats8(Lists<Float64Builder>),
+}
+
+/// Arrays of one column: each as long as the first.
+struct Lists<B: ArrayBuilder> {
+    builder: ListBuilder<B>,
+    length: Option<usize>,
+    elements: Vec<f64>,
+}
+
+impl<B: ArrayBuilder> Lists<B> {
+    fn new(element: ElementReader, values: B) -> Self {
+        let builder = ListBuilder::new(values).with_field(element_field(element));
+        Self { builder, length: None, elements: Vec::new() }
+    }
+
+    /// # Safety
+    /// As for [`values::push_elements`].
+    unsafe fn append(
+        &mut self,
+        element: ElementReader,
+        datum: pg_sys::Datum,
+        column: &str,
+        push: impl Fn(&mut B, f64),
+    ) -> Result<(), Error> {
+        self.elements.clear();
+        values::push_elements(element, datum, &mut self.elements);
+        let found = self.elements.len();
+        let expected = *self.length.get_or_insert(found);
+        if found != expected {
+            return Err(Error::invalid(format!(
+                "the arrays in column \"{column}\" have different lengths: {expected} and {found} elements"
+            )));
+        }
+        for value in &self.elements {
+            push(self.builder.values(), *value);
+        }
+        self.builder.append(true);
+        Ok(())
+    }
+}
+
+/// Days from 1970-01-01, Arrow's epoch, to 2000-01-01, PostgreSQL's.
+const EPOCH_DAYS: i32 = 10_957;
+const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+
+impl Builder {
+    fn new(reader: Reader) -> Self {
+        match reader {
+            Reader::Bool => Self::Bool(BooleanBuilder::new()),
+            Reader::Int2 => Self::Int2(Int16Builder::new()),
+            Reader::Int4 => Self::Int4(Int32Builder::new()),
+            Reader::Int8 => Self::Int8(Int64Builder::new()),
+            Reader::Float4 => Self::Float4(Float32Builder::new()),
+            Reader::Float8 | Reader::Numeric => Self::Float8(Float64Builder::new()),
+            Reader::Date => Self::Date(Date32Builder::new()),
+            Reader::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+            Reader::Text | Reader::Output(_) => Self::Text(StringBuilder::new()),
+            Reader::Array(e @ ElementReader::Float4) => Self::Floats4(Lists::new(e, Float32Builder::new())),
+            Reader::Array(element) => Self::Floats8(Lists::new(element, Float64Builder::new())),
+        }
+    }
+
+    /// # Safety
+    /// `value` is NULL or of the type that `reader` was made for, and `self` was made for `reader`.
+    unsafe fn append(
+        &mut self,
+        reader: Reader,
+        value: Option<pg_sys::Datum>,
+        column: &str,
+    ) -> Result<(), Error> {
+        let Some(datum) = value else {
+            self.append_null();
+            return Ok(());
+        };
+        match self {
+            Self::Bool(b) => b.append_value(datum.value() as u8 != 0),
+            Self::Int2(b) => b.append_value(datum.value() as i16),
+            Self::Int4(b) => b.append_value(datum.value() as i32),
+            Self::Int8(b) => b.append_value(datum.value() as i64),
+            Self::Float4(b) => b.append_value(f32::from_bits(datum.value() as u32)),
+            Self::Float8(b) => b.append_value(values::number(reader, datum)),
+            // An infinite date or timestamp is NaN to scoring, and missing here.
+            Self::Date(b) => b.append_option(
+                values::number(reader, datum).is_finite().then_some(datum.value() as i32 + EPOCH_DAYS),
+            ),
+            Self::Timestamp(b) => {
+                let moment = (datum.value() as i64).checked_add(EPOCH_MICROSECONDS);
+                b.append_option(moment.filter(|_| values::number(reader, datum).is_finite()));
+            }
+            Self::Text(b) => values::with_text(reader, datum, |text| b.append_value(text)),
+            Self::Floats4(lists) => {
+                lists.append(element_of(reader), datum, column, |b, value| b.append_value(value as f32))?;
+            }
+            Self::Floats8(lists) => {
+                lists.append(element_of(reader), datum, column, |b, value| b.append_value(value))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn append_null(&mut self) {
+        match self {
+            Self::Bool(b) => b.append_null(),
+            Self::Int2(b) => b.append_null(),
+            Self::Int4(b) => b.append_null(),
+            Self::Int8(b) => b.append_null(),
+            Self::Float4(b) => b.append_null(),
+            Self::Float8(b) => b.append_null(),
+            Self::Date(b) => b.append_null(),
+            Self::Timestamp(b) => b.append_null(),
+            Self::Text(b) => b.append_null(),
+            Self::Floats4(lists) => lists.builder.append(false),
+            Self::Floats8(lists) => lists.builder.append(false),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Bool(b) => Arc::new(b.finish()),
+            Self::Int2(b) => Arc::new(b.finish()),
+            Self::Int4(b) => Arc::new(b.finish()),
+            Self::Int8(b) => Arc::new(b.finish()),
+            Self::Float4(b) => Arc::new(b.finish()),
+            Self::Float8(b) => Arc::new(b.finish()),
+            Self::Date(b) => Arc::new(b.finish()),
+            Self::Timestamp(b) => Arc::new(b.finish()),
+            Self::Text(b) => Arc::new(b.finish()),
+            Self::Floats4(lists) => Arc::new(lists.builder.finish()),
+            Self::Floats8(lists) => Arc::new(lists.builder.finish()),
+        }
+    }
+}
+
+fn element_of(reader: Reader) -> ElementReader {
+    match reader {
+        Reader::Array(element) => element,
+        _ => ElementReader::Float8,
+    }
+}

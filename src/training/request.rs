@@ -1,0 +1,307 @@
+//! What a training was asked to do: the arguments, checked against the source's columns.
+
+use crate::error::Error;
+use crate::settings;
+use crate::tuples;
+use crate::values::{self, Reader};
+use model::protocol::{Role, SourceColumn, Spec};
+use model::recipe::Family;
+use model::Params;
+use pgrx::pg_sys;
+use pgrx::spi::quote_qualified_identifier;
+use pgrx::Spi;
+use std::ffi::CStr;
+
+/// The arguments of `reco.train`, as given.
+pub struct Arguments {
+    pub model: String,
+    pub source: pg_sys::Oid,
+    pub label: String,
+    pub algorithm: String,
+    pub params: String,
+    pub keys: Option<Vec<String>>,
+    pub time_column: Option<String>,
+    pub promote: bool,
+}
+
+/// A training that can start.
+pub struct Request {
+    pub spec: Spec,
+    /// How each column of the spec is read.
+    pub readers: Vec<Reader>,
+    /// Qualified, quoted name of the source.
+    pub source: String,
+    /// The query of a view, `None` for a table.
+    pub definition: Option<String>,
+    pub keys: Vec<String>,
+    pub time_column: Option<String>,
+    pub label: String,
+    pub promote: bool,
+}
+
+const ALGORITHMS: &[&str] = &["mlp"];
+
+/// Columns that are the entity key where nothing else says so.
+const USUAL_KEYS: &[&str] = &["product_id", "region"];
+/// The event time where nothing else says so.
+const USUAL_TIME: &str = "week";
+
+impl Request {
+    pub fn new(arguments: Arguments) -> Result<Self, Error> {
+        check_name(&arguments.model)?;
+        check_algorithm(&arguments.algorithm)?;
+        let mut params = Params::from_json(&arguments.params)?;
+        if params.threads == 0 {
+            params.threads = settings::training_threads();
+        }
+        let source = Source::open(arguments.source)?;
+        let unique = unique_columns(arguments.source)?;
+        let time_column = source.find_time(arguments.time_column, &unique)?;
+        let keys = source.find_keys(arguments.keys, &unique, time_column.as_deref())?;
+        source.require(&arguments.label, "label")?;
+        source.check_names(&params.include, "include")?;
+        source.check_names(&params.exclude, "exclude")?;
+
+        let (mut columns, mut readers) = (Vec::new(), Vec::new());
+        for attribute in &source.attributes {
+            let role = role(attribute, &arguments.label, &keys, time_column.as_deref(), &params)?;
+            if let Some(role) = role {
+                let (column, reader) = attribute.column(role)?;
+                columns.push(column);
+                readers.push(reader);
+            }
+        }
+        if !columns.iter().any(|column| column.role.is_feature()) {
+            return Err(Error::invalid(format!("{} has no column that could be an input", source.name)));
+        }
+        columns_in_key_order(&mut columns, &mut readers, &keys);
+        Ok(Self {
+            spec: Spec { model: arguments.model, algorithm: arguments.algorithm, params, columns },
+            readers,
+            source: source.name,
+            definition: source.definition,
+            keys,
+            time_column,
+            label: arguments.label,
+            promote: arguments.promote,
+        })
+    }
+
+    /// The query that reads the columns of the spec, in their order.
+    pub fn query(&self) -> String {
+        let names = self.spec.columns.iter().map(|column| pgrx::spi::quote_identifier(&column.name));
+        format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source)
+    }
+}
+
+fn check_name(model: &str) -> Result<(), Error> {
+    if model.is_empty() || model.len() > 63 {
+        return Err(Error::invalid(format!("a model's name has 1 to 63 bytes, not {}", model.len())));
+    }
+    Ok(())
+}
+
+fn check_algorithm(algorithm: &str) -> Result<(), Error> {
+    if ALGORITHMS.contains(&algorithm) {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(
+        format!("unknown algorithm \"{algorithm}\""),
+        Some(format!("The algorithms are: {}.", ALGORITHMS.join(", "))),
+    ))
+}
+
+/// What a column is to this training; `None` if it takes no part.
+fn role(
+    attribute: &Attribute,
+    label: &str,
+    keys: &[String],
+    time_column: Option<&str>,
+    params: &Params,
+) -> Result<Option<Role>, Error> {
+    let name = &attribute.name;
+    let is_key = keys.contains(name);
+    let is_time = time_column == Some(name);
+    if name == label {
+        if is_key || is_time || params.include.contains(name) {
+            return Err(Error::invalid(format!(
+                "column \"{name}\" is the label and cannot be anything else"
+            )));
+        }
+        return Ok(Some(Role::Label));
+    }
+    let included = params.include.contains(name);
+    Ok(match (is_key, is_time, included) {
+        (true, _, false) => Some(Role::Key),
+        (true, _, true) => Some(Role::KeyAndFeature),
+        (_, true, false) => Some(Role::Time),
+        (_, true, true) => Some(Role::TimeAndFeature),
+        _ if params.exclude.contains(name) => None,
+        _ => Some(Role::Feature),
+    })
+}
+
+/// The first key column is the product: the trainer takes the keys in the order in which they come.
+fn columns_in_key_order(columns: &mut Vec<SourceColumn>, readers: &mut Vec<Reader>, keys: &[String]) {
+    let rank = |column: &SourceColumn| keys.iter().position(|key| *key == column.name).unwrap_or(keys.len());
+    let mut both: Vec<_> = columns.drain(..).zip(readers.drain(..)).collect();
+    both.sort_by_key(|(column, _)| rank(column));
+    (*columns, *readers) = both.into_iter().unzip();
+}
+
+/// A column of the source.
+struct Attribute {
+    name: String,
+    type_oid: pg_sys::Oid,
+    sql_type: String,
+}
+
+impl Attribute {
+    fn column(&self, role: Role) -> Result<(SourceColumn, Reader), Error> {
+        let Some((family, reader)) = values::reader_of(self.type_oid) else {
+            return Err(self.unsupported("Leave it out: params => '{\"exclude\": [\"…\"]}'."));
+        };
+        if role == Role::Label && !matches!(family, Family::Boolean | Family::Number) {
+            return Err(self.unsupported("A label is a boolean, or a number that is 0 or 1."));
+        }
+        if role.is_time() && !matches!(family, Family::Date | Family::Timestamp) {
+            return Err(self.unsupported("The time column is a date or a timestamp."));
+        }
+        if role.is_key() && family == Family::NumberArray {
+            return Err(self.unsupported("A key is no array."));
+        }
+        let column = SourceColumn { name: self.name.clone(), sql_type: self.sql_type.clone(), family, role };
+        Ok((column, reader))
+    }
+
+    fn unsupported(&self, hint: &str) -> Error {
+        let hint = hint.replace('…', &self.name);
+        Error::UnsupportedType { column: self.name.clone(), found: self.sql_type.clone(), hint }
+    }
+}
+
+/// The relation that a model is trained from.
+struct Source {
+    name: String,
+    definition: Option<String>,
+    attributes: Vec<Attribute>,
+}
+
+impl Source {
+    fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
+        // SAFETY: the relation is opened under a lock that is kept to the end of the transaction.
+        unsafe {
+            let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
+            let kind = (*(*opened).rd_rel).relkind as u8;
+            let name = quote_qualified_identifier(
+                owned(pg_sys::get_namespace_name((*(*opened).rd_rel).relnamespace)),
+                owned(pg_sys::get_rel_name(relation)),
+            );
+            let attributes = tuples::attributes((*opened).rd_att)
+                .map(|(_, attribute)| Attribute {
+                    name: tuples::attribute_name(attribute),
+                    type_oid: attribute.atttypid,
+                    sql_type: values::type_name(attribute.atttypid, attribute.atttypmod),
+                })
+                .collect();
+            pg_sys::relation_close(opened, pg_sys::NoLock as i32);
+            let definition = match kind {
+                b'r' | b'p' | b'f' => None,
+                b'v' | b'm' => view_definition(relation)?,
+                _ => return Err(Error::invalid(format!("{name} is not a table or a view"))),
+            };
+            Ok(Self { name, definition, attributes })
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.attributes.iter().any(|attribute| attribute.name == name)
+    }
+
+    fn require(&self, name: &str, what: &str) -> Result<(), Error> {
+        if self.has(name) {
+            return Ok(());
+        }
+        let names: Vec<_> = self.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+        Err(Error::UndefinedColumn {
+            message: format!("{what} column \"{name}\" does not exist in {}", self.name),
+            hint: format!("Its columns are: {}.", names.join(", ")),
+        })
+    }
+
+    fn check_names(&self, names: &[String], what: &str) -> Result<(), Error> {
+        names.iter().try_for_each(|name| self.require(name, what))
+    }
+
+    /// The time column: as given, else the date or timestamp of the unique key, else the column `week`.
+    fn find_time(&self, given: Option<String>, unique: &[String]) -> Result<Option<String>, Error> {
+        if let Some(name) = given {
+            self.require(&name, "time")?;
+            return Ok(Some(name));
+        }
+        let is_time = |attribute: &&Attribute| {
+            matches!(values::reader_of(attribute.type_oid), Some((Family::Date | Family::Timestamp, _)))
+        };
+        let times: Vec<_> = self.attributes.iter().filter(is_time).map(|a| &a.name).collect();
+        let in_key: Vec<_> = times.iter().filter(|name| unique.contains(name)).collect();
+        let usual = || times.iter().find(|name| **name == USUAL_TIME).map(|name| (*name).clone());
+        Ok(match in_key.as_slice() {
+            [only] => Some((**only).clone()),
+            _ => usual(),
+        })
+    }
+
+    /// The key columns: as given, else the unique key without the time, else the usual names.
+    fn find_keys(
+        &self,
+        given: Option<Vec<String>>,
+        unique: &[String],
+        time_column: Option<&str>,
+    ) -> Result<Vec<String>, Error> {
+        if let Some(names) = given {
+            names.iter().try_for_each(|name| self.require(name, "key"))?;
+            return Ok(names);
+        }
+        let found: Vec<_> =
+            unique.iter().filter(|name| Some(name.as_str()) != time_column).cloned().collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let usual = USUAL_KEYS.iter().filter(|name| self.has(name));
+        Ok(usual.map(|name| (*name).to_owned()).collect())
+    }
+}
+
+/// The columns of the primary key, else of a unique index over plain columns; empty where there is neither.
+fn unique_columns(relation: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    let sql = "SELECT ARRAY(SELECT a.attname::pg_catalog.text
+                            FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, n)
+                            JOIN pg_catalog.pg_attribute AS a
+                              ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+                             AND a.attnum OPERATOR(pg_catalog.=) k.attnum
+                            WHERE k.n OPERATOR(pg_catalog.<=) i.indnkeyatts ORDER BY k.n)
+               FROM pg_catalog.pg_index AS i
+               WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid
+                 AND i.indexprs IS NULL AND i.indpred IS NULL
+               ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1";
+    Spi::connect(|client| {
+        let rows = client.select(sql, Some(1), &[relation.into()])?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(rows.first().get_one::<Vec<String>>()?.unwrap_or_default())
+    })
+}
+
+fn view_definition(relation: pg_sys::Oid) -> Result<Option<String>, Error> {
+    Spi::connect(|client| {
+        let rows = client.select("SELECT pg_catalog.pg_get_viewdef($1)", Some(1), &[relation.into()])?;
+        Ok(rows.first().get_one::<String>()?)
+    })
+}
+
+/// # Safety
+/// `text` is a NUL-terminated string.
+unsafe fn owned(text: *const std::ffi::c_char) -> String {
+    CStr::from_ptr(text).to_string_lossy().into_owned()
+}

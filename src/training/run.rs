@@ -1,0 +1,114 @@
+//! One training attempt in the catalog: `reco.run` and `reco.run_metric`.
+//!
+//! The backend holds an advisory lock on its run, so that a run whose backend was killed is told from one that
+//! is under way: see `reco.run_is_alive` in `sql/catalog.sql`.
+
+use super::request::Request;
+use super::session::Session;
+use crate::catalog::write::{as_owner, current_user};
+use crate::error::Error;
+use pgrx::Uuid;
+
+/// The loss of one epoch.
+pub struct EpochMetric {
+    pub epoch: i32,
+    pub train_loss: f64,
+    pub validation_loss: Option<f64>,
+    pub validation_auroc: Option<f64>,
+    pub seconds: f64,
+}
+
+/// A run that has begun.
+pub struct Run {
+    pub id: Uuid,
+}
+
+impl Run {
+    /// Writes the row. Runs that lost their backend are marked as failed on the way.
+    pub fn start(request: &Request, parameters: &str, session: &Session) -> Result<Self, Error> {
+        let caller = current_user();
+        let lock = if session.is_atomic() { "pg_advisory_xact_lock" } else { "pg_advisory_lock" };
+        as_owner(|client| {
+            client.update(
+                "UPDATE reco.run SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
+                        error = 'the server process that trained it ended' \
+                 WHERE status OPERATOR(pg_catalog.=) 'running' AND NOT reco.run_is_alive(run_id)",
+                None,
+                &[],
+            )?;
+            let insert = "INSERT INTO reco.run (run_id, model, status, algorithm, source, parameters, started_by) \
+                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2, $3, $4::pg_catalog.jsonb, $5) \
+                          RETURNING run_id";
+            let args = [
+                request.spec.model.as_str().into(),
+                request.spec.algorithm.as_str().into(),
+                request.source.as_str().into(),
+                parameters.into(),
+                caller.as_str().into(),
+            ];
+            let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
+            let id = id.ok_or_else(|| Error::invalid("the run could not be recorded"))?;
+            let take_lock = format!("SELECT pg_catalog.{lock}(reco.run_lock_key($1))");
+            client.update(take_lock.as_str(), None, &[id.into()])?;
+            Ok(Self { id })
+        })
+    }
+
+    /// Adds epochs as they come.
+    pub fn add_metrics(&self, metrics: &[EpochMetric]) -> Result<(), Error> {
+        as_owner(|client| {
+            for metric in metrics {
+                client.update(
+                    "INSERT INTO reco.run_metric \
+                         (run_id, epoch, train_loss, validation_loss, validation_auroc, seconds) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
+                    None,
+                    &[
+                        self.id.into(),
+                        metric.epoch.into(),
+                        metric.train_loss.into(),
+                        metric.validation_loss.into(),
+                        metric.validation_auroc.into(),
+                        metric.seconds.into(),
+                    ],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    pub fn succeed(&self, version: i32, session: &Session) -> Result<(), Error> {
+        self.finish("succeeded", Some(version), None, session)
+    }
+
+    pub fn fail(&self, error: &str, session: &Session) -> Result<(), Error> {
+        self.finish("failed", None, Some(error), session)
+    }
+
+    pub fn cancel(&self, session: &Session) -> Result<(), Error> {
+        self.finish("cancelled", None, None, session)
+    }
+
+    fn finish(
+        &self,
+        status: &str,
+        version: Option<i32>,
+        error: Option<&str>,
+        session: &Session,
+    ) -> Result<(), Error> {
+        as_owner(|client| {
+            client.update(
+                "UPDATE reco.run SET status = $2, version = $3, error = $4, \
+                                     finished_at = pg_catalog.clock_timestamp() \
+                 WHERE run_id OPERATOR(pg_catalog.=) $1",
+                None,
+                &[self.id.into(), status.into(), version.into(), error.into()],
+            )?;
+            if !session.is_atomic() {
+                let unlock = "SELECT pg_catalog.pg_advisory_unlock(reco.run_lock_key($1))";
+                client.update(unlock, None, &[self.id.into()])?;
+            }
+            Ok(())
+        })
+    }
+}

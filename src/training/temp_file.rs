@@ -1,0 +1,102 @@
+//! Postgres's own temporary files: counted by `temp_file_limit`, placed by `temp_tablespaces`, and removed after
+//! a crash. They outlive a commit and are deleted when dropped.
+
+use crate::error::Error;
+use pgrx::pg_sys;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+pub struct TempFile {
+    file: pg_sys::File,
+    size: i64,
+}
+
+impl TempFile {
+    pub fn create() -> Self {
+        // SAFETY: `true` detaches the file from the transaction; `drop` closes it.
+        Self { file: unsafe { pg_sys::OpenTemporaryFile(true) }, size: 0 }
+    }
+
+    /// A file with this content.
+    pub fn with_content(content: &[u8]) -> Result<Self, Error> {
+        let mut file = Self::create();
+        io::Write::write_all(&mut file, content)
+            .map_err(Error::system("could not write a temporary file"))?;
+        Ok(file)
+    }
+
+    /// A descriptor of its own for the file, above the numbers that other code expects to be free.
+    pub fn descriptor(&self) -> Result<OwnedFd, Error> {
+        const LOWEST: i32 = 64;
+        // SAFETY: the raw descriptor is valid now; the duplicate belongs to the result.
+        unsafe {
+            let raw = pg_sys::FileGetRawDesc(self.file);
+            let duplicate = libc::fcntl(raw, libc::F_DUPFD_CLOEXEC, LOWEST);
+            if duplicate < 0 {
+                let cause = io::Error::last_os_error();
+                return Err(Error::System { context: "could not share a temporary file".into(), cause });
+            }
+            Ok(OwnedFd::from_raw_fd(duplicate))
+        }
+    }
+
+    /// The whole content, of at most `limit` bytes.
+    pub fn read_all(&self, limit: usize) -> Result<Vec<u8>, Error> {
+        // SAFETY: an open file.
+        let size = unsafe { pg_sys::FileSize(self.file) } as usize;
+        if size > limit {
+            return Err(Error::invalid(format!(
+                "a model of {size} bytes is larger than the {limit} that can be stored"
+            )));
+        }
+        let mut content = vec![0; size];
+        let mut done = 0;
+        while done < size {
+            let read = self.read_at(&mut content[done..], done as i64)?;
+            if read == 0 {
+                return Err(Error::invalid("the trainer's output file ended early"));
+            }
+            done += read;
+        }
+        Ok(content)
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: i64) -> Result<usize, Error> {
+        let wait = pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_READ;
+        let amount = into.len().min(MOST_AT_ONCE) as _;
+        // SAFETY: the buffer has room for `amount` bytes.
+        let read = unsafe { pg_sys::FileRead(self.file, into.as_mut_ptr().cast(), amount, offset, wait) };
+        usize::try_from(read).map_err(|_| Error::System {
+            context: "could not read a temporary file".into(),
+            cause: io::Error::last_os_error(),
+        })
+    }
+}
+
+/// Lengths pass through a C `int` in older servers.
+const MOST_AT_ONCE: usize = 1 << 30;
+
+impl io::Write for TempFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let wait = pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_WRITE;
+        let amount = bytes.len().min(MOST_AT_ONCE) as _;
+        // SAFETY: the buffer holds `amount` bytes; the server only reads them, whatever its version's signature says.
+        let written = unsafe {
+            pg_sys::FileWrite(self.file, bytes.as_ptr().cast_mut().cast(), amount, self.size, wait)
+        };
+        let written = usize::try_from(written).map_err(|_| io::Error::last_os_error())?;
+        self.size += written as i64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // SAFETY: opened in `create`, closed once; closing reports trouble to the log, never as an error.
+        unsafe { pg_sys::FileClose(self.file) };
+    }
+}

@@ -1,0 +1,353 @@
+//! The procedure `reco.train`, step by step.
+
+use super::read::read_source;
+use super::request::{Arguments, Request};
+use super::run::{EpochMetric, Run};
+use super::session::Session;
+use super::temp_file::TempFile;
+use super::trainer::{reported, News, Trainer};
+use crate::catalog::write::{check_may_train, store_version, NewVersion, Stored};
+use crate::error::{or_raise, Error};
+use model::protocol::{DataSummary, Evaluation, Event};
+use model::Artifact;
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::*;
+use pgrx::PgTryBuilder;
+use serde_json::json;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+/// Trains a new version of a model; see sql/comments.sql.
+#[pg_extern(sql = "
+CREATE PROCEDURE train(
+    model       text,
+    source      regclass,
+    label       name,
+    algorithm   text    DEFAULT 'mlp',
+    params      jsonb   DEFAULT '{}',
+    keys        name[]  DEFAULT NULL,
+    time_column name    DEFAULT NULL,
+    promote     boolean DEFAULT false)
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn train(fcinfo: pg_sys::FunctionCallInfo) {
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    let (session, arguments) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
+    let request = or_raise(Request::new(arguments));
+    or_raise(check_may_train(&request.spec.model));
+    run_to_the_end(&request, &session);
+    session.end();
+}
+
+/// Reads the arguments.
+///
+/// # Safety
+/// `fcinfo` is that of the running procedure.
+unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error> {
+    fn given<T>(value: Option<T>, name: &str) -> Result<T, Error> {
+        value.ok_or_else(|| Error::invalid(format!("{name} must not be NULL")))
+    }
+    let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
+    let name =
+        |n| pgrx::pg_getarg::<&std::ffi::CStr>(fcinfo, n).map(|name| name.to_string_lossy().into_owned());
+    let keys = pgrx::pg_getarg_datum(fcinfo, 5).map(|datum| crate::values::names(datum)).transpose()?;
+    Ok(Arguments {
+        model: given(text(0), "model")?,
+        source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
+        label: given(name(2), "label")?,
+        algorithm: given(text(3), "algorithm")?,
+        params: given(pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, 4), "params")?.0.to_string(),
+        keys,
+        time_column: name(6),
+        promote: given(pgrx::pg_getarg(fcinfo, 7), "promote")?,
+    })
+}
+
+/// How a training can go wrong: our own error, or one that Postgres raised on the way.
+enum Failure {
+    Ours(Error),
+    Postgres(CaughtError),
+}
+
+/// Records the run, trains, and records how it ended before an error goes on its way.
+fn run_to_the_end(request: &Request, session: &Session) {
+    let began = Instant::now();
+    let parameters = or_raise(serde_json::to_string(&request.spec.params).map_err(Error::from));
+    let run = or_raise(Run::start(request, &parameters, session));
+    session.commit();
+    let result = PgTryBuilder::new(AssertUnwindSafe(|| {
+        train_and_store(request, session, &run, began, parameters.clone()).map_err(Failure::Ours)
+    }))
+    .catch_others(|error| Err(Failure::Postgres(error)))
+    .catch_rust_panic(|error| Err(Failure::Postgres(error)))
+    .execute();
+    match result {
+        Ok(()) => session.commit(),
+        Err(failure) => record_and_raise(failure, session, &run),
+    }
+}
+
+/// In the caller's transaction there is nothing to record: its abort takes the run with it.
+fn record_and_raise(failure: Failure, session: &Session, run: &Run) -> ! {
+    if !session.is_atomic() {
+        // A cancel that is waiting to be raised must not interrupt the record of it.
+        let _held = HeldInterrupts::new();
+        session.rollback();
+        or_raise(match &failure {
+            failure if failure.is_cancel() => run.cancel(session),
+            failure => run.fail(&failure.message(), session),
+        });
+        session.commit();
+    }
+    pgrx::check_for_interrupts!();
+    match failure {
+        Failure::Ours(error) => error.raise(),
+        Failure::Postgres(error) => error.rethrow(),
+    }
+}
+
+impl Failure {
+    fn is_cancel(&self) -> bool {
+        match self {
+            Self::Ours(error) => matches!(error, Error::Interrupted),
+            Self::Postgres(CaughtError::PostgresError(error) | CaughtError::ErrorReport(error)) => {
+                matches!(
+                    error.sql_error_code(),
+                    PgSqlErrorCode::ERRCODE_QUERY_CANCELED | PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN
+                )
+            }
+            Self::Postgres(CaughtError::RustPanic { .. }) => false,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Ours(error) => error.to_string(),
+            Self::Postgres(
+                CaughtError::PostgresError(error)
+                | CaughtError::ErrorReport(error)
+                | CaughtError::RustPanic { ereport: error, .. },
+            ) => error.message().to_owned(),
+        }
+    }
+}
+
+/// Cancel and shutdown wait while this lives.
+struct HeldInterrupts;
+
+impl HeldInterrupts {
+    fn new() -> Self {
+        // SAFETY: a counter of this process.
+        unsafe { pg_sys::InterruptHoldoffCount += 1 };
+        Self
+    }
+}
+
+impl Drop for HeldInterrupts {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`. An error on the way has set the counter to zero.
+        unsafe { pg_sys::InterruptHoldoffCount = pg_sys::InterruptHoldoffCount.saturating_sub(1) };
+    }
+}
+
+fn train_and_store(
+    request: &Request,
+    session: &Session,
+    run: &Run,
+    began: Instant,
+    parameters: String,
+) -> Result<(), Error> {
+    let (data, rows) = read_source(request)?;
+    // From here on no snapshot is held.
+    session.commit();
+    let seconds = began.elapsed().as_secs_f64();
+    notice!("{}: {rows} rows of {} read in {seconds:.1} s", request.spec.model, request.source);
+
+    let spec = TempFile::with_content(&serde_json::to_vec(&request.spec)?)?;
+    let output = TempFile::create();
+    let mut trainer = Trainer::start(&spec, &data, &output)?;
+    let outcome = follow(&mut trainer, request, session, run);
+    let outcome = match outcome? {
+        Some(outcome) => outcome,
+        None => return Err(trainer.cause_of_death()),
+    };
+    drop((trainer, data, spec));
+    let artifact = output.read_all(LARGEST_ARTIFACT)?;
+    let stored = store(request, run, &outcome, &artifact, began, parameters)?;
+    run.succeed(stored.version, session)?;
+    announce(request, &outcome, &stored, began);
+    Ok(())
+}
+
+/// A bytea holds less than 1 GiB.
+const LARGEST_ARTIFACT: usize = (1 << 30) - (1 << 16);
+
+/// What a trainer that finished has said.
+#[derive(Default)]
+struct Outcome {
+    data: DataSummary,
+    libraries: serde_json::Value,
+    validation: Option<Evaluation>,
+    test: Option<Evaluation>,
+    best_epoch: u32,
+    parity: f64,
+    finished: bool,
+}
+
+/// How long a wait for news lasts, and how often epochs are written and told.
+const PATIENCE: Duration = Duration::from_millis(100);
+const BETWEEN_COMMITS: Duration = Duration::from_millis(200);
+const BETWEEN_NOTICES: Duration = Duration::from_secs(2);
+
+/// Listens until the trainer has finished (`None` if it ended without that), and passes its epochs on.
+fn follow(
+    trainer: &mut Trainer,
+    request: &Request,
+    session: &Session,
+    run: &Run,
+) -> Result<Option<Outcome>, Error> {
+    let mut outcome = Outcome::default();
+    let mut progress = Progress::new(&request.spec.model);
+    loop {
+        match trainer.next(PATIENCE)? {
+            News::Event(event) => outcome.take(event, &mut progress)?,
+            News::None => {}
+            News::End => {
+                progress.write(run, session)?;
+                return Ok(outcome.finished.then_some(outcome));
+            }
+        }
+        if progress.is_due() {
+            progress.write(run, session)?;
+        }
+    }
+}
+
+impl Outcome {
+    fn take(&mut self, event: Event, progress: &mut Progress) -> Result<(), Error> {
+        match event {
+            Event::Started { trainer, libtorch, device, threads } => {
+                let extension = env!("CARGO_PKG_VERSION");
+                self.libraries = json!({
+                    "pg_recommend": extension, "trainer": trainer, "libtorch": libtorch,
+                    "device": device, "threads": threads,
+                });
+            }
+            Event::Data(data) => self.data = data,
+            Event::Warning { message } => warning!("{message}"),
+            Event::Epoch { epoch, epochs, train_loss, validation_loss, validation_auroc, seconds } => {
+                let metric = EpochMetric {
+                    epoch: epoch as i32,
+                    train_loss,
+                    validation_loss,
+                    validation_auroc,
+                    seconds,
+                };
+                progress.add(metric, epochs);
+            }
+            Event::Finished { validation, test, best_epoch, parity, .. } => {
+                (self.validation, self.test, self.best_epoch, self.parity) =
+                    (validation, test, best_epoch, parity);
+                self.finished = true;
+            }
+            Event::Error { message, detail, hint } => return Err(reported(message, detail, hint)),
+        }
+        Ok(())
+    }
+}
+
+/// Epochs on their way to the catalog and to the client.
+struct Progress<'a> {
+    model: &'a str,
+    pending: Vec<EpochMetric>,
+    written: Instant,
+    told: Instant,
+}
+
+impl<'a> Progress<'a> {
+    fn new(model: &'a str) -> Self {
+        Self { model, pending: Vec::new(), written: Instant::now(), told: Instant::now() }
+    }
+
+    fn add(&mut self, metric: EpochMetric, epochs: u32) {
+        if self.told.elapsed() >= BETWEEN_NOTICES {
+            let validation = metric.validation_loss.map_or(String::new(), |v| format!(", validation {v:.4}"));
+            notice!(
+                "{}: epoch {} of {epochs}, loss {:.4}{validation}",
+                self.model,
+                metric.epoch,
+                metric.train_loss
+            );
+            self.told = Instant::now();
+        }
+        self.pending.push(metric);
+    }
+
+    fn is_due(&self) -> bool {
+        !self.pending.is_empty() && self.written.elapsed() >= BETWEEN_COMMITS
+    }
+
+    fn write(&mut self, run: &Run, session: &Session) -> Result<(), Error> {
+        run.add_metrics(&self.pending)?;
+        session.commit();
+        self.pending.clear();
+        self.written = Instant::now();
+        Ok(())
+    }
+}
+
+fn store(
+    request: &Request,
+    run: &Run,
+    outcome: &Outcome,
+    bytes: &[u8],
+    began: Instant,
+    parameters: String,
+) -> Result<Stored, Error> {
+    // Nothing is stored that could not be scored with.
+    let artifact = Artifact::from_bytes(bytes)?;
+    let metrics = json!({
+        "validation": outcome.validation, "test": outcome.test,
+        "best_epoch": outcome.best_epoch, "parity": outcome.parity,
+    });
+    let mut data = serde_json::to_value(&outcome.data)?;
+    data["definition"] = json!(request.definition);
+    store_version(&NewVersion {
+        model: &request.spec.model,
+        run_id: run.id,
+        algorithm: &request.spec.algorithm,
+        source: &request.source,
+        keys: &request.keys,
+        time_column: request.time_column.as_deref(),
+        label: &request.label,
+        parameters,
+        recipe: serde_json::to_string(&artifact.recipe)?,
+        metrics: metrics.to_string(),
+        data: data.to_string(),
+        libraries: outcome.libraries.to_string(),
+        seconds: began.elapsed().as_secs_f64(),
+        artifact: bytes,
+        promote: request.promote,
+    })
+}
+
+fn announce(request: &Request, outcome: &Outcome, stored: &Stored, began: Instant) {
+    let model = &request.spec.model;
+    let auroc = |evaluation: &Evaluation| {
+        let shown = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.3}"));
+        format!(
+            ", test AUROC {} (popularity: {})",
+            shown(evaluation.model.auroc),
+            shown(evaluation.popularity.auroc)
+        )
+    };
+    let data = &outcome.data;
+    if data.unlabelled > 0 {
+        notice!("{model}: {} of {} rows have no label and were not used", data.unlabelled, data.rows);
+    }
+    let test = outcome.test.as_ref().map_or(String::new(), auroc);
+    let champion = if stored.champion { ", champion" } else { "" };
+    let seconds = began.elapsed().as_secs_f64();
+    notice!("{model}: version {} trained in {seconds:.1} s{test}{champion}", stored.version);
+}

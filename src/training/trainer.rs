@@ -1,0 +1,285 @@
+//! The trainer: a process of its own, with no database connection and no credentials.
+//!
+//! It is killed when this value is dropped, and by the kernel when the backend dies. It inherits three
+//! descriptors besides its standard streams: spec, data and output.
+
+use super::temp_file::TempFile;
+use crate::error::Error;
+use crate::settings;
+use model::protocol::Event;
+use pgrx::pg_sys;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// What a wait for the trainer brought.
+pub enum News {
+    Event(Event),
+    /// Nothing yet.
+    None,
+    /// It has closed its output: it has ended, or is about to.
+    End,
+}
+
+pub struct Trainer {
+    child: Child,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    /// What it has said that is no whole line yet.
+    unread: Vec<u8>,
+    /// The end of what it has written to its standard error.
+    last_words: Vec<u8>,
+    ended: bool,
+}
+
+/// A line longer than this is no event.
+const LONGEST_LINE: usize = 16 << 20;
+const MOST_LAST_WORDS: usize = 4096;
+/// The exit status of the dynamic linker when a library is missing.
+const CANNOT_LOAD: i32 = 127;
+
+impl Trainer {
+    pub fn start(spec: &TempFile, data: &TempFile, output: &TempFile) -> Result<Self, Error> {
+        let path = settings::trainer_path();
+        let descriptors = [spec.descriptor()?, data.descriptor()?, output.descriptor()?];
+        let mut command = Command::new(&path);
+        let names = ["--spec", "--data", "--out"];
+        for (name, descriptor) in names.iter().zip(&descriptors) {
+            command.arg(name).arg(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+        }
+        command.env_clear().current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(folder) = settings::libtorch_path() {
+            command.env("LD_LIBRARY_PATH", folder);
+        }
+        confine(&mut command, &descriptors);
+        let mut child = command.spawn().map_err(|cause| cannot_start(&path, &cause))?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            unreachable!("both streams are piped")
+        };
+        set_nonblocking(stdout.as_raw_fd())?;
+        set_nonblocking(stderr.as_raw_fd())?;
+        Ok(Self { child, stdout, stderr, unread: Vec::new(), last_words: Vec::new(), ended: false })
+    }
+
+    /// The next event, after a wait of at most `patience`. A cancel or a shutdown is [`Error::Interrupted`]; the
+    /// caller then has to record it and let Postgres raise it.
+    pub fn next(&mut self, patience: Duration) -> Result<News, Error> {
+        if let Some(event) = self.whole_line()? {
+            return Ok(News::Event(event));
+        }
+        if self.ended {
+            return Ok(News::End);
+        }
+        wait(self.stdout.as_raw_fd(), patience);
+        if must_stop() {
+            return Err(Error::Interrupted);
+        }
+        pgrx::check_for_interrupts!();
+        self.keep_last_words();
+        self.ended = !read_available(&mut self.stdout, &mut self.unread)?;
+        if self.unread.len() > LONGEST_LINE {
+            return Err(trainer_error("the trainer said something that is too long", self.words(), None));
+        }
+        Ok(self.whole_line()?.map_or(News::None, News::Event))
+    }
+
+    fn whole_line(&mut self) -> Result<Option<Event>, Error> {
+        let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+        let line: Vec<u8> = self.unread.drain(..=end).collect();
+        let event = serde_json::from_slice(&line).map_err(|_| {
+            let said = String::from_utf8_lossy(&line).trim().to_owned();
+            trainer_error("the trainer said something that is no event", Some(said), None)
+        })?;
+        Ok(Some(event))
+    }
+
+    /// Waits for a trainer that closed its output without a last event, and says how it ended.
+    pub fn cause_of_death(mut self) -> Error {
+        let status = self.child.wait();
+        self.keep_last_words();
+        let words = self.words();
+        match status {
+            Ok(status) => explain(status, words),
+            Err(cause) => Error::System { context: "could not wait for the trainer".into(), cause },
+        }
+    }
+
+    fn keep_last_words(&mut self) {
+        // What cannot be read is not worth failing for: these words only explain another failure.
+        let _ = read_available(&mut self.stderr, &mut self.last_words);
+        let surplus = self.last_words.len().saturating_sub(MOST_LAST_WORDS);
+        self.last_words.drain(..surplus);
+    }
+
+    fn words(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.last_words).trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+impl Drop for Trainer {
+    fn drop(&mut self) {
+        // Both fail only if it has ended and been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the child does to itself between fork and exec. Only calls that are safe there.
+fn confine(command: &mut Command, descriptors: &[OwnedFd; 3]) {
+    let keep = [0, 1, 2].map(|n| descriptors[n].as_raw_fd());
+    let parent = std::process::id();
+    let nice = settings::training_nice();
+    let memory = settings::max_training_memory();
+    // SAFETY: the closure makes system calls only, on its own copies.
+    unsafe {
+        command.pre_exec(move || {
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+            if libc::getppid() as u32 != parent {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+            prefer_in_out_of_memory_kill();
+            if let Some(bytes) = memory {
+                let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+                check(libc::setrlimit(libc::RLIMIT_DATA, &limit))?;
+            }
+            close_all_on_exec()?;
+            keep.iter().try_for_each(|descriptor| check(libc::fcntl(*descriptor, libc::F_SETFD, 0)))
+        });
+    }
+}
+
+/// # Safety
+/// Called in a child that has one thread.
+unsafe fn prefer_in_out_of_memory_kill() {
+    let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
+    if file >= 0 {
+        let most = c"1000";
+        libc::write(file, most.as_ptr().cast(), most.count_bytes());
+        libc::close(file);
+    }
+}
+
+/// Marks every descriptor but the standard streams to be closed by exec; the caller takes out those it passes on.
+///
+/// # Safety
+/// Called in a child that has one thread.
+unsafe fn close_all_on_exec() -> io::Result<()> {
+    const FIRST: u32 = 3;
+    const CLOEXEC: u32 = 4;
+    if libc::syscall(libc::SYS_close_range, FIRST, u32::MAX, CLOEXEC) == 0 {
+        return Ok(());
+    }
+    // Kernels before 5.11.
+    let most = libc::sysconf(libc::_SC_OPEN_MAX).clamp(256, 1 << 20) as i32;
+    for descriptor in FIRST as i32..most {
+        libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
+    }
+    Ok(())
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Whether the statement was cancelled or the session is to end.
+fn must_stop() -> bool {
+    // SAFETY: flags that signal handlers of this process set.
+    unsafe { pg_sys::QueryCancelPending != 0 || pg_sys::ProcDiePending != 0 }
+}
+
+/// Waits until the descriptor can be read, the latch is set, or the time is over. The server's death ends the process.
+fn wait(descriptor: RawFd, patience: Duration) {
+    let events =
+        pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    // SAFETY: the process's own latch and an open descriptor.
+    unsafe {
+        pg_sys::WaitLatchOrSocket(
+            pg_sys::MyLatch,
+            events as i32,
+            descriptor,
+            patience.as_millis() as _,
+            pg_sys::PG_WAIT_EXTENSION,
+        );
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+}
+
+fn set_nonblocking(descriptor: RawFd) -> Result<(), Error> {
+    // SAFETY: an open descriptor of ours.
+    let result = unsafe {
+        let flags = libc::fcntl(descriptor, libc::F_GETFL);
+        libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_NONBLOCK)
+    };
+    check(result).map_err(Error::system("could not prepare the trainer's output"))
+}
+
+/// Appends what can be read without waiting; false at the end of the stream.
+fn read_available(stream: &mut impl Read, into: &mut Vec<u8>) -> Result<bool, Error> {
+    let mut chunk = [0; 16 << 10];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok(false),
+            Ok(length) => into.extend_from_slice(&chunk[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => {
+                return Err(Error::System { context: "could not read from the trainer".into(), cause })
+            }
+        }
+        if into.len() > LONGEST_LINE {
+            return Ok(true);
+        }
+    }
+}
+
+fn trainer_error(message: &str, detail: Option<String>, hint: Option<&str>) -> Error {
+    Error::Trainer { message: message.to_owned(), detail, hint: hint.map(str::to_owned) }
+}
+
+fn cannot_start(path: &Path, cause: &io::Error) -> Error {
+    trainer_error(
+        &format!("could not start the trainer \"{}\": {cause}", path.display()),
+        None,
+        Some("Install it beside the extension (make install), or set reco.trainer_path."),
+    )
+}
+
+/// A failure in words: what killed the trainer, and what to do about it.
+fn explain(status: ExitStatus, words: Option<String>) -> Error {
+    let said = |text: &str| words.as_deref().is_some_and(|words| words.contains(text));
+    if status.code() == Some(CANNOT_LOAD) && said("shared librar") {
+        return trainer_error(
+            "the trainer could not load libtorch",
+            words,
+            Some("Install libtorch beside the trainer (make install), or set reco.libtorch_path."),
+        );
+    }
+    let memory = Some("It may need more memory: see reco.max_training_memory, or train on fewer rows.");
+    match (status.signal(), status.code()) {
+        (Some(libc::SIGKILL), _) => trainer_error("the trainer was killed", words, memory),
+        (Some(signal), _) => {
+            let hint = if said("alloc") { memory } else { None };
+            trainer_error(&format!("the trainer was ended by signal {signal}"), words, hint)
+        }
+        (None, code) => {
+            let code = code.unwrap_or_default();
+            trainer_error(&format!("the trainer ended with exit code {code} and no result"), words, None)
+        }
+    }
+}
+
+/// A failure that the trainer itself reported.
+pub fn reported(message: String, detail: Option<String>, hint: Option<String>) -> Error {
+    let needs_memory = hint.is_none() && (message.contains("alloc") || message.contains("memory"));
+    let memory = || "See reco.max_training_memory, or train on fewer rows.".to_owned();
+    Error::Trainer { message, detail, hint: hint.or_else(|| needs_memory.then(memory)) }
+}

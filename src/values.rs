@@ -1,0 +1,238 @@
+//! SQL values as numbers and text.
+//!
+//! Training reads the source and scoring reads the row through this one file, so that a value cannot mean
+//! one thing to the one and another to the other. Units are those of [`Family`].
+
+use model::recipe::Family;
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// How the values of one SQL type are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+    Date,
+    Timestamp,
+    /// text and varchar and char: the bytes are the value.
+    Text,
+    /// enum, uuid, name: the type's output function writes the value.
+    Output(pg_sys::Oid),
+    /// An array; the element's reader is in [`ElementReader`].
+    Array(ElementReader),
+}
+
+/// The number types that an array may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ElementReader {
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+}
+
+impl ElementReader {
+    fn reader(self) -> Reader {
+        match self {
+            Self::Int2 => Reader::Int2,
+            Self::Int4 => Reader::Int4,
+            Self::Int8 => Reader::Int8,
+            Self::Float4 => Reader::Float4,
+            Self::Float8 => Reader::Float8,
+            Self::Numeric => Reader::Numeric,
+        }
+    }
+
+    fn of(type_oid: pg_sys::Oid) -> Option<Self> {
+        match type_oid {
+            pg_sys::INT2OID => Some(Self::Int2),
+            pg_sys::INT4OID => Some(Self::Int4),
+            pg_sys::INT8OID => Some(Self::Int8),
+            pg_sys::FLOAT4OID => Some(Self::Float4),
+            pg_sys::FLOAT8OID => Some(Self::Float8),
+            pg_sys::NUMERICOID => Some(Self::Numeric),
+            _ => None,
+        }
+    }
+
+    /// SQL type and storage of an element, as `deconstruct_array` wants them.
+    fn storage(self) -> (pg_sys::Oid, i32, bool, std::ffi::c_char) {
+        match self {
+            Self::Int2 => (pg_sys::INT2OID, 2, true, b's' as _),
+            Self::Int4 => (pg_sys::INT4OID, 4, true, b'i' as _),
+            Self::Int8 => (pg_sys::INT8OID, 8, true, b'd' as _),
+            Self::Float4 => (pg_sys::FLOAT4OID, 4, true, b'i' as _),
+            Self::Float8 => (pg_sys::FLOAT8OID, 8, true, b'd' as _),
+            Self::Numeric => (pg_sys::NUMERICOID, -1, false, b'i' as _),
+        }
+    }
+}
+
+/// Family and reader of an SQL type, `None` where it cannot be an input. Domains count as their base type.
+pub fn reader_of(type_oid: pg_sys::Oid) -> Option<(Family, Reader)> {
+    // SAFETY: catalog look-ups of a type that a live tuple descriptor names.
+    let base = unsafe { pg_sys::getBaseType(type_oid) };
+    let found = match base {
+        pg_sys::BOOLOID => (Family::Boolean, Reader::Bool),
+        pg_sys::DATEOID => (Family::Date, Reader::Date),
+        pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => (Family::Timestamp, Reader::Timestamp),
+        pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => (Family::Text, Reader::Text),
+        pg_sys::NAMEOID | pg_sys::UUIDOID => (Family::Text, output_reader(base)),
+        other => match ElementReader::of(other) {
+            Some(number) => (Family::Number, number.reader()),
+            None => return reader_of_array_or_enum(other),
+        },
+    };
+    Some(found)
+}
+
+fn reader_of_array_or_enum(base: pg_sys::Oid) -> Option<(Family, Reader)> {
+    // SAFETY: as in `reader_of`.
+    let (element, is_enum) = unsafe { (pg_sys::get_element_type(base), pg_sys::type_is_enum(base)) };
+    if is_enum {
+        return Some((Family::Text, output_reader(base)));
+    }
+    let element = ElementReader::of(element)?;
+    Some((Family::NumberArray, Reader::Array(element)))
+}
+
+fn output_reader(type_oid: pg_sys::Oid) -> Reader {
+    let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
+    // SAFETY: both out-pointers live through the call.
+    unsafe { pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut is_varlena) };
+    Reader::Output(function)
+}
+
+/// A type's name as SQL writes it, with its modifier: `integer`, `numeric(10,2)`, `real[]`.
+pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
+    // SAFETY: returns a palloc'd NUL-terminated string.
+    unsafe {
+        let name = pg_sys::format_type_with_typemod(type_oid, typmod);
+        let owned = CStr::from_ptr(name).to_string_lossy().into_owned();
+        pg_sys::pfree(name.cast());
+        owned
+    }
+}
+
+/// Microseconds since 2000-01-01 at which PostgreSQL keeps `infinity` and `-infinity`.
+const NOT_A_TIMESTAMP: [i64; 2] = [i64::MIN, i64::MAX];
+/// Days since 2000-01-01 at which PostgreSQL keeps `infinity` and `-infinity`.
+const NOT_A_DATE: [i32; 2] = [i32::MIN, i32::MAX];
+const MICROSECONDS: f64 = 1e6;
+
+/// One value of a number-like type as a number; infinite dates and timestamps are NaN, that is, missing.
+///
+/// # Safety
+/// `datum` is a non-NULL value of the type that `reader` was made for.
+#[inline]
+pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
+    match reader {
+        Reader::Bool => f64::from(u8::from(datum.value() as u8 != 0)),
+        Reader::Int2 => f64::from(datum.value() as i16),
+        Reader::Int4 => f64::from(datum.value() as i32),
+        Reader::Int8 => datum.value() as i64 as f64,
+        Reader::Float4 => f64::from(f32::from_bits(datum.value() as u32)),
+        Reader::Float8 => f64::from_bits(datum.value() as u64),
+        Reader::Numeric => numeric(datum),
+        Reader::Date => match datum.value() as i32 {
+            day if NOT_A_DATE.contains(&day) => f64::NAN,
+            day => f64::from(day),
+        },
+        Reader::Timestamp => match datum.value() as i64 {
+            moment if NOT_A_TIMESTAMP.contains(&moment) => f64::NAN,
+            moment => moment as f64 / MICROSECONDS,
+        },
+        Reader::Text | Reader::Output(_) | Reader::Array(_) => f64::NAN,
+    }
+}
+
+/// # Safety
+/// `datum` is a non-NULL numeric.
+unsafe fn numeric(datum: pg_sys::Datum) -> f64 {
+    let function = pgrx::fcinfo::direct_function_call::<f64>;
+    function(pg_sys::numeric_float8_no_overflow, &[Some(datum)]).unwrap_or(f64::NAN)
+}
+
+/// Calls `take` with one value of a text-like type. Text that is not valid UTF-8 (a server with another
+/// encoding) is read byte by byte as Latin-1, which keeps different values different.
+///
+/// # Safety
+/// `datum` is a non-NULL value of the type that `reader` was made for.
+pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOnce(&str) -> T) -> T {
+    if let Reader::Output(function) = reader {
+        let written = pg_sys::OidOutputFunctionCall(function, datum);
+        let result = with_utf8(CStr::from_ptr(written).to_bytes(), take);
+        pg_sys::pfree(written.cast());
+        return result;
+    }
+    let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
+    let plain = pg_sys::pg_detoast_datum_packed(original);
+    let result = with_utf8(pgrx::varlena_to_byte_slice(plain), take);
+    if plain != original {
+        pg_sys::pfree(plain.cast());
+    }
+    result
+}
+
+fn with_utf8<T>(bytes: &[u8], take: impl FnOnce(&str) -> T) -> T {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => take(text),
+        Err(_) => take(&bytes.iter().map(|byte| *byte as char).collect::<String>()),
+    }
+}
+
+/// Appends the elements of an array, NaN for each NULL. An array of any dimensions is read in storage order.
+///
+/// # Safety
+/// `datum` is a non-NULL array whose elements `element` was made for.
+pub unsafe fn push_elements(element: ElementReader, datum: pg_sys::Datum, into: &mut Vec<f64>) {
+    let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
+    let array = pg_sys::pg_detoast_datum(original).cast::<pg_sys::ArrayType>();
+    let (oid, length, by_value, align) = element.storage();
+    let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    pg_sys::deconstruct_array(array, oid, length, by_value, align, &mut values, &mut nulls, &mut count);
+    for i in 0..count as usize {
+        into.push(if *nulls.add(i) { f64::NAN } else { number(element.reader(), *values.add(i)) });
+    }
+    pg_sys::pfree(values.cast());
+    pg_sys::pfree(nulls.cast());
+    if array.cast() != original {
+        pg_sys::pfree(array.cast());
+    }
+}
+
+/// The elements of a `name[]` argument.
+///
+/// # Safety
+/// `datum` is a non-NULL name[].
+pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, crate::error::Error> {
+    let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+    let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    let length = pg_sys::NAMEDATALEN as i32;
+    let align = b'c' as std::ffi::c_char;
+    pg_sys::deconstruct_array(
+        array,
+        pg_sys::NAMEOID,
+        length,
+        false,
+        align,
+        &mut values,
+        &mut nulls,
+        &mut count,
+    );
+    let name = |n: usize| {
+        if *nulls.add(n) {
+            return Err(crate::error::Error::invalid("an array of column names must not contain NULL"));
+        }
+        let name: *const std::ffi::c_char = (*values.add(n)).cast_mut_ptr();
+        Ok(CStr::from_ptr(name).to_string_lossy().into_owned())
+    };
+    (0..count as usize).map(name).collect()
+}
