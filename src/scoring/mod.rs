@@ -2,9 +2,10 @@
 //!
 //! A call resolves its model once a statement ([`call`]), takes the decoded model from the backend's cache
 //! ([`model_cache`]), and reads the row's columns by name ([`row`]); `recommend` finds the row first
-//! ([`newest_row`]).
+//! ([`newest_row`], [`index_probe`]).
 
 mod call;
+mod index_probe;
 mod model_cache;
 mod newest_row;
 mod predict;

@@ -1,6 +1,8 @@
-//! The newest feature row of a key, read with the caller's rights and row security through a kept plan.
+//! The newest feature row of a key, read with the caller's rights and row security: straight from an index where
+//! that is possible ([`super::index_probe`]), through a kept plan otherwise.
 
-use super::row::Binding;
+use super::index_probe::{caller_may_read, IndexPath};
+use super::row::{Attributes, Binding, Deformed};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::tuples;
@@ -8,9 +10,10 @@ use crate::values;
 use model::recipe::{Family, Recipe};
 use model::{Row, Scorer};
 use pgrx::pg_sys;
+use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use pgrx::Uuid;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::rc::Rc;
 
@@ -37,20 +40,37 @@ impl Key {
     }
 }
 
-/// Reads the newest row of one version's source.
+/// Reads the newest row of one version's source, for the length of a statement.
 pub struct NewestRow {
-    plan: Rc<Plan>,
     with_as_of: bool,
-    model: String,
-    /// The columns of the plan's result; found again if their types change.
-    binding: Option<(Vec<pg_sys::Oid>, Binding)>,
+    access: Access,
+}
+
+enum Access {
+    Index { path: Rc<IndexPath>, slot: *mut pg_sys::TupleTableSlot },
+    Plan(PlanAccess),
 }
 
 impl NewestRow {
-    pub fn of(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Self, Error> {
-        let id = PlanId { artifact_id: version.artifact_id, key, with_as_of };
-        let plan = kept_plan(id, || query(version, recipe, key, with_as_of))?;
-        Ok(Self { plan, with_as_of, model: version.model.clone(), binding: None })
+    /// # Safety
+    /// `context` is a memory context that outlives the result.
+    pub unsafe fn of(
+        version: &VersionRow,
+        recipe: &Recipe,
+        key: Key,
+        with_as_of: bool,
+        context: pg_sys::MemoryContext,
+    ) -> Result<Self, Error> {
+        let id = (version.artifact_id, key);
+        let path = index_path(id, version, recipe)?.filter(|path| caller_may_read(path.table()));
+        let access = match path {
+            Some(path) if version.time_column.is_some() || !with_as_of => {
+                let slot = path.slot(context);
+                Access::Index { path, slot }
+            }
+            _ => Access::Plan(PlanAccess::of(version, recipe, key, with_as_of)?),
+        };
+        Ok(Self { with_as_of, access })
     }
 
     /// Whether this can answer a call with, or without, an as-of date.
@@ -62,8 +82,104 @@ impl NewestRow {
     /// Fills `row` from the newest row of the key; false where the key has none.
     ///
     /// # Safety
-    /// The values are of the types that the plan was prepared for.
+    /// The values are of the types that this was made for.
     pub unsafe fn fill(
+        &mut self,
+        key: [pg_sys::Datum; 2],
+        as_of: Option<pg_sys::Datum>,
+        scorer: &Scorer,
+        row: &mut Row,
+    ) -> Result<bool, Error> {
+        match &mut self.access {
+            Access::Index { path, slot } => {
+                let take = |attributes: Attributes| path.binding().fill(attributes, scorer, row);
+                path.probe(key, as_of, *slot, take).transpose().map(|found| found.is_some())
+            }
+            Access::Plan(plan) => plan.fill(key, as_of, scorer, row),
+        }
+    }
+}
+
+/// An index path, or that there is none, as of one state of the relation cache.
+struct KnownPath {
+    id: (Uuid, Key),
+    generation: u64,
+    path: Option<Rc<IndexPath>>,
+}
+
+thread_local! {
+    static PATHS: RefCell<Vec<KnownPath>> = const { RefCell::new(Vec::new()) };
+    /// Grows with every change to a relation that this backend hears of.
+    static GENERATION: Cell<u64> = const { Cell::new(0) };
+    static LISTENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Paths and plans that a backend keeps at most.
+const MOST_KEPT: usize = 32;
+
+unsafe fn index_path(
+    id: (Uuid, Key),
+    version: &VersionRow,
+    recipe: &Recipe,
+) -> Result<Option<Rc<IndexPath>>, Error> {
+    listen();
+    let find = || {
+        PATHS.with_borrow(|paths| {
+            let known = paths.iter().find(|known| known.id == id && known.generation == GENERATION.get());
+            known.map(|known| known.path.clone())
+        })
+    };
+    if let Some(path) = find() {
+        // Once locked, table and index stay; what happened to them before is heard of now.
+        if let Some(path) = &path {
+            pg_sys::LockRelationOid(path.table(), pg_sys::AccessShareLock as i32);
+        }
+        if find().is_some() {
+            return Ok(path);
+        }
+    }
+    let source = Source::find(version)?;
+    let generation = GENERATION.get();
+    let path = IndexPath::find(version, recipe, id.1, &source)?.map(Rc::new);
+    PATHS.with_borrow_mut(|paths| {
+        paths.retain(|known| known.id != id);
+        if paths.len() == MOST_KEPT {
+            paths.remove(0);
+        }
+        paths.push(KnownPath { id, generation, path: path.clone() });
+    });
+    Ok(path)
+}
+
+/// Asks to be told of changes to relations, once in a backend's life.
+fn listen() {
+    #[pg_guard]
+    unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, _relation: pg_sys::Oid) {
+        GENERATION.set(GENERATION.get() + 1);
+    }
+    if !LISTENING.replace(true) {
+        // SAFETY: the callback lives as long as the library, which is never unloaded.
+        unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0)) };
+    }
+}
+
+/// Reads through a plan.
+struct PlanAccess {
+    plan: Rc<Plan>,
+    model: String,
+    /// The types of the result's columns, which must stay those that they were bound for.
+    binding: Option<(Vec<pg_sys::Oid>, Binding)>,
+    deformed: Deformed,
+}
+
+impl PlanAccess {
+    fn of(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Self, Error> {
+        let id = PlanId { artifact_id: version.artifact_id, key, with_as_of };
+        let plan = kept_plan(id, || query(version, recipe, key, with_as_of))?;
+        Ok(Self { plan, model: version.model.clone(), binding: None, deformed: Deformed::default() })
+    }
+
+    unsafe fn fill(
         &mut self,
         key: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
@@ -76,25 +192,22 @@ impl NewestRow {
         let found = pg_sys::SPI_processed > 0;
         if found {
             let table = &*pg_sys::SPI_tuptable;
-            let binding = self.binding(table.tupdesc, scorer.recipe())?;
-            binding.fill(*table.vals, table.tupdesc, scorer, row)?;
+            self.bind(table.tupdesc, scorer.recipe())?;
+            let attributes = self.deformed.take_apart(*table.vals, table.tupdesc);
+            if let Some((_, binding)) = &self.binding {
+                binding.fill(attributes, scorer, row)?;
+            }
         }
         pg_sys::SPI_finish();
         Ok(found)
     }
 
-    unsafe fn binding(
-        &mut self,
-        descriptor: pg_sys::TupleDesc,
-        recipe: &Recipe,
-    ) -> Result<&mut Binding, Error> {
+    unsafe fn bind(&mut self, descriptor: pg_sys::TupleDesc, recipe: &Recipe) -> Result<(), Error> {
         let types = || tuples::attributes(descriptor).map(|(_, attribute)| attribute.atttypid);
-        let known = self.binding.take().filter(|(bound, _)| bound.iter().copied().eq(types()));
-        let binding = match known {
-            Some(known) => known,
-            None => (types().collect(), Binding::new(&self.model, recipe, descriptor)?),
-        };
-        Ok(&mut self.binding.insert(binding).1)
+        if !self.binding.as_ref().is_some_and(|(bound, _)| bound.iter().copied().eq(types())) {
+            self.binding = Some((types().collect(), Binding::new(&self.model, recipe, descriptor)?));
+        }
+        Ok(())
     }
 }
 
@@ -119,9 +232,6 @@ struct PlanId {
     with_as_of: bool,
 }
 
-/// Plans a backend keeps at most.
-const MOST_PLANS: usize = 32;
-
 thread_local! {
     static PLANS: RefCell<Vec<(PlanId, Rc<Plan>)>> = const { RefCell::new(Vec::new()) };
 }
@@ -134,7 +244,7 @@ fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result
     }
     let plan = Rc::new(query()?.prepare()?);
     PLANS.with_borrow_mut(|plans| {
-        if plans.len() == MOST_PLANS {
+        if plans.len() == MOST_KEPT {
             plans.remove(0);
         }
         plans.push((id, Rc::clone(&plan)));
@@ -207,9 +317,10 @@ fn query(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> R
     Ok(Query { text, argument_types })
 }
 
-/// The types of the source's columns.
-struct Source {
-    columns: Vec<(String, pg_sys::Oid)>,
+/// The relation that a version was trained on, with its columns' attribute numbers and types.
+pub struct Source {
+    pub oid: pg_sys::Oid,
+    columns: Vec<(String, i16, pg_sys::Oid)>,
 }
 
 impl Source {
@@ -228,16 +339,23 @@ impl Source {
             }
             let relation = pg_sys::relation_open(oid, pg_sys::NoLock as i32);
             let columns = tuples::attributes((*relation).rd_att)
-                .map(|(_, attribute)| (tuples::attribute_name(attribute), attribute.atttypid))
+                .map(|(_, attribute)| {
+                    (tuples::attribute_name(attribute), attribute.attnum, attribute.atttypid)
+                })
                 .collect();
             pg_sys::relation_close(relation, pg_sys::NoLock as i32);
-            Ok(Self { columns })
+            Ok(Self { oid, columns })
         }
+    }
+
+    /// A column's attribute number, from 1; 0 where there is no such column.
+    pub fn position(&self, column: &str) -> i16 {
+        self.columns.iter().find(|(name, ..)| name == column).map_or(0, |(_, position, _)| *position)
     }
 
     /// `column = $n` in a form that an index on the column can answer.
     fn equals(&self, version: &VersionRow, column: &str, n: usize, argument: Key) -> Result<String, Error> {
-        let Some((_, found)) = self.columns.iter().find(|(name, _)| name == column) else {
+        let Some((_, _, found)) = self.columns.iter().find(|(name, ..)| name == column) else {
             return Err(Error::UndefinedColumn {
                 message: format!("key column \"{column}\" does not exist in {}", version.source),
                 hint: format!("Train \"{}\" again.", version.model),

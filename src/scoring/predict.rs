@@ -1,7 +1,7 @@
 //! `reco.predict(model, row)` and `reco.predict(model, real[])`.
 
 use super::call::{argument, is_plain, state, text_bytes, Resolved};
-use super::row::Binding;
+use super::row::{Binding, Deformed};
 use crate::error::{or_raise, Error};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -11,6 +11,7 @@ use pgrx::prelude::*;
 struct RowCall {
     resolved: Option<Resolved>,
     rows: Option<RowType>,
+    deformed: Deformed,
 }
 
 /// Rows of one type, and how they are read.
@@ -57,7 +58,8 @@ unsafe fn score_row(
     }
     let Some(rows) = &mut call.rows else { unreachable!("bound above") };
     let mut tuple = composite.tuple();
-    rows.binding.fill(&mut tuple, rows.descriptor, &resolved.scorer, &mut resolved.row)?;
+    let attributes = call.deformed.take_apart(&mut tuple, rows.descriptor);
+    rows.binding.fill(attributes, &resolved.scorer, &mut resolved.row)?;
     Ok(resolved.scorer.score(&mut resolved.row))
 }
 

@@ -8,12 +8,9 @@ use model::recipe::{Column, Family, Recipe, Slot};
 use model::{Row, Scorer};
 use pgrx::pg_sys;
 
-/// How a recipe's columns are read from rows of one type.
+/// Where the recipe's columns stand in rows of one type, and how they are read.
 pub struct Binding {
     columns: Vec<BoundColumn>,
-    values: Vec<pg_sys::Datum>,
-    nulls: Vec<bool>,
-    elements: Vec<f64>,
 }
 
 struct BoundColumn {
@@ -21,6 +18,36 @@ struct BoundColumn {
     attribute: usize,
     reader: Reader,
     slot: Slot,
+}
+
+/// A row taken apart: one value and one NULL flag for each attribute.
+#[derive(Clone, Copy)]
+pub struct Attributes<'a> {
+    pub values: &'a [pg_sys::Datum],
+    pub nulls: &'a [bool],
+}
+
+/// Room to take tuples apart.
+#[derive(Default)]
+pub struct Deformed {
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+}
+
+impl Deformed {
+    /// # Safety
+    /// `tuple` has this descriptor.
+    pub unsafe fn take_apart(
+        &mut self,
+        tuple: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+    ) -> Attributes<'_> {
+        let width = (*descriptor).natts as usize;
+        self.values.resize(width, pg_sys::Datum::from(0));
+        self.nulls.resize(width, true);
+        pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
+        Attributes { values: &self.values, nulls: &self.nulls }
+    }
 }
 
 impl Binding {
@@ -31,36 +58,27 @@ impl Binding {
     pub unsafe fn new(model: &str, recipe: &Recipe, descriptor: pg_sys::TupleDesc) -> Result<Self, Error> {
         let bind = |(column, slot)| bind_column(model, column, slot, descriptor);
         let columns = recipe.columns.iter().zip(recipe.slots()).map(bind).collect::<Result<_, _>>()?;
-        let width = (*descriptor).natts as usize;
-        Ok(Self {
-            columns,
-            values: vec![pg_sys::Datum::from(0); width],
-            nulls: vec![true; width],
-            elements: Vec::new(),
-        })
+        Ok(Self { columns })
     }
 
-    /// Fills the model's inputs from one tuple.
+    /// Attributes that must be taken out of a row, counted from its first.
+    pub fn width(&self) -> usize {
+        self.columns.iter().map(|column| column.attribute + 1).max().unwrap_or(0)
+    }
+
+    /// Fills the model's inputs from a row.
     ///
     /// # Safety
-    /// `tuple` has this descriptor, and its columns the types of the one that the binding was made for.
-    pub unsafe fn fill(
-        &mut self,
-        tuple: pg_sys::HeapTuple,
-        descriptor: pg_sys::TupleDesc,
-        scorer: &Scorer,
-        row: &mut Row,
-    ) -> Result<(), Error> {
-        pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
+    /// The row's columns have the types of the descriptor that the binding was made for.
+    pub unsafe fn fill(&self, from: Attributes, scorer: &Scorer, row: &mut Row) -> Result<(), Error> {
         for column in &self.columns {
-            let value = (!self.nulls[column.attribute]).then_some(self.values[column.attribute]);
+            let value = (!from.nulls[column.attribute]).then_some(from.values[column.attribute]);
             match column.slot {
                 Slot::Category { index } => set_category(column.reader, value, index, scorer, row),
                 Slot::Numbers { first, count } => match column.reader {
                     Reader::Array(element) => {
-                        let name = &scorer.recipe().columns;
-                        set_array(element, value, first, count, &mut self.elements, scorer, row)
-                            .map_err(|found| wrong_length(name, first, count, found))?;
+                        set_array(element, value, first, count, scorer, row)
+                            .map_err(|found| wrong_length(scorer.recipe(), first, count, found))?;
                     }
                     reader => scorer.set_number(row, first, value.map(|v| values::number(reader, v))),
                 },
@@ -89,26 +107,24 @@ unsafe fn set_array(
     value: Option<pg_sys::Datum>,
     first: usize,
     count: usize,
-    elements: &mut Vec<f64>,
     scorer: &Scorer,
     row: &mut Row,
 ) -> Result<(), usize> {
-    elements.clear();
+    let mut elements = Vec::with_capacity(count);
     match value {
-        Some(datum) => values::push_elements(element, datum, elements),
+        Some(datum) => values::push_elements(element, datum, &mut elements),
         None => elements.resize(count, f64::NAN),
     }
     if elements.len() != count {
         return Err(elements.len());
     }
     for (number, value) in (first..).zip(elements) {
-        scorer.set_number(row, number, Some(*value));
+        scorer.set_number(row, number, Some(value));
     }
     Ok(())
 }
 
-fn wrong_length(columns: &[Column], first: usize, expected: usize, found: usize) -> Error {
-    let recipe = Recipe { columns: columns.to_vec() };
+fn wrong_length(recipe: &Recipe, first: usize, expected: usize, found: usize) -> Error {
     let starts_here = |slot: &Slot| matches!(slot, Slot::Numbers { first: f, .. } if *f == first);
     let position = recipe.slots().iter().position(starts_here).unwrap_or(0);
     Error::invalid(format!(

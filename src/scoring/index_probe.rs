@@ -1,0 +1,309 @@
+//! The newest row of a key straight from an index: no executor is started for a key.
+//!
+//! Only where it reads what a query would read: a plain table or materialized view with a btree index over
+//! product, region and time, a caller with SELECT on all of it, and no row security for that caller. Everything
+//! else goes through a plan ([`super::newest_row`]).
+
+use super::newest_row::{Key, Source};
+use super::row::{Attributes, Binding};
+use crate::catalog::read::VersionRow;
+use crate::error::Error;
+use crate::tuples;
+use model::recipe::Recipe;
+use pgrx::{pg_sys, PgList};
+
+/// An index that answers "the newest row of this key".
+pub struct IndexPath {
+    table: pg_sys::Oid,
+    index: pg_sys::Oid,
+    product: KeyColumn,
+    region: KeyColumn,
+    time: Option<TimeColumn>,
+    binding: Binding,
+}
+
+/// A key column of the index.
+#[derive(Clone, Copy)]
+struct KeyColumn {
+    /// Position in the index, from 1.
+    position: i16,
+    type_oid: pg_sys::Oid,
+    collation: pg_sys::Oid,
+    equals: pg_sys::RegProcedure,
+}
+
+#[derive(Clone, Copy)]
+struct TimeColumn {
+    position: i16,
+    /// `time <= date`.
+    not_later: pg_sys::RegProcedure,
+    newest_first: pg_sys::ScanDirection::Type,
+}
+
+impl IndexPath {
+    /// The index path to a version's rows, `None` where there is none.
+    ///
+    /// # Safety
+    /// Called with an active snapshot.
+    pub unsafe fn find(
+        version: &VersionRow,
+        recipe: &Recipe,
+        key: Key,
+        source: &Source,
+    ) -> Result<Option<Self>, Error> {
+        let [product, region] = version.keys.as_slice() else { return Ok(None) };
+        let table = pg_sys::table_open(source.oid, pg_sys::AccessShareLock as i32);
+        let class = &*(*table).rd_rel;
+        let plain = matches!(class.relkind as u8, b'r' | b'm') && !class.relhassubclass;
+        let mut found = None;
+        if plain {
+            let wanted = Wanted {
+                product: source.position(product),
+                region: source.position(region),
+                time: version.time_column.as_ref().map(|time| source.position(time)),
+                key,
+            };
+            let indexes = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(table));
+            found = indexes.iter_oid().find_map(|index| wanted.match_index(index, (*table).rd_att));
+        }
+        let path = match found {
+            Some((index, product, region, time)) => {
+                let binding = Binding::new(&version.model, recipe, (*table).rd_att)?;
+                Some(Self { table: source.oid, index, product, region, time, binding })
+            }
+            None => None,
+        };
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        Ok(path)
+    }
+
+    pub fn table(&self) -> pg_sys::Oid {
+        self.table
+    }
+
+    pub fn binding(&self) -> &Binding {
+        &self.binding
+    }
+
+    /// Calls `take` with the newest row of the key, if there is one.
+    ///
+    /// # Safety
+    /// The values are of the types that the path was found for; `slot` was made by [`Self::slot`].
+    pub unsafe fn probe<T>(
+        &self,
+        [product, region]: [pg_sys::Datum; 2],
+        as_of: Option<pg_sys::Datum>,
+        slot: *mut pg_sys::TupleTableSlot,
+        take: impl FnOnce(Attributes) -> T,
+    ) -> Option<T> {
+        let product = self.product.convert(product)?;
+        let mut keys = [pg_sys::ScanKeyData::default(); 3];
+        keys[0] = self.product.scan_key(product);
+        keys[1] = self.region.scan_key(region);
+        let mut count = 2;
+        if let Some(time) = self.time {
+            keys[2] = time.scan_key(as_of);
+            count = 3;
+        }
+        let table = pg_sys::table_open(self.table, pg_sys::AccessShareLock as i32);
+        let index = pg_sys::index_open(self.index, pg_sys::AccessShareLock as i32);
+        let scan = begin_scan(table, index, count);
+        pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
+        let direction =
+            self.time.map_or(pg_sys::ScanDirection::ForwardScanDirection, |time| time.newest_first);
+        let found = pg_sys::index_getnext_slot(scan, direction, slot).then(|| {
+            let width = self.binding.width();
+            pg_sys::slot_getsomeattrs_int(slot, width as i32);
+            take(Attributes {
+                values: std::slice::from_raw_parts((*slot).tts_values, width),
+                nulls: std::slice::from_raw_parts((*slot).tts_isnull, width),
+            })
+        });
+        pg_sys::ExecClearTuple(slot);
+        pg_sys::index_endscan(scan);
+        pg_sys::index_close(index, pg_sys::NoLock as i32);
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        found
+    }
+
+    /// A slot for the table's rows that lives as long as `context`.
+    ///
+    /// # Safety
+    /// `context` is a live memory context.
+    pub unsafe fn slot(&self, context: pg_sys::MemoryContext) -> *mut pg_sys::TupleTableSlot {
+        let previous = pg_sys::MemoryContextSwitchTo(context);
+        let table = pg_sys::table_open(self.table, pg_sys::AccessShareLock as i32);
+        let descriptor = pg_sys::CreateTupleDescCopyConstr((*table).rd_att);
+        let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, pg_sys::table_slot_callbacks(table));
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        pg_sys::MemoryContextSwitchTo(previous);
+        slot
+    }
+}
+
+/// Whether the caller may read the whole table, every row of it, and nothing else wants to know of reads.
+pub fn caller_may_read(table: pg_sys::Oid) -> bool {
+    // SAFETY: catalog look-ups of the current user's rights on a relation.
+    unsafe {
+        let user = pg_sys::GetUserId();
+        (&raw const pg_sys::ExecutorCheckPerms_hook).read().is_none()
+            && pg_sys::pg_class_aclcheck(table, user, pg_sys::ACL_SELECT as pg_sys::AclMode)
+                == pg_sys::AclResult::ACLCHECK_OK
+            && pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true)
+                != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+    }
+}
+
+unsafe fn begin_scan(table: pg_sys::Relation, index: pg_sys::Relation, keys: i32) -> pg_sys::IndexScanDesc {
+    let snapshot = pg_sys::GetActiveSnapshot();
+    #[cfg(feature = "pg18")]
+    return pg_sys::index_beginscan(table, index, snapshot, std::ptr::null_mut(), keys, 0);
+    #[cfg(not(feature = "pg18"))]
+    pg_sys::index_beginscan(table, index, snapshot, keys, 0)
+}
+
+impl KeyColumn {
+    /// The argument as the column's type; `None` if no value of that type equals it.
+    fn convert(&self, value: pg_sys::Datum) -> Option<pg_sys::Datum> {
+        let number = value.value() as i64;
+        match self.type_oid {
+            pg_sys::INT2OID => i16::try_from(number).ok().map(pg_sys::Datum::from),
+            pg_sys::INT4OID => i32::try_from(number).ok().map(pg_sys::Datum::from),
+            _ => Some(value),
+        }
+    }
+
+    unsafe fn scan_key(&self, value: pg_sys::Datum) -> pg_sys::ScanKeyData {
+        let strategy = pg_sys::BTEqualStrategyNumber;
+        scan_key(0, self.position, strategy, pg_sys::InvalidOid, self.collation, self.equals, value)
+    }
+}
+
+impl TimeColumn {
+    /// Not later than the date, or not NULL where there is none.
+    unsafe fn scan_key(&self, as_of: Option<pg_sys::Datum>) -> pg_sys::ScanKeyData {
+        let none = pg_sys::InvalidOid;
+        match as_of {
+            Some(date) => {
+                let strategy = pg_sys::BTLessEqualStrategyNumber;
+                scan_key(0, self.position, strategy, pg_sys::DATEOID, none, self.not_later, date)
+            }
+            None => {
+                let flags = pg_sys::SK_ISNULL | pg_sys::SK_SEARCHNOTNULL;
+                scan_key(flags as i32, self.position, 0, none, none, none, pg_sys::Datum::from(0))
+            }
+        }
+    }
+}
+
+unsafe fn scan_key(
+    flags: i32,
+    position: i16,
+    strategy: u32,
+    subtype: pg_sys::Oid,
+    collation: pg_sys::Oid,
+    function: pg_sys::RegProcedure,
+    value: pg_sys::Datum,
+) -> pg_sys::ScanKeyData {
+    let mut key = pg_sys::ScanKeyData::default();
+    let strategy = strategy as pg_sys::StrategyNumber;
+    pg_sys::ScanKeyEntryInitialize(&mut key, flags, position, strategy, subtype, collation, function, value);
+    key
+}
+
+/// Attribute numbers, from 1, that an index must have.
+struct Wanted {
+    product: i16,
+    region: i16,
+    time: Option<i16>,
+    key: Key,
+}
+
+type Match = (pg_sys::Oid, KeyColumn, KeyColumn, Option<TimeColumn>);
+
+impl Wanted {
+    unsafe fn match_index(&self, oid: pg_sys::Oid, table: pg_sys::TupleDesc) -> Option<Match> {
+        let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
+        let found = self.match_opened(index, table);
+        pg_sys::index_close(index, pg_sys::NoLock as i32);
+        found.map(|(product, region, time)| (oid, product, region, time))
+    }
+
+    unsafe fn match_opened(
+        &self,
+        index: pg_sys::Relation,
+        table: pg_sys::TupleDesc,
+    ) -> Option<(KeyColumn, KeyColumn, Option<TimeColumn>)> {
+        let form = &*(*index).rd_index;
+        let usable = form.indisvalid
+            && form.indisready
+            && !form.indcheckxmin
+            && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
+            && pg_sys::RelationGetIndexExpressions(index).is_null()
+            && pg_sys::RelationGetIndexPredicate(index).is_null();
+        let columns = form.indkey.values.as_slice(form.indnkeyatts as usize);
+        let keys_first = columns.len() >= 2
+            && columns[..2].contains(&self.product)
+            && columns[..2].contains(&self.region)
+            && (self.time.is_none() || columns.get(2) == self.time.as_ref());
+        if !usable || !keys_first {
+            return None;
+        }
+        let place = |attribute| columns[..2].iter().position(|column| *column == attribute);
+        let product = key_column(index, place(self.product)?, table, self.product)?;
+        let region = key_column(index, place(self.region)?, table, self.region)?;
+        let numbers = [pg_sys::INT2OID, pg_sys::INT4OID, pg_sys::INT8OID];
+        let product_fits = match self.key {
+            Key::Bigint => numbers.contains(&product.type_oid),
+            Key::Text => product.type_oid == pg_sys::TEXTOID,
+        };
+        if !product_fits || region.type_oid != pg_sys::TEXTOID {
+            return None;
+        }
+        let time = match self.time {
+            Some(_) => Some(time_column(index)?),
+            None => None,
+        };
+        Some((product, region, time))
+    }
+}
+
+unsafe fn key_column(
+    index: pg_sys::Relation,
+    place: usize,
+    table: pg_sys::TupleDesc,
+    attribute: i16,
+) -> Option<KeyColumn> {
+    let type_oid = *(*index).rd_opcintype.add(place);
+    let equals = operator_function(index, place, type_oid, pg_sys::BTEqualStrategyNumber)?;
+    let collation = *(*index).rd_indcollation.add(place);
+    if collation != tuples::attribute(table, attribute as usize - 1).attcollation {
+        return None;
+    }
+    Some(KeyColumn { position: place as i16 + 1, type_oid, collation, equals })
+}
+
+/// The third column of the index.
+unsafe fn time_column(index: pg_sys::Relation) -> Option<TimeColumn> {
+    let place = 2;
+    let not_later = operator_function(index, place, pg_sys::DATEOID, pg_sys::BTLessEqualStrategyNumber)?;
+    let descending = *(*index).rd_indoption.add(place) & pg_sys::INDOPTION_DESC as i16 != 0;
+    let newest_first = if descending {
+        pg_sys::ScanDirection::ForwardScanDirection
+    } else {
+        pg_sys::ScanDirection::BackwardScanDirection
+    };
+    Some(TimeColumn { position: place as i16 + 1, not_later, newest_first })
+}
+
+unsafe fn operator_function(
+    index: pg_sys::Relation,
+    place: usize,
+    right_type: pg_sys::Oid,
+    strategy: u32,
+) -> Option<pg_sys::RegProcedure> {
+    let family = *(*index).rd_opfamily.add(place);
+    let left_type = *(*index).rd_opcintype.add(place);
+    let operator = pg_sys::get_opfamily_member(family, left_type, right_type, strategy as i16);
+    (operator != pg_sys::InvalidOid).then(|| pg_sys::get_opcode(operator))
+}
