@@ -1,0 +1,75 @@
+//! The command line.
+
+use crate::error::TrainerError;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const USAGE: &str = "pg_recommend_trainer --spec SPEC.json --data DATA.arrow --out MODEL.safetensors \
+                     [--scores SCORES.arrow]";
+
+/// Where to read and write. Any of the paths may be a descriptor under `/proc/self/fd`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// JSON of [`model::protocol::Spec`].
+    pub spec: PathBuf,
+    /// Arrow IPC, file or stream.
+    pub data: PathBuf,
+    /// Where the model goes.
+    pub out: PathBuf,
+    /// Where libtorch's own probability of every row goes, if anywhere.
+    pub scores: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Takes the arguments after the program's name.
+    pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, TrainerError> {
+        let mut given: [(&str, Option<PathBuf>); 4] =
+            [("--spec", None), ("--data", None), ("--out", None), ("--scores", None)];
+        let mut arguments = arguments;
+        while let Some(name) = arguments.next() {
+            let Some((name, place)) = given.iter_mut().find(|(known, _)| *known == name) else {
+                return Err(usage(format!("unknown argument {}", name.display())));
+            };
+            if place.is_some() {
+                return Err(usage(format!("{name} is given twice")));
+            }
+            *place = Some(arguments.next().ok_or_else(|| usage(format!("{name} needs a path")))?.into());
+        }
+        let [spec, data, out, scores] = given;
+        let needed =
+            |(name, path): (&str, Option<PathBuf>)| path.ok_or_else(|| usage(format!("{name} is missing")));
+        Ok(Self { spec: needed(spec)?, data: needed(data)?, out: needed(out)?, scores: scores.1 })
+    }
+}
+
+fn usage(message: String) -> TrainerError {
+    TrainerError::spec(message, format!("Usage: {USAGE}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, TrainerError> {
+        Arguments::parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn paths_are_named_in_any_order() {
+        let arguments = parse("--out o --data d --spec s").unwrap();
+        assert_eq!((arguments.spec, arguments.data), ("s".into(), "d".into()));
+        assert_eq!((arguments.out, arguments.scores), ("o".into(), None));
+    }
+
+    #[test]
+    fn a_mistake_is_named() {
+        for (line, message) in [
+            ("--spec s --data d", "--out is missing"),
+            ("--spec s --spec d", "--spec is given twice"),
+            ("--spec", "--spec needs a path"),
+            ("--speck s", "unknown argument --speck"),
+        ] {
+            assert_eq!(parse(line).unwrap_err().to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The training data in memory: one compact column for each input, and for each row its label, event time and hashes.
+
+use crate::column::{read_times, texts, Cells, TimeUnit, NO_TIME};
+use crate::error::TrainerError;
+use crate::hash::{self, Digest};
+use crate::input::Input;
+use crate::values::{Builder, Values};
+use arrow_array::{Array, RecordBatch};
+use model::protocol::{Role, SourceColumn};
+
+/// The label of a row that has none.
+pub const UNLABELLED: i8 = -1;
+
+/// An input column of the source and its values, one for each row.
+#[derive(Debug)]
+pub struct Feature {
+    pub source: SourceColumn,
+    pub values: Values,
+}
+
+/// All rows, in the order in which they were read.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// The input columns, in the order of the source.
+    pub features: Vec<Feature>,
+    /// 0, 1 or [`UNLABELLED`].
+    pub labels: Vec<i8>,
+    /// Event times as sortable numbers and what they count; `None` without a time column.
+    pub times: Option<(TimeUnit, Vec<i64>)>,
+    /// A hash of all values of a row.
+    pub row_hashes: Vec<u64>,
+    /// A hash of the row's key, or of its inputs where there is no key: rows that share it must not be split.
+    pub unit_hashes: Vec<u64>,
+    /// A hash of the first key column's value; `None` without keys.
+    pub first_key: Option<Vec<u64>>,
+    /// Identifies the data, whatever the order of the rows.
+    pub digest: String,
+}
+
+impl Table {
+    /// Reads all batches. The columns must have been checked against the schema of `input`.
+    pub fn read(input: &mut Input, columns: &[SourceColumn]) -> Result<Self, TrainerError> {
+        let mut reader = Reader::new(columns, input);
+        while let Some(batch) = input.next_batch()? {
+            reader.add(&batch)?;
+        }
+        reader.finish()
+    }
+
+    pub fn rows(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The labelled rows, ordered by time and then by their values: the same rows in any order of reading give the
+    /// same sequence (rows equal in everything are interchangeable).
+    pub fn ordered_rows(&self) -> Vec<u32> {
+        let mut rows: Vec<u32> =
+            (0..self.rows() as u32).filter(|row| self.labels[*row as usize] != UNLABELLED).collect();
+        let hash = |row: u32| self.row_hashes[row as usize];
+        match &self.times {
+            Some((_, times)) => rows.sort_unstable_by_key(|row| (times[*row as usize], hash(*row))),
+            None => rows.sort_unstable_by_key(|row| hash(*row)),
+        }
+        rows
+    }
+}
+
+/// Fills a table batch by batch.
+struct Reader<'a> {
+    columns: &'a [SourceColumn],
+    has_keys: bool,
+    builders: Vec<Option<Builder>>,
+    cells: Cells,
+    digest: Digest,
+    table: Table,
+}
+
+impl<'a> Reader<'a> {
+    fn new(columns: &'a [SourceColumn], input: &Input) -> Self {
+        let mut digest = Digest::new();
+        let mut table = Table::default();
+        let mut builders = Vec::new();
+        for (column, field) in columns.iter().zip(input.schema().fields()) {
+            digest.column(&column.name, &column.sql_type);
+            builders.push(column.role.is_feature().then(|| Builder::new(field.data_type())));
+            if column.role.is_time() {
+                table.times = Some((TimeUnit::of(field.data_type()), Vec::new()));
+            }
+        }
+        let has_keys = columns.iter().any(|c| c.role.is_key());
+        table.first_key = has_keys.then(Vec::new);
+        Self { columns, has_keys, builders, cells: Cells::default(), digest, table }
+    }
+
+    fn add(&mut self, batch: &RecordBatch) -> Result<(), TrainerError> {
+        let first = self.table.rows();
+        let rows = first + batch.num_rows();
+        if u32::try_from(rows).is_err() {
+            let message = format!("the data have more than {} rows", u32::MAX);
+            return Err(TrainerError::data(message, "Train on a sample of the rows."));
+        }
+        self.table.row_hashes.resize(rows, 0);
+        self.table.unit_hashes.resize(rows, 0);
+        let mut wants_first_key = self.has_keys;
+        let columns = self.columns;
+        for (position, (column, array)) in columns.iter().zip(batch.columns()).enumerate() {
+            self.read_column(position, column, array)?;
+            let hashes = &self.cells.hashes;
+            // The position keeps equal values of two columns apart.
+            let salted = hashes.iter().map(|h| h.wrapping_add(position as u64));
+            fold(&mut self.table.row_hashes[first..], salted.clone());
+            let identifies = if self.has_keys { column.role.is_key() } else { column.role.is_feature() };
+            if identifies {
+                fold(&mut self.table.unit_hashes[first..], salted);
+            }
+            if wants_first_key && column.role.is_key() {
+                wants_first_key = false;
+                if let Some(keys) = &mut self.table.first_key {
+                    keys.extend(hashes);
+                }
+            }
+        }
+        self.table.row_hashes[first..].iter().for_each(|hash| self.digest.row(*hash));
+        Ok(())
+    }
+
+    /// Leaves the hashes of the column in `self.cells` and its values where its role wants them.
+    fn read_column(
+        &mut self,
+        position: usize,
+        column: &SourceColumn,
+        array: &dyn Array,
+    ) -> Result<(), TrainerError> {
+        match &mut self.builders[position] {
+            Some(builder) => builder.append(array, &column.name, &mut self.cells)?,
+            None if column.family == model::recipe::Family::Text => {
+                self.cells.hashes.clear();
+                let values = texts(array)?.iter();
+                self.cells.hashes.extend(values.map(|v| v.map_or(hash::NULL, hash::text)));
+            }
+            None => self.cells.read_numbers(array)?,
+        }
+        if column.role == Role::Label {
+            add_labels(&mut self.table.labels, array, &self.cells.numbers, &column.name)?;
+        }
+        if let (true, Some((_, times))) = (column.role.is_time(), &mut self.table.times) {
+            read_times(array, times)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Table, TrainerError> {
+        for (column, builder) in self.columns.iter().zip(self.builders) {
+            if let Some(builder) = builder {
+                let feature = Feature { source: column.clone(), values: builder.finish() };
+                self.table.features.push(feature);
+            }
+        }
+        self.table.digest = self.digest.finish();
+        self.table.check_times(self.columns)?;
+        Ok(self.table)
+    }
+}
+
+impl Table {
+    /// A labelled row without a time can stand on neither side of a split by time.
+    fn check_times(&self, columns: &[SourceColumn]) -> Result<(), TrainerError> {
+        let (Some((_, times)), Some(column)) = (&self.times, columns.iter().find(|c| c.role.is_time()))
+        else {
+            return Ok(());
+        };
+        let lost =
+            times.iter().zip(&self.labels).filter(|(time, label)| **time == NO_TIME && **label != UNLABELLED);
+        match lost.count() {
+            0 => Ok(()),
+            count => Err(TrainerError::data(
+                format!("time column \"{}\" is NULL in {count} labelled rows", column.name),
+                "Fill in the times or leave these rows out of the source.",
+            )),
+        }
+    }
+}
+
+fn fold(into: &mut [u64], hashes: impl Iterator<Item = u64>) {
+    into.iter_mut().zip(hashes).for_each(|(before, next)| *before = hash::chain(*before, next));
+}
+
+fn add_labels(
+    labels: &mut Vec<i8>,
+    array: &dyn Array,
+    numbers: &[f64],
+    name: &str,
+) -> Result<(), TrainerError> {
+    for (row, number) in numbers.iter().enumerate() {
+        labels.push(match *number {
+            0.0 => 0,
+            1.0 => 1,
+            _ if array.is_null(row) => UNLABELLED,
+            other => {
+                return Err(TrainerError::data(
+                    format!("label column \"{name}\" holds the value {other}"),
+                    "A label must be true, false, 1, 0 or NULL.",
+                ))
+            }
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(times: &[i64], hashes: &[u64], labels: &[i8]) -> Table {
+        Table {
+            times: Some((TimeUnit::Integer, times.to_vec())),
+            row_hashes: hashes.to_vec(),
+            labels: labels.to_vec(),
+            ..Table::default()
+        }
+    }
+
+    #[test]
+    fn labelled_rows_come_by_time_then_by_hash() {
+        let table = table(&[3, 1, 1, 2], &[10, 30, 20, 40], &[1, 0, 1, UNLABELLED]);
+        assert_eq!(table.ordered_rows(), [2, 1, 0]);
+    }
+}

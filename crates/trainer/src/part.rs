@@ -1,0 +1,103 @@
+//! Encoded rows on the device: moved there once, cut into batches there.
+
+use crate::network::{Net, Rows};
+use crate::prepare::Encoder;
+use tch::{Device, Kind, TchError, Tensor};
+
+/// Rows encoded at a time on their way to the device: what the host holds twice.
+const STAGED_ROWS: usize = 65_536;
+
+/// Labelled rows of one part of the data.
+pub struct Part {
+    pub rows: Rows,
+    /// 0 or 1, on the device.
+    pub targets: Tensor,
+    /// The same on the host.
+    pub labels: Vec<bool>,
+}
+
+impl Part {
+    pub fn new(encoder: &Encoder, rows: &[u32], labels: &[i8], device: Device) -> Result<Self, TchError> {
+        let labels: Vec<bool> = rows.iter().map(|row| labels[*row as usize] == 1).collect();
+        let targets: Vec<f32> = labels.iter().map(|label| f32::from(u8::from(*label))).collect();
+        let targets = Tensor::f_from_slice(&targets)?.f_to(device)?;
+        Ok(Self { rows: load(encoder, rows, device)?, targets, labels })
+    }
+
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub fn has_both_classes(&self) -> bool {
+        self.labels.contains(&true) && self.labels.contains(&false)
+    }
+}
+
+/// Encodes rows and moves them to the device block by block.
+fn load(encoder: &Encoder, rows: &[u32], device: Device) -> Result<Rows, TchError> {
+    let (count, width) = (rows.len() as i64, encoder.dense_width() as i64);
+    let categories = encoder.null_seen.len() as i64;
+    let dense = Tensor::f_empty([count, width], (Kind::Float, device))?;
+    let ids = Tensor::f_empty([categories, count], (Kind::Int, device))?;
+    let mut start = 0;
+    for block in rows.chunks(STAGED_ROWS) {
+        let encoded = encoder.encode(block);
+        let length = block.len() as i64;
+        let from = Tensor::f_from_slice(&encoded.dense)?.f_view_([length, width])?;
+        dense.f_narrow(0, start, length)?.f_copy_(&from)?;
+        let from = Tensor::f_from_slice(&encoded.ids)?.f_view_([categories, length])?;
+        ids.f_narrow(1, start, length)?.f_copy_(&from)?;
+        start += length;
+    }
+    Ok(Rows { dense, ids })
+}
+
+/// Rows in a block of the forward pass: on the CPU the block's activations should stay in the cache, on a GPU its
+/// kernels should be large.
+pub fn block_rows(device: Device) -> i64 {
+    match device {
+        Device::Cpu => 2048,
+        _ => 262_144,
+    }
+}
+
+/// The network's logit for each of the rows.
+pub fn logits(net: &Net, rows: &Rows) -> Result<Vec<f64>, TchError> {
+    let _guard = tch::no_grad_guard();
+    let count = rows.dense.size2()?.0;
+    let block = block_rows(net.device());
+    let mut parts = Vec::new();
+    for start in (0..count).step_by(block as usize) {
+        parts.push(net.logits(&rows.slice(start, block.min(count - start))?, 0.0)?);
+    }
+    let all = match parts.is_empty() {
+        true => return Ok(Vec::new()),
+        false => Tensor::f_cat(&parts, 0)?,
+    };
+    Ok(crate::network::floats(&all)?.into_iter().map(f64::from).collect())
+}
+
+/// The network's logit for each of `rows`, which need not be on the device, in bounded memory.
+pub fn stream_logits(net: &Net, encoder: &Encoder, rows: &[u32]) -> Result<Vec<f64>, TchError> {
+    let mut all = Vec::with_capacity(rows.len());
+    for block in rows.chunks(STAGED_ROWS) {
+        all.extend(logits(net, &load(encoder, block, net.device())?)?);
+    }
+    Ok(all)
+}
+
+impl Rows {
+    /// A view of `length` rows from `start` on.
+    pub fn slice(&self, start: i64, length: i64) -> Result<Rows, TchError> {
+        Ok(Rows { dense: self.dense.f_narrow(0, start, length)?, ids: self.ids.f_narrow(1, start, length)? })
+    }
+
+    /// A copy of the rows that `index` names.
+    pub fn select(&self, index: &Tensor) -> Result<Rows, TchError> {
+        Ok(Rows { dense: self.dense.f_index_select(0, index)?, ids: self.ids.f_index_select(1, index)? })
+    }
+
+    pub fn has_categories(&self) -> bool {
+        self.ids.size().first().is_some_and(|categories| *categories > 0)
+    }
+}

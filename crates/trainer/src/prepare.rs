@@ -1,0 +1,267 @@
+//! From raw columns to the network's input: fits the recipe on the training rows, then encodes any rows with it.
+
+use crate::data::{Feature, Table};
+use crate::error::TrainerError;
+use crate::values::{Dictionary, Floats, Values, NULL_CODE};
+use model::protocol::SourceColumn;
+use model::recipe::{CategoryFit, Column, Input, NumberFit, Recipe, Scaling, MAX_INPUTS, NULL, UNSEEN};
+use model::Params;
+
+/// A recipe, and how the columns of the table become its inputs.
+pub struct Encoder<'a> {
+    pub recipe: Recipe,
+    pub warnings: Vec<String>,
+    /// For each category in input order: whether NULL occurs in the training rows.
+    pub null_seen: Vec<bool>,
+    /// One for each column of the recipe.
+    sources: Vec<Source<'a>>,
+    dense_width: usize,
+    rows: usize,
+}
+
+enum Source<'a> {
+    Numbers {
+        width: usize,
+        floats: &'a Floats,
+    },
+    /// `ids` holds the embedding row of each code of the dictionary.
+    Category {
+        dictionary: &'a Dictionary,
+        ids: Vec<i32>,
+        null: i32,
+    },
+}
+
+/// Encoded rows.
+pub struct Encoded {
+    /// Row after row, as many numbers each as the recipe's dense width.
+    pub dense: Vec<f32>,
+    /// Category after category, one embedding row for each data row.
+    pub ids: Vec<i32>,
+}
+
+/// Columns that deserve a warning.
+#[derive(Default)]
+struct Findings {
+    empty: Vec<String>,
+    constant: Vec<String>,
+    rare: Vec<String>,
+}
+
+impl<'a> Encoder<'a> {
+    /// Fits the recipe on the rows `train`, in their order.
+    pub fn fit(table: &'a Table, train: &[u32], params: &Params) -> Result<Self, TrainerError> {
+        let mut encoder = Self {
+            recipe: Recipe { columns: Vec::new() },
+            warnings: Vec::new(),
+            null_seen: Vec::new(),
+            sources: Vec::new(),
+            dense_width: 0,
+            rows: table.rows(),
+        };
+        let mut findings = Findings::default();
+        for feature in &table.features {
+            match &feature.values {
+                // Nothing says how long the arrays of this column are: it cannot be an input.
+                Values::Numbers { width: 0, .. } => findings.empty.push(feature.source.name.clone()),
+                Values::Numbers { width, floats } => {
+                    encoder.add_numbers(feature, *width, floats, train, &mut findings)
+                }
+                Values::Category(dictionary) => {
+                    encoder.add_category(feature, dictionary, train, params, &mut findings)
+                }
+            }
+        }
+        if findings.count() == table.features.len() {
+            let mut error_hint = String::from("An input must have at least two values in the training rows.");
+            findings.warnings(params).iter().for_each(|warning| {
+                error_hint.push(' ');
+                error_hint.push_str(warning);
+            });
+            return Err(TrainerError::data("no input tells the training rows apart", error_hint));
+        }
+        if encoder.recipe.width() > MAX_INPUTS {
+            let message = format!("the model would have {} inputs", encoder.recipe.width());
+            let hint = format!("At most {MAX_INPUTS} are allowed: leave columns out with \"exclude\".");
+            return Err(TrainerError::data(message, hint));
+        }
+        encoder.dense_width = encoder.recipe.dense_width();
+        encoder.warnings = findings.warnings(params);
+        Ok(encoder)
+    }
+
+    fn add_numbers(
+        &mut self,
+        feature: &Feature,
+        width: usize,
+        floats: &'a Floats,
+        train: &[u32],
+        findings: &mut Findings,
+    ) {
+        let mut fits = vec![NumberFit::default(); width];
+        for row in train {
+            let first = *row as usize * width;
+            for (position, fit) in fits.iter_mut().enumerate() {
+                fit.add(floats.get(first + position));
+            }
+        }
+        let scalings: Vec<Scaling> = fits.iter().map(NumberFit::finish).collect();
+        let all_missing = fits.iter().all(|fit| fit.missing() == train.len() as u64);
+        if all_missing {
+            findings.empty.push(feature.source.name.clone());
+        } else if scalings.iter().all(|s| s.is_constant() && !s.indicator) {
+            findings.constant.push(feature.source.name.clone());
+        }
+        self.push(feature, Input::Numbers(scalings), Source::Numbers { width, floats });
+    }
+
+    fn add_category(
+        &mut self,
+        feature: &Feature,
+        dictionary: &'a Dictionary,
+        train: &[u32],
+        params: &Params,
+        findings: &mut Findings,
+    ) {
+        let mut counts = vec![0; dictionary.texts.len()];
+        let mut nulls = 0;
+        for row in train {
+            match dictionary.codes[*row as usize] {
+                NULL_CODE => nulls += 1,
+                code => counts[code as usize] += 1,
+            }
+        }
+        let mut fit = CategoryFit::default();
+        let seen = dictionary.texts.iter().zip(&counts).filter(|(_, count)| **count > 0);
+        seen.clone().for_each(|(text, count)| fit.add(text, *count));
+        let category = fit.finish(params.min_category_count, params.max_categories);
+
+        let name = &feature.source.name;
+        let distinct = seen.count();
+        if nulls == train.len() {
+            findings.empty.push(name.clone());
+        } else if distinct == 1 && nulls == 0 {
+            findings.constant.push(name.clone());
+        } else if category.vocabulary.is_empty() && nulls == 0 {
+            findings.rare.push(name.clone());
+        }
+
+        let known = category.embedding_rows();
+        let row_of = |text: &str| known.get(text).copied().unwrap_or(UNSEEN) as i32;
+        let ids = dictionary.texts.iter().map(|text| row_of(text)).collect();
+        // A NULL that training never saw is something unseen; its embedding becomes a copy at the end.
+        let null = if nulls > 0 { NULL as i32 } else { UNSEEN as i32 };
+        self.null_seen.push(nulls > 0);
+        self.push(feature, Input::Category(category), Source::Category { dictionary, ids, null });
+    }
+
+    fn push(&mut self, feature: &Feature, input: Input, source: Source<'a>) {
+        let SourceColumn { name, sql_type, family, .. } = feature.source.clone();
+        self.recipe.columns.push(Column { name, sql_type, family, input });
+        self.sources.push(source);
+    }
+
+    /// The network's input for `rows`, in their order.
+    pub fn encode(&self, rows: &[u32]) -> Encoded {
+        let stride = self.dense_width;
+        let mut dense = vec![0.0; rows.len() * stride];
+        let mut ids = Vec::with_capacity(rows.len() * self.null_seen.len());
+        let scalings = self.recipe.scalings();
+        let indicators = self.recipe.indicators();
+        let mut number = 0;
+        for source in &self.sources {
+            match source {
+                Source::Numbers { width, floats } => {
+                    for (position, slot) in (number..number + width).enumerate() {
+                        let (scaling, indicator) = (scalings[slot], indicators[slot]);
+                        for (line, row) in dense.chunks_exact_mut(stride).zip(rows) {
+                            let value = floats.get(*row as usize * width + position);
+                            line[slot] = scaling.standardize(value);
+                            if let (Some(at), false) = (indicator, value.is_finite()) {
+                                line[at] = 1.0;
+                            }
+                        }
+                    }
+                    number += width;
+                }
+                Source::Category { dictionary, ids: of_code, null } => {
+                    ids.extend(rows.iter().map(|row| match dictionary.codes[*row as usize] {
+                        NULL_CODE => *null,
+                        code => of_code[code as usize],
+                    }));
+                }
+            }
+        }
+        Encoded { dense, ids }
+    }
+
+    /// Numbers and indicators of an encoded row.
+    pub fn dense_width(&self) -> usize {
+        self.dense_width
+    }
+
+    /// Every row there is, in the order of the data.
+    pub fn all_rows(&self) -> Vec<u32> {
+        (0..self.rows as u32).collect()
+    }
+
+    /// Hands the raw values of one row to the receiver: numbers (`None` where missing) and texts, in input order.
+    pub fn raw_row(&self, row: u32, receiver: &mut impl RawRow) {
+        let (mut number, mut category) = (0, 0);
+        for source in &self.sources {
+            match source {
+                Source::Numbers { width, floats } => {
+                    for position in 0..*width {
+                        let value = floats.get(row as usize * width + position);
+                        receiver.number(number, value.is_finite().then_some(value));
+                        number += 1;
+                    }
+                }
+                Source::Category { dictionary, .. } => {
+                    let text = match dictionary.codes[row as usize] {
+                        NULL_CODE => None,
+                        code => Some(&*dictionary.texts[code as usize]),
+                    };
+                    receiver.category(category, text);
+                    category += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Takes the raw values of a row.
+pub trait RawRow {
+    fn number(&mut self, number: usize, value: Option<f64>);
+    fn category(&mut self, category: usize, value: Option<&str>);
+}
+
+impl Findings {
+    fn count(&self) -> usize {
+        self.empty.len() + self.constant.len() + self.rare.len()
+    }
+
+    fn warnings(&self, params: &Params) -> Vec<String> {
+        let rare = format!(
+            "have no value that occurs in at least {} training rows (min_category_count) and are ignored",
+            params.min_category_count
+        );
+        let kinds = [
+            (&self.empty, "are NULL in every training row and are ignored"),
+            (&self.constant, "are constant in the training rows and are ignored"),
+            (&self.rare, rare.as_str()),
+        ];
+        let told = kinds.iter().filter(|(names, _)| !names.is_empty());
+        told.map(|(names, what)| format!("These columns {what}: {}.", quoted(names))).collect()
+    }
+}
+
+/// Names in quotes, the first twenty of them.
+fn quoted(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut text: Vec<String> = names.iter().take(SHOWN).map(|name| format!("\"{name}\"")).collect();
+    if names.len() > SHOWN {
+        text.push(format!("and {} more", names.len() - SHOWN));
+    }
+    text.join(", ")
+}

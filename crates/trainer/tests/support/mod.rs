@@ -1,0 +1,185 @@
+//! Runs the trainer as a program and reads what it says and leaves.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+pub mod sales;
+
+use arrow_array::{Float64Array, RecordBatch};
+use arrow_ipc::reader::FileReader;
+use arrow_ipc::writer::{FileWriter, StreamWriter};
+use model::protocol::{DataSummary, Evaluation, Event, SourceColumn, Spec};
+use model::{Artifact, Params};
+use sales::Source;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// Small and quick unless a test says otherwise.
+pub fn quick() -> Params {
+    Params {
+        epochs: 3,
+        batch_size: 256,
+        hidden: vec![16],
+        threads: 1,
+        device: "cpu".into(),
+        ..Params::default()
+    }
+}
+
+/// What a run said and left.
+pub struct Run {
+    pub events: Vec<Event>,
+    pub code: Option<i32>,
+    pub stderr: String,
+    pub model: Option<Vec<u8>>,
+    /// libtorch's probabilities, in the order of the rows.
+    pub scores: Vec<f64>,
+}
+
+pub struct Trainer {
+    pub folder: TempDir,
+}
+
+impl Trainer {
+    /// Writes spec and data, the data in several batches.
+    pub fn new(source: &Source, params: Params) -> Self {
+        let trainer = Self { folder: tempfile::tempdir().expect("a folder") };
+        trainer.write_spec(&source.columns, params);
+        let batch = source.batch();
+        let mut writer =
+            FileWriter::try_new(File::create(trainer.path("data.arrow")).unwrap(), &batch.schema()).unwrap();
+        for part in parts(&batch) {
+            writer.write(&part).unwrap();
+        }
+        writer.finish().unwrap();
+        trainer
+    }
+
+    /// As [`Trainer::new`], with the data as a stream.
+    pub fn with_stream(source: &Source, params: Params) -> Self {
+        let trainer = Self { folder: tempfile::tempdir().expect("a folder") };
+        trainer.write_spec(&source.columns, params);
+        let batch = source.batch();
+        let mut writer =
+            StreamWriter::try_new(File::create(trainer.path("data.arrow")).unwrap(), &batch.schema())
+                .unwrap();
+        for part in parts(&batch) {
+            writer.write(&part).unwrap();
+        }
+        writer.finish().unwrap();
+        trainer
+    }
+
+    pub fn write_spec(&self, columns: &[SourceColumn], params: Params) {
+        let spec =
+            Spec { model: "launch".into(), algorithm: "mlp".into(), params, columns: columns.to_vec() };
+        serde_json::to_writer(File::create(self.path("spec.json")).unwrap(), &spec).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pg_recommend_trainer"));
+        for (name, file) in [
+            ("--spec", "spec.json"),
+            ("--data", "data.arrow"),
+            ("--out", "model.safetensors"),
+            ("--scores", "scores.arrow"),
+        ] {
+            command.arg(name).arg(self.path(file));
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self) -> Run {
+        let output = self.command().output().expect("the trainer starts");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let events =
+            text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")));
+        Run {
+            events: events.collect(),
+            code: output.status.code(),
+            stderr: String::from_utf8_lossy(&output.stderr).into(),
+            model: fs::read(self.path("model.safetensors")).ok(),
+            scores: self.scores(),
+        }
+    }
+
+    fn scores(&self) -> Vec<f64> {
+        let Ok(file) = File::open(self.path("scores.arrow")) else { return Vec::new() };
+        let batches = FileReader::try_new(file, None).expect("an Arrow file");
+        let batches = batches.map(|batch| batch.expect("a batch").column(0).clone());
+        batches
+            .flat_map(|c| c.as_any().downcast_ref::<Float64Array>().expect("doubles").values().to_vec())
+            .collect()
+    }
+}
+
+/// Three batches, the last of another size, and an empty one between.
+fn parts(batch: &RecordBatch) -> Vec<RecordBatch> {
+    let rows = batch.num_rows();
+    let third = rows / 3;
+    vec![
+        batch.slice(0, third),
+        batch.slice(third, 0),
+        batch.slice(third, third),
+        batch.slice(2 * third, rows - 2 * third),
+    ]
+}
+
+/// Trains on a source and expects that it works.
+pub fn train(source: &Source, params: Params) -> Run {
+    let run = Trainer::new(source, params).run();
+    assert_eq!(run.code, Some(0), "{:?} {}", run.events.last(), run.stderr);
+    run
+}
+
+impl Run {
+    pub fn artifact(&self) -> Artifact {
+        Artifact::from_bytes(self.model.as_ref().expect("a model")).expect("a valid model")
+    }
+
+    pub fn data(&self) -> &DataSummary {
+        let data = self.events.iter().find_map(|e| if let Event::Data(data) = e { Some(data) } else { None });
+        data.expect("a data event")
+    }
+
+    pub fn warnings(&self) -> Vec<&str> {
+        self.events
+            .iter()
+            .filter_map(|e| if let Event::Warning { message } = e { Some(&message[..]) } else { None })
+            .collect()
+    }
+
+    /// Training and validation loss of each epoch.
+    pub fn losses(&self) -> Vec<(f64, Option<f64>)> {
+        let losses = self.events.iter().filter_map(|e| match e {
+            Event::Epoch { train_loss, validation_loss, .. } => Some((*train_loss, *validation_loss)),
+            _ => None,
+        });
+        losses.collect()
+    }
+
+    /// Validation, test, best epoch and parity.
+    pub fn finished(&self) -> (Option<&Evaluation>, Option<&Evaluation>, u32, f64) {
+        match self.events.last() {
+            Some(Event::Finished { validation, test, best_epoch, parity, .. }) => {
+                (validation.as_ref(), test.as_ref(), *best_epoch, *parity)
+            }
+            other => panic!("ended with {other:?}"),
+        }
+    }
+
+    /// Message and hint of a failure, which must be the last event and the only error, with no model written.
+    pub fn failure(&self) -> (String, String) {
+        assert_eq!(self.code, Some(1), "{:?} {}", self.events, self.stderr);
+        assert!(self.model.is_none());
+        match self.events.last() {
+            Some(Event::Error { message, hint, .. }) => (message.clone(), hint.clone().unwrap_or_default()),
+            other => panic!("ended with {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Whole trainings that succeed: what is learned, that it is served alike, and that it can be repeated.
+
+mod support;
+
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
+use model::protocol::{Event, Role};
+use model::recipe::Family;
+use model::Params;
+use rand::seq::SliceRandom;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::Arc;
+use support::sales::{column, sales, served, Source};
+use support::{quick, train, Trainer};
+
+fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn learns_a_separable_problem_and_serves_what_libtorch_learned() {
+    let sales = sales(6000);
+    let params = Params { epochs: 12, learning_rate: 0.01, hidden: vec![32, 8], dropout: 0.1, ..quick() };
+    let run = train(&Source::of(&sales), params);
+
+    let (validation, test, best, parity) = run.finished();
+    let (validation, test) = (validation.expect("validation"), test.expect("test"));
+    assert!(test.model.auroc.unwrap() > 0.93, "{:?}", test.model.auroc);
+    assert!(validation.model.auroc.unwrap() > test.popularity.auroc.unwrap() + 0.2);
+    assert!(parity < 1e-5);
+    let losses = run.losses();
+    let least = losses.iter().map(|(_, v)| v.unwrap()).fold(f64::INFINITY, f64::min);
+    assert_eq!(losses[best as usize - 1].1, Some(least), "the kept epoch has the least validation loss");
+
+    let data = run.data();
+    let unlabelled = sales.iter().filter(|s| s.label.is_none()).count() as u64;
+    assert_eq!((data.rows, data.unlabelled), (6000, unlabelled));
+    assert_eq!(data.train + data.validation + data.test, 6000 - unlabelled);
+    assert_eq!((validation.model.rows, test.model.rows), (data.validation, data.test));
+    assert_eq!(data.time_from.as_deref(), Some("2017-01-02"));
+    assert_eq!(data.time_to.as_deref(), Some("2017-05-15"));
+    assert_eq!(data.validation_from.as_deref(), Some("2017-04-10"));
+    assert_eq!(data.test_from.as_deref(), Some("2017-05-01"));
+
+    let difference = largest_difference(&run.scores, &served(&run.artifact(), &sales));
+    assert!(difference < 1e-5, "{difference:e}");
+}
+
+#[test]
+fn a_row_unlike_all_others_is_served_as_libtorch_scores_it() {
+    let mut sales = sales(2000);
+    let known = sales.len();
+    let mut odd = sales[0].clone();
+    odd.label = None;
+    (odd.brand, odd.flag, odd.double) = (Some("never seen".into()), None, None);
+    sales.push(odd.clone());
+    (odd.double, odd.large, odd.launched) = (Some(f64::MAX), Some(i64::MIN), Some(-700_000));
+    sales.push(odd.clone());
+    (odd.brand, odd.region, odd.lags) = (None, None, None);
+    sales.push(odd);
+    let run = train(&Source::of(&sales), quick());
+    let difference = largest_difference(&run.scores[known..], &served(&run.artifact(), &sales)[known..]);
+    assert!(difference < 1e-5, "{difference:e}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let source = Source::of(&sales(1500));
+    let params = Params { dropout: 0.2, ..quick() };
+    let first = train(&source, params.clone());
+    assert_eq!(first.model, train(&source, params.clone()).model);
+    assert_ne!(first.model, train(&source, Params { seed: 43, ..params }).model);
+}
+
+#[test]
+fn the_order_of_the_rows_changes_nothing() {
+    let mut sales = sales(1500);
+    sales.extend_from_within(..50);
+    let first = train(&Source::of(&sales), quick());
+    sales.shuffle(&mut ChaCha8Rng::seed_from_u64(3));
+    let second = train(&Source::of(&sales), quick());
+    assert_eq!(first.data(), second.data());
+    assert_eq!(first.model, second.model);
+    sales[7].double = sales[7].double.map(|v| v + 1.0);
+    assert_ne!(train(&Source::of(&sales), quick()).data().digest, first.data().digest);
+}
+
+#[test]
+fn a_stream_and_a_pipe_serve_as_well_as_a_file() {
+    let source = Source::of(&sales(900));
+    let from_file = train(&source, quick());
+    let trainer = Trainer::with_stream(&source, quick());
+    let by_stream = trainer.run();
+    assert_eq!(by_stream.code, Some(0), "{:?}", by_stream.events.last());
+    assert_eq!(by_stream.model, from_file.model);
+
+    let shell = format!(
+        r#"cat data.arrow | "{}" --spec spec.json --data /proc/self/fd/0 --out /proc/self/fd/3 3<>piped"#,
+        env!("CARGO_BIN_EXE_pg_recommend_trainer")
+    );
+    let status = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .current_dir(trainer.folder.path())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert_eq!(std::fs::read(trainer.path("piped")).ok(), from_file.model);
+}
+
+#[test]
+fn the_embedding_of_unseen_values_is_trained_and_stands_in_for_a_null_never_seen() {
+    let mut sales = sales(3000);
+    sales.iter_mut().for_each(|sale| sale.region = sale.region.or(Some("east")));
+    let embeddings = |learning_rate| {
+        let params = Params { learning_rate, epochs: 5, ..quick() };
+        train(&Source::of(&sales), params).artifact().network.embeddings
+    };
+    let (start, trained) = (embeddings(1e-12), embeddings(0.01));
+    for (category, (start, trained)) in start.iter().zip(&trained).enumerate() {
+        let moved = (&trained.row(0) - &start.row(0)).iter().fold(0.0_f32, |all, x| all.max(x.abs()));
+        assert!(moved > 0.01, "category {category}: {moved}");
+    }
+    // The first category is the region, where NULL does not occur; the second the brand, where it does.
+    assert_eq!(trained[0].row(0), trained[0].row(1));
+    assert_ne!(trained[1].row(0), trained[1].row(1));
+}
+
+#[test]
+fn patience_stops_early_and_the_best_epoch_is_the_one_stored() {
+    let sales = sales(800);
+    let params = Params { epochs: 200, learning_rate: 0.05, patience: 3, ..quick() };
+    let run = train(&Source::of(&sales), params);
+    let (.., best, _) = run.finished();
+    let losses = run.losses();
+    assert_eq!(losses.len() as u32, best + 3);
+
+    // What the stored network loses on the validation rows, before calibration, is what that epoch reported.
+    let mut artifact = run.artifact();
+    artifact.calibration = model::calibration::Platt::IDENTITY;
+    let weeks = 17_168 + 7 * 14..17_168 + 7 * 17;
+    let held_out: Vec<_> =
+        sales.into_iter().filter(|s| s.label.is_some() && weeks.contains(&s.week)).collect();
+    let labels: Vec<bool> = held_out.iter().filter_map(|s| s.label).collect();
+    assert_eq!(labels.len() as u64, run.data().validation);
+    let stored = model::metrics::log_loss(&served(&artifact, &held_out), &labels).unwrap();
+    let reported = losses[best as usize - 1].1.unwrap();
+    assert!((stored - reported).abs() < 1e-5, "{stored} {reported}");
+}
+
+#[test]
+fn without_times_keys_are_split_and_without_shares_nothing_is_held_out() {
+    let source = Source::of(&sales(3000)).without("week");
+    let run = train(&source, quick());
+    let data = run.data();
+    assert_eq!((&data.time_from, &data.test_from), (&None, &None));
+    assert!(data.validation > 150 && data.test > 150, "{data:?}");
+
+    let run = train(&source, Params { validation_share: 0.0, test_share: 0.0, ..quick() });
+    let (validation, test, best, parity) = run.finished();
+    assert_eq!((validation, test, best), (None, None, 3));
+    assert!(parity > 0.0 && parity < 1e-5);
+    assert!(run.losses().iter().all(|(_, validation)| validation.is_none()));
+}
+
+#[test]
+fn two_times_are_too_few_and_this_is_said() {
+    let mut sales = sales(1000);
+    sales.iter_mut().for_each(|sale| sale.week = 17_168 + 7 * (sale.week / 7 % 2));
+    let run = train(&Source::of(&sales), quick());
+    assert!(run.warnings().iter().any(|w| w.contains("only 2 distinct times")), "{:?}", run.warnings());
+}
+
+#[test]
+fn useless_columns_are_ignored_and_named() {
+    let count = 1200;
+    let sales = sales(count);
+    let nulls = |data_type| arrow_array::new_null_array(&data_type, count);
+    let list = arrow_schema::DataType::new_list(arrow_schema::DataType::Float64, true);
+    let each: StringArray = (0..count).map(|row| Some(format!("row {row}"))).collect();
+    let constant: ArrayRef = Arc::new(Int32Array::from(vec![7; count]));
+    let source = Source::of(&sales)
+        .with(column("gone", "real", Family::Number, Role::Feature), nulls(arrow_schema::DataType::Float32))
+        .with(column("gone text", "text", Family::Text, Role::Feature), nulls(arrow_schema::DataType::Utf8))
+        .with(column("gone array", "double precision[]", Family::NumberArray, Role::Feature), nulls(list))
+        .with(column("seven", "integer", Family::Number, Role::Feature), constant)
+        .with(column("receipt", "text", Family::Text, Role::Feature), Arc::new(each));
+    let run = train(&source, quick());
+    let warnings = run.warnings();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings[0]
+        .contains(r#"NULL in every training row and are ignored: "gone", "gone text", "gone array"."#));
+    assert!(warnings[1].contains(r#"constant in the training rows and are ignored: "seven"."#));
+    assert!(warnings[2].contains(r#": "receipt"."#));
+}
+
+#[test]
+fn numbers_zero_and_one_are_labels() {
+    let sales = sales(1000);
+    let labels = sales.iter().map(|s| s.label.map(f64::from));
+    let numbers: ArrayRef = Arc::new(labels.collect::<Float64Array>());
+    let by_boolean = train(&Source::of(&sales), quick());
+    let mut source = Source::of(&sales).set("purchased", numbers);
+    source.columns.last_mut().unwrap().family = Family::Number;
+    assert_eq!(train(&source, quick()).data().positives, by_boolean.data().positives);
+}
+
+#[test]
+fn validation_of_one_class_is_said_and_neither_stops_nor_calibrates() {
+    let mut sales = sales(2000);
+    sales.iter_mut().filter(|s| s.week >= 17_168 + 7 * 14).for_each(|s| s.label = Some(false));
+    let run = train(&Source::of(&sales), quick());
+    assert!(run.warnings().iter().any(|w| w.contains("validation rows have the same label")));
+    assert_eq!(run.artifact().calibration, model::calibration::Platt::IDENTITY);
+    assert!(run.losses().iter().all(|(_, validation)| validation.is_none()));
+    let (_, test, best, _) = run.finished();
+    assert_eq!((test.unwrap().model.auroc, best), (None, 3));
+}
+
+#[test]
+fn a_logistic_regression_on_categories_alone_works() {
+    let sales = sales(1500);
+    let brands: ArrayRef = Arc::new(sales.iter().map(|s| s.brand.as_deref()).collect::<StringArray>());
+    let labels: ArrayRef = Arc::new(sales.iter().map(|s| s.label).collect::<BooleanArray>());
+    let source = Source::empty()
+        .with(column("brand", "text", Family::Text, Role::Feature), brands)
+        .with(column("purchased", "boolean", Family::Boolean, Role::Label), labels);
+    let params = Params { hidden: Vec::new(), class_weight: 3.0, weight_decay: 1e-4, ..quick() };
+    let run = train(&source, params);
+    assert!(largest_difference(&run.scores, &served(&run.artifact(), &sales)) < 1e-5);
+}
+
+#[test]
+fn it_ends_quietly_when_nobody_listens_any_more() {
+    let source = Source::of(&sales(2000));
+    let trainer = Trainer::new(&source, Params { epochs: 100_000, patience: 0, ..quick() });
+    let mut child = trainer.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(matches!(serde_json::from_str(&first).unwrap(), Event::Started { .. }));
+    // Standard output is closed here; without an end to the training this would wait for hours.
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
