@@ -51,6 +51,8 @@ impl Trainer {
             command.arg(name).arg(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
         }
         command.env_clear().current_dir("/");
+        // libtorch's threads sleep while they wait: spinning would take cores from the server.
+        command.env("OMP_WAIT_POLICY", "passive");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(folder) = settings::libtorch_path() {
             command.env("LD_LIBRARY_PATH", folder);
