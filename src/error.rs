@@ -1,5 +1,6 @@
 //! Every error the extension raises, with its SQLSTATE, detail and hint.
 
+use model::protocol::Cause;
 use model::ModelError;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
@@ -28,7 +29,7 @@ pub enum Error {
     #[error("{message}")]
     Privilege { message: String, hint: Option<String> },
     #[error("{message}")]
-    Trainer { message: String, detail: Option<String>, hint: Option<String> },
+    Trainer { cause: Cause, message: String, detail: Option<String>, hint: Option<String> },
     #[error("relation {0} of model \"{1}\" does not exist")]
     SourceGone(String, String),
     #[error(transparent)]
@@ -67,7 +68,9 @@ impl Error {
             Self::MissingColumn { .. } | Self::UndefinedColumn { .. } => ERRCODE_UNDEFINED_COLUMN,
             Self::WrongType { .. } | Self::UnsupportedType { .. } => ERRCODE_DATATYPE_MISMATCH,
             Self::Privilege { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
-            Self::Trainer { .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+            Self::Trainer { cause: Cause::Arguments, .. } => ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::Trainer { cause: Cause::Data, .. } => ERRCODE_DATA_EXCEPTION,
+            Self::Trainer { cause: Cause::Trainer, .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
             Self::SourceGone(..) => ERRCODE_UNDEFINED_TABLE,
             Self::Model(ModelError::Data { .. }) => ERRCODE_DATA_EXCEPTION,
             Self::Model(ModelError::Artifact(_)) => ERRCODE_DATA_CORRUPTED,

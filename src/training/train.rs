@@ -251,7 +251,9 @@ impl Outcome {
                     (validation, test, best_epoch, parity);
                 self.finished = true;
             }
-            Event::Error { message, detail, hint } => return Err(reported(message, detail, hint)),
+            Event::Error { cause, message, detail, hint } => {
+                return Err(reported(cause, message, detail, hint));
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 use super::temp_file::TempFile;
 use crate::error::Error;
 use crate::settings;
-use model::protocol::Event;
+use model::protocol::{Cause, Event};
 use pgrx::pg_sys;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -38,6 +38,7 @@ pub struct Trainer {
 /// A line longer than this is no event.
 const LONGEST_LINE: usize = 16 << 20;
 const MOST_LAST_WORDS: usize = 4096;
+const MEMORY_HINT: &str = "It may need more memory: see reco.max_training_memory, or train on fewer rows.";
 /// The exit status of the dynamic linker when a library is missing.
 const CANNOT_LOAD: i32 = 127;
 
@@ -244,7 +245,12 @@ fn read_available(stream: &mut impl Read, into: &mut Vec<u8>) -> Result<bool, Er
 }
 
 fn trainer_error(message: &str, detail: Option<String>, hint: Option<&str>) -> Error {
-    Error::Trainer { message: message.to_owned(), detail, hint: hint.map(str::to_owned) }
+    Error::Trainer {
+        cause: Cause::Trainer,
+        message: message.to_owned(),
+        detail,
+        hint: hint.map(str::to_owned),
+    }
 }
 
 fn cannot_start(path: &Path, cause: &io::Error) -> Error {
@@ -265,7 +271,7 @@ fn explain(status: ExitStatus, words: Option<String>) -> Error {
             Some("Install libtorch beside the trainer (make install), or set reco.libtorch_path."),
         );
     }
-    let memory = Some("It may need more memory: see reco.max_training_memory, or train on fewer rows.");
+    let memory = Some(MEMORY_HINT);
     match (status.signal(), status.code()) {
         (Some(libc::SIGKILL), _) => trainer_error("the trainer was killed", words, memory),
         (Some(signal), _) => {
@@ -280,8 +286,9 @@ fn explain(status: ExitStatus, words: Option<String>) -> Error {
 }
 
 /// A failure that the trainer itself reported.
-pub fn reported(message: String, detail: Option<String>, hint: Option<String>) -> Error {
-    let needs_memory = hint.is_none() && (message.contains("alloc") || message.contains("memory"));
-    let memory = || "See reco.max_training_memory, or train on fewer rows.".to_owned();
-    Error::Trainer { message, detail, hint: hint.or_else(|| needs_memory.then(memory)) }
+pub fn reported(cause: Cause, message: String, detail: Option<String>, hint: Option<String>) -> Error {
+    let said = |text: &str| message.contains(text) || detail.as_deref().is_some_and(|d| d.contains(text));
+    let needs_memory = cause == Cause::Trainer && hint.is_none() && (said("alloc") || said("memory"));
+    let hint = hint.or_else(|| needs_memory.then(|| MEMORY_HINT.to_owned()));
+    Error::Trainer { cause, message, detail, hint }
 }

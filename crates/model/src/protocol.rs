@@ -90,6 +90,18 @@ pub struct Evaluation {
     pub popularity: Metrics,
 }
 
+/// Whose mistake a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// What was asked for cannot be done.
+    Arguments,
+    /// The rows cannot give a model.
+    Data,
+    /// The trainer, libtorch or the machine.
+    Trainer,
+}
+
 /// What the trainer says, one JSON object a line.
 // Handled one at a time: their size does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -129,6 +141,7 @@ pub enum Event {
     },
     /// The last line of a training that failed.
     Error {
+        cause: Cause,
         message: String,
         detail: Option<String>,
         hint: Option<String>,
@@ -168,7 +181,7 @@ mod tests {
                 parity: 1e-7,
                 seconds: 3.25,
             },
-            Event::Error { message: text, detail: None, hint: Some(String::new()) },
+            Event::Error { cause: Cause::Data, message: text, detail: None, hint: Some(String::new()) },
         ] {
             let line = serde_json::to_string(&event).unwrap();
             assert!(!line.contains('\n'), "{line}");

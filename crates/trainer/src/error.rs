@@ -1,6 +1,6 @@
 //! The one error type of the trainer, and how it becomes the last event of a failed training.
 
-use model::protocol::Event;
+use model::protocol::{Cause, Event};
 use model::ModelError;
 use tch::TchError;
 use thiserror::Error;
@@ -76,8 +76,23 @@ impl TrainerError {
         }
     }
 
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Spec { .. } | Self::Device { .. } | Self::Model(ModelError::Parameter { .. }) => {
+                Cause::Arguments
+            }
+            Self::Data { .. } | Self::Diverged { .. } | Self::Model(ModelError::Data { .. }) => Cause::Data,
+            _ => Cause::Trainer,
+        }
+    }
+
     pub fn event(&self) -> Event {
-        Event::Error { message: self.to_string(), detail: self.detail(), hint: self.hint() }
+        Event::Error {
+            cause: self.cause(),
+            message: self.to_string(),
+            detail: self.detail(),
+            hint: self.hint(),
+        }
     }
 }
 
