@@ -1,0 +1,36 @@
+# Thin: each target is the script of its name in scripts/.
+
+.PHONY: help demo test install bench lint psql stop clean
+.DEFAULT_GOAL := help
+
+# Not $(dir …), which takes a path with a space for two.
+here := $(shell dirname "$(strip $(MAKEFILE_LIST))")
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' "$(here)"/Makefile
+
+demo: ## From nothing to recommendations out of SQL (DATA=generator: on generated sales)
+	@"$(here)"/scripts/demo $(DATA)
+
+test: ## Every test
+	@"$(here)"/scripts/test
+
+install: ## Into a PostgreSQL one already has: make install PG_CONFIG=/path/to/pg_config
+	@test -n "$(PG_CONFIG)" || { echo "error: which PostgreSQL? make install PG_CONFIG=/path/to/its/pg_config" >&2; exit 1; }
+	@"$(here)"/scripts/setup toolchain
+	@"$(here)"/scripts/install "$(PG_CONFIG)"
+
+bench: ## The benchmarks, each beside its peer
+	@"$(here)"/scripts/bench
+
+lint: ## Formatting, warnings, and where unsafe code stands
+	@"$(here)"/scripts/lint
+
+psql: ## psql against the demo's cluster
+	@"$(here)"/scripts/psql
+
+stop: ## Stops the demo's cluster
+	@"$(here)"/scripts/cluster stop demo
+
+clean: ## Stops our clusters and removes all that was fetched and built
+	@"$(here)"/scripts/clean

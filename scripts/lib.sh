@@ -1,0 +1,133 @@
+# Shared by the scripts beside it: the state folder, steps with their times, and running as the
+# user of the server. Sourced, never run.
+# shellcheck shell=bash
+
+set -euo pipefail
+umask 022 # what root builds here, the server's user must be able to read
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+PGRX_VERSION=$(sed -n 's/^pgrx = "=\(.*\)"/\1/p' "$REPO/Cargo.toml")
+LIBTORCH_VERSION=2.11.0
+PG_MAJOR=15
+SERVER_USER=postgres
+
+fail() {
+    printf '\n%s\n' "error: $*" >&2
+    exit 1
+}
+
+is_root() { [ "$(id -u)" -eq 0 ]; }
+
+# PostgreSQL refuses to run as root; everybody else runs it as themselves.
+as_server_user() {
+    if is_root; then runuser -u "$SERVER_USER" -- "$@"; else "$@"; fi
+}
+
+# Creates a folder that belongs to the server's user.
+server_dir() {
+    mkdir -p "$2"
+    chmod "$1" "$2"
+    if is_root; then chown "$SERVER_USER": "$2"; fi
+}
+
+# Where everything lives that is fetched, built or run: .local in the checkout. Where the server's
+# user cannot reach the checkout (a clone under /root), .local is a link to a folder under /var/tmp
+# that is named for the checkout.
+state_folder() {
+    local link=$REPO/.local folder
+    if ! [ -e "$link" ]; then
+        if is_root && getent passwd "$SERVER_USER" >/dev/null && ! as_server_user test -x "$REPO"; then
+            folder=/var/tmp/pg_recommend-$(printf %s "$REPO" | sha256sum | cut -c1-12)
+            mkdir -p -m 755 "$folder"
+            [ -O "$folder" ] && ! [ -L "$folder" ] || fail "$folder belongs to somebody else: remove it."
+            ln -sfn "$folder" "$link"
+        else
+            mkdir -p "$link"
+        fi
+    fi
+    (cd "$link" && pwd -P)
+}
+
+# The state folder can only be placed once the server's user exists, so scripts/setup installs the
+# packages first and then calls this again.
+use_state() {
+    STATE=$(state_folder)
+    mkdir -p "$STATE/log" "$STATE/tmp"
+    PRIVATE_PG_CONFIG=$STATE/pg/lib/postgresql/$PG_MAJOR/bin/pg_config
+    export PATH=$STATE/tools/bin:$PATH
+    export PGRX_HOME=$STATE/pgrx # the user's own pgrx set-up stays untouched
+    export LIBTORCH=$STATE/libtorch
+}
+
+seconds() { printf '%d s' "$((SECONDS - ${1:-0}))"; }
+
+# --- steps ----------------------------------------------------------------------------------------
+
+# step TITLE COMMAND...: runs the command with its output in a log, shows what it is at while it
+# takes long, then how long it took. STEP_WATCH names a folder whose growth is the progress.
+step() {
+    local title=$1 start=$SECONDS log status=0 watcher
+    shift
+    log=$STATE/log/$(printf %s "$title" | tr -cs '[:alnum:].' '-' | sed 's/-$//').log
+    printf '==> %s … ' "$title"
+    step_progress "$title" "$log" "$start" &
+    watcher=$!
+    # A function called in a condition would run without `set -e`, so it runs in a shell of its own.
+    set +e
+    (set -e; "$@") >"$log" 2>&1
+    status=$?
+    set -e
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" 2>/dev/null || true
+    if [ -t 1 ]; then
+        printf '\r\033[K==> %s … ' "$title"
+    elif [ $((SECONDS - start)) -gt "$STEP_QUIET" ]; then
+        printf '    '
+    fi
+    if [ "$status" -ne 0 ]; then
+        printf 'failed after %s. The end of %s:\n\n' "$(seconds "$start")" "$log"
+        tail -n 25 "$log" | sed 's/^/    /'
+        fail "${STEP_HINT:-the step \"$title\" failed; the log above says why. Run the command again once that is solved.}"
+    fi
+    printf '%s\n' "$(seconds "$start")"
+}
+
+STEP_QUIET=15 # seconds between two lines of progress where the output is no terminal
+
+step_progress() {
+    local title=$1 log=$2 start=$3 last
+    local pause=$STEP_QUIET
+    [ -t 1 ] && pause=1
+    # The sleep must not hold this script's output open once the step is over, and nothing goes on
+    # once the script is gone.
+    while sleep "$pause" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+        if [ -n "${STEP_WATCH:-}" ]; then
+            last="$(du -sm "$STEP_WATCH" 2>/dev/null | cut -f1) MB"
+        else
+            last=$(tr '\r' '\n' <"$log" 2>/dev/null | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' | { grep -v '^ *$' || true; } | tail -n 1 | cut -c1-90)
+        fi
+        if [ -t 1 ]; then
+            printf '\r\033[K==> %s … %s  %s' "$title" "$(seconds "$start")" "$last"
+        elif [ $((SECONDS - start)) -le $((pause + 1)) ]; then
+            printf '\n    %s: %s\n' "$(seconds "$start")" "$last"
+        else
+            printf '    %s: %s\n' "$(seconds "$start")" "$last"
+        fi
+    done
+}
+
+already() { printf '==> %s … %s\n' "$1" "${2:-already there}"; }
+
+# Only sockets are used, but the port is part of their name and of what people copy into a client.
+free_port() {
+    local port
+    for port in $(seq 54320 54399); do
+        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && ! [ -e "/tmp/.s.PGSQL.$port" ] &&
+            ! grep -qsx "PGPORT=$port" "$STATE"/clusters/*/connection; then
+            echo "$port"
+            return
+        fi
+    done
+    fail "no free port between 54320 and 54399: stop a server that uses one of them."
+}
