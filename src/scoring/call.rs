@@ -1,11 +1,12 @@
 //! What one call site keeps for the length of a statement: which version scores, and its decoded model.
 
 use super::model_cache;
+use super::row::Inputs;
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::settings;
-use model::{Row, Scorer};
+use model::Scorer;
 use pgrx::{pg_sys, PgMemoryContexts};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub struct Resolved {
     snapshot: SnapshotId,
     pub version: VersionRow,
     pub scorer: Arc<Scorer>,
-    pub row: Row,
+    pub inputs: Inputs,
 }
 
 impl Resolved {
@@ -28,8 +29,14 @@ impl Resolved {
         };
         let version = read::version_of_alias(&name, CHAMPION)?;
         let scorer = model_cache::scorer(version.artifact_id)?;
-        let row = scorer.row();
-        Ok(Self { asked: model.map(str::to_owned), snapshot, version, scorer, row })
+        let inputs = Inputs::of(&scorer);
+        Ok(Self { asked: model.map(str::to_owned), snapshot, version, scorer, inputs })
+    }
+
+    /// The probability of the row that the inputs were filled from.
+    #[inline]
+    pub fn score(&mut self) -> f64 {
+        self.scorer.score(&mut self.inputs.row)
     }
 
     /// Whether this answers for `model` under the snapshot that is active now.

@@ -2,13 +2,13 @@
 //! that is possible ([`super::index_probe`]), through a kept plan otherwise.
 
 use super::index_probe::{caller_may_read, IndexPath};
-use super::row::{Attributes, Binding, Deformed};
+use super::row::{Attributes, Binding, Deformed, Inputs};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::tuples;
 use crate::values;
 use model::recipe::{Family, Recipe};
-use model::{Row, Scorer};
+use model::Scorer;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
@@ -79,7 +79,7 @@ impl NewestRow {
         self.with_as_of == with_as_of
     }
 
-    /// Fills `row` from the newest row of the key; false where the key has none.
+    /// Fills the inputs from the newest row of the key; false where the key has none.
     ///
     /// # Safety
     /// The values are of the types that this was made for.
@@ -88,14 +88,14 @@ impl NewestRow {
         key: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
         scorer: &Scorer,
-        row: &mut Row,
+        inputs: &mut Inputs,
     ) -> Result<bool, Error> {
         match &mut self.access {
             Access::Index { path, slot } => {
-                let take = |attributes: Attributes| path.binding().fill(attributes, scorer, row);
+                let take = |attributes: Attributes| path.binding().fill(attributes, scorer, inputs);
                 path.probe(key, as_of, *slot, take).transpose().map(|found| found.is_some())
             }
-            Access::Plan(plan) => plan.fill(key, as_of, scorer, row),
+            Access::Plan(plan) => plan.fill(key, as_of, scorer, inputs),
         }
     }
 }
@@ -184,7 +184,7 @@ impl PlanAccess {
         key: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
         scorer: &Scorer,
-        row: &mut Row,
+        inputs: &mut Inputs,
     ) -> Result<bool, Error> {
         let mut values = [key[0], key[1], as_of.unwrap_or(pg_sys::Datum::from(0))];
         pg_sys::SPI_connect();
@@ -195,7 +195,7 @@ impl PlanAccess {
             self.bind(table.tupdesc, scorer.recipe())?;
             let attributes = self.deformed.take_apart(*table.vals, table.tupdesc);
             if let Some((_, binding)) = &self.binding {
-                binding.fill(attributes, scorer, row)?;
+                binding.fill(attributes, scorer, inputs)?;
             }
         }
         pg_sys::SPI_finish();

@@ -59,8 +59,8 @@ unsafe fn score_row(
     let Some(rows) = &mut call.rows else { unreachable!("bound above") };
     let mut tuple = composite.tuple();
     let attributes = call.deformed.take_apart(&mut tuple, rows.descriptor);
-    rows.binding.fill(attributes, &resolved.scorer, &mut resolved.row)?;
-    Ok(resolved.scorer.score(&mut resolved.row))
+    rows.binding.fill(attributes, &resolved.scorer, &mut resolved.inputs)?;
+    Ok(resolved.score())
 }
 
 /// A composite value out of its storage; a copy is freed when dropped.
@@ -121,7 +121,6 @@ unsafe fn kept_descriptor(
 #[derive(Default)]
 struct ArrayCall {
     resolved: Option<Resolved>,
-    values: Vec<f32>,
 }
 
 /// The probability that `model`'s champion gives the numbers; see sql/comments.sql.
@@ -149,7 +148,7 @@ unsafe fn score_array(call: &mut ArrayCall, model: &[u8], datum: pg_sys::Datum) 
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
     let in_place = is_plain(original) && !pgrx::varatt_is_1b(original);
     let plain = if in_place { original } else { pg_sys::pg_detoast_datum(original) };
-    let result = score_elements(resolved, &mut call.values, plain.cast());
+    let result = score_elements(resolved, plain.cast());
     if plain != original {
         pg_sys::pfree(plain.cast());
     }
@@ -159,11 +158,7 @@ unsafe fn score_array(call: &mut ArrayCall, model: &[u8], datum: pg_sys::Datum) 
 /// # Safety
 /// `array` is a detoasted real[].
 #[inline]
-unsafe fn score_elements(
-    resolved: &mut Resolved,
-    with_nulls: &mut Vec<f32>,
-    array: *const pg_sys::ArrayType,
-) -> Result<f64, Error> {
+unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayType) -> Result<f64, Error> {
     let expected = resolved.scorer.numbers();
     let dimensions = (*array).ndim;
     let first_dimension = array.add(1).cast::<i32>();
@@ -175,14 +170,13 @@ unsafe fn score_elements(
         let header = std::mem::size_of::<pg_sys::ArrayType>() + 2 * std::mem::size_of::<i32>();
         let start = array.cast::<u8>().add(header.next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize));
         let values = std::slice::from_raw_parts(start.cast::<f32>(), expected);
-        return Ok(resolved.scorer.score_numbers(&mut resolved.row, values));
+        return Ok(resolved.scorer.score_numbers(&mut resolved.inputs.row, values));
     }
     let mut elements = Vec::with_capacity(expected);
     let datum = pg_sys::Datum::from(array.cast_mut());
     crate::values::push_elements(crate::values::ElementReader::Float4, datum, &mut elements);
-    with_nulls.clear();
-    with_nulls.extend(elements.iter().map(|value| *value as f32));
-    Ok(resolved.scorer.score_numbers(&mut resolved.row, with_nulls))
+    let singles: Vec<f32> = elements.iter().map(|value| *value as f32).collect();
+    Ok(resolved.scorer.score_numbers(&mut resolved.inputs.row, &singles))
 }
 
 unsafe fn wrong_shape(resolved: &Resolved, array: *const pg_sys::ArrayType) -> Error {

@@ -66,6 +66,6 @@ unsafe fn score_key(
         call.newest = Some(NewestRow::of(&resolved.version, recipe, key, as_of.is_some(), context)?);
     }
     let Some(newest) = &mut call.newest else { unreachable!("prepared above") };
-    let found = newest.fill(values, as_of, &resolved.scorer, &mut resolved.row)?;
-    Ok(found.then(|| resolved.scorer.score(&mut resolved.row)))
+    let found = newest.fill(values, as_of, &resolved.scorer, &mut resolved.inputs)?;
+    Ok(found.then(|| resolved.score()))
 }

@@ -10,7 +10,11 @@ use pgrx::pg_sys;
 
 /// Where the recipe's columns stand in rows of one type, and how they are read.
 pub struct Binding {
+    /// The attributes of all numbers, if every one of them is a `real` column of its own: these are read at once.
+    singles: Option<Vec<usize>>,
+    /// The columns that are read one by one: all others.
     columns: Vec<BoundColumn>,
+    width: usize,
 }
 
 struct BoundColumn {
@@ -57,34 +61,84 @@ impl Binding {
     /// `descriptor` is a live tuple descriptor.
     pub unsafe fn new(model: &str, recipe: &Recipe, descriptor: pg_sys::TupleDesc) -> Result<Self, Error> {
         let bind = |(column, slot)| bind_column(model, column, slot, descriptor);
-        let columns = recipe.columns.iter().zip(recipe.slots()).map(bind).collect::<Result<_, _>>()?;
-        Ok(Self { columns })
+        let mut columns =
+            recipe.columns.iter().zip(recipe.slots()).map(bind).collect::<Result<Vec<_>, _>>()?;
+        let width = columns.iter().map(|column| column.attribute + 1).max().unwrap_or(0);
+        let singles = singles(&columns);
+        if singles.is_some() {
+            columns.retain(|column| !column.is_number());
+        }
+        Ok(Self { singles, columns, width })
     }
 
     /// Attributes that must be taken out of a row, counted from its first.
     pub fn width(&self) -> usize {
-        self.columns.iter().map(|column| column.attribute + 1).max().unwrap_or(0)
+        self.width
     }
 
     /// Fills the model's inputs from a row.
     ///
     /// # Safety
     /// The row's columns have the types of the descriptor that the binding was made for.
-    pub unsafe fn fill(&self, from: Attributes, scorer: &Scorer, row: &mut Row) -> Result<(), Error> {
+    pub unsafe fn fill(&self, from: Attributes, scorer: &Scorer, inputs: &mut Inputs) -> Result<(), Error> {
+        if let Some(singles) = &self.singles {
+            inputs.singles.clear();
+            inputs.singles.extend(singles.iter().map(|attribute| from.single(*attribute)));
+            scorer.set_numbers(&mut inputs.row, &inputs.singles);
+        }
         for column in &self.columns {
             let value = (!from.nulls[column.attribute]).then_some(from.values[column.attribute]);
-            match column.slot {
-                Slot::Category { index } => set_category(column.reader, value, index, scorer, row),
-                Slot::Numbers { first, count } => match column.reader {
-                    Reader::Array(element) => {
-                        set_array(element, value, first, count, scorer, row)
-                            .map_err(|found| wrong_length(scorer.recipe(), first, count, found))?;
-                    }
-                    reader => scorer.set_number(row, first, value.map(|v| values::number(reader, v))),
-                },
+            let row = &mut inputs.row;
+            match (column.slot, column.reader) {
+                (Slot::Category { index }, reader) => set_category(reader, value, index, scorer, row),
+                (Slot::Numbers { first, count }, Reader::Array(element)) => {
+                    set_array(element, value, first, count, scorer, row)
+                        .map_err(|found| wrong_length(scorer.recipe(), first, count, found))?;
+                }
+                (Slot::Numbers { first, .. }, reader) => {
+                    scorer.set_number(row, first, value.map(|v| values::number(reader, v)));
+                }
             }
         }
         Ok(())
+    }
+}
+
+impl BoundColumn {
+    fn is_number(&self) -> bool {
+        matches!(self.slot, Slot::Numbers { .. })
+    }
+}
+
+fn singles(columns: &[BoundColumn]) -> Option<Vec<usize>> {
+    let numbers = || columns.iter().filter(|column| column.is_number());
+    let all = numbers().all(|column| column.reader == Reader::Float4);
+    all.then(|| numbers().map(|column| column.attribute).collect())
+}
+
+impl Attributes<'_> {
+    /// A `real` attribute; NaN where it is NULL.
+    #[inline]
+    fn single(&self, attribute: usize) -> f32 {
+        let value = f32::from_bits(self.values[attribute].value() as u32);
+        if self.nulls[attribute] {
+            f32::NAN
+        } else {
+            value
+        }
+    }
+}
+
+/// The inputs of one model, filled anew for every row.
+pub struct Inputs {
+    pub row: Row,
+    /// Numbers on their way there, all at once.
+    pub singles: Vec<f32>,
+}
+
+impl Inputs {
+    pub fn of(scorer: &Scorer) -> Self {
+        Self { row: scorer.row(), singles: Vec::with_capacity(scorer.numbers()) }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Scorer {
     numbers: Vec<Number>,
     arrays: Arrays,
     categories: Vec<Table>,
+    /// How many numbers have a missing indicator; they follow the numbers in the input.
+    indicators: usize,
     width: usize,
     stack: Stack,
     kernel: &'static Kernel,
@@ -178,6 +180,7 @@ impl Scorer {
         Ok(Scorer {
             arrays: Arrays::new(&numbers),
             categories: tables(&recipe, &artifact.network),
+            indicators: recipe.dense_width() - numbers.len(),
             width: recipe.width(),
             numbers,
             recipe,
@@ -242,6 +245,31 @@ impl Scorer {
         }
     }
 
+    /// Sets all numbers at once, NaN and infinities being missing: as [`Scorer::set_number`] on each, only faster
+    /// for rows without missing values.
+    ///
+    /// # Panics
+    /// If `values` does not hold [`Scorer::numbers`] numbers, or the row is another scorer's.
+    #[inline]
+    pub fn set_numbers(&self, row: &mut Row, values: &[f32]) {
+        assert_eq!(values.len(), self.numbers.len(), "as many values as the model has numbers");
+        if matches!(self.arrays.way, Way::OneByOne) || !self.arrays.are_ordinary(values) {
+            for (number, value) in values.iter().enumerate() {
+                self.set_number(row, number, Some(f64::from(*value)));
+            }
+            return;
+        }
+        let (inputs, rest) = row.inputs.split_at_mut(values.len());
+        if matches!(self.arrays.way, Way::InPlace) {
+            inputs.copy_from_slice(values);
+        } else {
+            for ((input, value), center) in inputs.iter_mut().zip(values).zip(&self.arrays.centers) {
+                *input = (f64::from(*value) - center) as f32;
+            }
+        }
+        rest[..self.indicators].fill(0.0);
+    }
+
     /// Sets a category, by its position among the recipe's categories. `None` is NULL; a value that the
     /// vocabulary does not have is the one never seen.
     ///
@@ -287,26 +315,12 @@ impl Scorer {
     pub fn score_numbers(&self, row: &mut Row, values: &[f32]) -> f64 {
         assert!(self.is_numeric_only(), "the model has categories");
         assert_eq!(values.len(), self.numbers.len(), "as many values as the model has numbers");
-        // An ordinary row has no missing value, so its indicators are all 0 and can be left out.
-        let logit = match self.arrays.way {
-            Way::InPlace if self.arrays.are_ordinary(values) => {
-                self.kernel.logit(&self.stack, values, &mut row.scratch)
-            }
-            Way::Centered if self.arrays.are_ordinary(values) => {
-                let inputs = &mut row.inputs[..values.len()];
-                for ((input, value), center) in inputs.iter_mut().zip(values).zip(&self.arrays.centers) {
-                    *input = (f64::from(*value) - center) as f32;
-                }
-                self.kernel.logit(&self.stack, inputs, &mut row.scratch)
-            }
-            _ => {
-                for (number, value) in values.iter().enumerate() {
-                    self.set_number(row, number, Some(f64::from(*value)));
-                }
-                return self.score(row);
-            }
-        };
-        sigmoid(f64::from(logit))
+        if matches!(self.arrays.way, Way::InPlace) && self.arrays.are_ordinary(values) {
+            // No value is missing, so the indicators are all 0 and can be left out.
+            return sigmoid(f64::from(self.kernel.logit(&self.stack, values, &mut row.scratch)));
+        }
+        self.set_numbers(row, values);
+        self.score(row)
     }
 }
 
