@@ -62,6 +62,11 @@ use_state() {
 
 seconds() { printf '%d s' "$((SECONDS - ${1:-0}))"; }
 
+need_compiler() {
+    command -v cargo >/dev/null ||
+        fail "Rust is missing: install it with rustup (version $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$REPO/Cargo.toml") or newer)."
+}
+
 # --- steps ----------------------------------------------------------------------------------------
 
 # step TITLE COMMAND...: runs the command with its output in a log, shows what it is at while it
@@ -105,7 +110,7 @@ step_progress() {
         if [ -n "${STEP_WATCH:-}" ]; then
             last="$(du -sm "$STEP_WATCH" 2>/dev/null | cut -f1) MB"
         else
-            last=$(tr '\r' '\n' <"$log" 2>/dev/null | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' | { grep -v '^ *$' || true; } | tail -n 1 | cut -c1-90)
+            last=$(tr '\r' '\n' <"$log" 2>/dev/null | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' | { grep -av '^ *$' || true; } | tail -n 1 | cut -c1-90)
         fi
         if [ -t 1 ]; then
             printf '\r\033[K==> %s … %s  %s' "$title" "$(seconds "$start")" "$last"
