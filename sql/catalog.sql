@@ -4,6 +4,16 @@
 -- dumped, replicated, or made reference tables of a sharded database. Scoring reads `alias`, `version` and
 -- `artifact` through their primary keys; src/catalog/read.rs names the columns it relies on.
 
+DO $$
+BEGIN
+    IF pg_catalog.current_setting('server_encoding') OPERATOR(pg_catalog.<>) 'UTF8' THEN
+        RAISE feature_not_supported USING
+            MESSAGE = 'pg_recommend needs a database whose encoding is UTF8, not '
+                      OPERATOR(pg_catalog.||) pg_catalog.current_setting('server_encoding');
+    END IF;
+END
+$$;
+
 CREATE TABLE model (
     model       text COLLATE "C" PRIMARY KEY CHECK (octet_length(model) BETWEEN 1 AND 63),
     owner       name NOT NULL,

@@ -160,32 +160,24 @@ unsafe fn numeric(datum: pg_sys::Datum) -> f64 {
     function(pg_sys::numeric_float8_no_overflow, &[Some(datum)]).unwrap_or(f64::NAN)
 }
 
-/// Calls `take` with one value of a text-like type. Text that is not valid UTF-8 (a server with another
-/// encoding) is read byte by byte as Latin-1, which keeps different values different.
+/// Calls `take` with one value of a text-like type. The extension is only installed where text is UTF-8.
 ///
 /// # Safety
 /// `datum` is a non-NULL value of the type that `reader` was made for.
 pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOnce(&str) -> T) -> T {
     if let Reader::Output(function) = reader {
         let written = pg_sys::OidOutputFunctionCall(function, datum);
-        let result = with_utf8(CStr::from_ptr(written).to_bytes(), take);
+        let result = take(&CStr::from_ptr(written).to_string_lossy());
         pg_sys::pfree(written.cast());
         return result;
     }
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
     let plain = pg_sys::pg_detoast_datum_packed(original);
-    let result = with_utf8(pgrx::varlena_to_byte_slice(plain), take);
+    let result = take(&String::from_utf8_lossy(pgrx::varlena_to_byte_slice(plain)));
     if plain != original {
         pg_sys::pfree(plain.cast());
     }
     result
-}
-
-fn with_utf8<T>(bytes: &[u8], take: impl FnOnce(&str) -> T) -> T {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => take(text),
-        Err(_) => take(&bytes.iter().map(|byte| *byte as char).collect::<String>()),
-    }
 }
 
 /// Appends the elements of an array, NaN for each NULL. An array of any dimensions is read in storage order.

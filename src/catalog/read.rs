@@ -107,9 +107,7 @@ impl Key {
 
     fn scan_key(&self, column: i16) -> pg_sys::ScanKeyData {
         let (equals, value, collation) = match self {
-            Self::Text(value) => {
-                (pg_sys::Oid::from(pg_sys::F_TEXTEQ), *value, pg_sys::Oid::from(pg_sys::C_COLLATION_OID))
-            }
+            Self::Text(value) => (pg_sys::Oid::from(pg_sys::F_TEXTEQ), *value, pg_sys::C_COLLATION_OID),
             Self::Other { equals, value } => (*equals, *value, pg_sys::InvalidOid),
         };
         let mut key = pg_sys::ScanKeyData::default();

@@ -63,25 +63,33 @@ pub fn check_may_train(model: &str) -> Result<(), Error> {
 
 /// Stores weights and version, and makes it the champion if it is the model's first or asked to be.
 pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
-    check_may_train(new.model)?;
     let caller = current_user();
+    lock_model(new.model, &caller)?;
+    // Only now is it known whose model it is: another role may have been first.
+    check_may_train(new.model)?;
     as_owner(|client| {
-        client.update(
-            "INSERT INTO reco.model (model, owner) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            None,
-            &[new.model.into(), caller.as_str().into()],
-        )?;
-        // Whoever else trains this model waits here until this version has its number.
-        client.update(
-            "SELECT FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
-            None,
-            &[new.model.into()],
-        )?;
         let version = next_version(client, new.model)?;
         let artifact_id = store_artifact(client, new.artifact)?;
         insert_version(client, new, version, artifact_id, &caller)?;
         let champion = set_champion(client, new, version, &caller)?;
         Ok(Stored { version, champion })
+    })
+}
+
+/// Makes the model if it is new. Whoever else trains it waits until this transaction has ended.
+fn lock_model(model: &str, caller: &str) -> Result<(), Error> {
+    as_owner(|client| {
+        client.update(
+            "INSERT INTO reco.model (model, owner) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            None,
+            &[model.into(), caller.into()],
+        )?;
+        client.update(
+            "SELECT FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+            None,
+            &[model.into()],
+        )?;
+        Ok(())
     })
 }
 

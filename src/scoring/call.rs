@@ -10,11 +10,13 @@ use model::Scorer;
 use pgrx::{pg_sys, PgMemoryContexts};
 use std::sync::Arc;
 
-/// The version that a model's champion alias names under one snapshot, ready to score.
+/// The version that a model's champion alias names at one moment, ready to score.
 pub struct Resolved {
     /// The name as the caller gave it, `None` for the default model.
     asked: Option<String>,
-    snapshot: SnapshotId,
+    /// The setting `reco.default_model`, if nothing was asked for.
+    default: Option<String>,
+    moment: Moment,
     pub version: VersionRow,
     pub scorer: Arc<Scorer>,
     pub inputs: Inputs,
@@ -22,15 +24,16 @@ pub struct Resolved {
 
 impl Resolved {
     pub fn new(model: Option<&str>) -> Result<Self, Error> {
-        let snapshot = SnapshotId::current();
-        let name = match model {
-            Some(name) => name.to_owned(),
-            None => settings::default_model().map_or_else(read::only_model, Ok)?,
+        let moment = Moment::now();
+        let default = model.is_none().then(settings::default_model).flatten();
+        let name = match model.map(str::to_owned).or_else(|| default.clone()) {
+            Some(name) => name,
+            None => read::only_model()?,
         };
         let version = read::version_of_alias(&name, CHAMPION)?;
         let scorer = model_cache::scorer(version.artifact_id)?;
         let inputs = Inputs::of(&scorer);
-        Ok(Self { asked: model.map(str::to_owned), snapshot, version, scorer, inputs })
+        Ok(Self { asked: model.map(str::to_owned), default, moment, version, scorer, inputs })
     }
 
     /// The probability of the row that the inputs were filled from.
@@ -39,17 +42,21 @@ impl Resolved {
         self.scorer.score(&mut self.inputs.row)
     }
 
-    /// Whether this answers for `model` under the snapshot that is active now.
+    /// Whether this answers for `model` at this moment.
     #[inline]
     pub fn answers(&self, model: Option<&[u8]>) -> bool {
-        self.asked.as_deref().map(str::as_bytes) == model && self.snapshot == SnapshotId::current()
+        self.asked.as_deref().map(str::as_bytes) == model
+            && self.moment == Moment::now()
+            && (model.is_some() || self.default == settings::default_model())
     }
 }
 
-/// What tells one snapshot from another. A statement has one; PL/pgSQL evaluates many expressions with the same
-/// call site, each under a snapshot of its own, and a promotion between them must be seen.
+/// Who asks, and under which snapshot. Both stay the same for the length of a statement. PL/pgSQL evaluates many
+/// expressions with the same call site, and a promotion or a change of role between them must be seen.
 #[derive(PartialEq, Eq)]
-struct SnapshotId {
+struct Moment {
+    user: pg_sys::Oid,
+    row_security: bool,
     xmin: u32,
     xmax: u32,
     running: u32,
@@ -57,18 +64,54 @@ struct SnapshotId {
     command: u32,
 }
 
-impl SnapshotId {
+impl Moment {
     #[inline]
-    fn current() -> Self {
-        // SAFETY: a function is never called without an active snapshot.
-        let snapshot = unsafe { &*pg_sys::GetActiveSnapshot() };
-        Self {
-            xmin: snapshot.xmin.into_inner(),
-            xmax: snapshot.xmax.into_inner(),
-            running: snapshot.xcnt,
-            running_subtransactions: snapshot.subxcnt,
-            command: snapshot.curcid,
+    fn now() -> Self {
+        // SAFETY: a function is never called without an active snapshot and a current user.
+        unsafe {
+            let snapshot = &*pg_sys::GetActiveSnapshot();
+            Self {
+                user: pg_sys::GetUserId(),
+                row_security: pg_sys::row_security,
+                xmin: snapshot.xmin.into_inner(),
+                xmax: snapshot.xmax.into_inner(),
+                running: snapshot.xcnt,
+                running_subtransactions: snapshot.subxcnt,
+                command: snapshot.curcid,
+            }
         }
+    }
+}
+
+/// A memory context that is deleted when dropped. It hangs from the topmost one: the call site's own deletes its
+/// children before it drops what the call site keeps.
+pub struct OwnContext(pg_sys::MemoryContext);
+
+impl OwnContext {
+    /// Runs `make` with what it allocates kept as long as the context.
+    ///
+    /// # Safety
+    /// What `make` returns is not used after the context is dropped.
+    pub unsafe fn holding<T>(make: impl FnOnce() -> T) -> (Self, T) {
+        let context = pg_sys::AllocSetContextCreateInternal(
+            pg_sys::TopMemoryContext,
+            c"pg_recommend call site".as_ptr(),
+            pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
+            pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+            pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
+        );
+        let own = Self(context);
+        let previous = pg_sys::MemoryContextSwitchTo(context);
+        let made = make();
+        pg_sys::MemoryContextSwitchTo(previous);
+        (own, made)
+    }
+}
+
+impl Drop for OwnContext {
+    fn drop(&mut self) {
+        // SAFETY: created in `holding`, deleted once; deleting raises no error.
+        unsafe { pg_sys::MemoryContextDelete(self.0) };
     }
 }
 

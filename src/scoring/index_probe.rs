@@ -35,8 +35,8 @@ struct KeyColumn {
 #[derive(Clone, Copy)]
 struct TimeColumn {
     position: i16,
-    /// `time <= date`.
-    not_later: pg_sys::RegProcedure,
+    /// `time < date`.
+    earlier: pg_sys::RegProcedure,
     newest_first: pg_sys::ScanDirection::Type,
 }
 
@@ -98,8 +98,9 @@ impl IndexPath {
     ) -> Option<T> {
         let product = self.product.convert(product)?;
         let mut keys = [pg_sys::ScanKeyData::default(); 3];
-        keys[0] = self.product.scan_key(product);
-        keys[1] = self.region.scan_key(region);
+        // In the order of the index, which has the two in either order.
+        keys[self.product.position as usize - 1] = self.product.scan_key(product);
+        keys[self.region.position as usize - 1] = self.region.scan_key(region);
         let mut count = 2;
         if let Some(time) = self.time {
             keys[2] = time.scan_key(as_of);
@@ -126,17 +127,15 @@ impl IndexPath {
         found
     }
 
-    /// A slot for the table's rows that lives as long as `context`.
+    /// A slot for the table's rows, in the current memory context.
     ///
     /// # Safety
-    /// `context` is a live memory context.
-    pub unsafe fn slot(&self, context: pg_sys::MemoryContext) -> *mut pg_sys::TupleTableSlot {
-        let previous = pg_sys::MemoryContextSwitchTo(context);
+    /// The slot is not used after its memory context is gone.
+    pub unsafe fn slot(&self) -> *mut pg_sys::TupleTableSlot {
         let table = pg_sys::table_open(self.table, pg_sys::AccessShareLock as i32);
         let descriptor = pg_sys::CreateTupleDescCopyConstr((*table).rd_att);
         let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, pg_sys::table_slot_callbacks(table));
         pg_sys::table_close(table, pg_sys::NoLock as i32);
-        pg_sys::MemoryContextSwitchTo(previous);
         slot
     }
 }
@@ -180,13 +179,13 @@ impl KeyColumn {
 }
 
 impl TimeColumn {
-    /// Not later than the date, or not NULL where there is none.
+    /// Before the end of that day, or not NULL where there is none.
     unsafe fn scan_key(&self, as_of: Option<pg_sys::Datum>) -> pg_sys::ScanKeyData {
         let none = pg_sys::InvalidOid;
         match as_of {
             Some(date) => {
-                let strategy = pg_sys::BTLessEqualStrategyNumber;
-                scan_key(0, self.position, strategy, pg_sys::DATEOID, none, self.not_later, date)
+                let strategy = pg_sys::BTLessStrategyNumber;
+                scan_key(0, self.position, strategy, pg_sys::DATEOID, none, self.earlier, day_after(date))
             }
             None => {
                 let flags = pg_sys::SK_ISNULL | pg_sys::SK_SEARCHNOTNULL;
@@ -194,6 +193,12 @@ impl TimeColumn {
             }
         }
     }
+}
+
+/// The next day; infinite dates stay what they are.
+fn day_after(date: pg_sys::Datum) -> pg_sys::Datum {
+    let day = date.value() as i32;
+    pg_sys::Datum::from(if day == i32::MIN { day } else { day.saturating_add(1) })
 }
 
 unsafe fn scan_key(
@@ -286,14 +291,14 @@ unsafe fn key_column(
 /// The third column of the index.
 unsafe fn time_column(index: pg_sys::Relation) -> Option<TimeColumn> {
     let place = 2;
-    let not_later = operator_function(index, place, pg_sys::DATEOID, pg_sys::BTLessEqualStrategyNumber)?;
+    let earlier = operator_function(index, place, pg_sys::DATEOID, pg_sys::BTLessStrategyNumber)?;
     let descending = *(*index).rd_indoption.add(place) & pg_sys::INDOPTION_DESC as i16 != 0;
     let newest_first = if descending {
         pg_sys::ScanDirection::ForwardScanDirection
     } else {
         pg_sys::ScanDirection::BackwardScanDirection
     };
-    Some(TimeColumn { position: place as i16 + 1, not_later, newest_first })
+    Some(TimeColumn { position: place as i16 + 1, earlier, newest_first })
 }
 
 unsafe fn operator_function(

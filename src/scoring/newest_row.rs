@@ -1,6 +1,7 @@
 //! The newest feature row of a key, read with the caller's rights and row security: straight from an index where
 //! that is possible ([`super::index_probe`]), through a kept plan otherwise.
 
+use super::call::OwnContext;
 use super::index_probe::{caller_may_read, IndexPath};
 use super::row::{Attributes, Binding, Deformed, Inputs};
 use crate::catalog::read::VersionRow;
@@ -47,26 +48,25 @@ pub struct NewestRow {
 }
 
 enum Access {
-    Index { path: Rc<IndexPath>, slot: *mut pg_sys::TupleTableSlot },
+    Index { path: Rc<IndexPath>, slot: *mut pg_sys::TupleTableSlot, _memory: OwnContext },
     Plan(PlanAccess),
 }
 
 impl NewestRow {
     /// # Safety
-    /// `context` is a memory context that outlives the result.
+    /// Called with an active snapshot, which is that of every later call.
     pub unsafe fn of(
         version: &VersionRow,
         recipe: &Recipe,
         key: Key,
         with_as_of: bool,
-        context: pg_sys::MemoryContext,
     ) -> Result<Self, Error> {
         let id = (version.artifact_id, key);
         let path = index_path(id, version, recipe)?.filter(|path| caller_may_read(path.table()));
         let access = match path {
             Some(path) if version.time_column.is_some() || !with_as_of => {
-                let slot = path.slot(context);
-                Access::Index { path, slot }
+                let (memory, slot) = OwnContext::holding(|| path.slot());
+                Access::Index { path, slot, _memory: memory }
             }
             _ => Access::Plan(PlanAccess::of(version, recipe, key, with_as_of)?),
         };
@@ -91,7 +91,7 @@ impl NewestRow {
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
         match &mut self.access {
-            Access::Index { path, slot } => {
+            Access::Index { path, slot, .. } => {
                 let take = |attributes: Attributes| path.binding().fill(attributes, scorer, inputs);
                 path.probe(key, as_of, *slot, take).transpose().map(|found| found.is_some())
             }
@@ -301,7 +301,8 @@ fn query(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> R
         Some(time) => {
             let time = quote_identifier(time);
             if with_as_of {
-                text += &format!(" AND t.{time} OPERATOR(pg_catalog.<=) $3");
+                // To the end of that day, for a timestamp too.
+                text += &format!(" AND t.{time} OPERATOR(pg_catalog.<) ($3 OPERATOR(pg_catalog.+) 1)");
                 argument_types.push(pg_sys::DATEOID);
             }
             text += &format!(" AND t.{time} IS NOT NULL ORDER BY t.{time} DESC LIMIT 1");
@@ -361,8 +362,13 @@ impl Source {
                 hint: format!("Train \"{}\" again.", version.model),
             });
         };
-        let type_name = values::type_name(*found, -1);
-        let family = values::reader_of(*found).map(|(family, _)| family);
+        // SAFETY: catalog look-ups of a column's type.
+        let (base, is_enum) = unsafe {
+            let base = pg_sys::getBaseType(*found);
+            (base, pg_sys::type_is_enum(base))
+        };
+        let type_name = values::type_name(base, -1);
+        let family = values::reader_of(base).map(|(family, _)| family);
         let fits = match argument {
             Key::Bigint => family == Some(Family::Number),
             Key::Text => family == Some(Family::Text),
@@ -377,8 +383,21 @@ impl Source {
                 Some("recommend takes the product as bigint or as text, and the region as text.".into()),
             ));
         }
-        let plain = [pg_sys::INT2OID, pg_sys::INT4OID, pg_sys::INT8OID, pg_sys::TEXTOID, pg_sys::VARCHAROID];
-        let cast = if plain.contains(found) { String::new() } else { format!("::{type_name}") };
-        Ok(format!("t.{} OPERATOR(pg_catalog.=) ${n}{cast}", quote_identifier(column)))
+        // A key that is no value of the column's type has no row; it is no error.
+        let value = match base {
+            pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID | pg_sys::TEXTOID | pg_sys::VARCHAROID => {
+                format!("${n}")
+            }
+            pg_sys::UUIDOID => format!(
+                "(CASE WHEN ${n} OPERATOR(pg_catalog.~) '^([0-9A-Fa-f]{{4}}-?){{7}}[0-9A-Fa-f]{{4}}$' \
+                 THEN ${n}::pg_catalog.uuid END)"
+            ),
+            _ if is_enum => format!(
+                "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{type_name})) AS v \
+                 WHERE v::pg_catalog.text OPERATOR(pg_catalog.=) ${n})"
+            ),
+            _ => format!("${n}::{type_name}"),
+        };
+        Ok(format!("t.{} OPERATOR(pg_catalog.=) {value}", quote_identifier(column)))
     }
 }

@@ -1,6 +1,6 @@
 //! `reco.predict(model, row)` and `reco.predict(model, real[])`.
 
-use super::call::{argument, is_plain, state, text_bytes, Resolved};
+use super::call::{argument, is_plain, state, text_bytes, OwnContext, Resolved};
 use super::row::{Binding, Deformed};
 use crate::error::{or_raise, Error};
 use pgrx::pg_sys;
@@ -20,6 +20,7 @@ struct RowType {
     id: (pg_sys::Oid, i32),
     descriptor: pg_sys::TupleDesc,
     binding: Binding,
+    _memory: OwnContext,
 }
 
 /// The probability that `model`'s champion gives the row; see sql/comments.sql.
@@ -33,16 +34,11 @@ fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     unsafe {
         let name = text_bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
         let row = argument(fcinfo, 1).unwrap_or_else(|| unreachable!("the function is strict"));
-        or_raise(score_row(state::<RowCall>(fcinfo), fcinfo, name, row))
+        or_raise(score_row(state::<RowCall>(fcinfo), name, row))
     }
 }
 
-unsafe fn score_row(
-    call: &mut RowCall,
-    fcinfo: pg_sys::FunctionCallInfo,
-    model: &[u8],
-    datum: pg_sys::Datum,
-) -> Result<f64, Error> {
+unsafe fn score_row(call: &mut RowCall, model: &[u8], datum: pg_sys::Datum) -> Result<f64, Error> {
     if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
         call.rows = None;
         call.resolved = Some(Resolved::new(Some(&String::from_utf8_lossy(model)))?);
@@ -51,10 +47,10 @@ unsafe fn score_row(
     let composite = Composite::of(datum);
     let id = composite.row_type();
     if !call.rows.as_ref().is_some_and(|rows| rows.id == id) {
-        let descriptor = kept_descriptor(id, (*(*fcinfo).flinfo).fn_mcxt);
+        let (memory, descriptor) = OwnContext::holding(|| pg_sys::lookup_rowtype_tupdesc_copy(id.0, id.1));
         let recipe = resolved.scorer.recipe();
         let binding = Binding::new(&resolved.version.model, recipe, descriptor)?;
-        call.rows = Some(RowType { id, descriptor, binding });
+        call.rows = Some(RowType { id, descriptor, binding, _memory: memory });
     }
     let Some(rows) = &mut call.rows else { unreachable!("bound above") };
     let mut tuple = composite.tuple();
@@ -104,17 +100,6 @@ impl Drop for Composite {
             unsafe { pg_sys::pfree(self.header.cast()) };
         }
     }
-}
-
-/// A copy of a row type's descriptor that lives as long as `context`.
-unsafe fn kept_descriptor(
-    (type_oid, typmod): (pg_sys::Oid, i32),
-    context: pg_sys::MemoryContext,
-) -> pg_sys::TupleDesc {
-    let previous = pg_sys::MemoryContextSwitchTo(context);
-    let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(type_oid, typmod);
-    pg_sys::MemoryContextSwitchTo(previous);
-    descriptor
 }
 
 /// The state of a call site of `predict(model, real[])`.
@@ -181,15 +166,14 @@ unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayTyp
 
 unsafe fn wrong_shape(resolved: &Resolved, array: *const pg_sys::ArrayType) -> Error {
     let dimensions = (*array).ndim;
-    let found = pg_sys::ArrayGetNItems(dimensions, array.add(1).cast::<i32>());
-    let hint = format!("In this order: {}.", input_names(resolved).join(", "));
+    let found = match dimensions {
+        0 | 1 => format!("{}", pg_sys::ArrayGetNItems(dimensions, array.add(1).cast::<i32>())),
+        several => format!("an array of {several} dimensions"),
+    };
+    let (model, expected) = (&resolved.version.model, resolved.scorer.numbers());
     Error::InvalidArgument(
-        format!(
-            "model \"{}\" takes a one-dimensional array of {} numbers, not {dimensions} dimensions with {found}",
-            resolved.version.model,
-            resolved.scorer.numbers()
-        ),
-        Some(hint),
+        format!("model \"{model}\" takes an array of {expected} numbers, not {found}"),
+        Some(format!("In this order: {}.", input_names(resolved).join(", "))),
     )
 }
 

@@ -259,7 +259,17 @@ impl Source {
         time_column: Option<&str>,
     ) -> Result<Vec<String>, Error> {
         if let Some(names) = given {
-            names.iter().try_for_each(|name| self.require(name, "key"))?;
+            for (n, name) in names.iter().enumerate() {
+                self.require(name, "key")?;
+                if names[..n].contains(name) {
+                    return Err(Error::invalid(format!("key column \"{name}\" is named twice")));
+                }
+                if time_column == Some(name) {
+                    return Err(Error::invalid(format!(
+                        "column \"{name}\" cannot be a key and the time column"
+                    )));
+                }
+            }
             return Ok(names);
         }
         let found: Vec<_> =

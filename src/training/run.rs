@@ -104,10 +104,19 @@ impl Run {
                 None,
                 &[self.id.into(), status.into(), version.into(), error.into()],
             )?;
-            if !session.is_atomic() {
-                let unlock = "SELECT pg_catalog.pg_advisory_unlock(reco.run_lock_key($1))";
-                client.update(unlock, None, &[self.id.into()])?;
-            }
+            Ok(())
+        })?;
+        if session.is_atomic() {
+            return Ok(());
+        }
+        self.unlock()
+    }
+
+    /// Lets go of the lock that says that this run is alive.
+    pub fn unlock(&self) -> Result<(), Error> {
+        as_owner(|client| {
+            let unlock = "SELECT pg_catalog.pg_advisory_unlock(reco.run_lock_key($1))";
+            client.update(unlock, None, &[self.id.into()])?;
             Ok(())
         })
     }

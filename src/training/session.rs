@@ -1,7 +1,11 @@
 //! Transactions of a procedure: it commits between its steps where the caller allows it, and is one step of the
 //! caller's transaction otherwise (inside BEGIN, or called from a function).
 
+use crate::error::Error;
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
+use pgrx::{PgSqlErrorCode, PgTryBuilder};
+use std::panic::AssertUnwindSafe;
 
 /// The procedure's connection to SPI, for its length.
 pub struct Session {
@@ -37,15 +41,26 @@ impl Session {
         }
     }
 
-    /// Undoes what was done since the last commit and begins a new transaction; also after an error that was caught.
-    pub fn rollback(&self) {
+    /// Runs a step that uses the database. If it fails, all it did is undone and the procedure can go on, to record
+    /// the failure. In the caller's transaction there is nothing to go on for: errors of Postgres take their way.
+    pub fn attempt<T>(&self, step: impl FnOnce() -> Result<T, Error>) -> Result<T, Failure> {
         if self.atomic {
-            return;
+            return step().map_err(Failure::Ours);
         }
-        // SAFETY: as in `commit`.
+        // SAFETY: the subtransaction is ended on both ways out, and context and owner are those from before.
         unsafe {
-            pg_sys::SPI_rollback();
-            pg_sys::EnsurePortalSnapshotExists();
+            let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+            pg_sys::BeginInternalSubTransaction(std::ptr::null());
+            pg_sys::MemoryContextSwitchTo(context);
+            let result = catch(|| step().map_err(Failure::Ours));
+            pg_sys::MemoryContextSwitchTo(context);
+            match &result {
+                Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+                Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+            }
+            pg_sys::MemoryContextSwitchTo(context);
+            pg_sys::CurrentResourceOwner = owner;
+            result
         }
     }
 
@@ -54,4 +69,58 @@ impl Session {
         // SAFETY: begun once, ended once.
         unsafe { pg_sys::SPI_finish() };
     }
+}
+
+/// How a training can go wrong: our own error, or one that Postgres raised on the way.
+pub enum Failure {
+    Ours(Error),
+    Postgres(Box<CaughtError>),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+impl Failure {
+    pub fn is_cancel(&self) -> bool {
+        match self {
+            Self::Ours(error) => matches!(error, Error::Interrupted),
+            Self::Postgres(error) => matches!(
+                report(error).sql_error_code(),
+                PgSqlErrorCode::ERRCODE_QUERY_CANCELED | PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN
+            ),
+        }
+    }
+
+    pub fn message(&self) -> String {
+        match self {
+            Self::Ours(error) => error.to_string(),
+            Self::Postgres(error) => report(error).message().to_owned(),
+        }
+    }
+
+    pub fn raise(self) -> ! {
+        match self {
+            Self::Ours(error) => error.raise(),
+            Self::Postgres(error) => error.rethrow(),
+        }
+    }
+}
+
+fn report(error: &CaughtError) -> &ErrorReportWithLevel {
+    match error {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => report,
+    }
+}
+
+/// Runs `step` and catches what it raises.
+fn catch<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    PgTryBuilder::new(AssertUnwindSafe(step))
+        .catch_others(|error| Err(Failure::Postgres(Box::new(error))))
+        .catch_rust_panic(|error| Err(Failure::Postgres(Box::new(error))))
+        .execute()
 }

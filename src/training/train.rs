@@ -3,7 +3,7 @@
 use super::read::read_source;
 use super::request::{Arguments, Request};
 use super::run::{EpochMetric, Run};
-use super::session::Session;
+use super::session::{Failure, Session};
 use super::temp_file::TempFile;
 use super::trainer::{reported, News, Trainer};
 use crate::catalog::write::{check_may_train, store_version, NewVersion, Stored};
@@ -11,11 +11,8 @@ use crate::error::{or_raise, Error};
 use model::protocol::{DataSummary, Evaluation, Event};
 use model::Artifact;
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
-use pgrx::PgTryBuilder;
 use serde_json::json;
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 /// Trains a new version of a model; see sql/comments.sql.
@@ -32,6 +29,11 @@ CREATE PROCEDURE train(
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn train(fcinfo: pg_sys::FunctionCallInfo) {
+    // SAFETY: NUL-terminated literals; both raise an error where nothing may be written.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(c"CALL reco.train()".as_ptr());
+        pg_sys::PreventCommandDuringRecovery(c"CALL reco.train()".as_ptr());
+    }
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (session, arguments) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
     let request = or_raise(Request::new(arguments));
@@ -64,25 +66,13 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error
     })
 }
 
-/// How a training can go wrong: our own error, or one that Postgres raised on the way.
-enum Failure {
-    Ours(Error),
-    Postgres(CaughtError),
-}
-
 /// Records the run, trains, and records how it ended before an error goes on its way.
 fn run_to_the_end(request: &Request, session: &Session) {
     let began = Instant::now();
     let parameters = or_raise(serde_json::to_string(&request.spec.params).map_err(Error::from));
     let run = or_raise(Run::start(request, &parameters, session));
     session.commit();
-    let result = PgTryBuilder::new(AssertUnwindSafe(|| {
-        train_and_store(request, session, &run, began, parameters.clone()).map_err(Failure::Ours)
-    }))
-    .catch_others(|error| Err(Failure::Postgres(error)))
-    .catch_rust_panic(|error| Err(Failure::Postgres(error)))
-    .execute();
-    match result {
+    match train_and_store(request, session, &run, began, parameters) {
         Ok(()) => session.commit(),
         Err(failure) => record_and_raise(failure, session, &run),
     }
@@ -93,44 +83,18 @@ fn record_and_raise(failure: Failure, session: &Session, run: &Run) -> ! {
     if !session.is_atomic() {
         // A cancel that is waiting to be raised must not interrupt the record of it.
         let _held = HeldInterrupts::new();
-        session.rollback();
-        or_raise(match &failure {
+        let record = || match &failure {
             failure if failure.is_cancel() => run.cancel(session),
             failure => run.fail(&failure.message(), session),
-        });
+        };
+        if session.attempt(record).is_err() {
+            // Without its lock the run counts as failed; nothing more can be done for it.
+            let _ = session.attempt(|| run.unlock());
+        }
         session.commit();
     }
     pgrx::check_for_interrupts!();
-    match failure {
-        Failure::Ours(error) => error.raise(),
-        Failure::Postgres(error) => error.rethrow(),
-    }
-}
-
-impl Failure {
-    fn is_cancel(&self) -> bool {
-        match self {
-            Self::Ours(error) => matches!(error, Error::Interrupted),
-            Self::Postgres(CaughtError::PostgresError(error) | CaughtError::ErrorReport(error)) => {
-                matches!(
-                    error.sql_error_code(),
-                    PgSqlErrorCode::ERRCODE_QUERY_CANCELED | PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN
-                )
-            }
-            Self::Postgres(CaughtError::RustPanic { .. }) => false,
-        }
-    }
-
-    fn message(&self) -> String {
-        match self {
-            Self::Ours(error) => error.to_string(),
-            Self::Postgres(
-                CaughtError::PostgresError(error)
-                | CaughtError::ErrorReport(error)
-                | CaughtError::RustPanic { ereport: error, .. },
-            ) => error.message().to_owned(),
-        }
-    }
+    failure.raise()
 }
 
 /// Cancel and shutdown wait while this lives.
@@ -157,25 +121,26 @@ fn train_and_store(
     run: &Run,
     began: Instant,
     parameters: String,
-) -> Result<(), Error> {
-    let (data, rows) = read_source(request)?;
+) -> Result<(), Failure> {
+    let (data, rows) = session.attempt(|| read_source(request))?;
     // From here on no snapshot is held.
     session.commit();
     let seconds = began.elapsed().as_secs_f64();
     notice!("{}: {rows} rows of {} read in {seconds:.1} s", request.spec.model, request.source);
 
-    let spec = TempFile::with_content(&serde_json::to_vec(&request.spec)?)?;
+    let spec = TempFile::with_content(&serde_json::to_vec(&request.spec).map_err(Error::from)?)?;
     let output = TempFile::create();
     let mut trainer = Trainer::start(&spec, &data, &output)?;
-    let outcome = follow(&mut trainer, request, session, run);
-    let outcome = match outcome? {
-        Some(outcome) => outcome,
-        None => return Err(trainer.cause_of_death()),
+    let Some(outcome) = follow(&mut trainer, request, session, run)? else {
+        return Err(trainer.cause_of_death().into());
     };
     drop((trainer, data, spec));
     let artifact = output.read_all(LARGEST_ARTIFACT)?;
-    let stored = store(request, run, &outcome, &artifact, began, parameters)?;
-    run.succeed(stored.version, session)?;
+    let stored = session.attempt(|| {
+        let stored = store(request, run, &outcome, &artifact, began, parameters)?;
+        run.succeed(stored.version, session)?;
+        Ok(stored)
+    })?;
     announce(request, &outcome, &stored, began);
     Ok(())
 }
@@ -206,12 +171,12 @@ fn follow(
     request: &Request,
     session: &Session,
     run: &Run,
-) -> Result<Option<Outcome>, Error> {
+) -> Result<Option<Outcome>, Failure> {
     let mut outcome = Outcome::default();
     let mut progress = Progress::new(&request.spec.model);
     loop {
         match trainer.next(PATIENCE)? {
-            News::Event(event) => outcome.take(event, &mut progress)?,
+            News::Event(event) => outcome.take(*event, &mut progress)?,
             News::None => {}
             News::End => {
                 progress.write(run, session)?;
@@ -290,8 +255,8 @@ impl<'a> Progress<'a> {
         !self.pending.is_empty() && self.written.elapsed() >= BETWEEN_COMMITS
     }
 
-    fn write(&mut self, run: &Run, session: &Session) -> Result<(), Error> {
-        run.add_metrics(&self.pending)?;
+    fn write(&mut self, run: &Run, session: &Session) -> Result<(), Failure> {
+        session.attempt(|| run.add_metrics(&self.pending))?;
         session.commit();
         self.pending.clear();
         self.written = Instant::now();

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// What a wait for the trainer brought.
 pub enum News {
-    Event(Event),
+    Event(Box<Event>),
     /// Nothing yet.
     None,
     /// It has closed its output: it has ended, or is about to.
@@ -72,7 +72,7 @@ impl Trainer {
     /// caller then has to record it and let Postgres raise it.
     pub fn next(&mut self, patience: Duration) -> Result<News, Error> {
         if let Some(event) = self.whole_line()? {
-            return Ok(News::Event(event));
+            return Ok(News::Event(Box::new(event)));
         }
         if self.ended {
             return Ok(News::End);
@@ -87,7 +87,7 @@ impl Trainer {
         if self.unread.len() > LONGEST_LINE {
             return Err(trainer_error("the trainer said something that is too long", self.words(), None));
         }
-        Ok(self.whole_line()?.map_or(News::None, News::Event))
+        Ok(self.whole_line()?.map_or(News::None, |event| News::Event(Box::new(event))))
     }
 
     fn whole_line(&mut self) -> Result<Option<Event>, Error> {
