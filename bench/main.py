@@ -1,0 +1,82 @@
+"""Runs the benchmarks; started by bench/run.
+
+SIZE (rows of the wide table) scales everything. README.md is rewritten when all of them ran at full size.
+"""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import bulk
+import by_key
+import client
+import connection
+import data
+import machine
+import measure
+import report
+import training
+
+FULL = 1_000_000
+BENCHMARKS = {
+    "bulk": bulk,
+    "client": client,
+    "by_key": by_key,
+    "training": training,
+    "connection": connection,
+}
+
+
+@dataclass
+class Scale:
+    rows: int
+    python_rows: int
+    products: int
+    repetitions: int
+    pgbench_seconds: int
+    connections: int
+
+    @staticmethod
+    def of(rows):
+        full = rows >= FULL
+        return Scale(
+            rows=rows,
+            python_rows=rows // 10,
+            products=rows // 50,
+            repetitions=7 if full else 3,
+            pgbench_seconds=6 if full else 2,
+            connections=20,
+        )
+
+
+def main():
+    chosen = sys.argv[1:] or list(BENCHMARKS)
+    if unknown := set(chosen) - set(BENCHMARKS):
+        raise SystemExit(f"error: there is no benchmark {', '.join(sorted(unknown))}: {', '.join(BENCHMARKS)}")
+    scale = Scale.of(int(os.environ.get("SIZE", FULL)))
+    server = measure.connect()
+    start = time.monotonic()
+    data.create(server, scale.rows, scale.products)
+    data.train(server)
+    data.create_peers(server)
+    print(f"tables of {scale.rows:,} rows, models trained: {time.monotonic() - start:.0f} s", flush=True)
+
+    sections = []
+    for name in chosen:
+        figures = BENCHMARKS[name].run(scale)
+        sections.append((BENCHMARKS[name], figures))
+        print(report.as_text(BENCHMARKS[name].TITLE, figures), flush=True)
+    short = [figure for _, figures in sections for figure in figures if figure.verdict == "SHORT"]
+    print(f"\nFigures that fall short of their bounds: {len(short)}. {time.monotonic() - start:.0f} s")
+
+    if scale.rows == FULL and len(chosen) == len(BENCHMARKS):
+        settings = f"medians of {scale.repetitions} turns; pgbench {scale.pgbench_seconds} s a turn"
+        text = report.as_markdown(machine.describe(server), settings, sections, BENCHMARKS)
+        Path(__file__).with_name("README.md").write_text(text)
+        print("bench/README.md is written.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The figures as a table, on the terminal and in README.md."""
+
+HEADINGS = ["", "pg_recommend", "beside it", "measured", "bound", ""]
+
+HOW = """# Benchmarks
+
+    make bench                        all of them, and writes this file
+    scripts/bench bulk by_key         some of them: {names}
+    SIZE=50000 scripts/bench          smaller tables, to try whether they run
+
+`make bench` fetches what the peers need, builds and installs the extension in the project's private PostgreSQL,
+starts a cluster for the purpose and removes it at the end. Each figure stands beside its peer, measured in the same
+run: the two take turns, and the medians are compared. *measured* is the ratio, pg_recommend to peer or peer to
+pg_recommend as the bound wants it, or the figure itself where it has a unit.
+"""
+
+
+def cells(figure):
+    return [figure.what, figure.ours, figure.peer, figure.measured, figure.bound, figure.verdict]
+
+
+def as_text(title, figures):
+    table = [HEADINGS] + [cells(figure) for figure in figures]
+    widths = [max(len(line[n]) for line in table) for n in range(len(HEADINGS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in table]
+    return "\n".join([f"\n{title}", *(f"    {line}" for line in lines)])
+
+
+def as_markdown(machine, settings, sections, names):
+    parts = [HOW.format(names=", ".join(names))]
+    parts.append("\n".join(["## Measured on", "", *(f"- {line}" for line in [*machine, settings])]) + "\n")
+    for module, figures in sections:
+        table = [HEADINGS, ["---"] * len(HEADINGS)] + [cells(figure) for figure in figures]
+        lines = [f"| {' | '.join(line)} |" for line in table]
+        parts.append("\n".join([f"## {module.TITLE}", "", module.NOTE, "", *lines]) + "\n")
+    return "\n".join(parts)
