@@ -2,10 +2,10 @@
 //!
 //! Only where it reads what a query would read: a plain table or materialized view with a btree index over
 //! product, region and time, a caller with SELECT on all of it, and no row security for that caller. Everything
-//! else goes through a plan ([`super::newest_row`]).
+//! else goes through a plan ([`super::key_plan`]).
 
-use super::newest_row::{Key, Source};
 use super::row::{Attributes, Binding};
+use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::tuples;

@@ -1,0 +1,178 @@
+//! The newest row of a key through a kept plan: with the caller's rights and row security, from anything that can be
+//! queried.
+
+use super::row::{Binding, Deformed, Inputs};
+use super::source::{Key, Source};
+use crate::catalog::read::VersionRow;
+use crate::error::Error;
+use crate::tuples;
+use model::recipe::Recipe;
+use model::Scorer;
+use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
+use pgrx::Uuid;
+use std::cell::RefCell;
+use std::ffi::CString;
+use std::rc::Rc;
+
+/// Plans that a backend keeps at most.
+const MOST_KEPT: usize = 32;
+
+/// Reads through a plan.
+pub struct PlanAccess {
+    plan: Rc<Plan>,
+    model: String,
+    /// The types of the result's columns, which must stay those that they were bound for.
+    binding: Option<(Vec<pg_sys::Oid>, Binding)>,
+    deformed: Deformed,
+}
+
+impl PlanAccess {
+    pub fn of(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Self, Error> {
+        let id = PlanId { artifact_id: version.artifact_id, key, with_as_of };
+        let plan = kept_plan(id, || query(version, recipe, key, with_as_of))?;
+        Ok(Self { plan, model: version.model.clone(), binding: None, deformed: Deformed::default() })
+    }
+
+    /// Fills the inputs from the newest row of the key; false where the key has none.
+    ///
+    /// # Safety
+    /// The values are of the types that the plan was prepared for.
+    pub unsafe fn fill(
+        &mut self,
+        key: [pg_sys::Datum; 2],
+        as_of: Option<pg_sys::Datum>,
+        scorer: &Scorer,
+        inputs: &mut Inputs,
+    ) -> Result<bool, Error> {
+        let mut values = [key[0], key[1], as_of.unwrap_or(pg_sys::Datum::from(0))];
+        pg_sys::SPI_connect();
+        pg_sys::SPI_execute_plan(self.plan.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
+        let found = pg_sys::SPI_processed > 0;
+        if found {
+            let table = &*pg_sys::SPI_tuptable;
+            self.bind(table.tupdesc, scorer.recipe())?;
+            let attributes = self.deformed.take_apart(*table.vals, table.tupdesc);
+            if let Some((_, binding)) = &self.binding {
+                binding.fill(attributes, scorer, inputs)?;
+            }
+        }
+        pg_sys::SPI_finish();
+        Ok(found)
+    }
+
+    unsafe fn bind(&mut self, descriptor: pg_sys::TupleDesc, recipe: &Recipe) -> Result<(), Error> {
+        let types = || tuples::attributes(descriptor).map(|(_, attribute)| attribute.atttypid);
+        if !self.binding.as_ref().is_some_and(|(bound, _)| bound.iter().copied().eq(types())) {
+            self.binding = Some((types().collect(), Binding::new(&self.model, recipe, descriptor)?));
+        }
+        Ok(())
+    }
+}
+
+/// A prepared query that outlives the transaction.
+struct Plan {
+    pointer: pg_sys::SPIPlanPtr,
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: kept by `prepare`, freed once.
+            unsafe { pg_sys::SPI_freeplan(self.pointer) };
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+struct PlanId {
+    artifact_id: Uuid,
+    key: Key,
+    with_as_of: bool,
+}
+
+thread_local! {
+    static PLANS: RefCell<Vec<(PlanId, Rc<Plan>)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result<Rc<Plan>, Error> {
+    let known = PLANS
+        .with_borrow(|plans| plans.iter().find(|(known, _)| *known == id).map(|(_, plan)| Rc::clone(plan)));
+    if let Some(plan) = known {
+        return Ok(plan);
+    }
+    let plan = Rc::new(query()?.prepare()?);
+    PLANS.with_borrow_mut(|plans| {
+        if plans.len() == MOST_KEPT {
+            plans.remove(0);
+        }
+        plans.push((id, Rc::clone(&plan)));
+    });
+    Ok(plan)
+}
+
+struct Query {
+    text: String,
+    argument_types: Vec<pg_sys::Oid>,
+}
+
+impl Query {
+    fn prepare(mut self) -> Result<Plan, Error> {
+        let text = CString::new(self.text).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+        // SAFETY: text and types live through the calls; trouble is raised as an error.
+        unsafe {
+            pg_sys::SPI_connect();
+            let plan = pg_sys::SPI_prepare_cursor(
+                text.as_ptr(),
+                self.argument_types.len() as i32,
+                self.argument_types.as_mut_ptr(),
+                pg_sys::CURSOR_OPT_GENERIC_PLAN as i32,
+            );
+            pg_sys::SPI_keepplan(plan);
+            pg_sys::SPI_finish();
+            Ok(Plan { pointer: plan })
+        }
+    }
+}
+
+fn query(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Query, Error> {
+    let [product, region] = version.keys.as_slice() else {
+        return Err(Error::InvalidArgument(
+            format!(
+                "model \"{}\" has the keys ({}), not a product and a region",
+                version.model,
+                version.keys.join(", ")
+            ),
+            Some("Score its rows with reco.predict(model, row).".into()),
+        ));
+    };
+    let source = Source::find(version)?;
+    let columns: Vec<_> = recipe.columns.iter().map(|c| format!("t.{}", quote_identifier(&c.name))).collect();
+    let mut text = format!(
+        "SELECT {} FROM {} AS t WHERE {} AND {}",
+        columns.join(", "),
+        version.source,
+        source.equals(version, product, 1, key)?,
+        source.equals(version, region, 2, Key::Text)?
+    );
+    let mut argument_types = vec![key.type_oid(), pg_sys::TEXTOID];
+    match &version.time_column {
+        Some(time) => {
+            let time = quote_identifier(time);
+            if with_as_of {
+                // To the end of that day, for a timestamp too.
+                text += &format!(" AND t.{time} OPERATOR(pg_catalog.<) ($3 OPERATOR(pg_catalog.+) 1)");
+                argument_types.push(pg_sys::DATEOID);
+            }
+            text += &format!(" AND t.{time} IS NOT NULL ORDER BY t.{time} DESC LIMIT 1");
+        }
+        None if with_as_of => {
+            return Err(Error::invalid(format!(
+                "model \"{}\" has no time column, so as_of has no meaning",
+                version.model
+            )))
+        }
+        None => text += " LIMIT 1",
+    }
+    Ok(Query { text, argument_types })
+}

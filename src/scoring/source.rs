@@ -1,0 +1,122 @@
+//! The relation that a version was trained on, as `recommend` finds it, and how its keys are compared.
+
+use crate::catalog::read::VersionRow;
+use crate::error::Error;
+use crate::tuples;
+use crate::values;
+use model::recipe::Family;
+use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
+
+/// The type of the product argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    Bigint,
+    Text,
+}
+
+impl Key {
+    pub fn type_oid(self) -> pg_sys::Oid {
+        match self {
+            Self::Bigint => pg_sys::INT8OID,
+            Self::Text => pg_sys::TEXTOID,
+        }
+    }
+
+    fn sql_name(self) -> &'static str {
+        match self {
+            Self::Bigint => "bigint",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// The relation that a version was trained on, with its columns' attribute numbers and types.
+pub struct Source {
+    pub oid: pg_sys::Oid,
+    columns: Vec<(String, i16, pg_sys::Oid)>,
+}
+
+impl Source {
+    pub fn find(version: &VersionRow) -> Result<Self, Error> {
+        let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
+        let name = pgrx::rust_str_to_text_p(&version.source);
+        // SAFETY: a name look-up, then the relation is opened and closed under a lock kept to the statement's end.
+        unsafe {
+            let names = pg_sys::textToQualifiedNameList(name.into_pg());
+            let range = pg_sys::makeRangeVarFromNameList(names);
+            let lock = pg_sys::AccessShareLock as i32;
+            let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
+            let oid = pg_sys::RangeVarGetRelidExtended(range, lock, missing_ok, None, std::ptr::null_mut());
+            if oid == pg_sys::InvalidOid {
+                return Err(gone());
+            }
+            let relation = pg_sys::relation_open(oid, pg_sys::NoLock as i32);
+            let columns = tuples::attributes((*relation).rd_att)
+                .map(|(_, attribute)| {
+                    (tuples::attribute_name(attribute), attribute.attnum, attribute.atttypid)
+                })
+                .collect();
+            pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+            Ok(Self { oid, columns })
+        }
+    }
+
+    /// A column's attribute number, from 1; 0 where there is no such column.
+    pub fn position(&self, column: &str) -> i16 {
+        self.columns.iter().find(|(name, ..)| name == column).map_or(0, |(_, position, _)| *position)
+    }
+
+    /// `column = $n` in a form that an index on the column can answer.
+    pub fn equals(
+        &self,
+        version: &VersionRow,
+        column: &str,
+        n: usize,
+        argument: Key,
+    ) -> Result<String, Error> {
+        let Some((_, _, found)) = self.columns.iter().find(|(name, ..)| name == column) else {
+            return Err(Error::UndefinedColumn {
+                message: format!("key column \"{column}\" does not exist in {}", version.source),
+                hint: format!("Train \"{}\" again.", version.model),
+            });
+        };
+        // SAFETY: catalog look-ups of a column's type.
+        let (base, is_enum) = unsafe {
+            let base = pg_sys::getBaseType(*found);
+            (base, pg_sys::type_is_enum(base))
+        };
+        let type_name = values::type_name(base, -1);
+        let family = values::reader_of(base).map(|(family, _)| family);
+        let fits = match argument {
+            Key::Bigint => family == Some(Family::Number),
+            Key::Text => family == Some(Family::Text),
+        };
+        if !fits {
+            return Err(Error::InvalidArgument(
+                format!(
+                    "{column} is {type_name} in {}, but {} was given",
+                    version.source,
+                    argument.sql_name()
+                ),
+                Some("recommend takes the product as bigint or as text, and the region as text.".into()),
+            ));
+        }
+        // A key that is no value of the column's type has no row; it is no error.
+        let value = match base {
+            pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID | pg_sys::TEXTOID | pg_sys::VARCHAROID => {
+                format!("${n}")
+            }
+            pg_sys::UUIDOID => format!(
+                "(CASE WHEN ${n} OPERATOR(pg_catalog.~) '^([0-9A-Fa-f]{{4}}-?){{7}}[0-9A-Fa-f]{{4}}$' \
+                 THEN ${n}::pg_catalog.uuid END)"
+            ),
+            _ if is_enum => format!(
+                "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{type_name})) AS v \
+                 WHERE v::pg_catalog.text OPERATOR(pg_catalog.=) ${n})"
+            ),
+            _ => format!("${n}::{type_name}"),
+        };
+        Ok(format!("t.{} OPERATOR(pg_catalog.=) {value}", quote_identifier(column)))
+    }
+}
