@@ -92,10 +92,10 @@ WITH grid AS (
 )
 SELECT product_id, region, week,
        coalesce(sales, 0) AS sales_1w,
-       sum(sales) OVER four AS sales_4w,
+       coalesce(sum(sales) OVER four, 0) AS sales_4w,
        sum(sales) OVER thirteen AS sales_13w,
        coalesce(quantity, 0) AS quantity_1w,
-       sum(quantity) OVER four AS quantity_4w,
+       coalesce(sum(quantity) OVER four, 0) AS quantity_4w,
        sum(quantity) OVER thirteen AS quantity_13w,
        coalesce(households, 0) AS households_1w,
        sum(change_4w) OVER thirteen AS households_4w,

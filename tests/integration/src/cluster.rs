@@ -1,0 +1,219 @@
+//! A private server. It listens on a socket in a folder of its own and nowhere else.
+
+use crate::installation::{output, Installation};
+use postgres::{Client, Config, NoTls};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
+
+/// Without TCP the port is only a part of the socket's name, and its folder is ours alone.
+const PORT: u16 = 5432;
+/// The path of a socket has room for this many bytes.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+const SETTINGS: &str = "
+listen_addresses = ''
+fsync = off
+autovacuum = off
+max_connections = 60
+shared_buffers = 64MB
+timezone = 'UTC'
+jit = off
+logging_collector = off
+reco.training_threads = 1
+reco.training_nice = 0
+";
+
+pub struct Cluster {
+    folder: PathBuf,
+    socket: PathBuf,
+    guardian: Guardian,
+}
+
+/// How a server is stopped.
+#[derive(Clone, Copy)]
+pub enum Stop {
+    Fast,
+    Immediate,
+}
+
+impl Cluster {
+    /// The server of all tests that do not disturb each other.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(Self::new)
+    }
+
+    /// A new, running server.
+    pub fn new() -> Self {
+        let cluster = Self::without_data();
+        let data = cluster.data_folder();
+        let mut initdb = Installation::get().server_command("initdb");
+        initdb.args([
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]);
+        output(initdb.arg("-D").arg(&data));
+        cluster.configure(SETTINGS);
+        cluster.start();
+        cluster
+    }
+
+    /// A running standby of this server.
+    pub fn standby(&self) -> Self {
+        let standby = Self::without_data();
+        let mut backup = Installation::get().server_command("pg_basebackup");
+        backup.args(["-R", "--checkpoint=fast", "--no-sync", "-U", "postgres"]);
+        backup.arg("-h").arg(&self.socket).args(["-p", &PORT.to_string()]);
+        output(backup.arg("-D").arg(standby.data_folder()));
+        standby.configure("");
+        standby.start();
+        standby
+    }
+
+    fn without_data() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let installation = Installation::get();
+        let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = installation.state.join("tests").join(&name);
+        let mut socket = folder.join("s");
+        if socket.as_os_str().len() + "/.s.PGSQL.".len() + PORT.to_string().len() > LONGEST_SOCKET_PATH {
+            socket = Path::new("/tmp").join(format!("pg_recommend-test-{name}"));
+        }
+        installation.make_server_folder(&folder);
+        installation.make_server_folder(&socket);
+        let guardian = Guardian::new(&folder, &socket);
+        Self { folder, socket, guardian }
+    }
+
+    fn data_folder(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Appends to the configuration; the last word counts.
+    fn configure(&self, settings: &str) {
+        let file = self.data_folder().join("postgresql.conf");
+        let before = std::fs::read_to_string(&file).expect("the configuration is readable");
+        let socket = format!("unix_socket_directories = '{}'\nport = {PORT}\n", self.socket.display());
+        std::fs::write(&file, before + settings + &socket).expect("the configuration is writable");
+    }
+
+    pub fn start(&self) {
+        assert!(self.try_start(), "the server does not start:\n{}", self.log());
+    }
+
+    /// Whether the server could be started.
+    pub fn try_start(&self) -> bool {
+        let mut command = self.control("start");
+        command.arg("-l").arg(self.folder.join("log"));
+        // The server must not keep our output open.
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    pub fn stop(&self, how: Stop) {
+        output(self.control("stop").arg("-m").arg(match how {
+            Stop::Fast => "fast",
+            Stop::Immediate => "immediate",
+        }));
+    }
+
+    fn control(&self, action: &str) -> Command {
+        let mut command = Installation::get().server_command("pg_ctl");
+        command.arg(action).args(["-w", "-t", "60", "-D"]).arg(self.data_folder());
+        command
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// A folder that the server can read.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn config(&self, database: &str, user: &str) -> Config {
+        let mut config = Config::new();
+        config.host_path(&self.socket).port(PORT).user(user).dbname(database);
+        config
+    }
+
+    /// A connection as superuser, certainly to this server.
+    pub fn connect(&self, database: &str) -> Client {
+        let client = self.try_connect(database);
+        client.unwrap_or_else(|error| panic!("no connection to {database}: {error}\n{}", self.log()))
+    }
+
+    pub fn try_connect(&self, database: &str) -> Result<Client, postgres::Error> {
+        let mut client = self.config(database, "postgres").connect(NoTls)?;
+        let found: String = client.query_one("SHOW data_directory", &[])?.get(0);
+        assert_eq!(Path::new(&found), self.data_folder(), "connected to somebody else's server");
+        Ok(client)
+    }
+
+    /// One of PostgreSQL's client programs, told how to connect as superuser.
+    pub fn client_program(&self, name: &str) -> Command {
+        let mut command = Command::new(Installation::get().program(name));
+        command.env("PGHOST", &self.socket).env("PGPORT", PORT.to_string()).env("PGUSER", "postgres");
+        command.current_dir("/").stdin(Stdio::null());
+        command
+    }
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server's log ends with:\n{}", tail(&self.log(), 20));
+        }
+        self.guardian.finish();
+    }
+}
+
+fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<_> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// A shell that stops the server and removes its folders when the pipe from us closes: when the cluster is dropped,
+/// and also when the tests end without dropping it, whatever ended them.
+struct Guardian {
+    shell: Child,
+}
+
+const WATCH: &str = r#"
+read -r _
+data=$1 folder=$2 socket=$3
+shift 3
+"$@" stop -m immediate -D "$data"
+rm -rf -- "$folder" "$socket"
+"#;
+
+impl Guardian {
+    fn new(folder: &Path, socket: &Path) -> Self {
+        let installation = Installation::get();
+        let mut command = Command::new("sh");
+        command.args(["-c", WATCH, "guardian"]).arg(folder.join("data")).arg(folder).arg(socket);
+        command.args(installation.as_server_user()).arg(installation.program("pg_ctl"));
+        command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // An interrupt from the keyboard goes to the whole group of the tests; the guardian must outlive it.
+        command.process_group(0);
+        Self { shell: command.spawn().expect("a shell starts") }
+    }
+
+    fn finish(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}

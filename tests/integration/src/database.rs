@@ -1,0 +1,57 @@
+//! A database for each test. Roles are the cluster's, so tests give theirs names of their own.
+
+use crate::cluster::Cluster;
+use crate::data;
+use crate::training::Training;
+use postgres::{Client, NoTls};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+pub struct Database {
+    pub cluster: &'static Cluster,
+    pub name: String,
+}
+
+impl Database {
+    /// With the extension and the training table.
+    pub fn with_data() -> Self {
+        static TEMPLATE: OnceLock<String> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| {
+            let database = Self::copy_of("template1");
+            data::create(&mut database.connect());
+            database.name
+        });
+        Self::copy_of(template)
+    }
+
+    /// With a version of the model `launch` besides.
+    pub fn trained() -> Self {
+        static TEMPLATE: OnceLock<String> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| {
+            let database = Self::with_data();
+            Training::new("launch").call(&mut database.connect());
+            database.name
+        });
+        Self::copy_of(template)
+    }
+
+    fn copy_of(template: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let cluster = Cluster::shared();
+        let name = format!("db{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        cluster.connect("postgres").batch_execute(&create).expect("the database is created");
+        Self { cluster, name }
+    }
+
+    pub fn connect(&self) -> Client {
+        self.cluster.connect(&self.name)
+    }
+
+    /// A connection as another role.
+    pub fn connect_as(&self, role: &str) -> Client {
+        self.cluster.config(&self.name, role).connect(NoTls).unwrap_or_else(|error| panic!("{role}: {error}"))
+    }
+}

@@ -1,0 +1,22 @@
+//! What a query returns.
+
+use postgres::types::FromSqlOwned;
+use postgres::Client;
+
+/// The first column of the only row.
+pub fn value<T: FromSqlOwned>(client: &mut Client, sql: &str) -> T {
+    let row = client.query_one(sql, &[]).unwrap_or_else(|error| panic!("{sql}\n{error:?}"));
+    row.get(0)
+}
+
+/// The rows, each as the text of its record.
+pub fn rows(client: &mut Client, sql: &str) -> Vec<String> {
+    let sql = format!("SELECT r::text FROM ({sql}) AS r");
+    let rows = client.query(&sql, &[]).unwrap_or_else(|error| panic!("{sql}\n{error:?}"));
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// The backend that serves this connection.
+pub fn backend_pid(client: &mut Client) -> i32 {
+    value(client, "SELECT pg_backend_pid()")
+}

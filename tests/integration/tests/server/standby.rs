@@ -1,0 +1,67 @@
+use super::support::{champion, sum_of_scores};
+use integration::{data, refusal, rows, value, wait_until, Cluster, Database, Training};
+use postgres::Client;
+
+const RECOMMENDED: &str = "SELECT p, r, reco.recommend(p, 'r' || r, 'launch') \
+                           FROM generate_series(1::bigint, 60) AS p, generate_series(0, 3) AS r";
+
+fn wait_until_replayed(primary: &mut Client, standby: &mut Client) {
+    let here: String = value(primary, "SELECT pg_current_wal_lsn()::text");
+    let there = format!("SELECT pg_last_wal_replay_lsn() >= '{here}'");
+    wait_until("the standby has caught up", || value::<bool>(standby, &there));
+}
+
+#[test]
+fn a_standby_scores_the_same_and_follows_a_promotion() {
+    let cluster = Cluster::new();
+    let mut primary = cluster.connect("postgres");
+    data::create(&mut primary);
+    Training::new("launch").call(&mut primary);
+    let standby_cluster = cluster.standby();
+    let mut standby = standby_cluster.connect("postgres");
+    assert!(value::<bool>(&mut standby, "SELECT pg_is_in_recovery()"));
+
+    let first = sum_of_scores(&mut primary, "launch");
+    assert_eq!(sum_of_scores(&mut standby, "launch"), first);
+    assert_eq!(rows(&mut standby, RECOMMENDED), rows(&mut primary, RECOMMENDED));
+    assert_eq!(
+        value::<f64>(&mut standby, "SELECT reco.recommend(1, 'r1')"),
+        value::<f64>(&mut primary, "SELECT reco.recommend(1, 'r1')")
+    );
+
+    // In the session that has already scored.
+    Training::new("launch").param(r#""seed": 5"#).with("promote => true").call(&mut primary);
+    wait_until_replayed(&mut primary, &mut standby);
+    let second = sum_of_scores(&mut primary, "launch");
+    assert_ne!(first, second);
+    assert_eq!(champion(&mut standby, "launch"), Some(2));
+    assert_eq!(sum_of_scores(&mut standby, "launch"), second);
+    assert_eq!(rows(&mut standby, RECOMMENDED), rows(&mut primary, RECOMMENDED));
+    for view in ["models", "versions", "aliases", "runs", "run_metrics", "training_progress"] {
+        let sql = format!("SELECT * FROM reco.{view} ORDER BY 1, 2, 3");
+        assert_eq!(rows(&mut standby, &sql), rows(&mut primary, &sql), "{view}");
+    }
+
+    // Training writes, so it is Postgres's to refuse.
+    refusal(&mut standby, &Training::new("launch").sql()).expect("25006", &["read-only"], &[]);
+}
+
+#[test]
+fn a_read_only_transaction_scores() {
+    let mut client = Database::trained().connect();
+    let expected = sum_of_scores(&mut client, "launch");
+    let recommended = rows(&mut client, RECOMMENDED);
+    client.batch_execute("BEGIN READ ONLY").unwrap();
+    assert_eq!(sum_of_scores(&mut client, "launch"), expected);
+    assert_eq!(rows(&mut client, RECOMMENDED), recommended);
+    let took_an_id: bool = value(&mut client, "SELECT pg_current_xact_id_if_assigned() IS NOT NULL");
+    assert!(!took_an_id, "scoring takes no transaction id");
+    client.batch_execute("COMMIT").unwrap();
+}
+
+#[test]
+fn a_read_only_transaction_does_not_train() {
+    let mut client = Database::trained().connect();
+    client.batch_execute("BEGIN READ ONLY").unwrap();
+    refusal(&mut client, &Training::new("launch").sql()).expect("25006", &["read-only"], &[]);
+}
