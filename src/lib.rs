@@ -6,6 +6,7 @@
 //! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend |
 //! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
 //! | `values.rs` | SQL values as numbers and text: the same code for training and for scoring |
+//! | `tuples.rs`, `relation_changes.rs` | tuple descriptors; what may be kept until a relation changes |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
 //!
@@ -15,6 +16,7 @@ use pgrx::prelude::*;
 
 mod catalog;
 mod error;
+mod relation_changes;
 mod scoring;
 mod settings;
 mod training;

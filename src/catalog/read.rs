@@ -4,8 +4,10 @@
 //! transaction, and need no privilege of the caller on the tables: the weights are not the caller's to read.
 
 use crate::error::Error;
+use crate::relation_changes::generation;
 use pgrx::pg_sys;
 use pgrx::{FromDatum, Uuid};
+use std::cell::Cell;
 use std::ffi::CStr;
 
 /// Where scoring finds a version's weights and rows.
@@ -30,12 +32,15 @@ mod columns {
     pub const MODEL_NAME: i32 = 1;
 }
 
-/// The version that `alias` of `model` stands for.
-pub fn version_of_alias(model: &str, alias: &str) -> Result<VersionRow, Error> {
-    let found = Table::open(c"alias", c"alias_pkey")?
+/// The version that `alias` of `model` stands for, and its weights' id.
+pub fn version_of_alias(model: &str, alias: &str) -> Result<(i32, Uuid), Error> {
+    let found = Table::open(Catalog::Alias)?
         .find(&[Key::text(model), Key::text(alias)], |row| row.required::<i32>(columns::ALIAS_VERSION));
     match found {
-        Some(version) => self::version(model, version?),
+        Some(version) => {
+            let version = version?;
+            Ok((version, of_version(model, version, |row| row.required(columns::VERSION_ARTIFACT))?))
+        }
         None if model_exists(model)? => Err(Error::NoChampion(model.to_owned())),
         None => Err(Error::UnknownModel(model.to_owned())),
     }
@@ -43,7 +48,7 @@ pub fn version_of_alias(model: &str, alias: &str) -> Result<VersionRow, Error> {
 
 /// One version of a model.
 pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
-    let read = |row: &CatalogRow| {
+    of_version(model, version, |row| {
         Ok(VersionRow {
             model: model.to_owned(),
             artifact_id: row.required(columns::VERSION_ARTIFACT)?,
@@ -51,9 +56,15 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
             keys: row.required(columns::VERSION_KEYS)?,
             time_column: row.value(columns::VERSION_TIME),
         })
-    };
-    let table = Table::open(c"version", c"version_pkey")?;
-    table
+    })
+}
+
+fn of_version<T>(
+    model: &str,
+    version: i32,
+    read: impl FnOnce(&CatalogRow) -> Result<T, Error>,
+) -> Result<T, Error> {
+    Table::open(Catalog::Version)?
         .find(&[Key::text(model), Key::int4(version)], read)
         .unwrap_or_else(|| Err(Error::invalid(format!("model \"{model}\" has no version {version}"))))
 }
@@ -63,7 +74,7 @@ pub fn with_artifact<T>(
     artifact_id: Uuid,
     use_bytes: impl FnOnce(&[u8]) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let table = Table::open(c"artifact", c"artifact_pkey")?;
+    let table = Table::open(Catalog::Artifact)?;
     let read = |row: &CatalogRow| use_bytes(row.bytes(columns::ARTIFACT_BODY)?.as_slice());
     table.find(&[Key::uuid(artifact_id)], read).unwrap_or_else(|| {
         Err(Error::invalid(format!("the weights {artifact_id} are missing from the catalog")))
@@ -72,7 +83,7 @@ pub fn with_artifact<T>(
 
 /// The name of the only model there is.
 pub fn only_model() -> Result<String, Error> {
-    let table = Table::open(c"model", c"model_pkey")?;
+    let table = Table::open(Catalog::Model)?;
     let names: Vec<String> = table.all(|row| row.required(columns::MODEL_NAME))?;
     match names.as_slice() {
         [] => Err(Error::NoModel),
@@ -82,7 +93,7 @@ pub fn only_model() -> Result<String, Error> {
 }
 
 fn model_exists(model: &str) -> Result<bool, Error> {
-    Ok(Table::open(c"model", c"model_pkey")?.find(&[Key::text(model)], |_| ()).is_some())
+    Ok(Table::open(Catalog::Model)?.find(&[Key::text(model)], |_| ()).is_some())
 }
 
 /// A value that a primary key column is compared with.
@@ -128,6 +139,54 @@ impl Key {
     }
 }
 
+/// The tables that scoring reads.
+#[derive(Clone, Copy)]
+enum Catalog {
+    Model,
+    Alias,
+    Version,
+    Artifact,
+}
+
+impl Catalog {
+    /// The names of the table and of its primary key.
+    fn names(self) -> (&'static CStr, &'static CStr) {
+        match self {
+            Self::Model => (c"model", c"model_pkey"),
+            Self::Alias => (c"alias", c"alias_pkey"),
+            Self::Version => (c"version", c"version_pkey"),
+            Self::Artifact => (c"artifact", c"artifact_pkey"),
+        }
+    }
+
+    /// Table and primary key, looked up again after a change to any relation.
+    fn find(self) -> Result<(pg_sys::Oid, pg_sys::Oid), Error> {
+        thread_local! {
+            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 4]> = const { Cell::new([None; 4]) };
+        }
+        let mut found = FOUND.get();
+        let generation = generation();
+        if let Some((_, table, index)) = found[self as usize].filter(|known| known.0 == generation) {
+            return Ok((table, index));
+        }
+        let (name, key) = self.names();
+        // SAFETY: catalog look-ups by NUL-terminated names.
+        let (table, index) = unsafe {
+            let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
+            (
+                pg_sys::get_relname_relid(name.as_ptr(), schema),
+                pg_sys::get_relname_relid(key.as_ptr(), schema),
+            )
+        };
+        if table == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
+            return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
+        }
+        found[self as usize] = Some((generation, table, index));
+        FOUND.set(found);
+        Ok((table, index))
+    }
+}
+
 /// A catalog table opened for reading; closed when dropped.
 struct Table {
     relation: pg_sys::Relation,
@@ -135,17 +194,11 @@ struct Table {
 }
 
 impl Table {
-    fn open(name: &CStr, index: &CStr) -> Result<Self, Error> {
-        // SAFETY: catalog look-ups by NUL-terminated names, then an open under a lock held to the statement's end.
-        unsafe {
-            let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
-            let table = pg_sys::get_relname_relid(name.as_ptr(), schema);
-            let index = pg_sys::get_relname_relid(index.as_ptr(), schema);
-            if table == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
-                return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
-            }
-            Ok(Self { relation: pg_sys::table_open(table, pg_sys::AccessShareLock as i32), index })
-        }
+    fn open(catalog: Catalog) -> Result<Self, Error> {
+        let (table, index) = catalog.find()?;
+        // SAFETY: opened under a lock that is held to the statement's end.
+        let relation = unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) };
+        Ok(Self { relation, index })
     }
 
     /// What `read` makes of the row with this primary key.

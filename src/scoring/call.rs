@@ -1,12 +1,11 @@
 //! What one call site keeps for the length of a statement: which version scores, and its decoded model.
 
-use super::model_cache;
+use super::model_cache::{self, Decoded};
 use super::row::Inputs;
-use crate::catalog::read::{self, VersionRow};
+use crate::catalog::read;
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::settings;
-use model::Scorer;
 use pgrx::{pg_sys, PgMemoryContexts};
 use std::sync::Arc;
 
@@ -17,8 +16,7 @@ pub struct Resolved {
     /// The setting `reco.default_model`, if nothing was asked for.
     default: Option<String>,
     moment: Moment,
-    pub version: VersionRow,
-    pub scorer: Arc<Scorer>,
+    pub decoded: Arc<Decoded>,
     pub inputs: Inputs,
 }
 
@@ -30,16 +28,15 @@ impl Resolved {
             Some(name) => name,
             None => read::only_model()?,
         };
-        let version = read::version_of_alias(&name, CHAMPION)?;
-        let scorer = model_cache::scorer(version.artifact_id)?;
-        let inputs = Inputs::of(&scorer);
-        Ok(Self { asked: model.map(str::to_owned), default, moment, version, scorer, inputs })
+        let decoded = model_cache::decoded(&name, CHAMPION)?;
+        let inputs = Inputs::of(&decoded.scorer);
+        Ok(Self { asked: model.map(str::to_owned), default, moment, decoded, inputs })
     }
 
     /// The probability of the row that the inputs were filled from.
     #[inline]
     pub fn score(&mut self) -> f64 {
-        self.scorer.score(&mut self.inputs.row)
+        self.decoded.scorer.score(&mut self.inputs.row)
     }
 
     /// Whether this answers for `model` at this moment.

@@ -4,6 +4,7 @@
 //! product, region and time, a caller with SELECT on all of it, and no row security for that caller. Everything
 //! else goes through a plan ([`super::key_plan`]).
 
+use super::call::OwnContext;
 use super::row::{Attributes, Binding};
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
@@ -11,6 +12,7 @@ use crate::error::Error;
 use crate::tuples;
 use model::recipe::Recipe;
 use pgrx::{pg_sys, PgList};
+use std::cell::Cell;
 
 /// An index that answers "the newest row of this key".
 pub struct IndexPath {
@@ -20,6 +22,13 @@ pub struct IndexPath {
     region: KeyColumn,
     time: Option<TimeColumn>,
     binding: Binding,
+    /// Where rows are put; away while a probe uses it, and lost with one that failed.
+    slot: Cell<Option<Slot>>,
+}
+
+struct Slot {
+    pointer: *mut pg_sys::TupleTableSlot,
+    _memory: OwnContext,
 }
 
 /// A key column of the index.
@@ -69,7 +78,7 @@ impl IndexPath {
         let path = match found {
             Some((index, product, region, time)) => {
                 let binding = Binding::new(&version.model, recipe, (*table).rd_att)?;
-                Some(Self { table: source.oid, index, product, region, time, binding })
+                Some(Self { table: source.oid, index, product, region, time, binding, slot: Cell::new(None) })
             }
             None => None,
         };
@@ -88,12 +97,11 @@ impl IndexPath {
     /// Calls `take` with the newest row of the key, if there is one.
     ///
     /// # Safety
-    /// The values are of the types that the path was found for; `slot` was made by [`Self::slot`].
+    /// The values are of the types that the path was found for.
     pub unsafe fn probe<T>(
         &self,
         [product, region]: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
-        slot: *mut pg_sys::TupleTableSlot,
         take: impl FnOnce(Attributes) -> T,
     ) -> Option<T> {
         let product = self.product.convert(product)?;
@@ -108,6 +116,8 @@ impl IndexPath {
         }
         let table = pg_sys::table_open(self.table, pg_sys::AccessShareLock as i32);
         let index = pg_sys::index_open(self.index, pg_sys::AccessShareLock as i32);
+        let kept = self.slot.take().unwrap_or_else(|| Slot::new(table));
+        let slot = kept.pointer;
         let scan = begin_scan(table, index, count);
         pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
         let direction =
@@ -121,22 +131,22 @@ impl IndexPath {
             })
         });
         pg_sys::ExecClearTuple(slot);
+        self.slot.set(Some(kept));
         pg_sys::index_endscan(scan);
         pg_sys::index_close(index, pg_sys::NoLock as i32);
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         found
     }
+}
 
-    /// A slot for the table's rows, in the current memory context.
-    ///
-    /// # Safety
-    /// The slot is not used after its memory context is gone.
-    pub unsafe fn slot(&self) -> *mut pg_sys::TupleTableSlot {
-        let table = pg_sys::table_open(self.table, pg_sys::AccessShareLock as i32);
-        let descriptor = pg_sys::CreateTupleDescCopyConstr((*table).rd_att);
-        let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, pg_sys::table_slot_callbacks(table));
-        pg_sys::table_close(table, pg_sys::NoLock as i32);
-        slot
+impl Slot {
+    /// For rows of an open table.
+    unsafe fn new(table: pg_sys::Relation) -> Self {
+        let (memory, pointer) = OwnContext::holding(|| {
+            let descriptor = pg_sys::CreateTupleDescCopyConstr((*table).rd_att);
+            pg_sys::MakeSingleTupleTableSlot(descriptor, pg_sys::table_slot_callbacks(table))
+        });
+        Self { pointer, _memory: memory }
     }
 }
 

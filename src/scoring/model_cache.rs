@@ -1,44 +1,45 @@
 //! Decoded models, kept by the backend. Versions are immutable and their weights have an id of their own, so an
 //! entry is never stale; the least recently used go when the cache outgrows `reco.model_cache_size`.
 
-use crate::catalog::read;
+use crate::catalog::read::{self, VersionRow};
 use crate::error::Error;
 use crate::settings;
 use model::{Artifact, Scorer};
 use once_cell::sync::Lazy;
 use parking_lot::Mutex;
-use pgrx::Uuid;
 use std::sync::Arc;
 
-struct Entry {
-    artifact_id: Uuid,
-    scorer: Arc<Scorer>,
+/// A version that can score.
+pub struct Decoded {
+    pub version: VersionRow,
+    pub scorer: Scorer,
 }
 
 /// Most recently used last. A handful of entries: a list beats a map.
-static CACHE: Lazy<Mutex<Vec<Entry>>> = Lazy::new(|| Mutex::new(Vec::new()));
+static CACHE: Lazy<Mutex<Vec<Arc<Decoded>>>> = Lazy::new(|| Mutex::new(Vec::new()));
 
-/// The scorer of these weights.
-pub fn scorer(artifact_id: Uuid) -> Result<Arc<Scorer>, Error> {
-    if let Some(scorer) = cached(artifact_id) {
-        return Ok(scorer);
+/// The version that an alias of a model stands for now.
+pub fn decoded(model: &str, alias: &str) -> Result<Arc<Decoded>, Error> {
+    let (number, artifact_id) = read::version_of_alias(model, alias)?;
+    if let Some(decoded) = cached(artifact_id) {
+        return Ok(decoded);
     }
-    let scorer =
-        Arc::new(read::with_artifact(artifact_id, |bytes| Ok(Scorer::new(&Artifact::from_bytes(bytes)?)?))?);
-    keep(Entry { artifact_id, scorer: Arc::clone(&scorer) });
-    Ok(scorer)
+    let version = read::version(model, number)?;
+    let scorer = read::with_artifact(artifact_id, |bytes| Ok(Scorer::new(&Artifact::from_bytes(bytes)?)?))?;
+    let decoded = Arc::new(Decoded { version, scorer });
+    keep(Arc::clone(&decoded));
+    Ok(decoded)
 }
 
-fn cached(artifact_id: Uuid) -> Option<Arc<Scorer>> {
+fn cached(artifact_id: pgrx::Uuid) -> Option<Arc<Decoded>> {
     let mut cache = CACHE.lock();
-    let position = cache.iter().position(|entry| entry.artifact_id == artifact_id)?;
+    let position = cache.iter().position(|entry| entry.version.artifact_id == artifact_id)?;
     let entry = cache.remove(position);
-    let scorer = Arc::clone(&entry.scorer);
-    cache.push(entry);
-    Some(scorer)
+    cache.push(Arc::clone(&entry));
+    Some(entry)
 }
 
-fn keep(entry: Entry) {
+fn keep(entry: Arc<Decoded>) {
     let mut cache = CACHE.lock();
     cache.push(entry);
     let mut size: usize = cache.iter().map(|entry| entry.scorer.memory()).sum();

@@ -1,19 +1,18 @@
 //! The newest feature row of a key, read with the caller's rights and row security: straight from an index where
 //! that is possible ([`super::index_probe`]), through a kept plan ([`super::key_plan`]) otherwise.
 
-use super::call::OwnContext;
 use super::index_probe::{caller_may_read, IndexPath};
 use super::key_plan::PlanAccess;
 use super::row::{Attributes, Inputs};
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::relation_changes::generation;
 use model::recipe::Recipe;
 use model::Scorer;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use pgrx::Uuid;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Reads the newest row of one version's source, for the length of a statement.
@@ -23,7 +22,7 @@ pub struct NewestRow {
 }
 
 enum Access {
-    Index { path: Rc<IndexPath>, slot: *mut pg_sys::TupleTableSlot, _memory: OwnContext },
+    Index(Rc<IndexPath>),
     Plan(PlanAccess),
 }
 
@@ -39,10 +38,7 @@ impl NewestRow {
         let id = (version.artifact_id, key);
         let path = index_path(id, version, recipe)?.filter(|path| caller_may_read(path.table()));
         let access = match path {
-            Some(path) if version.time_column.is_some() || !with_as_of => {
-                let (memory, slot) = OwnContext::holding(|| path.slot());
-                Access::Index { path, slot, _memory: memory }
-            }
+            Some(path) if version.time_column.is_some() || !with_as_of => Access::Index(path),
             _ => Access::Plan(PlanAccess::of(version, recipe, key, with_as_of)?),
         };
         Ok(Self { with_as_of, access })
@@ -66,9 +62,9 @@ impl NewestRow {
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
         match &mut self.access {
-            Access::Index { path, slot, .. } => {
+            Access::Index(path) => {
                 let take = |attributes: Attributes| path.binding().fill(attributes, scorer, inputs);
-                path.probe(key, as_of, *slot, take).transpose().map(|found| found.is_some())
+                path.probe(key, as_of, take).transpose().map(|found| found.is_some())
             }
             Access::Plan(plan) => plan.fill(key, as_of, scorer, inputs),
         }
@@ -84,9 +80,6 @@ struct KnownPath {
 
 thread_local! {
     static PATHS: RefCell<Vec<KnownPath>> = const { RefCell::new(Vec::new()) };
-    /// Grows with every change to a relation that this backend hears of.
-    static GENERATION: Cell<u64> = const { Cell::new(0) };
-    static LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Paths that a backend keeps at most.
@@ -97,10 +90,9 @@ unsafe fn index_path(
     version: &VersionRow,
     recipe: &Recipe,
 ) -> Result<Option<Rc<IndexPath>>, Error> {
-    listen();
     let find = || {
         PATHS.with_borrow(|paths| {
-            let known = paths.iter().find(|known| known.id == id && known.generation == GENERATION.get());
+            let known = paths.iter().find(|known| known.id == id && known.generation == generation());
             known.map(|known| known.path.clone())
         })
     };
@@ -114,7 +106,7 @@ unsafe fn index_path(
         }
     }
     let source = Source::find(version)?;
-    let generation = GENERATION.get();
+    let generation = generation();
     let path = IndexPath::find(version, recipe, id.1, &source)?.map(Rc::new);
     PATHS.with_borrow_mut(|paths| {
         paths.retain(|known| known.id != id);
@@ -124,16 +116,4 @@ unsafe fn index_path(
         paths.push(KnownPath { id, generation, path: path.clone() });
     });
     Ok(path)
-}
-
-/// Asks to be told of changes to relations, once in a backend's life.
-fn listen() {
-    #[pg_guard]
-    unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, _relation: pg_sys::Oid) {
-        GENERATION.set(GENERATION.get() + 1);
-    }
-    if !LISTENING.replace(true) {
-        // SAFETY: the callback lives as long as the library, which is never unloaded.
-        unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0)) };
-    }
 }

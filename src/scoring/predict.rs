@@ -48,14 +48,14 @@ unsafe fn score_row(call: &mut RowCall, model: &[u8], datum: pg_sys::Datum) -> R
     let id = composite.row_type();
     if !call.rows.as_ref().is_some_and(|rows| rows.id == id) {
         let (memory, descriptor) = OwnContext::holding(|| pg_sys::lookup_rowtype_tupdesc_copy(id.0, id.1));
-        let recipe = resolved.scorer.recipe();
-        let binding = Binding::new(&resolved.version.model, recipe, descriptor)?;
+        let recipe = resolved.decoded.scorer.recipe();
+        let binding = Binding::new(&resolved.decoded.version.model, recipe, descriptor)?;
         call.rows = Some(RowType { id, descriptor, binding, _memory: memory });
     }
     let Some(rows) = &mut call.rows else { unreachable!("bound above") };
     let mut tuple = composite.tuple();
     let attributes = call.deformed.take_apart(&mut tuple, rows.descriptor);
-    rows.binding.fill(attributes, &resolved.scorer, &mut resolved.inputs)?;
+    rows.binding.fill(attributes, &resolved.decoded.scorer, &mut resolved.inputs)?;
     Ok(resolved.score())
 }
 
@@ -144,7 +144,7 @@ unsafe fn score_array(call: &mut ArrayCall, model: &[u8], datum: pg_sys::Datum) 
 /// `array` is a detoasted real[].
 #[inline]
 unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayType) -> Result<f64, Error> {
-    let expected = resolved.scorer.numbers();
+    let expected = resolved.decoded.scorer.numbers();
     let dimensions = (*array).ndim;
     let first_dimension = array.add(1).cast::<i32>();
     if dimensions != 1 || *first_dimension as usize != expected {
@@ -155,13 +155,13 @@ unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayTyp
         let header = std::mem::size_of::<pg_sys::ArrayType>() + 2 * std::mem::size_of::<i32>();
         let start = array.cast::<u8>().add(header.next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize));
         let values = std::slice::from_raw_parts(start.cast::<f32>(), expected);
-        return Ok(resolved.scorer.score_numbers(&mut resolved.inputs.row, values));
+        return Ok(resolved.decoded.scorer.score_numbers(&mut resolved.inputs.row, values));
     }
     let mut elements = Vec::with_capacity(expected);
     let datum = pg_sys::Datum::from(array.cast_mut());
     crate::values::push_elements(crate::values::ElementReader::Float4, datum, &mut elements);
     let singles: Vec<f32> = elements.iter().map(|value| *value as f32).collect();
-    Ok(resolved.scorer.score_numbers(&mut resolved.inputs.row, &singles))
+    Ok(resolved.decoded.scorer.score_numbers(&mut resolved.inputs.row, &singles))
 }
 
 unsafe fn wrong_shape(resolved: &Resolved, array: *const pg_sys::ArrayType) -> Error {
@@ -170,7 +170,7 @@ unsafe fn wrong_shape(resolved: &Resolved, array: *const pg_sys::ArrayType) -> E
         0 | 1 => format!("{}", pg_sys::ArrayGetNItems(dimensions, array.add(1).cast::<i32>())),
         several => format!("an array of {several} dimensions"),
     };
-    let (model, expected) = (&resolved.version.model, resolved.scorer.numbers());
+    let (model, expected) = (&resolved.decoded.version.model, resolved.decoded.scorer.numbers());
     Error::InvalidArgument(
         format!("model \"{model}\" takes an array of {expected} numbers, not {found}"),
         Some(format!("In this order: {}.", input_names(resolved).join(", "))),
@@ -178,15 +178,15 @@ unsafe fn wrong_shape(resolved: &Resolved, array: *const pg_sys::ArrayType) -> E
 }
 
 fn input_names(resolved: &Resolved) -> Vec<&str> {
-    resolved.scorer.recipe().columns.iter().map(|column| column.name.as_str()).collect()
+    resolved.decoded.scorer.recipe().columns.iter().map(|column| column.name.as_str()).collect()
 }
 
 fn check_numeric_only(resolved: &Resolved) -> Result<(), Error> {
-    if resolved.scorer.is_numeric_only() {
+    if resolved.decoded.scorer.is_numeric_only() {
         return Ok(());
     }
     Err(Error::InvalidArgument(
-        format!("model \"{}\" has inputs that are not numbers", resolved.version.model),
+        format!("model \"{}\" has inputs that are not numbers", resolved.decoded.version.model),
         Some("Give it a row: reco.predict(model, row).".into()),
     ))
 }

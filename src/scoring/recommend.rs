@@ -61,10 +61,10 @@ unsafe fn score_key(
     }
     let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
     if !call.newest.as_ref().is_some_and(|newest| newest.serves(as_of.is_some())) {
-        let recipe = resolved.scorer.recipe();
-        call.newest = Some(NewestRow::of(&resolved.version, recipe, key, as_of.is_some())?);
+        let recipe = resolved.decoded.scorer.recipe();
+        call.newest = Some(NewestRow::of(&resolved.decoded.version, recipe, key, as_of.is_some())?);
     }
     let Some(newest) = &mut call.newest else { unreachable!("prepared above") };
-    let found = newest.fill(values, as_of, &resolved.scorer, &mut resolved.inputs)?;
+    let found = newest.fill(values, as_of, &resolved.decoded.scorer, &mut resolved.inputs)?;
     Ok(found.then(|| resolved.score()))
 }
