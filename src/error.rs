@@ -1,5 +1,6 @@
 //! Every error the extension raises, with its SQLSTATE, detail and hint.
 
+use features::FeatureError;
 use model::protocol::Cause;
 use model::ModelError;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -32,6 +33,8 @@ pub enum Error {
     Trainer { cause: Cause, message: String, detail: Option<String>, hint: Option<String> },
     #[error("relation {0} of model \"{1}\" does not exist")]
     SourceGone(String, String),
+    #[error(transparent)]
+    Feature(#[from] FeatureError),
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error("{context}: {cause}")]
@@ -72,6 +75,7 @@ impl Error {
             Self::Trainer { cause: Cause::Data, .. } => ERRCODE_DATA_EXCEPTION,
             Self::Trainer { cause: Cause::Trainer, .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
             Self::SourceGone(..) => ERRCODE_UNDEFINED_TABLE,
+            Self::Feature(error) => feature_code(error),
             Self::Model(ModelError::Data { .. }) => ERRCODE_DATA_EXCEPTION,
             Self::Model(ModelError::Artifact(_)) => ERRCODE_DATA_CORRUPTED,
             Self::System { .. } => ERRCODE_SYSTEM_ERROR,
@@ -108,6 +112,7 @@ impl Error {
                 hint.clone()
             }
             Self::UndefinedColumn { hint, .. } | Self::UnsupportedType { hint, .. } => Some(hint.clone()),
+            Self::Feature(error) => error.hint().map(str::to_owned),
             Self::Model(error) => error.hint().map(str::to_owned),
             _ => None,
         }
@@ -124,6 +129,17 @@ impl Error {
         }
         report.report(PgLogLevel::ERROR);
         unreachable!("an ERROR does not return")
+    }
+}
+
+fn feature_code(error: &FeatureError) -> PgSqlErrorCode {
+    use PgSqlErrorCode::*;
+    match error {
+        FeatureError::Argument { .. } => ERRCODE_INVALID_PARAMETER_VALUE,
+        FeatureError::Range { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+        FeatureError::Text(_) => ERRCODE_INVALID_TEXT_REPRESENTATION,
+        FeatureError::Binary(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
+        FeatureError::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
     }
 }
 

@@ -4,18 +4,20 @@
 //! | --- | --- |
 //! | `training/` | `CALL reco.train(…)`: reads the source, runs the trainer process, stores the version |
 //! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend |
+//! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
 //! | `values.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `tuples.rs`, `relation_changes.rs` | tuple descriptors; what may be kept until a relation changes |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
 //!
-//! What needs no Postgres is in `crates/model`; what needs libtorch is in `crates/trainer`.
+//! What needs no Postgres is in `crates/features` and `crates/model`; what needs libtorch is in `crates/trainer`.
 
 use pgrx::prelude::*;
 
 mod catalog;
 mod error;
+mod features;
 mod relation_changes;
 mod scoring;
 mod settings;

@@ -1,0 +1,5 @@
+//! Feature arithmetic, away from Postgres: sums that can be merged, sketches, decay, trends, encoders.
+
+pub mod error;
+
+pub use error::FeatureError;

@@ -1,0 +1,1 @@
+//! Feature functions and aggregates: the glue of `crates/features`.
