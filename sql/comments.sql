@@ -23,3 +23,27 @@ no row. model: the setting reco.default_model, else the only model there is.';
 
 COMMENT ON FUNCTION recommend(text, text, text, date) IS
 'The same for a product_id that is text.';
+
+COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text) IS
+'Makes a feature view: a table of weekly rows, partitioned by time, with the primary key (keys, time_column), owned by the
+caller, empty until it is refreshed. definition: a query for the rows of the weeks whose Mondays lie from $1 to $2
+(dates). keys, time_column, label: columns of its result; the time column is a date, the Monday of the week. available:
+a query for the first moment of the data and the moment up to which they are complete. inputs: feature views that it
+reads, refreshed first. lookback: newest stored weeks that each refresh computes again, for sales that came late.
+horizon: weeks after its own that a row looks at, for its label. partition_by: year, quarter or month.
+Returns the table. Its definition is always run with the rights of the table''s owner.';
+
+COMMENT ON FUNCTION create_launch_features(text, regclass, regclass, regclass, name, name, name, name, name, name, name[], name, name, name[], name, integer, integer, integer, text, text) IS
+'Makes the feature views of new products from tables of sales lines, products and stores: view_weekly with the sales of
+each product, region and week, and view with a row for each product in its launch window, in every region that trades,
+and the label purchased. The other arguments name columns; discount: amounts taken off the price, added up; attributes:
+columns of products that become features; launch_date: of products, so that one without sales has rows from the week
+before its launch on; without it the first sale is the launch. launch_weeks: length of the window. warm_up_weeks:
+products first sold in so many first weeks of the data have no known launch. time_zone: whose weeks are meant where
+sold_at has a time zone; the session''s. Refresh both with CALL reco.refresh_features(view).';
+
+COMMENT ON PROCEDURE refresh_features(regclass, date, date, integer) IS
+'Brings a feature view and its inputs up to date in one transaction: computes the weeks from from_week to to_week that are
+missing, the newest lookback ones that are stored, and those before them whose label looks at one of these. By default
+from the first week of the data to the last complete one. Other refreshes of the view wait, readers do not. Leaves a
+record in reco.feature_refreshes, also of failure unless called inside a transaction. For members of the owner.';

@@ -27,6 +27,10 @@ pub enum Error {
     UndefinedColumn { message: String, hint: String },
     #[error("column \"{column}\" has type {found}, which cannot be used for training")]
     UnsupportedType { column: String, found: String, hint: String },
+    #[error(
+        "time column \"{column}\" has type {found}, but a feature view's is a date: the Monday of the week"
+    )]
+    UnsupportedTime { column: String, found: String },
     #[error("{message}")]
     Privilege { message: String, hint: Option<String> },
     #[error("{message}")]
@@ -69,7 +73,9 @@ impl Error {
                 ERRCODE_INVALID_PARAMETER_VALUE
             }
             Self::MissingColumn { .. } | Self::UndefinedColumn { .. } => ERRCODE_UNDEFINED_COLUMN,
-            Self::WrongType { .. } | Self::UnsupportedType { .. } => ERRCODE_DATATYPE_MISMATCH,
+            Self::WrongType { .. } | Self::UnsupportedType { .. } | Self::UnsupportedTime { .. } => {
+                ERRCODE_DATATYPE_MISMATCH
+            }
             Self::Privilege { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::Trainer { cause: Cause::Arguments, .. } => ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Trainer { cause: Cause::Data, .. } => ERRCODE_DATA_EXCEPTION,
@@ -110,6 +116,9 @@ impl Error {
             }
             Self::InvalidArgument(_, hint) | Self::Privilege { hint, .. } | Self::Trainer { hint, .. } => {
                 hint.clone()
+            }
+            Self::UnsupportedTime { column, .. } => {
+                Some(format!("For example: date_trunc('week', sold_at)::date AS {column}"))
             }
             Self::UndefinedColumn { hint, .. } | Self::UnsupportedType { hint, .. } => Some(hint.clone()),
             Self::Feature(error) => error.hint().map(str::to_owned),

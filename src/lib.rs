@@ -8,6 +8,7 @@
 //! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
 //! | `values.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `tuples.rs`, `relation_changes.rs` | tuple descriptors; what may be kept until a relation changes |
+//! | `session.rs`, `acting_as.rs` | procedures that commit between their steps; SQL with another role's rights |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
 //!
@@ -15,11 +16,15 @@
 
 use pgrx::prelude::*;
 
+mod acting_as;
 mod catalog;
 mod error;
+mod feature_view;
 mod features;
 mod relation_changes;
+mod relations;
 mod scoring;
+mod session;
 mod settings;
 mod training;
 mod tuples;

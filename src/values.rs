@@ -3,6 +3,7 @@
 //! Training reads the source and scoring reads the row through this one file, so that a value cannot mean
 //! one thing to the one and another to the other. Units are those of [`Family`].
 
+use crate::error::Error;
 use model::recipe::Family;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -204,7 +205,7 @@ pub unsafe fn push_elements(element: ElementReader, datum: pg_sys::Datum, into: 
 ///
 /// # Safety
 /// `datum` is a non-NULL name[].
-pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, crate::error::Error> {
+pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, Error> {
     let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
     let length = pg_sys::NAMEDATALEN as i32;
@@ -221,10 +222,23 @@ pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, crate::error::E
     );
     let name = |n: usize| {
         if *nulls.add(n) {
-            return Err(crate::error::Error::invalid("an array of column names must not contain NULL"));
+            return Err(Error::invalid("an array of column names must not contain NULL"));
         }
         let name: *const std::ffi::c_char = (*values.add(n)).cast_mut_ptr();
         Ok(CStr::from_ptr(name).to_string_lossy().into_owned())
     };
     (0..count as usize).map(name).collect()
+}
+
+/// A `name` argument; NULL is `None`.
+///
+/// # Safety
+/// `fcinfo` is that of a running call whose n-th argument, from 0, is a name.
+pub unsafe fn name_argument(fcinfo: pg_sys::FunctionCallInfo, n: usize) -> Option<String> {
+    pgrx::pg_getarg::<&CStr>(fcinfo, n).map(|name| name.to_string_lossy().into_owned())
+}
+
+/// The value of an argument that must not be NULL.
+pub fn given<T>(value: Option<T>, name: &str) -> Result<T, Error> {
+    value.ok_or_else(|| Error::invalid(format!("{name} must not be NULL")))
 }

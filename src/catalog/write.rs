@@ -2,11 +2,11 @@
 //! caller's right to the model has been checked.
 
 use super::CHAMPION;
+use crate::acting_as::{as_owner, current_user};
 use crate::error::Error;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
-use pgrx::{Spi, Uuid};
-use std::ffi::CStr;
+use pgrx::Uuid;
 
 /// A version to be stored.
 pub struct NewVersion<'a> {
@@ -152,55 +152,4 @@ fn set_champion(client: &mut SpiClient, new: &NewVersion, version: i32, caller: 
     };
     let args = [new.model.into(), CHAMPION.into(), version.into(), caller.into()];
     Ok(!client.update(sql, None, &args)?.is_empty())
-}
-
-/// The current role's name.
-pub fn current_user() -> String {
-    // SAFETY: the current user exists; the name is a palloc'd NUL-terminated string.
-    unsafe {
-        CStr::from_ptr(pg_sys::GetUserNameFromId(pg_sys::GetUserId(), false)).to_string_lossy().into_owned()
-    }
-}
-
-/// Runs SQL as the owner of the extension with a search path that nobody else can write to. After an error the
-/// transaction's abort restores user and path.
-pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
-    let owner = catalog_owner()?;
-    let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-    // SAFETY: user and settings are restored below, in reverse order, on every path that returns.
-    unsafe {
-        let level = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            c"pg_catalog, pg_temp".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
-        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-        pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32);
-        let result = Spi::connect_mut(run);
-        pg_sys::SetUserIdAndSecContext(user, context);
-        pg_sys::AtEOXact_GUC(true, level);
-        result
-    }
-}
-
-/// The role that owns the catalog tables.
-fn catalog_owner() -> Result<pg_sys::Oid, Error> {
-    // SAFETY: catalog look-ups by NUL-terminated names; the relation is closed with its lock kept.
-    unsafe {
-        let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
-        let table = pg_sys::get_relname_relid(c"version".as_ptr(), schema);
-        if table == pg_sys::InvalidOid {
-            return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
-        }
-        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
-        let owner = (*(*relation).rd_rel).relowner;
-        pg_sys::table_close(relation, pg_sys::NoLock as i32);
-        Ok(owner)
-    }
 }

@@ -3,7 +3,6 @@
 //! | file | step |
 //! | --- | --- |
 //! | `request`   | checks the arguments and finds label, keys, time and features among the source's columns |
-//! | `session`   | commits between the steps, unless the caller is in a transaction |
 //! | `run`       | the row of `reco.run` and its metrics, visible while it trains |
 //! | `read`      | the source's rows into an Arrow file |
 //! | `temp_file` | that file, and the ones for spec and weights: Postgres's own temporary files |
@@ -13,7 +12,6 @@
 mod read;
 mod request;
 mod run;
-mod session;
 mod temp_file;
 mod train;
 mod trainer;

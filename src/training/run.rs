@@ -4,9 +4,9 @@
 //! is under way: see `reco.run_is_alive` in `sql/catalog.sql`.
 
 use super::request::Request;
-use super::session::Session;
-use crate::catalog::write::{as_owner, current_user};
+use crate::acting_as::{as_owner, current_user};
 use crate::error::Error;
+use crate::session::Session;
 use pgrx::Uuid;
 
 /// The loss of one epoch.

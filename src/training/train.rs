@@ -3,11 +3,12 @@
 use super::read::read_source;
 use super::request::{Arguments, Request};
 use super::run::{EpochMetric, Run};
-use super::session::{Failure, Session};
 use super::temp_file::TempFile;
 use super::trainer::{reported, News, Trainer};
 use crate::catalog::write::{check_may_train, store_version, NewVersion, Stored};
 use crate::error::{or_raise, Error};
+use crate::session::{Failure, HeldInterrupts, Session};
+use crate::values::{self, given};
 use model::protocol::{DataSummary, Evaluation, Event};
 use model::Artifact;
 use pgrx::pg_sys;
@@ -47,13 +48,9 @@ fn train(fcinfo: pg_sys::FunctionCallInfo) {
 /// # Safety
 /// `fcinfo` is that of the running procedure.
 unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error> {
-    fn given<T>(value: Option<T>, name: &str) -> Result<T, Error> {
-        value.ok_or_else(|| Error::invalid(format!("{name} must not be NULL")))
-    }
     let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
-    let name =
-        |n| pgrx::pg_getarg::<&std::ffi::CStr>(fcinfo, n).map(|name| name.to_string_lossy().into_owned());
-    let keys = pgrx::pg_getarg_datum(fcinfo, 5).map(|datum| crate::values::names(datum)).transpose()?;
+    let name = |n| values::name_argument(fcinfo, n);
+    let keys = pgrx::pg_getarg_datum(fcinfo, 5).map(|datum| values::names(datum)).transpose()?;
     Ok(Arguments {
         model: given(text(0), "model")?,
         source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
@@ -95,24 +92,6 @@ fn record_and_raise(failure: Failure, session: &Session, run: &Run) -> ! {
     }
     pgrx::check_for_interrupts!();
     failure.raise()
-}
-
-/// Cancel and shutdown wait while this lives.
-struct HeldInterrupts;
-
-impl HeldInterrupts {
-    fn new() -> Self {
-        // SAFETY: a counter of this process.
-        unsafe { pg_sys::InterruptHoldoffCount += 1 };
-        Self
-    }
-}
-
-impl Drop for HeldInterrupts {
-    fn drop(&mut self) {
-        // SAFETY: as in `new`. An error on the way has set the counter to zero.
-        unsafe { pg_sys::InterruptHoldoffCount = pg_sys::InterruptHoldoffCount.saturating_sub(1) };
-    }
 }
 
 fn train_and_store(

@@ -71,7 +71,7 @@ impl Session {
     }
 }
 
-/// How a training can go wrong: our own error, or one that Postgres raised on the way.
+/// How a procedure can go wrong: our own error, or one that Postgres raised on the way.
 pub enum Failure {
     Ours(Error),
     Postgres(Box<CaughtError>),
@@ -123,4 +123,22 @@ fn catch<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         .catch_others(|error| Err(Failure::Postgres(Box::new(error))))
         .catch_rust_panic(|error| Err(Failure::Postgres(Box::new(error))))
         .execute()
+}
+
+/// Cancel and shutdown wait while this lives.
+pub struct HeldInterrupts;
+
+impl HeldInterrupts {
+    pub fn new() -> Self {
+        // SAFETY: a counter of this process.
+        unsafe { pg_sys::InterruptHoldoffCount += 1 };
+        Self
+    }
+}
+
+impl Drop for HeldInterrupts {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`. An error on the way has set the counter to zero.
+        unsafe { pg_sys::InterruptHoldoffCount = pg_sys::InterruptHoldoffCount.saturating_sub(1) };
+    }
 }

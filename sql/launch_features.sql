@@ -1,0 +1,140 @@
+-- New products in every region that trades, as known at the end of each week.
+-- $1 and $2: the Mondays of the first and the last week. Only the label looks further than its row's own week.
+WITH available (first, complete) AS MATERIALIZED (
+    {available}
+), weeks AS MATERIALIZED (
+    SELECT $1 + 7 * n AS week FROM generate_series(0, ($2 - $1) / 7) AS n
+), first_sales AS MATERIALIZED (
+    SELECT product_id, min(week) AS week FROM {weekly} WHERE week <= $2 GROUP BY product_id
+), regions AS MATERIALIZED (
+    SELECT region, min(week) AS since FROM {weekly} WHERE week <= $2 GROUP BY region
+), known AS MATERIALIZED (
+    -- Products that are sold and those that are listed; the ones without a category are a category of their own.
+    SELECT coalesce(f.product_id, p.{product_id}) AS product_id, f.week AS first_sale, {planned} AS planned,
+           p.{category} AS category, coalesce(p.{category}::text, '') AS category_key{listed_attributes}
+    FROM first_sales AS f FULL JOIN {products} AS p ON p.{product_id} = f.product_id
+    WHERE coalesce(f.product_id, p.{product_id}) IS NOT NULL
+), launches AS MATERIALIZED (
+    -- The data begin in the middle of things: what shows up in their first weeks was most likely sold before.
+    SELECT k.*, coalesce(k.planned, k.first_sale) AS launch
+    FROM known AS k CROSS JOIN available AS a
+    WHERE k.planned IS NOT NULL OR k.first_sale >= date_trunc('week', a.first)::date + 7 * {warm_up_weeks}
+), candidates AS MATERIALIZED (
+    -- A planned launch is known before it happens: its first row is that of the week before.
+    SELECT l.*, w.week, (w.week - l.launch) / 7 AS age
+    FROM launches AS l
+    JOIN weeks AS w ON w.week BETWEEN l.launch - 7 * (l.planned IS NOT NULL)::int
+                                  AND l.launch + 7 * ({launch_weeks} - 1)
+), sold AS MATERIALIZED (
+    -- By region, and everywhere (no region). The trend is the least-squares slope of the weekly quantity over the
+    -- n = least(13, age + 1) weeks since the launch, weeks without sales counting as 0:
+    -- sum((x - mean of x) * y) / sum((x - mean of x)^2), the latter being n * (n^2 - 1) / 12.
+    SELECT c.product_id, s.region, c.week,
+           reco.total_sales(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS sales_1w,
+           reco.total_sales(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS sales_4w,
+           reco.total_sales(reco.rollup(s.sales))::real AS sales_13w,
+           reco.total_quantity(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS quantity_1w,
+           reco.total_quantity(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS quantity_4w,
+           reco.total_quantity(reco.rollup(s.sales))::real AS quantity_13w,
+           reco.unique_customers(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS customers_1w,
+           reco.unique_customers(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS customers_4w,
+           reco.unique_customers(reco.rollup(s.sales))::real AS customers_13w,
+           reco.discount_rate(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS discount_1w,
+           reco.discount_rate(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS discount_4w,
+           reco.discount_rate(reco.rollup(s.sales))::real AS discount_13w,
+           reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS price_1w,
+           reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS price_4w,
+           reco.avg_price(reco.rollup(s.sales))::real AS price_13w,
+           (sum(reco.total_quantity(s.sales) * ((s.week - c.week) / 7 + (least(13, c.age + 1) - 1) / 2.0))
+            * 12 / nullif(min(least(13, c.age + 1) * (least(13, c.age + 1) ^ 2 - 1)), 0))::real AS trend
+    FROM candidates AS c
+    JOIN {weekly} AS s ON s.product_id = c.product_id AND s.week BETWEEN c.week - 84 AND c.week
+    WHERE s.week BETWEEN $1 - 84 AND $2
+    GROUP BY GROUPING SETS ((c.product_id, s.region, c.week), (c.product_id, c.week))
+), trading AS MATERIALIZED (
+    SELECT w.week, count(*) AS regions FROM weeks AS w JOIN regions AS r ON r.since <= w.week GROUP BY w.week
+), spread AS MATERIALIZED (
+    SELECT product_id, week, count(*) AS regions FROM sold WHERE region IS NOT NULL GROUP BY product_id, week
+), category_weeks AS MATERIALIZED (
+    SELECT k.category_key, s.region, s.week, reco.rollup(s.sales) AS sales
+    FROM {weekly} AS s JOIN known AS k ON k.product_id = s.product_id
+    WHERE s.week BETWEEN $1 - 21 AND $2
+    GROUP BY k.category_key, s.region, s.week
+), categories AS MATERIALIZED (
+    SELECT c.category_key, c.region, w.week,
+           reco.total_sales(reco.rollup(c.sales))::real AS sales_4w,
+           reco.total_quantity(reco.rollup(c.sales))::real AS quantity_4w,
+           reco.unique_customers(reco.rollup(c.sales))::real AS customers_4w,
+           reco.avg_price(reco.rollup(c.sales))::real AS price_4w
+    FROM category_weeks AS c JOIN weeks AS w ON c.week BETWEEN w.week - 21 AND w.week
+    GROUP BY c.category_key, c.region, w.week
+), cohorts AS MATERIALIZED (
+    SELECT category_key, launch, count(*) AS launches FROM launches GROUP BY category_key, launch
+), first_months AS MATERIALIZED (
+    -- What the launches of a category and week sold in a region in their first four weeks.
+    SELECT category_key, launch, region, count(*) AS sold, sum(quantity) AS quantity
+    FROM (
+        SELECT l.category_key, l.launch, s.region, l.product_id, sum(reco.total_quantity(s.sales)) AS quantity
+        FROM launches AS l
+        JOIN {weekly} AS s ON s.product_id = l.product_id AND s.week BETWEEN l.launch AND l.launch + 21
+        WHERE s.week <= $2
+        GROUP BY l.category_key, l.launch, s.region, l.product_id
+    ) AS products
+    GROUP BY category_key, launch, region
+), launched AS MATERIALIZED (
+    -- Launches of the last year whose first four weeks are over.
+    SELECT c.category_key, w.week, sum(c.launches) AS launches
+    FROM cohorts AS c JOIN weeks AS w ON c.launch BETWEEN w.week - 364 AND w.week - 21
+    GROUP BY c.category_key, w.week
+), succeeded AS MATERIALIZED (
+    SELECT m.category_key, m.region, w.week, sum(m.sold) AS sold, sum(m.quantity) AS quantity
+    FROM first_months AS m JOIN weeks AS w ON m.launch BETWEEN w.week - 364 AND w.week - 21
+    GROUP BY m.category_key, m.region, w.week
+)
+SELECT c.product_id, r.region, c.week,
+
+       coalesce(here.sales_1w, 0)::real AS sales_1w, coalesce(here.sales_4w, 0)::real AS sales_4w, coalesce(here.sales_13w, 0)::real AS sales_13w,
+       coalesce(here.quantity_1w, 0)::real AS quantity_1w, coalesce(here.quantity_4w, 0)::real AS quantity_4w, coalesce(here.quantity_13w, 0)::real AS quantity_13w,
+       coalesce(here.customers_1w, 0)::real AS customers_1w, coalesce(here.customers_4w, 0)::real AS customers_4w, coalesce(here.customers_13w, 0)::real AS customers_13w,
+       here.discount_1w AS discount_1w, here.discount_4w AS discount_4w, here.discount_13w AS discount_13w,
+       here.price_1w AS price_1w, here.price_4w AS price_4w, here.price_13w AS price_13w,
+       coalesce(everywhere.sales_1w, 0)::real AS all_sales_1w, coalesce(everywhere.sales_4w, 0)::real AS all_sales_4w, coalesce(everywhere.sales_13w, 0)::real AS all_sales_13w,
+       coalesce(everywhere.quantity_1w, 0)::real AS all_quantity_1w, coalesce(everywhere.quantity_4w, 0)::real AS all_quantity_4w, coalesce(everywhere.quantity_13w, 0)::real AS all_quantity_13w,
+       coalesce(everywhere.customers_1w, 0)::real AS all_customers_1w, coalesce(everywhere.customers_4w, 0)::real AS all_customers_4w, coalesce(everywhere.customers_13w, 0)::real AS all_customers_13w,
+       everywhere.discount_1w AS all_discount_1w, everywhere.discount_4w AS all_discount_4w, everywhere.discount_13w AS all_discount_13w,
+       everywhere.price_1w AS all_price_1w, everywhere.price_4w AS all_price_4w, everywhere.price_13w AS all_price_13w,
+
+       coalesce(category.sales_4w, 0)::real AS category_sales_4w,
+       coalesce(category.quantity_4w, 0)::real AS category_quantity_4w,
+       coalesce(category.customers_4w, 0)::real AS category_customers_4w,
+       (everywhere.price_4w / nullif(category.price_4w, 0))::real AS price_to_category,
+
+       coalesce(launched.launches, 0)::real AS category_launches,
+       (coalesce(succeeded.sold, 0) / launched.launches)::real AS category_launches_sold,
+       (coalesce(succeeded.quantity, 0) / launched.launches::real)::real AS category_launch_quantity,
+
+       c.age::real AS weeks_since_launch,
+       coalesce(here.trend, 0)::real AS trend,
+       coalesce(everywhere.trend, 0)::real AS all_trend,
+       coalesce(spread.regions, 0)::real AS regions_sold,
+       (coalesce(spread.regions, 0) / trading.regions::real)::real AS regions_share,
+       sin(2 * pi() * date_part('doy', c.week) / 365.25)::real AS season_sin,
+       cos(2 * pi() * date_part('doy', c.week) / 365.25)::real AS season_cos,
+       c.category{attributes},
+
+       CASE WHEN c.week + 14 <= a.complete THEN next.week IS NOT NULL END AS purchased
+FROM candidates AS c
+CROSS JOIN available AS a
+JOIN regions AS r ON r.since <= c.week
+JOIN trading ON trading.week = c.week
+LEFT JOIN sold AS here ON here.product_id = c.product_id AND here.week = c.week AND here.region = r.region
+LEFT JOIN sold AS everywhere
+       ON everywhere.product_id = c.product_id AND everywhere.week = c.week AND everywhere.region IS NULL
+LEFT JOIN spread ON spread.product_id = c.product_id AND spread.week = c.week
+LEFT JOIN categories AS category
+       ON category.category_key = c.category_key AND category.week = c.week AND category.region = r.region
+LEFT JOIN launched ON launched.category_key = c.category_key AND launched.week = c.week
+LEFT JOIN succeeded
+       ON succeeded.category_key = c.category_key AND succeeded.week = c.week AND succeeded.region = r.region
+LEFT JOIN {weekly} AS next
+       ON next.product_id = c.product_id AND next.region = r.region AND next.week = c.week + 7

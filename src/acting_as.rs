@@ -1,0 +1,75 @@
+//! SQL under the rights of another role than the caller's, with a search path that is fixed for the purpose.
+
+use crate::error::Error;
+use pgrx::spi::SpiClient;
+use pgrx::{pg_sys, Spi};
+use std::ffi::CStr;
+
+/// The current role's name.
+pub fn current_user() -> String {
+    // SAFETY: the current user exists; the name is a palloc'd NUL-terminated string.
+    unsafe {
+        CStr::from_ptr(pg_sys::GetUserNameFromId(pg_sys::GetUserId(), false)).to_string_lossy().into_owned()
+    }
+}
+
+/// Runs SQL as the owner of the extension with a search path that nobody else can write to.
+pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
+    acting_as(catalog_owner()?, 0, c"pg_catalog, pg_temp", run)
+}
+
+/// Runs SQL that a role wrote, with that role's rights, whoever calls: it can do nothing to the caller's session.
+pub fn as_author<T>(
+    author: pg_sys::Oid,
+    search_path: &CStr,
+    run: impl FnOnce(&mut SpiClient) -> Result<T, Error>,
+) -> Result<T, Error> {
+    acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, search_path, run)
+}
+
+/// After an error the transaction's abort restores user and path.
+fn acting_as<T>(
+    role: pg_sys::Oid,
+    restriction: u32,
+    search_path: &CStr,
+    run: impl FnOnce(&mut SpiClient) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+    let restriction = (restriction | pg_sys::SECURITY_LOCAL_USERID_CHANGE) as i32;
+    // SAFETY: user and settings are restored below, in reverse order, on every path that returns.
+    unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            search_path.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+        pg_sys::SetUserIdAndSecContext(role, context | restriction);
+        let result = Spi::connect_mut(run);
+        pg_sys::SetUserIdAndSecContext(user, context);
+        pg_sys::AtEOXact_GUC(true, level);
+        result
+    }
+}
+
+/// The role that owns the catalog tables.
+fn catalog_owner() -> Result<pg_sys::Oid, Error> {
+    // SAFETY: catalog look-ups by NUL-terminated names; the relation is closed with its lock kept.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
+        let table = pg_sys::get_relname_relid(c"version".as_ptr(), schema);
+        if table == pg_sys::InvalidOid {
+            return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
+        }
+        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let owner = (*(*relation).rd_rel).relowner;
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        Ok(owner)
+    }
+}

@@ -1,0 +1,259 @@
+//! `reco.create_feature_view`: checks the definition and makes the table for its rows.
+
+use super::registry::{register, FeatureView, NewView};
+use crate::error::{or_raise, Error};
+use crate::relations;
+use crate::tuples;
+use crate::values;
+use features::weeks::{Period, LONGEST_SUFFIX};
+use model::recipe::Family;
+use pgrx::prelude::*;
+use pgrx::spi::{quote_identifier, quote_qualified_identifier};
+use pgrx::{pg_sys, PgList};
+use std::ffi::{CStr, CString};
+
+/// The arguments of `reco.create_feature_view`.
+pub struct Arguments {
+    pub view: String,
+    pub definition: String,
+    pub keys: Vec<String>,
+    pub time_column: String,
+    pub label: Option<String>,
+    pub available: Option<String>,
+    pub inputs: Vec<pg_sys::Oid>,
+    pub lookback: i32,
+    pub horizon: i32,
+    pub partition_by: String,
+}
+
+/// See sql/comments.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION create_feature_view(
+    view         text,
+    definition   text,
+    keys         name[],
+    time_column  name       DEFAULT 'week',
+    label        name       DEFAULT NULL,
+    available    text       DEFAULT NULL,
+    inputs       regclass[] DEFAULT '{}',
+    lookback     integer    DEFAULT 1,
+    horizon      integer    DEFAULT 0,
+    partition_by text       DEFAULT 'year')
+RETURNS regclass
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn create_feature_view(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    let arguments = or_raise(unsafe { arguments(fcinfo) });
+    or_raise(create(&arguments))
+}
+
+/// # Safety
+/// `fcinfo` is that of the running function.
+unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error> {
+    let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
+    let name = |n| values::name_argument(fcinfo, n);
+    let keys = pgrx::pg_getarg_datum(fcinfo, 2).map(|datum| values::names(datum)).transpose()?;
+    let inputs = pgrx::pg_getarg::<Vec<Option<pg_sys::Oid>>>(fcinfo, 6);
+    let inputs = values::given(inputs, "inputs")?.into_iter().collect::<Option<Vec<_>>>();
+    Ok(Arguments {
+        view: values::given(text(0), "view")?,
+        definition: values::given(text(1), "definition")?,
+        keys: values::given(keys, "keys")?,
+        time_column: values::given(name(3), "time_column")?,
+        label: name(4),
+        available: text(5),
+        inputs: values::given(inputs, "an input")?,
+        lookback: values::given(pgrx::pg_getarg(fcinfo, 7), "lookback")?,
+        horizon: values::given(pgrx::pg_getarg(fcinfo, 8), "horizon")?,
+        partition_by: values::given(text(9), "partition_by")?,
+    })
+}
+
+/// Makes the table and registers the view.
+pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
+    Period::parse(&arguments.partition_by)?;
+    for (what, weeks) in [("lookback", arguments.lookback), ("horizon", arguments.horizon)] {
+        if !(0..=MOST_WEEKS_BACK).contains(&weeks) {
+            return Err(Error::invalid(format!(
+                "{what} is a number of weeks from 0 to {MOST_WEEKS_BACK}, not {weeks}"
+            )));
+        }
+    }
+    let (schema, base) = relations::creation_place(&arguments.view);
+    let name = quote_qualified_identifier(&schema, &base);
+    let longest = pg_sys::NAMEDATALEN as usize - 1 - LONGEST_SUFFIX;
+    if base.len() > longest {
+        return Err(Error::invalid(format!(
+            "the name of a feature view has at most {longest} bytes, since its partitions' names are longer; \
+             \"{base}\" has {}",
+            base.len()
+        )));
+    }
+    let inputs = arguments.inputs.iter().map(|input| Ok(FeatureView::get(*input)?.name));
+    let inputs = inputs.collect::<Result<Vec<_>, Error>>()?;
+    let columns = describe(&arguments.definition, "definition")?;
+    check_columns(arguments, &columns)?;
+    if let Some(available) = &arguments.available {
+        check_available(available)?;
+    }
+    let search_path =
+        Spi::get_one::<String>("SELECT pg_catalog.current_setting('search_path')")?.unwrap_or_default();
+    Spi::connect_mut(|client| client.update(&table(&name, &columns, arguments), None, &[]).map(|_| ()))?;
+    for statement in [
+        format!("CREATE INDEX ON {name} ({})", quote_identifier(&arguments.time_column)),
+        format!("COMMENT ON TABLE {name} IS 'Feature view; its rows are kept by reco.refresh_features'"),
+    ] {
+        Spi::run(&statement)?;
+    }
+    register(&NewView {
+        name: &name,
+        definition: &arguments.definition,
+        available: arguments.available.as_deref(),
+        keys: &arguments.keys,
+        time_column: &arguments.time_column,
+        label: arguments.label.as_deref(),
+        inputs: &inputs,
+        lookback: arguments.lookback,
+        horizon: arguments.horizon,
+        partition_by: &arguments.partition_by,
+        search_path: &without_temporary_tables_first(&search_path),
+    })?;
+    relations::find(&name).ok_or_else(|| Error::invalid(format!("{name} could not be created")))
+}
+
+const MOST_WEEKS_BACK: i32 = 520;
+
+/// Temporary tables of whoever refreshes must not stand in for those that the definition means.
+fn without_temporary_tables_first(search_path: &str) -> String {
+    match search_path {
+        "" | "\"\"" => "pg_temp".into(),
+        path if path.contains("pg_temp") => path.into(),
+        path => format!("{path}, pg_temp"),
+    }
+}
+
+/// A column of a query's result.
+struct Column {
+    name: String,
+    type_oid: pg_sys::Oid,
+    sql_type: String,
+    collation: pg_sys::Oid,
+}
+
+/// A query over the definition; the line break ends a comment at its end.
+pub fn as_subquery(definition: &str) -> String {
+    format!("({}\n)", definition.trim_end_matches(|c: char| c.is_whitespace() || c == ';'))
+}
+
+/// The columns that a query with the parameters `$1` and `$2` returns. What is wrong with it, Postgres says.
+fn describe(query: &str, what: &str) -> Result<Vec<Column>, Error> {
+    let wrapped = CString::new(format!("SELECT * FROM {} AS d", as_subquery(query)))
+        .map_err(|_| Error::invalid(format!("the {what} contains a zero byte")))?;
+    let mut types = [pg_sys::DATEOID; 2];
+    let described = Spi::connect(|_| {
+        // SAFETY: text and types live through the calls; the plan's memory is that of the connection.
+        unsafe {
+            let plan = pg_sys::SPI_prepare(wrapped.as_ptr(), types.len() as i32, types.as_mut_ptr());
+            if plan.is_null() || !pg_sys::SPI_is_cursor_plan(plan) {
+                return None;
+            }
+            let sources =
+                PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(plan));
+            let descriptor = (*sources.get_ptr(0)?).resultDesc;
+            let column = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| Column {
+                name: tuples::attribute_name(attribute),
+                type_oid: attribute.atttypid,
+                sql_type: values::type_name(attribute.atttypid, attribute.atttypmod),
+                collation: attribute.attcollation,
+            };
+            Some(tuples::attributes(descriptor).map(column).collect())
+        }
+    });
+    described.ok_or_else(|| Error::invalid(format!("the {what} is not a query that returns rows")))
+}
+
+fn check_columns(arguments: &Arguments, columns: &[Column]) -> Result<(), Error> {
+    let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+    let find = |name: &str, what: &str| {
+        columns.iter().find(|column| column.name == name).ok_or_else(|| Error::UndefinedColumn {
+            message: format!("{what} column \"{name}\" is not in the definition's result"),
+            hint: format!("Its columns are: {}.", names.join(", ")),
+        })
+    };
+    if arguments.keys.is_empty() {
+        return Err(Error::invalid("a feature view has at least one key"));
+    }
+    for (n, key) in arguments.keys.iter().enumerate() {
+        find(key, "key")?;
+        if arguments.keys[..n].contains(key) {
+            return Err(Error::invalid(format!("key column \"{key}\" is named twice")));
+        }
+        if *key == arguments.time_column {
+            return Err(Error::invalid(format!("column \"{key}\" cannot be a key and the time column")));
+        }
+    }
+    let time = find(&arguments.time_column, "time")?;
+    if time.type_oid != pg_sys::DATEOID {
+        return Err(Error::UnsupportedTime { column: time.name.clone(), found: time.sql_type.clone() });
+    }
+    if let Some(label) = &arguments.label {
+        let column = find(label, "label")?;
+        let family = values::reader_of(column.type_oid).map(|(family, _)| family);
+        if !matches!(family, Some(Family::Boolean | Family::Number)) {
+            return Err(Error::UnsupportedType {
+                column: label.clone(),
+                found: column.sql_type.clone(),
+                hint: "A label is a boolean, or a number that is 0 or 1.".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_available(query: &str) -> Result<(), Error> {
+    let moments = [pg_sys::DATEOID, pg_sys::TIMESTAMPOID, pg_sys::TIMESTAMPTZOID];
+    let columns = describe(query, "query of what is available")?;
+    if columns.len() == 2 && columns.iter().all(|column| moments.contains(&column.type_oid)) {
+        return Ok(());
+    }
+    let found: Vec<_> = columns.iter().map(|column| column.sql_type.as_str()).collect();
+    Err(Error::InvalidArgument(
+        format!("available is a query for two dates or timestamps, not for ({})", found.join(", ")),
+        Some("For example: SELECT min(sold_at), max(sold_at) FROM sales".into()),
+    ))
+}
+
+fn table(name: &str, columns: &[Column], arguments: &Arguments) -> String {
+    let declared = columns
+        .iter()
+        .map(|column| format!("{} {}{}", quote_identifier(&column.name), column.sql_type, collation(column)));
+    let mut parts: Vec<_> = declared.collect();
+    parts.push(format!("PRIMARY KEY ({})", primary_key(&arguments.keys, &arguments.time_column)));
+    let time = quote_identifier(&arguments.time_column);
+    format!("CREATE TABLE {name} (\n    {}\n) PARTITION BY RANGE ({time})", parts.join(",\n    "))
+}
+
+/// The columns of the primary key.
+pub fn primary_key(keys: &[String], time_column: &str) -> String {
+    let names: Vec<_> = keys.iter().map(String::as_str).chain([time_column]).map(quote_identifier).collect();
+    names.join(", ")
+}
+
+/// ` COLLATE …` where it is not the type's own.
+fn collation(column: &Column) -> String {
+    // SAFETY: catalog look-ups of a type and a collation that the query's result has.
+    unsafe {
+        if column.collation == pg_sys::InvalidOid
+            || column.collation == pg_sys::get_typcollation(column.type_oid)
+        {
+            return String::new();
+        }
+        let name = pg_sys::get_collation_name(column.collation);
+        if name.is_null() {
+            return String::new();
+        }
+        format!(" COLLATE {}", quote_identifier(CStr::from_ptr(name).to_string_lossy()))
+    }
+}

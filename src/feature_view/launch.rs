@@ -1,0 +1,347 @@
+//! `reco.create_launch_features`: the retail template. It makes two feature views from tables of sales, products and
+//! stores: sales by week as summaries, and from these the features of products in their first weeks.
+
+use super::create::{create, Arguments};
+use crate::error::{or_raise, Error};
+use crate::relations;
+use crate::values::{self, given};
+use model::recipe::Family;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
+
+const AVAILABLE: &str = include_str!("../../sql/launch_available.sql");
+const WEEKLY: &str = include_str!("../../sql/launch_weekly.sql");
+const FEATURES: &str = include_str!("../../sql/launch_features.sql");
+
+/// See sql/comments.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION create_launch_features(
+    view          text,
+    sales         regclass,
+    products      regclass,
+    stores        regclass,
+    product_id    name    DEFAULT 'product_id',
+    store_id      name    DEFAULT 'store_id',
+    region        name    DEFAULT 'region',
+    sold_at       name    DEFAULT 'sold_at',
+    amount        name    DEFAULT 'amount',
+    quantity      name    DEFAULT 'quantity',
+    discount      name[]  DEFAULT '{}',
+    customer      name    DEFAULT 'customer_id',
+    category      name    DEFAULT 'category',
+    attributes    name[]  DEFAULT '{}',
+    launch_date   name    DEFAULT NULL,
+    launch_weeks  integer DEFAULT 12,
+    warm_up_weeks integer DEFAULT 8,
+    lookback      integer DEFAULT 1,
+    time_zone     text    DEFAULT NULL,
+    partition_by  text    DEFAULT 'year')
+RETURNS regclass
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn create_launch_features(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    let template = or_raise(unsafe { Template::read(fcinfo) });
+    or_raise(template.create())
+}
+
+/// The arguments, with the columns checked.
+struct Template {
+    view: String,
+    sales: Table,
+    products: Table,
+    stores: Table,
+    product_id: String,
+    store_id: String,
+    region: String,
+    sold_at: String,
+    amount: String,
+    quantity: String,
+    discount: Vec<String>,
+    customer: String,
+    category: String,
+    attributes: Vec<String>,
+    launch_date: Option<String>,
+    launch_weeks: i32,
+    warm_up_weeks: i32,
+    lookback: i32,
+    /// The clock whose weeks are meant, where moments have a time zone.
+    time_zone: String,
+    partition_by: String,
+}
+
+const MOST_WEEKS: i32 = 520;
+
+impl Template {
+    /// # Safety
+    /// `fcinfo` is that of the running function.
+    unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
+        let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
+        let name = |n, what| given(values::name_argument(fcinfo, n), what);
+        let names = |n, what| {
+            let names = pgrx::pg_getarg_datum(fcinfo, n).map(|datum| values::names(datum)).transpose()?;
+            given(names, what)
+        };
+        let table = |n, what| Ok::<_, Error>(Table::open(given(pgrx::pg_getarg(fcinfo, n), what)?)?);
+        let weeks = |n, what, least| {
+            let weeks = given(pgrx::pg_getarg::<i32>(fcinfo, n), what)?;
+            if (least..=MOST_WEEKS).contains(&weeks) {
+                return Ok(weeks);
+            }
+            Err(Error::invalid(format!(
+                "{what} is a number of weeks from {least} to {MOST_WEEKS}, not {weeks}"
+            )))
+        };
+        let template = Self {
+            view: given(text(0), "view")?,
+            sales: table(1, "sales")?,
+            products: table(2, "products")?,
+            stores: table(3, "stores")?,
+            product_id: name(4, "product_id")?,
+            store_id: name(5, "store_id")?,
+            region: name(6, "region")?,
+            sold_at: name(7, "sold_at")?,
+            amount: name(8, "amount")?,
+            quantity: name(9, "quantity")?,
+            discount: names(10, "discount")?,
+            customer: name(11, "customer")?,
+            category: name(12, "category")?,
+            attributes: names(13, "attributes")?,
+            launch_date: values::name_argument(fcinfo, 14),
+            launch_weeks: weeks(15, "launch_weeks", 1)?,
+            warm_up_weeks: weeks(16, "warm_up_weeks", 0)?,
+            lookback: weeks(17, "lookback", 0)?,
+            time_zone: time_zone(text(18))?,
+            partition_by: given(text(19), "partition_by")?,
+        };
+        template.check()?;
+        Ok(template)
+    }
+
+    /// Every column exists, with a type that can be what it is said to be.
+    fn check(&self) -> Result<(), Error> {
+        let (sales, products, stores) = (&self.sales, &self.products, &self.stores);
+        let moment: &[_] = &[Family::Date, Family::Timestamp];
+        let number: &[_] = &[Family::Number];
+        sales.check(&self.product_id, "product_id", &[Family::Number, Family::Text])?;
+        products.check(&self.product_id, "product_id", &[Family::Number, Family::Text])?;
+        sales.check(&self.store_id, "store_id", &[])?;
+        stores.check(&self.store_id, "store_id", &[])?;
+        stores.check(&self.region, "region", &[])?;
+        sales.check(&self.sold_at, "sold_at", moment)?;
+        sales.check(&self.amount, "amount", number)?;
+        sales.check(&self.quantity, "quantity", number)?;
+        sales.check(&self.customer, "customer", &[])?;
+        products.check(&self.category, "category", &[])?;
+        self.discount.iter().try_for_each(|name| sales.check(name, "discount", number))?;
+        self.attributes.iter().try_for_each(|name| products.check(name, "attributes", &[]))?;
+        self.launch_date.iter().try_for_each(|name| products.check(name, "launch_date", moment))
+    }
+
+    /// Makes both views.
+    fn create(&self) -> Result<pg_sys::Oid, Error> {
+        let (schema, name) = relations::creation_place(&self.view);
+        let weekly = quote_qualified_identifier(schema.as_str(), format!("{name}_weekly").as_str());
+        let view = quote_qualified_identifier(schema.as_str(), name.as_str());
+        let keys = ["product_id", "region"].map(str::to_owned);
+        let available = self.fill(AVAILABLE, &weekly);
+        let weekly_oid = create(&Arguments {
+            view: weekly.clone(),
+            definition: self.fill(WEEKLY, &weekly),
+            keys: keys.to_vec(),
+            time_column: "week".into(),
+            label: None,
+            available: Some(available.clone()),
+            inputs: Vec::new(),
+            lookback: self.lookback,
+            horizon: 0,
+            partition_by: self.partition_by.clone(),
+        })?;
+        let oid = create(&Arguments {
+            view: view.clone(),
+            definition: self.fill(FEATURES, &weekly),
+            keys: keys.to_vec(),
+            time_column: "week".into(),
+            label: Some("purchased".into()),
+            available: Some(available),
+            inputs: vec![weekly_oid],
+            lookback: self.lookback,
+            horizon: 1,
+            partition_by: self.partition_by.clone(),
+        })?;
+        comment(&weekly, "Sales by product, region and week; rolled up into features", WEEKLY_COLUMNS)?;
+        comment(&view, "New products by region and week, as known at the end of the week", FEATURE_COLUMNS)?;
+        Ok(oid)
+    }
+
+    /// A query of the template with the tables' own names in it.
+    fn fill(&self, query: &str, weekly: &str) -> String {
+        let zone = quote_literal(&self.time_zone);
+        let column = |name: &String| quote_identifier(name);
+        let discounts = self.discount.iter().map(|name| format!("coalesce(s.{}, 0)", quote_identifier(name)));
+        let discount = match self.discount.as_slice() {
+            [] => "NULL".to_owned(),
+            _ => discounts.collect::<Vec<_>>().join(" + "),
+        };
+        let planned = match &self.launch_date {
+            Some(name) => {
+                let moment = self.products.moment(&format!("p.{}", quote_identifier(name)), name, &zone);
+                format!("date_trunc('week', {moment})::date")
+            }
+            None => "NULL::date".to_owned(),
+        };
+        let attributes = |table| {
+            let listed = self.attributes.iter().map(|name| format!(", {table}.{}", quote_identifier(name)));
+            listed.collect::<String>()
+        };
+        let sold_at = format!("s.{}", quote_identifier(&self.sold_at));
+        let moment = self.sales.moment(&sold_at, &self.sold_at, &zone);
+        let monday = |day: &str| match self.sales.is_zoned(&self.sold_at) {
+            true => format!("({day}::timestamp AT TIME ZONE {})", zone),
+            false => day.to_owned(),
+        };
+        let available = if query == AVAILABLE { String::new() } else { self.fill(AVAILABLE, weekly) };
+        let values = [
+            ("{available}", available),
+            ("{weekly}", weekly.to_owned()),
+            ("{sales}", self.sales.name.clone()),
+            ("{products}", self.products.name.clone()),
+            ("{stores}", self.stores.name.clone()),
+            ("{product_id}", column(&self.product_id)),
+            ("{store_id}", column(&self.store_id)),
+            ("{region}", column(&self.region)),
+            ("{sold_at}", column(&self.sold_at)),
+            ("{amount}", column(&self.amount)),
+            ("{quantity}", column(&self.quantity)),
+            ("{customer}", column(&self.customer)),
+            ("{category}", column(&self.category)),
+            ("{discount}", discount),
+            ("{planned}", planned),
+            ("{moment}", moment),
+            ("{start_of_first}", monday("$1")),
+            ("{end_of_last}", monday("($2 + 7)")),
+            ("{listed_attributes}", attributes("p")),
+            ("{attributes}", attributes("c")),
+            ("{launch_weeks}", self.launch_weeks.to_string()),
+            ("{warm_up_weeks}", self.warm_up_weeks.to_string()),
+        ];
+        substitute(query, &values)
+    }
+}
+
+/// The time zone as named, else the session's; it stays what it is now.
+fn time_zone(named: Option<String>) -> Result<String, Error> {
+    let sql = "SELECT zone FROM (SELECT COALESCE($1, pg_catalog.current_setting('TimeZone')) AS zone) AS z \
+               WHERE pg_catalog.now() AT TIME ZONE zone IS NOT NULL";
+    let zone = Spi::get_one_with_args::<String>(sql, &[named.into()])?;
+    zone.ok_or_else(|| Error::invalid("the time zone is not known"))
+}
+
+/// Replaces each `{name}` once, from left to right: what was put in is not looked at again.
+fn substitute(template: &str, values: &[(&str, String)]) -> String {
+    let mut filled = String::with_capacity(2 * template.len());
+    let mut rest = template;
+    while let Some(start) = rest.find('{') {
+        filled.push_str(&rest[..start]);
+        rest = &rest[start..];
+        match values.iter().find(|(name, _)| rest.starts_with(name)) {
+            Some((name, value)) => {
+                filled.push_str(value);
+                rest = &rest[name.len()..];
+            }
+            None => {
+                filled.push('{');
+                rest = &rest[1..];
+            }
+        }
+    }
+    filled + rest
+}
+
+/// One of the three tables.
+struct Table {
+    name: String,
+    columns: Vec<(String, pg_sys::Oid)>,
+}
+
+impl Table {
+    fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
+        Ok(Self { name: relations::qualified_name(relation)?, columns: relations::columns(relation) })
+    }
+
+    fn type_of(&self, column: &str) -> Option<pg_sys::Oid> {
+        self.columns.iter().find(|(name, _)| name == column).map(|(_, oid)| *oid)
+    }
+
+    /// The column exists and is of one of these families; of any type where none is named.
+    fn check(&self, column: &str, argument: &str, families: &[Family]) -> Result<(), Error> {
+        let Some(oid) = self.type_of(column) else {
+            let names: Vec<_> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(Error::UndefinedColumn {
+                message: format!("{argument} column \"{column}\" does not exist in {}", self.name),
+                hint: format!("Its columns are: {}. Say {argument} => '…'.", names.join(", ")),
+            });
+        };
+        let family = values::reader_of(oid).map(|(family, _)| family);
+        if families.is_empty() || family.is_some_and(|family| families.contains(&family)) {
+            return Ok(());
+        }
+        let wanted: Vec<_> = families.iter().map(|family| family.describe()).collect();
+        Err(Error::InvalidArgument(
+            format!(
+                "{argument} column \"{column}\" of {} has type {}, not {}",
+                self.name,
+                values::type_name(oid, -1),
+                wanted.join(" or ")
+            ),
+            None,
+        ))
+    }
+
+    fn is_zoned(&self, column: &str) -> bool {
+        self.type_of(column) == Some(pg_sys::TIMESTAMPTZOID)
+    }
+
+    /// A column as a timestamp on the clock whose weeks are meant.
+    fn moment(&self, expression: &str, column: &str, zone: &str) -> String {
+        match self.type_of(column) {
+            Some(pg_sys::TIMESTAMPTZOID) => format!("({expression} AT TIME ZONE {zone})"),
+            Some(pg_sys::TIMESTAMPOID) => expression.to_owned(),
+            _ => format!("{expression}::timestamp"),
+        }
+    }
+}
+
+fn comment(view: &str, about: &str, columns: &[(&str, &str)]) -> Result<(), Error> {
+    Spi::run(&format!("COMMENT ON TABLE {view} IS {}", quote_literal(about)))?;
+    for (column, about) in columns {
+        Spi::run(&format!("COMMENT ON COLUMN {view}.{column} IS {}", quote_literal(about)))?;
+    }
+    Ok(())
+}
+
+const WEEKLY_COLUMNS: &[(&str, &str)] = &[
+    ("week", "Monday of the week"),
+    ("sales", "Summary of the week's sale lines; see reco.rollup and reco.total_sales"),
+];
+
+const FEATURE_COLUMNS: &[(&str, &str)] = &[
+    ("week", "Monday of the week; everything but purchased is known when it ends"),
+    ("sales_1w", "Here: of the product in the region over 1, 4, 13 weeks; all_…: in all regions; category_…: its category in the region"),
+    ("customers_1w", "Distinct customers that bought it"),
+    ("discount_1w", "Discount as a share of the undiscounted value; NULL without sales"),
+    ("price_1w", "Average price paid for one; NULL without sales"),
+    ("price_to_category", "Average price everywhere over that of the category in the region, 4 weeks; NULL without either"),
+    ("category_launches", "Launches in the category in the last year whose first four weeks are over"),
+    ("category_launches_sold", "Share of these that were bought in the region within four weeks; NULL without any"),
+    ("category_launch_quantity", "Mean quantity that they sold in the region in four weeks; NULL without any"),
+    ("weeks_since_launch", "0 in the week of the first sale or of the planned launch; -1 in the week before a planned one"),
+    ("trend", "Least-squares slope of the weekly quantity in the region since the launch, 13 weeks at most"),
+    ("all_trend", "The same for all regions"),
+    ("regions_sold", "Number of regions it was sold in over 13 weeks"),
+    ("regions_share", "The same as a share of the regions that trade"),
+    ("season_sin", "Sine and cosine of the day of the year of the Monday"),
+    ("purchased", "Bought in the region in the week after; NULL while that week is not over"),
+];

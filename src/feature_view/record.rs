@@ -1,0 +1,111 @@
+//! The record of each refresh: `reco.feature_refresh`.
+//!
+//! As with trainings, the backend holds an advisory lock on what it has under way, so that a refresh whose backend
+//! was killed does not count as running: see `reco.run_is_alive`.
+
+use super::registry::FeatureView;
+use crate::acting_as::{as_owner, current_user};
+use crate::error::Error;
+use crate::session::Session;
+use features::weeks::Week;
+use pgrx::Uuid;
+use std::time::Instant;
+
+/// A refresh of one view that has begun.
+pub struct Record {
+    id: Uuid,
+    began: Instant,
+}
+
+/// What a refresh computed.
+#[derive(Default)]
+pub struct Done {
+    pub weeks: Vec<(Week, i64)>,
+}
+
+impl Done {
+    pub fn rows(&self) -> i64 {
+        self.weeks.iter().map(|(_, rows)| rows).sum()
+    }
+}
+
+impl Record {
+    /// Writes the row. Refreshes that lost their backend are marked as failed on the way.
+    pub fn start(view: &FeatureView, session: &Session) -> Result<Self, Error> {
+        let caller = current_user();
+        let lock = if session.is_atomic() { "pg_advisory_xact_lock" } else { "pg_advisory_lock" };
+        as_owner(|client| {
+            client.update(
+                "UPDATE reco.feature_refresh SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
+                        error = 'the server process that refreshed it ended' \
+                 WHERE status OPERATOR(pg_catalog.=) 'running' AND NOT reco.run_is_alive(refresh_id)",
+                None,
+                &[],
+            )?;
+            let insert = "INSERT INTO reco.feature_refresh (refresh_id, view, status, started_by) \
+                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2) RETURNING refresh_id";
+            let args = [view.name.as_str().into(), caller.as_str().into()];
+            let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
+            let id = id.ok_or_else(|| Error::invalid("the refresh could not be recorded"))?;
+            let take_lock = format!("SELECT pg_catalog.{lock}(reco.run_lock_key($1))");
+            client.update(take_lock.as_str(), None, &[id.into()])?;
+            Ok(Self { id, began: Instant::now() })
+        })
+    }
+
+    pub fn succeed(&self, done: &Done, session: &Session) -> Result<(), Error> {
+        self.finish("succeeded", Some(done), None, session)
+    }
+
+    pub fn fail(&self, error: &str, session: &Session) -> Result<(), Error> {
+        self.finish("failed", None, Some(error), session)
+    }
+
+    pub fn cancel(&self, session: &Session) -> Result<(), Error> {
+        self.finish("cancelled", None, None, session)
+    }
+
+    fn finish(
+        &self,
+        status: &str,
+        done: Option<&Done>,
+        error: Option<&str>,
+        session: &Session,
+    ) -> Result<(), Error> {
+        let weeks = done.map(|done| done.weeks.as_slice());
+        let day = |week: Option<&(Week, i64)>| week.map(|(week, _)| super::storage::date(week.monday()));
+        as_owner(|client| {
+            client.update(
+                "UPDATE reco.feature_refresh \
+                 SET status = $2, first_week = $3, last_week = $4, weeks = $5, rows = $6, seconds = $7, error = $8, \
+                     finished_at = pg_catalog.clock_timestamp() \
+                 WHERE refresh_id OPERATOR(pg_catalog.=) $1",
+                None,
+                &[
+                    self.id.into(),
+                    status.into(),
+                    weeks.and_then(|weeks| day(weeks.first())).into(),
+                    weeks.and_then(|weeks| day(weeks.last())).into(),
+                    weeks.map(|weeks| weeks.len() as i32).into(),
+                    done.map(Done::rows).into(),
+                    self.began.elapsed().as_secs_f64().into(),
+                    error.into(),
+                ],
+            )?;
+            Ok(())
+        })?;
+        if session.is_atomic() {
+            return Ok(());
+        }
+        self.unlock()
+    }
+
+    /// Lets go of the lock that says that this refresh is alive.
+    pub fn unlock(&self) -> Result<(), Error> {
+        as_owner(|client| {
+            let unlock = "SELECT pg_catalog.pg_advisory_unlock(reco.run_lock_key($1))";
+            client.update(unlock, None, &[self.id.into()])?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! `reco.refresh_features`: a view and its inputs brought up to date, in one transaction.
+
+use super::create::as_subquery;
+use super::record::{Done, Record};
+use super::registry::FeatureView;
+use super::storage::{compute, date};
+use crate::error::{or_raise, Error};
+use crate::session::{Failure, HeldInterrupts, Session};
+use crate::values::given;
+use features::weeks::{runs, to_compute, Wanted, Week};
+use pgrx::datum::Date;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::time::Instant;
+
+/// See sql/comments.sql. `from` and `to` are reserved words.
+#[pg_extern(sql = "
+CREATE PROCEDURE refresh_features(
+    view      regclass,
+    from_week date    DEFAULT NULL,
+    to_week   date    DEFAULT NULL,
+    lookback  integer DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn refresh_features(fcinfo: pg_sys::FunctionCallInfo) {
+    // SAFETY: NUL-terminated literals; both raise an error where nothing may be written.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(c"CALL reco.refresh_features()".as_ptr());
+        pg_sys::PreventCommandDuringRecovery(c"CALL reco.refresh_features()".as_ptr());
+    }
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    let (session, (relation, asked)) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
+    let views = or_raise(in_order(relation));
+    run_to_the_end(&views, &asked, &session);
+    session.end();
+}
+
+/// What the caller wants computed.
+struct Asked {
+    from: Option<Week>,
+    to: Option<Week>,
+    lookback: Option<usize>,
+}
+
+/// # Safety
+/// `fcinfo` is that of the running procedure.
+unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<(pg_sys::Oid, Asked), Error> {
+    let week = |n| pgrx::pg_getarg::<Date>(fcinfo, n).map(|date| Week::of_day(date.to_pg_epoch_days()));
+    let lookback = pgrx::pg_getarg::<i32>(fcinfo, 3);
+    if lookback.is_some_and(|weeks| weeks < 0) {
+        return Err(Error::invalid("lookback is a number of weeks, 0 or more"));
+    }
+    let asked = Asked { from: week(1), to: week(2), lookback: lookback.map(|weeks| weeks as usize) };
+    Ok((given(pgrx::pg_getarg(fcinfo, 0), "view")?, asked))
+}
+
+/// The view and all that it is computed from, inputs first; the caller must own every one.
+fn in_order(relation: pg_sys::Oid) -> Result<Vec<FeatureView>, Error> {
+    fn visit(view: FeatureView, views: &mut Vec<FeatureView>) -> Result<(), Error> {
+        view.check_owner("refresh")?;
+        for input in view.open_inputs()? {
+            visit(input, views)?;
+        }
+        if !views.iter().any(|known| known.oid == view.oid) {
+            views.push(view);
+        }
+        Ok(())
+    }
+    let mut views = Vec::new();
+    visit(FeatureView::get(relation)?, &mut views)?;
+    Ok(views)
+}
+
+/// Records what begins, computes, and records how it ended before an error goes on its way.
+fn run_to_the_end(views: &[FeatureView], asked: &Asked, session: &Session) {
+    let started = views.iter().map(|view| Record::start(view, session)).collect::<Result<Vec<_>, _>>();
+    let records = or_raise(started);
+    session.commit();
+    let refreshed = session.attempt(|| {
+        for (view, record) in views.iter().zip(&records) {
+            record.succeed(&refresh(view, asked)?, session)?;
+        }
+        Ok(())
+    });
+    match refreshed {
+        Ok(()) => session.commit(),
+        Err(failure) => record_and_raise(failure, session, &records),
+    }
+}
+
+/// In the caller's transaction there is nothing to record: its abort takes the records with it.
+fn record_and_raise(failure: Failure, session: &Session, records: &[Record]) -> ! {
+    if !session.is_atomic() {
+        // A cancel that is waiting to be raised must not interrupt the record of it.
+        let _held = HeldInterrupts::new();
+        for record in records {
+            let write = || match &failure {
+                failure if failure.is_cancel() => record.cancel(session),
+                failure => record.fail(&failure.message(), session),
+            };
+            if session.attempt(write).is_err() {
+                // Without its lock the refresh counts as failed; nothing more can be done for it.
+                let _ = session.attempt(|| record.unlock());
+            }
+        }
+        session.commit();
+    }
+    pgrx::check_for_interrupts!();
+    failure.raise()
+}
+
+fn refresh(view: &FeatureView, asked: &Asked) -> Result<Done, Error> {
+    lock(view)?;
+    let Some((first, last)) = range(view, asked)? else {
+        notice!("{}: there are no data yet", view.name);
+        return Ok(Done::default());
+    };
+    let wanted =
+        Wanted { first, last, lookback: asked.lookback.unwrap_or(view.lookback), horizon: view.horizon };
+    let weeks = to_compute(&view.stored_weeks()?, wanted)?;
+    if weeks.is_empty() {
+        notice!("{}: every week up to {} is there", view.name, date(last.monday()));
+    }
+    let mut done = Done::default();
+    for run in runs(&weeks, view.period)? {
+        let began = Instant::now();
+        let computed = compute(view, &run)?;
+        view.note_weeks(&computed)?;
+        let rows: i64 = computed.iter().map(|(_, rows)| rows).sum();
+        let weeks = match computed.len() {
+            1 => format!("week {}", date(run.first.monday())),
+            count => format!("{count} weeks from {}", date(run.first.monday())),
+        };
+        notice!("{}: {weeks}, {rows} rows in {:.1} s", view.name, began.elapsed().as_secs_f64());
+        done.weeks.extend(computed);
+    }
+    Ok(done)
+}
+
+/// Whoever else refreshes or writes to the view waits until this transaction has ended; readers do not.
+fn lock(view: &FeatureView) -> Result<(), Error> {
+    view.as_author(|client| {
+        client.update(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", view.name), None, &[])?;
+        Ok(())
+    })
+}
+
+/// The first and the last week that the view can have: as asked, else as available, else as stored.
+fn range(view: &FeatureView, asked: &Asked) -> Result<Option<(Week, Week)>, Error> {
+    if let (Some(from), Some(to)) = (asked.from, asked.to) {
+        return Ok(Some((from, to)));
+    }
+    let (first, last) = match (&view.available, view.inputs.is_empty()) {
+        (Some(query), _) => available(view, query)?,
+        (None, false) => stored_in_inputs(view)?,
+        (None, true) => from_calendar(view)?,
+    };
+    let both = asked.from.or(first).zip(asked.to.or(last));
+    if both.is_none() && view.available.is_none() && view.inputs.is_empty() {
+        return Err(Error::InvalidArgument(
+            format!("{} has no week yet, and nothing says where its data begin", view.name),
+            Some(
+                "Name from_week, or create the view with available => 'SELECT min(…), max(…) FROM …'.".into(),
+            ),
+        ));
+    }
+    Ok(both)
+}
+
+type Ends = (Option<Week>, Option<Week>);
+
+/// From the week of the first moment to the last week that the data cover to its end.
+fn available(view: &FeatureView, query: &str) -> Result<Ends, Error> {
+    let sql = format!(
+        "SELECT first::timestamp::date, complete::timestamp::date FROM {} AS available (first, complete)",
+        as_subquery(query)
+    );
+    view.as_author(|client| {
+        let rows = client.update(&sql, Some(2), &[])?;
+        if rows.len() != 1 {
+            return Err(Error::invalid(format!(
+                "the query of what is available to {} must return one row",
+                view.name
+            )));
+        }
+        let row = rows.first();
+        let [first, complete] = [row.get::<Date>(1)?, row.get::<Date>(2)?].map(|date| date.map(week_of));
+        Ok((first.transpose()?, complete.transpose()?.map(|week| week.plus(-1))))
+    })
+}
+
+fn week_of(date: Date) -> Result<Week, Error> {
+    match date.to_pg_epoch_days() {
+        i32::MIN | i32::MAX => Err(Error::invalid("what is available must not be infinite")),
+        day => Ok(Week::of_day(day)),
+    }
+}
+
+/// The weeks that every input has.
+fn stored_in_inputs(view: &FeatureView) -> Result<Ends, Error> {
+    let mut ends: Ends = (None, None);
+    for input in view.open_inputs()? {
+        let stored = input.stored_weeks()?;
+        ends.0 = ends.0.max(stored.first().copied());
+        ends.1 = [ends.1, stored.last().copied()].into_iter().flatten().min();
+    }
+    Ok(ends)
+}
+
+/// From the first stored week to the last one that is over.
+fn from_calendar(view: &FeatureView) -> Result<Ends, Error> {
+    let first = view.stored_weeks()?.first().copied();
+    let today = Spi::get_one::<Date>("SELECT LOCALTIMESTAMP::pg_catalog.date")?;
+    Ok((first, today.map(|date| Week::of_day(date.to_pg_epoch_days()).plus(-1))))
+}

@@ -1,0 +1,186 @@
+//! What the catalog knows about a feature view.
+
+use crate::acting_as::{as_author, as_owner, current_user};
+use crate::error::Error;
+use crate::relations;
+use features::weeks::{Period, Week};
+use pgrx::datum::Date;
+use pgrx::pg_sys;
+use pgrx::spi::SpiClient;
+use std::collections::BTreeSet;
+use std::ffi::CString;
+
+/// A registered feature view.
+#[derive(Debug, Clone)]
+pub struct FeatureView {
+    pub oid: pg_sys::Oid,
+    /// Qualified, quoted name.
+    pub name: String,
+    pub definition: String,
+    pub available: Option<String>,
+    pub keys: Vec<String>,
+    pub time_column: String,
+    pub label: Option<String>,
+    pub inputs: Vec<String>,
+    pub lookback: usize,
+    pub horizon: usize,
+    pub period: Period,
+    pub search_path: String,
+}
+
+/// A feature view to be registered.
+pub struct NewView<'a> {
+    pub name: &'a str,
+    pub definition: &'a str,
+    pub available: Option<&'a str>,
+    pub keys: &'a [String],
+    pub time_column: &'a str,
+    pub label: Option<&'a str>,
+    pub inputs: &'a [String],
+    pub lookback: i32,
+    pub horizon: i32,
+    pub partition_by: &'a str,
+    pub search_path: &'a str,
+}
+
+impl FeatureView {
+    /// The feature view that a relation is, `None` if it is none.
+    pub fn find(relation: pg_sys::Oid) -> Result<Option<Self>, Error> {
+        let name = relations::qualified_name(relation)?;
+        as_owner(|client| {
+            let sql = "SELECT definition, available, keys, time_column, label, inputs, lookback, horizon, \
+                              partition_by, search_path \
+                       FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
+            let rows = client.select(sql, Some(1), &[name.as_str().into()])?;
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            let row = rows.first();
+            let text = |n| row.get::<String>(n);
+            let needed = |value: Option<String>| {
+                value.ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
+            };
+            let number = |n| row.get::<i32>(n).map(|value| value.unwrap_or(0).max(0) as usize);
+            Ok(Some(Self {
+                oid: relation,
+                definition: needed(text(1)?)?,
+                available: text(2)?,
+                keys: row.get(3)?.unwrap_or_default(),
+                time_column: needed(text(4)?)?,
+                label: text(5)?,
+                inputs: row.get(6)?.unwrap_or_default(),
+                lookback: number(7)?,
+                horizon: number(8)?,
+                period: Period::parse(&needed(text(9)?)?)?,
+                search_path: needed(text(10)?)?,
+                name,
+            }))
+        })
+    }
+
+    /// The feature view that a relation is, or an error.
+    pub fn get(relation: pg_sys::Oid) -> Result<Self, Error> {
+        match Self::find(relation)? {
+            Some(view) => Ok(view),
+            None => Err(Error::InvalidArgument(
+                format!("{} is not a feature view", relations::qualified_name(relation)?),
+                Some("The view reco.feature_views lists them; reco.create_feature_view(…) makes one.".into()),
+            )),
+        }
+    }
+
+    /// The feature views that are refreshed before this one.
+    pub fn open_inputs(&self) -> Result<Vec<Self>, Error> {
+        let open = |name: &String| match relations::find(name) {
+            Some(oid) => Self::get(oid),
+            None => Err(Error::InvalidArgument(
+                format!("feature view {name}, an input of {}, does not exist", self.name),
+                Some("Drop the view with reco.drop_feature_view(…), and create both again.".into()),
+            )),
+        };
+        self.inputs.iter().map(open).collect()
+    }
+
+    /// Refuses a caller who is not a member of the role that owns the table.
+    pub fn check_owner(&self, action: &str) -> Result<(), Error> {
+        // SAFETY: plain look-ups of the session's user.
+        let allowed = unsafe {
+            pg_sys::superuser() || pg_sys::has_privs_of_role(pg_sys::GetUserId(), relations::owner(self.oid))
+        };
+        if allowed {
+            return Ok(());
+        }
+        Err(Error::Privilege {
+            message: format!("must be owner of feature view {} to {action} it", self.name),
+            hint: None,
+        })
+    }
+
+    /// Runs SQL with the rights of the view's owner, as the definition was written.
+    pub fn as_author<T>(&self, run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
+        let path = CString::new(self.search_path.as_str())
+            .map_err(|_| Error::invalid("a search path has a zero byte"))?;
+        as_author(relations::owner(self.oid), &path, run)
+    }
+
+    /// The weeks that are stored.
+    pub fn stored_weeks(&self) -> Result<BTreeSet<Week>, Error> {
+        as_owner(|client| {
+            let sql = "SELECT week FROM reco.feature_week WHERE view OPERATOR(pg_catalog.=) $1";
+            let rows = client.update(sql, None, &[self.name.as_str().into()])?;
+            rows.map(|row| Ok(Week::of_day(needed_date(row.get::<Date>(1)?)?))).collect()
+        })
+    }
+
+    /// Notes how many rows each of these weeks has.
+    pub fn note_weeks(&self, rows: &[(Week, i64)]) -> Result<(), Error> {
+        let days: Vec<_> = rows.iter().map(|(week, _)| week.monday()).collect();
+        let counts: Vec<_> = rows.iter().map(|(_, count)| *count).collect();
+        as_owner(|client| {
+            client.update(
+                "INSERT INTO reco.feature_week (view, week, rows) \
+                 SELECT $1, pg_catalog.date '2000-01-01' OPERATOR(pg_catalog.+) d, n \
+                 FROM pg_catalog.unnest($2, $3) AS w (d, n) \
+                 ON CONFLICT (view, week) DO UPDATE \
+                 SET rows = excluded.rows, computed_at = excluded.computed_at",
+                None,
+                &[self.name.as_str().into(), days.into(), counts.into()],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+fn needed_date(date: Option<Date>) -> Result<i32, Error> {
+    date.map(|date| date.to_pg_epoch_days()).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
+}
+
+/// Registers a view. What was registered for a table of that name, which no longer exists, goes.
+pub fn register(new: &NewView) -> Result<(), Error> {
+    let caller = current_user();
+    as_owner(|client| {
+        let forget = "DELETE FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
+        client.update(forget, None, &[new.name.into()])?;
+        client.update(
+            "INSERT INTO reco.feature_view (view, definition, available, keys, time_column, label, inputs, lookback, \
+                                            horizon, partition_by, search_path, created_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            None,
+            &[
+                new.name.into(),
+                new.definition.into(),
+                new.available.into(),
+                new.keys.to_vec().into(),
+                new.time_column.into(),
+                new.label.into(),
+                new.inputs.to_vec().into(),
+                new.lookback.into(),
+                new.horizon.into(),
+                new.partition_by.into(),
+                new.search_path.into(),
+                caller.into(),
+            ],
+        )?;
+        Ok(())
+    })
+}

@@ -1,0 +1,78 @@
+//! Names and owners of relations.
+
+use crate::error::Error;
+use crate::tuples;
+use pgrx::pg_sys;
+use pgrx::spi::quote_qualified_identifier;
+use std::ffi::CStr;
+
+/// The schema and the name of a relation, `None` where there is none with that id.
+pub fn schema_and_name(relation: pg_sys::Oid) -> Option<(String, String)> {
+    // SAFETY: catalog look-ups; what they find is a palloc'd NUL-terminated string, or null.
+    unsafe {
+        let name = pg_sys::get_rel_name(relation);
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relation));
+        (!name.is_null() && !schema.is_null()).then(|| (owned(schema), owned(name)))
+    }
+}
+
+/// Its qualified, quoted name.
+pub fn qualified_name(relation: pg_sys::Oid) -> Result<String, Error> {
+    match schema_and_name(relation) {
+        Some((schema, name)) => Ok(quote_qualified_identifier(schema, name)),
+        None => Err(Error::invalid(format!("there is no relation with the OID {}", relation.to_u32()))),
+    }
+}
+
+/// The relation that a qualified name names, as SQL would find it; `None` where there is none.
+pub fn find(name: &str) -> Option<pg_sys::Oid> {
+    let text = pgrx::rust_str_to_text_p(name);
+    // SAFETY: a name look-up that takes no lock.
+    let oid = unsafe {
+        let range = pg_sys::makeRangeVarFromNameList(pg_sys::textToQualifiedNameList(text.into_pg()));
+        let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
+        pg_sys::RangeVarGetRelidExtended(range, pg_sys::NoLock as i32, missing_ok, None, std::ptr::null_mut())
+    };
+    (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
+/// The schema in which a relation of this name would be created, and its name without the schema.
+pub fn creation_place(name: &str) -> (String, String) {
+    let text = pgrx::rust_str_to_text_p(name);
+    // SAFETY: the range variable is palloc'd; a schema that is missing or forbidden is raised as an error.
+    unsafe {
+        let range = pg_sys::makeRangeVarFromNameList(pg_sys::textToQualifiedNameList(text.into_pg()));
+        let schema = pg_sys::RangeVarGetCreationNamespace(range);
+        (owned(pg_sys::get_namespace_name(schema)), owned((*range).relname))
+    }
+}
+
+/// The role that owns a relation.
+pub fn owner(relation: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: opened under a lock that is kept to the end of the transaction; a missing relation is raised.
+    unsafe {
+        let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
+        let owner = (*(*opened).rd_rel).relowner;
+        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
+        owner
+    }
+}
+
+/// The columns of a relation and their types.
+pub fn columns(relation: pg_sys::Oid) -> Vec<(String, pg_sys::Oid)> {
+    // SAFETY: opened under a lock that is kept to the end of the transaction; a missing relation is raised.
+    unsafe {
+        let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
+        let columns = tuples::attributes((*opened).rd_att)
+            .map(|(_, attribute)| (tuples::attribute_name(attribute), attribute.atttypid))
+            .collect();
+        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
+        columns
+    }
+}
+
+/// # Safety
+/// `text` is a NUL-terminated string.
+unsafe fn owned(text: *const std::ffi::c_char) -> String {
+    CStr::from_ptr(text).to_string_lossy().into_owned()
+}
