@@ -1,5 +1,11 @@
 //! Feature arithmetic, away from Postgres: sums that can be merged, sketches, decay, trends, encoders.
 
+pub mod bytes;
+pub mod compensated;
+pub mod customers;
 pub mod error;
+pub mod stored;
+pub mod summary;
+pub mod text;
 
 pub use error::FeatureError;
