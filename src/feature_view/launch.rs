@@ -84,7 +84,7 @@ impl Template {
             let names = pgrx::pg_getarg_datum(fcinfo, n).map(|datum| values::names(datum)).transpose()?;
             given(names, what)
         };
-        let table = |n, what| Ok::<_, Error>(Table::open(given(pgrx::pg_getarg(fcinfo, n), what)?)?);
+        let table = |n, what| Table::open(given(pgrx::pg_getarg(fcinfo, n), what)?);
         let weeks = |n, what, least| {
             let weeks = given(pgrx::pg_getarg::<i32>(fcinfo, n), what)?;
             if (least..=MOST_WEEKS).contains(&weeks) {

@@ -1,6 +1,12 @@
 //! Feature arithmetic, away from Postgres: sums that can be merged, sketches, decay, trends, encoders.
 
+pub mod bytes;
+pub mod compensated;
+pub mod customers;
 pub mod error;
+pub mod stored;
+pub mod summary;
+pub mod text;
 pub mod weeks;
 
 pub use error::FeatureError;

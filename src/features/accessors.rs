@@ -1,0 +1,60 @@
+//! What a summary says: functions that are strict, on the type `reco.sales_summary`.
+
+use super::memory::bytes;
+use super::sql_function::{sql_function, Returned};
+use crate::error::Error;
+use crate::scoring::call::argument;
+use features::stored::View;
+use features::summary::Figures;
+use pgrx::{pg_sys, IntoDatum};
+
+sql_function!(total_sales_wrapper, pg_finfo_total_sales_wrapper, |call| figure(call, Figures::total_sales));
+sql_function!(total_quantity_wrapper, pg_finfo_total_quantity_wrapper, |call| figure(
+    call,
+    Figures::total_quantity
+));
+sql_function!(total_discount_wrapper, pg_finfo_total_discount_wrapper, |call| figure(
+    call,
+    Figures::total_discount
+));
+sql_function!(avg_discount_wrapper, pg_finfo_avg_discount_wrapper, |call| figure(
+    call,
+    Figures::avg_discount
+));
+sql_function!(discount_rate_wrapper, pg_finfo_discount_rate_wrapper, |call| figure(
+    call,
+    Figures::discount_rate
+));
+sql_function!(avg_price_wrapper, pg_finfo_avg_price_wrapper, |call| figure(call, Figures::avg_price));
+sql_function!(transactions_wrapper, pg_finfo_transactions_wrapper, |call| figure(call, |figures| {
+    Some(figures.lines() as i64)
+}));
+sql_function!(first_sale_wrapper, pg_finfo_first_sale_wrapper, |call| figure(call, |figures| {
+    figures.period().map(|(first, _)| first)
+}));
+sql_function!(last_sale_wrapper, pg_finfo_last_sale_wrapper, |call| figure(call, |figures| {
+    figures.period().map(|(_, last)| last)
+}));
+sql_function!(unique_customers_wrapper, pg_finfo_unique_customers_wrapper, |call| unique_customers(call));
+
+/// # Safety
+/// The call's only argument is a sales summary.
+unsafe fn view<'call>(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<View<'call>>, Error> {
+    argument(fcinfo, 0).map(|summary| Ok(View::parse(bytes(summary))?)).transpose()
+}
+
+/// # Safety
+/// As for [`view`].
+unsafe fn figure<T: IntoDatum>(
+    fcinfo: pg_sys::FunctionCallInfo,
+    read: impl FnOnce(&Figures) -> Option<T>,
+) -> Returned {
+    Ok(view(fcinfo)?.and_then(|view| read(view.figures())).and_then(IntoDatum::into_datum))
+}
+
+/// # Safety
+/// As for [`view`].
+unsafe fn unique_customers(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
+    let count = view(fcinfo)?.map(|view| view.unique_customers()).transpose()?;
+    Ok(count.and_then(|count| i64::try_from(count).unwrap_or(i64::MAX).into_datum()))
+}

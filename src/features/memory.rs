@@ -1,0 +1,103 @@
+//! Memory of aggregates and values of variable length.
+
+use crate::error::Error;
+use crate::scoring::call::is_plain;
+use allocator_api2::alloc::{AllocError, Allocator};
+use pgrx::pg_sys;
+use std::alloc::Layout;
+use std::ptr::NonNull;
+
+/// Postgres's memory, of whichever context is current when room is first asked for; more room for the same thing comes
+/// from where it lies. What a context owns is gone when it is reset: nobody need drop it.
+#[derive(Debug, Clone, Copy)]
+pub struct Palloc;
+
+// SAFETY: palloc'd chunks stay in place and valid until freed or until their context is reset, which the states of
+// aggregates, the only users, do not survive. Chunks are aligned to MAXALIGN, and no larger alignment is given out.
+unsafe impl Allocator for Palloc {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.align() > pg_sys::MAXIMUM_ALIGNOF as usize {
+            return Err(AllocError);
+        }
+        // SAFETY: palloc raises an error where there is no memory; it never returns NULL.
+        let chunk = unsafe { NonNull::new(pg_sys::palloc(layout.size().max(1)).cast::<u8>()) };
+        chunk.map(|start| NonNull::slice_from_raw_parts(start, layout.size())).ok_or(AllocError)
+    }
+
+    unsafe fn deallocate(&self, start: NonNull<u8>, _: Layout) {
+        // SAFETY: `start` came from `allocate` or `grow`.
+        unsafe { pg_sys::pfree(start.as_ptr().cast()) }
+    }
+
+    unsafe fn grow(&self, start: NonNull<u8>, _: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: as in `deallocate`; repalloc keeps the chunk's context and its alignment.
+        let chunk = unsafe { NonNull::new(pg_sys::repalloc(start.as_ptr().cast(), new.size()).cast::<u8>()) };
+        chunk.map(|start| NonNull::slice_from_raw_parts(start, new.size())).ok_or(AllocError)
+    }
+}
+
+/// The context that the running aggregate keeps its states in: what `AggCheckCallContext` says, read without a call.
+///
+/// # Safety
+/// `fcinfo` is that of the running call.
+#[inline]
+pub unsafe fn aggregate_context(fcinfo: pg_sys::FunctionCallInfo) -> Result<pg_sys::MemoryContext, Error> {
+    let caller = (*fcinfo).context;
+    if !caller.is_null() {
+        match (*caller).type_ {
+            pg_sys::NodeTag::T_AggState => {
+                return Ok((*(*caller.cast::<pg_sys::AggState>()).curaggcontext).ecxt_per_tuple_memory)
+            }
+            pg_sys::NodeTag::T_WindowAggState => {
+                return Ok((*caller.cast::<pg_sys::WindowAggState>()).curaggcontext)
+            }
+            _ => {}
+        }
+    }
+    Err(Error::invalid("a transition function of an aggregate was called outside of an aggregate"))
+}
+
+/// Runs `work` with what it pallocs going to `context`. An error resets the current context by itself.
+///
+/// # Safety
+/// `context` is a live memory context.
+#[inline]
+pub unsafe fn in_context<T>(context: pg_sys::MemoryContext, work: impl FnOnce() -> T) -> T {
+    let previous = std::ptr::replace(&raw mut pg_sys::CurrentMemoryContext, context);
+    let result = work();
+    pg_sys::CurrentMemoryContext = previous;
+    result
+}
+
+/// Moves a state into the current context.
+#[inline]
+pub unsafe fn keep<T>(state: T) -> *mut T {
+    let place = pg_sys::palloc(std::mem::size_of::<T>()).cast::<T>();
+    place.write(state);
+    place
+}
+
+/// A new value of variable length, filled by `write`.
+#[inline]
+pub fn varlena(length: usize, write: impl FnOnce(&mut [u8])) -> pg_sys::Datum {
+    let total = length + pg_sys::VARHDRSZ;
+    // SAFETY: `total` bytes are allocated; the header takes the first VARHDRSZ of them. They are zeroed because a slice
+    // of what was never written must not be made.
+    unsafe {
+        let value = pg_sys::palloc0(total).cast::<pg_sys::varlena>();
+        pgrx::set_varsize_4b(value, total as i32);
+        write(std::slice::from_raw_parts_mut(value.cast::<u8>().add(pg_sys::VARHDRSZ), length));
+        pg_sys::Datum::from(value)
+    }
+}
+
+/// The bytes of a value of variable length; a copy, where they are compressed or elsewhere, is left to the context.
+///
+/// # Safety
+/// `datum` is a non-NULL varlena that outlives the result.
+#[inline]
+pub unsafe fn bytes<'call>(datum: pg_sys::Datum) -> &'call [u8] {
+    let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
+    let plain = if is_plain(original) { original } else { pg_sys::pg_detoast_datum_packed(original) };
+    pgrx::varlena_to_byte_slice(plain)
+}

@@ -1,0 +1,17 @@
+//! The aggregate `reco.rollup(sales_summary)`. All but the transition is that of `reco.sales_summary(…)`.
+
+use super::memory::{bytes, Palloc};
+use super::sales_summary::update;
+use super::sql_function::{sql_function, Returned};
+use crate::scoring::call::argument;
+use features::stored::View;
+use pgrx::pg_sys;
+
+sql_function!(rollup_step_wrapper, pg_finfo_rollup_step_wrapper, |fcinfo| step(fcinfo));
+
+/// (state, summary)
+unsafe fn step(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
+    let Some(summary) = argument(fcinfo, 1) else { return Ok(argument(fcinfo, 0)) };
+    let summary = View::parse(bytes(summary))?;
+    update(fcinfo, |state| Ok(state.merge_stored(&summary, Palloc)?))
+}

@@ -1,0 +1,43 @@
+//! Functions that SQL calls without the conversions of `#[pg_extern]`: aggregates call them for every row.
+
+use crate::error::{or_raise, Error};
+use pgrx::pg_sys;
+
+/// What a function returns to SQL; `None` is NULL.
+pub type Returned = Result<Option<pg_sys::Datum>, Error>;
+
+/// Makes `body` callable from SQL by the name `$name`. `$finfo` is `pg_finfo_` and that name.
+macro_rules! sql_function {
+    ($name:ident, $finfo:ident, $body:expr) => {
+        #[no_mangle]
+        #[doc(hidden)]
+        pub extern "C" fn $finfo() -> &'static pgrx::pg_sys::Pg_finfo_record {
+            const VERSION_1: pgrx::pg_sys::Pg_finfo_record = pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+            &VERSION_1
+        }
+
+        #[no_mangle]
+        #[doc(hidden)]
+        pub unsafe extern "C-unwind" fn $name(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
+            // SAFETY: Postgres calls this with the arguments that its SQL declares.
+            unsafe { $crate::features::sql_function::answer(fcinfo, $body) }
+        }
+    };
+}
+pub(crate) use sql_function;
+
+/// Runs `body` with Rust's panics and its errors turned into Postgres's.
+///
+/// # Safety
+/// `fcinfo` is that of the running call, and `body` takes the arguments that its SQL declares.
+#[inline]
+pub unsafe fn answer(
+    fcinfo: pg_sys::FunctionCallInfo,
+    body: impl FnOnce(pg_sys::FunctionCallInfo) -> Returned,
+) -> pg_sys::Datum {
+    pg_sys::panic::pgrx_extern_c_guard(|| {
+        let returned = or_raise(body(fcinfo));
+        (*fcinfo).isnull = returned.is_none();
+        returned.unwrap_or(pg_sys::Datum::null())
+    })
+}
