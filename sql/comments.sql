@@ -24,13 +24,14 @@ no row. model: the setting reco.default_model, else the only model there is.';
 COMMENT ON FUNCTION recommend(text, text, text, date) IS
 'The same for a product_id that is text.';
 
-COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text) IS
+COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb) IS
 'Makes a feature view: a table of weekly rows, partitioned by time, with the primary key (keys, time_column), owned by the
 caller, empty until it is refreshed. definition: a query for the rows of the weeks whose Mondays lie from $1 to $2
 (dates). keys, time_column, label: columns of its result; the time column is a date, the Monday of the week. available:
 a query for the first moment of the data and the moment up to which they are complete. inputs: feature views that it
 reads, refreshed first. lookback: newest stored weeks that each refresh computes again, for sales that came late.
 horizon: weeks after its own that a row looks at, for its label. partition_by: year, quarter or month.
+settings: under which the definition is run, such as {"work_mem": "256MB"}.
 Returns the table. Its definition is always run with the rights of the table''s owner.';
 
 COMMENT ON FUNCTION create_launch_features(text, regclass, regclass, regclass, name, name, name, name, name, name, name[], name, name, name[], name, integer, integer, integer, text, text) IS

@@ -13,6 +13,7 @@ CREATE TABLE feature_view (
     horizon       integer NOT NULL,
     partition_by  text NOT NULL,
     search_path   text NOT NULL,
+    settings      jsonb NOT NULL,
     created_by    name NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT now()
 );
@@ -24,6 +25,7 @@ COMMENT ON COLUMN feature_view.inputs IS 'Feature views that are refreshed befor
 COMMENT ON COLUMN feature_view.lookback IS 'Newest stored weeks that each refresh computes again';
 COMMENT ON COLUMN feature_view.horizon IS 'Weeks after its own that a row looks at, for its label';
 COMMENT ON COLUMN feature_view.search_path IS 'Under which the definition was written, and is run';
+COMMENT ON COLUMN feature_view.settings IS 'Further settings under which it is run';
 
 CREATE TABLE feature_week (
     view         text COLLATE "C" NOT NULL REFERENCES feature_view ON DELETE CASCADE,
@@ -57,7 +59,7 @@ SELECT pg_catalog.pg_extension_config_dump('feature_refresh', '');
 
 CREATE VIEW feature_views AS
 SELECT v.view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
-       v.inputs, v.lookback, v.horizon, v.partition_by, v.definition, v.available, v.created_by, v.created_at
+       v.inputs, v.lookback, v.horizon, v.partition_by, v.settings, v.definition, v.available, v.created_by, v.created_at
 FROM feature_view v LEFT JOIN LATERAL (
     SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, sum(w.rows)::bigint AS rows,
            max(w.computed_at) AS computed_at

@@ -90,51 +90,58 @@ WITH available (first, complete) AS MATERIALIZED (
     SELECT m.category_key, m.region, w.week, sum(m.sold) AS sold, sum(m.quantity) AS quantity
     FROM first_months AS m JOIN weeks AS w ON m.launch BETWEEN w.week - 364 AND w.week - 21
     GROUP BY m.category_key, m.region, w.week
+), everywhere AS MATERIALIZED (
+    -- What is the same for all regions.
+    SELECT c.product_id, c.week, c.age, c.category, c.category_key{candidate_attributes},
+           coalesce(s.sales_1w, 0)::real AS all_sales_1w, coalesce(s.sales_4w, 0)::real AS all_sales_4w, coalesce(s.sales_13w, 0)::real AS all_sales_13w,
+           coalesce(s.quantity_1w, 0)::real AS all_quantity_1w, coalesce(s.quantity_4w, 0)::real AS all_quantity_4w, coalesce(s.quantity_13w, 0)::real AS all_quantity_13w,
+           coalesce(s.customers_1w, 0)::real AS all_customers_1w, coalesce(s.customers_4w, 0)::real AS all_customers_4w, coalesce(s.customers_13w, 0)::real AS all_customers_13w,
+           s.discount_1w AS all_discount_1w, s.discount_4w AS all_discount_4w, s.discount_13w AS all_discount_13w,
+           s.price_1w AS all_price_1w, s.price_4w AS all_price_4w, s.price_13w AS all_price_13w,
+           s.price_4w, coalesce(s.trend, 0)::real AS all_trend,
+           coalesce(p.regions, 0)::real AS regions_sold,
+           (coalesce(p.regions, 0) / t.regions::real)::real AS regions_share,
+           l.launches AS category_launches
+    FROM candidates AS c
+    JOIN trading AS t ON t.week = c.week
+    LEFT JOIN sold AS s ON s.product_id = c.product_id AND s.week = c.week AND s.region IS NULL
+    LEFT JOIN spread AS p ON p.product_id = c.product_id AND p.week = c.week
+    LEFT JOIN launched AS l ON l.category_key = c.category_key AND l.week = c.week
 )
-SELECT c.product_id, r.region, c.week,
+SELECT e.product_id, r.region, e.week,
 
        coalesce(here.sales_1w, 0)::real AS sales_1w, coalesce(here.sales_4w, 0)::real AS sales_4w, coalesce(here.sales_13w, 0)::real AS sales_13w,
        coalesce(here.quantity_1w, 0)::real AS quantity_1w, coalesce(here.quantity_4w, 0)::real AS quantity_4w, coalesce(here.quantity_13w, 0)::real AS quantity_13w,
        coalesce(here.customers_1w, 0)::real AS customers_1w, coalesce(here.customers_4w, 0)::real AS customers_4w, coalesce(here.customers_13w, 0)::real AS customers_13w,
-       here.discount_1w AS discount_1w, here.discount_4w AS discount_4w, here.discount_13w AS discount_13w,
-       here.price_1w AS price_1w, here.price_4w AS price_4w, here.price_13w AS price_13w,
-       coalesce(everywhere.sales_1w, 0)::real AS all_sales_1w, coalesce(everywhere.sales_4w, 0)::real AS all_sales_4w, coalesce(everywhere.sales_13w, 0)::real AS all_sales_13w,
-       coalesce(everywhere.quantity_1w, 0)::real AS all_quantity_1w, coalesce(everywhere.quantity_4w, 0)::real AS all_quantity_4w, coalesce(everywhere.quantity_13w, 0)::real AS all_quantity_13w,
-       coalesce(everywhere.customers_1w, 0)::real AS all_customers_1w, coalesce(everywhere.customers_4w, 0)::real AS all_customers_4w, coalesce(everywhere.customers_13w, 0)::real AS all_customers_13w,
-       everywhere.discount_1w AS all_discount_1w, everywhere.discount_4w AS all_discount_4w, everywhere.discount_13w AS all_discount_13w,
-       everywhere.price_1w AS all_price_1w, everywhere.price_4w AS all_price_4w, everywhere.price_13w AS all_price_13w,
+       here.discount_1w, here.discount_4w, here.discount_13w,
+       here.price_1w, here.price_4w, here.price_13w,
+       e.all_sales_1w, e.all_sales_4w, e.all_sales_13w,
+       e.all_quantity_1w, e.all_quantity_4w, e.all_quantity_13w,
+       e.all_customers_1w, e.all_customers_4w, e.all_customers_13w,
+       e.all_discount_1w, e.all_discount_4w, e.all_discount_13w,
+       e.all_price_1w, e.all_price_4w, e.all_price_13w,
 
-       coalesce(category.sales_4w, 0)::real AS category_sales_4w,
-       coalesce(category.quantity_4w, 0)::real AS category_quantity_4w,
-       coalesce(category.customers_4w, 0)::real AS category_customers_4w,
-       (everywhere.price_4w / nullif(category.price_4w, 0))::real AS price_to_category,
+       coalesce(c.sales_4w, 0)::real AS category_sales_4w,
+       coalesce(c.quantity_4w, 0)::real AS category_quantity_4w,
+       coalesce(c.customers_4w, 0)::real AS category_customers_4w,
+       (e.price_4w / nullif(c.price_4w, 0))::real AS price_to_category,
+       coalesce(e.category_launches, 0)::real AS category_launches,
+       (coalesce(m.sold, 0) / e.category_launches)::real AS category_launches_sold,
+       (coalesce(m.quantity, 0) / e.category_launches::float8)::real AS category_launch_quantity,
 
-       coalesce(launched.launches, 0)::real AS category_launches,
-       (coalesce(succeeded.sold, 0) / launched.launches)::real AS category_launches_sold,
-       (coalesce(succeeded.quantity, 0) / launched.launches::real)::real AS category_launch_quantity,
+       e.age::real AS weeks_since_launch,
+       coalesce(here.trend, 0)::real AS trend, e.all_trend,
+       e.regions_sold, e.regions_share,
+       sin(2 * pi() * date_part('doy', e.week) / 365.25)::real AS season_sin,
+       cos(2 * pi() * date_part('doy', e.week) / 365.25)::real AS season_cos,
+       e.category{attributes},
 
-       c.age::real AS weeks_since_launch,
-       coalesce(here.trend, 0)::real AS trend,
-       coalesce(everywhere.trend, 0)::real AS all_trend,
-       coalesce(spread.regions, 0)::real AS regions_sold,
-       (coalesce(spread.regions, 0) / trading.regions::real)::real AS regions_share,
-       sin(2 * pi() * date_part('doy', c.week) / 365.25)::real AS season_sin,
-       cos(2 * pi() * date_part('doy', c.week) / 365.25)::real AS season_cos,
-       c.category{attributes},
-
-       CASE WHEN c.week + 14 <= a.complete THEN next.week IS NOT NULL END AS purchased
-FROM candidates AS c
+       CASE WHEN e.week + 14 <= a.complete THEN next.week IS NOT NULL END AS purchased
+FROM everywhere AS e
 CROSS JOIN available AS a
-JOIN regions AS r ON r.since <= c.week
-JOIN trading ON trading.week = c.week
-LEFT JOIN sold AS here ON here.product_id = c.product_id AND here.week = c.week AND here.region = r.region
-LEFT JOIN sold AS everywhere
-       ON everywhere.product_id = c.product_id AND everywhere.week = c.week AND everywhere.region IS NULL
-LEFT JOIN spread ON spread.product_id = c.product_id AND spread.week = c.week
-LEFT JOIN categories AS category
-       ON category.category_key = c.category_key AND category.week = c.week AND category.region = r.region
-LEFT JOIN launched ON launched.category_key = c.category_key AND launched.week = c.week
-LEFT JOIN succeeded
-       ON succeeded.category_key = c.category_key AND succeeded.week = c.week AND succeeded.region = r.region
+JOIN regions AS r ON r.since <= e.week
+LEFT JOIN sold AS here ON here.product_id = e.product_id AND here.week = e.week AND here.region = r.region
+LEFT JOIN categories AS c ON c.category_key = e.category_key AND c.week = e.week AND c.region = r.region
+LEFT JOIN succeeded AS m ON m.category_key = e.category_key AND m.week = e.week AND m.region = r.region
 LEFT JOIN {weekly} AS next
-       ON next.product_id = c.product_id AND next.region = r.region AND next.week = c.week + 7
+       ON next.product_id = e.product_id AND next.region = r.region AND next.week = e.week + 7

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use pgrx::spi::SpiClient;
 use pgrx::{pg_sys, Spi};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// The current role's name.
 pub fn current_user() -> String {
@@ -15,23 +15,36 @@ pub fn current_user() -> String {
 
 /// Runs SQL as the owner of the extension with a search path that nobody else can write to.
 pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
-    acting_as(catalog_owner()?, 0, c"pg_catalog, pg_temp", run)
+    acting_as(catalog_owner()?, 0, &[setting("search_path", "pg_catalog, pg_temp")?], run)
 }
+
+/// Settings by name, as they are written.
+pub type Settings = Vec<(String, String)>;
 
 /// Runs SQL that a role wrote, with that role's rights, whoever calls: it can do nothing to the caller's session.
 pub fn as_author<T>(
     author: pg_sys::Oid,
-    search_path: &CStr,
+    search_path: &str,
+    settings: &Settings,
     run: impl FnOnce(&mut SpiClient) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, search_path, run)
+    let path = setting("search_path", search_path);
+    let others = settings.iter().map(|(name, value)| setting(name, value));
+    let all = [path].into_iter().chain(others).collect::<Result<Vec<_>, _>>()?;
+    acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, &all, run)
 }
 
-/// After an error the transaction's abort restores user and path.
+fn setting(name: &str, value: &str) -> Result<(CString, CString), Error> {
+    let owned = |text: &str| CString::new(text).map_err(|_| Error::invalid("a setting contains a zero byte"));
+    Ok((owned(name)?, owned(value)?))
+}
+
+/// After an error the transaction's abort restores user and settings. Settings that only a superuser may change are
+/// refused.
 fn acting_as<T>(
     role: pg_sys::Oid,
     restriction: u32,
-    search_path: &CStr,
+    settings: &[(CString, CString)],
     run: impl FnOnce(&mut SpiClient) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
@@ -39,16 +52,18 @@ fn acting_as<T>(
     // SAFETY: user and settings are restored below, in reverse order, on every path that returns.
     unsafe {
         let level = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            search_path.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
+        for (name, value) in settings {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
         pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
         pg_sys::SetUserIdAndSecContext(role, context | restriction);
         let result = Spi::connect_mut(run);

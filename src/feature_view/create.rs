@@ -1,6 +1,7 @@
 //! `reco.create_feature_view`: checks the definition and makes the table for its rows.
 
-use super::registry::{register, FeatureView, NewView};
+use super::registry::{read_settings, register, FeatureView, NewView};
+use crate::acting_as::{as_author, Settings};
 use crate::error::{or_raise, Error};
 use crate::relations;
 use crate::tuples;
@@ -24,6 +25,7 @@ pub struct Arguments {
     pub lookback: i32,
     pub horizon: i32,
     pub partition_by: String,
+    pub settings: Settings,
 }
 
 /// See sql/comments.sql.
@@ -38,7 +40,8 @@ CREATE FUNCTION create_feature_view(
     inputs       regclass[] DEFAULT '{}',
     lookback     integer    DEFAULT 1,
     horizon      integer    DEFAULT 0,
-    partition_by text       DEFAULT 'year')
+    partition_by text       DEFAULT 'year',
+    settings     jsonb      DEFAULT '{}')
 RETURNS regclass
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -68,6 +71,7 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error
         lookback: values::given(pgrx::pg_getarg(fcinfo, 7), "lookback")?,
         horizon: values::given(pgrx::pg_getarg(fcinfo, 8), "horizon")?,
         partition_by: values::given(text(9), "partition_by")?,
+        settings: read_settings(values::given(pgrx::pg_getarg(fcinfo, 10), "settings")?)?,
     })
 }
 
@@ -93,6 +97,9 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
     }
     let inputs = arguments.inputs.iter().map(|input| Ok(FeatureView::get(*input)?.name));
     let inputs = inputs.collect::<Result<Vec<_>, Error>>()?;
+    let search_path = Spi::get_one::<String>("SELECT pg_catalog.current_setting('search_path')")?;
+    let search_path = without_temporary_tables_first(&search_path.unwrap_or_default());
+    check_settings(&search_path, &arguments.settings)?;
     let columns = describe(&arguments.definition, "definition")?;
     check_columns(arguments, &columns)?;
     if let Some(available) = &arguments.available {
@@ -118,9 +125,17 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
         lookback: arguments.lookback,
         horizon: arguments.horizon,
         partition_by: &arguments.partition_by,
-        search_path: &without_temporary_tables_first(&search_path),
+        settings: &arguments.settings,
+        search_path: &search_path,
     })?;
     relations::find(&name).ok_or_else(|| Error::invalid(format!("{name} could not be created")))
+}
+
+/// Postgres refuses what is no setting, or not the caller's to change.
+fn check_settings(search_path: &str, settings: &Settings) -> Result<(), Error> {
+    // SAFETY: a plain look-up.
+    let caller = unsafe { pg_sys::GetUserId() };
+    as_author(caller, search_path, settings, |_| Ok(()))
 }
 
 const MOST_WEEKS_BACK: i32 = 520;

@@ -2,6 +2,7 @@
 //! stores: sales by week as summaries, and from these the features of products in their first weeks.
 
 use super::create::{create, Arguments};
+use crate::acting_as::Settings;
 use crate::error::{or_raise, Error};
 use crate::relations;
 use crate::values::{self, given};
@@ -158,6 +159,7 @@ impl Template {
             lookback: self.lookback,
             horizon: 0,
             partition_by: self.partition_by.clone(),
+            settings: settings(),
         })?;
         let oid = create(&Arguments {
             view: view.clone(),
@@ -170,6 +172,7 @@ impl Template {
             lookback: self.lookback,
             horizon: 1,
             partition_by: self.partition_by.clone(),
+            settings: settings(),
         })?;
         comment(&weekly, "Sales by product, region and week; rolled up into features", WEEKLY_COLUMNS)?;
         comment(&view, "New products by region and week, as known at the end of the week", FEATURE_COLUMNS)?;
@@ -223,12 +226,18 @@ impl Template {
             ("{start_of_first}", monday("$1")),
             ("{end_of_last}", monday("($2 + 7)")),
             ("{listed_attributes}", attributes("p")),
-            ("{attributes}", attributes("c")),
+            ("{candidate_attributes}", attributes("c")),
+            ("{attributes}", attributes("e")),
             ("{launch_weeks}", self.launch_weeks.to_string()),
             ("{warm_up_weeks}", self.warm_up_weeks.to_string()),
         ];
         substitute(query, &values)
     }
+}
+
+/// The planner knows little about how many rows the steps of the template have, and takes the wrong way to join them.
+fn settings() -> Settings {
+    ["enable_mergejoin", "enable_nestloop", "jit"].map(|name| (name.to_owned(), "off".to_owned())).to_vec()
 }
 
 /// The time zone as named, else the session's; it stays what it is now.

@@ -1,14 +1,14 @@
 //! What the catalog knows about a feature view.
 
-use crate::acting_as::{as_author, as_owner, current_user};
+use crate::acting_as::{as_author, as_owner, current_user, Settings};
 use crate::error::Error;
 use crate::relations;
 use features::weeks::{Period, Week};
 use pgrx::datum::Date;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
+use serde_json::json;
 use std::collections::BTreeSet;
-use std::ffi::CString;
 
 /// A registered feature view.
 #[derive(Debug, Clone)]
@@ -26,6 +26,7 @@ pub struct FeatureView {
     pub horizon: usize,
     pub period: Period,
     pub search_path: String,
+    pub settings: Settings,
 }
 
 /// A feature view to be registered.
@@ -41,6 +42,7 @@ pub struct NewView<'a> {
     pub horizon: i32,
     pub partition_by: &'a str,
     pub search_path: &'a str,
+    pub settings: &'a Settings,
 }
 
 impl FeatureView {
@@ -49,7 +51,7 @@ impl FeatureView {
         let name = relations::qualified_name(relation)?;
         as_owner(|client| {
             let sql = "SELECT definition, available, keys, time_column, label, inputs, lookback, horizon, \
-                              partition_by, search_path \
+                              partition_by, search_path, settings \
                        FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
             let rows = client.select(sql, Some(1), &[name.as_str().into()])?;
             if rows.is_empty() {
@@ -73,6 +75,7 @@ impl FeatureView {
                 horizon: number(8)?,
                 period: Period::parse(&needed(text(9)?)?)?,
                 search_path: needed(text(10)?)?,
+                settings: read_settings(row.get::<pgrx::JsonB>(11)?.unwrap_or(pgrx::JsonB(json!({}))))?,
                 name,
             }))
         })
@@ -118,9 +121,7 @@ impl FeatureView {
 
     /// Runs SQL with the rights of the view's owner, as the definition was written.
     pub fn as_author<T>(&self, run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
-        let path = CString::new(self.search_path.as_str())
-            .map_err(|_| Error::invalid("a search path has a zero byte"))?;
-        as_author(relations::owner(self.oid), &path, run)
+        as_author(relations::owner(self.oid), &self.search_path, &self.settings, run)
     }
 
     /// The weeks that are stored.
@@ -139,8 +140,8 @@ impl FeatureView {
         as_owner(|client| {
             client.update(
                 "INSERT INTO reco.feature_week (view, week, rows) \
-                 SELECT $1, pg_catalog.date '2000-01-01' OPERATOR(pg_catalog.+) d, n \
-                 FROM pg_catalog.unnest($2, $3) AS w (d, n) \
+                 SELECT $1, DATE '2000-01-01' OPERATOR(pg_catalog.+) d, n \
+                 FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) AS w (d, n) \
                  ON CONFLICT (view, week) DO UPDATE \
                  SET rows = excluded.rows, computed_at = excluded.computed_at",
                 None,
@@ -163,8 +164,8 @@ pub fn register(new: &NewView) -> Result<(), Error> {
         client.update(forget, None, &[new.name.into()])?;
         client.update(
             "INSERT INTO reco.feature_view (view, definition, available, keys, time_column, label, inputs, lookback, \
-                                            horizon, partition_by, search_path, created_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                                            horizon, partition_by, search_path, settings, created_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             None,
             &[
                 new.name.into(),
@@ -178,9 +179,28 @@ pub fn register(new: &NewView) -> Result<(), Error> {
                 new.horizon.into(),
                 new.partition_by.into(),
                 new.search_path.into(),
+                written_settings(new.settings).into(),
                 caller.into(),
             ],
         )?;
         Ok(())
     })
+}
+
+/// Settings as they are stored: an object of texts.
+fn written_settings(settings: &Settings) -> pgrx::JsonB {
+    let pairs = settings.iter().map(|(name, value)| (name.clone(), value.clone().into()));
+    pgrx::JsonB(serde_json::Value::Object(pairs.collect()))
+}
+
+/// Settings from an object; a number or a boolean is taken as it is written.
+pub fn read_settings(stored: pgrx::JsonB) -> Result<Settings, Error> {
+    let serde_json::Value::Object(pairs) = stored.0 else {
+        return Err(Error::invalid("settings is an object such as {\"work_mem\": \"256MB\"}"));
+    };
+    let written = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(pairs.into_iter().map(|(name, value)| (name, written(value))).collect())
 }

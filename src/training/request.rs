@@ -1,6 +1,7 @@
 //! What a training was asked to do: the arguments, checked against the source's columns.
 
 use crate::error::Error;
+use crate::feature_view::registry::FeatureView;
 use crate::settings;
 use crate::tuples;
 use crate::values::{self, Reader};
@@ -16,7 +17,8 @@ use std::ffi::CStr;
 pub struct Arguments {
     pub model: String,
     pub source: pg_sys::Oid,
-    pub label: String,
+    /// Of a feature view its own where none is given.
+    pub label: Option<String>,
     pub algorithm: String,
     pub params: String,
     pub keys: Option<Vec<String>>,
@@ -31,7 +33,7 @@ pub struct Request {
     pub readers: Vec<Reader>,
     /// Qualified, quoted name of the source.
     pub source: String,
-    /// The query of a view, `None` for a table.
+    /// The query of a view or a feature view, `None` for a table.
     pub definition: Option<String>,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
@@ -55,16 +57,18 @@ impl Request {
             params.threads = settings::training_threads();
         }
         let source = Source::open(arguments.source)?;
+        let view = FeatureView::find(arguments.source)?;
+        let label = find_label(arguments.label, view.as_ref(), &source.name)?;
         let unique = unique_columns(arguments.source)?;
         let time_column = source.find_time(arguments.time_column, &unique)?;
         let keys = source.find_keys(arguments.keys, &unique, time_column.as_deref())?;
-        source.require(&arguments.label, "label")?;
+        source.require(&label, "label")?;
         source.check_names(&params.include, "include")?;
         source.check_names(&params.exclude, "exclude")?;
 
         let (mut columns, mut readers) = (Vec::new(), Vec::new());
         for attribute in &source.attributes {
-            let role = role(attribute, &arguments.label, &keys, time_column.as_deref(), &params)?;
+            let role = role(attribute, &label, &keys, time_column.as_deref(), &params)?;
             if let Some(role) = role {
                 let (column, reader) = attribute.column(role)?;
                 columns.push(column);
@@ -79,10 +83,10 @@ impl Request {
             spec: Spec { model: arguments.model, algorithm: arguments.algorithm, params, columns },
             readers,
             source: source.name,
-            definition: source.definition,
+            definition: view.map(|view| view.definition).or(source.definition),
             keys,
             time_column,
-            label: arguments.label,
+            label,
             promote: arguments.promote,
         })
     }
@@ -92,6 +96,16 @@ impl Request {
         let names = self.spec.columns.iter().map(|column| pgrx::spi::quote_identifier(&column.name));
         format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source)
     }
+}
+
+/// The label as given, else the feature view's.
+fn find_label(given: Option<String>, view: Option<&FeatureView>, source: &str) -> Result<String, Error> {
+    given.or_else(|| view.and_then(|view| view.label.clone())).ok_or_else(|| {
+        Error::InvalidArgument(
+            format!("{source} has no label of its own"),
+            Some("Name the column to be predicted: label => '…'.".into()),
+        )
+    })
 }
 
 fn check_name(model: &str) -> Result<(), Error> {

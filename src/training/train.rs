@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 CREATE PROCEDURE train(
     model       text,
     source      regclass,
-    label       name,
+    label       name    DEFAULT NULL,
     algorithm   text    DEFAULT 'mlp',
     params      jsonb   DEFAULT '{}',
     keys        name[]  DEFAULT NULL,
@@ -54,7 +54,7 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error
     Ok(Arguments {
         model: given(text(0), "model")?,
         source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
-        label: given(name(2), "label")?,
+        label: name(2),
         algorithm: given(text(3), "algorithm")?,
         params: given(pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, 4), "params")?.0.to_string(),
         keys,
