@@ -3,9 +3,12 @@
 pub mod bytes;
 pub mod compensated;
 pub mod customers;
+pub mod decay;
 pub mod error;
+pub mod series;
 pub mod stored;
 pub mod summary;
 pub mod text;
+pub mod trend;
 
 pub use error::FeatureError;
