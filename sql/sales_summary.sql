@@ -23,7 +23,7 @@ CREATE TYPE sales_summary (
 );
 COMMENT ON TYPE sales_summary IS
 'Totals, distinct customers and period of any number of sale lines. One line takes about 40 bytes, the largest summary
-3172. The text form is a JSON object that reads back exactly; the binary form is the stored one. Damaged input is an
+3173. The text form is a JSON object that reads back exactly; the binary form is the stored one. Damaged input is an
 error. There is no comparison: compare what the accessors say.';
 COMMENT ON FUNCTION sales_summary_in(cstring) IS 'Input function of sales_summary';
 COMMENT ON FUNCTION sales_summary_out(sales_summary) IS 'Output function of sales_summary';

@@ -66,9 +66,16 @@ impl<'a> Reader<'a> {
         if length > 8 {
             return Err(FeatureError::Binary("a number has more than 8 bytes".into()));
         }
-        let stored = self.take(length)?;
+        // Eight bytes are read at once where there are as many, and those behind the number masked out.
+        let Some(eight) = self.0.first_chunk::<8>() else { return self.last_leading_bytes(length) };
+        let mask = u64::MAX.checked_shl(64 - 8 * length as u32).unwrap_or(0);
+        self.0 = &self.0[length..];
+        Ok(f64::from_bits(u64::from_be_bytes(*eight) & mask))
+    }
+
+    fn last_leading_bytes(&mut self, length: usize) -> Result<f64, FeatureError> {
         let mut bytes = [0; 8];
-        bytes[..length].copy_from_slice(stored);
+        bytes[..length].copy_from_slice(self.take(length)?);
         Ok(f64::from_be_bytes(bytes))
     }
 

@@ -3,10 +3,13 @@
 pub mod bytes;
 pub mod compensated;
 pub mod customers;
+pub mod decay;
 pub mod error;
+pub mod series;
 pub mod stored;
 pub mod summary;
 pub mod text;
 pub mod weeks;
+pub mod trend;
 
 pub use error::FeatureError;

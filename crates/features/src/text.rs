@@ -36,6 +36,12 @@ struct Text {
     sketch: Option<String>,
 }
 
+/// Read first: another version may have other fields.
+#[derive(Deserialize)]
+struct Version {
+    version: u64,
+}
+
 impl View<'_> {
     pub fn to_text(&self) -> Result<String, FeatureError> {
         let figures = &self.figures;
@@ -68,10 +74,12 @@ pub fn stored_form(text: &str) -> Result<Vec<u8>, FeatureError> {
     if text.len() > MAX_TEXT {
         return Err(malformed(format_args!("it is longer than {MAX_TEXT} bytes")));
     }
-    let text: Text = serde_json::from_str(text).map_err(|error| malformed(format_args!("{error}")))?;
-    if text.version != VERSION {
-        return Err(malformed(format_args!("its version is {}, not {VERSION}", text.version)));
+    let json_error = |error: serde_json::Error| malformed(format_args!("{error}"));
+    let Version { version } = serde_json::from_str(text).map_err(json_error)?;
+    if version != u64::from(VERSION) {
+        return Err(malformed(format_args!("its version is {version}, not {VERSION}")));
     }
+    let text: Text = serde_json::from_str(text).map_err(json_error)?;
     let bytes = match (&text.customers, &text.sketch) {
         (Some(hashes), None) => hash_bytes(hashes)?,
         (None, Some(sketch)) => hexadecimal(sketch, STORED_REGISTERS)?,

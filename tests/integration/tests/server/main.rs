@@ -16,6 +16,7 @@
 //! | `parallel` | parallel workers |
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
+//! | `sales_summary` | summaries in workers, in little memory, and from damaged bytes |
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
 //! | `docs` | the SQL of the documents |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
@@ -31,6 +32,7 @@ mod parallel;
 mod progress;
 mod promotion;
 mod rights;
+mod sales_summary;
 mod scoring;
 mod scoring_refusals;
 mod sources;
