@@ -48,3 +48,15 @@ COMMENT ON PROCEDURE refresh_features(regclass, date, date, integer) IS
 missing, the newest lookback ones that are stored, and those before them whose label looks at one of these. By default
 from the first week of the data to the last complete one. Other refreshes of the view wait, readers do not. Leaves a
 record in reco.feature_refreshes, also of failure unless called inside a transaction. For members of the owner.';
+
+COMMENT ON FUNCTION features_as_of(anyelement, record, name, interval) IS
+'The newest row of a feature view that was known at a moment: a row of week w is known from the Monday after it on. view:
+NULL of the view''s row type. spine: a row with the view''s key columns, by name, and the moment: its only date or
+timestamp, or the column that at names; a date is its first instant. max_age: no row that was known longer than that
+before the moment. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
+SELECT s.*, f.* FROM spine AS s LEFT JOIN LATERAL reco.features_as_of(NULL::launch_features, s) AS f ON true';
+
+COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
+'Drops a feature view, its rows and what the catalog knows about it; the record of its refreshes stays. with_inputs: also
+the feature views that it reads and no other one does. For members of the owner. Models that were trained from it stay,
+but recommend() needs its rows.';

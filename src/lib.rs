@@ -5,9 +5,11 @@
 //! | `training/` | `CALL reco.train(…)`: reads the source, runs the trainer process, stores the version |
 //! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend |
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
+//! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
 //! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
 //! | `values.rs` | SQL values as numbers and text: the same code for training and for scoring |
-//! | `tuples.rs`, `relation_changes.rs` | tuple descriptors; what may be kept until a relation changes |
+//! | `call_site.rs`, `tuples.rs` | a call's arguments and state; composite values |
+//! | `relations.rs`, `relation_changes.rs` | names, owners and columns; what may be kept until a relation changes |
 //! | `session.rs`, `acting_as.rs` | procedures that commit between their steps; SQL with another role's rights |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
@@ -17,6 +19,7 @@
 use pgrx::prelude::*;
 
 mod acting_as;
+mod call_site;
 mod catalog;
 mod error;
 mod feature_view;

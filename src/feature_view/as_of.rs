@@ -1,14 +1,14 @@
 //! `reco.features_as_of`: the newest feature row that was known at a moment, for each row of a spine.
 
 use super::registry::FeatureView;
+use crate::call_site::{argument, state};
 use crate::error::{or_raise, Error};
-use crate::relation_changes::generation;
-use crate::scoring::call::{argument, state};
-use crate::tuples;
+use crate::tuples::{self, Composite};
 use crate::values;
+use model::recipe::Family;
+use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
-use pgrx::{pg_sys, PgTupleDesc};
 use std::ffi::CString;
 
 /// See sql/comments.sql.
@@ -22,14 +22,198 @@ RETURNS SETOF anyelement
 STABLE PARALLEL SAFE COST 100 ROWS 1
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
-fn features_as_of(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: Postgres calls this with the arguments that its SQL declares, where a set is expected.
+fn features_as_of(fcinfo: pg_sys::FunctionCallInfo) {
+    // SAFETY: Postgres calls this with the arguments that its SQL declares. The rows are in the tuple store.
     unsafe {
-        let call = state::<Call>(fcinfo);
-        let result = or_raise(Result_::begin(fcinfo, call));
+        let result = or_raise(ResultSet::begin(fcinfo));
         if let Some(spine) = argument(fcinfo, 1) {
-            or_raise(call.look_up(fcinfo, spine, &result));
+            let at = values::name_argument(fcinfo, 2);
+            or_raise(look_up(fcinfo, &Composite::of(spine), at, argument(fcinfo, 3), &result));
         }
-        pg_sys::Datum::from(0)
+    }
+}
+
+/// The state of a call site.
+#[derive(Default)]
+struct Call {
+    lookup: Option<Lookup>,
+}
+
+/// A kept plan for spines of one type.
+struct Lookup {
+    view: pg_sys::Oid,
+    spine: (pg_sys::Oid, i32),
+    at: Option<String>,
+    plan: pg_sys::SPIPlanPtr,
+    descriptor: pg_sys::TupleDesc,
+    /// Attribute numbers of the keys and of the moment in the spine.
+    columns: Vec<i32>,
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: kept in `prepare`, freed once. The descriptor goes with the call site's memory.
+            unsafe { pg_sys::SPI_freeplan(self.plan) };
+        }
+    }
+}
+
+/// # Safety
+/// `fcinfo` is that of the running call.
+unsafe fn look_up(
+    fcinfo: pg_sys::FunctionCallInfo,
+    spine: &Composite,
+    at: Option<String>,
+    max_age: Option<pg_sys::Datum>,
+    result: &ResultSet,
+) -> Result<(), Error> {
+    let call = state::<Call>(fcinfo);
+    let (view, row_type) = (result.view, spine.row_type());
+    let fits = |known: &Lookup| known.view == view && known.spine == row_type && known.at == at;
+    if !call.lookup.as_ref().is_some_and(fits) {
+        let previous = pg_sys::MemoryContextSwitchTo((*(*fcinfo).flinfo).fn_mcxt);
+        let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(row_type.0, row_type.1);
+        pg_sys::MemoryContextSwitchTo(previous);
+        call.lookup = Some(prepare(view, row_type, at, descriptor)?);
+    }
+    let Some(lookup) = &call.lookup else { unreachable!("prepared above") };
+    let mut tuple = spine.tuple();
+    let mut values = Vec::with_capacity(lookup.columns.len() + 1);
+    for column in &lookup.columns {
+        let mut is_null = false;
+        let value = pg_sys::heap_getattr(&mut tuple, *column, lookup.descriptor, &mut is_null);
+        if is_null {
+            return Ok(());
+        }
+        values.push(value);
+    }
+    let nulls = format!("{}{}", " ".repeat(values.len()), if max_age.is_none() { "n" } else { " " });
+    values.push(max_age.unwrap_or(pg_sys::Datum::from(0)));
+    pg_sys::SPI_connect();
+    pg_sys::SPI_execute_plan(lookup.plan, values.as_mut_ptr(), nulls.as_ptr().cast(), true, 1);
+    if pg_sys::SPI_processed > 0 {
+        let table = &*pg_sys::SPI_tuptable;
+        let mut is_null = false;
+        let row = pg_sys::SPI_getbinval(*table.vals, table.tupdesc, 1, &mut is_null);
+        result.put(&Composite::of(row));
+    }
+    pg_sys::SPI_finish();
+    Ok(())
+}
+
+/// # Safety
+/// `descriptor` is that of the spine's type, and lives as long as the call site.
+unsafe fn prepare(
+    relation: pg_sys::Oid,
+    spine: (pg_sys::Oid, i32),
+    at: Option<String>,
+    descriptor: pg_sys::TupleDesc,
+) -> Result<Lookup, Error> {
+    let view = FeatureView::get(relation)?;
+    let found: Vec<_> = tuples::attributes(descriptor)
+        .map(|(_, attribute)| (tuples::attribute_name(attribute), attribute.attnum, attribute.atttypid))
+        .collect();
+    let missing = |message| Error::UndefinedColumn {
+        message,
+        hint: format!(
+            "Its columns are: {}.",
+            found.iter().map(|c| c.0.as_str()).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    let mut chosen = Vec::new();
+    for key in &view.keys {
+        let column = found.iter().find(|(name, ..)| name == key);
+        chosen
+            .push(column.ok_or_else(|| missing(format!("key column \"{key}\" is missing from the spine")))?);
+    }
+    let is_moment = |oid| matches!(values::reader_of(oid), Some((Family::Date | Family::Timestamp, _)));
+    let moments: Vec<_> = found.iter().filter(|(.., oid)| is_moment(*oid)).collect();
+    let moment = match &at {
+        Some(name) => moments
+            .iter()
+            .find(|(found, ..)| found == name)
+            .copied()
+            .ok_or_else(|| missing(format!("the spine has no date or timestamp \"{name}\"")))?,
+        None => match moments.as_slice() {
+            [only] => only,
+            [] => return Err(missing("the spine has no date or timestamp".into())),
+            several => {
+                let names: Vec<_> = several.iter().map(|(name, ..)| name.as_str()).collect();
+                return Err(Error::InvalidArgument(
+                    format!("the spine has several dates and timestamps: {}", names.join(", ")),
+                    Some("Name the one that counts: at => '…'.".into()),
+                ));
+            }
+        },
+    };
+    chosen.push(moment);
+    let mut types: Vec<_> = chosen.iter().map(|(.., oid)| *oid).collect();
+    types.push(pg_sys::INTERVALOID);
+    let text = CString::new(query(&view)).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+    pg_sys::SPI_connect();
+    let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
+    pg_sys::SPI_keepplan(plan);
+    pg_sys::SPI_finish();
+    let columns = chosen.iter().map(|(_, number, _)| i32::from(*number)).collect();
+    Ok(Lookup { view: relation, spine, at, plan, descriptor, columns })
+}
+
+/// A row of week w is known when the week is over, on the Monday after.
+fn query(view: &FeatureView) -> String {
+    let time = format!("v.{}", quote_identifier(&view.time_column));
+    let keys = view
+        .keys
+        .iter()
+        .enumerate()
+        .map(|(n, key)| format!("v.{} OPERATOR(pg_catalog.=) ${} AND ", quote_identifier(key), n + 1));
+    let n = view.keys.len();
+    let known = format!("(${}::pg_catalog.timestamp OPERATOR(pg_catalog.-) INTERVAL '7 days')", n + 1);
+    let age = format!("${}", n + 2);
+    format!(
+        "SELECT v FROM {} AS v WHERE {}{time} OPERATOR(pg_catalog.<=) {known} \
+         AND ({age} IS NULL OR {time} OPERATOR(pg_catalog.>=) ({known} OPERATOR(pg_catalog.-) {age})) \
+         ORDER BY {time} DESC LIMIT 1",
+        view.name,
+        keys.collect::<String>()
+    )
+}
+
+/// The rows that a call returns, in a tuple store.
+struct ResultSet {
+    view: pg_sys::Oid,
+    store: *mut pg_sys::Tuplestorestate,
+}
+
+impl ResultSet {
+    /// # Safety
+    /// `fcinfo` is that of the running call.
+    unsafe fn begin(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
+        let info = (*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+        let materialize = pg_sys::SetFunctionReturnMode::SFRM_Materialize;
+        if info.is_null() || (*info).allowedModes as u32 & materialize == 0 {
+            return Err(Error::invalid("features_as_of is called where no set of rows can be taken"));
+        }
+        let row_type = pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 0);
+        let view = pg_sys::get_typ_typrelid(row_type);
+        if view == pg_sys::InvalidOid {
+            return Err(Error::InvalidArgument(
+                "view must be a NULL of a feature view's row type".into(),
+                Some("For example: reco.features_as_of(NULL::launch_features, spine)".into()),
+            ));
+        }
+        let previous = pg_sys::MemoryContextSwitchTo((*(*info).econtext).ecxt_per_query_memory);
+        let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(row_type, -1);
+        let store = pg_sys::tuplestore_begin_heap(false, false, pg_sys::work_mem);
+        pg_sys::MemoryContextSwitchTo(previous);
+        (*info).returnMode = materialize;
+        (*info).setResult = store;
+        (*info).setDesc = descriptor;
+        Ok(Self { view, store })
+    }
+
+    unsafe fn put(&self, row: &Composite) {
+        let mut tuple = row.tuple();
+        pg_sys::tuplestore_puttuple(self.store, &mut tuple);
     }
 }

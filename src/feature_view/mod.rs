@@ -11,11 +11,13 @@
 //! | `as_of`    | `reco.features_as_of`: the newest row known at a moment |
 //! | `remove`   | `reco.drop_feature_view` |
 
+mod as_of;
 mod create;
 mod launch;
 mod record;
 mod refresh;
 pub mod registry;
+mod remove;
 mod storage;
 
 pgrx::extension_sql_file!("../../sql/feature_view.sql", name = "feature_view", requires = ["catalog"]);

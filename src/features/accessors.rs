@@ -2,8 +2,8 @@
 
 use super::memory::bytes;
 use super::sql_function::{sql_function, Returned};
+use crate::call_site::argument;
 use crate::error::Error;
-use crate::scoring::call::argument;
 use features::stored::View;
 use features::summary::Figures;
 use pgrx::{pg_sys, IntoDatum};

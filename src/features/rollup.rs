@@ -3,7 +3,7 @@
 use super::memory::{bytes, Palloc};
 use super::sales_summary::update;
 use super::sql_function::{sql_function, Returned};
-use crate::scoring::call::argument;
+use crate::call_site::argument;
 use features::stored::View;
 use pgrx::pg_sys;
 

@@ -3,8 +3,8 @@
 use super::hash::hash;
 use super::memory::{aggregate_context, bytes, in_context, keep, varlena, Palloc};
 use super::sql_function::{sql_function, Returned};
+use crate::call_site::argument;
 use crate::error::Error;
-use crate::scoring::call::argument;
 use features::stored::View;
 use features::summary::{Sale, Summary};
 use pgrx::pg_sys;

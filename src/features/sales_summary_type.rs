@@ -2,7 +2,7 @@
 
 use super::memory::{bytes, varlena};
 use super::sql_function::{sql_function, Returned};
-use crate::scoring::call::argument;
+use crate::call_site::argument;
 use features::stored::{View, MAX_LENGTH};
 use features::text::stored_form;
 use features::FeatureError;

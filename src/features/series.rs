@@ -2,8 +2,8 @@
 
 use super::memory::{aggregate_context, bytes, in_context, keep, varlena};
 use super::sql_function::{sql_function, Returned};
+use crate::call_site::argument;
 use crate::error::Error;
-use crate::scoring::call::argument;
 use features::decay::Decayed;
 use features::series::Series;
 use features::trend::Trend;

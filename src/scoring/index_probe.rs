@@ -4,9 +4,9 @@
 //! product, region and time, a caller with SELECT on all of it, and no row security for that caller. Everything
 //! else goes through a plan ([`super::key_plan`]).
 
-use super::call::OwnContext;
 use super::row::{Attributes, Binding};
 use super::source::{Key, Source};
+use crate::call_site::OwnContext;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::tuples;

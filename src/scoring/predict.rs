@@ -1,8 +1,10 @@
 //! `reco.predict(model, row)` and `reco.predict(model, real[])`.
 
-use super::call::{argument, is_plain, state, text_bytes, OwnContext, Resolved};
+use super::call::Resolved;
 use super::row::{Binding, Deformed};
+use crate::call_site::{argument, is_plain, state, text_bytes, OwnContext};
 use crate::error::{or_raise, Error};
+use crate::tuples::Composite;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -57,49 +59,6 @@ unsafe fn score_row(call: &mut RowCall, model: &[u8], datum: pg_sys::Datum) -> R
     let attributes = call.deformed.take_apart(&mut tuple, rows.descriptor);
     rows.binding.fill(attributes, &resolved.decoded.scorer, &mut resolved.inputs)?;
     Ok(resolved.score())
-}
-
-/// A composite value out of its storage; a copy is freed when dropped.
-struct Composite {
-    header: pg_sys::HeapTupleHeader,
-    copied: bool,
-}
-
-impl Composite {
-    /// # Safety
-    /// `datum` is a non-NULL composite value.
-    #[inline]
-    unsafe fn of(datum: pg_sys::Datum) -> Self {
-        let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-        if is_plain(original) && !pgrx::varatt_is_1b(original) {
-            return Self { header: original.cast(), copied: false };
-        }
-        Self { header: pg_sys::pg_detoast_datum(original).cast(), copied: true }
-    }
-
-    #[inline]
-    unsafe fn row_type(&self) -> (pg_sys::Oid, i32) {
-        let fields = &(*self.header).t_choice.t_datum;
-        (fields.datum_typeid, fields.datum_typmod)
-    }
-
-    #[inline]
-    unsafe fn tuple(&self) -> pg_sys::HeapTupleData {
-        pg_sys::HeapTupleData {
-            t_len: pgrx::varsize_4b(self.header.cast()) as u32,
-            t_data: self.header,
-            ..Default::default()
-        }
-    }
-}
-
-impl Drop for Composite {
-    fn drop(&mut self) {
-        if self.copied && !std::thread::panicking() {
-            // SAFETY: palloc'd by the detoasting.
-            unsafe { pg_sys::pfree(self.header.cast()) };
-        }
-    }
 }
 
 /// The state of a call site of `predict(model, real[])`.

@@ -1,8 +1,9 @@
 //! `reco.recommend(product_id, region)`: the newest feature row of a key, scored.
 
-use super::call::{argument, state, text_bytes, Resolved};
+use super::call::Resolved;
 use super::newest_row::NewestRow;
 use super::source::Key;
+use crate::call_site::{argument, state, text_bytes};
 use crate::error::{or_raise, Error};
 use pgrx::pg_sys;
 use pgrx::prelude::*;

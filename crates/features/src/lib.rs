@@ -9,7 +9,7 @@ pub mod series;
 pub mod stored;
 pub mod summary;
 pub mod text;
-pub mod weeks;
 pub mod trend;
+pub mod weeks;
 
 pub use error::FeatureError;

@@ -1,0 +1,56 @@
+//! `reco.drop_feature_view`: the table, its rows and what the catalog knows about it.
+
+use super::registry::FeatureView;
+use crate::acting_as::as_owner;
+use crate::error::{or_raise, Error};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+/// See sql/comments.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION drop_feature_view(view regclass, with_inputs boolean DEFAULT false) RETURNS void
+VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn drop_feature_view(view: pg_sys::Oid, with_inputs: bool) {
+    or_raise(FeatureView::get(view).and_then(|view| remove(&view, with_inputs)));
+}
+
+fn remove(view: &FeatureView, with_inputs: bool) -> Result<(), Error> {
+    view.check_owner("drop")?;
+    let dependents = dependents(&view.name)?;
+    if !dependents.is_empty() {
+        return Err(Error::InvalidArgument(
+            format!("{} is an input of {}", view.name, dependents.join(", ")),
+            Some("Drop that first; with_inputs => true drops a view with its inputs.".into()),
+        ));
+    }
+    let inputs = if with_inputs { view.open_inputs()? } else { Vec::new() };
+    Spi::run(&format!("DROP TABLE {}", view.name))?;
+    forget(&view.name)?;
+    for input in inputs {
+        // Another view may still need it.
+        if self::dependents(&input.name)?.is_empty() {
+            remove(&input, true)?;
+        }
+    }
+    Ok(())
+}
+
+/// The feature views that have this one as an input.
+fn dependents(name: &str) -> Result<Vec<String>, Error> {
+    as_owner(|client| {
+        let sql =
+            "SELECT view FROM reco.feature_view WHERE $1 OPERATOR(pg_catalog.=) ANY (inputs) ORDER BY view";
+        let rows = client.update(sql, None, &[name.into()])?;
+        rows.map(|row| Ok(row.get::<String>(1)?.unwrap_or_default())).collect()
+    })
+}
+
+fn forget(name: &str) -> Result<(), Error> {
+    as_owner(|client| {
+        let sql = "DELETE FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
+        client.update(sql, None, &[name.into()])?;
+        Ok(())
+    })
+}
