@@ -4,13 +4,14 @@
 //! product, region and time, a caller with SELECT on all of it, and no row security for that caller. Everything
 //! else goes through a plan ([`super::key_plan`]).
 
-use super::row::{Attributes, Binding};
+use super::row::{Attributes, Binding, Inputs};
 use super::source::{Key, Source};
 use crate::call_site::OwnContext;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::tuples;
 use model::recipe::Recipe;
+use model::Scorer;
 use pgrx::{pg_sys, PgList};
 use std::cell::Cell;
 
@@ -86,19 +87,23 @@ impl IndexPath {
         Ok(path)
     }
 
-    pub fn table(&self) -> pg_sys::Oid {
-        self.table
-    }
-
-    pub fn binding(&self) -> &Binding {
-        &self.binding
-    }
-
-    /// Calls `take` with the newest row of the key, if there is one.
+    /// Fills the inputs from the newest row of the key; false where the key has none.
     ///
     /// # Safety
     /// The values are of the types that the path was found for.
-    pub unsafe fn probe<T>(
+    pub unsafe fn fill(
+        &self,
+        key: [pg_sys::Datum; 2],
+        as_of: Option<pg_sys::Datum>,
+        scorer: &Scorer,
+        inputs: &mut Inputs,
+    ) -> Result<bool, Error> {
+        let take = |attributes: Attributes| self.binding.fill(attributes, scorer, inputs);
+        self.probe(key, as_of, take).transpose().map(|found| found.is_some())
+    }
+
+    /// Calls `take` with the newest row of the key, if there is one.
+    unsafe fn probe<T>(
         &self,
         [product, region]: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,

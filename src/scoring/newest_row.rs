@@ -1,9 +1,10 @@
 //! The newest feature row of a key, read with the caller's rights and row security: straight from an index where
 //! that is possible ([`super::index_probe`]), through a kept plan ([`super::key_plan`]) otherwise.
 
-use super::index_probe::{caller_may_read, IndexPath};
+use super::index_probe::caller_may_read;
 use super::key_plan::PlanAccess;
-use super::row::{Attributes, Inputs};
+use super::partitions::NewestFirst;
+use super::row::Inputs;
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
@@ -22,7 +23,7 @@ pub struct NewestRow {
 }
 
 enum Access {
-    Index(Rc<IndexPath>),
+    Index(Rc<NewestFirst>),
     Plan(PlanAccess),
 }
 
@@ -62,10 +63,7 @@ impl NewestRow {
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
         match &mut self.access {
-            Access::Index(path) => {
-                let take = |attributes: Attributes| path.binding().fill(attributes, scorer, inputs);
-                path.probe(key, as_of, take).transpose().map(|found| found.is_some())
-            }
+            Access::Index(path) => path.fill(key, as_of, scorer, inputs),
             Access::Plan(plan) => plan.fill(key, as_of, scorer, inputs),
         }
     }
@@ -75,7 +73,7 @@ impl NewestRow {
 struct KnownPath {
     id: (Uuid, Key),
     generation: u64,
-    path: Option<Rc<IndexPath>>,
+    path: Option<Rc<NewestFirst>>,
 }
 
 thread_local! {
@@ -89,7 +87,7 @@ unsafe fn index_path(
     id: (Uuid, Key),
     version: &VersionRow,
     recipe: &Recipe,
-) -> Result<Option<Rc<IndexPath>>, Error> {
+) -> Result<Option<Rc<NewestFirst>>, Error> {
     let find = || {
         PATHS.with_borrow(|paths| {
             let known = paths.iter().find(|known| known.id == id && known.generation == generation());
@@ -107,7 +105,7 @@ unsafe fn index_path(
     }
     let source = Source::find(version)?;
     let generation = generation();
-    let path = IndexPath::find(version, recipe, id.1, &source)?.map(Rc::new);
+    let path = NewestFirst::find(version, recipe, id.1, &source)?.map(Rc::new);
     PATHS.with_borrow_mut(|paths| {
         paths.retain(|known| known.id != id);
         if paths.len() == MOST_KEPT {

@@ -41,7 +41,7 @@ impl Source {
     pub fn find(version: &VersionRow) -> Result<Self, Error> {
         let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
         let name = pgrx::rust_str_to_text_p(&version.source);
-        // SAFETY: a name look-up, then the relation is opened and closed under a lock kept to the statement's end.
+        // SAFETY: a name look-up; the lock is kept to the statement's end.
         unsafe {
             let names = pg_sys::textToQualifiedNameList(name.into_pg());
             let range = pg_sys::makeRangeVarFromNameList(names);
@@ -51,15 +51,22 @@ impl Source {
             if oid == pg_sys::InvalidOid {
                 return Err(gone());
             }
-            let relation = pg_sys::relation_open(oid, pg_sys::NoLock as i32);
-            let columns = tuples::attributes((*relation).rd_att)
-                .map(|(_, attribute)| {
-                    (tuples::attribute_name(attribute), attribute.attnum, attribute.atttypid)
-                })
-                .collect();
-            pg_sys::relation_close(relation, pg_sys::NoLock as i32);
-            Ok(Self { oid, columns })
+            Ok(Self::of(oid))
         }
+    }
+
+    /// A relation, or a partition of one.
+    pub fn of(oid: pg_sys::Oid) -> Self {
+        // SAFETY: opened and closed under a lock that is kept to the statement's end.
+        let columns = unsafe {
+            let relation = pg_sys::relation_open(oid, pg_sys::AccessShareLock as i32);
+            let attribute =
+                |a: &pg_sys::FormData_pg_attribute| (tuples::attribute_name(a), a.attnum, a.atttypid);
+            let columns = tuples::attributes((*relation).rd_att).map(|(_, found)| attribute(found)).collect();
+            pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+            columns
+        };
+        Self { oid, columns }
     }
 
     /// A column's attribute number, from 1; 0 where there is no such column.

@@ -1,0 +1,108 @@
+//! The index paths to a key's newest row: one for a plain table, one for each partition of a table that is partitioned
+//! by ranges of time, as feature views are.
+
+use super::index_probe::IndexPath;
+use super::row::Inputs;
+use super::source::{Key, Source};
+use crate::catalog::read::VersionRow;
+use crate::error::Error;
+use model::recipe::Recipe;
+use model::Scorer;
+use pgrx::pg_sys;
+
+/// Index paths, that to the newest rows first.
+pub struct NewestFirst {
+    /// The relation that they are paths into.
+    relation: pg_sys::Oid,
+    paths: Vec<IndexPath>,
+}
+
+impl NewestFirst {
+    /// The paths to a version's rows, `None` where a query is needed.
+    ///
+    /// # Safety
+    /// Called with an active snapshot.
+    pub unsafe fn find(
+        version: &VersionRow,
+        recipe: &Recipe,
+        key: Key,
+        source: &Source,
+    ) -> Result<Option<Self>, Error> {
+        let relation = source.oid;
+        let found = match partitions(source, version.time_column.as_deref()) {
+            None => IndexPath::find(version, recipe, key, source)?.map(|path| vec![path]),
+            Some(partitions) => {
+                let mut paths = Vec::with_capacity(partitions.len());
+                for partition in partitions {
+                    match IndexPath::find(version, recipe, key, &Source::of(partition))? {
+                        Some(path) => paths.push(path),
+                        None => return Ok(None),
+                    }
+                }
+                Some(paths)
+            }
+        };
+        Ok(found.map(|paths| Self { relation, paths }))
+    }
+
+    pub fn table(&self) -> pg_sys::Oid {
+        self.relation
+    }
+
+    /// Fills the inputs from the newest row of the key; false where the key has none.
+    ///
+    /// # Safety
+    /// The values are of the types that the paths were found for.
+    pub unsafe fn fill(
+        &self,
+        key: [pg_sys::Datum; 2],
+        as_of: Option<pg_sys::Datum>,
+        scorer: &Scorer,
+        inputs: &mut Inputs,
+    ) -> Result<bool, Error> {
+        for path in &self.paths {
+            if path.fill(key, as_of, scorer, inputs)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Columns of `pg_partitioned_table`.
+const STRATEGY: pg_sys::AttrNumber = 2;
+const COLUMNS: pg_sys::AttrNumber = 3;
+const DEFAULT: pg_sys::AttrNumber = 4;
+const ATTRIBUTES: pg_sys::AttrNumber = 5;
+
+/// The partitions by ranges of the time column, newest first; `None` where the relation has none of that kind.
+unsafe fn partitions(source: &Source, time_column: Option<&str>) -> Option<Vec<pg_sys::Oid>> {
+    let time = source.position(time_column?);
+    let cache = pg_sys::SysCacheIdentifier::PARTRELID as i32;
+    let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(source.oid));
+    if row.is_null() {
+        return None;
+    }
+    let column = |number| {
+        let mut is_null = false;
+        pg_sys::SysCacheGetAttr(cache, row, number, &mut is_null)
+    };
+    let by_range = column(STRATEGY).value() as u8 == b'r' && column(COLUMNS).value() as i16 == 1;
+    let has_default = column(DEFAULT).value() as u32 != 0;
+    let attributes: *const pg_sys::int2vector = column(ATTRIBUTES).cast_mut_ptr();
+    let by_time = by_range && !has_default && (*attributes).values.as_slice(1)[0] == time;
+    pg_sys::ReleaseSysCache(row);
+    if !by_time {
+        return None;
+    }
+    let opened = pg_sys::table_open(source.oid, pg_sys::AccessShareLock as i32);
+    let description = &*pg_sys::RelationGetPartitionDesc(opened, true);
+    let count = description.nparts as usize;
+    // They are in the order of their bounds.
+    let partitions = match count {
+        0 => Vec::new(),
+        _ => std::slice::from_raw_parts(description.oids, count).iter().rev().copied().collect(),
+    };
+    pg_sys::table_close(opened, pg_sys::NoLock as i32);
+    Some(partitions)
+}
