@@ -24,7 +24,8 @@ VIEW = "trailing"
 RELATION = '"trailing"'  # a reserved word
 MEMORY = "512MB"
 
-DEFINITION = """SELECT product_id, region, date_trunc('week', sold_at)::date AS week FROM sales JOIN stores USING (store_id)"""
+DEFINITION = """SELECT product_id, region, date_trunc('week', sold_at)::date AS week
+FROM sales JOIN stores USING (store_id)"""
 
 PARALLEL = """SELECT sum(pg_column_size(summary)) FROM (
     SELECT region,
@@ -71,9 +72,8 @@ def temporary_folder():
 
 def create_view(connection):
     connection.execute(f"SET work_mem = '{MEMORY}'")
-    connection.execute(
-        "SELECT reco.create_feature_view(%s, %s, keys => '{product_id,region}')", [VIEW, DEFINITION], prepare=False
-    )
+    create = "SELECT reco.create_feature_view(%s, %s, keys => '{product_id,region}')"
+    connection.execute(create, [VIEW, DEFINITION])
 
 
 def build_full(connection):
