@@ -14,6 +14,7 @@ import by_key
 import client
 import connection
 import data
+import features
 import machine
 import measure
 import report
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "by_key": by_key,
     "training": training,
     "connection": connection,
+    "features": features,
 }
 
 
@@ -37,6 +39,7 @@ class Scale:
     repetitions: int
     pgbench_seconds: int
     connections: int
+    sales: float  # of a year
 
     @staticmethod
     def of(rows):
@@ -48,6 +51,7 @@ class Scale:
             repetitions=7 if full else 3,
             pgbench_seconds=6 if full else 2,
             connections=20,
+            sales=rows / FULL,
         )
 
 
