@@ -53,7 +53,7 @@ ORDER BY auroc DESC;
 \echo '-- The ten new products most likely to be bought in region r1 next week'
 \set ECHO queries
 SELECT f.product_id, p.product_type, p.brand, p.package_size AS size,
-       f.weeks_since_launch AS age, f.households_4w AS buyers, f.all_households_4w AS everywhere,
+       f.weeks_since_launch AS age, f.customers_4w AS buyers, f.all_customers_4w AS everywhere,
        round(reco.predict('launch', f)::numeric, 3) AS probability
 FROM launch_features f JOIN products p USING (product_id)
 WHERE f.region = 'r1' AND f.week = (SELECT max(week) FROM launch_features)

@@ -3,7 +3,7 @@
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 
-DROP TABLE IF EXISTS sales, products, stores, true_probability, launch_features CASCADE;
+DROP TABLE IF EXISTS sales, products, stores, true_probability, launch_features, launch_features_weekly CASCADE;
 
 CREATE TABLE products (
     product_id       bigint PRIMARY KEY,

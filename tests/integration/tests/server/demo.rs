@@ -43,7 +43,14 @@ fn generate(database: &Database, variables: &[&str]) {
     psql(database, "", "generator.sql", &[&SMALL[..], variables].concat());
 }
 
+/// Builds the feature views, anew where they are there.
 fn build_features(database: &Database) {
+    let mut client = database.connect();
+    let there: bool = value(&mut client, "SELECT to_regclass('launch_features') IS NOT NULL");
+    if there {
+        let drop = "SELECT reco.drop_feature_view('launch_features', with_inputs => true)";
+        client.batch_execute(drop).unwrap();
+    }
     psql(database, "", "features.sql", &[]);
 }
 
@@ -82,7 +89,7 @@ fn features_of_a_week_are_the_same_before_later_sales_are_known() {
     client
         .batch_execute(
             "CREATE TABLE all_sales AS SELECT * FROM sales;
-             ALTER TABLE launch_features RENAME TO hindsight",
+             CREATE TABLE hindsight AS SELECT * FROM launch_features",
         )
         .unwrap();
     let weeks =
@@ -204,7 +211,7 @@ fn recounted() -> Vec<(String, String)> {
     let measures = [
         ("sales", "coalesce(sum(sales_value), 0)".to_owned()),
         ("quantity", "coalesce(sum(quantity), 0)".to_owned()),
-        ("households", "count(DISTINCT household_id)".to_owned()),
+        ("customers", "count(DISTINCT household_id)".to_owned()),
         ("price", "sum(sales_value) / nullif(sum(quantity), 0)".to_owned()),
         ("discount", format!("{discount} / nullif(sum(sales_value) + {discount}, 0)")),
     ];
@@ -265,7 +272,7 @@ fn features_are_what_a_recount_of_the_sales_finds() {
              ANALYZE bought;
              CREATE TABLE sampled AS
              SELECT * FROM (
-                 SELECT *, row_number() OVER (PARTITION BY households_13w < 3
+                 SELECT *, row_number() OVER (PARTITION BY customers_13w < 3
                                               ORDER BY hashtextextended(format('%s %s %s', product_id, region, week), 1)) AS n
                  FROM launch_features
                  WHERE purchased IS NOT NULL
