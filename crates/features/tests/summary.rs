@@ -118,6 +118,19 @@ fn another_version_is_named() {
     assert!(matches!(&error, FeatureError::Text(text) if text.contains("version is 2")), "{error}");
 }
 
+#[test]
+fn a_form_that_is_too_short_too_long_or_flagged_wrongly_is_refused() {
+    let bytes = of(&[line(1.25, 1), line(2.0, 2)]).to_bytes();
+    assert!(View::parse(&bytes).is_ok());
+    assert!((0..bytes.len()).all(|length| View::parse(&bytes[..length]).is_err()));
+    assert!(View::parse(&[&bytes[..], &[0]].concat()).is_err());
+    for flags in [0b1000_0111, 0b1100, 0b10_0111, 0b1_0000] {
+        let mut flagged = bytes.clone();
+        flagged[1] = flags;
+        assert!(View::parse(&flagged).is_err(), "{flags:b}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
