@@ -58,7 +58,7 @@ CREATE AGGREGATE sales_summary(
 ) (
     SFUNC = sales_summary_step,
     STYPE = internal,
-    SSPACE = 144,
+    SSPACE = 128,
     COMBINEFUNC = sales_summary_combine,
     SERIALFUNC = sales_summary_serialize,
     DESERIALFUNC = sales_summary_deserialize,
@@ -77,7 +77,7 @@ Totals are compensated sums (Knuth''s TwoSum, Dekker''s double-double). Customer
 CREATE AGGREGATE rollup(sales_summary) (
     SFUNC = rollup_step,
     STYPE = internal,
-    SSPACE = 144,
+    SSPACE = 128,
     COMBINEFUNC = sales_summary_combine,
     SERIALFUNC = sales_summary_serialize,
     DESERIALFUNC = sales_summary_deserialize,

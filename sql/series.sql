@@ -23,7 +23,7 @@ COMMENT ON FUNCTION decayed_avg_final(internal) IS 'What a state says';
 CREATE AGGREGATE decayed_sum(value double precision, at timestamp, as_of timestamp, half_life interval) (
     SFUNC = decayed_step,
     STYPE = internal,
-    SSPACE = 88,
+    SSPACE = 64,
     COMBINEFUNC = decayed_combine,
     SERIALFUNC = decayed_serialize,
     DESERIALFUNC = decayed_deserialize,
@@ -40,7 +40,7 @@ are errors. Source: the law of exponential decay; compensated sums';
 CREATE AGGREGATE decayed_avg(value double precision, at timestamp, as_of timestamp, half_life interval) (
     SFUNC = decayed_step,
     STYPE = internal,
-    SSPACE = 88,
+    SSPACE = 64,
     COMBINEFUNC = decayed_combine,
     SERIALFUNC = decayed_serialize,
     DESERIALFUNC = decayed_deserialize,
@@ -72,7 +72,7 @@ COMMENT ON FUNCTION trend_final(internal) IS 'What a state says';
 CREATE AGGREGATE trend(value double precision, week date) (
     SFUNC = trend_step,
     STYPE = internal,
-    SSPACE = 56,
+    SSPACE = 64,
     COMBINEFUNC = trend_combine,
     SERIALFUNC = trend_serialize,
     DESERIALFUNC = trend_deserialize,

@@ -12,7 +12,7 @@
 //! customers     varint and so many hashes of 8 bytes, little endian, ascending; or 4096 registers of 6 bits
 //! ```
 //!
-//! One line with amount, quantity, discount, customer and moment takes at most 49 bytes, usually about 40; the largest
+//! One line with amount, quantity, discount, customer and moment takes at most 47 bytes, usually about 40; the largest
 //! summary takes [`MAX_LENGTH`].
 
 use crate::bytes::{significant_bytes, Reader, Writer, MAX_VARINT};
@@ -145,9 +145,9 @@ fn read_figures(flags: u8, reader: &mut Reader<'_>) -> Result<Figures, FeatureEr
     }
     if flags & MOMENT != 0 {
         figures.first = reader.int64()?;
-        let seconds = if flags & PERIOD != 0 { reader.varint()? } else { 0 };
+        let period = if flags & PERIOD != 0 { reader.varint()? } else { 0 };
         figures.last =
-            figures.first.checked_add_unsigned(seconds).ok_or_else(|| damaged("its period is impossible"))?;
+            figures.first.checked_add_unsigned(period).ok_or_else(|| damaged("its period is impossible"))?;
     }
     Ok(figures)
 }

@@ -58,7 +58,7 @@ fn a_sum_does_not_lose_what_is_small() {
 
 #[test]
 fn a_line_is_small_and_the_largest_summary_is_bounded() {
-    assert!(of(&[line(12.34, u64::MAX)]).to_bytes().len() <= 49);
+    assert!(of(&[line(12.34, u64::MAX)]).to_bytes().len() <= 47);
     let many: Vec<_> =
         (0..1000u64).map(|n| line(0.1 * n as f64, n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
     assert!(of(&many).to_bytes().len() <= MAX_LENGTH);
@@ -116,6 +116,19 @@ fn another_version_is_named() {
     assert!(View::parse(&bytes).unwrap_err().to_string().contains("version 2"));
     let error = stored_form(r#"{"version":2,"new":1}"#).unwrap_err();
     assert!(matches!(&error, FeatureError::Text(text) if text.contains("version is 2")), "{error}");
+}
+
+#[test]
+fn a_form_that_is_too_short_too_long_or_flagged_wrongly_is_refused() {
+    let bytes = of(&[line(1.25, 1), line(2.0, 2)]).to_bytes();
+    assert!(View::parse(&bytes).is_ok());
+    assert!((0..bytes.len()).all(|length| View::parse(&bytes[..length]).is_err()));
+    assert!(View::parse(&[&bytes[..], &[0]].concat()).is_err());
+    for flags in [0b1000_0111, 0b1100, 0b10_0111, 0b1_0000] {
+        let mut flagged = bytes.clone();
+        flagged[1] = flags;
+        assert!(View::parse(&flagged).is_err(), "{flags:b}");
+    }
 }
 
 proptest! {
