@@ -1,1 +1,3 @@
 //! Feature functions and aggregates: the glue of `crates/features`.
+
+mod encoders;

@@ -51,7 +51,7 @@ impl Resolved {
 /// Who asks, and under which snapshot. Both stay the same for the length of a statement. PL/pgSQL evaluates many
 /// expressions with the same call site, and a promotion or a change of role between them must be seen.
 #[derive(PartialEq, Eq)]
-struct Moment {
+pub struct Moment {
     user: pg_sys::Oid,
     row_security: bool,
     xmin: u32,
@@ -63,7 +63,7 @@ struct Moment {
 
 impl Moment {
     #[inline]
-    fn now() -> Self {
+    pub fn now() -> Self {
         // SAFETY: a function is never called without an active snapshot and a current user.
         unsafe {
             let snapshot = &*pg_sys::GetActiveSnapshot();
