@@ -14,6 +14,7 @@
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
 //! | `newest_row` | which row of a key is recommended from, whatever the indexes |
 //! | `parallel` | parallel workers |
+//! | `encoders` | fits by parallel workers, beside Postgres' own aggregates |
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
@@ -26,6 +27,7 @@ mod crash;
 mod demo;
 mod docs;
 mod dump;
+mod encoders;
 mod newest_row;
 mod parallel;
 mod progress;
