@@ -35,7 +35,7 @@ pub fn bucketize(value: f64, boundaries: &Boundaries) -> Option<i32> {
 /// XXH64 with seed 0 of the text's bytes, modulo the number of buckets: 0 to `buckets` - 1.
 pub fn hash_bucket(value: &[u8], buckets: i32) -> Result<i32, FeatureError> {
     if buckets < 1 {
-        return Err(argument(format!("there cannot be {buckets} buckets"), "Ask for at least 1."));
+        return Err(argument(format!("{buckets} is not a number of buckets"), "Ask for at least 1."));
     }
     // The remainder is below an i32.
     Ok((XxHash64::oneshot(0, value) % buckets as u64) as i32)

@@ -130,6 +130,6 @@ fn too_many() -> FeatureError {
             "there are more than {MAX_DISTINCT} distinct values, or more than {} MiB of them",
             MAX_BYTES >> 20
         ),
-        "Use reco.hash_bucket(…), which needs no fit, or fit to a sample of the rows.",
+        "Fit to a sample of the rows, or encode with reco.hash_bucket(…), which needs no fit.",
     )
 }

@@ -32,7 +32,7 @@ impl Values {
     pub fn set_buckets(&mut self, buckets: i32) -> Result<(), FeatureError> {
         if !(2..=MAX_BUCKETS).contains(&buckets) {
             return Err(argument(
-                format!("there cannot be {buckets} buckets"),
+                format!("{buckets} is not a number of buckets"),
                 format!("Ask for 2 to {MAX_BUCKETS}."),
             ));
         }
