@@ -1,6 +1,7 @@
 //! Feature functions and aggregates: the glue of `crates/features`.
 
 mod accessors;
+mod encoders;
 mod hash;
 mod memory;
 mod rollup;

@@ -5,8 +5,8 @@ use super::row::Inputs;
 use crate::catalog::read;
 use crate::catalog::CHAMPION;
 use crate::error::Error;
+use crate::moment::Moment;
 use crate::settings;
-use pgrx::pg_sys;
 use std::sync::Arc;
 
 /// The version that a model's champion alias names at one moment, ready to score.
@@ -45,37 +45,5 @@ impl Resolved {
         self.asked.as_deref().map(str::as_bytes) == model
             && self.moment == Moment::now()
             && (model.is_some() || self.default == settings::default_model())
-    }
-}
-
-/// Who asks, and under which snapshot. Both stay the same for the length of a statement. PL/pgSQL evaluates many
-/// expressions with the same call site, and a promotion or a change of role between them must be seen.
-#[derive(PartialEq, Eq)]
-struct Moment {
-    user: pg_sys::Oid,
-    row_security: bool,
-    xmin: u32,
-    xmax: u32,
-    running: u32,
-    running_subtransactions: i32,
-    command: u32,
-}
-
-impl Moment {
-    #[inline]
-    fn now() -> Self {
-        // SAFETY: a function is never called without an active snapshot and a current user.
-        unsafe {
-            let snapshot = &*pg_sys::GetActiveSnapshot();
-            Self {
-                user: pg_sys::GetUserId(),
-                row_security: pg_sys::row_security,
-                xmin: snapshot.xmin.into_inner(),
-                xmax: snapshot.xmax.into_inner(),
-                running: snapshot.xcnt,
-                running_subtransactions: snapshot.subxcnt,
-                command: snapshot.curcid,
-            }
-        }
     }
 }

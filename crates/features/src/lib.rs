@@ -4,6 +4,7 @@ pub mod bytes;
 pub mod compensated;
 pub mod customers;
 pub mod decay;
+pub mod encode;
 pub mod error;
 pub mod series;
 pub mod stored;

@@ -14,6 +14,7 @@
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
 //! | `newest_row` | which row of a key is recommended from, whatever the indexes |
 //! | `parallel` | parallel workers |
+//! | `encoders` | fits by parallel workers, beside Postgres' own aggregates |
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
 //! | `sales_summary` | summaries in workers, in little memory, and from damaged bytes |
@@ -27,6 +28,7 @@ mod crash;
 mod demo;
 mod docs;
 mod dump;
+mod encoders;
 mod newest_row;
 mod parallel;
 mod progress;

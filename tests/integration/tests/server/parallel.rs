@@ -1,7 +1,7 @@
 use integration::{rows, value, Database};
 use postgres::Client;
 
-const FORCED: &str =
+pub const FORCED: &str =
     "SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; \
                       SET max_parallel_workers_per_gather = 2; SET parallel_leader_participation = off";
 
@@ -15,7 +15,7 @@ fn assert_same_in_parallel(client: &mut Client, sql: &str) {
     assert!((serial - parallel).abs() <= 1e-9 * serial.abs(), "{serial} and {parallel}");
 }
 
-fn explain(client: &mut Client, sql: &str) -> String {
+pub fn explain(client: &mut Client, sql: &str) -> String {
     let lines = client.query(&format!("EXPLAIN (ANALYZE, VERBOSE) {sql}"), &[]).unwrap();
     lines.iter().map(|line| line.get::<_, String>(0) + "\n").collect()
 }

@@ -1,0 +1,90 @@
+//! SQL arrays to slices and back. Arrays of several dimensions are read in storage order.
+
+use crate::call_site::text_bytes;
+use crate::values::{push_elements, ElementReader};
+use pgrx::pg_sys;
+use std::ffi::c_char;
+
+/// The numbers of a double precision[], NaN for each NULL.
+///
+/// # Safety
+/// `datum` is a non-NULL double precision[].
+pub unsafe fn floats(datum: pg_sys::Datum) -> Vec<f64> {
+    let mut values = Vec::new();
+    push_elements(ElementReader::Float8, datum, &mut values);
+    values
+}
+
+/// The elements of a text[], which live as long as the detoasted array: that of the call.
+///
+/// # Safety
+/// `datum` is a non-NULL text[].
+pub unsafe fn texts<'call>(datum: pg_sys::Datum) -> Vec<Option<&'call [u8]>> {
+    let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+    let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    let align = b'i' as c_char;
+    pg_sys::deconstruct_array(array, pg_sys::TEXTOID, -1, false, align, &mut values, &mut nulls, &mut count);
+    let element = |n: usize| (!*nulls.add(n)).then(|| text_bytes(*values.add(n)));
+    let elements = (0..count as usize).map(element).collect();
+    pg_sys::pfree(values.cast());
+    pg_sys::pfree(nulls.cast());
+    elements
+}
+
+/// A number that an array may be made of.
+///
+/// # Safety
+/// All zero bytes are a value, and the SQL type has its size and at most 8 bytes of alignment.
+pub unsafe trait Number: Copy {
+    const TYPE: pg_sys::Oid;
+}
+
+// SAFETY: real is an IEEE single.
+unsafe impl Number for f32 {
+    const TYPE: pg_sys::Oid = pg_sys::FLOAT4OID;
+}
+
+// SAFETY: double precision is an IEEE double.
+unsafe impl Number for f64 {
+    const TYPE: pg_sys::Oid = pg_sys::FLOAT8OID;
+}
+
+/// An array of `count` numbers, zeros that `fill` may change.
+pub fn numbers<T: Number>(count: usize, fill: impl FnOnce(&mut [T])) -> pg_sys::Datum {
+    // Header, one dimension and its lower bound: 24 bytes, which is aligned for any element.
+    const HEADER: usize = std::mem::size_of::<pg_sys::ArrayType>() + 2 * std::mem::size_of::<i32>();
+    // SAFETY: the allocation holds the header and the numbers, zeroed; an array without elements has no dimensions.
+    unsafe {
+        if count == 0 {
+            return pg_sys::construct_empty_array(T::TYPE).into();
+        }
+        let size = HEADER + count * std::mem::size_of::<T>();
+        let array = pg_sys::palloc0(size).cast::<pg_sys::ArrayType>();
+        pgrx::set_varsize_4b(array.cast(), size as i32);
+        (*array).ndim = 1;
+        (*array).elemtype = T::TYPE;
+        let dimension = array.add(1).cast::<i32>();
+        *dimension = count as i32;
+        *dimension.add(1) = 1;
+        fill(std::slice::from_raw_parts_mut(array.cast::<u8>().add(HEADER).cast(), count));
+        array.into()
+    }
+}
+
+/// A double precision[] of the numbers.
+pub fn float_array(values: &[f64]) -> pg_sys::Datum {
+    numbers(values.len(), |into| into.copy_from_slice(values))
+}
+
+/// A text[] of the texts.
+pub fn text_array<'a>(values: impl Iterator<Item = &'a [u8]>) -> pg_sys::Datum {
+    let mut elements: Vec<pg_sys::Datum> = values.map(super::call::text).collect();
+    // SAFETY: the elements are texts in the current memory context; they are copied.
+    unsafe {
+        let align = b'i' as c_char;
+        let count = elements.len() as i32;
+        let array = pg_sys::construct_array(elements.as_mut_ptr(), count, pg_sys::TEXTOID, -1, false, align);
+        elements.iter().for_each(|element| pg_sys::pfree(element.cast_mut_ptr()));
+        array.into()
+    }
+}

@@ -1,0 +1,83 @@
+//! Numbers to a number: by a fitted scaler, by boundaries, by what is missing.
+
+use super::arrays::floats;
+use super::call::{float, integer, Call, Output};
+use super::kept::Kept;
+use super::sql_functions;
+use crate::error::Error;
+use features::encode::{
+    bucketize as bucket, Boundaries, MaxAbsScaler, MinMaxScaler, RobustScaler, Scaler, StandardScaler,
+};
+use features::FeatureError;
+use pgrx::pg_sys;
+
+/// Scales the first argument by the second, a composite value of N numbers.
+#[inline]
+fn scale<const N: usize>(call: &Call, fitted: fn([f64; N]) -> Result<Scaler, FeatureError>) -> Output {
+    let (Some(value), Some(params)) = (call.float(0), call.datum(1)) else { return Ok(None) };
+    // SAFETY: the second argument is a composite value.
+    let decode = |params| Ok(fitted(unsafe { fields(params) }?)?);
+    let scaler = call.site::<Kept<Scaler>>().get(call, 1, params, decode)?;
+    Ok(Some(float(scaler.scale(value)?)))
+}
+
+fn standard_scale(call: &Call) -> Output {
+    scale(call, |[mean, scale]| StandardScaler { mean, scale }.try_into())
+}
+
+fn min_max_scale(call: &Call) -> Output {
+    scale(call, |[minimum, maximum]| MinMaxScaler { minimum, maximum }.try_into())
+}
+
+fn max_abs_scale(call: &Call) -> Output {
+    scale(call, |[max_abs]| MaxAbsScaler { max_abs }.try_into())
+}
+
+fn robust_scale(call: &Call) -> Output {
+    scale(call, |[median, interquartile_range]| RobustScaler { median, interquartile_range }.try_into())
+}
+
+/// The double precision fields of a composite value, all NaN where one is NULL.
+///
+/// # Safety
+/// `datum` is a non-NULL value of a composite type of N double precision fields.
+unsafe fn fields<const N: usize>(datum: pg_sys::Datum) -> Result<[f64; N], Error> {
+    let header = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();
+    let offset = usize::from((*header).t_hoff);
+    let size = pgrx::varsize_4b(header.cast());
+    let count = u32::from((*header).t_infomask2) & pg_sys::HEAP_NATTS_MASK;
+    if u32::from((*header).t_infomask) & pg_sys::HEAP_HASNULL != 0 {
+        return Ok([f64::NAN; N]);
+    }
+    if count as usize != N || size < offset + N * std::mem::size_of::<f64>() {
+        return Err(Error::invalid("the type of a fitted encoder has been altered"));
+    }
+    // Without NULLs the numbers follow the header, which is aligned for them.
+    Ok(*header.cast::<u8>().add(offset).cast::<[f64; N]>())
+}
+
+fn bucketize(call: &Call) -> Output {
+    let (Some(value), Some(boundaries)) = (call.float(0), call.datum(1)) else { return Ok(None) };
+    // SAFETY: the second argument is a double precision[].
+    let decode = |boundaries| Ok(Boundaries::new(unsafe { floats(boundaries) })?);
+    let boundaries = call.site::<Kept<Boundaries>>().get(call, 1, boundaries, decode)?;
+    Ok(bucket(value, boundaries).map(integer))
+}
+
+fn impute_number(call: &Call) -> Output {
+    Ok(call.float(0).filter(|value| !value.is_nan()).or_else(|| call.float(1)).map(float))
+}
+
+fn impute_text(call: &Call) -> Output {
+    Ok(call.datum(0).or_else(|| call.datum(1)))
+}
+
+sql_functions!(
+    standard_scale,
+    min_max_scale,
+    max_abs_scale,
+    robust_scale,
+    bucketize,
+    impute_number,
+    impute_text,
+);
