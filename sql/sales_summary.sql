@@ -31,8 +31,7 @@ COMMENT ON FUNCTION sales_summary_recv(internal) IS 'Binary input function of sa
 COMMENT ON FUNCTION sales_summary_send(sales_summary) IS 'Binary output function of sales_summary';
 
 CREATE FUNCTION sales_summary_step(
-    internal, amount double precision, quantity double precision, discount double precision, customer anyelement,
-    sold_at timestamp
+    internal, amount "any", quantity "any", discount "any", customer anyelement, sold_at timestamp
 ) RETURNS internal
 IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_step_wrapper';
 CREATE FUNCTION rollup_step(internal, sales_summary) RETURNS internal
@@ -45,7 +44,7 @@ CREATE FUNCTION sales_summary_deserialize(bytea, internal) RETURNS internal
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_deserialize_wrapper';
 CREATE FUNCTION sales_summary_final(internal) RETURNS sales_summary
 IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_final_wrapper';
-COMMENT ON FUNCTION sales_summary_step(internal, double precision, double precision, double precision, anyelement, timestamp) IS
+COMMENT ON FUNCTION sales_summary_step(internal, "any", "any", "any", anyelement, timestamp) IS
 'Transition function of the aggregate sales_summary';
 COMMENT ON FUNCTION rollup_step(internal, sales_summary) IS 'Transition function of the aggregate rollup';
 COMMENT ON FUNCTION sales_summary_combine(internal, internal) IS 'Merges the states of parallel workers';
@@ -54,7 +53,7 @@ COMMENT ON FUNCTION sales_summary_deserialize(bytea, internal) IS 'A state of an
 COMMENT ON FUNCTION sales_summary_final(internal) IS 'The summary that a state stands for';
 
 CREATE AGGREGATE sales_summary(
-    amount double precision, quantity double precision, discount double precision, customer anyelement, sold_at timestamp
+    amount "any", quantity "any", discount "any", customer anyelement, sold_at timestamp
 ) (
     SFUNC = sales_summary_step,
     STYPE = internal,
@@ -66,8 +65,8 @@ CREATE AGGREGATE sales_summary(
     FINALFUNC_MODIFY = READ_ONLY,
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE sales_summary(double precision, double precision, double precision, anyelement, timestamp) IS
-'Summary of sale lines. amount: what was paid; returns may be negative. quantity: units. discount: what was taken off.
+COMMENT ON AGGREGATE sales_summary("any", "any", "any", anyelement, timestamp) IS
+'Summary of sale lines. Numbers may be of any type of number. amount: what was paid; returns may be negative. quantity: units. discount: what was taken off.
 customer: who bought, of any type with a hash function; NULL is nobody. sold_at: when.
 A row whose amount and quantity are both NULL is no sale and is skipped. Any other NULL adds nothing to its own figure.
 NULL where no row counts. NaN, infinities and totals beyond double precision are errors.
@@ -88,6 +87,13 @@ CREATE AGGREGATE rollup(sales_summary) (
 COMMENT ON AGGREGATE rollup(sales_summary) IS
 'The summary of all sale lines that the summaries stand for. NULLs are skipped; NULL where there is nothing else. The
 lines must not overlap: one that is in two summaries counts twice, but its customer once.';
+
+CREATE FUNCTION trailing_weeks(sales sales_summary, week date, weeks integer) RETURNS sales_summary
+WINDOW IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trailing_weeks_wrapper';
+COMMENT ON FUNCTION trailing_weeks(sales_summary, date, integer) IS
+'Window function: the summary of the weeks that end with the row''s, so many of them, of the rows up to it; NULL where none
+of them has sales. The window is ordered by the week. As rollup(sales) over a frame of that many weeks, but several
+lengths take one pass. SELECT reco.trailing_weeks(sales, week, 13) OVER (PARTITION BY product_id, region ORDER BY week)';
 
 CREATE FUNCTION total_sales(sales_summary) RETURNS double precision
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'total_sales_wrapper';

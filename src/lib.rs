@@ -7,7 +7,7 @@
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
 //! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
-//! | `values.rs` | SQL values as numbers and text: the same code for training and for scoring |
+//! | `values.rs`, `numeric.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `call_site.rs`, `moment.rs`, `tuples.rs` | a call's arguments and state; user and snapshot; composite values |
 //! | `relations.rs`, `relation_changes.rs` | names, owners and columns; what may be kept until a relation changes |
 //! | `session.rs`, `acting_as.rs` | procedures that commit between their steps; SQL with another role's rights |
@@ -25,6 +25,7 @@ mod error;
 mod feature_view;
 mod features;
 mod moment;
+mod numeric;
 mod relation_changes;
 mod relations;
 mod scoring;

@@ -4,6 +4,7 @@
 //! one thing to the one and another to the other. Units are those of [`Family`].
 
 use crate::error::Error;
+use crate::numeric;
 use model::recipe::Family;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -141,7 +142,7 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
         Reader::Int8 => datum.value() as i64 as f64,
         Reader::Float4 => f64::from(f32::from_bits(datum.value() as u32)),
         Reader::Float8 => f64::from_bits(datum.value() as u64),
-        Reader::Numeric => numeric(datum),
+        Reader::Numeric => numeric::to_f64(datum),
         Reader::Date => match datum.value() as i32 {
             day if NOT_A_DATE.contains(&day) => f64::NAN,
             day => f64::from(day),
@@ -152,13 +153,6 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
         },
         Reader::Text | Reader::Output(_) | Reader::Array(_) => f64::NAN,
     }
-}
-
-/// # Safety
-/// `datum` is a non-NULL numeric.
-unsafe fn numeric(datum: pg_sys::Datum) -> f64 {
-    let function = pgrx::fcinfo::direct_function_call::<f64>;
-    function(pg_sys::numeric_float8_no_overflow, &[Some(datum)]).unwrap_or(f64::NAN)
 }
 
 /// Calls `take` with one value of a text-like type. The extension is only installed where text is UTF-8.

@@ -1,12 +1,12 @@
 //! The aggregate `reco.sales_summary(…)`, and what every aggregate of summaries shares.
 
-use super::hash::hash;
 use super::memory::{aggregate_context, bytes, in_context, keep, varlena, Palloc};
+use super::sale_arguments::sale;
 use super::sql_function::{sql_function, Returned};
 use crate::call_site::argument;
 use crate::error::Error;
 use features::stored::View;
-use features::summary::{Sale, Summary};
+use features::summary::Summary;
 use pgrx::pg_sys;
 
 /// A transition state. It lies in the aggregate's context and is never dropped: all its memory is that context's.
@@ -14,9 +14,6 @@ pub type State = Summary<Palloc>;
 
 /// What SSPACE says in sql/sales_summary.sql; palloc would take twice the room for more.
 const _: () = assert!(std::mem::size_of::<State>() <= 128);
-
-/// The customer's place among the arguments of the transition function.
-const CUSTOMER: usize = 4;
 
 sql_function!(sales_summary_step_wrapper, pg_finfo_sales_summary_step_wrapper, |fcinfo| step(fcinfo));
 sql_function!(sales_summary_combine_wrapper, pg_finfo_sales_summary_combine_wrapper, |fcinfo| combine(
@@ -32,21 +29,10 @@ sql_function!(sales_summary_final_wrapper, pg_finfo_sales_summary_final_wrapper,
 
 /// (state, amount, quantity, discount, customer, sold_at)
 unsafe fn step(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
-    let number = |n| argument(fcinfo, n).map(|datum| f64::from_bits(datum.value() as u64));
-    let mut sale = Sale {
-        amount: number(1),
-        quantity: number(2),
-        discount: number(3),
-        customer: None,
-        sold_at: argument(fcinfo, 5).map(|datum| datum.value() as i64),
-    };
-    if sale.is_none() {
-        return Ok(argument(fcinfo, 0));
+    match sale(fcinfo)? {
+        Some(sale) => update(fcinfo, |state| Ok(state.add(&sale, Palloc)?)),
+        None => Ok(argument(fcinfo, 0)),
     }
-    if let Some(customer) = argument(fcinfo, CUSTOMER) {
-        sale.customer = Some(hash(fcinfo, CUSTOMER as i32, customer)?);
-    }
-    update(fcinfo, |state| Ok(state.add(&sale, Palloc)?))
 }
 
 /// Changes the state that is argument 0, made if there is none yet, with new room from the aggregate's context.

@@ -177,11 +177,11 @@ mod tests {
     #[test]
     fn the_missing_weeks_and_the_newest_stored_ones_are_computed() {
         assert_eq!(chosen(&[], 3, 6, 1, 0), [3, 4, 5, 6]);
-        assert_eq!(chosen(&[3, 4, 5, 6], 3, 6, 0, 0), []);
+        assert!(chosen(&[3, 4, 5, 6], 3, 6, 0, 0).is_empty());
         assert_eq!(chosen(&[3, 4, 5, 6], 3, 6, 2, 0), [5, 6]);
         assert_eq!(chosen(&[3, 4, 5, 6], 3, 7, 1, 0), [6, 7]);
         assert_eq!(chosen(&[3, 5], 3, 5, 0, 0), [4]);
-        assert_eq!(chosen(&[3, 4], 5, 4, 9, 9), []);
+        assert!(chosen(&[3, 4], 5, 4, 9, 9).is_empty());
     }
 
     #[test]

@@ -1,0 +1,61 @@
+//! The window function `reco.trailing_weeks(sales, week, weeks)`. A frame that an aggregate would start anew for each row is
+//! moved on here, and several of them need one pass only.
+
+use super::memory::{bytes, in_context, varlena, Palloc};
+use super::sql_function::{sql_function, Returned};
+use crate::error::Error;
+use features::trailing::Trailing;
+use features::weeks::Week;
+use pgrx::pg_sys;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+use std::ffi::{c_int, c_void};
+
+sql_function!(trailing_weeks_wrapper, pg_finfo_trailing_weeks_wrapper, |call| trailing(call));
+
+// From windowapi.h, which pgrx has no bindings for; the same in every version of PostgreSQL that we support.
+extern "C-unwind" {
+    fn WinGetPartitionLocalMemory(window: *mut pg_sys::Node, size: usize) -> *mut c_void;
+    fn WinGetFuncArgCurrent(window: *mut pg_sys::Node, argument: c_int, is_null: *mut bool) -> pg_sys::Datum;
+}
+
+/// What a call keeps for the rows of one partition, zeroed at its beginning. All its memory is the partition's.
+struct Partition {
+    window: *mut Trailing<Palloc>,
+}
+
+const MOST_WEEKS: i32 = 10_000;
+
+/// # Safety
+/// Called as a window function with the arguments (sales summary, date, integer).
+unsafe fn trailing(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
+    let window = (*fcinfo).context;
+    if window.is_null() || (*window).type_ != pg_sys::NodeTag::T_WindowObjectData {
+        return Err(Error::invalid("trailing_weeks is a window function"));
+    }
+    let current = |n| {
+        let mut is_null = false;
+        let value = pg_guard_ffi_boundary(|| WinGetFuncArgCurrent(window, n, &mut is_null));
+        (!is_null).then_some(value)
+    };
+    let (Some(day), Some(weeks)) = (current(1), current(2)) else {
+        return Err(Error::invalid("trailing_weeks needs a week and a number of weeks"));
+    };
+    let weeks = weeks.value() as i32;
+    if !(1..=MOST_WEEKS).contains(&weeks) {
+        return Err(Error::invalid(format!("a window has 1 to {MOST_WEEKS} weeks, not {weeks}")));
+    }
+    let size = std::mem::size_of::<Partition>();
+    let partition = pg_guard_ffi_boundary(|| WinGetPartitionLocalMemory(window, size)).cast::<Partition>();
+    let sales = current(0).map(|datum| bytes(datum));
+    in_context(pg_sys::GetMemoryChunkContext(partition.cast()), || {
+        if (*partition).window.is_null() {
+            (*partition).window = super::memory::keep(Trailing::new_in(Palloc));
+        }
+        (*(*partition).window).advance(Week::of_day(day.value() as i32), sales, weeks)
+    })?;
+    let summary = (*(*partition).window).summary(Palloc)?;
+    Ok(summary.map(|summary| {
+        let encoded = summary.encoded();
+        varlena(encoded.length(), |out| encoded.write(out))
+    }))
+}
