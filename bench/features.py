@@ -24,8 +24,42 @@ VIEW = "trailing"
 RELATION = '"trailing"'  # a reserved word
 MEMORY = "512MB"
 
-DEFINITION = """SELECT product_id, region, date_trunc('week', sold_at)::date AS week
-FROM sales JOIN stores USING (store_id)"""
+# The setting holds back what was sold later.
+AVAILABLE = """SELECT min(sold_at), least(max(sold_at), nullif(current_setting('bench.until', true), '')::timestamp)
+FROM sales"""
+
+WEEKLY = """SELECT product_id, region, reco.week(sold_at) AS week,
+       reco.sales_summary(sales_value, quantity, retail_disc + coupon_disc + coupon_match_disc, household_id, sold_at)
+       AS sales
+FROM sales JOIN stores USING (store_id)
+WHERE sold_at >= $1 AND sold_at < $2 + 7
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3"""
+
+
+def definition():
+    figures = {
+        "sales": "reco.total_sales({})",
+        "quantity": "reco.total_quantity({})::bigint",
+        "transactions": "reco.transactions({})",
+        "avg_discount": "reco.avg_discount({})",
+        "price": "reco.avg_price({})",
+    }
+    windows = {1: "sales", 4: "four", 13: "thirteen"}
+    columns = [
+        f"{figure.format(window)} AS {name}_{weeks}w" for weeks, window in windows.items() for name, figure in figures.items()
+    ]
+    return f"""SELECT product_id, region, week, {", ".join(columns)}, reco.unique_customers(four) AS households_4w
+FROM (
+    SELECT *, reco.trailing_weeks(sales, week, 4) OVER place AS four,
+           reco.trailing_weeks(sales, week, 13) OVER place AS thirteen
+    FROM weekly
+    WHERE week BETWEEN $1 - 84 AND $2
+      AND (product_id, region) IN (SELECT product_id, region FROM weekly WHERE week BETWEEN $1 AND $2)
+    WINDOW place AS (PARTITION BY product_id, region ORDER BY week)
+) AS windows
+WHERE week BETWEEN $1 AND $2"""
+
 
 PARALLEL = """SELECT sum(pg_column_size(summary)) FROM (
     SELECT region,
@@ -71,30 +105,29 @@ def temporary_folder():
 
 
 def create_view(connection):
+    """The week's sales as summaries, and the trailing windows made of them."""
     connection.execute(f"SET work_mem = '{MEMORY}'")
-    create = "SELECT reco.create_feature_view(%s, %s, keys => '{product_id,region}')"
-    connection.execute(create, [VIEW, DEFINITION])
+    create = "SELECT reco.create_feature_view(%s, %s, keys => '{product_id,region}', available => %s, inputs => %s)"
+    connection.execute(create, ["weekly", WEEKLY, AVAILABLE, []])
+    connection.execute(create, [RELATION, definition(), AVAILABLE, ["weekly"]])
 
 
 def build_full(connection):
     """Seconds that all finished weeks take, from nothing."""
-    connection.execute(f"TRUNCATE {RELATION}")
+    connection.execute(f"SELECT reco.drop_feature_view('{RELATION}', with_inputs => true)")
+    create_view(connection)
     connection.execute("CHECKPOINT")
-    return seconds(connection, f"CALL reco.refresh_features('{VIEW}')")
+    return seconds(connection, f"CALL reco.refresh_features('{RELATION}')")
 
 
 def refresh_one_week(connection):
-    """Seconds that the newest finished week takes when all before it are there. What was sold after it is held back at
-    first, so that it is not finished; then it comes in."""
-    with connection.transaction():
-        later = "WHERE sold_at >= (SELECT date_trunc('week', max(sold_at)) FROM sales)"
-        connection.execute(f"CREATE TEMP TABLE held AS SELECT * FROM sales {later}")
-        connection.execute(f"DELETE FROM sales {later}")
+    """Seconds that the newest finished week takes when all before it are there. It is held back at first."""
+    (newest,) = connection.execute(f"SELECT max(week) FROM {RELATION}").fetchone()
+    connection.execute(f"SET bench.until = '{newest}'")
     build_full(connection)
-    connection.execute("INSERT INTO sales SELECT * FROM held")
-    connection.execute("DROP TABLE held")
+    connection.execute("RESET bench.until")
     connection.execute("CHECKPOINT")
-    return seconds(connection, f"CALL reco.refresh_features('{VIEW}')")
+    return seconds(connection, f"CALL reco.refresh_features('{RELATION}', lookback => 0)")
 
 
 def parallel(connection, workers):

@@ -18,7 +18,7 @@ WITH available (first, complete) AS MATERIALIZED (
     -- The data begin in the middle of things: what shows up in their first weeks was most likely sold before.
     SELECT k.*, coalesce(k.planned, k.first_sale) AS launch
     FROM known AS k CROSS JOIN available AS a
-    WHERE k.planned IS NOT NULL OR k.first_sale >= date_trunc('week', a.first)::date + 7 * {warm_up_weeks}
+    WHERE k.planned IS NOT NULL OR k.first_sale >= reco.week(a.first) + 7 * {warm_up_weeks}
 ), candidates AS MATERIALIZED (
     -- A planned launch is known before it happens: its first row is that of the week before.
     SELECT l.*, w.week, (w.week - l.launch) / 7 AS age

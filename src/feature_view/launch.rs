@@ -191,7 +191,7 @@ impl Template {
         let planned = match &self.launch_date {
             Some(name) => {
                 let moment = self.products.moment(&format!("p.{}", quote_identifier(name)), name, &zone);
-                format!("date_trunc('week', {moment})::date")
+                format!("reco.week({moment})")
             }
             None => "NULL::date".to_owned(),
         };

@@ -77,8 +77,9 @@ fn run_to_the_end(views: &[FeatureView], asked: &Asked, session: &Session) {
     let records = or_raise(started);
     session.commit();
     let refreshed = session.attempt(|| {
-        for (view, record) in views.iter().zip(&records) {
-            record.succeed(&refresh(view, asked)?, session)?;
+        let last = views.len() - 1;
+        for (n, (view, record)) in views.iter().zip(&records).enumerate() {
+            record.succeed(&refresh(view, asked, n < last)?, session)?;
         }
         Ok(())
     });
@@ -109,9 +110,9 @@ fn record_and_raise(failure: Failure, session: &Session, records: &[Record]) -> 
     failure.raise()
 }
 
-fn refresh(view: &FeatureView, asked: &Asked) -> Result<Done, Error> {
+fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Error> {
     lock(view)?;
-    let Some((first, last)) = range(view, asked)? else {
+    let Some((first, last)) = range(view, asked, is_input)? else {
         notice!("{}: there are no data yet", view.name);
         return Ok(Done::default());
     };
@@ -145,9 +146,10 @@ fn lock(view: &FeatureView) -> Result<(), Error> {
     })
 }
 
-/// The first and the last week that the view can have: as asked, else as available, else as stored.
-fn range(view: &FeatureView, asked: &Asked) -> Result<Option<(Week, Week)>, Error> {
-    if let (Some(from), Some(to)) = (asked.from, asked.to) {
+/// The first and the last week that the view can have: as asked, else as available, else as stored. An input gets all
+/// that are available, so that what reads it finds what it needs.
+fn range(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Option<(Week, Week)>, Error> {
+    if let (false, Some(from), Some(to)) = (is_input, asked.from, asked.to) {
         return Ok(Some((from, to)));
     }
     let (first, last) = match (&view.available, view.inputs.is_empty()) {
@@ -155,7 +157,10 @@ fn range(view: &FeatureView, asked: &Asked) -> Result<Option<(Week, Week)>, Erro
         (None, false) => stored_in_inputs(view)?,
         (None, true) => from_calendar(view)?,
     };
-    let both = asked.from.or(first).zip(asked.to.or(last));
+    let both = match is_input {
+        true => first.or(asked.from).zip(asked.to.max(last)),
+        false => asked.from.or(first).zip(asked.to.or(last)),
+    };
     if both.is_none() && view.available.is_none() && view.inputs.is_empty() {
         return Err(Error::InvalidArgument(
             format!("{} has no week yet, and nothing says where its data begin", view.name),
