@@ -25,6 +25,7 @@ def create(connection, share):
             copy_csv(connection, table)
     else:
         psql("-f", REPOSITORY / "demo/generator.sql", "-v", f"products={max(100, int(PRODUCTS * share))}")
+    connection.execute(f"CREATE INDEX ON {SCHEMA}.sales (sold_at)")
     connection.execute(f"VACUUM (FREEZE, ANALYZE) {SCHEMA}.sales, {SCHEMA}.stores, {SCHEMA}.products")
     (lines,) = connection.execute(f"SELECT count(*) FROM {SCHEMA}.sales").fetchone()
     return f"{lines:,} {'' if real else 'generated '}sales lines"
