@@ -115,7 +115,7 @@ fn a_partition_that_another_session_adds_is_recommended_from() {
     create(&mut client);
     train(&mut client);
     let statement = client.prepare("SELECT reco.recommend(1, 'r1', 'model')").unwrap();
-    let mut score = |client: &mut Client| client.query_one(&statement, &[]).unwrap().get::<_, f64>(0);
+    let score = |client: &mut Client| client.query_one(&statement, &[]).unwrap().get::<_, f64>(0);
     let before = score(&mut client);
     assert_same(&mut client, "before");
     let mut other = database.connect();
