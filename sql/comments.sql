@@ -1,7 +1,8 @@
 COMMENT ON PROCEDURE train(text, regclass, name, text, jsonb, name[], name, boolean) IS
 'Trains a new version of a model from the rows of a table, view or materialized view.
 model: the logical name. source: read with the caller''s rights, every row. label: boolean, or a number that is
-0 or 1; rows where it is NULL are not used. algorithm: mlp. params: a JSON object, see docs/training.md.
+0 or 1, a feature view''s own if none is named; rows where it is NULL are not used. algorithm: mlp. params: a JSON
+object, see docs/training.md.
 keys: the columns that identify a row besides the time, product first; found from the primary key or a unique
 index, else product_id and region. time_column: the date or timestamp by which the newest rows are held out;
 found from the primary key, else week. promote: make the version the champion even if there is one.

@@ -45,7 +45,7 @@ WITH available (first, complete) AS MATERIALIZED (
            reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS price_1w,
            reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS price_4w,
            reco.avg_price(reco.rollup(s.sales))::real AS price_13w,
-           (sum(reco.total_quantity(s.sales) * ((s.week - c.week) / 7 + (least(13, c.age + 1) - 1) / 2.0))
+           (sum(reco.total_quantity(s.sales) * ((s.week - c.week) / 7 + (least(13, c.age + 1) - 1) / 2.0)) FILTER (WHERE s.week >= c.launch)
             * 12 / nullif(min(least(13, c.age + 1) * (least(13, c.age + 1) ^ 2 - 1)), 0))::real AS trend
     FROM candidates AS c
     JOIN {weekly} AS s ON s.product_id = c.product_id AND s.week BETWEEN c.week - 84 AND c.week

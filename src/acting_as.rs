@@ -52,6 +52,9 @@ fn acting_as<T>(
     // SAFETY: user and settings are restored below, in reverse order, on every path that returns.
     unsafe {
         let level = pg_sys::NewGUCNestLevel();
+        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+        // First, so that the settings are those that this role may change.
+        pg_sys::SetUserIdAndSecContext(role, context | restriction);
         for (name, value) in settings {
             pg_sys::set_config_option(
                 name.as_ptr(),
@@ -64,11 +67,10 @@ fn acting_as<T>(
                 false,
             );
         }
-        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-        pg_sys::SetUserIdAndSecContext(role, context | restriction);
         let result = Spi::connect_mut(run);
         pg_sys::SetUserIdAndSecContext(user, context);
-        pg_sys::AtEOXact_GUC(true, level);
+        // As after an error: what the SQL has set is set back too.
+        pg_sys::AtEOXact_GUC(false, level);
         result
     }
 }

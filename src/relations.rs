@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::tuples;
 use pgrx::pg_sys;
 use pgrx::spi::quote_qualified_identifier;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// The schema and the name of a relation, `None` where there is none with that id.
 pub fn schema_and_name(relation: pg_sys::Oid) -> Option<(String, String)> {
@@ -55,6 +55,27 @@ pub fn owner(relation: pg_sys::Oid) -> pg_sys::Oid {
         let owner = (*(*opened).rd_rel).relowner;
         pg_sys::relation_close(opened, pg_sys::NoLock as i32);
         owner
+    }
+}
+
+/// The role of this name.
+pub fn role(name: &str) -> Option<pg_sys::Oid> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: a catalog look-up by a NUL-terminated name.
+    let oid = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
+    (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
+/// A role's name.
+pub fn role_name(role: pg_sys::Oid) -> String {
+    // SAFETY: a catalog look-up; of a role that is gone the number is named.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(role, true);
+        if name.is_null() {
+            role.to_u32().to_string()
+        } else {
+            owned(name)
+        }
     }
 }
 

@@ -171,11 +171,11 @@ fn query(view: &FeatureView) -> String {
     let known = format!("(${}::pg_catalog.timestamp OPERATOR(pg_catalog.-) INTERVAL '7 days')", n + 1);
     let age = format!("${}", n + 2);
     format!(
-        "SELECT v FROM {} AS v WHERE {}{time} OPERATOR(pg_catalog.<=) {known} \
+        "SELECT v.*::{view} FROM {view} AS v WHERE {keys}{time} OPERATOR(pg_catalog.<=) {known} \
          AND ({age} IS NULL OR {time} OPERATOR(pg_catalog.>=) ({known} OPERATOR(pg_catalog.-) {age})) \
          ORDER BY {time} DESC LIMIT 1",
-        view.name,
-        keys.collect::<String>()
+        view = view.name,
+        keys = keys.collect::<String>()
     )
 }
 

@@ -47,9 +47,19 @@ VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn create_feature_view(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
+    refuse_read_only(c"reco.create_feature_view()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let arguments = or_raise(unsafe { arguments(fcinfo) });
     or_raise(create(&arguments))
+}
+
+/// Refuses where nothing may be written, in Postgres's words.
+pub fn refuse_read_only(command: &CStr) {
+    // SAFETY: a NUL-terminated name; both raise an error.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(command.as_ptr());
+        pg_sys::PreventCommandDuringRecovery(command.as_ptr());
+    }
 }
 
 /// # Safety
@@ -105,8 +115,6 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
     if let Some(available) = &arguments.available {
         check_available(available)?;
     }
-    let search_path =
-        Spi::get_one::<String>("SELECT pg_catalog.current_setting('search_path')")?.unwrap_or_default();
     Spi::connect_mut(|client| client.update(&table(&name, &columns, arguments), None, &[]).map(|_| ()))?;
     for statement in [
         format!("CREATE INDEX ON {name} ({})", quote_identifier(&arguments.time_column)),

@@ -1,7 +1,7 @@
 //! `reco.create_launch_features`: the retail template. It makes two feature views from tables of sales, products and
 //! stores: sales by week as summaries, and from these the features of products in their first weeks.
 
-use super::create::{create, Arguments};
+use super::create::{create, refuse_read_only, Arguments};
 use crate::acting_as::Settings;
 use crate::error::{or_raise, Error};
 use crate::relations;
@@ -43,6 +43,7 @@ VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn create_launch_features(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
+    refuse_read_only(c"reco.create_launch_features()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let template = or_raise(unsafe { Template::read(fcinfo) });
     or_raise(template.create())
@@ -195,15 +196,20 @@ impl Template {
             }
             None => "NULL::date".to_owned(),
         };
-        let attributes = |table| {
-            let listed = self.attributes.iter().map(|name| format!(", {table}.{}", quote_identifier(name)));
-            listed.collect::<String>()
+        // Inside the query they have names that no column of its own has.
+        let attributes = |written: &dyn Fn(usize, String) -> String| {
+            let named = self.attributes.iter().map(quote_identifier).enumerate();
+            named.map(|(n, name)| format!(", {}", written(n, name))).collect::<String>()
         };
         let sold_at = format!("s.{}", quote_identifier(&self.sold_at));
         let moment = self.sales.moment(&sold_at, &self.sold_at, &zone);
         let monday = |day: &str| match self.sales.is_zoned(&self.sold_at) {
             true => format!("({day}::timestamp AT TIME ZONE {})", zone),
             false => day.to_owned(),
+        };
+        let now = match self.sales.is_zoned(&self.sold_at) {
+            true => format!("(now() AT TIME ZONE {zone})"),
+            false => "LOCALTIMESTAMP".to_owned(),
         };
         let available = if query == AVAILABLE { String::new() } else { self.fill(AVAILABLE, weekly) };
         let values = [
@@ -223,11 +229,12 @@ impl Template {
             ("{discount}", discount),
             ("{planned}", planned),
             ("{moment}", moment),
+            ("{now}", now),
             ("{start_of_first}", monday("$1")),
             ("{end_of_last}", monday("($2 + 7)")),
-            ("{listed_attributes}", attributes("p")),
-            ("{candidate_attributes}", attributes("c")),
-            ("{attributes}", attributes("e")),
+            ("{listed_attributes}", attributes(&|n, name| format!("p.{name} AS attribute_{n}"))),
+            ("{candidate_attributes}", attributes(&|n, _| format!("c.attribute_{n}"))),
+            ("{attributes}", attributes(&|n, name| format!("e.attribute_{n} AS {name}"))),
             ("{launch_weeks}", self.launch_weeks.to_string()),
             ("{warm_up_weeks}", self.warm_up_weeks.to_string()),
         ];

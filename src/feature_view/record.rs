@@ -53,25 +53,19 @@ impl Record {
         })
     }
 
-    pub fn succeed(&self, done: &Done, session: &Session) -> Result<(), Error> {
-        self.finish("succeeded", Some(done), None, session)
+    pub fn succeed(&self, done: &Done) -> Result<(), Error> {
+        self.finish("succeeded", Some(done), None)
     }
 
-    pub fn fail(&self, error: &str, session: &Session) -> Result<(), Error> {
-        self.finish("failed", None, Some(error), session)
+    pub fn fail(&self, error: &str) -> Result<(), Error> {
+        self.finish("failed", None, Some(error))
     }
 
-    pub fn cancel(&self, session: &Session) -> Result<(), Error> {
-        self.finish("cancelled", None, None, session)
+    pub fn cancel(&self) -> Result<(), Error> {
+        self.finish("cancelled", None, None)
     }
 
-    fn finish(
-        &self,
-        status: &str,
-        done: Option<&Done>,
-        error: Option<&str>,
-        session: &Session,
-    ) -> Result<(), Error> {
+    fn finish(&self, status: &str, done: Option<&Done>, error: Option<&str>) -> Result<(), Error> {
         let weeks = done.map(|done| done.weeks.as_slice());
         let day = |week: Option<&(Week, i64)>| week.map(|(week, _)| super::storage::date(week.monday()));
         as_owner(|client| {
@@ -93,14 +87,11 @@ impl Record {
                 ],
             )?;
             Ok(())
-        })?;
-        if session.is_atomic() {
-            return Ok(());
-        }
-        self.unlock()
+        })
     }
 
-    /// Lets go of the lock that says that this refresh is alive.
+    /// Lets go of the session's lock that says that this refresh is alive. Before what it recorded is committed,
+    /// others would take it for one that has lost its backend.
     pub fn unlock(&self) -> Result<(), Error> {
         as_owner(|client| {
             let unlock = "SELECT pg_catalog.pg_advisory_unlock(reco.run_lock_key($1))";

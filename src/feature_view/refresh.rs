@@ -1,6 +1,6 @@
 //! `reco.refresh_features`: a view and its inputs brought up to date, in one transaction.
 
-use super::create::as_subquery;
+use super::create::{as_subquery, refuse_read_only};
 use super::record::{Done, Record};
 use super::registry::FeatureView;
 use super::storage::{compute, date};
@@ -23,11 +23,7 @@ CREATE PROCEDURE refresh_features(
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn refresh_features(fcinfo: pg_sys::FunctionCallInfo) {
-    // SAFETY: NUL-terminated literals; both raise an error where nothing may be written.
-    unsafe {
-        pg_sys::PreventCommandIfReadOnly(c"CALL reco.refresh_features()".as_ptr());
-        pg_sys::PreventCommandDuringRecovery(c"CALL reco.refresh_features()".as_ptr());
-    }
+    refuse_read_only(c"CALL reco.refresh_features()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (session, (relation, asked)) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
     let views = or_raise(in_order(relation));
@@ -45,12 +41,16 @@ struct Asked {
 /// # Safety
 /// `fcinfo` is that of the running procedure.
 unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<(pg_sys::Oid, Asked), Error> {
-    let week = |n| pgrx::pg_getarg::<Date>(fcinfo, n).map(|date| Week::of_day(date.to_pg_epoch_days()));
+    let week = |n, what| pgrx::pg_getarg::<Date>(fcinfo, n).map(|date| week_of(date, what)).transpose();
     let lookback = pgrx::pg_getarg::<i32>(fcinfo, 3);
     if lookback.is_some_and(|weeks| weeks < 0) {
         return Err(Error::invalid("lookback is a number of weeks, 0 or more"));
     }
-    let asked = Asked { from: week(1), to: week(2), lookback: lookback.map(|weeks| weeks as usize) };
+    let asked = Asked {
+        from: week(1, "from_week")?,
+        to: week(2, "to_week")?,
+        lookback: lookback.map(|weeks| weeks as usize),
+    };
     Ok((given(pgrx::pg_getarg(fcinfo, 0), "view")?, asked))
 }
 
@@ -58,6 +58,7 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<(pg_sys::Oid, As
 fn in_order(relation: pg_sys::Oid) -> Result<Vec<FeatureView>, Error> {
     fn visit(view: FeatureView, views: &mut Vec<FeatureView>) -> Result<(), Error> {
         view.check_owner("refresh")?;
+        view.check_author()?;
         for input in view.open_inputs()? {
             visit(input, views)?;
         }
@@ -79,12 +80,15 @@ fn run_to_the_end(views: &[FeatureView], asked: &Asked, session: &Session) {
     let refreshed = session.attempt(|| {
         let last = views.len() - 1;
         for (n, (view, record)) in views.iter().zip(&records).enumerate() {
-            record.succeed(&refresh(view, asked, n < last)?, session)?;
+            record.succeed(&refresh(view, asked, n < last)?)?;
         }
         Ok(())
     });
     match refreshed {
-        Ok(()) => session.commit(),
+        Ok(()) => {
+            session.commit();
+            or_raise(unlock(&records, session));
+        }
         Err(failure) => record_and_raise(failure, session, &records),
     }
 }
@@ -96,18 +100,25 @@ fn record_and_raise(failure: Failure, session: &Session, records: &[Record]) -> 
         let _held = HeldInterrupts::new();
         for record in records {
             let write = || match &failure {
-                failure if failure.is_cancel() => record.cancel(session),
-                failure => record.fail(&failure.message(), session),
+                failure if failure.is_cancel() => record.cancel(),
+                failure => record.fail(&failure.message()),
             };
-            if session.attempt(write).is_err() {
-                // Without its lock the refresh counts as failed; nothing more can be done for it.
-                let _ = session.attempt(|| record.unlock());
-            }
+            // Without its lock a refresh counts as failed; nothing more can be done for one that is not recorded.
+            let _ = session.attempt(write);
         }
         session.commit();
+        let _ = session.attempt(|| unlock(records, session));
     }
     pgrx::check_for_interrupts!();
     failure.raise()
+}
+
+/// The locks of the caller's transaction end with it.
+fn unlock(records: &[Record], session: &Session) -> Result<(), Error> {
+    match session.is_atomic() {
+        true => Ok(()),
+        false => records.iter().try_for_each(Record::unlock),
+    }
 }
 
 fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Error> {
@@ -189,14 +200,15 @@ fn available(view: &FeatureView, query: &str) -> Result<Ends, Error> {
             )));
         }
         let row = rows.first();
-        let [first, complete] = [row.get::<Date>(1)?, row.get::<Date>(2)?].map(|date| date.map(week_of));
-        Ok((first.transpose()?, complete.transpose()?.map(|week| week.plus(-1))))
+        let week = |date: Option<Date>| date.map(|date| week_of(date, "what is available")).transpose();
+        let (first, complete) = (week(row.get(1)?)?, week(row.get(2)?)?);
+        Ok((first, complete.map(|week| week.plus(-1))))
     })
 }
 
-fn week_of(date: Date) -> Result<Week, Error> {
+fn week_of(date: Date, what: &str) -> Result<Week, Error> {
     match date.to_pg_epoch_days() {
-        i32::MIN | i32::MAX => Err(Error::invalid("what is available must not be infinite")),
+        i32::MIN | i32::MAX => Err(Error::invalid(format!("{what} must not be infinite"))),
         day => Ok(Week::of_day(day)),
     }
 }

@@ -27,6 +27,8 @@ pub struct FeatureView {
     pub period: Period,
     pub search_path: String,
     pub settings: Settings,
+    /// The role that wrote the definition.
+    pub author: String,
 }
 
 /// A feature view to be registered.
@@ -51,7 +53,7 @@ impl FeatureView {
         let name = relations::qualified_name(relation)?;
         as_owner(|client| {
             let sql = "SELECT definition, available, keys, time_column, label, inputs, lookback, horizon, \
-                              partition_by, search_path, settings \
+                              partition_by, search_path, settings, created_by::pg_catalog.text \
                        FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
             let rows = client.select(sql, Some(1), &[name.as_str().into()])?;
             if rows.is_empty() {
@@ -76,6 +78,7 @@ impl FeatureView {
                 period: Period::parse(&needed(text(9)?)?)?,
                 search_path: needed(text(10)?)?,
                 settings: read_settings(row.get::<pgrx::JsonB>(11)?.unwrap_or(pgrx::JsonB(json!({}))))?,
+                author: needed(text(12)?)?,
                 name,
             }))
         })
@@ -116,6 +119,26 @@ impl FeatureView {
         Err(Error::Privilege {
             message: format!("must be owner of feature view {} to {action} it", self.name),
             hint: None,
+        })
+    }
+
+    /// Refuses a definition whose author has no claim to the rights of the table's owner: a table of the same name
+    /// may have taken the place of the author's.
+    pub fn check_author(&self) -> Result<(), Error> {
+        let owner = relations::owner(self.oid);
+        let author = relations::role(&self.author);
+        // SAFETY: plain look-ups of roles.
+        if author.is_some_and(|author| unsafe { pg_sys::has_privs_of_role(author, owner) }) {
+            return Ok(());
+        }
+        Err(Error::Privilege {
+            message: format!(
+                "the definition of {} was written by {}, who may not act as its owner {}",
+                self.name,
+                self.author,
+                relations::role_name(owner)
+            ),
+            hint: Some("The owner can create it anew with reco.create_feature_view(…), under another name or without the table.".into()),
         })
     }
 

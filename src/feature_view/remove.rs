@@ -1,5 +1,6 @@
 //! `reco.drop_feature_view`: the table, its rows and what the catalog knows about it.
 
+use super::create::refuse_read_only;
 use super::registry::FeatureView;
 use crate::acting_as::as_owner;
 use crate::error::{or_raise, Error};
@@ -13,6 +14,7 @@ VOLATILE STRICT PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn drop_feature_view(view: pg_sys::Oid, with_inputs: bool) {
+    refuse_read_only(c"reco.drop_feature_view()");
     or_raise(FeatureView::get(view).and_then(|view| remove(&view, with_inputs)));
 }
 

@@ -17,13 +17,14 @@ use std::collections::BTreeMap;
 
 /// Computes the weeks of a run and returns how many rows each has. Runs as the view's owner.
 pub fn compute(view: &FeatureView, run: &Run) -> Result<Vec<(Week, i64)>, Error> {
-    let target = Target::of(view, run)?;
+    // Types too are named as the view's author would name them.
     view.as_author(|client| {
-        let counts = match relations::find(&target.partition) {
-            Some(_) => target.replace(client)?,
-            None => target.build(client)?,
-        };
-        target.check(counts)
+        let target = Target::of(view, run)?;
+        match relations::find(&target.partition) {
+            None => target.build(client),
+            Some(found) if is_partition(client, found, view.oid)? => target.replace(client),
+            Some(_) => Err(target.in_the_way()),
+        }
     })
 }
 
@@ -58,10 +59,10 @@ impl<'a> Target<'a> {
         [date(self.run.first.monday()).into(), date(self.run.last.monday()).into()]
     }
 
-    fn build(&self, client: &mut SpiClient) -> Result<Vec<(i32, i64)>, Error> {
+    fn build(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
         let Self { view, run, partition, time, query } = self;
         client.update(&format!("CREATE TABLE {partition} AS {query}"), None, &self.weeks())?;
-        let counts = self.count(client, "")?;
+        let counts = self.check(self.count(client, "")?)?;
         let bounds = [run.partition.from, run.partition.until].map(|day| format!("'{}'", date(day)));
         let [from, until] = &bounds;
         for statement in [
@@ -83,7 +84,7 @@ impl<'a> Target<'a> {
         Ok(counts)
     }
 
-    fn replace(&self, client: &mut SpiClient) -> Result<Vec<(i32, i64)>, Error> {
+    fn replace(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
         let Self { partition, time, query, .. } = self;
         let in_run = format!("WHERE {time} BETWEEN $1 AND $2");
         client.update(&format!("DELETE FROM {partition} {in_run}"), None, &self.weeks())?;
@@ -93,7 +94,18 @@ impl<'a> Target<'a> {
         if counted != inserted as i64 {
             return Err(self.astray(None));
         }
-        Ok(counts)
+        self.check(counts)
+    }
+
+    fn in_the_way(&self) -> Error {
+        let Self { view, partition, .. } = self;
+        Error::InvalidArgument(
+            format!(
+                "{partition} is in the way: it has the name of a partition of {}, but is none",
+                view.name
+            ),
+            Some("Rename or drop it, or attach it again.".into()),
+        )
     }
 
     fn count(&self, client: &mut SpiClient, condition: &str) -> Result<Vec<(i32, i64)>, Error> {
@@ -143,6 +155,12 @@ impl<'a> Target<'a> {
             Some(format!("Let it end in: WHERE {} BETWEEN $1 AND $2", self.time)),
         )
     }
+}
+
+fn is_partition(client: &mut SpiClient, table: pg_sys::Oid, of: pg_sys::Oid) -> Result<bool, Error> {
+    let sql = "SELECT FROM pg_catalog.pg_inherits \
+               WHERE inhrelid OPERATOR(pg_catalog.=) $1 AND inhparent OPERATOR(pg_catalog.=) $2";
+    Ok(!client.update(sql, Some(1), &[table.into(), of.into()])?.is_empty())
 }
 
 /// The definition's columns as those of the table.

@@ -32,14 +32,15 @@ pub unsafe fn sale(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<Sale>, Err
         Some(readers) => readers,
         None => *types.numbers.insert(number_readers((*fcinfo).flinfo)?),
     };
-    let number = |n: usize| {
-        let value = argument(fcinfo, n + 1).zip(readers[n]);
-        value.map(|(datum, reader)| values::number(reader, datum))
+    let number = |n: usize| match (argument(fcinfo, n + 1), readers[n]) {
+        (Some(datum), Some(reader)) => Ok(Some(values::number(reader, datum))),
+        (Some(_), None) => Err(untyped(NUMBERS[n])),
+        (None, _) => Ok(None),
     };
     let mut sale = Sale {
-        amount: number(0),
-        quantity: number(1),
-        discount: number(2),
+        amount: number(0)?,
+        quantity: number(1)?,
+        discount: number(2)?,
         customer: None,
         sold_at: argument(fcinfo, SOLD_AT).map(|datum| datum.value() as i64),
     };
@@ -57,6 +58,13 @@ pub unsafe fn sale(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<Sale>, Err
         sale.customer = Some(hash.value() as u64);
     }
     Ok(Some(sale))
+}
+
+/// A literal in quotes is a number only where it is said to be one.
+#[cold]
+fn untyped(argument: &str) -> Error {
+    let hint = "Write it without quotes, or cast it: '…'::double precision.";
+    Error::InvalidArgument(format!("the type of {argument} is not known"), Some(hint.into()))
 }
 
 #[cold]

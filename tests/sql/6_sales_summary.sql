@@ -73,9 +73,11 @@ SELECT pg_column_size(sales_summary(c / 7.0, 1.1, 0.1, c, timestamp '2024-01-01'
 FROM generate_series(1, 100000) AS c;
 
 -- What is refused
-SELECT sales_summary('NaN', 1, 0, 1, NULL);
-SELECT sales_summary(1, '-Infinity', 0, 1, NULL);
-SELECT sales_summary(1, 1, 'Infinity', 1, NULL);
+SELECT sales_summary('NaN'::real, 1, 0, 1, NULL);
+SELECT sales_summary('NaN'::numeric, 1, 0, 1, NULL);
+SELECT sales_summary('5', 1, 0, 1, NULL);
+SELECT sales_summary(1, '-Infinity'::float8, 0, 1, NULL);
+SELECT sales_summary(1, 1, 'Infinity'::numeric, 1, NULL);
 SELECT sales_summary(1, 1, 0, 1, 'infinity');
 SELECT sales_summary(x, 1, 0, 1, NULL) FROM (VALUES (1.7e308), (1.7e308)) AS v(x);
 SELECT sales_summary(1, 1, 0, point(1, 2), NULL);

@@ -57,12 +57,12 @@ mod tests {
 
     fn of_one_sale(amount: i32) -> Vec<u8> {
         let mut summary = Summary::<Global>::new();
-        let amount = Some(f64::from(amount));
+        let amount = f64::from(amount);
         let sale = Sale {
-            amount,
+            amount: Some(amount),
             quantity: None,
             discount: None,
-            customer: Some(amount.unwrap() as u64),
+            customer: Some(amount as u64),
             sold_at: None,
         };
         summary.add(&sale, Global).unwrap();

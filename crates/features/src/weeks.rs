@@ -68,7 +68,8 @@ pub fn to_compute(stored: &BTreeSet<Week>, wanted: Wanted) -> Result<BTreeSet<We
     chosen.extend(stored.range(first..=last).rev().take(lookback));
     let labels =
         |week: &Week| (1..=horizon.min(MOST_WEEKS) as i32).map(|back| week.plus(-back)).collect::<Vec<_>>();
-    let before: Vec<_> = chosen.iter().flat_map(labels).filter(|week| *week >= first).collect();
+    let known = |week: &Week| *week >= first || stored.contains(week);
+    let before: Vec<_> = chosen.iter().flat_map(labels).filter(known).collect();
     chosen.extend(before);
     Ok(chosen)
 }
@@ -188,7 +189,8 @@ mod tests {
     fn weeks_whose_label_sees_a_computed_one_are_computed_too() {
         assert_eq!(chosen(&[3, 4, 5, 6], 3, 7, 0, 1), [6, 7]);
         assert_eq!(chosen(&[3, 4, 5, 6], 3, 7, 1, 2), [4, 5, 6, 7]);
-        assert_eq!(chosen(&[3, 4, 5, 6], 6, 7, 0, 3), [6, 7]);
+        assert_eq!(chosen(&[3, 4, 5, 6], 6, 7, 0, 2), [5, 6, 7]);
+        assert_eq!(chosen(&[3], 6, 7, 0, 2), [6, 7]);
     }
 
     #[test]

@@ -17,18 +17,32 @@
 //! | `encoders` | fits by parallel workers, beside Postgres' own aggregates |
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
+//! | `feature_views` | which weeks a refresh computes, partitions, waiting, dump and drop |
+//! | `feature_view_failures` | refreshes that fail, are cancelled or killed; rows that are refused |
+//! | `feature_view_models` | training from a view, and recommending from its partitions |
+//! | `as_of` | the newest feature row known at a moment |
+//! | `feature_view_rights` | whose rights and settings a definition has |
+//! | `feature_view_refusals` | definitions, columns and names that cannot be |
+//! | `launch_features` | the retail template: windows, labels, types, names and time zones |
 //! | `sales_summary` | summaries in workers, in little memory, and from damaged bytes |
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
 //! | `docs` | the SQL of the documents |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
 
+mod as_of;
 mod cancel;
 mod crash;
 mod demo;
 mod docs;
 mod dump;
 mod encoders;
+mod feature_view_failures;
+mod feature_view_models;
+mod feature_view_refusals;
+mod feature_view_rights;
+mod feature_views;
+mod launch_features;
 mod newest_row;
 mod parallel;
 mod progress;
@@ -45,3 +59,4 @@ mod trainer_process;
 mod training;
 mod training_refusals;
 mod transactions;
+mod views;
