@@ -155,6 +155,20 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
     }
 }
 
+/// One value of an integer type; 0 for a reader of any other.
+///
+/// # Safety
+/// As for [`number`].
+#[inline]
+pub unsafe fn integer(reader: Reader, datum: pg_sys::Datum) -> i64 {
+    match reader {
+        Reader::Int2 => i64::from(datum.value() as i16),
+        Reader::Int4 => i64::from(datum.value() as i32),
+        Reader::Int8 => datum.value() as i64,
+        _ => 0,
+    }
+}
+
 /// Calls `take` with one value of a text-like type. The extension is only installed where text is UTF-8.
 ///
 /// # Safety

@@ -116,12 +116,9 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
         check_available(available)?;
     }
     Spi::connect_mut(|client| client.update(&table(&name, &columns, arguments), None, &[]).map(|_| ()))?;
-    for statement in [
-        format!("CREATE INDEX ON {name} ({})", quote_identifier(&arguments.time_column)),
-        format!("COMMENT ON TABLE {name} IS 'Feature view; its rows are kept by reco.refresh_features'"),
-    ] {
-        Spi::run(&statement)?;
-    }
+    Spi::run(&format!(
+        "COMMENT ON TABLE {name} IS 'Feature view; its rows are kept by reco.refresh_features'"
+    ))?;
     register(&NewView {
         name: &name,
         definition: &arguments.definition,

@@ -175,6 +175,9 @@ impl Template {
             partition_by: self.partition_by.clone(),
             settings: settings(),
         })?;
+        for view in [&weekly, &view] {
+            Spi::run(&format!("CREATE INDEX ON {view} (week)"))?;
+        }
         comment(&weekly, "Sales by product, region and week; rolled up into features", WEEKLY_COLUMNS)?;
         comment(&view, "New products by region and week, as known at the end of the week", FEATURE_COLUMNS)?;
         Ok(oid)

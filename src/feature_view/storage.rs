@@ -71,7 +71,6 @@ impl<'a> Target<'a> {
                  ADD CONSTRAINT in_range CHECK ({time} >= {from} AND {time} < {until})",
                 primary_key(&view.keys, &view.time_column)
             ),
-            format!("CREATE INDEX ON {partition} ({time})"),
             format!(
                 "ALTER TABLE {} ATTACH PARTITION {partition} FOR VALUES FROM ({from}) TO ({until})",
                 view.name

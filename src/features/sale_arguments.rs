@@ -3,6 +3,7 @@
 use crate::call_site::{argument, state};
 use crate::error::Error;
 use crate::values::{self, type_name, Reader};
+use features::customers::hash_of_number;
 use features::summary::Sale;
 use model::recipe::Family;
 use pgrx::pg_sys;
@@ -17,8 +18,16 @@ const SOLD_AT: usize = CUSTOMER + 1;
 struct Types {
     /// `None` for a bare NULL, which has no type.
     numbers: Option<[Option<Reader>; NUMBERS.len()]>,
-    /// Entries of the type cache stay where they are as long as the process lives.
-    customer: Option<*mut pg_sys::TypeCacheEntry>,
+    customer: Option<Hash>,
+}
+
+/// How a customer becomes a hash: equal values have equal hashes, under the call's collation.
+#[derive(Clone, Copy)]
+enum Hash {
+    /// smallint, integer, bigint: the numbers themselves.
+    Number(Reader),
+    /// The type's own hash function. Entries of the type cache stay where they are as long as the process lives.
+    OfType(*mut pg_sys::TypeCacheEntry),
 }
 
 /// The sale line that a transition function is given, `None` where it is none.
@@ -48,14 +57,11 @@ pub unsafe fn sale(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<Sale>, Err
         return Ok(None);
     }
     if let Some(customer) = argument(fcinfo, CUSTOMER) {
-        let entry = match types.customer {
-            Some(entry) => entry,
+        let hash = match types.customer {
+            Some(hash) => hash,
             None => *types.customer.insert(customer_hash((*fcinfo).flinfo)?),
         };
-        let function = &raw mut (*entry).hash_extended_proc_finfo;
-        const SEED: pg_sys::Datum = pg_sys::Datum::null();
-        let hash = pg_sys::FunctionCall2Coll(function, (*fcinfo).fncollation, customer, SEED);
-        sale.customer = Some(hash.value() as u64);
+        sale.customer = Some(hash.of(customer, (*fcinfo).fncollation));
     }
     Ok(Some(sale))
 }
@@ -86,12 +92,28 @@ unsafe fn number_readers(call_site: *mut pg_sys::FmgrInfo) -> Result<[Option<Rea
     Ok(readers)
 }
 
-/// The type's own hash function: equal values have equal hashes under the call's collation.
+impl Hash {
+    #[inline]
+    unsafe fn of(self, customer: pg_sys::Datum, collation: pg_sys::Oid) -> u64 {
+        const SEED: pg_sys::Datum = pg_sys::Datum::null();
+        match self {
+            Self::Number(reader) => hash_of_number(values::integer(reader, customer)),
+            Self::OfType(entry) => {
+                let function = &raw mut (*entry).hash_extended_proc_finfo;
+                pg_sys::FunctionCall2Coll(function, collation, customer, SEED).value() as u64
+            }
+        }
+    }
+}
+
 #[cold]
-unsafe fn customer_hash(call_site: *mut pg_sys::FmgrInfo) -> Result<*mut pg_sys::TypeCacheEntry, Error> {
+unsafe fn customer_hash(call_site: *mut pg_sys::FmgrInfo) -> Result<Hash, Error> {
     let type_oid = pg_sys::get_fn_expr_argtype(call_site, CUSTOMER as i32);
     if type_oid == pg_sys::InvalidOid {
         return Err(Error::invalid("the type of the customers could not be found out"));
+    }
+    if let Some((_, reader @ (Reader::Int2 | Reader::Int4 | Reader::Int8))) = values::reader_of(type_oid) {
+        return Ok(Hash::Number(reader));
     }
     let entry = pg_sys::lookup_type_cache(type_oid, pg_sys::TYPECACHE_HASH_EXTENDED_PROC_FINFO as i32);
     if (*entry).hash_extended_proc_finfo.fn_oid == pg_sys::InvalidOid {
@@ -103,5 +125,5 @@ unsafe fn customer_hash(call_site: *mut pg_sys::FmgrInfo) -> Result<*mut pg_sys:
             Some("Give something that can be hashed, for example the value as text.".into()),
         ));
     }
-    Ok(entry)
+    Ok(Hash::OfType(entry))
 }

@@ -112,5 +112,38 @@ SELECT trend(1, NULL);
 SELECT trend('Infinity', '2024-01-01');
 SELECT trend(1, 'infinity');
 
+-- Mondays
+SELECT week(date '2024-02-29'), week(timestamp '2024-02-25 23:59:59.999999'), week(timestamp '1969-12-31'),
+       week(date '4713-01-01 BC') = date_trunc('week', timestamp '4713-01-01 BC')::date AS early;
+SELECT bool_and(week(t) = date_trunc('week', t)::date) AS same
+FROM (SELECT timestamp '1990-01-01' + n * interval '37 hours 11 minutes' AS t FROM generate_series(0, 9999) AS n) AS moments;
+SELECT week(timestamp 'infinity');
+SELECT week(date '-infinity');
+
+-- Trailing weeks are what a rollup over a frame finds, NULL weeks and all
+CREATE TABLE weeks AS
+SELECT p AS product, date '2024-01-01' + 7 * n AS week,
+       CASE WHEN n % 5 > 0 THEN (SELECT sales_summary(n, 1, NULL, c, NULL) FROM generate_series(1, n % 3 + 1) AS c) END AS sales
+FROM generate_series(1, 3) AS p, generate_series(1, 40) AS n WHERE (n * p) % 4 > 0;
+SELECT count(*), bool_and(a::text IS NOT DISTINCT FROM b::text) AS four, bool_and(c::text IS NOT DISTINCT FROM d::text) AS one
+FROM (SELECT trailing_weeks(sales, week, 4) OVER w AS a,
+             rollup(sales) OVER (PARTITION BY product ORDER BY week RANGE BETWEEN '21 days' PRECEDING AND CURRENT ROW) AS b,
+             trailing_weeks(sales, week, 1) OVER w AS c, sales AS d
+      FROM weeks WINDOW w AS (PARTITION BY product ORDER BY week)) AS windows;
+SELECT trailing_weeks(sales, week, 4) OVER (ORDER BY week DESC) FROM weeks WHERE product = 1;
+SELECT trailing_weeks(sales, week, 0) OVER (ORDER BY week) FROM weeks;
+SELECT trailing_weeks(sales, NULL, 4) OVER (ORDER BY week) FROM weeks;
+SELECT trailing_weeks(sales, week, 4) FROM weeks;
+
+-- Numbers of any type, and customers that differ in their upper bits only
+SELECT total_sales(s), total_quantity(s), total_discount(s), unique_customers(s)
+FROM (SELECT sales_summary(n::numeric / 100, n::smallint, n::real, (n::bigint << 32) + n, NULL) AS s
+      FROM generate_series(1, 300) AS n) AS summaries;
+SELECT total_sales(s) = x::double precision AS same, x
+FROM (VALUES ('0.1'::numeric), ('-12345678.9012'), ('1e30'), ('123456789012345678901234567890.123456789'), ('0'), ('1e-20')) AS v(x)
+CROSS JOIN LATERAL (SELECT sales_summary(x, 1, NULL, 1, NULL) AS s) AS summaries;
+SELECT sales_summary('NaN'::numeric, 1, NULL, 1, NULL);
+SELECT sales_summary('1'::text, 1, NULL, 1, NULL);
+
 DROP FUNCTION show;
-DROP TABLE sale_lines, weekly, series;
+DROP TABLE sale_lines, weekly, series, weeks;

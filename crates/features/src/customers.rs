@@ -177,6 +177,16 @@ impl<A: Allocator + Copy> Default for Customers<A> {
     }
 }
 
+/// The hash of a customer that is a number: a one-to-one mixing of its bits, so that different numbers never count as one
+/// (the finalizer of SplitMix64; Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+#[inline]
+pub fn hash_of_number(number: i64) -> u64 {
+    let mut bits = (number as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}
+
 /// How many of `added` are not among the `known`; both ascend.
 fn new_among(known: &[u64], added: impl Iterator<Item = u64>) -> usize {
     let mut at = 0;

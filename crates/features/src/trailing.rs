@@ -7,9 +7,9 @@ use crate::FeatureError;
 use allocator_api2::alloc::{Allocator, Global};
 use allocator_api2::vec::Vec;
 
-/// The stored summaries of the weeks in the window, oldest first.
+/// The summaries of the weeks in the window, oldest first.
 pub struct Trailing<A: Allocator = Global> {
-    held: Vec<(Week, Vec<u8, A>), A>,
+    held: Vec<(Week, Summary<A>), A>,
 }
 
 impl<A: Allocator + Copy> Trailing<A> {
@@ -29,22 +29,21 @@ impl<A: Allocator + Copy> Trailing<A> {
         let gone = self.held.iter().take_while(|(held, _)| *held < oldest).count();
         self.held.drain(..gone);
         if let Some(bytes) = stored {
-            let mut copy = Vec::with_capacity_in(bytes.len(), *self.held.allocator());
-            copy.extend_from_slice(bytes);
-            self.held.push((week, copy));
+            let allocator = *self.held.allocator();
+            let mut summary = Summary::new();
+            summary.merge_stored(&View::parse(bytes)?, allocator)?;
+            self.held.push((week, summary));
         }
         Ok(())
     }
 
     /// The summary of the weeks in the window, `None` where there are none. Its room comes from `allocator`.
-    pub fn summary<B: Allocator + Copy>(&self, allocator: B) -> Result<Option<Summary<B>>, FeatureError> {
+    pub fn summary(&self, allocator: A) -> Result<Option<Summary<A>>, FeatureError> {
         if self.held.is_empty() {
             return Ok(None);
         }
         let mut summary = Summary::new();
-        for (_, bytes) in &self.held {
-            summary.merge_stored(&View::parse(bytes)?, allocator)?;
-        }
+        self.held.iter().try_for_each(|(_, held)| summary.merge(held, allocator))?;
         Ok(Some(summary))
     }
 }
