@@ -35,10 +35,7 @@ impl Session {
             return;
         }
         // SAFETY: the connection is non-atomic and the topmost one.
-        unsafe {
-            pg_sys::SPI_commit();
-            pg_sys::EnsurePortalSnapshotExists();
-        }
+        unsafe { pg_sys::SPI_commit() };
     }
 
     /// Runs a step that uses the database. If it fails, all it did is undone and the procedure can go on, to record
@@ -49,6 +46,8 @@ impl Session {
         }
         // SAFETY: the subtransaction is ended on both ways out, and context and owner are those from before.
         unsafe {
+            // It goes with the next commit: none is held while a procedure waits.
+            pg_sys::EnsurePortalSnapshotExists();
             let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
             pg_sys::BeginInternalSubTransaction(std::ptr::null());
             pg_sys::MemoryContextSwitchTo(context);

@@ -87,7 +87,7 @@ fn run_to_the_end(views: &[FeatureView], asked: &Asked, session: &Session) {
     match refreshed {
         Ok(()) => {
             session.commit();
-            or_raise(unlock(&records, session));
+            session.attempt(|| unlock(&records, session)).unwrap_or_else(|failure| failure.raise());
         }
         Err(failure) => record_and_raise(failure, session, &records),
     }

@@ -125,7 +125,7 @@ fn bad_customers_are_named_with_a_way_out() {
     let mut client = Database::with_data().connect();
     let sql = "SELECT reco.sales_summary(1, 1, 0, point(1, 2), NULL)";
     refusal(&mut client, sql).expect("22023", &["customers of type point"], &["as text"]);
-    let sql = "SELECT reco.sales_summary('NaN', 1, 0, 1, NULL)";
+    let sql = "SELECT reco.sales_summary('NaN'::real, 1, 0, 1, NULL)";
     refusal(&mut client, sql).expect("22003", &["amount is NaN"], &["FILTER"]);
 }
 

@@ -119,7 +119,6 @@ fn arguments_that_are_null_are_named() {
     for (arguments, name) in [
         ("NULL, 'launch_features', 'purchased'", "model"),
         ("'launch', NULL, 'purchased'", "source"),
-        ("'launch', 'launch_features', NULL", "label"),
         ("'launch', 'launch_features', 'purchased', NULL", "algorithm"),
         ("'launch', 'launch_features', 'purchased', params => NULL", "params"),
         ("'launch', 'launch_features', 'purchased', promote => NULL", "promote"),
