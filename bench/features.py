@@ -108,9 +108,10 @@ def temporary_folder():
 def create_view(connection):
     """The week's sales as summaries, and the trailing windows made of them."""
     connection.execute(f"SET work_mem = '{MEMORY}'")
-    create = "SELECT reco.create_feature_view(%s, %s, keys => '{product_id,region}', available => %s, inputs => %s)"
-    connection.execute(create, ["weekly", WEEKLY, AVAILABLE, []])
-    connection.execute(create, [RELATION, definition(), AVAILABLE, ["weekly"]])
+    create = """SELECT reco.create_feature_view(%s, %s, keys => '{product_id,region}', available => %s, inputs => %s,
+                                                partition_by => %s)"""
+    connection.execute(create, ["weekly", WEEKLY, AVAILABLE, [], "quarter"])
+    connection.execute(create, [RELATION, definition(), AVAILABLE, ["weekly"], "year"])
 
 
 def build_full(connection):

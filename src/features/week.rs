@@ -20,8 +20,11 @@ unsafe fn week_of_date(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
 /// # Safety
 /// The call's only argument is a timestamp.
 unsafe fn week_of_timestamp(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
-    let day = |moment: pg_sys::Datum| (moment.value() as i64).div_euclid(MICROSECONDS_A_DAY);
-    argument(fcinfo, 0).map(|moment| monday(day(moment))).transpose()
+    let day = |moment| match moment {
+        i64::MIN | i64::MAX => moment,
+        moment => moment.div_euclid(MICROSECONDS_A_DAY),
+    };
+    argument(fcinfo, 0).map(|moment| monday(day(moment.value() as i64))).transpose()
 }
 
 /// The days that PostgreSQL's dates and timestamps can have; the infinite ones are far outside.

@@ -139,9 +139,9 @@ SELECT trailing_weeks(sales, week, 4) FROM weeks;
 SELECT total_sales(s), total_quantity(s), total_discount(s), unique_customers(s)
 FROM (SELECT sales_summary(n::numeric / 100, n::smallint, n::real, (n::bigint << 32) + n, NULL) AS s
       FROM generate_series(1, 300) AS n) AS summaries;
-SELECT total_sales(s) = x::double precision AS same, x
+SELECT x, total_sales(sales_summary(x, 1, NULL, 1, NULL)) = x::double precision AS same
 FROM (VALUES ('0.1'::numeric), ('-12345678.9012'), ('1e30'), ('123456789012345678901234567890.123456789'), ('0'), ('1e-20')) AS v(x)
-CROSS JOIN LATERAL (SELECT sales_summary(x, 1, NULL, 1, NULL) AS s) AS summaries;
+GROUP BY x ORDER BY x;
 SELECT sales_summary('NaN'::numeric, 1, NULL, 1, NULL);
 SELECT sales_summary('1'::text, 1, NULL, 1, NULL);
 
