@@ -129,14 +129,15 @@ fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Er
     };
     let wanted =
         Wanted { first, last, lookback: asked.lookback.unwrap_or(view.lookback), horizon: view.horizon };
-    let weeks = to_compute(&view.stored_weeks()?, wanted)?;
+    let stored = view.stored_weeks()?;
+    let weeks = to_compute(&stored, wanted)?;
     if weeks.is_empty() {
         notice!("{}: every week up to {} is there", view.name, date(last.monday()));
     }
     let mut done = Done::default();
     for run in runs(&weeks, view.period)? {
         let began = Instant::now();
-        let computed = compute(view, &run)?;
+        let computed = compute(view, &run, &stored)?;
         view.note_weeks(&computed)?;
         let rows: i64 = computed.iter().map(|(_, rows)| rows).sum();
         let weeks = match computed.len() {

@@ -12,17 +12,17 @@ use crate::values;
 use features::weeks::{Run, Week};
 use pgrx::datum::Date;
 use pgrx::pg_sys;
-use pgrx::spi::{quote_identifier, quote_qualified_identifier, SpiClient};
-use std::collections::BTreeMap;
+use pgrx::spi::{quote_identifier, quote_qualified_identifier, SpiClient, SpiTupleTable};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Computes the weeks of a run and returns how many rows each has. Runs as the view's owner.
-pub fn compute(view: &FeatureView, run: &Run) -> Result<Vec<(Week, i64)>, Error> {
+pub fn compute(view: &FeatureView, run: &Run, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {
     // Types too are named as the view's author would name them.
     view.as_author(|client| {
         let target = Target::of(view, run)?;
         match relations::find(&target.partition) {
             None => target.build(client),
-            Some(found) if is_partition(client, found, view.oid)? => target.replace(client),
+            Some(found) if is_partition(client, found, view.oid)? => target.replace(client, stored),
             Some(_) => Err(target.in_the_way()),
         }
     })
@@ -62,7 +62,8 @@ impl<'a> Target<'a> {
     fn build(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
         let Self { view, run, partition, time, query } = self;
         client.update(&format!("CREATE TABLE {partition} AS {query}"), None, &self.weeks())?;
-        let counts = self.check(self.count(client, "")?)?;
+        let count = format!("SELECT {time}, pg_catalog.count(*) FROM {partition} GROUP BY {time}");
+        let counts = self.check(self.counts(client.update(&count, None, &[])?)?)?;
         let bounds = [run.partition.from, run.partition.until].map(|day| format!("'{}'", date(day)));
         let [from, until] = &bounds;
         for statement in [
@@ -83,17 +84,17 @@ impl<'a> Target<'a> {
         Ok(counts)
     }
 
-    fn replace(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
-        let Self { partition, time, query, .. } = self;
-        let in_run = format!("WHERE {time} BETWEEN $1 AND $2");
-        client.update(&format!("DELETE FROM {partition} {in_run}"), None, &self.weeks())?;
-        let inserted = client.update(&format!("INSERT INTO {partition} {query}"), None, &self.weeks())?.len();
-        let counts = self.count(client, &in_run)?;
-        let counted: i64 = counts.iter().map(|(_, rows)| rows).sum();
-        if counted != inserted as i64 {
-            return Err(self.astray(None));
+    fn replace(&self, client: &mut SpiClient, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {
+        let Self { run, partition, time, query, .. } = self;
+        if stored.range(run.first..=run.last).next().is_some() {
+            let delete = format!("DELETE FROM {partition} WHERE {time} BETWEEN $1 AND $2");
+            client.update(&delete, None, &self.weeks())?;
         }
-        self.check(counts)
+        let insert = format!(
+            "WITH inserted AS (INSERT INTO {partition} {query} RETURNING {time}) \
+             SELECT {time}, pg_catalog.count(*) FROM inserted GROUP BY {time}"
+        );
+        self.check(self.counts(client.update(&insert, None, &self.weeks())?)?)
     }
 
     fn in_the_way(&self) -> Error {
@@ -107,18 +108,14 @@ impl<'a> Target<'a> {
         )
     }
 
-    fn count(&self, client: &mut SpiClient, condition: &str) -> Result<Vec<(i32, i64)>, Error> {
-        let Self { partition, time, .. } = self;
-        let sql = format!("SELECT {time}, count(*) FROM {partition} {condition} GROUP BY {time}");
-        let weeks = self.weeks();
-        let arguments: &[_] = if condition.is_empty() { &[] } else { &weeks };
-        let rows = client.update(&sql, None, arguments)?;
+    /// Days and how many rows they have.
+    fn counts(&self, rows: SpiTupleTable) -> Result<Vec<(i32, i64)>, Error> {
         rows.map(|row| {
             let day = row.get::<Date>(1)?.ok_or_else(|| {
-                Error::InvalidArgument(
-                    format!("the definition of {} returned a row whose {time} is NULL", self.view.name),
-                    None,
-                )
+                Error::invalid(format!(
+                    "the definition of {} returned a row whose {} is NULL",
+                    self.view.name, self.time
+                ))
             })?;
             Ok((day.to_pg_epoch_days(), row.get::<i64>(2)?.unwrap_or(0)))
         })
@@ -137,15 +134,15 @@ impl<'a> Target<'a> {
             let week = Week::of_day(day);
             match weeks.get_mut(&week) {
                 Some(count) if week.monday() == day => *count = rows,
-                _ => return Err(self.astray(Some(day))),
+                _ => return Err(self.astray(day)),
             }
         }
         Ok(weeks.into_iter().collect())
     }
 
-    fn astray(&self, day: Option<i32>) -> Error {
+    fn astray(&self, day: i32) -> Error {
         let [first, last] = [self.run.first, self.run.last].map(|week| date(week.monday()));
-        let found = day.map_or("other weeks".to_owned(), |day| format!("{} = {}", self.time, date(day)));
+        let found = format!("{} = {}", self.time, date(day));
         Error::InvalidArgument(
             format!(
                 "the definition of {} returned rows of {found}, but the Mondays from {first} to {last} were asked for",
