@@ -17,10 +17,11 @@ pub struct Record {
     began: Instant,
 }
 
-/// What a refresh computed.
+/// What a refresh computed, and in what time.
 #[derive(Default)]
 pub struct Done {
     pub weeks: Vec<(Week, i64)>,
+    pub seconds: f64,
 }
 
 impl Done {
@@ -67,6 +68,7 @@ impl Record {
 
     fn finish(&self, status: &str, done: Option<&Done>, error: Option<&str>) -> Result<(), Error> {
         let weeks = done.map(|done| done.weeks.as_slice());
+        let seconds = done.map_or_else(|| self.began.elapsed().as_secs_f64(), |done| done.seconds);
         let day = |week: Option<&(Week, i64)>| week.map(|(week, _)| super::storage::date(week.monday()));
         as_owner(|client| {
             client.update(
@@ -82,7 +84,7 @@ impl Record {
                     weeks.and_then(|weeks| day(weeks.last())).into(),
                     weeks.map(|weeks| weeks.len() as i32).into(),
                     done.map(Done::rows).into(),
-                    self.began.elapsed().as_secs_f64().into(),
+                    seconds.into(),
                     error.into(),
                 ],
             )?;

@@ -123,6 +123,7 @@ fn unlock(records: &[Record], session: &Session) -> Result<(), Error> {
 
 fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Error> {
     lock(view)?;
+    let began = Instant::now();
     let Some((first, last)) = range(view, asked, is_input)? else {
         notice!("{}: there are no data yet", view.name);
         return Ok(Done::default());
@@ -136,18 +137,25 @@ fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Er
     }
     let mut done = Done::default();
     for run in runs(&weeks, view.period)? {
-        let began = Instant::now();
+        let run_began = Instant::now();
         let computed = compute(view, &run, &stored)?;
         view.note_weeks(&computed)?;
-        let rows: i64 = computed.iter().map(|(_, rows)| rows).sum();
-        let weeks = match computed.len() {
-            1 => format!("week {}", date(run.first.monday())),
-            count => format!("{count} weeks from {}", date(run.first.monday())),
-        };
-        notice!("{}: {weeks}, {rows} rows in {:.1} s", view.name, began.elapsed().as_secs_f64());
+        tell(view, &computed, run_began);
         done.weeks.extend(computed);
     }
+    done.seconds = began.elapsed().as_secs_f64();
     Ok(done)
+}
+
+/// Says what was computed.
+fn tell(view: &FeatureView, computed: &[(Week, i64)], began: Instant) {
+    let rows: i64 = computed.iter().map(|(_, rows)| rows).sum();
+    let weeks = match computed {
+        [(week, _)] => format!("week {}", date(week.monday())),
+        [(first, _), ..] => format!("{} weeks from {}", computed.len(), date(first.monday())),
+        [] => return,
+    };
+    notice!("{}: {weeks}, {rows} rows in {:.1} s", view.name, began.elapsed().as_secs_f64());
 }
 
 /// Whoever else refreshes or writes to the view waits until this transaction has ended; readers do not.
