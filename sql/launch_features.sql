@@ -82,8 +82,10 @@ WITH available (first, complete) AS MATERIALIZED (
     ) AS products
     GROUP BY category_key, launch, region
 ), launched AS MATERIALIZED (
-    -- Launches of the last year whose first four weeks are over.
-    SELECT c.category_key, w.week, sum(c.launches) AS launches
+    -- Launches of the last year whose first four weeks are over, and the category's share of all of them: their number
+    -- would tell the date as long as the data are younger than a year.
+    SELECT c.category_key, w.week, sum(c.launches) AS launches,
+           sum(c.launches) / sum(sum(c.launches)) OVER (PARTITION BY w.week) AS share
     FROM cohorts AS c JOIN weeks AS w ON c.launch BETWEEN w.week - 364 AND w.week - 21
     GROUP BY c.category_key, w.week
 ), succeeded AS MATERIALIZED (
@@ -101,7 +103,7 @@ WITH available (first, complete) AS MATERIALIZED (
            s.price_4w, coalesce(s.trend, 0)::real AS all_trend,
            coalesce(p.regions, 0)::real AS regions_sold,
            (coalesce(p.regions, 0) / t.regions::real)::real AS regions_share,
-           l.launches AS category_launches
+           l.launches, coalesce(l.share, 0)::real AS category_launch_share
     FROM candidates AS c
     JOIN trading AS t ON t.week = c.week
     LEFT JOIN sold AS s ON s.product_id = c.product_id AND s.week = c.week AND s.region IS NULL
@@ -125,9 +127,9 @@ SELECT e.product_id, r.region, e.week,
        coalesce(c.quantity_4w, 0)::real AS category_quantity_4w,
        coalesce(c.customers_4w, 0)::real AS category_customers_4w,
        (e.price_4w / nullif(c.price_4w, 0))::real AS price_to_category,
-       coalesce(e.category_launches, 0)::real AS category_launches,
-       (coalesce(m.sold, 0) / e.category_launches)::real AS category_launches_sold,
-       (coalesce(m.quantity, 0) / e.category_launches::float8)::real AS category_launch_quantity,
+       e.category_launch_share,
+       (coalesce(m.sold, 0) / e.launches)::real AS category_launches_sold,
+       (coalesce(m.quantity, 0) / e.launches::float8)::real AS category_launch_quantity,
 
        e.age::real AS weeks_since_launch,
        coalesce(here.trend, 0)::real AS trend, e.all_trend,

@@ -295,7 +295,13 @@ fn recounted() -> Vec<(String, String)> {
         ("trend", trend(here)),
         ("all_trend", trend(everywhere)),
         ("price_to_category", format!("({}) / nullif(({}), 0)", price(everywhere), price(category))),
-        ("category_launches", format!("SELECT count(*) FROM {cohort}")),
+        (
+            "category_launch_share",
+            format!(
+                "SELECT coalesce((SELECT count(*) FROM {cohort})::float8 / nullif(count(*), 0), 0)
+                 FROM launches AS l WHERE l.launch BETWEEN f.week - 364 AND f.week - 21"
+            ),
+        ),
         (
             "category_launches_sold",
             format!(
