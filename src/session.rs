@@ -63,6 +63,18 @@ impl Session {
         }
     }
 
+    /// Lets `record` write down how the procedure failed, and raises the error. In the caller's transaction there is
+    /// nothing to record: its abort takes everything with it.
+    pub fn record_and_raise(&self, failure: Failure, record: impl FnOnce(&Failure)) -> ! {
+        if !self.atomic {
+            // A cancel that is waiting to be raised must not interrupt the record of it.
+            let _held = HeldInterrupts::new();
+            record(&failure);
+        }
+        pgrx::check_for_interrupts!();
+        failure.raise()
+    }
+
     /// Closes the connection. After an error the transaction's abort does it.
     pub fn end(self) {
         // SAFETY: begun once, ended once.
@@ -125,10 +137,10 @@ fn catch<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
 }
 
 /// Cancel and shutdown wait while this lives.
-pub struct HeldInterrupts;
+struct HeldInterrupts;
 
 impl HeldInterrupts {
-    pub fn new() -> Self {
+    fn new() -> Self {
         // SAFETY: a counter of this process.
         unsafe { pg_sys::InterruptHoldoffCount += 1 };
         Self

@@ -5,7 +5,7 @@ use super::record::{Done, Record};
 use super::registry::FeatureView;
 use super::storage::{compute, date};
 use crate::error::{or_raise, Error};
-use crate::session::{Failure, HeldInterrupts, Session};
+use crate::session::{Failure, Session};
 use crate::values::given;
 use features::weeks::{runs, to_compute, Wanted, Week};
 use pgrx::datum::Date;
@@ -93,24 +93,19 @@ fn run_to_the_end(views: &[FeatureView], asked: &Asked, session: &Session) {
     }
 }
 
-/// In the caller's transaction there is nothing to record: its abort takes the records with it.
 fn record_and_raise(failure: Failure, session: &Session, records: &[Record]) -> ! {
-    if !session.is_atomic() {
-        // A cancel that is waiting to be raised must not interrupt the record of it.
-        let _held = HeldInterrupts::new();
+    session.record_and_raise(failure, |failure| {
         for record in records {
-            let write = || match &failure {
-                failure if failure.is_cancel() => record.cancel(),
-                failure => record.fail(&failure.message()),
+            let write = || match failure.is_cancel() {
+                true => record.cancel(),
+                false => record.fail(&failure.message()),
             };
             // Without its lock a refresh counts as failed; nothing more can be done for one that is not recorded.
             let _ = session.attempt(write);
         }
         session.commit();
         let _ = session.attempt(|| unlock(records, session));
-    }
-    pgrx::check_for_interrupts!();
-    failure.raise()
+    })
 }
 
 /// The locks of the caller's transaction end with it.

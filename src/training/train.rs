@@ -7,7 +7,7 @@ use super::temp_file::TempFile;
 use super::trainer::{reported, News, Trainer};
 use crate::catalog::write::{check_may_train, store_version, NewVersion, Stored};
 use crate::error::{or_raise, Error};
-use crate::session::{Failure, HeldInterrupts, Session};
+use crate::session::{Failure, Session};
 use crate::values::{self, given};
 use model::protocol::{DataSummary, Evaluation, Event};
 use model::Artifact;
@@ -75,23 +75,18 @@ fn run_to_the_end(request: &Request, session: &Session) {
     }
 }
 
-/// In the caller's transaction there is nothing to record: its abort takes the run with it.
 fn record_and_raise(failure: Failure, session: &Session, run: &Run) -> ! {
-    if !session.is_atomic() {
-        // A cancel that is waiting to be raised must not interrupt the record of it.
-        let _held = HeldInterrupts::new();
-        let record = || match &failure {
-            failure if failure.is_cancel() => run.cancel(session),
-            failure => run.fail(&failure.message(), session),
+    session.record_and_raise(failure, |failure| {
+        let write = || match failure.is_cancel() {
+            true => run.cancel(session),
+            false => run.fail(&failure.message(), session),
         };
-        if session.attempt(record).is_err() {
+        if session.attempt(write).is_err() {
             // Without its lock the run counts as failed; nothing more can be done for it.
             let _ = session.attempt(|| run.unlock());
         }
         session.commit();
-    }
-    pgrx::check_for_interrupts!();
-    failure.raise()
+    })
 }
 
 fn train_and_store(
