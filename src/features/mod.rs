@@ -1,4 +1,13 @@
-//! Feature functions and aggregates: the glue of `crates/features`.
+//! Feature functions and aggregates: the glue of `crates/features`. Their SQL is in the file of the same name in `sql/`.
+//!
+//! | file | SQL |
+//! | --- | --- |
+//! | `sales_summary`, `sale_arguments`, `rollup` | the aggregates `sales_summary` and `rollup` |
+//! | `sales_summary_type`, `accessors` | the type: input, output, and what a summary says |
+//! | `trailing` | the window function `trailing_weeks` |
+//! | `series`, `week` | `decayed_sum`, `decayed_avg`, `trend`; `week` |
+//! | `encoders/` | the encoders and the aggregates that fit them |
+//! | `memory`, `sql_function` | states in Postgres's memory; functions without pgrx's conversions |
 
 mod accessors;
 mod encoders;

@@ -1,4 +1,16 @@
-//! Feature arithmetic, away from Postgres: sums that can be merged, sketches, decay, trends, encoders.
+//! Feature arithmetic, away from Postgres.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `summary` | totals, customers and period of any number of sale lines, which can be merged |
+//! | `compensated` | sums that keep their rounding errors |
+//! | `customers` | distinct customers: exactly while they are few, by HyperLogLog beyond |
+//! | `stored`, `text`, `bytes` | a summary's stored form and its text form, every bound checked |
+//! | `trailing` | a window of weeks that slides over summaries |
+//! | `decay`, `trend`, `series` | exponential decay, least-squares slopes |
+//! | `encode` | encoders, and what they are fitted with |
+//! | `weeks` | which weeks a refresh computes, and which partition holds them |
+//! | `decimal` | decimal numbers as double precision |
 
 pub mod bytes;
 pub mod compensated;
