@@ -8,34 +8,16 @@ use features::stored::View;
 use features::summary::Figures;
 use pgrx::{pg_sys, IntoDatum};
 
-sql_function!(total_sales_wrapper, pg_finfo_total_sales_wrapper, |call| figure(call, Figures::total_sales));
-sql_function!(total_quantity_wrapper, pg_finfo_total_quantity_wrapper, |call| figure(
-    call,
-    Figures::total_quantity
-));
-sql_function!(total_discount_wrapper, pg_finfo_total_discount_wrapper, |call| figure(
-    call,
-    Figures::total_discount
-));
-sql_function!(avg_discount_wrapper, pg_finfo_avg_discount_wrapper, |call| figure(
-    call,
-    Figures::avg_discount
-));
-sql_function!(discount_rate_wrapper, pg_finfo_discount_rate_wrapper, |call| figure(
-    call,
-    Figures::discount_rate
-));
-sql_function!(avg_price_wrapper, pg_finfo_avg_price_wrapper, |call| figure(call, Figures::avg_price));
-sql_function!(transactions_wrapper, pg_finfo_transactions_wrapper, |call| figure(call, |figures| {
-    Some(figures.lines() as i64)
-}));
-sql_function!(first_sale_wrapper, pg_finfo_first_sale_wrapper, |call| figure(call, |figures| {
-    figures.period().map(|(first, _)| first)
-}));
-sql_function!(last_sale_wrapper, pg_finfo_last_sale_wrapper, |call| figure(call, |figures| {
-    figures.period().map(|(_, last)| last)
-}));
-sql_function!(unique_customers_wrapper, pg_finfo_unique_customers_wrapper, |call| unique_customers(call));
+sql_function!(total_sales, |call| figure(call, Figures::total_sales));
+sql_function!(total_quantity, |call| figure(call, Figures::total_quantity));
+sql_function!(total_discount, |call| figure(call, Figures::total_discount));
+sql_function!(avg_discount, |call| figure(call, Figures::avg_discount));
+sql_function!(discount_rate, |call| figure(call, Figures::discount_rate));
+sql_function!(avg_price, |call| figure(call, Figures::avg_price));
+sql_function!(transactions, |call| figure(call, |figures| { Some(figures.lines() as i64) }));
+sql_function!(first_sale, |call| figure(call, |figures| { figures.period().map(|(first, _)| first) }));
+sql_function!(last_sale, |call| figure(call, |figures| { figures.period().map(|(_, last)| last) }));
+sql_function!(unique_customers, |call| unique_customers(call));
 
 /// # Safety
 /// The call's only argument is a sales summary.

@@ -7,7 +7,7 @@ use crate::call_site::argument;
 use features::stored::View;
 use pgrx::pg_sys;
 
-sql_function!(rollup_step_wrapper, pg_finfo_rollup_step_wrapper, |fcinfo| step(fcinfo));
+sql_function!(rollup_step, |fcinfo| step(fcinfo));
 
 /// (state, summary)
 unsafe fn step(fcinfo: pg_sys::FunctionCallInfo) -> Returned {

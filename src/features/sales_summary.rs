@@ -15,17 +15,11 @@ pub type State = Summary<Palloc>;
 /// What SSPACE says in sql/sales_summary.sql; palloc would take twice the room for more.
 const _: () = assert!(std::mem::size_of::<State>() <= 128);
 
-sql_function!(sales_summary_step_wrapper, pg_finfo_sales_summary_step_wrapper, |fcinfo| step(fcinfo));
-sql_function!(sales_summary_combine_wrapper, pg_finfo_sales_summary_combine_wrapper, |fcinfo| combine(
-    fcinfo
-));
-sql_function!(sales_summary_serialize_wrapper, pg_finfo_sales_summary_serialize_wrapper, |fcinfo| finish(
-    fcinfo
-));
-sql_function!(sales_summary_deserialize_wrapper, pg_finfo_sales_summary_deserialize_wrapper, |fcinfo| {
-    deserialize(fcinfo)
-});
-sql_function!(sales_summary_final_wrapper, pg_finfo_sales_summary_final_wrapper, |fcinfo| finish(fcinfo));
+sql_function!(sales_summary_step, |fcinfo| step(fcinfo));
+sql_function!(sales_summary_combine, |fcinfo| combine(fcinfo));
+sql_function!(sales_summary_serialize, |fcinfo| finish(fcinfo));
+sql_function!(sales_summary_deserialize, |fcinfo| { deserialize(fcinfo) });
+sql_function!(sales_summary_final, |fcinfo| finish(fcinfo));
 
 /// (state, amount, quantity, discount, customer, sold_at)
 unsafe fn step(fcinfo: pg_sys::FunctionCallInfo) -> Returned {

@@ -9,10 +9,10 @@ use features::FeatureError;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
-sql_function!(sales_summary_in_wrapper, pg_finfo_sales_summary_in_wrapper, |fcinfo| input(fcinfo));
-sql_function!(sales_summary_out_wrapper, pg_finfo_sales_summary_out_wrapper, |fcinfo| output(fcinfo));
-sql_function!(sales_summary_recv_wrapper, pg_finfo_sales_summary_recv_wrapper, |fcinfo| receive(fcinfo));
-sql_function!(sales_summary_send_wrapper, pg_finfo_sales_summary_send_wrapper, |fcinfo| send(fcinfo));
+sql_function!(sales_summary_in, |fcinfo| input(fcinfo));
+sql_function!(sales_summary_out, |fcinfo| output(fcinfo));
+sql_function!(sales_summary_recv, |fcinfo| receive(fcinfo));
+sql_function!(sales_summary_send, |fcinfo| send(fcinfo));
 
 fn value(stored: &[u8]) -> pg_sys::Datum {
     varlena(stored.len(), |out| out.copy_from_slice(stored))

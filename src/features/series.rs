@@ -10,23 +10,17 @@ use features::trend::Trend;
 use features::FeatureError;
 use pgrx::{pg_sys, IntoDatum};
 
-sql_function!(decayed_step_wrapper, pg_finfo_decayed_step_wrapper, |fcinfo| decayed_step(fcinfo));
-sql_function!(decayed_combine_wrapper, pg_finfo_decayed_combine_wrapper, |fcinfo| combine::<Decayed>(fcinfo));
-sql_function!(decayed_serialize_wrapper, pg_finfo_decayed_serialize_wrapper, |fcinfo| serialize::<Decayed>(
-    fcinfo
-));
-sql_function!(decayed_deserialize_wrapper, pg_finfo_decayed_deserialize_wrapper, |fcinfo| {
-    deserialize::<Decayed>(fcinfo)
-});
-sql_function!(decayed_sum_wrapper, pg_finfo_decayed_sum_wrapper, |fcinfo| finish(fcinfo, Decayed::sum));
-sql_function!(decayed_avg_wrapper, pg_finfo_decayed_avg_wrapper, |fcinfo| finish(fcinfo, Decayed::average));
-sql_function!(trend_step_wrapper, pg_finfo_trend_step_wrapper, |fcinfo| trend_step(fcinfo));
-sql_function!(trend_combine_wrapper, pg_finfo_trend_combine_wrapper, |fcinfo| combine::<Trend>(fcinfo));
-sql_function!(trend_serialize_wrapper, pg_finfo_trend_serialize_wrapper, |fcinfo| serialize::<Trend>(fcinfo));
-sql_function!(trend_deserialize_wrapper, pg_finfo_trend_deserialize_wrapper, |fcinfo| {
-    deserialize::<Trend>(fcinfo)
-});
-sql_function!(trend_final_wrapper, pg_finfo_trend_final_wrapper, |fcinfo| finish(fcinfo, Trend::slope));
+sql_function!(decayed_step, |fcinfo| decayed_step(fcinfo));
+sql_function!(decayed_combine, |fcinfo| combine::<Decayed>(fcinfo));
+sql_function!(decayed_serialize, |fcinfo| serialize::<Decayed>(fcinfo));
+sql_function!(decayed_deserialize, |fcinfo| { deserialize::<Decayed>(fcinfo) });
+sql_function!(decayed_sum, |fcinfo| finish(fcinfo, Decayed::sum));
+sql_function!(decayed_avg, |fcinfo| finish(fcinfo, Decayed::average));
+sql_function!(trend_step, |fcinfo| trend_step(fcinfo));
+sql_function!(trend_combine, |fcinfo| combine::<Trend>(fcinfo));
+sql_function!(trend_serialize, |fcinfo| serialize::<Trend>(fcinfo));
+sql_function!(trend_deserialize, |fcinfo| { deserialize::<Trend>(fcinfo) });
+sql_function!(trend_final, |fcinfo| finish(fcinfo, Trend::slope));
 
 /// (state, value, at, as_of, half_life): a row with a NULL is not counted.
 unsafe fn decayed_step(fcinfo: pg_sys::FunctionCallInfo) -> Returned {

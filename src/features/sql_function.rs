@@ -6,22 +6,24 @@ use pgrx::pg_sys;
 /// What a function returns to SQL; `None` is NULL.
 pub type Returned = Result<Option<pg_sys::Datum>, Error>;
 
-/// Makes `body` callable from SQL by the name `$name`. `$finfo` is `pg_finfo_` and that name.
+/// Makes `$body` callable from SQL as `$name` and `_wrapper`.
 macro_rules! sql_function {
-    ($name:ident, $finfo:ident, $body:expr) => {
-        #[no_mangle]
-        #[doc(hidden)]
-        pub extern "C" fn $finfo() -> &'static pgrx::pg_sys::Pg_finfo_record {
-            const VERSION_1: pgrx::pg_sys::Pg_finfo_record = pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
-            &VERSION_1
-        }
+    ($name:ident, $body:expr) => {
+        const _: () = {
+            #[export_name = concat!("pg_finfo_", stringify!($name), "_wrapper")]
+            extern "C" fn version() -> &'static pgrx::pg_sys::Pg_finfo_record {
+                const V1: pgrx::pg_sys::Pg_finfo_record = pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+                &V1
+            }
 
-        #[no_mangle]
-        #[doc(hidden)]
-        pub unsafe extern "C-unwind" fn $name(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
-            // SAFETY: Postgres calls this with the arguments that its SQL declares.
-            unsafe { $crate::features::sql_function::answer(fcinfo, $body) }
-        }
+            #[export_name = concat!(stringify!($name), "_wrapper")]
+            unsafe extern "C-unwind" fn wrapper(
+                fcinfo: pgrx::pg_sys::FunctionCallInfo,
+            ) -> pgrx::pg_sys::Datum {
+                // SAFETY: Postgres calls this with the arguments that its SQL declares.
+                unsafe { $crate::features::sql_function::answer(fcinfo, $body) }
+            }
+        };
     };
 }
 pub(crate) use sql_function;

@@ -10,7 +10,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::ffi::{c_int, c_void};
 
-sql_function!(trailing_weeks_wrapper, pg_finfo_trailing_weeks_wrapper, |call| trailing(call));
+sql_function!(trailing_weeks, |call| trailing(call));
 
 // From windowapi.h, which pgrx has no bindings for; the same in every version of PostgreSQL that we support.
 extern "C-unwind" {

@@ -6,8 +6,8 @@ use crate::error::Error;
 use features::weeks::Week;
 use pgrx::pg_sys;
 
-sql_function!(week_of_date_wrapper, pg_finfo_week_of_date_wrapper, |call| week_of_date(call));
-sql_function!(week_of_timestamp_wrapper, pg_finfo_week_of_timestamp_wrapper, |call| week_of_timestamp(call));
+sql_function!(week_of_date, |call| week_of_date(call));
+sql_function!(week_of_timestamp, |call| week_of_timestamp(call));
 
 const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 

@@ -1,8 +1,9 @@
 //! What every fitting aggregate does with its state: makes it in the aggregate's memory context, feeds it, merges it,
 //! and sends it between processes.
 
-use super::call::{Call, Output};
+use super::call::Call;
 use crate::error::Error;
+use crate::features::sql_function::Returned;
 use features::encode::State;
 use pgrx::{pg_sys, PgMemoryContexts};
 
@@ -41,7 +42,7 @@ unsafe fn state_or_new<S: State>(call: &Call) -> Result<pg_sys::Datum, Error> {
 
 /// A row: feeds the state.
 #[inline]
-pub fn step<S: State>(call: &Call, feed: impl FnOnce(&mut S) -> Result<(), Error>) -> Output {
+pub fn step<S: State>(call: &Call, feed: impl FnOnce(&mut S) -> Result<(), Error>) -> Returned {
     // SAFETY: the first argument is this aggregate's state or NULL.
     unsafe {
         let datum = state_or_new::<S>(call)?;
@@ -51,7 +52,7 @@ pub fn step<S: State>(call: &Call, feed: impl FnOnce(&mut S) -> Result<(), Error
 }
 
 /// Merges the second state into the first, which lives in the aggregate's context.
-pub fn combine<S: State>(call: &Call) -> Output {
+pub fn combine<S: State>(call: &Call) -> Returned {
     let Some(other) = call.datum(1) else { return Ok(call.datum(0)) };
     // SAFETY: both arguments are states of this aggregate.
     unsafe {
@@ -62,7 +63,7 @@ pub fn combine<S: State>(call: &Call) -> Output {
 }
 
 /// The state as bytea.
-pub fn serialize<S: State>(call: &Call) -> Output {
+pub fn serialize<S: State>(call: &Call) -> Returned {
     context(call)?;
     // SAFETY: the argument is a state of this aggregate; the function is strict.
     let bytes = call.datum(0).map(|datum| unsafe { state_at::<S>(datum) }.to_bytes());
@@ -71,7 +72,7 @@ pub fn serialize<S: State>(call: &Call) -> Output {
 }
 
 /// The state from bytea, in the context of the moment: it is merged into another and then dropped.
-pub fn deserialize<S: State>(call: &Call) -> Output {
+pub fn deserialize<S: State>(call: &Call) -> Returned {
     context(call)?;
     let Some(bytes) = call.text(0) else { return Ok(None) };
     let state = S::from_bytes(bytes)?;

@@ -2,10 +2,8 @@
 
 use crate::call_site::{argument, state, text_bytes};
 use crate::error::Error;
+use crate::features::sql_function::Returned;
 use pgrx::pg_sys;
-
-/// What a function gives back; `None` is NULL.
-pub type Output = Result<Option<pg_sys::Datum>, Error>;
 
 /// The arguments are of the types that the function's SQL declares: each reader below is used for its own type only.
 pub struct Call {
@@ -18,14 +16,6 @@ impl Call {
     #[inline]
     pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo) -> Self {
         Self { fcinfo }
-    }
-
-    /// The function's result as Postgres wants it.
-    #[inline]
-    pub fn finish(&self, result: Option<pg_sys::Datum>) -> pg_sys::Datum {
-        // SAFETY: the call is running.
-        unsafe { (*self.fcinfo).isnull = result.is_none() };
-        result.unwrap_or(pg_sys::Datum::null())
     }
 
     pub fn arguments(&self) -> usize {
@@ -70,11 +60,6 @@ impl Call {
     }
 }
 
-/// The argument, or an error that it must not be NULL.
-pub fn given<T>(value: Option<T>, name: &str) -> Result<T, Error> {
-    value.ok_or_else(|| Error::invalid(format!("{name} must not be NULL")))
-}
-
 #[inline]
 pub fn float(value: f64) -> pg_sys::Datum {
     pg_sys::Datum::from(value.to_bits() as usize)
@@ -91,7 +76,7 @@ pub fn text(value: &[u8]) -> pg_sys::Datum {
 }
 
 /// A value of the function's composite result type, whose fields are all double precision.
-pub fn composite<const N: usize>(call: &Call, fields: [f64; N]) -> Output {
+pub fn composite<const N: usize>(call: &Call, fields: [f64; N]) -> Returned {
     // SAFETY: the SQL declares a composite result with N fields; everything is palloc'd in the call's context.
     unsafe {
         let mut descriptor = std::ptr::null_mut();

@@ -1,10 +1,11 @@
 //! Numbers to a number: by a fitted scaler, by boundaries, by what is missing.
 
 use super::arrays::floats;
-use super::call::{float, integer, Call, Output};
+use super::call::{float, integer, Call};
 use super::kept::Kept;
 use super::sql_functions;
 use crate::error::Error;
+use crate::features::sql_function::Returned;
 use features::encode::{
     bucketize as bucket, Boundaries, MaxAbsScaler, MinMaxScaler, RobustScaler, Scaler, StandardScaler,
 };
@@ -13,7 +14,7 @@ use pgrx::pg_sys;
 
 /// Scales the first argument by the second, a composite value of N numbers.
 #[inline]
-fn scale<const N: usize>(call: &Call, fitted: fn([f64; N]) -> Result<Scaler, FeatureError>) -> Output {
+fn scale<const N: usize>(call: &Call, fitted: fn([f64; N]) -> Result<Scaler, FeatureError>) -> Returned {
     let (Some(value), Some(params)) = (call.float(0), call.datum(1)) else { return Ok(None) };
     // SAFETY: the second argument is a composite value.
     let decode = |params| Ok(fitted(unsafe { fields(params) }?)?);
@@ -21,19 +22,19 @@ fn scale<const N: usize>(call: &Call, fitted: fn([f64; N]) -> Result<Scaler, Fea
     Ok(Some(float(scaler.scale(value)?)))
 }
 
-fn standard_scale(call: &Call) -> Output {
+fn standard_scale(call: &Call) -> Returned {
     scale(call, |[mean, scale]| StandardScaler { mean, scale }.try_into())
 }
 
-fn min_max_scale(call: &Call) -> Output {
+fn min_max_scale(call: &Call) -> Returned {
     scale(call, |[minimum, maximum]| MinMaxScaler { minimum, maximum }.try_into())
 }
 
-fn max_abs_scale(call: &Call) -> Output {
+fn max_abs_scale(call: &Call) -> Returned {
     scale(call, |[max_abs]| MaxAbsScaler { max_abs }.try_into())
 }
 
-fn robust_scale(call: &Call) -> Output {
+fn robust_scale(call: &Call) -> Returned {
     scale(call, |[median, interquartile_range]| RobustScaler { median, interquartile_range }.try_into())
 }
 
@@ -56,7 +57,7 @@ unsafe fn fields<const N: usize>(datum: pg_sys::Datum) -> Result<[f64; N], Error
     Ok(*header.cast::<u8>().add(offset).cast::<[f64; N]>())
 }
 
-fn bucketize(call: &Call) -> Output {
+fn bucketize(call: &Call) -> Returned {
     let (Some(value), Some(boundaries)) = (call.float(0), call.datum(1)) else { return Ok(None) };
     // SAFETY: the second argument is a double precision[].
     let decode = |boundaries| Ok(Boundaries::new(unsafe { floats(boundaries) })?);
@@ -64,11 +65,11 @@ fn bucketize(call: &Call) -> Output {
     Ok(bucket(value, boundaries).map(integer))
 }
 
-fn impute_number(call: &Call) -> Output {
+fn impute_number(call: &Call) -> Returned {
     Ok(call.float(0).filter(|value| !value.is_nan()).or_else(|| call.float(1)).map(float))
 }
 
-fn impute_text(call: &Call) -> Output {
+fn impute_text(call: &Call) -> Returned {
     Ok(call.datum(0).or_else(|| call.datum(1)))
 }
 
