@@ -10,7 +10,7 @@
 //! | `values.rs`, `numeric.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `call_site.rs`, `moment.rs`, `tuples.rs` | a call's arguments and state; user and snapshot; composite values |
 //! | `relations.rs`, `relation_changes.rs` | names, owners and columns; what may be kept until a relation changes |
-//! | `session.rs`, `acting_as.rs` | procedures that commit between their steps; SQL with another role's rights |
+//! | `session.rs`, `liveness.rs`, `acting_as.rs` | procedures that commit between their steps; what says that one still runs; SQL with another role's rights |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
 //!
@@ -24,6 +24,7 @@ mod catalog;
 mod error;
 mod feature_view;
 mod features;
+mod liveness;
 mod moment;
 mod numeric;
 mod relation_changes;

@@ -6,6 +6,7 @@
 use super::registry::FeatureView;
 use crate::acting_as::{as_owner, current_user};
 use crate::error::Error;
+use crate::liveness;
 use crate::session::Session;
 use features::weeks::Week;
 use pgrx::Uuid;
@@ -34,7 +35,6 @@ impl Record {
     /// Writes the row. Refreshes that lost their backend are marked as failed on the way.
     pub fn start(view: &FeatureView, session: &Session) -> Result<Self, Error> {
         let caller = current_user();
-        let lock = if session.is_atomic() { "pg_advisory_xact_lock" } else { "pg_advisory_lock" };
         as_owner(|client| {
             client.update(
                 "UPDATE reco.feature_refresh SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
@@ -48,8 +48,7 @@ impl Record {
             let args = [view.name.as_str().into(), caller.as_str().into()];
             let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
             let id = id.ok_or_else(|| Error::invalid("the refresh could not be recorded"))?;
-            let take_lock = format!("SELECT pg_catalog.{lock}(reco.run_lock_key($1))");
-            client.update(take_lock.as_str(), None, &[id.into()])?;
+            liveness::hold(client, id, session)?;
             Ok(Self { id, began: Instant::now() })
         })
     }
@@ -95,10 +94,6 @@ impl Record {
     /// Lets go of the session's lock that says that this refresh is alive. Before what it recorded is committed,
     /// others would take it for one that has lost its backend.
     pub fn unlock(&self) -> Result<(), Error> {
-        as_owner(|client| {
-            let unlock = "SELECT pg_catalog.pg_advisory_unlock(reco.run_lock_key($1))";
-            client.update(unlock, None, &[self.id.into()])?;
-            Ok(())
-        })
+        liveness::release(self.id)
     }
 }

@@ -6,6 +6,7 @@
 use super::request::Request;
 use crate::acting_as::{as_owner, current_user};
 use crate::error::Error;
+use crate::liveness;
 use crate::session::Session;
 use pgrx::Uuid;
 
@@ -27,7 +28,6 @@ impl Run {
     /// Writes the row. Runs that lost their backend are marked as failed on the way.
     pub fn start(request: &Request, parameters: &str, session: &Session) -> Result<Self, Error> {
         let caller = current_user();
-        let lock = if session.is_atomic() { "pg_advisory_xact_lock" } else { "pg_advisory_lock" };
         as_owner(|client| {
             client.update(
                 "UPDATE reco.run SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
@@ -48,8 +48,7 @@ impl Run {
             ];
             let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
             let id = id.ok_or_else(|| Error::invalid("the run could not be recorded"))?;
-            let take_lock = format!("SELECT pg_catalog.{lock}(reco.run_lock_key($1))");
-            client.update(take_lock.as_str(), None, &[id.into()])?;
+            liveness::hold(client, id, session)?;
             Ok(Self { id })
         })
     }
@@ -114,10 +113,6 @@ impl Run {
 
     /// Lets go of the lock that says that this run is alive.
     pub fn unlock(&self) -> Result<(), Error> {
-        as_owner(|client| {
-            let unlock = "SELECT pg_catalog.pg_advisory_unlock(reco.run_lock_key($1))";
-            client.update(unlock, None, &[self.id.into()])?;
-            Ok(())
-        })
+        liveness::release(self.id)
     }
 }
