@@ -1,16 +1,15 @@
 //! SQL under the rights of another role than the caller's, with a search path that is fixed for the purpose.
 
 use crate::error::Error;
+use crate::relations;
 use pgrx::spi::SpiClient;
 use pgrx::{pg_sys, Spi};
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 /// The current role's name.
 pub fn current_user() -> String {
-    // SAFETY: the current user exists; the name is a palloc'd NUL-terminated string.
-    unsafe {
-        CStr::from_ptr(pg_sys::GetUserNameFromId(pg_sys::GetUserId(), false)).to_string_lossy().into_owned()
-    }
+    // SAFETY: a plain look-up.
+    relations::role_name(unsafe { pg_sys::GetUserId() })
 }
 
 /// Runs SQL as the owner of the extension with a search path that nobody else can write to.
@@ -77,16 +76,13 @@ fn acting_as<T>(
 
 /// The role that owns the catalog tables.
 fn catalog_owner() -> Result<pg_sys::Oid, Error> {
-    // SAFETY: catalog look-ups by NUL-terminated names; the relation is closed with its lock kept.
-    unsafe {
+    // SAFETY: catalog look-ups by NUL-terminated names.
+    let table = unsafe {
         let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
-        let table = pg_sys::get_relname_relid(c"version".as_ptr(), schema);
-        if table == pg_sys::InvalidOid {
-            return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
-        }
-        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
-        let owner = (*(*relation).rd_rel).relowner;
-        pg_sys::table_close(relation, pg_sys::NoLock as i32);
-        Ok(owner)
+        pg_sys::get_relname_relid(c"version".as_ptr(), schema)
+    };
+    if table == pg_sys::InvalidOid {
+        return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
     }
+    Ok(relations::owner(table))
 }

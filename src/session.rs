@@ -5,7 +5,17 @@ use crate::error::Error;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use pgrx::{PgSqlErrorCode, PgTryBuilder};
+use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
+
+/// Refuses where nothing may be written, in Postgres's words.
+pub fn refuse_read_only(command: &CStr) {
+    // SAFETY: a NUL-terminated name; both raise an error.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(command.as_ptr());
+        pg_sys::PreventCommandDuringRecovery(command.as_ptr());
+    }
+}
 
 /// The procedure's connection to SPI, for its length.
 pub struct Session {

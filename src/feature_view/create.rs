@@ -1,9 +1,10 @@
 //! `reco.create_feature_view`: checks the definition and makes the table for its rows.
 
-use super::registry::{read_settings, register, FeatureView, NewView};
+use super::registry::{read_settings, register, FeatureView};
 use crate::acting_as::{as_author, Settings};
 use crate::error::{or_raise, Error};
 use crate::relations;
+use crate::session::refuse_read_only;
 use crate::tuples;
 use crate::values;
 use features::weeks::{Period, LONGEST_SUFFIX};
@@ -51,15 +52,6 @@ fn create_feature_view(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let arguments = or_raise(unsafe { arguments(fcinfo) });
     or_raise(create(&arguments))
-}
-
-/// Refuses where nothing may be written, in Postgres's words.
-pub fn refuse_read_only(command: &CStr) {
-    // SAFETY: a NUL-terminated name; both raise an error.
-    unsafe {
-        pg_sys::PreventCommandIfReadOnly(command.as_ptr());
-        pg_sys::PreventCommandDuringRecovery(command.as_ptr());
-    }
 }
 
 /// # Safety
@@ -119,20 +111,7 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
     Spi::run(&format!(
         "COMMENT ON TABLE {name} IS 'Feature view; its rows are kept by reco.refresh_features'"
     ))?;
-    register(&NewView {
-        name: &name,
-        definition: &arguments.definition,
-        available: arguments.available.as_deref(),
-        keys: &arguments.keys,
-        time_column: &arguments.time_column,
-        label: arguments.label.as_deref(),
-        inputs: &inputs,
-        lookback: arguments.lookback,
-        horizon: arguments.horizon,
-        partition_by: &arguments.partition_by,
-        settings: &arguments.settings,
-        search_path: &search_path,
-    })?;
+    register(&name, &inputs, &search_path, arguments)?;
     relations::find(&name).ok_or_else(|| Error::invalid(format!("{name} could not be created")))
 }
 

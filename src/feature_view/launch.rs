@@ -1,10 +1,11 @@
 //! `reco.create_launch_features`: the retail template. It makes two feature views from tables of sales, products and
 //! stores: sales by week as summaries, and from these the features of products in their first weeks.
 
-use super::create::{create, refuse_read_only, Arguments};
+use super::create::{create, Arguments};
 use crate::acting_as::Settings;
 use crate::error::{or_raise, Error};
 use crate::relations;
+use crate::session::refuse_read_only;
 use crate::values::{self, given};
 use model::recipe::Family;
 use pgrx::pg_sys;
@@ -148,33 +149,24 @@ impl Template {
         let weekly = quote_qualified_identifier(schema.as_str(), format!("{name}_weekly").as_str());
         let view = quote_qualified_identifier(schema.as_str(), name.as_str());
         let keys = ["product_id", "region"].map(str::to_owned);
-        let available = self.fill(AVAILABLE, &weekly);
-        let weekly_oid = create(&Arguments {
-            view: weekly.clone(),
-            definition: self.fill(WEEKLY, &weekly),
-            keys: keys.to_vec(),
-            time_column: "week".into(),
-            label: None,
-            available: Some(available.clone()),
-            inputs: Vec::new(),
-            lookback: self.lookback,
-            horizon: 0,
-            partition_by: self.partition_by.clone(),
-            settings: settings(),
-        })?;
-        let oid = create(&Arguments {
-            view: view.clone(),
-            definition: self.fill(FEATURES, &weekly),
-            keys: keys.to_vec(),
-            time_column: "week".into(),
-            label: Some("purchased".into()),
-            available: Some(available),
-            inputs: vec![weekly_oid],
-            lookback: self.lookback,
-            horizon: 1,
-            partition_by: self.partition_by.clone(),
-            settings: settings(),
-        })?;
+        let available = self.fill(AVAILABLE, &weekly, "");
+        let make = |view: &str, query, label: Option<&str>, inputs, horizon| {
+            create(&Arguments {
+                view: view.to_owned(),
+                definition: self.fill(query, &weekly, &available),
+                keys: keys.to_vec(),
+                time_column: "week".into(),
+                label: label.map(str::to_owned),
+                available: Some(available.clone()),
+                inputs,
+                lookback: self.lookback,
+                horizon,
+                partition_by: self.partition_by.clone(),
+                settings: settings(),
+            })
+        };
+        let weekly_oid = make(&weekly, WEEKLY, None, Vec::new(), 0)?;
+        let oid = make(&view, FEATURES, Some("purchased"), vec![weekly_oid], 1)?;
         for view in [&weekly, &view] {
             Spi::run(&format!("CREATE INDEX ON {view} (week)"))?;
         }
@@ -184,7 +176,7 @@ impl Template {
     }
 
     /// A query of the template with the tables' own names in it.
-    fn fill(&self, query: &str, weekly: &str) -> String {
+    fn fill(&self, query: &str, weekly: &str, available: &str) -> String {
         let zone = quote_literal(&self.time_zone);
         let column = |name: &String| quote_identifier(name);
         let discounts = self.discount.iter().map(|name| format!("coalesce(s.{}, 0)", quote_identifier(name)));
@@ -214,9 +206,8 @@ impl Template {
             true => format!("(now() AT TIME ZONE {zone})"),
             false => "LOCALTIMESTAMP".to_owned(),
         };
-        let available = if query == AVAILABLE { String::new() } else { self.fill(AVAILABLE, weekly) };
         let values = [
-            ("{available}", available),
+            ("{available}", available.to_owned()),
             ("{weekly}", weekly.to_owned()),
             ("{sales}", self.sales.name.clone()),
             ("{products}", self.products.name.clone()),

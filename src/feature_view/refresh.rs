@@ -1,11 +1,11 @@
 //! `reco.refresh_features`: a view and its inputs brought up to date, in one transaction.
 
-use super::create::{as_subquery, refuse_read_only};
+use super::create::as_subquery;
 use super::record::{Done, Record};
 use super::registry::FeatureView;
 use super::storage::{compute, date};
 use crate::error::{or_raise, Error};
-use crate::session::{Failure, Session};
+use crate::session::{refuse_read_only, Failure, Session};
 use crate::values::given;
 use features::weeks::{runs, to_compute, Wanted, Week};
 use pgrx::datum::Date;

@@ -1,5 +1,6 @@
 //! What the catalog knows about a feature view.
 
+use super::create::Arguments;
 use crate::acting_as::{as_author, as_owner, current_user, Settings};
 use crate::error::Error;
 use crate::relations;
@@ -29,22 +30,6 @@ pub struct FeatureView {
     pub settings: Settings,
     /// The role that wrote the definition.
     pub author: String,
-}
-
-/// A feature view to be registered.
-pub struct NewView<'a> {
-    pub name: &'a str,
-    pub definition: &'a str,
-    pub available: Option<&'a str>,
-    pub keys: &'a [String],
-    pub time_column: &'a str,
-    pub label: Option<&'a str>,
-    pub inputs: &'a [String],
-    pub lookback: i32,
-    pub horizon: i32,
-    pub partition_by: &'a str,
-    pub search_path: &'a str,
-    pub settings: &'a Settings,
 }
 
 impl FeatureView {
@@ -179,33 +164,42 @@ fn needed_date(date: Option<Date>) -> Result<i32, Error> {
     date.map(|date| date.to_pg_epoch_days()).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
 }
 
-/// Registers a view. What was registered for a table of that name, which no longer exists, goes.
-pub fn register(new: &NewView) -> Result<(), Error> {
+/// Registers a view by its qualified, quoted name. What was registered for a table of that name, which no longer exists,
+/// goes.
+pub fn register(name: &str, inputs: &[String], search_path: &str, view: &Arguments) -> Result<(), Error> {
     let caller = current_user();
+    forget(name)?;
     as_owner(|client| {
-        let forget = "DELETE FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
-        client.update(forget, None, &[new.name.into()])?;
         client.update(
             "INSERT INTO reco.feature_view (view, definition, available, keys, time_column, label, inputs, lookback, \
                                             horizon, partition_by, search_path, settings, created_by) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             None,
             &[
-                new.name.into(),
-                new.definition.into(),
-                new.available.into(),
-                new.keys.to_vec().into(),
-                new.time_column.into(),
-                new.label.into(),
-                new.inputs.to_vec().into(),
-                new.lookback.into(),
-                new.horizon.into(),
-                new.partition_by.into(),
-                new.search_path.into(),
-                written_settings(new.settings).into(),
+                name.into(),
+                view.definition.as_str().into(),
+                view.available.as_deref().into(),
+                view.keys.clone().into(),
+                view.time_column.as_str().into(),
+                view.label.as_deref().into(),
+                inputs.to_vec().into(),
+                view.lookback.into(),
+                view.horizon.into(),
+                view.partition_by.as_str().into(),
+                search_path.into(),
+                written_settings(&view.settings).into(),
                 caller.into(),
             ],
         )?;
+        Ok(())
+    })
+}
+
+/// Forgets a view and which weeks it had; the record of its refreshes stays.
+pub fn forget(name: &str) -> Result<(), Error> {
+    as_owner(|client| {
+        let sql = "DELETE FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
+        client.update(sql, None, &[name.into()])?;
         Ok(())
     })
 }

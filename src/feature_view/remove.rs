@@ -1,9 +1,9 @@
 //! `reco.drop_feature_view`: the table, its rows and what the catalog knows about it.
 
-use super::create::refuse_read_only;
-use super::registry::FeatureView;
+use super::registry::{forget, FeatureView};
 use crate::acting_as::as_owner;
 use crate::error::{or_raise, Error};
+use crate::session::refuse_read_only;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -46,13 +46,5 @@ fn dependents(name: &str) -> Result<Vec<String>, Error> {
             "SELECT view FROM reco.feature_view WHERE $1 OPERATOR(pg_catalog.=) ANY (inputs) ORDER BY view";
         let rows = client.update(sql, None, &[name.into()])?;
         rows.map(|row| Ok(row.get::<String>(1)?.unwrap_or_default())).collect()
-    })
-}
-
-fn forget(name: &str) -> Result<(), Error> {
-    as_owner(|client| {
-        let sql = "DELETE FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
-        client.update(sql, None, &[name.into()])?;
-        Ok(())
     })
 }

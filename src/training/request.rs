@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
+use crate::relations;
 use crate::settings;
 use crate::tuples;
 use crate::values::{self, Reader};
@@ -9,9 +10,7 @@ use model::protocol::{Role, SourceColumn, Spec};
 use model::recipe::Family;
 use model::Params;
 use pgrx::pg_sys;
-use pgrx::spi::quote_qualified_identifier;
 use pgrx::Spi;
-use std::ffi::CStr;
 
 /// The arguments of `reco.train`, as given.
 pub struct Arguments {
@@ -203,14 +202,11 @@ struct Source {
 
 impl Source {
     fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
+        let name = relations::qualified_name(relation)?;
         // SAFETY: the relation is opened under a lock that is kept to the end of the transaction.
         unsafe {
             let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
             let kind = (*(*opened).rd_rel).relkind as u8;
-            let name = quote_qualified_identifier(
-                owned(pg_sys::get_namespace_name((*(*opened).rd_rel).relnamespace)),
-                owned(pg_sys::get_rel_name(relation)),
-            );
             let attributes = tuples::attributes((*opened).rd_att)
                 .map(|(_, attribute)| Attribute {
                     name: tuples::attribute_name(attribute),
@@ -322,10 +318,4 @@ fn view_definition(relation: pg_sys::Oid) -> Result<Option<String>, Error> {
         let rows = client.select("SELECT pg_catalog.pg_get_viewdef($1)", Some(1), &[relation.into()])?;
         Ok(rows.first().get_one::<String>()?)
     })
-}
-
-/// # Safety
-/// `text` is a NUL-terminated string.
-unsafe fn owned(text: *const std::ffi::c_char) -> String {
-    CStr::from_ptr(text).to_string_lossy().into_owned()
 }

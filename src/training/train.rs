@@ -7,7 +7,7 @@ use super::temp_file::TempFile;
 use super::trainer::{reported, News, Trainer};
 use crate::catalog::write::{check_may_train, store_version, NewVersion, Stored};
 use crate::error::{or_raise, Error};
-use crate::session::{Failure, Session};
+use crate::session::{refuse_read_only, Failure, Session};
 use crate::values::{self, given};
 use model::protocol::{DataSummary, Evaluation, Event};
 use model::Artifact;
@@ -30,11 +30,7 @@ CREATE PROCEDURE train(
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn train(fcinfo: pg_sys::FunctionCallInfo) {
-    // SAFETY: NUL-terminated literals; both raise an error where nothing may be written.
-    unsafe {
-        pg_sys::PreventCommandIfReadOnly(c"CALL reco.train()".as_ptr());
-        pg_sys::PreventCommandDuringRecovery(c"CALL reco.train()".as_ptr());
-    }
+    refuse_read_only(c"CALL reco.train()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (session, arguments) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
     let request = or_raise(Request::new(arguments));
