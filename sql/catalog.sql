@@ -87,14 +87,30 @@ COMMENT ON TABLE run IS 'One row for each training attempt';
 
 CREATE TABLE run_metric (
     run_id            uuid NOT NULL REFERENCES run ON DELETE CASCADE,
+    algorithm         text NOT NULL,
     epoch             integer NOT NULL,
     train_loss        double precision NOT NULL,
     validation_loss   double precision,
     validation_auroc  double precision,
     seconds           double precision NOT NULL,
-    PRIMARY KEY (run_id, epoch)
+    PRIMARY KEY (run_id, algorithm, epoch)
 );
 COMMENT ON TABLE run_metric IS 'One row for each epoch of a run, visible while it trains';
+COMMENT ON COLUMN run_metric.epoch IS 'From 1; of boosted trees the tree; networks that are averaged count on from each other';
+
+CREATE TABLE run_candidate (
+    run_id      uuid NOT NULL REFERENCES run ON DELETE CASCADE,
+    algorithm   text NOT NULL,
+    validation  jsonb,
+    test        jsonb,
+    best_epoch  integer NOT NULL,
+    fitted      bigint NOT NULL,
+    seconds     double precision NOT NULL,
+    error       text,
+    PRIMARY KEY (run_id, algorithm)
+);
+COMMENT ON TABLE run_candidate IS 'One row for each algorithm that a run of several has tried';
+COMMENT ON COLUMN run_candidate.fitted IS 'How many numbers were fitted: weights, leaves or rates';
 
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('version', '');
@@ -102,6 +118,7 @@ SELECT pg_catalog.pg_extension_config_dump('artifact', '');
 SELECT pg_catalog.pg_extension_config_dump('alias', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');
 SELECT pg_catalog.pg_extension_config_dump('run_metric', '');
+SELECT pg_catalog.pg_extension_config_dump('run_candidate', '');
 
 -- A training backend holds a session advisory lock on its run. A run that says `running` and whose lock is
 -- gone has lost its backend or its server: it failed. A standby does not see the primary's locks.
@@ -156,16 +173,52 @@ FROM run r;
 COMMENT ON VIEW runs IS 'Every training attempt and how it ended';
 
 CREATE VIEW run_metrics AS
-SELECT m.run_id, r.model, m.epoch, m.train_loss, m.validation_loss, m.validation_auroc, m.seconds
+SELECT m.run_id, r.model, m.algorithm, m.epoch, m.train_loss, m.validation_loss, m.validation_auroc, m.seconds
 FROM run_metric m JOIN run r USING (run_id);
 COMMENT ON VIEW run_metrics IS 'Losses by epoch, also of the runs under way';
 
+CREATE VIEW run_candidates AS
+SELECT c.run_id, r.model, c.algorithm, c.validation, c.test, c.best_epoch, c.fitted, c.seconds, c.error,
+       coalesce(c.algorithm = v.algorithm, false) AS kept, v.version
+FROM run_candidate c JOIN run r USING (run_id) LEFT JOIN version v ON v.run_id = c.run_id;
+COMMENT ON VIEW run_candidates IS 'The algorithms that a run of several has tried, and which of them became the version';
+
 CREATE VIEW training_progress AS
-SELECT r.run_id, r.model, r.started_by, r.started_at, m.epoch,
+SELECT r.run_id, r.model, r.started_by, r.started_at, m.algorithm, m.epoch,
        (r.parameters ->> 'epochs')::integer AS epochs, m.train_loss, m.validation_loss, m.validation_auroc
 FROM runs r LEFT JOIN LATERAL (
     SELECT * FROM run_metric m WHERE m.run_id = r.run_id ORDER BY m.epoch DESC LIMIT 1) m ON true
 WHERE r.status = 'running';
 COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch';
 
-GRANT SELECT ON models, versions, aliases, runs, run_metrics, training_progress TO PUBLIC;
+CREATE FUNCTION leaderboard(model text)
+RETURNS TABLE (version integer, run_id uuid, algorithm text, champion boolean, auroc double precision,
+               average_precision double precision, log_loss double precision, rmse double precision,
+               mae double precision, pinball double precision, test_auroc double precision,
+               test_average_precision double precision, test_rmse double precision, seconds double precision,
+               error text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+AS $$
+    SELECT v.version, v.run_id, v.algorithm, coalesce('champion' OPERATOR(pg_catalog.=) ANY (v.aliases), false),
+           m.auroc, m.average_precision, m.log_loss, m.rmse, m.mae, m.pinball,
+           t.auroc, t.average_precision, t.rmse, v.seconds, v.error
+    FROM (
+        SELECT version, run_id, algorithm, aliases, metrics #> '{validation,model}' AS validation,
+               metrics #> '{test,model}' AS test, seconds, NULL AS error
+        FROM @extschema@.versions
+        WHERE model OPERATOR(pg_catalog.=) $1
+        UNION ALL
+        SELECT NULL, run_id, algorithm, NULL, validation, test, seconds, error
+        FROM @extschema@.run_candidates
+        WHERE model OPERATOR(pg_catalog.=) $1 AND NOT kept
+    ) AS v,
+    pg_catalog.jsonb_to_record(coalesce(v.validation, '{}')) AS m (
+        auroc double precision, average_precision double precision, log_loss double precision,
+        rmse double precision, mae double precision, pinball double precision),
+    pg_catalog.jsonb_to_record(coalesce(v.test, '{}')) AS t (
+        auroc double precision, average_precision double precision, rmse double precision)
+    ORDER BY m.average_precision DESC NULLS LAST, m.rmse, v.version
+$$;
+COMMENT ON FUNCTION leaderboard(text) IS 'Every version of a model, and the candidates that did not become one, by average precision (of regressions by root mean squared error) on validation rows, the best first; columns that begin with test_ are of the test rows';
+
+GRANT SELECT ON models, versions, aliases, runs, run_metrics, run_candidates, training_progress TO PUBLIC;

@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::numeric;
+use model::hash;
 use model::recipe::Family;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -187,6 +188,21 @@ pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOn
         pg_sys::pfree(plain.cast());
     }
     result
+}
+
+/// The hash of a value, as the trainer computes it of a key.
+///
+/// # Safety
+/// `datum` is a non-NULL value, not an array, of the type that `reader` was made for.
+pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
+    match reader {
+        Reader::Bool => hash::integer(i64::from(datum.value() as u8 != 0)),
+        Reader::Int2 => hash::integer((datum.value() as i16).into()),
+        Reader::Int4 => hash::integer((datum.value() as i32).into()),
+        Reader::Int8 => hash::integer(datum.value() as i64),
+        Reader::Text | Reader::Output(_) => with_text(reader, datum, hash::text),
+        _ => hash::float(number(reader, datum)),
+    }
 }
 
 /// Appends the elements of an array, NaN for each NULL. An array of any dimensions is read in storage order.

@@ -95,6 +95,9 @@ impl Binding {
                     set_array(element, value, first, count, scorer, row)
                         .map_err(|found| wrong_length(scorer.recipe(), first, count, found))?;
                 }
+                (Slot::Key, reader) => {
+                    scorer.set_key(row, value.map(|datum| values::hash(reader, datum)));
+                }
                 (Slot::Numbers { first, .. }, reader) => {
                     scorer.set_number(row, first, value.map(|v| values::number(reader, v)));
                 }
@@ -112,7 +115,7 @@ impl BoundColumn {
 
 fn singles(columns: &[BoundColumn]) -> Option<Vec<usize>> {
     let numbers = || columns.iter().filter(|column| column.is_number());
-    let all = numbers().all(|column| column.reader == Reader::Float4);
+    let all = numbers().count() > 0 && numbers().all(|column| column.reader == Reader::Float4);
     all.then(|| numbers().map(|column| column.attribute).collect())
 }
 

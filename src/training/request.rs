@@ -8,7 +8,7 @@ use crate::tuples;
 use crate::values::{self, Reader};
 use model::protocol::{Role, SourceColumn, Spec};
 use model::recipe::Family;
-use model::Params;
+use model::{Algorithm, Params};
 use pgrx::pg_sys;
 use pgrx::Spi;
 
@@ -28,6 +28,8 @@ pub struct Arguments {
 /// A training that can start.
 pub struct Request {
     pub spec: Spec,
+    /// What was asked for: an algorithm, or `auto`.
+    pub algorithm: String,
     /// How each column of the spec is read.
     pub readers: Vec<Reader>,
     /// Qualified, quoted name of the source.
@@ -40,7 +42,8 @@ pub struct Request {
     pub promote: bool,
 }
 
-const ALGORITHMS: &[&str] = &["mlp"];
+/// Stands for all algorithms that can be trained on the source, of which the best is kept.
+const AUTO: &str = "auto";
 
 /// Columns that are the entity key where nothing else says so.
 const USUAL_KEYS: &[&str] = &["product_id", "region"];
@@ -50,8 +53,8 @@ const USUAL_TIME: &str = "week";
 impl Request {
     pub fn new(arguments: Arguments) -> Result<Self, Error> {
         check_name(&arguments.model)?;
-        check_algorithm(&arguments.algorithm)?;
-        let mut params = Params::from_json(&arguments.params)?;
+        let algorithms = algorithms(&arguments.algorithm)?;
+        let mut params = Params::from_json(&arguments.params, &algorithms)?;
         if params.threads == 0 {
             params.threads = settings::training_threads();
         }
@@ -79,7 +82,8 @@ impl Request {
         }
         columns_in_key_order(&mut columns, &mut readers, &keys);
         Ok(Self {
-            spec: Spec { model: arguments.model, algorithm: arguments.algorithm, params, columns },
+            spec: Spec { model: arguments.model, algorithms, params, columns },
+            algorithm: arguments.algorithm,
             readers,
             source: source.name,
             definition: view.map(|view| view.definition).or(source.definition),
@@ -114,14 +118,18 @@ fn check_name(model: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_algorithm(algorithm: &str) -> Result<(), Error> {
-    if ALGORITHMS.contains(&algorithm) {
-        return Ok(());
+/// What is to be trained.
+fn algorithms(name: &str) -> Result<Vec<Algorithm>, Error> {
+    if name == AUTO {
+        return Ok(Algorithm::ALL.to_vec());
     }
-    Err(Error::InvalidArgument(
-        format!("unknown algorithm \"{algorithm}\""),
-        Some(format!("The algorithms are: {}.", ALGORITHMS.join(", "))),
-    ))
+    Algorithm::from_name(name).map(|algorithm| vec![algorithm]).ok_or_else(|| {
+        let names: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+        Error::InvalidArgument(
+            format!("unknown algorithm \"{name}\""),
+            Some(format!("The algorithms are: {}, {AUTO}.", names.join(", "))),
+        )
+    })
 }
 
 /// What a column is to this training; `None` if it takes no part.
@@ -175,7 +183,7 @@ impl Attribute {
             return Err(self.unsupported("Leave it out: params => '{\"exclude\": [\"…\"]}'."));
         };
         if role == Role::Label && !matches!(family, Family::Boolean | Family::Number) {
-            return Err(self.unsupported("A label is a boolean, or a number that is 0 or 1."));
+            return Err(self.unsupported("A label is a boolean or a number."));
         }
         if role.is_time() && !matches!(family, Family::Date | Family::Timestamp) {
             return Err(self.unsupported("The time column is a date or a timestamp."));

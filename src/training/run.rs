@@ -8,10 +8,13 @@ use crate::acting_as::{as_owner, current_user};
 use crate::error::Error;
 use crate::liveness;
 use crate::session::Session;
+use model::protocol::Candidate;
+use model::{Algorithm, Quality};
 use pgrx::Uuid;
 
 /// The loss of one epoch.
 pub struct EpochMetric {
+    pub algorithm: Algorithm,
     pub epoch: i32,
     pub train_loss: f64,
     pub validation_loss: Option<f64>,
@@ -41,7 +44,7 @@ impl Run {
                           RETURNING run_id";
             let args = [
                 request.spec.model.as_str().into(),
-                request.spec.algorithm.as_str().into(),
+                request.algorithm.as_str().into(),
                 request.source.as_str().into(),
                 parameters.into(),
                 caller.as_str().into(),
@@ -59,11 +62,12 @@ impl Run {
             for metric in metrics {
                 client.update(
                     "INSERT INTO reco.run_metric \
-                         (run_id, epoch, train_loss, validation_loss, validation_auroc, seconds) \
-                     VALUES ($1, $2, $3, $4, $5, $6)",
+                         (run_id, algorithm, epoch, train_loss, validation_loss, validation_auroc, seconds) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7)",
                     None,
                     &[
                         self.id.into(),
+                        metric.algorithm.name().into(),
                         metric.epoch.into(),
                         metric.train_loss.into(),
                         metric.validation_loss.into(),
@@ -72,6 +76,31 @@ impl Run {
                     ],
                 )?;
             }
+            Ok(())
+        })
+    }
+
+    /// Adds what one of several algorithms came to.
+    pub fn add_candidate(&self, candidate: &Candidate) -> Result<(), Error> {
+        let quality = |quality: &Option<Quality>| quality.as_ref().map(serde_json::to_string).transpose();
+        let (validation, test) = (quality(&candidate.validation)?, quality(&candidate.test)?);
+        as_owner(|client| {
+            client.update(
+                "INSERT INTO reco.run_candidate \
+                     (run_id, algorithm, validation, test, best_epoch, fitted, seconds, error) \
+                 VALUES ($1, $2, $3::pg_catalog.jsonb, $4::pg_catalog.jsonb, $5, $6, $7, $8)",
+                None,
+                &[
+                    self.id.into(),
+                    candidate.algorithm.name().into(),
+                    validation.as_deref().into(),
+                    test.as_deref().into(),
+                    (candidate.best_epoch as i32).into(),
+                    (candidate.parameters as i64).into(),
+                    candidate.seconds.into(),
+                    candidate.error.as_deref().into(),
+                ],
+            )?;
             Ok(())
         })
     }

@@ -9,8 +9,9 @@ use crate::catalog::write::{check_may_train, store_version, NewVersion, Stored};
 use crate::error::{or_raise, Error};
 use crate::session::{refuse_read_only, Failure, Session};
 use crate::values::{self, given};
-use model::protocol::{DataSummary, Evaluation, Event};
-use model::Artifact;
+use model::params::Metric;
+use model::protocol::{Candidate, DataSummary, Evaluation, Event, Importance};
+use model::{Algorithm, Artifact, Quality, Task};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::json;
@@ -125,8 +126,10 @@ struct Outcome {
     libraries: serde_json::Value,
     validation: Option<Evaluation>,
     test: Option<Evaluation>,
+    algorithm: Option<Algorithm>,
     best_epoch: u32,
     parity: f64,
+    importance: Vec<Importance>,
     finished: bool,
 }
 
@@ -171,8 +174,17 @@ impl Outcome {
             }
             Event::Data(data) => self.data = data,
             Event::Warning { message } => warning!("{message}"),
-            Event::Epoch { epoch, epochs, train_loss, validation_loss, validation_auroc, seconds } => {
+            Event::Epoch {
+                algorithm,
+                epoch,
+                epochs,
+                train_loss,
+                validation_loss,
+                validation_auroc,
+                seconds,
+            } => {
                 let metric = EpochMetric {
+                    algorithm,
                     epoch: epoch as i32,
                     train_loss,
                     validation_loss,
@@ -181,9 +193,11 @@ impl Outcome {
                 };
                 progress.add(metric, epochs);
             }
-            Event::Finished { validation, test, best_epoch, parity, .. } => {
+            Event::Candidate(candidate) => progress.candidates.push(candidate),
+            Event::Finished { algorithm, validation, test, best_epoch, parity, importance, .. } => {
                 (self.validation, self.test, self.best_epoch, self.parity) =
                     (validation, test, best_epoch, parity);
+                (self.algorithm, self.importance) = (Some(algorithm), importance);
                 self.finished = true;
             }
             Event::Error { cause, message, detail, hint } => {
@@ -198,21 +212,30 @@ impl Outcome {
 struct Progress<'a> {
     model: &'a str,
     pending: Vec<EpochMetric>,
+    /// Algorithms that are done, of several.
+    candidates: Vec<Candidate>,
     written: Instant,
     told: Instant,
 }
 
 impl<'a> Progress<'a> {
     fn new(model: &'a str) -> Self {
-        Self { model, pending: Vec::new(), written: Instant::now(), told: Instant::now() }
+        Self {
+            model,
+            pending: Vec::new(),
+            candidates: Vec::new(),
+            written: Instant::now(),
+            told: Instant::now(),
+        }
     }
 
     fn add(&mut self, metric: EpochMetric, epochs: u32) {
         if self.told.elapsed() >= BETWEEN_NOTICES {
             let validation = metric.validation_loss.map_or(String::new(), |v| format!(", validation {v:.4}"));
             notice!(
-                "{}: epoch {} of {epochs}, loss {:.4}{validation}",
+                "{}: {} {} of {epochs}, loss {:.4}{validation}",
                 self.model,
+                if metric.algorithm == Algorithm::BoostedTrees { "tree" } else { "epoch" },
                 metric.epoch,
                 metric.train_loss
             );
@@ -222,15 +245,33 @@ impl<'a> Progress<'a> {
     }
 
     fn is_due(&self) -> bool {
-        !self.pending.is_empty() && self.written.elapsed() >= BETWEEN_COMMITS
+        !(self.pending.is_empty() && self.candidates.is_empty()) && self.written.elapsed() >= BETWEEN_COMMITS
     }
 
     fn write(&mut self, run: &Run, session: &Session) -> Result<(), Failure> {
-        session.attempt(|| run.add_metrics(&self.pending))?;
+        session.attempt(|| {
+            run.add_metrics(&self.pending)?;
+            self.candidates.iter().try_for_each(|candidate| run.add_candidate(candidate))
+        })?;
         session.commit();
+        self.candidates.drain(..).for_each(|candidate| tell(self.model, &candidate));
         self.pending.clear();
         self.written = Instant::now();
         Ok(())
+    }
+}
+
+/// Says what one of several algorithms came to.
+fn tell(model: &str, candidate: &Candidate) {
+    let Candidate { algorithm, seconds, .. } = candidate;
+    match (&candidate.error, &candidate.validation) {
+        (Some(error), _) => notice!("{model}: {algorithm} failed: {error}"),
+        (None, Some(quality)) => {
+            let metric = if quality.task() == Task::Binary { Metric::Auroc } else { Metric::Rmse };
+            let value = quality.value(metric).map_or("none".into(), |value| format!("{value:.4}"));
+            notice!("{model}: {algorithm} in {seconds:.1} s, validation {} {value}", metric.name());
+        }
+        (None, None) => notice!("{model}: {algorithm} in {seconds:.1} s"),
     }
 }
 
@@ -246,14 +287,14 @@ fn store(
     let artifact = Artifact::from_bytes(bytes)?;
     let metrics = json!({
         "validation": outcome.validation, "test": outcome.test,
-        "best_epoch": outcome.best_epoch, "parity": outcome.parity,
+        "best_epoch": outcome.best_epoch, "parity": outcome.parity, "importance": outcome.importance,
     });
     let mut data = serde_json::to_value(&outcome.data)?;
     data["definition"] = json!(request.definition);
     store_version(&NewVersion {
         model: &request.spec.model,
         run_id: run.id,
-        algorithm: &request.spec.algorithm,
+        algorithm: artifact.algorithm.name(),
         source: &request.source,
         keys: &request.keys,
         time_column: request.time_column.as_deref(),
@@ -271,20 +312,24 @@ fn store(
 
 fn announce(request: &Request, outcome: &Outcome, stored: &Stored, began: Instant) {
     let model = &request.spec.model;
-    let auroc = |evaluation: &Evaluation| {
-        let shown = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.3}"));
-        format!(
-            ", test AUROC {} (popularity: {})",
-            shown(evaluation.model.auroc),
-            shown(evaluation.popularity.auroc)
-        )
+    let measured = |evaluation: &Evaluation| {
+        let metric = if evaluation.model.task() == Task::Binary { Metric::Auroc } else { Metric::Rmse };
+        let shown = |quality: &Quality| {
+            quality.value(metric).map_or("none".to_owned(), |value| format!("{value:.3}"))
+        };
+        let (ours, baseline) = (shown(&evaluation.model), shown(&evaluation.popularity));
+        format!(", test {} {ours} (popularity: {baseline})", metric.name())
     };
     let data = &outcome.data;
     if data.unlabelled > 0 {
         notice!("{model}: {} of {} rows have no label and were not used", data.unlabelled, data.rows);
     }
-    let test = outcome.test.as_ref().map_or(String::new(), auroc);
+    let test = outcome.test.as_ref().map_or(String::new(), measured);
     let champion = if stored.champion { ", champion" } else { "" };
     let seconds = began.elapsed().as_secs_f64();
-    notice!("{model}: version {} trained in {seconds:.1} s{test}{champion}", stored.version);
+    let best = match request.spec.algorithms.len() {
+        1 => String::new(),
+        _ => outcome.algorithm.map_or(String::new(), |algorithm| format!(", {algorithm}")),
+    };
+    notice!("{model}: version {}{best} trained in {seconds:.1} s{test}{champion}", stored.version);
 }

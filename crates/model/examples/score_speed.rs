@@ -2,7 +2,7 @@
 use model::calibration::Platt;
 use model::network::Dense;
 use model::recipe::{Column, Family, Input, Scaling};
-use model::{Artifact, Network, Recipe, Scorer};
+use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe, Scorer};
 use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
 use std::time::Instant;
@@ -14,17 +14,20 @@ fn main() -> Result<(), model::ModelError> {
             name: format!("c{i}"),
             sql_type: "real".into(),
             family: Family::Number,
-            input: Input::Numbers(vec![Scaling { mean, scale: 2.0, indicator: false }]),
+            input: Input::Numbers(vec![Scaling { mean, scale: 2.0, ..Scaling::default() }]),
         };
         let mut layer = |outputs, inputs| Dense {
             weight: Array2::from_shape_fn((outputs, inputs), |_| random.random_range(-0.2..0.2)),
             bias: Array1::from_shape_fn(outputs, |_| random.random_range(-0.2..0.2)),
         };
         let artifact = Artifact {
-            algorithm: "mlp".into(),
+            algorithm: Algorithm::Mlp,
             recipe: Recipe { columns: (0..30).map(column).collect() },
-            network: Network { embeddings: vec![], layers: vec![layer(128, 30), layer(1, 128)] },
-            calibration: Platt::IDENTITY,
+            predictor: Predictor::Networks(vec![Network {
+                layers: vec![layer(128, 30), layer(1, 128)],
+                ..Network::default()
+            }]),
+            output: Output::Platt(Platt::IDENTITY),
         };
         let rows: Vec<[f32; 30]> = (0..1000)
             .map(|_| std::array::from_fn(|_| mean as f32 + random.random_range(-4.0..4.0)))

@@ -2,32 +2,51 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | `algorithm` | the algorithms and tasks |
 //! | `protocol` | what the backend and the trainer say to each other |
 //! | `params` | the parameters of `reco.train`, checked |
-//! | `recipe` | the fitted preprocessing: raw row in, vector out |
+//! | `recipe`, `transform` | the fitted preprocessing: raw row in, vector out |
+//! | `hash` | hashes of values |
+//! | `predictor` | what turns a prepared row into numbers: one of the next three |
 //! | `network` | weights, and the plain forward pass that all others are tested against |
-//! | `scorer` | the fast forward pass: scaling folded into the first layer, SIMD |
-//! | `stack` | the network's weights in the order in which the kernels read them |
+//! | `rates` | the popularity baseline |
+//! | `output` | what the numbers become: probabilities or quantities |
+//! | `calibration`, `isotonic` | logits into calibrated probabilities |
+//! | `scorer`, `inputs` | the fast way from raw values to the output: scaling folded into the first layer, SIMD |
+//! | `stack` | a network's weights in the order in which the kernels read them |
 //! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
-//! | `calibration` | Platt scaling of the network's logits |
-//! | `metrics` | AUROC, average precision, log loss, Brier score, calibration bins |
-//! | `artifact` | a model version as safetensors bytes and back, every bound checked |
+//! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
+//! | `artifact`, `tensors` | a model version as safetensors bytes and back, every bound checked |
 
+pub mod algorithm;
 pub mod artifact;
 pub mod calibration;
 pub mod error;
+pub mod hash;
+mod inputs;
+pub mod isotonic;
 pub mod metrics;
 pub mod network;
+pub mod output;
 pub mod params;
+pub mod predictor;
 pub mod protocol;
+pub mod quality;
+pub mod rates;
 pub mod recipe;
 pub mod scorer;
 mod simd;
 mod stack;
+pub mod tensors;
+pub mod transform;
 
+pub use algorithm::{Algorithm, Task};
 pub use artifact::Artifact;
 pub use error::ModelError;
 pub use network::Network;
+pub use output::Output;
 pub use params::Params;
+pub use predictor::Predictor;
+pub use quality::Quality;
 pub use recipe::Recipe;
 pub use scorer::{Row, Scorer};

@@ -9,8 +9,9 @@
 //! `Boolean`, `Utf8` (text and enums), `Date32`, `Timestamp(Microsecond)` (with or without time zone),
 //! and `List` of a number for SQL arrays. All are nullable.
 
-use crate::metrics::Metrics;
+use crate::algorithm::{Algorithm, Task};
 use crate::params::Params;
+use crate::quality::Quality;
 use crate::recipe::Family;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub enum Role {
     /// An input of the model.
     Feature,
-    /// What is predicted: boolean, or a number that is 0 or 1; NULL where it is unknown.
+    /// What is predicted: a boolean or a number; NULL where it is unknown.
     Label,
     /// Part of the entity key, in key order. Orders and identifies rows; no input.
     Key,
@@ -58,8 +59,8 @@ pub struct SourceColumn {
 pub struct Spec {
     /// The logical name of the model, for messages.
     pub model: String,
-    /// `mlp`.
-    pub algorithm: String,
+    /// What to train; of several the best is kept.
+    pub algorithms: Vec<Algorithm>,
     pub params: Params,
     pub columns: Vec<SourceColumn>,
 }
@@ -67,10 +68,12 @@ pub struct Spec {
 /// How many rows went where.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataSummary {
+    pub task: Option<Task>,
     pub rows: u64,
     /// Rows whose label is NULL: not used.
     pub unlabelled: u64,
-    pub positives: u64,
+    /// Rows whose label is true; `None` in a regression.
+    pub positives: Option<u64>,
     pub train: u64,
     pub validation: u64,
     pub test: u64,
@@ -86,8 +89,30 @@ pub struct DataSummary {
 /// The metrics of one held-out part, of the model and of the popularity baseline on the same rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    pub model: Metrics,
-    pub popularity: Metrics,
+    pub model: Quality,
+    pub popularity: Quality,
+}
+
+/// What a model loses when one of its columns is shuffled among the rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Importance {
+    pub column: String,
+    /// By how much the metric gets worse; below 0 where shuffling did no harm.
+    pub loss: f64,
+}
+
+/// One algorithm's result, of those that were to be compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    pub algorithm: Algorithm,
+    /// `None` where it failed; then `error` says why.
+    pub validation: Option<Quality>,
+    pub test: Option<Quality>,
+    pub best_epoch: u32,
+    /// How many numbers were fitted.
+    pub parameters: u64,
+    pub seconds: f64,
+    pub error: Option<String>,
 }
 
 /// Whose mistake a failure is.
@@ -120,6 +145,8 @@ pub enum Event {
         message: String,
     },
     Epoch {
+        algorithm: Algorithm,
+        /// From 1; of boosted trees the tree. Networks that are averaged count on from each other.
         epoch: u32,
         epochs: u32,
         train_loss: f64,
@@ -128,15 +155,21 @@ pub enum Event {
         validation_auroc: Option<f64>,
         seconds: f64,
     },
+    /// One of several algorithms is done.
+    Candidate(Candidate),
     Finished {
+        /// The best one.
+        algorithm: Algorithm,
         /// Of the held-out parts that have rows.
         validation: Option<Evaluation>,
         test: Option<Evaluation>,
         /// The epoch whose weights were kept (from 1).
         best_epoch: u32,
-        /// The largest difference between libtorch's probability and this crate's, over the held-out rows
-        /// (over the training rows where none are held out).
+        /// The largest difference between the training library's score and this crate's, over the held-out rows
+        /// (over the training rows where none are held out); of quantities in standard deviations of the label.
         parity: f64,
+        /// What the metric of the validation rows loses without each column, the largest first.
+        importance: Vec<Importance>,
         seconds: f64,
     },
     /// The last line of a training that failed.
@@ -151,10 +184,11 @@ pub enum Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
 
     #[test]
     fn every_event_is_one_line_and_reads_back_the_same() {
-        let metrics = Metrics::of(&[0.1, 0.3, 0.7], &[false, true, true]);
+        let metrics = Metrics::of(&[0.1, 0.3, 0.7], &[false, true, true]).map(Quality::Binary);
         let evaluation = metrics.map(|m| Evaluation { model: m.clone(), popularity: m });
         let text = "a \"line\"\nand another".to_owned();
         for event in [
@@ -167,6 +201,7 @@ mod tests {
             Event::Data(DataSummary { rows: 3, digest: "00ff".into(), ..DataSummary::default() }),
             Event::Warning { message: text.clone() },
             Event::Epoch {
+                algorithm: Algorithm::Mlp,
                 epoch: 1,
                 epochs: 50,
                 train_loss: 0.1 + 0.2,
@@ -175,10 +210,12 @@ mod tests {
                 seconds: 1e-9,
             },
             Event::Finished {
+                algorithm: Algorithm::BoostedTrees,
                 validation: evaluation,
                 test: None,
                 best_epoch: 7,
                 parity: 1e-7,
+                importance: vec![Importance { column: "price".into(), loss: -0.25 }],
                 seconds: 3.25,
             },
             Event::Error { cause: Cause::Data, message: text, detail: None, hint: Some(String::new()) },

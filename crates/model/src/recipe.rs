@@ -1,11 +1,14 @@
 //! The fitted preprocessing: how a raw row becomes the network's input, in training and in scoring.
 //!
-//! The input vector is `[numbers | missing indicators | embeddings]`, each part in column order. A number is
-//! standardized, `(x - mean) / scale`, and kept within [`MAX_STANDARDIZED`]; a missing one (NULL, NaN or infinite) becomes the mean, and its
-//! indicator 1 if the training rows had missing values there. A category becomes the row of an embedding
-//! table: row 0 for values never seen, row 1 for NULL, then the vocabulary.
+//! A network's input vector is `[numbers | missing indicators | embeddings]`, each part in column order. A number is
+//! transformed (see [`crate::transform`]), standardized, `(x - mean) / scale`, and kept within [`MAX_STANDARDIZED`]; a
+//! missing one (NULL, NaN or infinite) becomes the mean, and its indicator 1 if the training rows had missing values
+//! there. A category becomes the row of an embedding table: row 0 for values never seen, row 1 for NULL, then the
+//! vocabulary. Trees read the raw numbers, NaN where they are missing, and the same row numbers of categories; the
+//! popularity baseline reads a key.
 
 use crate::error::ModelError;
+use crate::transform::Transform;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -57,11 +60,15 @@ impl Family {
     }
 }
 
-/// How one number is standardized.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How one number is transformed and standardized.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
+    #[serde(default, skip_serializing_if = "Transform::is_identity")]
+    pub transform: Transform,
+    /// Of the transformed numbers.
     pub mean: f64,
-    /// The standard deviation; 0 for a column that was constant in training and is therefore ignored.
+    /// The transformed numbers' standard deviation; 0 for a column that was constant in training and is therefore
+    /// ignored.
     pub scale: f64,
     /// Whether a missing value has an indicator input.
     pub indicator: bool,
@@ -74,7 +81,8 @@ impl Scaling {
         if self.is_constant() || !value.is_finite() {
             0.0
         } else {
-            ((value - self.mean) / self.scale).clamp(-MAX_STANDARDIZED, MAX_STANDARDIZED) as f32
+            ((self.transform.apply(value) - self.mean) / self.scale)
+                .clamp(-MAX_STANDARDIZED, MAX_STANDARDIZED) as f32
         }
     }
 
@@ -118,6 +126,8 @@ pub enum Input {
     /// One number, or as many as the array has elements.
     Numbers(Vec<Scaling>),
     Category(Category),
+    /// The hash of the value (see [`crate::hash`]).
+    Key,
 }
 
 /// One input column of the source.
@@ -142,6 +152,8 @@ pub enum Slot {
     Numbers { first: usize, count: usize },
     /// The n-th category.
     Category { index: usize },
+    /// The key.
+    Key,
 }
 
 impl Recipe {
@@ -149,7 +161,7 @@ impl Recipe {
     pub fn scalings(&self) -> Vec<&Scaling> {
         let numbers = self.columns.iter().filter_map(|c| match &c.input {
             Input::Numbers(scalings) => Some(scalings),
-            Input::Category(_) => None,
+            Input::Category(_) | Input::Key => None,
         });
         numbers.flatten().collect()
     }
@@ -157,7 +169,7 @@ impl Recipe {
     /// Every category, in input order.
     pub fn categories(&self) -> Vec<&Category> {
         let categories = self.columns.iter().filter_map(|c| match &c.input {
-            Input::Numbers(_) => None,
+            Input::Numbers(_) | Input::Key => None,
             Input::Category(category) => Some(category),
         });
         categories.collect()
@@ -176,6 +188,7 @@ impl Recipe {
                 index += 1;
                 Slot::Category { index: index - 1 }
             }
+            Input::Key => Slot::Key,
         });
         slots.collect()
     }
@@ -207,7 +220,7 @@ impl Recipe {
 
     /// True if a row is nothing but numbers, so that an array can be scored.
     pub fn is_numeric_only(&self) -> bool {
-        self.categories().is_empty()
+        self.columns.iter().all(|column| matches!(column.input, Input::Numbers(_)))
     }
 
     /// Checks every bound and number of a recipe that came from outside.
@@ -228,6 +241,7 @@ impl Recipe {
                     if !count_fits || !scalings.iter().all(finite) {
                         return refuse(format!("the scaling of column \"{}\"", column.name));
                     }
+                    scalings.iter().try_for_each(|scaling| scaling.transform.check())?;
                 }
                 Input::Category(category) => {
                     let fits =
@@ -236,7 +250,15 @@ impl Recipe {
                         return refuse(format!("the categories of column \"{}\"", column.name));
                     }
                 }
+                Input::Key => {
+                    if !matches!(column.family, Family::Text | Family::Number | Family::Boolean) {
+                        return refuse(format!("the key column \"{}\"", column.name));
+                    }
+                }
             }
+        }
+        if self.columns.iter().filter(|column| matches!(column.input, Input::Key)).count() > 1 {
+            return refuse("more than one key".to_owned());
         }
         if self.width() > MAX_INPUTS {
             return refuse(format!("{} inputs, more than {MAX_INPUTS}", self.width()));
@@ -280,6 +302,7 @@ impl NumberFit {
         // Below this a difference is rounding, not information.
         let constant = !scale.is_finite() || scale <= 1e-12 * self.mean.abs();
         Scaling {
+            transform: Transform::Identity,
             mean: if self.mean.is_finite() { self.mean } else { 0.0 },
             scale: if constant { 0.0 } else { scale },
             indicator: self.missing > 0 && self.count > 0,

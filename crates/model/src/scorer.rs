@@ -1,149 +1,65 @@
-//! The fast forward pass: a row of raw values in, a calibrated probability out.
+//! The fast way from a row of raw values to a calibrated probability or a quantity.
 //!
-//! Scaling and calibration cost nothing per row. `(x - mean) / scale` is folded into the first layer's weights
-//! and biases, Platt's slope and offset into the last layer's, both in double precision. What cannot be folded
-//! without losing digits is done to the value instead, in double precision: a number whose mean is large
-//! against its scale (timestamps, ids) is centered, and one of a very large or very small scale is standardized.
+//! Of a network, scaling is folded into the first layer where it can be (see [`crate::inputs`]) and the output's slope and
+//! offset into the last, both in double precision.
 
+use crate::algorithm::Task;
 use crate::artifact::Artifact;
-use crate::calibration::sigmoid;
 use crate::error::ModelError;
+use crate::inputs::{Arrays, Number, Way};
 use crate::network::Network;
-use crate::recipe::{Recipe, Scaling, MAX_STANDARDIZED, NULL, UNSEEN};
+use crate::output::Output;
+use crate::predictor::Predictor;
+use crate::rates::Rates;
+use crate::recipe::{Input, Recipe, Scaling, NULL, UNSEEN};
 use crate::simd::{available, Kernel};
-use crate::stack::{Linear, Scratch, Stack};
+use crate::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Scratch, Stack};
+use ndarray::Array2;
 use std::collections::HashMap;
-
-/// A mean this many scales away from 0 is subtracted before the value loses digits as a 32-bit float.
-const CENTER_ABOVE: f64 = 4.0;
-/// Scales outside are not folded, so that neither values nor weights leave the range of 32-bit floats.
-const FOLDED_SCALES: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
 
 /// A model version ready to score rows. Holds the weights once, is immutable, and is shared between threads.
 pub struct Scorer {
     recipe: Recipe,
+    numbers: usize,
+    vocabularies: Vec<HashMap<Box<str>, u32>>,
+    engine: Engine,
+    output: Output,
+    kernel: &'static Kernel,
+}
+
+/// What the predictor has become.
+enum Engine {
+    Networks(Networks),
+    Rates(Rates),
+}
+
+struct Networks {
     numbers: Vec<Number>,
     arrays: Arrays,
-    categories: Vec<Table>,
+    /// Where each category's embedding stands in the input, and how long it is.
+    places: Vec<(usize, usize)>,
     /// How many numbers have a missing indicator; they follow the numbers in the input.
     indicators: usize,
     width: usize,
-    stack: Stack,
-    kernel: &'static Kernel,
+    members: Vec<Member>,
+}
+
+/// One network.
+struct Member {
+    embeddings: Vec<Vec<f32>>,
+    crosses: Option<Crosses>,
+    /// One for each output: the hidden layers, and the weights of what the crosses put out.
+    heads: Vec<(Stack, Vec<Chunk>)>,
 }
 
 /// The values of one row on their way through a [`Scorer`]: made by [`Scorer::row`], reused for every row.
 #[derive(Debug, Clone)]
 pub struct Row {
+    /// A network's inputs; those of the embeddings are the first member's.
     inputs: Vec<f32>,
-    scratch: Scratch,
-}
-
-/// How one number goes in: `((value - center) * gain)`, kept between `low` and `high`.
-#[derive(Debug, Clone)]
-struct Number {
-    center: f64,
-    gain: f64,
-    low: f64,
-    high: f64,
-    /// What the mean becomes: the input of a missing value.
-    missing: f32,
-    /// Position of the missing indicator in the input.
-    indicator: Option<usize>,
-}
-
-/// The short way for rows that come as arrays: one look whether all values are ordinary, then at most one
-/// subtraction each.
-struct Arrays {
-    /// The values that need no clamping and are not missing, number by number.
-    low: Vec<f32>,
-    high: Vec<f32>,
-    centers: Vec<f64>,
-    way: Way,
-}
-
-/// What ordinary values need before they go to the network.
-enum Way {
-    /// Nothing.
-    InPlace,
-    /// Their centers subtracted.
-    Centered,
-    /// Some are standardized one by one.
-    OneByOne,
-}
-
-/// The embeddings of one category.
-struct Table {
-    rows: HashMap<Box<str>, u32>,
-    dimension: usize,
-    /// Position of the embedding in the input.
-    first: usize,
-    values: Vec<f32>,
-}
-
-impl Number {
-    fn new(scaling: &Scaling, indicator: Option<usize>) -> Self {
-        let Scaling { mean, scale, .. } = *scaling;
-        if scaling.is_constant() {
-            return Self { center: 0.0, gain: 0.0, low: 0.0, high: 0.0, missing: 0.0, indicator };
-        }
-        let folded = FOLDED_SCALES.contains(&scale);
-        let center = if folded && mean.abs() <= CENTER_ABOVE * scale { 0.0 } else { mean };
-        let gain = if folded { 1.0 } else { 1.0 / scale };
-        let (middle, reach) = ((mean - center) * gain, MAX_STANDARDIZED * scale * gain);
-        Self { center, gain, low: middle - reach, high: middle + reach, missing: middle as f32, indicator }
-    }
-
-    /// The scale and mean left for the first layer to fold.
-    fn left_to_fold(&self, scaling: &Scaling) -> (f64, f64) {
-        if self.gain == 0.0 {
-            return (0.0, 0.0);
-        }
-        let scale = scaling.scale * self.gain;
-        (1.0 / scale, (scaling.mean - self.center) * self.gain)
-    }
-
-    #[inline]
-    fn input(&self, value: f64) -> f32 {
-        ((value - self.center) * self.gain).clamp(self.low, self.high) as f32
-    }
-
-    /// The raw values that need no clamping: any for a constant number, whose weight is 0.
-    fn raw_bounds(&self) -> (f32, f32) {
-        if self.gain == 0.0 {
-            return (f32::MIN, f32::MAX);
-        }
-        let (low, high) = (self.low + self.center, self.high + self.center);
-        (low.max(f64::from(f32::MIN)) as f32, high.min(f64::from(f32::MAX)) as f32)
-    }
-}
-
-impl Arrays {
-    fn new(numbers: &[Number]) -> Self {
-        let (low, high) = numbers.iter().map(Number::raw_bounds).unzip();
-        let way = if numbers.iter().any(|n| n.gain != 0.0 && n.gain != 1.0) {
-            Way::OneByOne
-        } else if numbers.iter().any(|n| n.center != 0.0) {
-            Way::Centered
-        } else {
-            Way::InPlace
-        };
-        Self { low, high, centers: numbers.iter().map(|n| n.center).collect(), way }
-    }
-
-    /// True if no value is missing or beyond its bounds.
-    #[inline]
-    fn are_ordinary(&self, values: &[f32]) -> bool {
-        let bounds = self.low.iter().zip(&self.high);
-        values
-            .iter()
-            .zip(bounds)
-            .fold(true, |all, (value, (low, high))| all & (value >= low) & (value <= high))
-    }
-
-    fn memory(&self) -> usize {
-        self.centers.len() * (2 * size_of::<f32>() + size_of::<f64>())
-    }
+    codes: Vec<u32>,
+    key: Option<u64>,
+    scratch: Vec<(Scratch, Option<CrossScratch>)>,
 }
 
 impl Scorer {
@@ -168,31 +84,29 @@ impl Scorer {
     fn prepare(artifact: &Artifact, kernel: &'static Kernel) -> Result<Scorer, ModelError> {
         artifact.check()?;
         let recipe = artifact.recipe.clone();
-        let numbers: Vec<Number> =
-            recipe.scalings().iter().zip(recipe.indicators()).map(|(s, i)| Number::new(s, i)).collect();
-        let layers = fold(artifact, &numbers);
-        let finite = |layer: &Linear| layer.weight.iter().chain(&layer.bias).all(|w| w.is_finite());
-        if !layers.iter().all(finite) {
-            return Err(ModelError::artifact("its weights are too large once scaled"));
-        }
-        let stack =
-            Stack::new(&layers).ok_or_else(|| ModelError::artifact("its layers do not fit together"))?;
+        let engine = match &artifact.predictor {
+            Predictor::Networks(members) => {
+                Engine::Networks(Networks::new(&recipe, members, artifact.output.line())?)
+            }
+            Predictor::Rates(rates) => Engine::Rates(rates.clone()),
+        };
+        let vocabularies = recipe.categories().into_iter().map(|category| {
+            category.embedding_rows().into_iter().map(|(value, row)| (value.into(), row)).collect()
+        });
         Ok(Scorer {
-            arrays: Arrays::new(&numbers),
-            categories: tables(&recipe, &artifact.network),
-            indicators: recipe.dense_width() - numbers.len(),
-            width: recipe.width(),
-            numbers,
-            recipe,
-            stack,
+            numbers: recipe.scalings().len(),
+            vocabularies: vocabularies.collect(),
+            engine,
+            output: artifact.output.clone(),
             kernel,
+            recipe,
         })
     }
 
     /// How many numbers a row has (elements of arrays counted one by one): the length
     /// [`Scorer::score_numbers`] wants.
     pub fn numbers(&self) -> usize {
-        self.numbers.len()
+        self.numbers
     }
 
     /// The preprocessing this scorer applies.
@@ -200,9 +114,14 @@ impl Scorer {
         &self.recipe
     }
 
+    /// Whether it scores probabilities or quantities.
+    pub fn task(&self) -> Task {
+        self.output.task()
+    }
+
     /// True if a row is nothing but numbers.
     pub fn is_numeric_only(&self) -> bool {
-        self.categories.is_empty()
+        self.vocabularies.is_empty() && !self.recipe.columns.iter().any(|c| c.input == Input::Key)
     }
 
     /// The instruction set in use: `avx512`, `avx2`, `neon` or `scalar`.
@@ -212,36 +131,48 @@ impl Scorer {
 
     /// Bytes held, about.
     pub fn memory(&self) -> usize {
-        let numbers = self.numbers.len() * (size_of::<Number>() + size_of::<Scaling>());
-        let tables: usize = self.categories.iter().map(Table::memory).sum();
+        let scalings = self.numbers * size_of::<Scaling>();
         let names: usize = self.recipe.columns.iter().map(|c| size_of_val(c) + c.name.len()).sum();
-        size_of::<Self>() + numbers + self.arrays.memory() + tables + names + self.stack.memory()
+        let vocabularies: usize = self.vocabularies.iter().map(vocabulary_memory).sum();
+        let engine = match &self.engine {
+            Engine::Networks(networks) => networks.memory(),
+            Engine::Rates(rates) => size_of_val(&rates.of_key[..]),
+        };
+        size_of::<Self>() + scalings + names + vocabularies + engine
     }
 
     /// A row in which every number and category is missing. Rows belong to the scorer that made them.
     pub fn row(&self) -> Row {
-        let mut row = Row { inputs: vec![0.0; self.width], scratch: self.stack.scratch() };
-        for number in 0..self.numbers.len() {
+        let mut row = Row {
+            inputs: vec![0.0; self.numbers],
+            codes: vec![NULL; self.vocabularies.len()],
+            key: None,
+            scratch: Vec::new(),
+        };
+        if let Engine::Networks(networks) = &self.engine {
+            row.inputs = vec![0.0; networks.width];
+            row.scratch = networks.members.iter().map(Member::scratch).collect();
+        }
+        for number in 0..self.numbers {
             self.set_number(&mut row, number, None);
         }
-        for category in 0..self.categories.len() {
+        for category in 0..self.vocabularies.len() {
             self.set_category(&mut row, category, None);
         }
         row
     }
 
-    /// Sets a number, by its position among the recipe's numbers. `None`, NaN and infinities are missing: the
-    /// mean, and the indicator if there is one. A finite value of any size is accepted.
+    /// Sets a number, by its position among the recipe's numbers. `None`, NaN and infinities are missing. A finite value
+    /// of any size is accepted.
     ///
     /// # Panics
     /// If there is no such number, or the row is another scorer's.
     #[inline]
     pub fn set_number(&self, row: &mut Row, number: usize, value: Option<f64>) {
-        let how = &self.numbers[number];
         let value = value.filter(|value| value.is_finite());
-        row.inputs[number] = value.map_or(how.missing, |value| how.input(value));
-        if let Some(indicator) = how.indicator {
-            row.inputs[indicator] = f32::from(u8::from(value.is_none()));
+        match &self.engine {
+            Engine::Networks(networks) => networks.set_number(&mut row.inputs, number, value),
+            Engine::Rates(_) => {}
         }
     }
 
@@ -252,14 +183,143 @@ impl Scorer {
     /// If `values` does not hold [`Scorer::numbers`] numbers, or the row is another scorer's.
     #[inline]
     pub fn set_numbers(&self, row: &mut Row, values: &[f32]) {
-        assert_eq!(values.len(), self.numbers.len(), "as many values as the model has numbers");
+        assert_eq!(values.len(), self.numbers, "as many values as the model has numbers");
+        match &self.engine {
+            Engine::Networks(networks) => networks.set_numbers(&mut row.inputs, values),
+            Engine::Rates(_) => {}
+        }
+    }
+
+    /// Sets a category, by its position among the recipe's categories. `None` is NULL; a value that the
+    /// vocabulary does not have is the one never seen.
+    ///
+    /// # Panics
+    /// If there is no such category, or the row is another scorer's.
+    #[inline]
+    pub fn set_category(&self, row: &mut Row, category: usize, value: Option<&str>) {
+        let code = match value {
+            Some(value) => self.vocabularies[category].get(value).copied().unwrap_or(UNSEEN),
+            None => NULL,
+        };
+        row.codes[category] = code;
+        if let Engine::Networks(networks) = &self.engine {
+            networks.embed(0, category, code, &mut row.inputs);
+        }
+    }
+
+    /// Sets the key, by its hash (see [`crate::hash`]). `None` is NULL.
+    #[inline]
+    pub fn set_key(&self, row: &mut Row, key: Option<u64>) {
+        row.key = key;
+    }
+
+    /// The calibrated probability of the row, or the mean of its quantity.
+    ///
+    /// # Panics
+    /// If the row is another scorer's.
+    #[inline]
+    pub fn score(&self, row: &mut Row) -> f64 {
+        self.output.finish(self.number(row, 0))
+    }
+
+    /// The 10 %, 50 % and 90 % quantiles of the row's quantity, ascending. `None` for probabilities, and where the model
+    /// knows only the mean.
+    ///
+    /// # Panics
+    /// If the row is another scorer's.
+    pub fn quantiles(&self, row: &mut Row) -> Option<[f64; 3]> {
+        if self.task() != Task::Regression || matches!(self.engine, Engine::Rates(_)) {
+            return None;
+        }
+        let mut quantiles = [1, 2, 3].map(|output| self.output.finish(self.number(row, output)));
+        quantiles.sort_unstable_by(f64::total_cmp);
+        Some(quantiles)
+    }
+
+    /// One of the predictor's outputs, put through the line of [`Output::line`]: of a binary model the logit, calibrated
+    /// if its calibration is a line.
+    #[inline]
+    fn number(&self, row: &mut Row, output: usize) -> f64 {
+        match &self.engine {
+            Engine::Networks(networks) => networks.number(self.kernel, row, output),
+            Engine::Rates(rates) => {
+                let (slope, offset) = self.output.line();
+                slope * rates.of(row.key) + offset
+            }
+        }
+    }
+
+    /// What [`Scorer::score`] says of a row that is nothing but numbers, NaN and infinities being missing. The
+    /// values are read in place where they can be; `row` is where they go otherwise.
+    ///
+    /// # Panics
+    /// If `values` does not hold [`Scorer::numbers`] numbers, the model has other inputs, or the row is another
+    /// scorer's.
+    #[inline]
+    pub fn score_numbers(&self, row: &mut Row, values: &[f32]) -> f64 {
+        assert!(self.is_numeric_only(), "the model has categories");
+        assert_eq!(values.len(), self.numbers, "as many values as the model has numbers");
+        if let Engine::Networks(Networks { arrays, members, .. }) = &self.engine {
+            if let ([Member { crosses: None, heads, .. }], Way::InPlace) = (&members[..], &arrays.way) {
+                if arrays.are_ordinary(values) {
+                    // No value is missing, so the indicators are all 0 and can be left out.
+                    let logit = self.kernel.logit(&heads[0].0, values, &mut row.scratch[0].0);
+                    return self.output.finish(f64::from(logit));
+                }
+            }
+        }
+        self.set_numbers(row, values);
+        self.score(row)
+    }
+}
+
+impl Networks {
+    fn new(recipe: &Recipe, networks: &[Network], line: (f64, f64)) -> Result<Self, ModelError> {
+        let foldable = networks.iter().all(|network| network.crosses.is_empty());
+        let number = |(scaling, indicator)| Number::new(scaling, indicator, foldable);
+        let numbers: Vec<Number> =
+            recipe.scalings().into_iter().zip(recipe.indicators()).map(number).collect();
+        let share = networks.len() as f64;
+        let line = (line.0 / share, line.1 / share);
+        let member = |network| Member::new(network, recipe, &numbers, line);
+        let mut next = recipe.dense_width();
+        let places = recipe.categories().into_iter().map(|category| {
+            next += category.dimension;
+            (next - category.dimension, category.dimension)
+        });
+        Ok(Self {
+            arrays: Arrays::new(&numbers),
+            places: places.collect(),
+            indicators: recipe.dense_width() - numbers.len(),
+            width: recipe.width(),
+            members: networks.iter().map(member).collect::<Result<_, _>>()?,
+            numbers,
+        })
+    }
+
+    fn memory(&self) -> usize {
+        let members: usize = self.members.iter().map(Member::memory).sum();
+        self.numbers.len() * size_of::<Number>() + self.arrays.memory() + members
+    }
+
+    #[inline]
+    fn set_number(&self, inputs: &mut [f32], number: usize, value: Option<f64>) {
+        let how = &self.numbers[number];
+        inputs[number] = value.map_or(how.missing, |value| how.input(value));
+        if let Some(indicator) = how.indicator {
+            inputs[indicator] = f32::from(u8::from(value.is_none()));
+        }
+    }
+
+    #[inline]
+    fn set_numbers(&self, inputs: &mut [f32], values: &[f32]) {
         if matches!(self.arrays.way, Way::OneByOne) || !self.arrays.are_ordinary(values) {
             for (number, value) in values.iter().enumerate() {
-                self.set_number(row, number, Some(f64::from(*value)));
+                self.set_number(inputs, number, Some(f64::from(*value)).filter(|value| value.is_finite()));
             }
             return;
         }
-        let (inputs, rest) = row.inputs.split_at_mut(values.len());
+        let (inputs, rest) = inputs.split_at_mut(values.len());
         if matches!(self.arrays.way, Way::InPlace) {
             inputs.copy_from_slice(values);
         } else {
@@ -270,83 +330,137 @@ impl Scorer {
         rest[..self.indicators].fill(0.0);
     }
 
-    /// Sets a category, by its position among the recipe's categories. `None` is NULL; a value that the
-    /// vocabulary does not have is the one never seen.
-    ///
-    /// # Panics
-    /// If there is no such category, or the row is another scorer's.
+    /// Puts a member's embedding of a category into the inputs.
     #[inline]
-    pub fn set_category(&self, row: &mut Row, category: usize, value: Option<&str>) {
-        let table = &self.categories[category];
-        let index = match value {
-            Some(value) => table.rows.get(value).copied().unwrap_or(UNSEEN),
-            None => NULL,
-        };
-        let from = index as usize * table.dimension;
-        row.inputs[table.first..table.first + table.dimension]
-            .copy_from_slice(&table.values[from..from + table.dimension]);
+    fn embed(&self, member: usize, category: usize, code: u32, inputs: &mut [f32]) {
+        let (first, dimension) = self.places[category];
+        let from = code as usize * dimension;
+        let table = &self.members[member].embeddings[category];
+        inputs[first..first + dimension].copy_from_slice(&table[from..from + dimension]);
     }
 
-    /// The calibrated probability of the row.
-    ///
-    /// # Panics
-    /// If the row is another scorer's.
+    /// One output, averaged over the members, which read the same numbers through embeddings of their own.
     #[inline]
-    pub fn score(&self, row: &mut Row) -> f64 {
-        sigmoid(self.logit(row))
-    }
-
-    /// The calibrated logit of the row.
-    ///
-    /// # Panics
-    /// If the row is another scorer's.
-    #[inline]
-    pub fn logit(&self, row: &mut Row) -> f64 {
-        f64::from(self.kernel.logit(&self.stack, &row.inputs, &mut row.scratch))
-    }
-
-    /// The calibrated probability of a row that is nothing but numbers, NaN and infinities being missing. The
-    /// values are read in place where they can be; `row` is where they go otherwise.
-    ///
-    /// # Panics
-    /// If `values` does not hold [`Scorer::numbers`] numbers, the model has categories, or the row is another
-    /// scorer's.
-    #[inline]
-    pub fn score_numbers(&self, row: &mut Row, values: &[f32]) -> f64 {
-        assert!(self.is_numeric_only(), "the model has categories");
-        assert_eq!(values.len(), self.numbers.len(), "as many values as the model has numbers");
-        if matches!(self.arrays.way, Way::InPlace) && self.arrays.are_ordinary(values) {
-            // No value is missing, so the indicators are all 0 and can be left out.
-            return sigmoid(f64::from(self.kernel.logit(&self.stack, values, &mut row.scratch)));
+    fn number(&self, kernel: &Kernel, row: &mut Row, output: usize) -> f64 {
+        let mut sum = self.members[0].number(kernel, &row.inputs, &mut row.scratch[0], output);
+        for (m, member) in self.members.iter().enumerate().skip(1) {
+            self.embed_all(m, row);
+            sum += member.number(kernel, &row.inputs, &mut row.scratch[m], output);
         }
-        self.set_numbers(row, values);
-        self.score(row)
+        if self.members.len() > 1 {
+            self.embed_all(0, row);
+        }
+        sum
+    }
+
+    fn embed_all(&self, member: usize, row: &mut Row) {
+        for (category, code) in row.codes.iter().enumerate() {
+            self.embed(member, category, *code, &mut row.inputs);
+        }
     }
 }
 
-/// The layers with scaling and calibration folded in.
-fn fold(artifact: &Artifact, numbers: &[Number]) -> Vec<Linear> {
-    let layers = artifact.network.layers.iter().map(|layer| Linear {
-        inputs: layer.weight.ncols(),
-        weight: layer.weight.iter().copied().collect(),
-        bias: layer.bias.to_vec(),
-    });
-    let mut layers: Vec<Linear> = layers.collect();
-    if let Some(first) = layers.first_mut() {
-        fold_scaling(first, &artifact.recipe, numbers);
+impl Member {
+    /// Folds the scaling that is left to fold into the first layer, and the line into the last.
+    fn new(
+        network: &Network,
+        recipe: &Recipe,
+        numbers: &[Number],
+        line: (f64, f64),
+    ) -> Result<Self, ModelError> {
+        let mut layers: Vec<Linear> =
+            network.layers.iter().map(|layer| linear(&layer.weight, layer.bias.to_vec())).collect();
+        if let Some(last) = layers.last_mut() {
+            last.weight.iter_mut().for_each(|w| *w = (f64::from(*w) * line.0) as f32);
+            last.bias.iter_mut().for_each(|b| *b = (f64::from(*b) * line.0 + line.1) as f32);
+        }
+        let crosses: Vec<_> = network
+            .crosses
+            .iter()
+            .map(|c| (linear(&c.down, vec![0.0; c.down.nrows()]), linear(&c.up, c.bias.to_vec())))
+            .collect();
+        let crossed = match crosses.is_empty() {
+            true => Vec::new(),
+            false => split_last(&mut layers, recipe.width()),
+        };
+        if crosses.is_empty() {
+            fold_scaling(&mut layers[0], &recipe.scalings(), numbers);
+        }
+        let finite = |layer: &Linear| layer.weight.iter().chain(&layer.bias).all(|w| w.is_finite());
+        if !layers.iter().all(finite) {
+            return Err(ModelError::artifact("its weights are too large once scaled"));
+        }
+        let misfit = || ModelError::artifact("its layers do not fit together");
+        let stacks = Stack::of_outputs(&layers).ok_or_else(misfit)?;
+        let crossed = crossed.iter().map(|weights| padded(weights)).chain(std::iter::repeat(Vec::new()));
+        Ok(Self {
+            embeddings: network.embeddings.iter().map(|table| table.iter().copied().collect()).collect(),
+            heads: stacks.into_iter().zip(crossed).collect(),
+            crosses: match crosses.is_empty() {
+                true => None,
+                false => Some(Crosses::new(&crosses).ok_or_else(misfit)?),
+            },
+        })
     }
-    if let Some(last) = layers.last_mut() {
-        let (slope, offset) = (artifact.calibration.slope, artifact.calibration.offset);
-        last.weight.iter_mut().for_each(|w| *w = (f64::from(*w) * slope) as f32);
-        last.bias.iter_mut().for_each(|b| *b = (f64::from(*b) * slope + offset) as f32);
+
+    fn scratch(&self) -> (Scratch, Option<CrossScratch>) {
+        (self.heads[0].0.scratch(), self.crosses.as_ref().map(Crosses::scratch))
     }
-    layers
+
+    fn memory(&self) -> usize {
+        let chunks = |chunks: &[Chunk]| size_of_val(chunks);
+        let tables: usize = self.embeddings.iter().map(|table| size_of_val(&table[..])).sum();
+        let heads: usize =
+            self.heads.iter().map(|(stack, crossed)| chunks(&stack.last) + chunks(crossed)).sum();
+        self.heads[0].0.memory() + self.crosses.as_ref().map_or(0, Crosses::memory) + tables + heads
+    }
+
+    #[inline]
+    fn number(
+        &self,
+        kernel: &Kernel,
+        inputs: &[f32],
+        (scratch, cross_scratch): &mut (Scratch, Option<CrossScratch>),
+        output: usize,
+    ) -> f64 {
+        let (stack, weights) = &self.heads[output];
+        let hidden = f64::from(kernel.logit(stack, inputs, scratch));
+        match (&self.crosses, cross_scratch) {
+            (Some(crosses), Some(scratch)) => {
+                kernel.cross(crosses, inputs, scratch);
+                hidden + f64::from(kernel.weigh(&scratch.crossed, weights))
+            }
+            _ => hidden,
+        }
+    }
+}
+
+fn linear(weight: &Array2<f32>, bias: Vec<f32>) -> Linear {
+    Linear { inputs: weight.ncols(), weight: weight.iter().copied().collect(), bias }
+}
+
+/// Takes from the last layer the weights of what the crosses put out, one list for each output. Without hidden layers
+/// nothing else is left: its own weights become 0.
+fn split_last(layers: &mut [Linear], width: usize) -> Vec<Vec<f32>> {
+    let alone = layers.len() == 1;
+    let Some(last) = layers.last_mut() else { return Vec::new() };
+    let (mut crossed, mut left) = (Vec::new(), Vec::new());
+    for weights in last.weight.chunks_exact(last.inputs) {
+        let (of_crossed, of_hidden) = weights.split_at(width);
+        crossed.push(of_crossed.to_vec());
+        left.extend_from_slice(of_hidden);
+    }
+    if alone {
+        last.weight.fill(0.0);
+    } else {
+        (last.inputs, last.weight) = (last.inputs - width, left);
+    }
+    crossed
 }
 
 /// Turns weights for standardized numbers into weights for the numbers as they go in. The bias makes up for
 /// each weight as rounded, so that the rounding is multiplied by a value's distance from the mean only.
-fn fold_scaling(first: &mut Linear, recipe: &Recipe, numbers: &[Number]) {
-    let scalings = recipe.scalings();
+fn fold_scaling(first: &mut Linear, scalings: &[&Scaling], numbers: &[Number]) {
     let left: Vec<(f64, f64)> = numbers.iter().zip(scalings).map(|(n, s)| n.left_to_fold(s)).collect();
     for (weights, bias) in first.weight.chunks_exact_mut(first.inputs).zip(&mut first.bias) {
         let mut exact = f64::from(*bias);
@@ -358,27 +472,8 @@ fn fold_scaling(first: &mut Linear, recipe: &Recipe, numbers: &[Number]) {
     }
 }
 
-fn tables(recipe: &Recipe, network: &Network) -> Vec<Table> {
-    let mut next = recipe.dense_width();
-    let tables = recipe.categories().into_iter().zip(&network.embeddings).map(|(category, values)| {
-        let first = next;
-        next += category.dimension;
-        let rows = category.embedding_rows().into_iter().map(|(value, row)| (value.into(), row));
-        Table {
-            rows: rows.collect(),
-            dimension: category.dimension,
-            first,
-            values: values.iter().copied().collect(),
-        }
-    });
-    tables.collect()
-}
-
-impl Table {
-    /// Bytes held, about: the vocabulary stands in the recipe as well.
-    fn memory(&self) -> usize {
-        let entry = size_of::<(Box<str>, u32)>() + size_of::<String>();
-        let text: usize = self.rows.keys().map(|value| 2 * value.len()).sum();
-        self.rows.capacity() * entry + text + self.values.len() * size_of::<f32>()
-    }
+/// Bytes held, about: each value stands in the recipe as well.
+fn vocabulary_memory(rows: &HashMap<Box<str>, u32>) -> usize {
+    let entry = size_of::<(Box<str>, u32)>() + size_of::<String>();
+    rows.capacity() * entry + rows.keys().map(|value| 2 * value.len()).sum::<usize>()
 }

@@ -1,11 +1,12 @@
-//! The kernels: one forward pass through all layers, compiled for each instruction set and chosen at run time.
+//! The kernels: one forward pass through the hidden layers or the cross layers, compiled for each instruction set and
+//! chosen at run time.
 //!
-//! The body ([`pass`]) is written once over the [`Lanes`] trait; each instruction set only says what a vector
-//! is. This is the one file that may hold `unsafe`: the safe way in is [`Kernel::logit`], which checks every
-//! length that comes from outside.
+//! The bodies ([`pass`], [`cross`]) are written once over the [`Lanes`] trait; each instruction set only says what a vector
+//! is. This is the one file that may hold `unsafe`: the safe ways in are [`Kernel::logit`] and [`Kernel::cross`],
+//! which check every length that comes from outside.
 #![allow(unsafe_code)]
 
-use crate::stack::{Chunk, Hidden, Scratch, Stack, BLOCK, CHUNK};
+use crate::stack::{Chunk, CrossScratch, Crosses, Hidden, Scratch, Stack, BLOCK, CHUNK};
 use once_cell::sync::Lazy;
 
 /// The forward pass for one instruction set.
@@ -14,6 +15,11 @@ pub(crate) struct Kernel {
     /// Relies on: the processor has the instructions; at most `stack.inputs` inputs; both buffers hold
     /// `stack.widest` chunks.
     pass: unsafe fn(&Stack, &[f32], &mut [Chunk], &mut [Chunk]) -> f32,
+    /// Relies on: the processor has the instructions; at most `crosses.width` inputs; the scratch is that of these
+    /// crosses or of larger ones.
+    cross: unsafe fn(&Crosses, &[f32], &mut CrossScratch),
+    /// Relies on the processor's instructions, and on as many floats as there are inputs behind both pointers.
+    dot: unsafe fn(*const f32, *const f32, usize) -> f32,
 }
 
 impl Kernel {
@@ -34,13 +40,35 @@ impl Kernel {
             scratch.from.len() >= stack.widest && scratch.to.len() >= stack.widest,
             "another model's row"
         );
-        // SAFETY: only kernels of this processor can be had (`available`); `Stack::new` laid out every layer,
+        // SAFETY: only kernels of this processor can be had (`available`); `Stack::of_outputs` laid out every layer,
         // and the lengths that come from outside were checked just now.
         unsafe { (self.pass)(stack, inputs, &mut scratch.from, &mut scratch.to) }
     }
+
+    /// Leaves in the scratch what the cross layers put out. `inputs` may be shorter than the layers are wide; the
+    /// inputs it leaves out are 0.
+    ///
+    /// # Panics
+    /// If `inputs` is longer than the layers are wide, or the scratch is that of smaller ones.
+    #[inline]
+    pub(crate) fn cross(&self, crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
+        assert!(inputs.len() <= crosses.width, "more inputs than the network has");
+        assert!(scratch.serves(crosses), "another model's row");
+        // SAFETY: as in `logit`, with `Crosses::new`.
+        unsafe { (self.cross)(crosses, inputs, scratch) }
+    }
+
+    /// The sum of what the cross layers put out, each times its weight.
+    #[inline]
+    pub(crate) fn weigh(&self, crossed: &[Chunk], weights: &[Chunk]) -> f32 {
+        let count = crossed.len().min(weights.len()) * CHUNK;
+        // SAFETY: both hold so many floats.
+        unsafe { (self.dot)(crossed.as_ptr().cast(), weights.as_ptr().cast(), count) }
+    }
 }
 
-static SCALAR: Kernel = Kernel { name: "scalar", pass: pass::<Plain> };
+static SCALAR: Kernel =
+    Kernel { name: "scalar", pass: pass::<Plain>, cross: cross::<Plain>, dot: dot::<Plain> };
 
 /// Every kernel this processor can run, fastest first; the scalar one is always there.
 #[cfg(target_arch = "x86_64")]
@@ -94,17 +122,40 @@ unsafe fn pass<V: Lanes>(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: 
     };
     let (mut free, mut taken) = (from.as_mut_ptr().cast::<f32>(), to.as_mut_ptr().cast::<f32>());
     for layer in before {
-        hidden::<V, false>(layer, values, count, free, std::ptr::null());
+        hidden::<V, RELU>(layer, values, count, free, std::ptr::null());
         (values, count) = (free, layer.outputs);
         std::mem::swap(&mut free, &mut taken);
     }
-    stack.bias + hidden::<V, true>(last, values, count, free, stack.last.as_ptr().cast())
+    stack.bias + hidden::<V, WEIGHED>(last, values, count, free, stack.last.as_ptr().cast())
 }
 
-/// One hidden layer. Its outputs go to `to`; or, if it is the `LAST`, they never leave the registers: each is
-/// multiplied with its weight at `weights`, and the sum is returned.
+/// The cross layers. See [`Kernel`] for what it relies on.
 #[inline(always)]
-unsafe fn hidden<V: Lanes, const LAST: bool>(
+unsafe fn cross<V: Lanes>(crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
+    let count = inputs.len();
+    let CrossScratch { crossed, down, up } = scratch;
+    crossed.fill(Chunk::default());
+    let crossed = std::slice::from_raw_parts_mut(crossed.as_mut_ptr().cast::<f32>(), count);
+    crossed.copy_from_slice(inputs);
+    let (low, high) = (down.as_mut_ptr().cast::<f32>(), up.as_mut_ptr().cast::<f32>());
+    for (down, up) in &crosses.layers {
+        hidden::<V, LINEAR>(down, crossed.as_ptr(), count, low, std::ptr::null());
+        hidden::<V, LINEAR>(up, low, down.outputs, high, std::ptr::null());
+        for (i, (x, input)) in crossed.iter_mut().zip(inputs).enumerate() {
+            *x += input * *high.add(i);
+        }
+    }
+}
+
+/// What becomes of a layer's outputs: negative ones become 0, or they are kept as they are;
+const RELU: u8 = 0;
+const LINEAR: u8 = 1;
+/// or they become 0 if negative and never leave the registers: each is multiplied with its weight, and the sum returned.
+const WEIGHED: u8 = 2;
+
+/// One layer. Its outputs go to `to`, if they are not `WEIGHED` by what is at `weights`.
+#[inline(always)]
+unsafe fn hidden<V: Lanes, const THEN: u8>(
     layer: &Hidden,
     inputs: *const f32,
     count: usize,
@@ -124,15 +175,15 @@ unsafe fn hidden<V: Lanes, const LAST: bool>(
             let weights = weights.wrapping_add(at);
             let vectors = (stride - lane) / V::WIDTH;
             let done = match vectors {
-                8.. => part.run::<V, 8, LAST>(weights, &mut sum),
-                4.. => part.run::<V, 4, LAST>(weights, &mut sum),
-                2.. => part.run::<V, 2, LAST>(weights, &mut sum),
-                _ => part.run::<V, 1, LAST>(weights, &mut sum),
+                8.. => part.run::<V, 8, THEN>(weights, &mut sum),
+                4.. => part.run::<V, 4, THEN>(weights, &mut sum),
+                2.. => part.run::<V, 2, THEN>(weights, &mut sum),
+                _ => part.run::<V, 1, THEN>(weights, &mut sum),
             };
             lane += done * V::WIDTH;
         }
     }
-    if LAST {
+    if THEN == WEIGHED {
         sum.sum()
     } else {
         0.0
@@ -153,7 +204,7 @@ struct Part {
 impl Part {
     /// Computes `N` vectors of outputs, all sums in registers, and says how many vectors that were.
     #[inline(always)]
-    unsafe fn run<V: Lanes, const N: usize, const LAST: bool>(
+    unsafe fn run<V: Lanes, const N: usize, const THEN: u8>(
         &self,
         weights: *const f32,
         sum: &mut V,
@@ -171,14 +222,14 @@ impl Part {
             weight = weight.wrapping_add(self.stride);
         }
         for (j, s) in sums.iter_mut().enumerate() {
-            let value = s.relu();
-            if LAST {
+            let value = if THEN == LINEAR { *s } else { s.relu() };
+            if THEN == WEIGHED {
                 *s = V::splat(0.0).add_product(value, V::load(weights.add(j * V::WIDTH)));
             } else {
                 value.store(self.to.add(j * V::WIDTH));
             }
         }
-        if LAST {
+        if THEN == WEIGHED {
             *sum = sum.add(add_up(sums));
         }
         N
@@ -261,20 +312,42 @@ impl Lanes for Plain {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{pass, Chunk, Kernel, Lanes, Stack};
+    use super::{cross, dot, pass, Chunk, CrossScratch, Crosses, Kernel, Lanes, Stack};
     use std::arch::x86_64::*;
 
-    pub(super) static AVX512: Kernel = Kernel { name: "avx512", pass: pass_avx512 };
-    pub(super) static AVX2: Kernel = Kernel { name: "avx2", pass: pass_avx2 };
+    pub(super) static AVX512: Kernel =
+        Kernel { name: "avx512", pass: pass_avx512, cross: cross_avx512, dot: dot_avx512 };
+    pub(super) static AVX2: Kernel =
+        Kernel { name: "avx2", pass: pass_avx2, cross: cross_avx2, dot: dot_avx2 };
 
     #[target_feature(enable = "avx512f")]
     unsafe fn pass_avx512(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
         pass::<__m512>(stack, inputs, from, to)
     }
 
+    #[target_feature(enable = "avx512f")]
+    unsafe fn cross_avx512(crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
+        cross::<__m512>(crosses, inputs, scratch);
+    }
+
+    #[target_feature(enable = "avx512f")]
+    unsafe fn dot_avx512(a: *const f32, b: *const f32, count: usize) -> f32 {
+        dot::<__m512>(a, b, count)
+    }
+
     #[target_feature(enable = "avx2,fma")]
     unsafe fn pass_avx2(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
         pass::<__m256>(stack, inputs, from, to)
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn cross_avx2(crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
+        cross::<__m256>(crosses, inputs, scratch);
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn dot_avx2(a: *const f32, b: *const f32, count: usize) -> f32 {
+        dot::<__m256>(a, b, count)
     }
 
     impl Lanes for __m512 {
@@ -348,14 +421,25 @@ mod x86 {
 
 #[cfg(target_arch = "aarch64")]
 mod neon {
-    use super::{pass, Chunk, Kernel, Lanes, Stack};
+    use super::{cross, dot, pass, Chunk, CrossScratch, Crosses, Kernel, Lanes, Stack};
     use std::arch::aarch64::*;
 
-    pub(super) static NEON: Kernel = Kernel { name: "neon", pass: pass_neon };
+    pub(super) static NEON: Kernel =
+        Kernel { name: "neon", pass: pass_neon, cross: cross_neon, dot: dot_neon };
 
     #[target_feature(enable = "neon")]
     unsafe fn pass_neon(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
         pass::<float32x4_t>(stack, inputs, from, to)
+    }
+
+    #[target_feature(enable = "neon")]
+    unsafe fn cross_neon(crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
+        cross::<float32x4_t>(crosses, inputs, scratch);
+    }
+
+    #[target_feature(enable = "neon")]
+    unsafe fn dot_neon(a: *const f32, b: *const f32, count: usize) -> f32 {
+        dot::<float32x4_t>(a, b, count)
     }
 
     impl Lanes for float32x4_t {

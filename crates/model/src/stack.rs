@@ -1,5 +1,7 @@
 //! A network laid out for the kernels: weights in the order in which they are read, padded to whole vectors.
 
+use std::sync::Arc;
+
 /// Outputs are padded to a multiple of this: one AVX-512 vector, one cache line.
 pub(crate) const CHUNK: usize = 16;
 /// Chunks whose sums stay in registers while the inputs go by.
@@ -27,10 +29,11 @@ pub(crate) struct Hidden {
     pub weight: Vec<Chunk>,
 }
 
-/// All layers. The kernels rely on the lengths that [`Stack::new`] gives these fields; nothing changes them later.
+/// All layers. The kernels rely on the lengths that [`Stack::of_outputs`] gives these fields; nothing changes them later.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    pub hidden: Vec<Hidden>,
+    /// Shared by the stacks of a network with several outputs.
+    pub hidden: Arc<[Hidden]>,
     pub inputs: usize,
     /// The weights of the one output, padded with zeros to whole chunks.
     pub last: Vec<Chunk>,
@@ -67,28 +70,24 @@ impl Hidden {
 }
 
 impl Stack {
-    /// Lays out a network. `None` unless there is a last layer of one output and all shapes agree.
-    pub(crate) fn new(layers: &[Linear]) -> Option<Self> {
+    /// Lays out a network, one stack for each output of its last layer. `None` unless there is a last layer and all
+    /// shapes agree.
+    pub(crate) fn of_outputs(layers: &[Linear]) -> Option<Vec<Self>> {
         let (last, hidden) = layers.split_last()?;
         let shapes_agree = layers.iter().all(|l| l.inputs > 0 && l.weight.len() == l.inputs * l.bias.len())
-            && layers.windows(2).all(|pair| pair[0].bias.len() == pair[1].inputs)
-            && last.bias.len() == 1;
+            && layers.windows(2).all(|pair| pair[0].bias.len() == pair[1].inputs);
         if !shapes_agree {
             return None;
         }
-        let hidden: Vec<Hidden> = hidden.iter().map(Hidden::new).collect();
-        let padded = last.weight.chunks(CHUNK).map(|part| {
-            let mut chunk = Chunk::default();
-            chunk.0[..part.len()].copy_from_slice(part);
-            chunk
-        });
-        Some(Self {
+        let hidden: Arc<[Hidden]> = hidden.iter().map(Hidden::new).collect();
+        let stack = |(weights, bias): (&[f32], &f32)| Self {
             inputs: layers[0].inputs,
             widest: hidden.iter().map(|layer| layer.bias.len()).max().unwrap_or(0),
-            last: padded.collect(),
-            bias: last.bias[0],
-            hidden,
-        })
+            last: padded(weights),
+            bias: *bias,
+            hidden: Arc::clone(&hidden),
+        };
+        Some(last.weight.chunks_exact(last.inputs).zip(&last.bias).map(stack).collect())
     }
 
     pub(crate) fn scratch(&self) -> Scratch {
@@ -101,6 +100,72 @@ impl Stack {
         let hidden: usize = self.hidden.iter().map(|l| l.bias.len() + l.weight.len()).sum();
         (hidden + self.last.len()) * size_of::<Chunk>()
     }
+}
+
+/// Cross layers (see [`crate::network::Cross`]): down to the rank and up again.
+#[derive(Debug)]
+pub(crate) struct Crosses {
+    pub layers: Vec<(Hidden, Hidden)>,
+    pub width: usize,
+    /// The highest rank, in chunks.
+    highest: usize,
+}
+
+/// Buffers for the cross layers.
+#[derive(Debug, Clone)]
+pub(crate) struct CrossScratch {
+    /// What comes out, padded with zeros.
+    pub crossed: Vec<Chunk>,
+    pub down: Vec<Chunk>,
+    pub up: Vec<Chunk>,
+}
+
+impl Crosses {
+    /// Lays out pairs of layers, down and up. `None` unless all shapes agree.
+    pub(crate) fn new(layers: &[(Linear, Linear)]) -> Option<Self> {
+        let width = layers.first()?.0.inputs;
+        let agree = layers.iter().all(|(down, up)| {
+            let rank = down.bias.len();
+            rank > 0
+                && (down.inputs, up.inputs, up.bias.len()) == (width, rank, width)
+                && (down.weight.len(), up.weight.len()) == (width * rank, width * rank)
+        });
+        if !agree {
+            return None;
+        }
+        let layers: Vec<_> = layers.iter().map(|(down, up)| (Hidden::new(down), Hidden::new(up))).collect();
+        let highest = layers.iter().map(|(down, _)| down.bias.len()).max().unwrap_or(0);
+        Some(Self { layers, width, highest })
+    }
+
+    pub(crate) fn scratch(&self) -> CrossScratch {
+        let wide = vec![Chunk::default(); self.width.div_ceil(CHUNK)];
+        CrossScratch { crossed: wide.clone(), up: wide, down: vec![Chunk::default(); self.highest] }
+    }
+
+    /// Bytes held.
+    pub(crate) fn memory(&self) -> usize {
+        let layers = self.layers.iter().flat_map(|(down, up)| [down, up]);
+        layers.map(|l| (l.bias.len() + l.weight.len()) * size_of::<Chunk>()).sum()
+    }
+}
+
+impl CrossScratch {
+    /// Whether the buffers are large enough.
+    pub(crate) fn serves(&self, crosses: &Crosses) -> bool {
+        let wide = crosses.width.div_ceil(CHUNK);
+        self.crossed.len() >= wide && self.up.len() >= wide && self.down.len() >= crosses.highest
+    }
+}
+
+/// Weights, with zeros to whole chunks.
+pub(crate) fn padded(weights: &[f32]) -> Vec<Chunk> {
+    let chunk = |part: &[f32]| {
+        let mut chunk = Chunk::default();
+        chunk.0[..part.len()].copy_from_slice(part);
+        chunk
+    };
+    weights.chunks(CHUNK).map(chunk).collect()
 }
 
 #[cfg(test)]
@@ -121,7 +186,7 @@ mod tests {
                 bias: Array1::from_shape_fn(pair[1], |_| random.random_range(-1.0..1.0)),
             }
         });
-        Network { embeddings: vec![], layers: layers.collect() }
+        Network { layers: layers.collect(), ..Network::default() }
     }
 
     fn laid_out(network: &Network) -> Stack {
@@ -130,7 +195,7 @@ mod tests {
             weight: layer.weight.iter().copied().collect(),
             bias: layer.bias.to_vec(),
         });
-        Stack::new(&layers.collect::<Vec<_>>()).unwrap()
+        Stack::of_outputs(&layers.collect::<Vec<_>>()).unwrap().remove(0)
     }
 
     fn random_inputs(count: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
@@ -142,7 +207,7 @@ mod tests {
         let network = random_network(sizes, &mut random);
         let stack = laid_out(&network);
         let inputs = random_inputs(sizes[0], &mut random);
-        let expected = network.logit(&inputs, &[]);
+        let expected = network.outputs(&inputs, &[])[0];
         for kernel in available() {
             let logit = kernel.logit(&stack, &inputs, &mut stack.scratch());
             let near = 2e-5 * expected.abs().max(1.0);
@@ -209,7 +274,7 @@ mod tests {
             Linear { inputs: 2, weight: vec![1.0, -1.0], bias: vec![0.0] },
             Linear { inputs: 1, weight: vec![1.0], bias: vec![0.5] },
         ];
-        let stack = Stack::new(&layers).unwrap();
+        let stack = Stack::of_outputs(&layers).unwrap().remove(0);
         for kernel in available() {
             let logit = kernel.logit(&stack, &[f32::INFINITY, f32::INFINITY], &mut stack.scratch());
             assert_eq!(logit, 0.5, "{}", kernel.name);
@@ -223,12 +288,11 @@ mod tests {
             weight: vec![0.0; inputs * outputs],
             bias: vec![0.0; outputs],
         };
-        assert!(Stack::new(&[]).is_none());
-        assert!(Stack::new(&[layer(3, 2)]).is_none());
-        assert!(Stack::new(&[layer(3, 2), layer(3, 1)]).is_none());
-        assert!(Stack::new(&[layer(0, 1)]).is_none());
-        assert!(Stack::new(&[Linear { inputs: 3, weight: vec![0.0; 2], bias: vec![0.0] }]).is_none());
-        assert!(Stack::new(&[layer(3, 2), layer(2, 1)]).is_some());
+        assert!(Stack::of_outputs(&[]).is_none());
+        assert!(Stack::of_outputs(&[layer(3, 2), layer(3, 1)]).is_none());
+        assert!(Stack::of_outputs(&[layer(0, 1)]).is_none());
+        assert!(Stack::of_outputs(&[Linear { inputs: 3, weight: vec![0.0; 2], bias: vec![0.0] }]).is_none());
+        assert!(Stack::of_outputs(&[layer(3, 2), layer(2, 1)]).is_some());
     }
 
     #[test]

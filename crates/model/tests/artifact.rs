@@ -2,16 +2,15 @@
 
 mod common;
 
-use common::artifact;
 use model::calibration::Platt;
 use model::recipe::{Column, Family, Input, Scaling};
-use model::{Artifact, ModelError, Network, Recipe};
+use model::{Artifact, ModelError, Output, Recipe, Task};
 use ndarray::{Array1, Array2, ShapeBuilder};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 
 fn small() -> Artifact {
-    let scaling = Scaling { mean: 0.1 + 0.2, scale: 1.0 / 3.0, indicator: true };
+    let scaling = Scaling { mean: 0.1 + 0.2, scale: 1.0 / 3.0, indicator: true, ..Scaling::default() };
     let text = common::Kind::Category { values: 3, dimension: 2 };
     let number = Column {
         name: "price \"net\"".into(),
@@ -21,7 +20,7 @@ fn small() -> Artifact {
     };
     let recipe = Recipe { columns: vec![number, common::column(1, &text)] };
     let network = common::network(&recipe, &[3], 1);
-    Artifact { algorithm: "mlp".into(), recipe, network, calibration: Platt { slope: 0.1, offset: -0.3 } }
+    common::mlp(recipe, network, Platt { slope: 0.1, offset: -0.3 })
 }
 
 /// The bytes with another header, its length in front.
@@ -40,7 +39,7 @@ fn refused(bytes: &[u8]) -> String {
 
 proptest! {
     #[test]
-    fn an_artifact_read_back_is_the_same_to_the_bit(artifact in artifact()) {
+    fn an_artifact_read_back_is_the_same_to_the_bit(artifact in common::any_networks()) {
         let bytes = artifact.to_bytes().unwrap();
         let back = Artifact::from_bytes(&bytes).unwrap();
         prop_assert_eq!(&back, &artifact);
@@ -101,19 +100,23 @@ fn any_safetensors_reader_finds_the_tensors() {
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let mut names = tensors.names();
     names.sort_unstable();
-    assert_eq!(names, ["embedding.0", "layer.0.bias", "layer.0.weight", "layer.1.bias", "layer.1.weight"]);
-    assert_eq!(tensors.tensor("layer.0.weight").unwrap().shape(), [3, 4]);
-    assert_eq!(tensors.tensor("embedding.0").unwrap().shape(), [5, 2]);
+    assert_eq!(
+        names,
+        ["embedding.0", "layer.0.bias", "layer.0.weight", "layer.1.bias", "layer.1.weight"]
+            .map(|n| format!("network.0.{n}"))
+    );
+    assert_eq!(tensors.tensor("network.0.layer.0.weight").unwrap().shape(), [3, 4]);
+    assert_eq!(tensors.tensor("network.0.embedding.0").unwrap().shape(), [5, 2]);
 }
 
 #[test]
 fn weights_in_another_memory_order_are_written_row_by_row() {
     let mut artifact = small();
-    let weight = &artifact.network.layers[0].weight;
+    let weight = &common::networks(&mut artifact)[0].layers[0].weight;
     let columns_first = Array2::from_shape_fn(weight.dim().f(), |at| weight[at]);
     assert!(!columns_first.is_standard_layout());
     let expected = artifact.to_bytes().unwrap();
-    artifact.network.layers[0].weight = columns_first;
+    common::networks(&mut artifact)[0].layers[0].weight = columns_first;
     assert_eq!(artifact.to_bytes().unwrap(), expected);
 }
 
@@ -148,8 +151,8 @@ fn hostile_headers_are_refused() {
         (r#""shape":[3,4]"#, r#""shape":[18446744073709551615,4]"#),
         (r#""shape":[3,4]"#, r#""shape":[4611686018427387904,4]"#),
         (r#""dtype":"F32","shape":[3,4]"#, r#""dtype":"I32","shape":[3,4]"#),
-        (r#""layer.0.weight""#, r#""layer.7.weight""#),
-        (r#""embedding.0""#, r#""embedding.1""#),
+        (r#""network.0.layer.0.weight""#, r#""network.0.layer.7.weight""#),
+        (r#""network.0.embedding.0""#, r#""network.0.embedding.1""#),
         (r#""recipe""#, r#""recipes""#),
         (r#"\"dimension\":2"#, r#"\"dimension\":3"#),
         (r#"\"dimension\":2"#, r#"\"dimension\":18446744073709551615"#),
@@ -159,6 +162,11 @@ fn hostile_headers_are_refused() {
         (r#"\"slope\":0.1"#, r#"\"slope\":1e999"#),
         (r#"\"family\":\"text\""#, r#"\"family\":\"number\""#),
         (r#""algorithm":"mlp""#, r#""algorithm":"""#),
+        (r#"\"members\":1"#, r#"\"members\":0"#),
+        (r#"\"members\":1"#, r#"\"members\":18446744073709551615"#),
+        (r#"\"crosses\":0"#, r#"\"crosses\":1"#),
+        (r#"\"layers\":2"#, r#"\"layers\":1"#),
+        (r#"{\"networks\":{"#, r#"{\"rates\":{"#),
     ] {
         let changed = with_header(&bytes, |h| {
             assert!(h.contains(from), "{from} in {h}");
@@ -188,16 +196,16 @@ fn a_tensor_too_many_is_refused() {
 fn an_artifact_that_does_not_fit_together_is_not_written() {
     let valid = small();
     let broken: [fn(&mut Artifact); 11] = [
-        |a| a.network.layers[0].weight[[0, 0]] = f32::NAN,
-        |a| a.network.layers[1].bias[0] = f32::INFINITY,
-        |a| a.network.embeddings[0][[0, 0]] = f32::NAN,
-        |a| a.network.embeddings.clear(),
-        |a| a.network.layers.clear(),
-        |a| a.network.layers.truncate(1),
-        |a| a.network.layers[0].bias = Array1::zeros(4),
-        |a| a.network.layers[0].weight = Array2::zeros((3, 5)),
-        |a| a.network.embeddings[0] = Array2::zeros((4, 2)),
-        |a| a.calibration = Platt { slope: 0.0, offset: 0.0 },
+        |a| common::networks(a)[0].layers[0].weight[[0, 0]] = f32::NAN,
+        |a| common::networks(a)[0].layers[1].bias[0] = f32::INFINITY,
+        |a| common::networks(a)[0].embeddings[0][[0, 0]] = f32::NAN,
+        |a| common::networks(a)[0].embeddings.clear(),
+        |a| common::networks(a)[0].layers.clear(),
+        |a| common::networks(a)[0].layers.truncate(1),
+        |a| common::networks(a)[0].layers[0].bias = Array1::zeros(4),
+        |a| common::networks(a)[0].layers[0].weight = Array2::zeros((3, 5)),
+        |a| common::networks(a)[0].embeddings[0] = Array2::zeros((4, 2)),
+        |a| a.output = Output::Platt(Platt { slope: 0.0, offset: 0.0 }),
         |a| a.recipe.columns.clear(),
     ];
     assert!(valid.to_bytes().is_ok());
@@ -211,14 +219,13 @@ fn an_artifact_that_does_not_fit_together_is_not_written() {
 #[test]
 fn layers_beyond_the_bounds_are_refused() {
     let recipe = small().recipe;
-    assert!(common::network(&recipe, &[4096], 1).check(&recipe).is_ok());
-    assert!(common::network(&recipe, &[4097], 1).check(&recipe).is_err());
-    assert!(common::network(&recipe, &[2; 8], 1).check(&recipe).is_ok());
-    assert!(common::network(&recipe, &[2; 9], 1).check(&recipe).is_err());
+    assert!(common::network(&recipe, &[4096], 1).check(&recipe, Task::Binary).is_ok());
+    assert!(common::network(&recipe, &[4097], 1).check(&recipe, Task::Binary).is_err());
+    assert!(common::network(&recipe, &[2; 8], 1).check(&recipe, Task::Binary).is_ok());
+    assert!(common::network(&recipe, &[2; 9], 1).check(&recipe, Task::Binary).is_err());
 }
 
 #[test]
 fn parameters_are_counted() {
-    let Network { embeddings, layers } = small().network;
-    assert_eq!(Network { embeddings, layers }.parameters(), 5 * 2 + (3 * 4 + 3) + (3 + 1));
+    assert_eq!(small().predictor.parameters(), 5 * 2 + (3 * 4 + 3) + (3 + 1));
 }

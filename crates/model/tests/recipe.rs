@@ -24,7 +24,7 @@ fn category(name: &str, vocabulary: &[&str], dimension: usize) -> Column {
 }
 
 fn scaling(indicator: bool) -> Scaling {
-    Scaling { mean: 0.0, scale: 1.0, indicator }
+    Scaling { scale: 1.0, indicator, ..Scaling::default() }
 }
 
 proptest! {
@@ -79,14 +79,14 @@ fn a_constant_column_has_no_scale() {
 #[test]
 fn a_column_of_missing_values_has_neither_scale_nor_indicator() {
     let fitted = fit(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);
-    assert_eq!(fitted, Scaling { mean: 0.0, scale: 0.0, indicator: false });
+    assert_eq!(fitted, Scaling { mean: 0.0, scale: 0.0, indicator: false, ..Scaling::default() });
     assert_eq!(fit(&[]), fitted);
 }
 
 #[test]
 fn some_missing_values_give_an_indicator_and_leave_the_mean_alone() {
     let fitted = fit(&[1.0, f64::NAN, 3.0]);
-    assert_eq!(fitted, Scaling { mean: 2.0, scale: 1.0, indicator: true });
+    assert_eq!(fitted, Scaling { mean: 2.0, scale: 1.0, indicator: true, ..Scaling::default() });
     assert_eq!(fitted.standardize(f64::NAN), 0.0);
     assert_eq!(fitted.standardize(4.0), 2.0);
 }
@@ -99,7 +99,7 @@ fn values_whose_spread_overflows_are_ignored() {
 
 #[test]
 fn standardized_values_are_bounded() {
-    let scaling = Scaling { mean: 0.0, scale: 1.0, indicator: false };
+    let scaling = Scaling { mean: 0.0, scale: 1.0, indicator: false, ..Scaling::default() };
     assert_eq!(f64::from(scaling.standardize(1e300)), MAX_STANDARDIZED);
     assert_eq!(f64::from(scaling.standardize(-1e300)), -MAX_STANDARDIZED);
     assert_eq!(scaling.standardize(f64::INFINITY), 0.0);
@@ -163,7 +163,8 @@ fn recipes_beyond_their_bounds_are_refused() {
     let wide = |count| number("x", vec![scaling(false); count]);
     let text_of_numbers = Column { family: Family::Text, ..number("x", vec![scaling(false)]) };
     let number_of_two = Column { family: Family::Number, ..wide(2) };
-    let not_finite = |mean, scale| number("x", vec![Scaling { mean, scale, indicator: false }]);
+    let not_finite =
+        |mean, scale| number("x", vec![Scaling { mean, scale, indicator: false, ..Scaling::default() }]);
     for columns in [
         vec![],
         vec![wide(1); MAX_COLUMNS + 1],

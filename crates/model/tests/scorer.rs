@@ -34,7 +34,7 @@ fn model(scalings: &[Scaling], hidden: &[usize]) -> Artifact {
     let kinds = scalings.iter().map(|s| Kind::Numbers(vec![s.clone()]));
     let recipe = Recipe { columns: kinds.enumerate().map(|(i, kind)| column(i, &kind)).collect() };
     let network = network(&recipe, hidden, 7);
-    Artifact { algorithm: "mlp".into(), recipe, network, calibration: Platt { slope: 1.5, offset: -0.5 } }
+    common::mlp(recipe, network, Platt { slope: 1.5, offset: -0.5 })
 }
 
 proptest! {
@@ -51,6 +51,29 @@ proptest! {
                 set(&scorer, &mut row, &values);
                 let (fast, plain) = (scorer.score(&mut row), reference(&artifact, &values));
                 prop_assert!((fast - plain).abs() <= TOLERANCE, "{kernel}: {fast} against {plain} for {values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_of_network_gives_what_the_definitions_say(artifact in common::any_networks(), seed: u64) {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        for kernel in Scorer::kernels() {
+            let scorer = Scorer::with_kernel(&artifact, kernel).unwrap();
+            let mut row = scorer.row();
+            for _ in 0..4 {
+                let values = random_row(&artifact.recipe, &mut random);
+                set(&scorer, &mut row, &values);
+                let mut plain = common::reference_outputs(&artifact, &values);
+                let close = |fast: f64, plain: f64| (fast - plain).abs() <= TOLERANCE * plain.abs().max(1.0);
+                prop_assert!(close(scorer.score(&mut row), plain[0]), "{kernel}: {plain:?}");
+                let quantiles = scorer.quantiles(&mut row);
+                prop_assert_eq!(quantiles.is_some(), plain.len() > 1);
+                plain[1..].sort_by(f64::total_cmp);
+                for (fast, plain) in quantiles.iter().flatten().zip(&plain[1..]) {
+                    prop_assert!(close(*fast, *plain), "{kernel}: {fast} against {plain}");
+                }
+                prop_assert_eq!(scorer.quantiles(&mut row), quantiles);
             }
         }
     }
@@ -80,8 +103,9 @@ proptest! {
                 }
             }
         }
-        let logit = f64::from(artifact.network.logit(&dense, &categories));
-        let plain = artifact.calibration.probability(logit);
+        let mut artifact = artifact;
+        let logit = common::networks(&mut artifact)[0].outputs(&dense, &categories)[0];
+        let plain = artifact.output.of(f64::from(logit));
         prop_assert!((scorer.score(&mut row) - plain).abs() <= TOLERANCE);
     }
 
@@ -127,7 +151,7 @@ proptest! {
             let mut fresh = scorer.row();
             set(&scorer, &mut reused, &values);
             set(&scorer, &mut fresh, &values);
-            prop_assert_eq!(scorer.logit(&mut reused).to_bits(), scorer.logit(&mut fresh).to_bits());
+            prop_assert_eq!(scorer.score(&mut reused).to_bits(), scorer.score(&mut fresh).to_bits());
         }
     }
 
@@ -158,7 +182,7 @@ proptest! {
 
 #[test]
 fn a_new_row_is_all_missing() {
-    let artifact = model(&[Scaling { mean: 9.0, scale: 2.0, indicator: true }], &[8]);
+    let artifact = model(&[Scaling { mean: 9.0, scale: 2.0, indicator: true, ..Scaling::default() }], &[8]);
     let scorer = Scorer::new(&artifact).unwrap();
     let missing = [Value::Number(None)];
     assert!((scorer.score(&mut scorer.row()) - reference(&artifact, &missing)).abs() < TOLERANCE);
@@ -167,7 +191,8 @@ fn a_new_row_is_all_missing() {
 #[test]
 fn timestamps_keep_their_seconds() {
     // Seconds since 2000 in a week: as 32-bit floats they would be 64 seconds apart.
-    let artifact = model(&[Scaling { mean: 7.8e8, scale: 100.0, indicator: false }], &[16]);
+    let artifact =
+        model(&[Scaling { mean: 7.8e8, scale: 100.0, indicator: false, ..Scaling::default() }], &[16]);
     let scorer = Scorer::new(&artifact).unwrap();
     let mut row = scorer.row();
     for second in 0..50 {
@@ -180,8 +205,8 @@ fn timestamps_keep_their_seconds() {
 
 #[test]
 fn a_constant_column_contributes_nothing_whatever_its_value() {
-    let constant = Scaling { mean: 3.0, scale: 0.0, indicator: false };
-    let varying = Scaling { mean: 1.0, scale: 2.0, indicator: false };
+    let constant = Scaling { mean: 3.0, scale: 0.0, indicator: false, ..Scaling::default() };
+    let varying = Scaling { mean: 1.0, scale: 2.0, indicator: false, ..Scaling::default() };
     let scorer = Scorer::new(&model(&[constant, varying], &[20])).unwrap();
     let mut row = scorer.row();
     let expected = scorer.score_numbers(&mut row, &[3.0, 1.5]);
@@ -195,20 +220,22 @@ fn a_constant_column_contributes_nothing_whatever_its_value() {
 
 #[test]
 fn a_huge_value_scores_as_the_largest_standardized_one() {
-    let scaling = Scaling { mean: 1.0, scale: 2.0, indicator: false };
-    let artifact = model(&[scaling], &[]);
+    let scaling = Scaling { mean: 1.0, scale: 2.0, indicator: false, ..Scaling::default() };
+    let mut artifact = model(&[scaling], &[]);
+    // So flat that the probability tells one large logit from another.
+    artifact.output = model::Output::Platt(Platt { slope: 1e-5, offset: 0.0 });
     let scorer = Scorer::new(&artifact).unwrap();
     let mut row = scorer.row();
     scorer.set_number(&mut row, 0, Some(1e300));
-    let huge = scorer.logit(&mut row);
+    let huge = scorer.score(&mut row);
     scorer.set_number(&mut row, 0, Some(1.0 + 2e4));
-    assert_eq!(huge, scorer.logit(&mut row));
+    assert_eq!(huge, scorer.score(&mut row));
     assert_eq!(scorer.score_numbers(&mut row, &[1e30]), scorer.score(&mut row));
 }
 
 #[test]
 fn wide_and_deep_networks_score_as_the_plain_forward_pass() {
-    let scalings = vec![Scaling { mean: 0.5, scale: 1.0, indicator: true }; 40];
+    let scalings = vec![Scaling { mean: 0.5, scale: 1.0, indicator: true, ..Scaling::default() }; 40];
     for hidden in [vec![4096], vec![129, 1, 257], vec![16; 8], vec![1000, 300]] {
         let artifact = model(&scalings, &hidden);
         let mut random = ChaCha8Rng::seed_from_u64(3);
@@ -225,19 +252,23 @@ fn wide_and_deep_networks_score_as_the_plain_forward_pass() {
 
 #[test]
 fn weights_that_overflow_once_scaled_are_refused() {
-    let mut artifact = model(&[Scaling { mean: 0.0, scale: 1e-10, indicator: false }], &[4]);
-    artifact.network.layers[0].weight.fill(1e30);
+    let mut artifact =
+        model(&[Scaling { mean: 0.0, scale: 1e-10, indicator: false, ..Scaling::default() }], &[4]);
+    common::networks(&mut artifact)[0].layers[0].weight.fill(1e30);
     assert!(Scorer::new(&artifact).is_err());
-    artifact = model(&[Scaling { mean: 0.0, scale: 1.0, indicator: false }], &[4]);
-    artifact.calibration.slope = 1e300;
+    artifact = model(&[Scaling { mean: 0.0, scale: 1.0, indicator: false, ..Scaling::default() }], &[4]);
+    artifact.output = model::Output::Platt(Platt { slope: 1e300, offset: 0.0 });
     assert!(Scorer::new(&artifact).is_err());
 }
 
 #[test]
 fn scorers_are_shared_between_threads_and_say_what_they_hold() {
     fn shared<T: Send + Sync>(_: &T) {}
-    let scorer =
-        Scorer::new(&model(&vec![Scaling { mean: 0.0, scale: 1.0, indicator: false }; 30], &[128])).unwrap();
+    let scorer = Scorer::new(&model(
+        &vec![Scaling { mean: 0.0, scale: 1.0, indicator: false, ..Scaling::default() }; 30],
+        &[128],
+    ))
+    .unwrap();
     shared(&scorer);
     assert!(scorer.is_numeric_only());
     assert_eq!((scorer.numbers(), scorer.recipe().columns.len()), (30, 30));

@@ -7,7 +7,7 @@ use arrow_ipc::writer::FileWriter;
 use arrow_schema::Schema;
 use model::protocol::{Role, SourceColumn, Spec};
 use model::recipe::Family;
-use model::Params;
+use model::{Algorithm, Params};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
@@ -24,10 +24,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(arguments.first().ok_or("name a folder")?);
     let number = |at: usize, default: usize| arguments.get(at).map_or(Ok(default), |text| text.parse());
     let (rows, numbers, categories) = (number(1, 200_000)?, number(2, 40)?, number(3, 0)?);
-    let params = Params::from_json(arguments.get(4).map_or("{}", String::as_str))?;
+    let params = Params::from_json(arguments.get(4).map_or("{}", String::as_str), &Algorithm::ALL)?;
 
     let columns = columns(numbers, categories);
-    let spec = Spec { model: "generated".into(), algorithm: "mlp".into(), params, columns };
+    let spec = Spec { model: "generated".into(), algorithms: vec![Algorithm::Mlp], params, columns };
     serde_json::to_writer(File::create(folder.join("spec.json"))?, &spec)?;
 
     let mut random = ChaCha8Rng::seed_from_u64(1);

@@ -4,12 +4,10 @@ use crate::column::{read_times, texts, Cells, TimeUnit, NO_TIME};
 use crate::error::TrainerError;
 use crate::hash::{self, Digest};
 use crate::input::Input;
+use crate::labels::Labels;
 use crate::values::{Builder, Values};
 use arrow_array::{Array, RecordBatch};
 use model::protocol::{Role, SourceColumn};
-
-/// The label of a row that has none.
-pub const UNLABELLED: i8 = -1;
 
 /// An input column of the source and its values, one for each row.
 #[derive(Debug)]
@@ -23,14 +21,15 @@ pub struct Feature {
 pub struct Table {
     /// The input columns, in the order of the source.
     pub features: Vec<Feature>,
-    /// 0, 1 or [`UNLABELLED`].
-    pub labels: Vec<i8>,
+    pub labels: Labels,
     /// Event times as sortable numbers and what they count; `None` without a time column.
     pub times: Option<(TimeUnit, Vec<i64>)>,
     /// A hash of all values of a row.
     pub row_hashes: Vec<u64>,
     /// A hash of the row's key, or of its inputs where there is no key: rows that share it must not be split.
     pub unit_hashes: Vec<u64>,
+    /// The first key column; `None` without keys.
+    pub first_key_column: Option<SourceColumn>,
     /// A hash of the first key column's value; `None` without keys.
     pub first_key: Option<Vec<u64>>,
     /// Identifies the data, whatever the order of the rows.
@@ -54,8 +53,7 @@ impl Table {
     /// The labelled rows, ordered by time and then by their values: the same rows in any order of reading give the
     /// same sequence (rows equal in everything are interchangeable).
     pub fn ordered_rows(&self) -> Vec<u32> {
-        let mut rows: Vec<u32> =
-            (0..self.rows() as u32).filter(|row| self.labels[*row as usize] != UNLABELLED).collect();
+        let mut rows: Vec<u32> = (0..self.rows() as u32).filter(|row| self.labels.is_known(*row)).collect();
         let hash = |row: u32| self.row_hashes[row as usize];
         match &self.times {
             Some((_, times)) => rows.sort_unstable_by_key(|row| (times[*row as usize], hash(*row))),
@@ -89,6 +87,7 @@ impl<'a> Reader<'a> {
         }
         let has_keys = columns.iter().any(|c| c.role.is_key());
         table.first_key = has_keys.then(Vec::new);
+        table.first_key_column = columns.iter().find(|c| c.role.is_key()).cloned();
         Self { columns, has_keys, builders, cells: Cells::default(), digest, table }
     }
 
@@ -141,7 +140,7 @@ impl<'a> Reader<'a> {
             None => self.cells.read_numbers(array)?,
         }
         if column.role == Role::Label {
-            add_labels(&mut self.table.labels, array, &self.cells.numbers, &column.name)?;
+            self.table.labels.extend(array, &self.cells.numbers, &column.name)?;
         }
         if let (true, Some((_, times))) = (column.role.is_time(), &mut self.table.times) {
             read_times(array, times)?;
@@ -169,8 +168,7 @@ impl Table {
         else {
             return Ok(());
         };
-        let lost =
-            times.iter().zip(&self.labels).filter(|(time, label)| **time == NO_TIME && **label != UNLABELLED);
+        let lost = (0..).zip(times).filter(|(row, time)| **time == NO_TIME && self.labels.is_known(*row));
         match lost.count() {
             0 => Ok(()),
             count => Err(TrainerError::data(
@@ -185,44 +183,22 @@ fn fold(into: &mut [u64], hashes: impl Iterator<Item = u64>) {
     into.iter_mut().zip(hashes).for_each(|(before, next)| *before = hash::chain(*before, next));
 }
 
-fn add_labels(
-    labels: &mut Vec<i8>,
-    array: &dyn Array,
-    numbers: &[f64],
-    name: &str,
-) -> Result<(), TrainerError> {
-    for (row, number) in numbers.iter().enumerate() {
-        labels.push(match *number {
-            0.0 => 0,
-            1.0 => 1,
-            _ if array.is_null(row) => UNLABELLED,
-            other => {
-                return Err(TrainerError::data(
-                    format!("label column \"{name}\" holds the value {other}"),
-                    "A label must be true, false, 1, 0 or NULL.",
-                ))
-            }
-        });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn table(times: &[i64], hashes: &[u64], labels: &[i8]) -> Table {
+    fn table(times: &[i64], hashes: &[u64], labels: &[f32]) -> Table {
         Table {
             times: Some((TimeUnit::Integer, times.to_vec())),
             row_hashes: hashes.to_vec(),
-            labels: labels.to_vec(),
+            labels: labels.to_vec().into(),
             ..Table::default()
         }
     }
 
     #[test]
     fn labelled_rows_come_by_time_then_by_hash() {
-        let table = table(&[3, 1, 1, 2], &[10, 30, 20, 40], &[1, 0, 1, UNLABELLED]);
+        let table = table(&[3, 1, 1, 2], &[10, 30, 20, 40], &[1.0, 0.0, 1.0, f32::NAN]);
         assert_eq!(table.ordered_rows(), [2, 1, 0]);
     }
 }

@@ -1,105 +1,128 @@
-//! What the model will be worth: metrics of the held-out rows, from the scores that will be served.
+//! What a model will be worth: metrics of the held-out rows, from the scores that will be served.
 
-use crate::data::Table;
+use crate::baseline::Outcomes;
 use crate::error::TrainerError;
-use crate::network::Net;
-use crate::part::stream_logits;
-use crate::popularity::Outcomes;
-use crate::prepare::{Encoder, RawRow};
-use crate::split::Split;
-use model::calibration::Platt;
+use crate::job::{Job, Reference};
+use crate::prepare::{RawRow, Source};
 use model::metrics::Metrics;
 use model::protocol::Evaluation;
-use model::{Artifact, Row, Scorer};
+use model::quality::{Quality, RegressionMetrics};
+use model::{Artifact, Output, Row, Scorer, Task};
 
-/// The largest difference allowed between libtorch's probability and the served one.
+/// The largest difference allowed between the training library's score and the served one.
 const PARITY: f64 = 1e-5;
 
-/// The scores of some rows.
-struct Scored {
-    /// As they will be served.
-    served: Vec<f64>,
-    /// The largest difference from libtorch's.
-    difference: f64,
-}
-
-/// Everything the measurements need.
-pub struct Evaluator<'a> {
-    pub table: &'a Table,
-    /// All labelled rows by time.
-    pub ordered: &'a [u32],
-    pub split: &'a Split,
-    pub encoder: &'a Encoder<'a>,
-    pub net: &'a Net,
-    pub artifact: &'a Artifact,
-}
-
-/// The metrics of both held-out parts, and how far the served scores are from libtorch's.
+/// The metrics of both held-out parts, and how far the served scores are from the training library's.
 pub struct Measured {
     pub validation: Option<Evaluation>,
     pub test: Option<Evaluation>,
     pub parity: f64,
 }
 
-impl Evaluator<'_> {
-    /// Measures both held-out parts. Refuses a model whose served scores are not those of libtorch.
-    pub fn measure(&self) -> Result<Measured, TrainerError> {
-        let scorer = Scorer::new(self.artifact)?;
-        let (validation, first) = self.part(&scorer, &self.split.validation)?;
-        let (test, second) = self.part(&scorer, &self.split.test)?;
-        let parity = match (&validation, &test) {
-            (None, None) => self.score(&scorer, &self.split.train)?.difference,
-            _ => first.max(second),
-        };
-        // Written so that a difference that is not a number is refused too.
-        if parity <= PARITY {
-            Ok(Measured { validation, test, parity })
-        } else {
-            Err(TrainerError::Parity { difference: parity })
-        }
-    }
-
-    fn part(&self, scorer: &Scorer, rows: &[u32]) -> Result<(Option<Evaluation>, f64), TrainerError> {
-        let scored = self.score(scorer, rows)?;
-        let labels: Vec<bool> = rows.iter().map(|row| self.table.labels[*row as usize] == 1).collect();
-        let popularity = self.popularity().scores(self.ordered, &self.split.train, rows);
-        let evaluation = Metrics::of(&scored.served, &labels)
-            .zip(Metrics::of(&popularity, &labels))
-            .map(|(model, popularity)| Evaluation { model, popularity });
-        Ok((evaluation, scored.difference))
-    }
-
-    fn popularity(&self) -> Outcomes<'_> {
-        let times = self.table.times.as_ref().filter(|_| self.split.by_time);
-        Outcomes {
-            labels: &self.table.labels,
-            keys: self.table.first_key.as_deref(),
-            times: times.map(|(_, times)| &times[..]),
-        }
-    }
-
-    fn score(&self, scorer: &Scorer, rows: &[u32]) -> Result<Scored, TrainerError> {
-        let logits = stream_logits(self.net, self.encoder, rows)?;
-        let mut raw = Raw { scorer, row: scorer.row() };
-        let mut scored = Scored { served: Vec::with_capacity(rows.len()), difference: 0.0 };
-        for (row, logit) in rows.iter().zip(logits) {
-            self.encoder.raw_row(*row, &mut raw);
-            let served = scorer.score(&mut raw.row);
-            let difference = (served - self.artifact.calibration.probability(logit)).abs();
-            // Unlike `max`, this does not lose a difference that is not a number.
-            if difference > scored.difference || difference.is_nan() {
-                scored.difference = difference;
-            }
-            scored.served.push(served);
-        }
-        Ok(scored)
+/// Measures both held-out parts. Refuses a model whose served scores are not those of the training library.
+pub fn measure(artifact: &Artifact, reference: &dyn Reference, job: &Job) -> Result<Measured, TrainerError> {
+    let scorer = Scorer::new(artifact)?;
+    let part = |rows: &[u32]| -> Result<_, TrainerError> {
+        let served = serve(&scorer, job, rows);
+        let difference = served.difference(&reference.outputs(rows)?, &artifact.output);
+        let model = served.quality(job, rows);
+        let popularity = baseline(job, rows);
+        let evaluation = model.zip(popularity).map(|(model, popularity)| Evaluation { model, popularity });
+        Ok((evaluation, difference))
+    };
+    let (validation, first) = part(&job.split.validation)?;
+    let (test, second) = part(&job.split.test)?;
+    let parity = match (&validation, &test) {
+        (None, None) => part(&job.split.train)?.1,
+        // Unlike `max`, this does not lose a difference that is not a number.
+        _ if first.is_nan() => first,
+        _ if second > first || second.is_nan() => second,
+        _ => first,
+    };
+    // Written so that a difference that is not a number is refused too.
+    match parity <= PARITY {
+        true => Ok(Measured { validation, test, parity }),
+        false => Err(TrainerError::Parity { difference: parity }),
     }
 }
 
+/// The scores of some rows as they will be served.
+pub struct Served {
+    pub scores: Vec<f64>,
+    /// Of quantities, if the model has them.
+    pub quantiles: Option<Vec<[f64; 3]>>,
+}
+
+/// Scores rows from their raw values, as a query will.
+pub fn serve(scorer: &Scorer, job: &Job, rows: &[u32]) -> Served {
+    let source = Source::new(scorer.recipe(), job.table);
+    let mut raw = Raw { scorer, row: scorer.row() };
+    let mut served = Served { scores: Vec::with_capacity(rows.len()), quantiles: None };
+    for row in rows {
+        source.raw_row(*row, &mut raw);
+        served.scores.push(scorer.score(&mut raw.row));
+        if let Some(quantiles) = scorer.quantiles(&mut raw.row) {
+            served.quantiles.get_or_insert_default().push(quantiles);
+        }
+    }
+    served
+}
+
+impl Served {
+    pub fn quality(&self, job: &Job, rows: &[u32]) -> Option<Quality> {
+        let labels = &job.table.labels;
+        match job.task {
+            Task::Binary => Metrics::of(&self.scores, &labels.positive(rows)).map(Quality::Binary),
+            Task::Regression => {
+                let quantiles = self.quantiles.as_deref();
+                RegressionMetrics::of(&self.scores, quantiles, &labels.of(rows)).map(Quality::Regression)
+            }
+        }
+    }
+
+    /// The largest difference from scores made of the training library's outputs; of quantities in units of the output's
+    /// scale.
+    fn difference(&self, outputs: &[f64], output: &Output) -> f64 {
+        let unit = match output {
+            Output::Quantity { scale, .. } => *scale,
+            _ => 1.0,
+        };
+        let width = output.task().outputs();
+        let mut largest = 0.0;
+        let mut compare = |served: f64, expected: f64| {
+            let difference = (served - expected).abs() / unit;
+            if difference > largest || difference.is_nan() {
+                largest = difference;
+            }
+        };
+        for (n, (score, outputs)) in self.scores.iter().zip(outputs.chunks_exact(width)).enumerate() {
+            compare(*score, output.of(outputs[0]));
+            if let Some(quantiles) = &self.quantiles {
+                let mut expected = [1, 2, 3].map(|i| output.of(outputs[i]));
+                expected.sort_unstable_by(f64::total_cmp);
+                quantiles[n].iter().zip(expected).for_each(|(served, expected)| compare(*served, expected));
+            }
+        }
+        largest
+    }
+}
+
+/// The metrics of the baseline that knows every outcome before a row's time.
+fn baseline(job: &Job, rows: &[u32]) -> Option<Quality> {
+    let times = job.table.times.as_ref().filter(|_| job.split.by_time);
+    let outcomes = Outcomes {
+        labels: &job.table.labels,
+        keys: job.table.first_key.as_deref(),
+        times: times.map(|(_, times)| &times[..]),
+    };
+    let scores = outcomes.scores(job.ordered, &job.split.train, rows);
+    Served { scores, quantiles: None }.quality(job, rows)
+}
+
 /// Fills a row of the scorer with raw values.
-struct Raw<'a> {
-    scorer: &'a Scorer,
-    row: Row,
+pub struct Raw<'a> {
+    pub scorer: &'a Scorer,
+    pub row: Row,
 }
 
 impl RawRow for Raw<'_> {
@@ -110,12 +133,8 @@ impl RawRow for Raw<'_> {
     fn category(&mut self, category: usize, value: Option<&str>) {
         self.scorer.set_category(&mut self.row, category, value);
     }
-}
 
-/// Platt scaling fitted on the validation rows; none where they cannot carry it.
-pub fn calibrate(net: &Net, validation: Option<&crate::part::Part>) -> Result<Platt, TrainerError> {
-    match validation {
-        Some(part) => Ok(Platt::fit(&crate::part::logits(net, &part.rows)?, &part.labels)),
-        None => Ok(Platt::IDENTITY),
+    fn key(&mut self, key: u64) {
+        self.scorer.set_key(&mut self.row, Some(key));
     }
 }

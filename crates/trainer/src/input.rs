@@ -64,9 +64,8 @@ impl Input {
 
 /// Checks that the roles of the spec make sense together.
 pub fn check_spec(spec: &Spec) -> Result<(), TrainerError> {
-    if spec.algorithm != "mlp" {
-        let message = format!("unknown algorithm \"{}\"", spec.algorithm);
-        return Err(TrainerError::spec(message, "The algorithms are: mlp."));
+    if spec.algorithms.is_empty() {
+        return Err(TrainerError::spec("the spec names no algorithm", "Name at least one."));
     }
     spec.params.check()?;
     if spec.columns.len() > MAX_COLUMNS {
@@ -79,7 +78,7 @@ pub fn check_spec(spec: &Spec) -> Result<(), TrainerError> {
         return Err(TrainerError::spec(message, "Name one column as label."));
     };
     if !matches!(label.family, Family::Number | Family::Boolean) {
-        return Err(wrong_role(label, "label", "a boolean, or a number that is 0 or 1"));
+        return Err(wrong_role(label, "label", "a boolean or a number"));
     }
     let times: Vec<_> = spec.columns.iter().filter(|c| c.role.is_time()).collect();
     if times.len() > 1 {

@@ -6,32 +6,39 @@
 //! | --- | --- |
 //! | `arguments` | the command line |
 //! | `input` | the Arrow file, its schema checked against the spec |
-//! | `column`, `values`, `data` | Arrow arrays into compact columns, labels, event times and hashes |
-//! | `hash` | hashes of values and rows, the digest of the data |
+//! | `column`, `values`, `labels`, `data` | Arrow arrays into compact columns, labels, event times and hashes |
+//! | `hash` | the digest of the data |
 //! | `split` | training, validation and test rows |
 //! | `prepare` | fits the recipe, encodes rows |
-//! | `network`, `part`, `adam`, `train` | libtorch: the network, rows on the device, the optimizer, the loop |
-//! | `popularity` | the baseline |
-//! | `evaluate` | calibration, metrics, the check that served scores are libtorch's |
+//! | `job` | what every algorithm gets and gives |
+//! | `network` | libtorch: logistic regression, multilayer perceptron, deep and cross |
+//! | `popularity` | the smoothed rate of each product as a model |
+//! | `choose` | trains one algorithm or several, and keeps the best |
+//! | `calibrate` | probabilities from logits |
+//! | `evaluate`, `baseline` | metrics beside those of past purchases, the check that served scores are the library's |
+//! | `importance` | what the model owes to each column |
 //! | `pipeline` | the whole training, step by step |
 //! | `report`, `error` | what is said |
 
-mod adam;
 mod arguments;
+mod baseline;
+mod calibrate;
+mod choose;
 mod column;
 mod data;
 mod error;
 mod evaluate;
 mod hash;
+mod importance;
 mod input;
+mod job;
+mod labels;
 mod network;
-mod part;
 mod pipeline;
 mod popularity;
 mod prepare;
 mod report;
 mod split;
-mod train;
 mod values;
 
 use arguments::Arguments;

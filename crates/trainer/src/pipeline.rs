@@ -1,26 +1,25 @@
 //! The whole training, step by step.
 
 use crate::arguments::Arguments;
-use crate::data::{Table, UNLABELLED};
+use crate::choose::{best, Trained};
+use crate::data::Table;
 use crate::error::TrainerError;
-use crate::evaluate::{calibrate, Evaluator};
+use crate::importance::importance;
 use crate::input::{check_schema, check_spec, Input};
-use crate::network::Net;
-use crate::part::{stream_logits, Part};
+use crate::job::Job;
 use crate::prepare::Encoder;
 use crate::report::Reporter;
 use crate::split::{split, Split};
-use crate::train::train;
 use arrow_array::{Array, Float64Array, RecordBatch};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{DataType, Field, Schema};
-use model::protocol::{DataSummary, Event, Spec};
-use model::{Artifact, Params};
+use model::protocol::{DataSummary, Event, Role, Spec};
+use model::{Params, Task};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tch::{Cuda, Device};
 
 /// The libtorch that tch 0.24 is built for, and the only one it links with.
@@ -46,60 +45,54 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     let table = Table::read(&mut input, &spec.columns)?;
     let ordered = table.ordered_rows();
     check_rows(&table, &ordered)?;
+    let label = spec.columns.iter().find(|column| column.role == Role::Label);
+    let task = table.labels.task(params.task, label.map_or("", |column| &column.name))?;
+    check_metric(params, task)?;
     let (split, warning) = split(&table, &ordered, params);
-    reporter.send(&Event::Data(summary(&table, &ordered, &split)))?;
+    reporter.send(&Event::Data(summary(&table, &ordered, &split, task)))?;
     if let Some(warning) = warning {
         reporter.warn(warning)?;
     }
-    check_classes(&table, &split)?;
+    check_classes(&table, &split, task)?;
 
     let encoder = Encoder::fit(&table, &split.train, params)?;
     for warning in &encoder.warnings {
         reporter.warn(warning.clone())?;
     }
-    let training = Part::new(&encoder, &split.train, &table.labels, device)?;
-    let validation = Part::new(&encoder, &split.validation, &table.labels, device)?;
-    if validation.len() > 0 && !validation.has_both_classes() {
+    let budget = Some(params.time_budget).filter(|seconds| *seconds > 0.0);
+    let job = Job {
+        table: &table,
+        ordered: &ordered,
+        split: &split,
+        encoder: &encoder,
+        task,
+        params,
+        device,
+        threads,
+        deadline: budget.map(|seconds| started + Duration::from_secs_f64(seconds)),
+    };
+    if !split.validation.is_empty() && job.stopping_rows().is_empty() {
         reporter.warn(
             "All validation rows have the same label: the training cannot stop early and the probabilities are not \
              calibrated.",
         )?;
     }
-    let usable = Some(&validation).filter(|part| part.has_both_classes());
-
-    let mut net = Net::new(&encoder.recipe, &params.hidden, device)?;
-    let best_epoch = train(&mut net, &training, usable, params, reporter)?;
-    drop(training);
-    net.alias_unseen_nulls(&encoder.null_seen)?;
-    let artifact = Artifact {
-        algorithm: spec.algorithm.clone(),
-        recipe: encoder.recipe.clone(),
-        network: net.export()?,
-        calibration: calibrate(&net, usable)?,
-    };
-    drop(validation);
-
-    let measured = Evaluator {
-        table: &table,
-        ordered: &ordered,
-        split: &split,
-        encoder: &encoder,
-        net: &net,
-        artifact: &artifact,
-    }
-    .measure()?;
+    let Trained { artifact, fit, measured } = best(&spec.algorithms, &job, reporter)?;
     let bytes = artifact.to_bytes()?;
     write(&arguments.out, "write the model to", |file| file.write_all(&bytes).map_err(|e| e.to_string()))?;
     if let Some(path) = &arguments.scores {
-        let logits = stream_logits(&net, &encoder, &encoder.all_rows())?;
-        let scores = logits.into_iter().map(|logit| artifact.calibration.probability(logit)).collect();
+        let all: Vec<u32> = (0..table.rows() as u32).collect();
+        let outputs = fit.reference.outputs(&all)?;
+        let scores = outputs.chunks_exact(task.outputs()).map(|row| artifact.output.of(row[0])).collect();
         write(path, "write the scores to", |file| write_scores(file, scores).map_err(|e| e.to_string()))?;
     }
     reporter.send(&Event::Finished {
+        algorithm: artifact.algorithm,
         validation: measured.validation,
         test: measured.test,
-        best_epoch,
+        best_epoch: fit.best_epoch,
         parity: measured.parity,
+        importance: if params.importance { importance(&artifact, &job)? } else { Vec::new() },
         seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -155,7 +148,6 @@ fn set_up_libtorch(params: &Params) -> usize {
         given => given,
     };
     tch::set_num_threads(threads as i32);
-    tch::manual_seed(params.seed as i64);
     threads
 }
 
@@ -175,32 +167,40 @@ fn check_rows(table: &Table, labelled: &[u32]) -> Result<(), TrainerError> {
     Ok(())
 }
 
-/// Training needs both outcomes.
-fn check_classes(table: &Table, split: &Split) -> Result<(), TrainerError> {
-    let positives = count_positives(table, &split.train);
-    let rows = split.train.len();
-    if rows == 0 {
+fn check_metric(params: &Params, task: Task) -> Result<(), TrainerError> {
+    match params.metric {
+        Some(metric) if metric.task() != task => Err(TrainerError::spec(
+            format!("the metric {metric:?} does not measure a {task:?} task").to_lowercase(),
+            "A binary task is measured by auroc, average_precision or log_loss, a regression by rmse, mae or pinball.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Training needs rows, and both outcomes or two quantities.
+fn check_classes(table: &Table, split: &Split, task: Task) -> Result<(), TrainerError> {
+    let Some(first) = split.train.first().map(|row| table.labels.get(*row)) else {
         return Err(TrainerError::data(
             "no row is left for training",
             "All rows went to the validation and test parts: lower \"validation_share\" and \"test_share\".",
         ));
-    }
-    if positives > 0 && positives < rows as u64 {
+    };
+    if split.train.iter().any(|row| table.labels.get(*row) != first) {
         return Ok(());
     }
-    let label = if positives == 0 { "false (0)" } else { "true (1)" };
+    let label = match (task, first == 1.0) {
+        (Task::Binary, true) => "true (1)".to_owned(),
+        (Task::Binary, false) => "false (0)".to_owned(),
+        (Task::Regression, _) => first.to_string(),
+    };
     Err(TrainerError::data(
-        format!("the label is {label} in all {rows} training rows"),
-        "A model learns from rows of both outcomes: check the label, or lower \"validation_share\" and \
-         \"test_share\" if the other outcome occurs only in held-out rows.",
+        format!("the label is {label} in all {} training rows", split.train.len()),
+        "A model learns from rows of different outcomes: check the label, or lower \"validation_share\" and \
+         \"test_share\" if other outcomes occur only in held-out rows.",
     ))
 }
 
-fn count_positives(table: &Table, rows: &[u32]) -> u64 {
-    rows.iter().filter(|row| table.labels[**row as usize] == 1).count() as u64
-}
-
-fn summary(table: &Table, ordered: &[u32], split: &Split) -> DataSummary {
+fn summary(table: &Table, ordered: &[u32], split: &Split, task: Task) -> DataSummary {
     let written = |time: Option<i64>| match (&table.times, time) {
         (Some((unit, _)), Some(time)) => Some(unit.format(time)),
         _ => None,
@@ -210,9 +210,10 @@ fn summary(table: &Table, ordered: &[u32], split: &Split) -> DataSummary {
         _ => None,
     };
     DataSummary {
+        task: Some(task),
         rows: table.rows() as u64,
-        unlabelled: table.labels.iter().filter(|label| **label == UNLABELLED).count() as u64,
-        positives: count_positives(table, ordered),
+        unlabelled: table.labels.unknown() as u64,
+        positives: (task == Task::Binary).then(|| table.labels.positives(ordered) as u64),
         train: split.train.len() as u64,
         validation: split.validation.len() as u64,
         test: split.test.len() as u64,

@@ -1,114 +1,62 @@
-//! The simplest rival: how often a key was bought so far.
-//!
-//! The score of a row at time t is `(positives + M * rate) / (rows + M)` over the labelled rows earlier than t that
-//! have the same first key (the product), where `rate` is the share of positives among the training rows. Every
-//! outcome before t is known at t, so rows of the validation and test parts count too once they are past. Without a
-//! split by time, only training rows count. Without keys, every row gets `rate`.
+//! The popularity baseline as a model: the smoothed mean label of each product, and the overall mean for others.
 
-use std::collections::HashMap;
+use crate::baseline::PRIOR_ROWS;
+use crate::error::TrainerError;
+use crate::job::{Fit, Job, Reference};
+use model::rates::Rates;
+use model::recipe::{Column, Family, Input, Recipe};
+use model::{Predictor, Task};
 
-/// How many rows' worth of the overall rate a key starts with: a key with few rows stays near the average.
-const PRIOR_ROWS: f64 = 10.0;
-
-/// What is known of each row, indexed by row number.
-pub struct Outcomes<'a> {
-    /// 0 or 1 (rows without a label are in no list of rows).
-    pub labels: &'a [i8],
-    /// A hash of the first key; `None` without keys.
-    pub keys: Option<&'a [u64]>,
-    /// `None` if only training rows count.
-    pub times: Option<&'a [i64]>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Count {
-    positives: u32,
-    rows: u32,
-}
-
-impl Outcomes<'_> {
-    fn is_positive(&self, row: u32) -> bool {
-        self.labels[row as usize] == 1
+/// Learns from the training rows; an error without a key column.
+pub fn fit<'a>(job: &'a Job) -> Result<Fit<'a>, TrainerError> {
+    let table = job.table;
+    let (Some(column), Some(keys)) = (&table.first_key_column, &table.first_key) else {
+        return Err(TrainerError::data(
+            "popularity is that of a key, and the source has none",
+            "Name the key columns: keys => '{product_id,…}'.",
+        ));
+    };
+    if !matches!(column.family, Family::Text | Family::Number | Family::Boolean) {
+        return Err(TrainerError::data(
+            format!("popularity cannot be that of column \"{}\" of type {}", column.name, column.sql_type),
+            "The first key column must be a text or a number.",
+        ));
     }
-
-    /// The share of positives in `train`.
-    fn rate(&self, train: &[u32]) -> f64 {
-        let positives = train.iter().filter(|row| self.is_positive(**row)).count();
-        positives as f64 / train.len().max(1) as f64
-    }
-
-    /// The score of each row of `wanted`, in its order. `ordered` are all labelled rows by time; with times, `wanted`
-    /// must be ordered by time as well.
-    pub fn scores(&self, ordered: &[u32], train: &[u32], wanted: &[u32]) -> Vec<f64> {
-        let rate = self.rate(train);
-        let Some(keys) = self.keys else {
-            return vec![rate; wanted.len()];
-        };
-        let mut counts: HashMap<u64, Count> = HashMap::new();
-        let count = |counts: &mut HashMap<u64, Count>, row: u32| {
-            let count = counts.entry(keys[row as usize]).or_default();
-            count.rows += 1;
-            count.positives += u32::from(self.is_positive(row));
-        };
-        let mut past = ordered.iter().copied().peekable();
-        if self.times.is_none() {
-            train.iter().for_each(|row| count(&mut counts, *row));
+    let rows = job.split.train.iter().map(|row| (keys[*row as usize], f64::from(table.labels.get(*row))));
+    let as_output = |mean: f64| match job.task {
+        Task::Binary => {
+            let p = mean.clamp(1e-9, 1.0 - 1e-9);
+            (p / (1.0 - p)).ln()
         }
-        let score = |row: &u32| {
-            if let Some(times) = self.times {
-                let now = times[*row as usize];
-                while let Some(earlier) = past.next_if(|earlier| times[*earlier as usize] < now) {
-                    count(&mut counts, earlier);
-                }
-            }
-            let seen = counts.get(&keys[*row as usize]).copied().unwrap_or_default();
-            (f64::from(seen.positives) + PRIOR_ROWS * rate) / (f64::from(seen.rows) + PRIOR_ROWS)
-        };
-        wanted.iter().map(score).collect()
-    }
+        Task::Regression => mean,
+    };
+    let rates = Rates::smoothed(rows, PRIOR_ROWS, as_output);
+    Ok(Fit {
+        recipe: Recipe {
+            columns: vec![Column {
+                name: column.name.clone(),
+                sql_type: column.sql_type.clone(),
+                family: column.family,
+                input: Input::Key,
+            }],
+        },
+        units: (1.0, 0.0),
+        best_epoch: 1,
+        parameters: rates.of_key.len() + 1,
+        reference: Box::new(Lookup { rates: rates.clone(), keys, outputs: job.task.outputs() }),
+        predictor: Predictor::Rates(rates),
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+struct Lookup<'a> {
+    rates: Rates,
+    keys: &'a [u64],
+    outputs: usize,
+}
 
-    const LABELS: [i8; 8] = [1, 0, 1, 1, 0, 1, 1, 0];
-    const KEYS: [u64; 8] = [7, 7, 8, 7, 8, 7, 7, 8];
-    const TIMES: [i64; 8] = [1, 1, 1, 2, 2, 3, 4, 4];
-    const ALL: [u32; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
-    const TRAIN: [u32; 5] = [0, 1, 2, 3, 4];
-
-    fn score(positives: f64, rows: f64) -> f64 {
-        (positives + 10.0 * 0.6) / (rows + 10.0)
-    }
-
-    #[test]
-    fn counts_all_rows_of_the_key_that_are_earlier_and_none_of_the_same_time() {
-        let outcomes = Outcomes { labels: &LABELS, keys: Some(&KEYS), times: Some(&TIMES) };
-        let scores = outcomes.scores(&ALL, &TRAIN, &[0, 3, 5, 6, 7]);
-        // Row 6, at time 4, also knows the outcome of row 5, which is no training row.
-        let expected = [score(0.0, 0.0), score(1.0, 2.0), score(2.0, 3.0), score(3.0, 4.0), score(1.0, 2.0)];
-        assert_eq!(scores, expected);
-    }
-
-    #[test]
-    fn later_outcomes_change_no_score() {
-        let flipped = [1, 0, 1, 1, 0, 1, 0, 1];
-        let scores = |labels: &[i8]| {
-            Outcomes { labels, keys: Some(&KEYS), times: Some(&TIMES) }.scores(&ALL, &TRAIN, &[5, 6, 7])
-        };
-        assert_eq!(scores(&LABELS), scores(&flipped));
-    }
-
-    #[test]
-    fn without_times_only_training_rows_count() {
-        let outcomes = Outcomes { labels: &LABELS, keys: Some(&KEYS), times: None };
-        assert_eq!(outcomes.scores(&ALL, &TRAIN, &[5, 7]), [score(2.0, 3.0), score(1.0, 2.0)]);
-    }
-
-    #[test]
-    fn without_keys_every_row_gets_the_rate_of_the_training_rows() {
-        let outcomes = Outcomes { labels: &LABELS, keys: None, times: Some(&TIMES) };
-        assert_eq!(outcomes.scores(&ALL, &TRAIN, &[5, 6, 7]), [0.6; 3]);
+impl Reference for Lookup<'_> {
+    fn outputs(&self, rows: &[u32]) -> Result<Vec<f64>, TrainerError> {
+        let of = |row: &u32| std::iter::repeat_n(self.rates.of(Some(self.keys[*row as usize])), self.outputs);
+        Ok(rows.iter().flat_map(of).collect())
     }
 }

@@ -4,7 +4,10 @@ use crate::data::{Feature, Table};
 use crate::error::TrainerError;
 use crate::values::{Dictionary, Floats, Values, NULL_CODE};
 use model::protocol::SourceColumn;
-use model::recipe::{CategoryFit, Column, Input, NumberFit, Recipe, Scaling, MAX_INPUTS, NULL, UNSEEN};
+use model::recipe::{
+    CategoryFit, Column, Family, Input, NumberFit, Recipe, Scaling, Slot, MAX_INPUTS, NULL, UNSEEN,
+};
+use model::transform::{Transform, TransformChoice};
 use model::Params;
 
 /// A recipe, and how the columns of the table become its inputs.
@@ -14,12 +17,11 @@ pub struct Encoder<'a> {
     /// For each category in input order: whether NULL occurs in the training rows.
     pub null_seen: Vec<bool>,
     /// One for each column of the recipe.
-    sources: Vec<Source<'a>>,
+    feeds: Vec<Feed<'a>>,
     dense_width: usize,
-    rows: usize,
 }
 
-enum Source<'a> {
+enum Feed<'a> {
     Numbers {
         width: usize,
         floats: &'a Floats,
@@ -55,9 +57,8 @@ impl<'a> Encoder<'a> {
             recipe: Recipe { columns: Vec::new() },
             warnings: Vec::new(),
             null_seen: Vec::new(),
-            sources: Vec::new(),
+            feeds: Vec::new(),
             dense_width: 0,
-            rows: table.rows(),
         };
         let mut findings = Findings::default();
         for feature in &table.features {
@@ -65,7 +66,7 @@ impl<'a> Encoder<'a> {
                 // Nothing says how long the arrays of this column are: it cannot be an input.
                 Values::Numbers { width: 0, .. } => findings.empty.push(feature.source.name.clone()),
                 Values::Numbers { width, floats } => {
-                    encoder.add_numbers(feature, *width, floats, train, &mut findings)
+                    encoder.add_numbers(feature, *width, floats, train, params.transform, &mut findings)
                 }
                 Values::Category(dictionary) => {
                     encoder.add_category(feature, dictionary, train, params, &mut findings)
@@ -96,23 +97,36 @@ impl<'a> Encoder<'a> {
         width: usize,
         floats: &'a Floats,
         train: &[u32],
+        choice: TransformChoice,
         findings: &mut Findings,
     ) {
+        let choice = match feature.source.family {
+            Family::Number | Family::NumberArray => choice,
+            _ => TransformChoice::None,
+        };
         let mut fits = vec![NumberFit::default(); width];
+        let transforms: Vec<Transform> = (0..width)
+            .map(|position| transform(choice, train, |row| floats.get(row * width + position)))
+            .collect();
         for row in train {
             let first = *row as usize * width;
             for (position, fit) in fits.iter_mut().enumerate() {
-                fit.add(floats.get(first + position));
+                let value = floats.get(first + position);
+                fit.add(if value.is_finite() { transforms[position].apply(value) } else { value });
             }
         }
-        let scalings: Vec<Scaling> = fits.iter().map(NumberFit::finish).collect();
+        let scalings: Vec<Scaling> = fits
+            .iter()
+            .zip(transforms)
+            .map(|(fit, transform)| Scaling { transform, ..fit.finish() })
+            .collect();
         let all_missing = fits.iter().all(|fit| fit.missing() == train.len() as u64);
         if all_missing {
             findings.empty.push(feature.source.name.clone());
         } else if scalings.iter().all(|s| s.is_constant() && !s.indicator) {
             findings.constant.push(feature.source.name.clone());
         }
-        self.push(feature, Input::Numbers(scalings), Source::Numbers { width, floats });
+        self.push(feature, Input::Numbers(scalings), Feed::Numbers { width, floats });
     }
 
     fn add_category(
@@ -152,13 +166,13 @@ impl<'a> Encoder<'a> {
         // A NULL that training never saw is something unseen; its embedding becomes a copy at the end.
         let null = if nulls > 0 { NULL as i32 } else { UNSEEN as i32 };
         self.null_seen.push(nulls > 0);
-        self.push(feature, Input::Category(category), Source::Category { dictionary, ids, null });
+        self.push(feature, Input::Category(category), Feed::Category { dictionary, ids, null });
     }
 
-    fn push(&mut self, feature: &Feature, input: Input, source: Source<'a>) {
+    fn push(&mut self, feature: &Feature, input: Input, source: Feed<'a>) {
         let SourceColumn { name, sql_type, family, .. } = feature.source.clone();
         self.recipe.columns.push(Column { name, sql_type, family, input });
-        self.sources.push(source);
+        self.feeds.push(source);
     }
 
     /// The network's input for `rows`, in their order.
@@ -169,9 +183,9 @@ impl<'a> Encoder<'a> {
         let scalings = self.recipe.scalings();
         let indicators = self.recipe.indicators();
         let mut number = 0;
-        for source in &self.sources {
+        for source in &self.feeds {
             match source {
-                Source::Numbers { width, floats } => {
+                Feed::Numbers { width, floats } => {
                     for (position, slot) in (number..number + width).enumerate() {
                         let (scaling, indicator) = (scalings[slot], indicators[slot]);
                         for (line, row) in dense.chunks_exact_mut(stride).zip(rows) {
@@ -184,7 +198,7 @@ impl<'a> Encoder<'a> {
                     }
                     number += width;
                 }
-                Source::Category { dictionary, ids: of_code, null } => {
+                Feed::Category { dictionary, ids: of_code, null } => {
                     ids.extend(rows.iter().map(|row| match dictionary.codes[*row as usize] {
                         NULL_CODE => *null,
                         code => of_code[code as usize],
@@ -199,41 +213,86 @@ impl<'a> Encoder<'a> {
     pub fn dense_width(&self) -> usize {
         self.dense_width
     }
+}
 
-    /// Every row there is, in the order of the data.
-    pub fn all_rows(&self) -> Vec<u32> {
-        (0..self.rows as u32).collect()
+/// The raw columns of a table behind the columns of a recipe: of the same name.
+pub struct Source<'a> {
+    columns: Vec<Raw<'a>>,
+}
+
+/// A raw column, and where it goes.
+enum Raw<'a> {
+    Numbers { width: usize, floats: &'a Floats, first: usize },
+    Category { dictionary: &'a Dictionary, index: usize },
+    Key(&'a [u64]),
+}
+
+impl<'a> Source<'a> {
+    pub fn new(recipe: &Recipe, table: &'a Table) -> Self {
+        let column = |(column, slot): (&Column, Slot)| {
+            let values = || table.features.iter().find(|f| f.source.name == column.name).map(|f| &f.values);
+            match slot {
+                Slot::Key => table.first_key.as_deref().map(Raw::Key),
+                Slot::Numbers { first, .. } => match values() {
+                    Some(Values::Numbers { width, floats }) => {
+                        Some(Raw::Numbers { width: *width, floats, first })
+                    }
+                    _ => None,
+                },
+                Slot::Category { index } => match values() {
+                    Some(Values::Category(dictionary)) => Some(Raw::Category { dictionary, index }),
+                    _ => None,
+                },
+            }
+        };
+        // The recipe was made from this table: it has every column.
+        Self { columns: recipe.columns.iter().zip(recipe.slots()).filter_map(column).collect() }
     }
 
     /// Hands the raw values of one row to the receiver: numbers (`None` where missing) and texts, in input order.
     pub fn raw_row(&self, row: u32, receiver: &mut impl RawRow) {
-        let (mut number, mut category) = (0, 0);
-        for source in &self.sources {
-            match source {
-                Source::Numbers { width, floats } => {
-                    for position in 0..*width {
-                        let value = floats.get(row as usize * width + position);
-                        receiver.number(number, value.is_finite().then_some(value));
-                        number += 1;
-                    }
-                }
-                Source::Category { dictionary, .. } => {
-                    let text = match dictionary.codes[row as usize] {
-                        NULL_CODE => None,
-                        code => Some(&*dictionary.texts[code as usize]),
-                    };
-                    receiver.category(category, text);
-                    category += 1;
+        (0..self.columns.len()).for_each(|column| self.raw_value(column, row, receiver));
+    }
+
+    /// Hands over what one column has in one row.
+    pub fn raw_value(&self, column: usize, row: u32, receiver: &mut impl RawRow) {
+        match &self.columns[column] {
+            Raw::Numbers { width, floats, first } => {
+                for position in 0..*width {
+                    let value = floats.get(row as usize * width + position);
+                    receiver.number(first + position, value.is_finite().then_some(value));
                 }
             }
+            Raw::Category { dictionary, index } => {
+                let text = match dictionary.codes[row as usize] {
+                    NULL_CODE => None,
+                    code => Some(&*dictionary.texts[code as usize]),
+                };
+                receiver.category(*index, text);
+            }
+            Raw::Key(keys) => receiver.key(keys[row as usize]),
         }
     }
+}
+
+/// Values that a transform is chosen by, at most.
+const SAMPLE: usize = 20_000;
+
+/// The transform of a number, chosen by rows evenly spread over the training rows.
+fn transform(choice: TransformChoice, train: &[u32], value: impl Fn(usize) -> f64) -> Transform {
+    if choice == TransformChoice::None {
+        return Transform::Identity;
+    }
+    let sample = train.iter().step_by(train.len().div_ceil(SAMPLE).max(1)).map(|row| value(*row as usize));
+    Transform::fit(choice, &mut sample.filter(|value| value.is_finite()).collect::<Vec<_>>())
 }
 
 /// Takes the raw values of a row.
 pub trait RawRow {
     fn number(&mut self, number: usize, value: Option<f64>);
     fn category(&mut self, category: usize, value: Option<&str>);
+    /// By its hash.
+    fn key(&mut self, key: u64);
 }
 
 impl Findings {

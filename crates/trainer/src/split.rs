@@ -98,7 +98,7 @@ mod tests {
     fn timed(times: &[i64]) -> (Table, Vec<u32>) {
         let table = Table {
             times: Some((TimeUnit::Integer, times.to_vec())),
-            labels: vec![0; times.len()],
+            labels: vec![0.0; times.len()].into(),
             row_hashes: (0..times.len() as u64).collect(),
             unit_hashes: (0..times.len() as u64).map(crate::hash::mix).collect(),
             ..Table::default()

@@ -7,7 +7,7 @@ use arrow_array::{new_null_array, ArrayRef, BooleanArray, Date32Array, Float64Ar
 use arrow_schema::DataType;
 use model::protocol::Role;
 use model::recipe::Family;
-use model::Params;
+use model::{Params, Task};
 use std::fs;
 use std::sync::Arc;
 use support::sales::{column, sales, Source};
@@ -54,7 +54,8 @@ fn labels_that_are_no_labels() {
         values[200] = value;
         let mut source = source().set("purchased", Arc::new(Float64Array::from(values)));
         source.columns.last_mut().unwrap().family = Family::Number;
-        assert_eq!(message(&source), format!("label column \"purchased\" holds the value {shown}"));
+        let params = Params { task: Some(Task::Binary), ..quick() };
+        assert_eq!(refusal(&source, params).0, format!("label column \"purchased\" holds the value {shown}"));
     }
 }
 
@@ -127,7 +128,8 @@ fn a_device_that_is_not_there() {
 
 #[test]
 fn a_learning_rate_that_makes_the_loss_infinite() {
-    let deep = Params { learning_rate: 10.0, hidden: vec![256; 8], epochs: 300, patience: 0, ..quick() };
+    let deep =
+        Params { learning_rate: Some(10.0), hidden: vec![256; 8], epochs: 300, patience: 0, ..quick() };
     let (message, hint) = refusal(&source(), deep);
     assert!(message.starts_with("the training diverged in epoch "), "{message}");
     assert!(hint.contains("learning_rate"), "{hint}");

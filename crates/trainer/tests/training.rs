@@ -3,9 +3,10 @@
 mod support;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
+use model::params::{CalibrationChoice, Metric, Schedule};
 use model::protocol::{Event, Role};
 use model::recipe::Family;
-use model::Params;
+use model::{Algorithm, Params, Predictor, Quality, Task};
 use rand::seq::SliceRandom;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -20,16 +21,28 @@ fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
+fn auroc(quality: &Quality) -> Option<f64> {
+    quality.value(Metric::Auroc)
+}
+
+fn rows(quality: &Quality) -> u64 {
+    match quality {
+        Quality::Binary(metrics) => metrics.rows,
+        Quality::Regression(metrics) => metrics.rows,
+    }
+}
+
 #[test]
 fn learns_a_separable_problem_and_serves_what_libtorch_learned() {
     let sales = sales(6000);
-    let params = Params { epochs: 12, learning_rate: 0.01, hidden: vec![32, 8], dropout: 0.1, ..quick() };
+    let params =
+        Params { epochs: 12, learning_rate: Some(0.01), hidden: vec![32, 8], dropout: 0.1, ..quick() };
     let run = train(&Source::of(&sales), params);
 
     let (validation, test, best, parity) = run.finished();
     let (validation, test) = (validation.expect("validation"), test.expect("test"));
-    assert!(test.model.auroc.unwrap() > 0.93, "{:?}", test.model.auroc);
-    assert!(validation.model.auroc.unwrap() > test.popularity.auroc.unwrap() + 0.2);
+    assert!(auroc(&test.model).unwrap() > 0.93, "{:?}", auroc(&test.model));
+    assert!(auroc(&validation.model).unwrap() > auroc(&test.popularity).unwrap() + 0.2);
     assert!(parity < 1e-5);
     let losses = run.losses();
     let least = losses.iter().map(|(_, v)| v.unwrap()).fold(f64::INFINITY, f64::min);
@@ -39,7 +52,7 @@ fn learns_a_separable_problem_and_serves_what_libtorch_learned() {
     let unlabelled = sales.iter().filter(|s| s.label.is_none()).count() as u64;
     assert_eq!((data.rows, data.unlabelled), (6000, unlabelled));
     assert_eq!(data.train + data.validation + data.test, 6000 - unlabelled);
-    assert_eq!((validation.model.rows, test.model.rows), (data.validation, data.test));
+    assert_eq!((rows(&validation.model), rows(&test.model)), (data.validation, data.test));
     assert_eq!(data.time_from.as_deref(), Some("2017-01-02"));
     assert_eq!(data.time_to.as_deref(), Some("2017-05-15"));
     assert_eq!(data.validation_from.as_deref(), Some("2017-04-10"));
@@ -117,9 +130,12 @@ fn the_embedding_of_unseen_values_is_trained_and_stands_in_for_a_null_never_seen
     sales.iter_mut().for_each(|sale| sale.region = sale.region.or(Some("east")));
     let embeddings = |learning_rate| {
         let params = Params { learning_rate, epochs: 5, ..quick() };
-        train(&Source::of(&sales), params).artifact().network.embeddings
+        match train(&Source::of(&sales), params).artifact().predictor {
+            Predictor::Networks(mut networks) => networks.remove(0).embeddings,
+            other => panic!("{other:?}"),
+        }
     };
-    let (start, trained) = (embeddings(1e-12), embeddings(0.01));
+    let (start, trained) = (embeddings(Some(1e-12)), embeddings(Some(0.01)));
     for (category, (start, trained)) in start.iter().zip(&trained).enumerate() {
         let moved = (&trained.row(0) - &start.row(0)).iter().fold(0.0_f32, |all, x| all.max(x.abs()));
         assert!(moved > 0.01, "category {category}: {moved}");
@@ -132,7 +148,7 @@ fn the_embedding_of_unseen_values_is_trained_and_stands_in_for_a_null_never_seen
 #[test]
 fn patience_stops_early_and_the_best_epoch_is_the_one_stored() {
     let sales = sales(800);
-    let params = Params { epochs: 200, learning_rate: 0.05, patience: 3, ..quick() };
+    let params = Params { epochs: 200, learning_rate: Some(0.05), patience: 3, ..quick() };
     let run = train(&Source::of(&sales), params);
     let (.., best, _) = run.finished();
     let losses = run.losses();
@@ -140,7 +156,7 @@ fn patience_stops_early_and_the_best_epoch_is_the_one_stored() {
 
     // What the stored network loses on the validation rows, before calibration, is what that epoch reported.
     let mut artifact = run.artifact();
-    artifact.calibration = model::calibration::Platt::IDENTITY;
+    artifact.output = model::Output::Platt(model::calibration::Platt::IDENTITY);
     let weeks = 17_168 + 7 * 14..17_168 + 7 * 17;
     let held_out: Vec<_> =
         sales.into_iter().filter(|s| s.label.is_some() && weeks.contains(&s.week)).collect();
@@ -214,10 +230,10 @@ fn validation_of_one_class_is_said_and_neither_stops_nor_calibrates() {
     sales.iter_mut().filter(|s| s.week >= 17_168 + 7 * 14).for_each(|s| s.label = Some(false));
     let run = train(&Source::of(&sales), quick());
     assert!(run.warnings().iter().any(|w| w.contains("validation rows have the same label")));
-    assert_eq!(run.artifact().calibration, model::calibration::Platt::IDENTITY);
+    assert_eq!(run.artifact().output, model::Output::Platt(model::calibration::Platt::IDENTITY));
     assert!(run.losses().iter().all(|(_, validation)| validation.is_none()));
     let (_, test, best, _) = run.finished();
-    assert_eq!((test.unwrap().model.auroc, best), (None, 3));
+    assert_eq!((auroc(&test.unwrap().model), best), (None, 3));
 }
 
 #[test]
@@ -245,4 +261,113 @@ fn it_ends_quietly_when_nobody_listens_any_more() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+/// Trains these algorithms on the sales.
+fn fit(algorithms: &[Algorithm], source: &Source, params: Params) -> support::Run {
+    let run = Trainer::of(algorithms, source, params).run();
+    assert!(run.model.is_some(), "{:?}", run.events);
+    run
+}
+
+#[test]
+fn every_algorithm_serves_what_its_library_predicts() {
+    let sales = sales(4000);
+    let source = Source::of(&sales);
+    for (algorithm, at_least) in
+        [(Algorithm::Logistic, 0.85), (Algorithm::Mlp, 0.9), (Algorithm::DeepCross, 0.9)]
+    {
+        let params = Params { epochs: 8, learning_rate: Some(0.01), members: 2, ..quick() };
+        let run = fit(&[algorithm], &source, params);
+        let (_, test, ..) = run.finished();
+        assert!(auroc(&test.unwrap().model).unwrap() > at_least, "{algorithm}");
+        let difference = largest_difference(&served(&run.artifact(), &sales), &run.scores);
+        assert!(difference < 1e-5, "{algorithm}: {difference}");
+        assert_eq!(run.artifact().algorithm, algorithm);
+    }
+}
+
+#[test]
+fn the_best_of_several_is_kept_and_all_are_told() {
+    let source = Source::of(&sales(3000));
+    let algorithms = [Algorithm::Popularity, Algorithm::Logistic, Algorithm::Mlp];
+    let run = fit(&algorithms, &source, Params { epochs: 6, learning_rate: Some(0.01), ..quick() });
+    let told: Vec<_> = run
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Candidate(candidate) => {
+                let validation = candidate.validation.as_ref().unwrap();
+                Some((candidate.algorithm, validation.value(Metric::AveragePrecision).unwrap()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told.iter().map(|(algorithm, _)| *algorithm).collect::<Vec<_>>(), algorithms);
+    let best = told.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
+    assert_eq!(run.artifact().algorithm, best);
+}
+
+#[test]
+fn a_time_budget_ends_training_with_the_best_so_far() {
+    let source = Source::of(&sales(3000));
+    let params = Params { epochs: 100_000, patience: 0, time_budget: 1.0, ..quick() };
+    let run = fit(&[Algorithm::Logistic, Algorithm::Mlp], &source, params);
+    assert_eq!(run.artifact().algorithm, Algorithm::Logistic);
+    assert!(run.warnings().iter().any(|w| w.contains("mlp was not tried")), "{:?}", run.warnings());
+}
+
+#[test]
+fn quantities_are_predicted_with_their_quantiles() {
+    let sales = sales(4000);
+    let quantity = |sale: &support::sales::Sale| f64::from(u8::from(sale.label == Some(true))) * 30.0 + 5.0;
+    let labels: Float64Array = sales.iter().map(|sale| sale.label.map(|_| quantity(sale))).collect();
+    let mut source = Source::of(&sales).set("purchased", Arc::new(labels));
+    source.columns.last_mut().unwrap().family = Family::Number;
+    for algorithm in [Algorithm::Mlp, Algorithm::Logistic] {
+        let params = Params { epochs: 10, learning_rate: Some(0.01), ..quick() };
+        let run = fit(&[algorithm], &source, params);
+        assert_eq!(run.artifact().task(), Task::Regression);
+        let (_, test, ..) = run.finished();
+        let Quality::Regression(test) = &test.unwrap().model else { panic!("a regression") };
+        assert!(test.r2.unwrap() > 0.2, "{algorithm}: {test:?}");
+        assert!((0.6..=1.0).contains(&test.coverage.unwrap()), "{algorithm}: {test:?}");
+        let difference = largest_difference(&served(&run.artifact(), &sales), &run.scores);
+        assert!(difference < 1e-3, "{algorithm}: {difference}");
+    }
+}
+
+#[test]
+fn probabilities_stay_right_when_negatives_are_left_out() {
+    let source = Source::of(&sales(4000));
+    let params = Params {
+        epochs: 10,
+        learning_rate: Some(0.01),
+        negative_share: 0.3,
+        schedule: Schedule::OneCycle,
+        calibration: CalibrationChoice::None,
+        ..quick()
+    };
+    let run = fit(&[Algorithm::Mlp], &source, params);
+    let (_, test, ..) = run.finished();
+    let Quality::Binary(test) = &test.unwrap().model else { panic!("binary") };
+    let mean: f64 = test.calibration.iter().map(|bin| bin.mean_score * bin.rows as f64).sum::<f64>();
+    let ratio = mean / test.positives as f64;
+    assert!((0.85..1.18).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn the_columns_that_matter_come_first() {
+    let run = fit(&[Algorithm::Mlp], &Source::of(&sales(3000)), Params { epochs: 8, ..quick() });
+    let importance = run
+        .events
+        .iter()
+        .find_map(|event| match event {
+            Event::Finished { importance, .. } => Some(importance.clone()),
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(importance.len(), run.artifact().recipe.columns.len());
+    assert!(importance[0].loss > 0.02, "{importance:?}");
+    assert!(importance.windows(2).all(|pair| pair[0].loss >= pair[1].loss));
 }

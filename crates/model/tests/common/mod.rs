@@ -1,12 +1,13 @@
 //! Random model versions and a plain double-precision forward pass to compare with.
 #![allow(dead_code)]
 
-use model::calibration::{sigmoid, Platt};
-use model::network::Dense;
+use model::calibration::Platt;
+use model::network::{Cross, Dense};
 use model::recipe::{
     Category, Column, Family, Input, Scaling, Slot, FIRST_VALUE, MAX_STANDARDIZED, NULL, UNSEEN,
 };
-use model::{Artifact, Network, Recipe};
+use model::transform::Transform;
+use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe, Task};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -36,10 +37,16 @@ pub fn scaling() -> impl Strategy<Value = Scaling> {
     ];
     // The mean in units of the scale: small against it, large against it (timestamps), or neither.
     let ratio = prop_oneof![4 => -4.0..4.0_f64, 2 => -100.0..100.0_f64, 1 => Just(3e7), 1 => Just(0.0)];
-    (scale, ratio, any::<bool>()).prop_map(|(scale, ratio, indicator)| Scaling {
+    let transform = prop_oneof![
+        4 => Just(Transform::Identity),
+        1 => (0.1..10.0_f64).prop_map(|unit| Transform::SignedLog { unit }),
+        1 => Just(Transform::Quantile { points: vec![(-3.0, -1.0), (0.0, 0.0), (0.5, 0.25), (9.0, 2.0)] }),
+    ];
+    (scale, ratio, any::<bool>(), transform).prop_map(|(scale, ratio, indicator, transform)| Scaling {
         mean: ratio * f64::max(scale, 1e-300),
         scale,
         indicator,
+        transform,
     })
 }
 
@@ -61,6 +68,25 @@ pub fn artifact() -> impl Strategy<Value = Artifact> {
     build(prop::collection::vec(kind(), 1..14))
 }
 
+/// Any version of networks: of either task, with cross layers or without, averaged or alone.
+pub fn any_networks() -> impl Strategy<Value = Artifact> {
+    let shape = (0..3_usize, 1..5_usize, 1..4_usize, any::<bool>());
+    (artifact(), shape, any::<u64>()).prop_map(
+        |(mut artifact, (crosses, rank, members, regression), seed)| {
+            if regression {
+                artifact.output = Output::Quantity { mean: 3.0, scale: 2.5, least: Some(0.0) };
+            }
+            let hidden: Vec<usize> = networks(&mut artifact)[0].layers.iter().map(|l| l.bias.len()).collect();
+            let hidden = &hidden[..hidden.len() - 1];
+            let shape = Shape { crosses, rank, hidden, outputs: artifact.task().outputs() };
+            let recipe = artifact.recipe.clone();
+            *networks(&mut artifact) =
+                (0..members as u64).map(|m| network_of(&recipe, &shape, seed.wrapping_add(m))).collect();
+            artifact
+        },
+    )
+}
+
 /// Any model version that is nothing but numbers.
 pub fn numeric_artifact() -> impl Strategy<Value = Artifact> {
     build(prop::collection::vec(numbers(), 1..14))
@@ -73,9 +99,23 @@ fn build(kinds: impl Strategy<Value = Vec<Kind>>) -> impl Strategy<Value = Artif
             let recipe =
                 Recipe { columns: kinds.iter().enumerate().map(|(i, kind)| column(i, kind)).collect() };
             let network = network(&recipe, &hidden, seed);
-            Artifact { algorithm: "mlp".into(), recipe, network, calibration: Platt { slope, offset } }
+            mlp(recipe, network, Platt { slope, offset })
         },
     )
+}
+
+/// A version of one network.
+pub fn mlp(recipe: Recipe, network: Network, platt: Platt) -> Artifact {
+    let predictor = Predictor::Networks(vec![network]);
+    Artifact { algorithm: Algorithm::Mlp, recipe, predictor, output: Output::Platt(platt) }
+}
+
+/// The networks of a version.
+pub fn networks(artifact: &mut Artifact) -> &mut Vec<Network> {
+    match &mut artifact.predictor {
+        Predictor::Networks(networks) => networks,
+        _ => panic!("networks"),
+    }
 }
 
 pub fn column(i: usize, kind: &Kind) -> Column {
@@ -90,24 +130,50 @@ pub fn column(i: usize, kind: &Kind) -> Column {
     Column { name: format!("c{i}"), sql_type: sql_type.into(), family, input }
 }
 
-/// Weights of the size a layer starts training with.
+/// What a network is made of.
+pub struct Shape<'a> {
+    pub crosses: usize,
+    pub rank: usize,
+    pub hidden: &'a [usize],
+    pub outputs: usize,
+}
+
+/// One with hidden layers and one output.
 pub fn network(recipe: &Recipe, hidden: &[usize], seed: u64) -> Network {
+    network_of(recipe, &Shape { crosses: 0, rank: 1, hidden, outputs: Task::Binary.outputs() }, seed)
+}
+
+/// Weights of the size a layer starts training with.
+pub fn network_of(recipe: &Recipe, shape: &Shape, seed: u64) -> Network {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let tables = recipe.categories().into_iter().map(|category| {
         Array2::from_shape_fn((category.rows(), category.dimension), |_| random.random_range(-1.5..1.5))
     });
     let embeddings = tables.collect();
-    let mut inputs = recipe.width();
-    let layers = hidden.iter().chain([&1]).map(|&outputs| {
+    let mut dense = |outputs: usize, inputs: usize| {
         let reach = 1.0 / (inputs as f32).sqrt();
-        let layer = Dense {
-            weight: Array2::from_shape_fn((outputs, inputs), |_| random.random_range(-reach..reach)),
-            bias: Array1::from_shape_fn(outputs, |_| random.random_range(-reach..reach)),
-        };
-        inputs = outputs;
-        layer
+        let weight = Array2::from_shape_fn((outputs, inputs), |_| random.random_range(-reach..reach));
+        Dense { weight, bias: Array1::from_shape_fn(outputs, |_| random.random_range(-reach..reach)) }
+    };
+    let width = recipe.width();
+    let crosses = (0..shape.crosses).map(|_| {
+        let (down, up) = (dense(shape.rank, width), dense(width, shape.rank));
+        Cross { down: down.weight, up: up.weight, bias: up.bias }
     });
-    Network { embeddings, layers: layers.collect() }
+    let crosses: Vec<Cross> = crosses.collect();
+    let mut inputs = width;
+    let mut layers = Vec::new();
+    for outputs in shape.hidden {
+        layers.push(dense(*outputs, inputs));
+        inputs = *outputs;
+    }
+    let read = match (crosses.is_empty(), shape.hidden.is_empty()) {
+        (true, _) => inputs,
+        (false, true) => width,
+        (false, false) => width + inputs,
+    };
+    layers.push(dense(shape.outputs, read));
+    Network { embeddings, crosses, layers }
 }
 
 /// A random row: ordinary, missing and unseen values, and anything at all where a column is constant.
@@ -123,6 +189,7 @@ pub fn random_row(recipe: &Recipe, random: &mut ChaCha8Rng) -> Vec<Value> {
                 1 => Some("never seen".into()),
                 _ => category.vocabulary.get(random.random_range(0..30)).cloned(),
             })),
+            Input::Key => panic!("no key"),
         }
     }
     row
@@ -138,12 +205,26 @@ fn random_number(scaling: &Scaling, random: &mut ChaCha8Rng) -> Option<f64> {
     }
 }
 
-/// The calibrated probability, in double precision, straight from the definitions.
+/// What [`model::Scorer::score`] must say, in double precision, straight from the definitions.
 pub fn reference(artifact: &Artifact, row: &[Value]) -> f64 {
-    let recipe = &artifact.recipe;
+    reference_outputs(artifact, row)[0]
+}
+
+/// All outputs, averaged over the networks and finished.
+pub fn reference_outputs(artifact: &Artifact, row: &[Value]) -> Vec<f64> {
+    let Predictor::Networks(networks) = &artifact.predictor else { panic!("networks") };
+    let mut mean = vec![0.0; artifact.task().outputs()];
+    for network in networks {
+        let outputs = forward(network, &artifact.recipe, row);
+        mean.iter_mut().zip(outputs).for_each(|(mean, output)| *mean += output / networks.len() as f64);
+    }
+    mean.into_iter().map(|output| artifact.output.of(output)).collect()
+}
+
+fn forward(network: &Network, recipe: &Recipe, row: &[Value]) -> Vec<f64> {
     let (mut numbers, mut indicators, mut embedded) = (Vec::new(), Vec::new(), Vec::new());
     let mut values = row.iter();
-    let mut tables = artifact.network.embeddings.iter();
+    let mut tables = network.embeddings.iter();
     for (column, slot) in recipe.columns.iter().zip(recipe.slots()) {
         match (&column.input, slot) {
             (Input::Numbers(scalings), Slot::Numbers { .. }) => {
@@ -164,24 +245,41 @@ pub fn reference(artifact: &Artifact, row: &[Value]) -> f64 {
             _ => panic!("a slot of another kind"),
         }
     }
-    let mut x: Vec<f64> = [numbers, indicators, embedded].concat();
-    for (k, layer) in artifact.network.layers.iter().enumerate() {
-        if k > 0 {
-            x.iter_mut().for_each(|v| *v = v.max(0.0));
-        }
-        let outputs = layer.weight.rows().into_iter().zip(&layer.bias).map(|(weights, bias)| {
-            weights.iter().zip(&x).map(|(w, v)| f64::from(*w) * v).sum::<f64>() + f64::from(*bias)
-        });
-        x = outputs.collect();
+    let input = [numbers, indicators, embedded].concat();
+    let mut crossed = input.clone();
+    for cross in &network.crosses {
+        let down = linear(&cross.down, None, &crossed);
+        let up = linear(&cross.up, Some(&cross.bias), &down);
+        crossed = crossed.iter().zip(&input).zip(up).map(|((x, x0), up)| x0 * up + x).collect();
     }
-    sigmoid(artifact.calibration.slope * x[0] + artifact.calibration.offset)
+    let (last, hidden) = network.layers.split_last().unwrap();
+    let mut x = input;
+    for layer in hidden {
+        x = linear(&layer.weight, Some(&layer.bias), &x);
+        x.iter_mut().for_each(|v| *v = v.max(0.0));
+    }
+    let read = match (network.crosses.is_empty(), hidden.is_empty()) {
+        (true, _) => x,
+        (false, true) => crossed,
+        (false, false) => [crossed, x].concat(),
+    };
+    linear(&last.weight, Some(&last.bias), &read)
+}
+
+fn linear(weight: &Array2<f32>, bias: Option<&Array1<f32>>, x: &[f64]) -> Vec<f64> {
+    let row = |(k, weights): (usize, ndarray::ArrayView1<f32>)| {
+        let bias = bias.map_or(0.0, |bias| f64::from(bias[k]));
+        weights.iter().zip(x).map(|(w, v)| f64::from(*w) * v).sum::<f64>() + bias
+    };
+    weight.rows().into_iter().enumerate().map(row).collect()
 }
 
 fn standardize(scaling: &Scaling, value: f64) -> f64 {
     if scaling.scale < f64::MIN_POSITIVE {
         return 0.0;
     }
-    ((value - scaling.mean) / scaling.scale).clamp(-MAX_STANDARDIZED, MAX_STANDARDIZED)
+    ((scaling.transform.apply(value) - scaling.mean) / scaling.scale)
+        .clamp(-MAX_STANDARDIZED, MAX_STANDARDIZED)
 }
 
 pub fn embedding_row(category: &Category, value: Option<&str>) -> u32 {

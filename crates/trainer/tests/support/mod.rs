@@ -7,7 +7,7 @@ use arrow_array::{Float64Array, RecordBatch};
 use arrow_ipc::reader::FileReader;
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use model::protocol::{DataSummary, Evaluation, Event, SourceColumn, Spec};
-use model::{Artifact, Params};
+use model::{Algorithm, Artifact, Params};
 use sales::Source;
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -70,9 +70,20 @@ impl Trainer {
         trainer
     }
 
+    /// As [`Trainer::new`], to train these algorithms.
+    pub fn of(algorithms: &[Algorithm], source: &Source, params: Params) -> Self {
+        let trainer = Self::new(source, params.clone());
+        trainer.write_spec_of(algorithms, &source.columns, params);
+        trainer
+    }
+
     pub fn write_spec(&self, columns: &[SourceColumn], params: Params) {
-        let spec =
-            Spec { model: "launch".into(), algorithm: "mlp".into(), params, columns: columns.to_vec() };
+        self.write_spec_of(&[Algorithm::Mlp], columns, params);
+    }
+
+    fn write_spec_of(&self, algorithms: &[Algorithm], columns: &[SourceColumn], params: Params) {
+        let (algorithms, columns) = (algorithms.to_vec(), columns.to_vec());
+        let spec = Spec { model: "launch".into(), algorithms, params, columns };
         serde_json::to_writer(File::create(self.path("spec.json")).unwrap(), &spec).unwrap();
     }
 

@@ -228,6 +228,7 @@ pub fn served(artifact: &Artifact, sales: &[Sale]) -> Vec<f64> {
         for (column, slot) in artifact.recipe.columns.iter().zip(artifact.recipe.slots()) {
             match slot {
                 Slot::Category { index } => scorer.set_category(&mut row, index, sale.text(&column.name)),
+                Slot::Key => panic!("sales are scored without their key"),
                 Slot::Numbers { first, count } => {
                     let numbers = sale.numbers(&column.name, count);
                     (first..).zip(numbers).for_each(|(at, value)| scorer.set_number(&mut row, at, value));

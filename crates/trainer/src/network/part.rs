@@ -1,6 +1,7 @@
 //! Encoded rows on the device: moved there once, cut into batches there.
 
-use crate::network::{Net, Rows};
+use super::net::{floats, Net, Rows};
+use crate::labels::Labels;
 use crate::prepare::Encoder;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -10,26 +11,54 @@ const STAGED_ROWS: usize = 65_536;
 /// Labelled rows of one part of the data.
 pub struct Part {
     pub rows: Rows,
-    /// 0 or 1, on the device.
+    /// What the network is to put out, on the device: 0 or 1, or the standardized quantity.
     pub targets: Tensor,
-    /// The same on the host.
-    pub labels: Vec<bool>,
+}
+
+/// The line from a label to what the network is to put out: `(label - mean) / scale`.
+#[derive(Debug, Clone, Copy)]
+pub struct Units {
+    pub mean: f64,
+    pub scale: f64,
+}
+
+impl Units {
+    /// A probability needs no units.
+    pub const NONE: Units = Units { mean: 0.0, scale: 1.0 };
+
+    /// Those in which the labels have a mean of 0 and a deviation of 1.
+    pub fn standard(labels: &[f64]) -> Self {
+        let rows = labels.len().max(1) as f64;
+        let mean = labels.iter().sum::<f64>() / rows;
+        let scale = (labels.iter().map(|label| (label - mean).powi(2)).sum::<f64>() / rows).sqrt();
+        Self { mean, scale: if scale > 0.0 && scale.is_finite() { scale } else { 1.0 } }
+    }
+
+    pub fn of(&self, label: f64) -> f64 {
+        (label - self.mean) / self.scale
+    }
 }
 
 impl Part {
-    pub fn new(encoder: &Encoder, rows: &[u32], labels: &[i8], device: Device) -> Result<Self, TchError> {
-        let labels: Vec<bool> = rows.iter().map(|row| labels[*row as usize] == 1).collect();
-        let targets: Vec<f32> = labels.iter().map(|label| f32::from(u8::from(*label))).collect();
+    pub fn new(
+        encoder: &Encoder,
+        rows: &[u32],
+        labels: &Labels,
+        units: Units,
+        device: Device,
+    ) -> Result<Self, TchError> {
+        let targets: Vec<f32> = rows.iter().map(|row| units.of(labels.get(*row).into()) as f32).collect();
         let targets = Tensor::f_from_slice(&targets)?.f_to(device)?;
-        Ok(Self { rows: load(encoder, rows, device)?, targets, labels })
+        Ok(Self { rows: load(encoder, rows, device)?, targets })
     }
 
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.targets.numel()
     }
 
-    pub fn has_both_classes(&self) -> bool {
-        self.labels.contains(&true) && self.labels.contains(&false)
+    /// The same rows, for another thread.
+    pub fn share(&self) -> Self {
+        Self { rows: self.rows.share(), targets: self.targets.shallow_clone() }
     }
 }
 
@@ -61,27 +90,26 @@ pub fn block_rows(device: Device) -> i64 {
     }
 }
 
-/// The network's logit for each of the rows.
-pub fn logits(net: &Net, rows: &Rows) -> Result<Vec<f64>, TchError> {
+/// The network's outputs for each of the rows, row after row.
+pub fn outputs(net: &Net, rows: &Rows) -> Result<Vec<f64>, TchError> {
     let _guard = tch::no_grad_guard();
     let count = rows.dense.size2()?.0;
     let block = block_rows(net.device());
     let mut parts = Vec::new();
     for start in (0..count).step_by(block as usize) {
-        parts.push(net.logits(&rows.slice(start, block.min(count - start))?, 0.0)?);
+        parts.push(net.outputs(&rows.slice(start, block.min(count - start))?, None)?);
     }
-    let all = match parts.is_empty() {
-        true => return Ok(Vec::new()),
-        false => Tensor::f_cat(&parts, 0)?,
-    };
-    Ok(crate::network::floats(&all)?.into_iter().map(f64::from).collect())
+    match parts.is_empty() {
+        true => Ok(Vec::new()),
+        false => Ok(floats(&Tensor::f_cat(&parts, 0)?)?.into_iter().map(f64::from).collect()),
+    }
 }
 
-/// The network's logit for each of `rows`, which need not be on the device, in bounded memory.
-pub fn stream_logits(net: &Net, encoder: &Encoder, rows: &[u32]) -> Result<Vec<f64>, TchError> {
+/// The network's outputs for each of `rows`, which need not be on the device, in bounded memory.
+pub fn stream_outputs(net: &Net, encoder: &Encoder, rows: &[u32]) -> Result<Vec<f64>, TchError> {
     let mut all = Vec::with_capacity(rows.len());
     for block in rows.chunks(STAGED_ROWS) {
-        all.extend(logits(net, &load(encoder, block, net.device())?)?);
+        all.extend(outputs(net, &load(encoder, block, net.device())?)?);
     }
     Ok(all)
 }
@@ -99,5 +127,9 @@ impl Rows {
 
     pub fn has_categories(&self) -> bool {
         self.ids.size().first().is_some_and(|categories| *categories > 0)
+    }
+
+    fn share(&self) -> Rows {
+        Rows { dense: self.dense.shallow_clone(), ids: self.ids.shallow_clone() }
     }
 }

@@ -1,0 +1,72 @@
+//! What a predictor's numbers become: a calibrated probability, or a quantity in the label's units.
+
+use crate::algorithm::Task;
+use crate::calibration::Platt;
+use crate::error::ModelError;
+use crate::isotonic::Isotonic;
+use serde::{Deserialize, Serialize};
+
+/// How the numbers that come out of a predictor are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// One logit; `sigmoid(slope * logit + offset)` is the probability.
+    Platt(Platt),
+    /// One logit, and the probabilities at some logits.
+    Isotonic(Isotonic),
+    /// The mean and the quantiles, `mean + scale * output`, none below `least`.
+    Quantity { mean: f64, scale: f64, least: Option<f64> },
+}
+
+impl Output {
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Platt(_) | Self::Isotonic(_) => Task::Binary,
+            Self::Quantity { .. } => Task::Regression,
+        }
+    }
+
+    /// The slope and the offset that the predictor's numbers are put through first. They can be folded into it.
+    pub fn line(&self) -> (f64, f64) {
+        match *self {
+            Self::Platt(Platt { slope, offset }) => (slope, offset),
+            Self::Isotonic(_) => (1.0, 0.0),
+            Self::Quantity { mean, scale, .. } => (scale, mean),
+        }
+    }
+
+    /// What a number becomes that has been put through [`Output::line`].
+    #[inline]
+    pub fn finish(&self, value: f64) -> f64 {
+        match self {
+            Self::Platt(_) => crate::calibration::sigmoid(value),
+            Self::Isotonic(isotonic) => isotonic.probability(value),
+            Self::Quantity { least: Some(least), .. } => value.max(*least),
+            Self::Quantity { least: None, .. } => value,
+        }
+    }
+
+    /// What a predictor's number becomes.
+    pub fn of(&self, number: f64) -> f64 {
+        let (slope, offset) = self.line();
+        self.finish(slope * number + offset)
+    }
+
+    /// Checks every bound.
+    pub fn check(&self) -> Result<(), ModelError> {
+        match self {
+            Self::Platt(platt) if platt.is_valid() => Ok(()),
+            Self::Platt(_) => {
+                Err(ModelError::artifact("the calibration is not a positive slope and a finite offset"))
+            }
+            Self::Isotonic(isotonic) => isotonic.check(),
+            Self::Quantity { mean, scale, least } => {
+                let fits = mean.is_finite() && scale.is_finite() && *scale > 0.0;
+                match fits && least.is_none_or(f64::is_finite) {
+                    true => Ok(()),
+                    false => Err(ModelError::artifact("the units of its output")),
+                }
+            }
+        }
+    }
+}

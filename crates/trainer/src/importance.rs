@@ -1,0 +1,65 @@
+//! What a model owes to each column: how much worse its metric becomes when the column's values are shuffled among the
+//! rows (Breiman 2001, Fisher et al. 2019).
+
+use crate::error::TrainerError;
+use crate::evaluate::{Raw, Served};
+use crate::job::Job;
+use crate::prepare::Source;
+use model::params::Metric;
+use model::protocol::Importance;
+use model::{Artifact, Scorer, Task};
+use rand::seq::SliceRandom;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Rows that are scored at most, over all columns.
+const MOST_SCORED: usize = 2_000_000;
+/// Rows of one column, at most and at least.
+const ROWS: std::ops::RangeInclusive<usize> = 500..=20_000;
+
+/// The loss of the metric for each column, the largest first, on a sample of the validation rows; empty without
+/// validation rows that a metric can be had of.
+pub fn importance(artifact: &Artifact, job: &Job) -> Result<Vec<Importance>, TrainerError> {
+    let columns = &artifact.recipe.columns;
+    let mut random = ChaCha8Rng::seed_from_u64(job.params.seed);
+    let all = job.stopping_rows();
+    let wanted = (MOST_SCORED / columns.len()).clamp(*ROWS.start(), *ROWS.end()).min(all.len());
+    let mut rows = all.to_vec();
+    rows.shuffle(&mut random);
+    rows.truncate(wanted);
+    let metric = metric(job);
+    let scorer = Scorer::new(artifact)?;
+    let source = Source::new(&artifact.recipe, job.table);
+    let mut raw = Raw { scorer: &scorer, row: scorer.row() };
+    let mut value = |shuffled: Option<(usize, &[u32])>| {
+        let score = |(n, row): (usize, &u32)| {
+            source.raw_row(*row, &mut raw);
+            if let Some((column, others)) = shuffled {
+                source.raw_value(column, others[n], &mut raw);
+            }
+            scorer.score(&mut raw.row)
+        };
+        let scores = rows.iter().enumerate().map(score).collect();
+        let quality = Served { scores, quantiles: None }.quality(job, &rows)?;
+        quality.value(metric).map(|value| if metric.is_gain() { value } else { -value })
+    };
+    let Some(whole) = value(None) else { return Ok(Vec::new()) };
+    let mut losses = Vec::with_capacity(columns.len());
+    for (n, column) in columns.iter().enumerate() {
+        let mut others = rows.clone();
+        others.shuffle(&mut random);
+        let loss = value(Some((n, &others))).map_or(0.0, |value| whole - value);
+        losses.push(Importance { column: column.name.clone(), loss });
+    }
+    losses.sort_by(|a, b| b.loss.total_cmp(&a.loss));
+    Ok(losses)
+}
+
+/// The metric that was asked for, if single numbers can be judged by it.
+fn metric(job: &Job) -> Metric {
+    match (job.params.metric, job.task) {
+        (Some(metric), _) if metric != Metric::Pinball => metric,
+        (_, Task::Binary) => Metric::Auroc,
+        (_, Task::Regression) => Metric::Rmse,
+    }
+}

@@ -1,0 +1,55 @@
+//! What every algorithm gets, and what it gives.
+
+use crate::data::Table;
+use crate::error::TrainerError;
+use crate::prepare::Encoder;
+use crate::split::Split;
+use model::{Params, Predictor, Recipe, Task};
+use std::time::Instant;
+use tch::Device;
+
+/// The rows and how to learn from them.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    pub table: &'a Table,
+    /// All labelled rows by time.
+    pub ordered: &'a [u32],
+    pub split: &'a Split,
+    pub encoder: &'a Encoder<'a>,
+    pub task: Task,
+    pub params: &'a Params,
+    pub device: Device,
+    pub threads: usize,
+    /// When to stop with the best so far.
+    pub deadline: Option<Instant>,
+}
+
+impl<'a> Job<'a> {
+    /// The validation rows, if they can say when to stop and how to calibrate: none where all have one outcome.
+    pub fn stopping_rows(&self) -> &'a [u32] {
+        let rows = &self.split.validation;
+        match self.task == Task::Regression || self.table.labels.has_both(rows) {
+            true => rows,
+            false => &[],
+        }
+    }
+}
+
+/// What an algorithm has learned.
+pub struct Fit<'a> {
+    pub recipe: Recipe,
+    pub predictor: Predictor,
+    /// The line from the predictor's outputs to the label's units, slope and offset. Of a binary task (1, 0).
+    pub units: (f64, f64),
+    /// From 1.
+    pub best_epoch: u32,
+    /// How many numbers were fitted.
+    pub parameters: usize,
+    /// The predictor as its maker computes it, to be compared with what will be served.
+    pub reference: Box<dyn Reference + 'a>,
+}
+
+pub trait Reference {
+    /// The outputs of each row, row after row.
+    fn outputs(&self, rows: &[u32]) -> Result<Vec<f64>, TrainerError>;
+}

@@ -1,0 +1,107 @@
+//! The networks of one algorithm.
+
+use super::net::{Net, Shape};
+use super::part::{stream_outputs, Part, Units};
+use super::train::{train, Epoch, Plan, Validation};
+use crate::error::TrainerError;
+use crate::job::{Fit, Job, Reference};
+use crate::prepare::Encoder;
+use crate::report::Reporter;
+use model::protocol::Event;
+use model::{Algorithm, Network, Params, Predictor, Task};
+use std::io::Write;
+
+/// Trains as many networks as are to be averaged.
+pub fn fit<'a, W: Write>(
+    algorithm: Algorithm,
+    job: &'a Job,
+    reporter: &mut Reporter<W>,
+) -> Result<Fit<'a>, TrainerError> {
+    let Job { table, split, encoder, params, device, .. } = *job;
+    let labels = &table.labels;
+    let units = match job.task {
+        Task::Binary => Units::NONE,
+        Task::Regression => Units::standard(&labels.of(&split.train)),
+    };
+    let training = Part::new(encoder, &split.train, labels, units, device)?;
+    let held_out = job.stopping_rows();
+    let validation = Part::new(encoder, held_out, labels, units, device)?;
+    let targets: Vec<f64> = labels.of(held_out).into_iter().map(|label| units.of(label)).collect();
+    let positives =
+        (job.task == Task::Binary && params.negative_share < 1.0).then(|| labels.positive(&split.train));
+    let shape = shape(algorithm, params, job.task);
+    let mut nets = Vec::new();
+    let mut best_epochs = 0;
+    for member in 0..params.members as u32 {
+        let seed = params.seed.wrapping_add(u64::from(member));
+        tch::manual_seed(seed as i64);
+        let mut net = Net::new(&encoder.recipe, &shape, device)?;
+        let plan = Plan {
+            task: job.task,
+            params,
+            learning_rate: params.learning_rate(algorithm),
+            seed,
+            threads: job.threads,
+            deadline: job.deadline,
+            positives: positives.as_deref(),
+            l1: if algorithm == Algorithm::Logistic { params.l1 } else { 0.0 },
+        };
+        let before = member * params.epochs;
+        let mut tell = |epoch: Epoch| reporter.send(&event(algorithm, epoch, before, params));
+        let validation =
+            (!held_out.is_empty()).then_some(Validation { part: &validation, targets: &targets });
+        best_epochs += train(&mut net, &training, validation, &plan, &mut tell)?;
+        net.alias_unseen_nulls(&encoder.null_seen)?;
+        nets.push(net);
+    }
+    let networks = nets.iter().map(Net::export).collect::<Result<Vec<Network>, _>>()?;
+    Ok(Fit {
+        recipe: encoder.recipe.clone(),
+        predictor: Predictor::Networks(networks),
+        units: (units.scale, units.mean),
+        best_epoch: best_epochs / params.members as u32,
+        parameters: nets.iter().map(Net::parameters).sum(),
+        reference: Box::new(Networks { nets, encoder }),
+    })
+}
+
+fn shape(algorithm: Algorithm, params: &Params, task: Task) -> Shape {
+    let (crosses, hidden) = match algorithm {
+        Algorithm::DeepCross => (params.crosses, params.hidden.clone()),
+        Algorithm::Mlp => (0, params.hidden.clone()),
+        _ => (0, Vec::new()),
+    };
+    Shape { crosses, rank: params.cross_rank, hidden, outputs: task.outputs() }
+}
+
+fn event(algorithm: Algorithm, epoch: Epoch, before: u32, params: &Params) -> Event {
+    let Epoch { number, train_loss, validation_loss, validation_auroc, seconds } = epoch;
+    Event::Epoch {
+        algorithm,
+        epoch: before + number,
+        epochs: params.epochs * params.members as u32,
+        train_loss,
+        validation_loss,
+        validation_auroc,
+        seconds,
+    }
+}
+
+/// libtorch's own outputs.
+struct Networks<'a> {
+    nets: Vec<Net>,
+    encoder: &'a Encoder<'a>,
+}
+
+impl Reference for Networks<'_> {
+    fn outputs(&self, rows: &[u32]) -> Result<Vec<f64>, TrainerError> {
+        let mut mean: Vec<f64> = Vec::new();
+        let share = 1.0 / self.nets.len() as f64;
+        for net in &self.nets {
+            let outputs = stream_outputs(net, self.encoder, rows)?;
+            mean.resize(outputs.len(), 0.0);
+            mean.iter_mut().zip(outputs).for_each(|(mean, output)| *mean += share * output);
+        }
+        Ok(mean)
+    }
+}

@@ -1,0 +1,58 @@
+//! What is random inside a training step: dropped units and forgotten categories. Seeded, and independent of how many
+//! threads there are.
+
+use super::net::Rows;
+use model::recipe::UNSEEN;
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Kind, TchError, Tensor};
+
+/// The share of categories that a training batch replaces by "never seen", so that its embedding is trained as well.
+const UNSEEN_SHARE: f64 = 0.02;
+
+/// The randomness of one block of one step.
+pub struct Noise {
+    random: ChaCha8Rng,
+    dropout: f64,
+}
+
+impl Noise {
+    /// `block` numbers the blocks of all steps.
+    pub fn new(seed: u64, block: u64, dropout: f64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(block);
+        Self { random, dropout }
+    }
+
+    /// Hidden units with some set to 0, and the others larger, so that the mean stays (Srivastava et al. 2014).
+    pub fn drop_some(&mut self, x: Tensor) -> Result<Tensor, TchError> {
+        if self.dropout == 0.0 {
+            return Ok(x);
+        }
+        let kept = self.chosen(&x.size(), 1.0 - self.dropout, x.device())?;
+        x.f_mul(&kept.f_div_scalar(1.0 - self.dropout)?)
+    }
+
+    /// Replaces a few categories by "never seen".
+    pub fn forget_some(&mut self, rows: &mut Rows) -> Result<(), TchError> {
+        if !rows.has_categories() {
+            return Ok(());
+        }
+        let forgotten = self.chosen(&rows.ids.size(), UNSEEN_SHARE, rows.ids.device())?;
+        rows.ids = rows.ids.f_masked_fill(&forgotten.f_to_kind(Kind::Bool)?, i64::from(UNSEEN))?;
+        Ok(())
+    }
+
+    /// 1 for a share of the elements, 0 for the others. A GPU draws for itself.
+    fn chosen(&mut self, shape: &[i64], share: f64, device: Device) -> Result<Tensor, TchError> {
+        if device != Device::Cpu {
+            return Tensor::f_empty(shape, (Kind::Float, device))?.f_bernoulli_float_(share);
+        }
+        let count = shape.iter().product::<i64>() as usize;
+        let mut bytes = vec![0; 2 * count];
+        self.random.fill_bytes(&mut bytes);
+        let below = (share * f64::from(u16::MAX)).round() as u16;
+        let chosen = |pair: &[u8]| f32::from(u8::from(u16::from_le_bytes([pair[0], pair[1]]) < below));
+        Tensor::f_from_slice(&bytes.chunks_exact(2).map(chosen).collect::<Vec<_>>())?.f_view_(shape)
+    }
+}
