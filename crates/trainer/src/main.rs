@@ -13,13 +13,18 @@
 //! | `network`, `part`, `adam`, `train` | libtorch: the network, rows on the device, the optimizer, the loop |
 //! | `popularity` | the baseline |
 //! | `evaluate` | calibration, metrics, the check that served scores are libtorch's |
+//! | `cuda`, `device`, `precision` | NVIDIA's driver and libtorch's CUDA library; the device of a training; TF32, bfloat16 |
 //! | `pipeline` | the whole training, step by step |
+//! | `check` | what a training would run on |
 //! | `report`, `error` | what is said |
 
 mod adam;
 mod arguments;
+mod check;
 mod column;
+mod cuda;
 mod data;
+mod device;
 mod error;
 mod evaluate;
 mod hash;
@@ -28,13 +33,15 @@ mod network;
 mod part;
 mod pipeline;
 mod popularity;
+#[cfg_attr(not(test), expect(dead_code, reason = "no training parameter asks for it"))]
+mod precision;
 mod prepare;
 mod report;
 mod split;
 mod train;
 mod values;
 
-use arguments::Arguments;
+use arguments::Task;
 use error::TrainerError;
 use report::Reporter;
 use std::os::unix::process::CommandExt;
@@ -59,8 +66,9 @@ fn main() -> ExitCode {
         }
     }));
     let mut reporter = Reporter::stdout();
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        pipeline::run(&Arguments::parse(std::env::args_os().skip(1))?, &mut reporter)
+    let result = catch_unwind(AssertUnwindSafe(|| match Task::parse(std::env::args_os().skip(1))? {
+        Task::Train(arguments) => pipeline::run(&arguments, &mut reporter),
+        Task::Check => check::check(&mut reporter),
     }));
     let error = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,
