@@ -113,8 +113,9 @@ pub struct Setup {
     pub instructions: String,
     /// What the NVIDIA driver knows; the position is the N of `cuda:N`.
     pub gpus: Vec<Gpu>,
-    /// Why libtorch can use no GPU, and what can be done about it; `None` where it can.
+    /// Why libtorch can use no GPU; `None` where it can.
     pub no_gpu: Option<String>,
+    /// What can be done about that; `None` also where there is no driver, and so nothing to be done.
     pub hint: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! `--check`: what a training would run on, said in one line.
 
 use crate::cuda::{Driver, DriverGpu};
-use crate::device::{exercise, machine_gpus, processors, usable_gpus};
+use crate::device::{exercise, machine_gpus, processors, usable_gpus, NoGpu};
 use crate::error::TrainerError;
 use crate::report::Reporter;
 use model::protocol::{Event, Gpu, Setup};
@@ -26,7 +26,8 @@ pub fn check<W: Write>(reporter: &mut Reporter<W>) -> Result<(), TrainerError> {
         instructions: instructions().into(),
         gpus: gpus.into_iter().enumerate().map(|(index, gpu)| examine(index, gpu, index < usable)).collect(),
         no_gpu: missing.as_ref().map(ToString::to_string),
-        hint: missing.map(|missing| missing.hint().to_owned()),
+        // A machine without a driver lacks nothing.
+        hint: missing.filter(|why| *why != NoGpu::Driver).map(|why| why.hint().to_owned()),
     }))
 }
 

@@ -153,4 +153,5 @@ fn a_machine_without_a_driver_does_not_load_the_cuda_library() {
     assert!(machine.command().output().unwrap().stderr.is_empty());
     let setup = machine.setup();
     assert_eq!((setup.gpus.len(), setup.no_gpu.as_deref()), (0, Some("there is no NVIDIA driver")));
+    assert_eq!(setup.hint, None, "nothing is wrong there");
 }
