@@ -66,3 +66,8 @@ COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
 'Drops a feature view, its rows and what the catalog knows about it; the record of its refreshes stays. with_inputs: also
 the feature views that it reads and no other one does. For members of the owner. Models that were trained from it stay,
 but recommend() needs its rows.';
+
+COMMENT ON FUNCTION check_setup(interval) IS
+'What is installed, what a training would run on, and what is wrong with it: a row for each item; where ok is false, the
+detail says what to do. Starts the trainer, which uses the processor and every GPU once. A trainer that cannot start or
+does not answer within time_limit is a row too, not an error. For everybody who may train.';

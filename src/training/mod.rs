@@ -14,4 +14,4 @@ mod request;
 mod run;
 mod temp_file;
 mod train;
-mod trainer;
+pub mod trainer;

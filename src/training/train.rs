@@ -4,7 +4,7 @@ use super::read::read_source;
 use super::request::{Arguments, Request};
 use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
-use super::trainer::{reported, News, Trainer};
+use super::trainer::{reported, unasked, News, Trainer};
 use crate::catalog::write::{check_may_train, store_version, NewVersion, Stored};
 use crate::error::{or_raise, Error};
 use crate::session::{refuse_read_only, Failure, Session};
@@ -174,6 +174,7 @@ impl Outcome {
             }
             Event::Data(data) => self.data = data,
             Event::Warning { message } => warning!("{message}"),
+            Event::Setup(_) => return Err(unasked()),
             Event::Epoch {
                 algorithm,
                 epoch,

@@ -276,9 +276,10 @@ impl Scorer {
 impl Networks {
     fn new(recipe: &Recipe, networks: &[Network], line: (f64, f64)) -> Result<Self, ModelError> {
         let foldable = networks.iter().all(|network| network.crosses.is_empty());
-        let number = |(scaling, indicator)| Number::new(scaling, indicator, foldable);
+        let number = |((scaling, indicator), second)| Number::new(scaling, indicator, second, foldable);
+        let scalings = recipe.scalings().into_iter();
         let numbers: Vec<Number> =
-            recipe.scalings().into_iter().zip(recipe.indicators()).map(number).collect();
+            scalings.zip(recipe.indicators()).zip(recipe.seconds()).map(number).collect();
         let share = networks.len() as f64;
         let line = (line.0 / share, line.1 / share);
         let member = |network| Member::new(network, recipe, &numbers, line);
@@ -290,7 +291,7 @@ impl Networks {
         Ok(Self {
             arrays: Arrays::new(&numbers),
             places: places.collect(),
-            indicators: recipe.dense_width() - numbers.len(),
+            indicators: numbers.iter().filter(|number| number.indicator.is_some()).count(),
             width: recipe.width(),
             members: networks.iter().map(member).collect::<Result<_, _>>()?,
             numbers,
@@ -308,6 +309,9 @@ impl Networks {
         inputs[number] = value.map_or(how.missing, |value| how.input(value));
         if let Some(indicator) = how.indicator {
             inputs[indicator] = f32::from(u8::from(value.is_none()));
+        }
+        if let Some((how, position)) = &how.second {
+            inputs[*position] = value.map_or(how.missing, |value| how.input(value));
         }
     }
 

@@ -277,7 +277,8 @@ fn every_algorithm_serves_what_its_library_predicts() {
     for (algorithm, at_least) in
         [(Algorithm::Logistic, 0.85), (Algorithm::Mlp, 0.9), (Algorithm::DeepCross, 0.9)]
     {
-        let params = Params { epochs: 8, learning_rate: Some(0.01), members: 2, ..quick() };
+        let params =
+            Params { epochs: 8, learning_rate: Some(0.01), members: 2, batch_norm: true, ..quick() };
         let run = fit(&[algorithm], &source, params);
         let (_, test, ..) = run.finished();
         assert!(auroc(&test.unwrap().model).unwrap() > at_least, "{algorithm}");

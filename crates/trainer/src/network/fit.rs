@@ -71,7 +71,7 @@ fn shape(algorithm: Algorithm, params: &Params, task: Task) -> Shape {
         Algorithm::Mlp => (0, params.hidden.clone()),
         _ => (0, Vec::new()),
     };
-    Shape { crosses, rank: params.cross_rank, hidden, outputs: task.outputs() }
+    Shape { crosses, rank: params.cross_rank, hidden, batch_norm: params.batch_norm, outputs: task.outputs() }
 }
 
 fn event(algorithm: Algorithm, epoch: Epoch, before: u32, params: &Params) -> Event {

@@ -7,6 +7,7 @@
 //! | `progress` | epochs that others see while it trains |
 //! | `cancel` | cancel, time-out, terminate, a client that is gone |
 //! | `crash` | kill -9 of the backend, shutdown and restart in the middle |
+//! | `check_setup` | what is installed, what a training would run on, and what is wrong |
 //! | `trainer_process` | how the trainer is confined, and how its failures read |
 //! | `transactions` | in a transaction block, a function, a DO block; two at once |
 //! | `temporary_files` | none left, and their limit |
@@ -32,6 +33,7 @@
 
 mod as_of;
 mod cancel;
+mod check_setup;
 mod crash;
 mod demo;
 mod docs;
