@@ -19,6 +19,7 @@
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
 //! | `feature_views` | which weeks a refresh computes, partitions, waiting, dump and drop |
+//! | `feature_view_builds` | what fills a new partition: batches, wide values, cancel, parallel workers |
 //! | `feature_view_failures` | refreshes that fail, are cancelled or killed; rows that are refused |
 //! | `feature_view_models` | training from a view, and recommending from its partitions |
 //! | `as_of` | the newest feature row known at a moment |
@@ -39,6 +40,7 @@ mod demo;
 mod docs;
 mod dump;
 mod encoders;
+mod feature_view_builds;
 mod feature_view_failures;
 mod feature_view_models;
 mod feature_view_refusals;
