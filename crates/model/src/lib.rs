@@ -9,6 +9,7 @@
 //! | `scorer` | the fast forward pass: scaling folded into the first layer, SIMD |
 //! | `stack` | the network's weights in the order in which the kernels read them |
 //! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
+//! | `forest` | boosted trees: their walk, and as typed arrays |
 //! | `calibration` | Platt scaling of the network's logits |
 //! | `metrics` | AUROC, average precision, log loss, Brier score, calibration bins |
 //! | `artifact` | a model version as safetensors bytes and back, every bound checked |
@@ -16,6 +17,7 @@
 pub mod artifact;
 pub mod calibration;
 pub mod error;
+pub mod forest;
 pub mod metrics;
 pub mod network;
 pub mod params;
@@ -27,6 +29,7 @@ mod stack;
 
 pub use artifact::Artifact;
 pub use error::ModelError;
+pub use forest::Forest;
 pub use network::Network;
 pub use params::Params;
 pub use recipe::Recipe;
