@@ -11,6 +11,7 @@
 //! | `split` | training, validation and test rows |
 //! | `prepare` | fits the recipe, encodes rows |
 //! | `network`, `part`, `adam`, `train` | libtorch: the network, rows on the device, the optimizer, the loop |
+//! | `trees` | gradient-boosted trees |
 //! | `popularity` | the baseline |
 //! | `evaluate` | calibration, metrics, the check that served scores are libtorch's |
 //! | `pipeline` | the whole training, step by step |
@@ -32,6 +33,8 @@ mod prepare;
 mod report;
 mod split;
 mod train;
+#[allow(dead_code)]
+mod trees;
 mod values;
 
 use arguments::Arguments;
