@@ -7,6 +7,7 @@
 mod arrays;
 
 use crate::error::ModelError;
+use crate::recipe::UNSEEN;
 
 pub use arrays::{Tensor, NAMES};
 
@@ -63,19 +64,28 @@ struct Node {
     /// The bits of the threshold or leaf value; for a category the first word of its set and, above 32 bits, how
     /// many there are.
     payload: u64,
-    /// The number or category tested, with [`MISSING_LEFT`] and [`CATEGORY`].
+    /// The number or category tested, with [`MISSING_LEFT`] and [`CATEGORY`]; [`LEAF`] in a leaf.
     test: u32,
-    /// The left child among all nodes; 0, which is nobody's child, in a leaf.
+    /// The left child among all nodes; the node itself in a leaf.
     child: u32,
 }
 
 const MISSING_LEFT: u32 = 1 << 31;
 const CATEGORY: u32 = 1 << 30;
 const INPUT: u32 = CATEGORY - 1;
+/// The number that no row has, so that it is missing, and then left, which in a leaf leads to itself.
+const LEAF: u32 = MISSING_LEFT | INPUT;
+
+/// Trees walked side by side: a walk mostly waits for the node it goes to.
+const LANES: usize = 8;
 
 impl Node {
     fn input(self) -> usize {
         (self.test & INPUT) as usize
+    }
+
+    fn is_leaf(self) -> bool {
+        self.test == LEAF
     }
 
     fn is_category(self) -> bool {
@@ -113,8 +123,8 @@ impl Forest {
         check_shape(steps)?;
         let root = self.nodes.len();
         let words = self.sets.len();
-        for step in steps {
-            match self.node(step, root) {
+        for (position, step) in steps.iter().enumerate() {
+            match self.node(step, root, position) {
                 Ok(node) => self.nodes.push(node),
                 Err(error) => {
                     self.nodes.truncate(root);
@@ -128,11 +138,13 @@ impl Forest {
     }
 
     /// Stores the step's set, if it has one.
-    fn node(&mut self, step: &Step, root: usize) -> Result<Node, ModelError> {
+    fn node(&mut self, step: &Step, root: usize, position: usize) -> Result<Node, ModelError> {
         match step {
-            Step::Leaf { value } if fits(*value) => Ok(Node { payload: value.to_bits(), test: 0, child: 0 }),
+            Step::Leaf { value } if fits(*value) => {
+                Ok(Node { payload: value.to_bits(), test: LEAF, child: (root + position) as u32 })
+            }
             Step::Number { input, threshold, missing_left, left }
-                if threshold.is_finite() && *input <= INPUT as usize =>
+                if threshold.is_finite() && *input < INPUT as usize =>
             {
                 let missing = if *missing_left { MISSING_LEFT } else { 0 };
                 Ok(Node {
@@ -141,7 +153,7 @@ impl Forest {
                     child: (root + left) as u32,
                 })
             }
-            Step::Category { category, set, left } if !set.is_empty() && *category <= INPUT as usize => {
+            Step::Category { category, set, left } if !set.is_empty() && *category < INPUT as usize => {
                 let first = self.sets.len();
                 if first + set.len() > u32::MAX as usize {
                     return refuse("too many category sets");
@@ -165,9 +177,9 @@ impl Forest {
         let mut end = root + 1;
         while root + steps.len() < end {
             let node = self.nodes[root + steps.len()];
-            let left = (node.child as usize).saturating_sub(root);
+            let left = node.child as usize - root;
             steps.push(match node {
-                Node { child: 0, .. } => Step::Leaf { value: node.number() },
+                _ if node.is_leaf() => Step::Leaf { value: node.number() },
                 _ if node.is_category() => {
                     Step::Category { category: node.input(), set: self.sets[node.words()].to_vec(), left }
                 }
@@ -178,7 +190,9 @@ impl Forest {
                     left,
                 },
             });
-            end = end.max(if node.child > 0 { node.child as usize + 2 } else { 0 });
+            if !node.is_leaf() {
+                end = end.max(root + left + 2);
+            }
         }
         steps
     }
@@ -198,9 +212,9 @@ impl Forest {
     }
 
     /// Checks the tests against the row they are made for: so many numbers, and for each category so many codes
-    /// ([`crate::recipe::Category::rows`]). [`Forest::margin`] panics on rows that a forest was not checked for.
+    /// ([`crate::recipe::Category::rows`]).
     pub fn check(&self, numbers: usize, categories: &[usize]) -> Result<(), ModelError> {
-        for node in self.nodes.iter().filter(|node| node.child > 0) {
+        for node in self.nodes.iter().filter(|node| !node.is_leaf()) {
             let known = match node.is_category() {
                 false => node.input() < numbers,
                 true => categories.get(node.input()).is_some_and(|codes| self.is_within(*node, *codes)),
@@ -220,27 +234,45 @@ impl Forest {
         spare < WORD && words.last().is_some_and(|last| last.leading_zeros() as usize >= spare)
     }
 
-    /// The output for one row, never NaN or infinite. `numbers` has NaN where a value is missing, `codes` one code for each category.
+    /// The output for one row, never NaN or infinite. `numbers` has NaN where a value is missing, `codes` one code for
+    /// each category; what a row is too short for counts as missing or never seen.
     ///
     /// # Panics
-    /// If the row is shorter than what the forest was checked for, or there is no such output.
+    /// If there is no such output.
     pub fn margin(&self, output: usize, numbers: &[f64], codes: &[u32]) -> f64 {
-        let leaves = self.roots[output].iter().map(|root| self.leaf(*root, numbers, codes));
-        self.bases[output] + leaves.sum::<f64>()
+        let (groups, rest) = self.roots[output].as_chunks::<LANES>();
+        let mut sum = 0.0;
+        for group in groups {
+            sum = self.leaves(*group, numbers, codes).iter().fold(sum, |sum, leaf| sum + leaf);
+        }
+        for root in rest {
+            sum += self.leaves([*root], numbers, codes)[0];
+        }
+        self.bases[output] + sum
     }
 
-    fn leaf(&self, root: u32, numbers: &[f64], codes: &[u32]) -> f64 {
-        let mut node = self.nodes[root as usize];
-        while node.child > 0 {
-            let left = if node.is_category() {
-                self.contains(node, codes[node.input()])
-            } else {
-                let number = numbers[node.input()];
-                (number < node.number()) | (number.is_nan() & (node.test & MISSING_LEFT != 0))
-            };
-            node = self.nodes[node.child as usize + usize::from(!left)];
+    /// The leaf values that trees with these roots give a row.
+    fn leaves<const N: usize>(&self, roots: [u32; N], numbers: &[f64], codes: &[u32]) -> [f64; N] {
+        let mut at = roots;
+        loop {
+            let next = at.map(|at| self.next(at, numbers, codes));
+            if next == at {
+                return at.map(|at| self.nodes[at as usize].number());
+            }
+            at = next;
         }
-        node.number()
+    }
+
+    /// Where a row goes from a node: without a branch, which would be guessed wrong every other time.
+    fn next(&self, at: u32, numbers: &[f64], codes: &[u32]) -> u32 {
+        let node = self.nodes[at as usize];
+        let left = if node.is_category() {
+            self.contains(node, codes.get(node.input()).copied().unwrap_or(UNSEEN))
+        } else {
+            let number = numbers.get(node.input()).copied().unwrap_or(f64::NAN);
+            (number < node.number()) | (number.is_nan() & (node.test & MISSING_LEFT != 0))
+        };
+        node.child + u32::from(!left)
     }
 
     /// Whether the code is in the node's set; a code beyond the set is not.
@@ -319,7 +351,7 @@ pub(crate) mod tests {
         let outputs = rng.random_range(1..4);
         let mut forest = Forest::new((0..outputs).map(f64::from).collect()).unwrap();
         let mut trees = Vec::new();
-        for _ in 0..rng.random_range(0..8) {
+        for _ in 0..rng.random_range(0..40) {
             let tree =
                 (rng.random_range(0..outputs as usize), random_tree(rng.random_range(1..20), &mut rng));
             forest.add_tree(tree.0, &tree.1).unwrap();

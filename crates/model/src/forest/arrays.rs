@@ -222,6 +222,7 @@ mod tests {
     use super::super::tests::{random_forest, CATEGORIES, NUMBERS};
     use super::*;
     use proptest::prelude::*;
+    use proptest::sample::Index;
 
     fn read(tensors: &[Tensor]) -> Result<Forest, ModelError> {
         Forest::from_tensors(|name| {
@@ -247,7 +248,7 @@ mod tests {
         #[test]
         fn damaged_arrays_are_refused_or_still_give_finite_margins(
             seed in any::<u64>(),
-            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            damage in prop::collection::vec((any::<Index>(), any::<Index>(), any::<u8>()), 1..6),
         ) {
             let mut tensors = random_forest(seed).0.to_tensors();
             for (which, at, byte) in damage {

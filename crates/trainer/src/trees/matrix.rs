@@ -51,7 +51,8 @@ impl Column<'_> {
     }
 }
 
-/// The nearest single-precision number, NaN where the value is missing. Order is kept, so a threshold on the result is one on the value.
+/// The nearest single-precision number, NaN where the value is missing. Order is kept, so a threshold on the result is
+/// one on the value.
 fn single(value: f64) -> f32 {
     match value.is_finite() {
         true => (value as f32).clamp(f32::MIN, f32::MAX),
