@@ -99,7 +99,7 @@ pub struct Part<'a> {
     pub weights: Option<&'a [f64]>,
 }
 
-/// How well a round's trees do: after every tree of every output.
+/// How well an output's trees do, told after each of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Round {
     /// Which goal, from 0.
@@ -125,8 +125,9 @@ pub struct Fitted {
     pub best_rounds: Vec<u32>,
 }
 
-/// Grows a forest with one output for each goal. `on_round` hears of every tree, in order, and can end the training
-/// with an error.
+/// Grows a forest with one output for each goal from at least one column; the columns' numbers come first, and no part
+/// is empty. `on_round` hears of every tree, in order, and can end the training with an error. Errors: a target without
+/// spread where a number is to be estimated, a loss that is no longer a number, what `on_round` says.
 pub fn fit(
     columns: &[Column],
     training: &Part,
