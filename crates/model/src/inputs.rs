@@ -63,7 +63,16 @@ impl Number {
         let (mean, scale, transform) = (scaling.mean, scaling.scale, scaling.transform.clone());
         if scaling.is_constant() {
             let transform = Transform::Identity;
-            return Self { transform, center: 0.0, gain: 0.0, low: 0.0, high: 0.0, missing: 0.0, indicator, second };
+            return Self {
+                transform,
+                center: 0.0,
+                gain: 0.0,
+                low: 0.0,
+                high: 0.0,
+                missing: 0.0,
+                indicator,
+                second,
+            };
         }
         let folded = foldable && FOLDED_SCALES.contains(&scale);
         let center = if folded && mean.abs() <= CENTER_ABOVE * scale { 0.0 } else { mean };

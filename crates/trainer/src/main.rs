@@ -12,7 +12,9 @@
 //! | `prepare` | fits the recipe, encodes rows |
 //! | `job` | what every algorithm gets and gives |
 //! | `network` | libtorch: logistic regression, multilayer perceptron, deep and cross |
+//! | `trees` | gradient-boosted trees |
 //! | `popularity` | the smoothed rate of each product as a model |
+//! | `blend` | a network and trees together |
 //! | `choose` | trains one algorithm or several, and keeps the best |
 //! | `calibrate` | probabilities from logits |
 //! | `evaluate`, `baseline` | metrics beside those of past purchases, the check that served scores are the library's |
@@ -24,9 +26,10 @@
 
 mod arguments;
 mod baseline;
+mod blend;
 mod calibrate;
-mod choose;
 mod check;
+mod choose;
 mod column;
 mod cuda;
 mod data;
@@ -45,6 +48,7 @@ mod precision;
 mod prepare;
 mod report;
 mod split;
+mod trees;
 mod values;
 
 use arguments::Task;

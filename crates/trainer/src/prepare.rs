@@ -2,6 +2,7 @@
 
 use crate::data::{Feature, Table};
 use crate::error::TrainerError;
+use crate::trees;
 use crate::values::{Dictionary, Floats, Values, NULL_CODE};
 use model::protocol::SourceColumn;
 use model::recipe::{
@@ -208,7 +209,29 @@ impl<'a> Encoder<'a> {
         Encoded { dense, ids }
     }
 
-    /// Numbers and indicators of an encoded row.
+    /// The raw columns as trees read them: all numbers, then all categories.
+    pub fn columns(&self) -> Vec<trees::Column<'a>>
+    where
+        Self: 'a,
+    {
+        let (mut numbers, mut categories) = (Vec::new(), Vec::new());
+        for feed in &self.feeds {
+            match feed {
+                Feed::Numbers { width, floats } => {
+                    let number = |position| trees::Column::Number { floats, width: *width, position };
+                    numbers.extend((0..*width).map(number));
+                }
+                Feed::Category { dictionary, ids, null } => {
+                    let (codes, recipe_codes) = (&dictionary.codes[..], ids.clone());
+                    categories.push(trees::Column::Category { codes, recipe_codes, null: *null });
+                }
+            }
+        }
+        numbers.extend(categories);
+        numbers
+    }
+
+    /// The dense part of an encoded row.
     pub fn dense_width(&self) -> usize {
         self.dense_width
     }

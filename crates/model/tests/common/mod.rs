@@ -50,12 +50,13 @@ pub fn scaling() -> impl Strategy<Value = Scaling> {
         }),
     ];
     (scale, ratio, any::<bool>(), transform, second).prop_map(
-        |(scale, ratio, indicator, transform, second)| Scaling {
-            mean: ratio * f64::max(scale, 1e-300),
-            scale,
-            indicator,
-            transform,
-            second,
+        |(scale, ratio, indicator, transform, second)| match transform {
+            Transform::Identity => {
+                let mean = ratio * f64::max(scale, 1e-300);
+                Scaling { mean, scale, indicator, transform, second }
+            }
+            // What comes out of a transform is never far from 0.
+            _ => Scaling { mean: 0.25, scale: 0.8, indicator, transform, second },
         },
     )
 }

@@ -10,6 +10,7 @@ use crate::report::Reporter;
 use model::protocol::Event;
 use model::{Algorithm, Network, Params, Predictor, Task};
 use std::io::Write;
+use std::rc::Rc;
 
 /// Trains as many networks as are to be averaged.
 pub fn fit<'a, W: Write>(
@@ -61,7 +62,7 @@ pub fn fit<'a, W: Write>(
         units: (units.scale, units.mean),
         best_epoch: best_epochs / params.members as u32,
         parameters: nets.iter().map(Net::parameters).sum(),
-        reference: Box::new(Networks { nets, encoder }),
+        reference: Rc::new(Networks { nets, encoder }),
     })
 }
 

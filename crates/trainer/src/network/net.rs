@@ -7,8 +7,8 @@
 use super::noise::Noise;
 use crate::error::TrainerError;
 use crate::precision::linear;
-use model::params::Precision;
 use model::network::{Cross, Dense};
+use model::params::Precision;
 use model::{Network, Recipe};
 use ndarray::{Array1, Array2};
 use tch::{Device, Kind, TchError, Tensor};
@@ -189,9 +189,11 @@ impl Net {
         let all: Vec<&Tensor> = others.iter().map(|net| &net.statistics).collect();
         match self.running.is_empty() {
             true => Ok(()),
-            false => self.statistics.shallow_clone().f_copy_(
-                &Tensor::f_stack(&all, 0)?.f_mean_dim(0, false, Kind::Float)?,
-            ),
+            false => self.statistics.shallow_clone().f_copy_(&Tensor::f_stack(&all, 0)?.f_mean_dim(
+                0,
+                false,
+                Kind::Float,
+            )?),
         }
     }
 
