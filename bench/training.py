@@ -4,7 +4,6 @@ import json
 import os
 import re
 import statistics
-from functools import partial
 
 import trainer_process
 from data import NAMES, PARAMS
