@@ -89,7 +89,15 @@ impl Plan {
         rung == self.top()
     }
 
+    /// Whether there is such a trial and such a rung.
+    pub fn has(&self, (trial, rung): Key) -> bool {
+        rung <= self.top() && self.brackets.iter().any(|bracket| bracket.trials.contains(&trial))
+    }
+
     /// How long a trial is trained at a rung of this plan.
+    ///
+    /// # Panics
+    /// If the plan does not have it.
     pub fn step(&self, (trial, rung): Key) -> Step {
         Step { trial, rung, budget: self.budgets[rung as usize] }
     }
@@ -217,6 +225,9 @@ mod tests {
                 assert!(plan.brackets.iter().all(|bracket| !bracket.trials.is_empty()));
                 assert!(plan.budgets.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", plan.budgets);
                 assert_eq!(plan.budgets.last(), Some(&budget));
+                let top = plan.top();
+                assert!(plan.has((1, 0)) && plan.has((trials, top)) && plan.is_top(top));
+                assert!(!plan.has((trials + 1, 0)) && !plan.has((0, 0)) && !plan.has((1, top + 1)));
             }
         }
     }

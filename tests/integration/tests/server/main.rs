@@ -8,6 +8,9 @@
 //! | `cancel` | cancel, time-out, terminate, a client that is gone |
 //! | `crash` | kill -9 of the backend, shutdown and restart in the middle |
 //! | `trainer_process` | how the trainer is confined, and how its failures read |
+//! | `tune` | the best of several trials, brackets and rungs, time, failures of one |
+//! | `tune_cancel` | a search that was cut off, gone on with |
+//! | `tune_refusals` | bad arguments of a search |
 //! | `transactions` | in a transaction block, a function, a DO block; two at once |
 //! | `temporary_files` | none left, and their limit |
 //! | `promotion` | one version a statement, and a promotion seen at once |
@@ -59,4 +62,7 @@ mod trainer_process;
 mod training;
 mod training_refusals;
 mod transactions;
+mod tune;
+mod tune_cancel;
+mod tune_refusals;
 mod views;
