@@ -17,6 +17,8 @@ import data
 import features
 import machine
 import measure
+import memory
+import quality
 import report
 import training
 
@@ -26,8 +28,10 @@ BENCHMARKS = {
     "client": client,
     "by_key": by_key,
     "training": training,
+    "memory": memory,
     "connection": connection,
     "features": features,
+    "quality": quality,
 }
 
 

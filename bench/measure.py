@@ -55,8 +55,10 @@ def figure(what, ours, peer, value, unit="×", at_most=None, at_least=None):
 
 
 def pad(unit):
-    return unit if unit == "×" else f" {unit}"
+    return unit if unit in ("×", "") else f" {unit}"
 
 
 def amount(value):
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"

@@ -7,6 +7,7 @@ HOW = """# Benchmarks
     make bench                        all of them, and writes this file
     scripts/bench bulk by_key         some of them: {names}
     SIZE=50000 scripts/bench          smaller tables, to try whether they run
+    bench/gpu.sh                      the trainer alone beside PyTorch on one device; needs no server, is in no table here
 
 `make bench` fetches what the peers need, builds and installs the extension in the project's private PostgreSQL,
 starts a cluster for the purpose and removes it at the end. Each figure stands beside its peer, measured in the same

@@ -1,8 +1,9 @@
 COMMENT ON PROCEDURE train(text, regclass, name, text, jsonb, name[], name, boolean) IS
 'Trains a new version of a model from the rows of a table, view or materialized view.
-model: the logical name. source: read with the caller''s rights, every row. label: boolean, or a number that is
-0 or 1, a feature view''s own if none is named; rows where it is NULL are not used. algorithm: mlp. params: a JSON
-object, see docs/training.md.
+model: the logical name. source: read with the caller''s rights, every row. label: boolean or 0 and 1, of which the
+probability is predicted, or any number, of which the mean and quantiles are; a feature view''s own if none is named; rows
+where it is NULL are not used. algorithm: popularity, logistic, boosted_trees, mlp, deep_cross, or auto, which trains them all
+and keeps the best. params: a JSON object, see docs/training.md.
 keys: the columns that identify a row besides the time, product first; found from the primary key or a unique
 index, else product_id and region. time_column: the date or timestamp by which the newest rows are held out;
 found from the primary key, else week. promote: make the version the champion even if there is one.
@@ -19,7 +20,7 @@ trained for. parallel: trainings at once; 0 for one on each core, on a GPU one. 
 a search that was cancelled or failed, if the rows are the same. Commits between its steps unless called inside a transaction.';
 
 COMMENT ON FUNCTION predict(text, record) IS
-'The calibrated probability, 0 to 1, that the model''s champion gives a row. Columns are found by name; others are
+'What the model''s champion gives a row: the calibrated probability, 0 to 1, or the mean of the quantity. Columns are found by name; others are
 ignored. NULL columns and values never seen are scored, not refused. A missing column or a wrong type is an error.
 NULL if the model or the row is NULL.';
 
@@ -27,9 +28,13 @@ COMMENT ON FUNCTION predict(text, real[]) IS
 'The same for a model whose inputs are all numbers, given in the order of the source''s columns. NULL and NaN
 elements are missing values; a wrong number of elements is an error. NULL if the model or the array is NULL.';
 
+COMMENT ON FUNCTION predict_quantiles(text, record) IS
+'The 10 %, 50 % and 90 % quantiles of the quantity that the model''s champion expects of the row, ascending: an array of
+three. The row is read as by predict(). An error if the model predicts probabilities, or means only (popularity).';
+
 COMMENT ON FUNCTION recommend(bigint, text, text, date) IS
-'The calibrated probability that the product is bought in the region in the week after its newest feature row (not
-later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
+'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
+newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
 no row. model: the setting reco.default_model, else the only model there is.';
 
 COMMENT ON FUNCTION recommend(text, text, text, date) IS
@@ -71,3 +76,8 @@ COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
 'Drops a feature view, its rows and what the catalog knows about it; the record of its refreshes stays. with_inputs: also
 the feature views that it reads and no other one does. For members of the owner. Models that were trained from it stay,
 but recommend() needs its rows.';
+
+COMMENT ON FUNCTION check_setup(interval) IS
+'What is installed, what a training would run on, and what is wrong with it: a row for each item; where ok is false, the
+detail says what to do. Starts the trainer, which uses the processor and every GPU once. A trainer that cannot start or
+does not answer within time_limit is a row too, not an error. For everybody who may train.';

@@ -127,6 +127,12 @@ impl Error {
         }
     }
 
+    /// Message, detail and hint, a line each, where they are shown and not raised.
+    pub fn in_lines(&self) -> String {
+        let lines = [Some(self.to_string()), self.detail(), self.hint()];
+        lines.into_iter().flatten().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
     /// Raises the error in Postgres.
     pub fn raise(self) -> ! {
         let mut report = ErrorReport::new(self.code(), self.to_string(), "pg_recommend");

@@ -7,6 +7,7 @@
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
 //! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
+//! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and what is wrong |
 //! | `values.rs`, `numeric.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `call_site.rs`, `moment.rs`, `tuples.rs` | a call's arguments and state; user and snapshot; composite values |
 //! | `relations.rs`, `relation_changes.rs` | names, owners and columns; what may be kept until a relation changes |
@@ -32,6 +33,7 @@ mod relations;
 mod scoring;
 mod session;
 mod settings;
+mod setup;
 mod training;
 mod tuples;
 mod values;

@@ -7,25 +7,34 @@ import struct
 import numpy
 
 
+def tensors(body):
+    """The arrays of a safetensors file by name, and its metadata."""
+    (length,) = struct.unpack_from("<Q", body)
+    header = json.loads(body[8 : 8 + length])
+    metadata = header.pop("__metadata__")
+
+    def tensor(place):
+        start, end = place["data_offsets"]
+        return numpy.frombuffer(body[8 + length + start : 8 + length + end], "<f4").reshape(place["shape"])
+
+    return {name: tensor(place) for name, place in header.items()}, metadata
+
+
 class Network:
     """Scaling and calibration folded into the weights, as the extension does: the peers too are at their best."""
 
     def __init__(self, body):
-        (length,) = struct.unpack_from("<Q", body)
-        header = json.loads(body[8 : 8 + length])
-
-        def tensor(name):
-            start, end = header[name]["data_offsets"]
-            values = numpy.frombuffer(body[8 + length + start : 8 + length + end], "<f4")
-            return values.reshape(header[name]["shape"]).astype(numpy.float64)
-
-        recipe = json.loads(header["__metadata__"]["recipe"])
-        calibration = json.loads(header["__metadata__"]["calibration"])
+        weights, metadata = tensors(body)
+        recipe = json.loads(metadata["recipe"])
+        calibration = json.loads(metadata["calibration"])
         scalings = [scaling for column in recipe["columns"] for scaling in column["input"]["numbers"]]
         if any(scaling["indicator"] for scaling in scalings):
             raise ValueError("the benchmark's data has no missing values")
         mean = numpy.array([scaling["mean"] for scaling in scalings])
         scale = numpy.array([scaling["scale"] for scaling in scalings])
+
+        def tensor(name):
+            return weights[name].astype(numpy.float64)
 
         weight = tensor("layer.0.weight") / scale
         self.weight = weight.astype(numpy.float32)

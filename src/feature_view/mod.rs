@@ -8,10 +8,13 @@
 //! | `refresh`  | `reco.refresh_features`: which weeks, in which order, and the record of it |
 //! | `record`   | a row for each refresh, with how it ended |
 //! | `storage`  | computes runs of weeks into partitions |
+//! | `bulk_insert` | writes a query's rows into a new partition |
 //! | `as_of`    | `reco.features_as_of`: the newest row known at a moment |
 //! | `remove`   | `reco.drop_feature_view` |
 
 mod as_of;
+#[cfg(not(feature = "pg13"))]
+mod bulk_insert;
 mod create;
 mod launch;
 mod record;

@@ -3,6 +3,8 @@
 //! A new partition is filled and indexed before it is attached, so that readers are never kept out. Weeks of one that
 //! exists are replaced.
 
+#[cfg(not(feature = "pg13"))]
+use super::bulk_insert;
 use super::create::{as_subquery, primary_key};
 use super::registry::FeatureView;
 use crate::error::Error;
@@ -12,8 +14,8 @@ use crate::values;
 use features::weeks::{Run, Week};
 use pgrx::datum::Date;
 use pgrx::pg_sys;
-use pgrx::spi::{quote_identifier, quote_qualified_identifier, SpiClient, SpiTupleTable};
-use std::collections::{BTreeMap, BTreeSet};
+use pgrx::spi::{quote_identifier, quote_qualified_identifier, SpiClient};
+use std::collections::BTreeSet;
 
 /// Computes the weeks of a run and returns how many rows each has. Runs as the view's owner.
 pub fn compute(view: &FeatureView, run: &Run, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {
@@ -61,9 +63,8 @@ impl<'a> Target<'a> {
 
     fn build(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
         let Self { view, run, partition, time, query } = self;
-        client.update(&format!("CREATE TABLE {partition} AS {query}"), None, &self.weeks())?;
-        let count = format!("SELECT {time}, pg_catalog.count(*) FROM {partition} GROUP BY {time}");
-        let counts = self.check(self.counts(client.update(&count, None, &[])?)?)?;
+        client.update(&format!("CREATE TABLE {partition} AS {query} WITH NO DATA"), None, &self.weeks())?;
+        let counts = self.fill(client)?;
         let bounds = [run.partition.from, run.partition.until].map(|day| format!("'{}'", date(day)));
         let [from, until] = &bounds;
         for statement in [
@@ -84,17 +85,48 @@ impl<'a> Target<'a> {
         Ok(counts)
     }
 
+    /// Writes the rows into the new partition.
+    #[cfg(not(feature = "pg13"))]
+    fn fill(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
+        let gone = || Error::invalid(format!("{} could not be created", self.partition));
+        let table = relations::find(&self.partition).ok_or_else(gone)?;
+        let is_time = |column: &(String, pg_sys::Oid)| column.0 == self.view.time_column;
+        let time = relations::columns(table).iter().position(is_time).ok_or_else(gone)?;
+        let mut counts = Counts::of(self.run);
+        let dates = [self.run.first.monday(), self.run.last.monday()];
+        bulk_insert::insert(client, table, &self.query, dates, time as i32 + 1, &mut |day| {
+            self.count(&mut counts, day, 1)
+        })?;
+        Ok(counts.by_week())
+    }
+
+    /// SPI sends rows elsewhere only since PostgreSQL 14.
+    #[cfg(feature = "pg13")]
+    fn fill(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
+        self.insert(client)
+    }
+
     fn replace(&self, client: &mut SpiClient, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {
-        let Self { run, partition, time, query, .. } = self;
+        let Self { run, partition, time, .. } = self;
         if stored.range(run.first..=run.last).next().is_some() {
             let delete = format!("DELETE FROM {partition} WHERE {time} BETWEEN $1 AND $2");
             client.update(&delete, None, &self.weeks())?;
         }
+        self.insert(client)
+    }
+
+    fn insert(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
+        let Self { partition, time, query, .. } = self;
         let insert = format!(
             "WITH inserted AS (INSERT INTO {partition} {query} RETURNING {time}) \
              SELECT {time}, pg_catalog.count(*) FROM inserted GROUP BY {time}"
         );
-        self.check(self.counts(client.update(&insert, None, &self.weeks())?)?)
+        let mut counts = Counts::of(self.run);
+        for row in client.update(&insert, None, &self.weeks())? {
+            let day = row.get::<Date>(1)?.map(|date| date.to_pg_epoch_days());
+            self.count(&mut counts, day, row.get::<i64>(2)?.unwrap_or(0))?;
+        }
+        Ok(counts.by_week())
     }
 
     fn in_the_way(&self) -> Error {
@@ -108,36 +140,18 @@ impl<'a> Target<'a> {
         )
     }
 
-    /// Days and how many rows they have.
-    fn counts(&self, rows: SpiTupleTable) -> Result<Vec<(i32, i64)>, Error> {
-        rows.map(|row| {
-            let day = row.get::<Date>(1)?.ok_or_else(|| {
-                Error::invalid(format!(
-                    "the definition of {} returned a row whose {} is NULL",
-                    self.view.name, self.time
-                ))
-            })?;
-            Ok((day.to_pg_epoch_days(), row.get::<i64>(2)?.unwrap_or(0)))
-        })
-        .collect()
+    /// Notes rows of a day; an error where it is none of the run's Mondays.
+    fn count(&self, counts: &mut Counts, day: Option<i32>, rows: i64) -> Result<(), Error> {
+        let day = day.ok_or_else(|| self.without_time())?;
+        *counts.of_day(day).ok_or_else(|| self.astray(day))? += rows;
+        Ok(())
     }
 
-    /// The rows of each week of the run; an error for rows of any other day.
-    fn check(&self, counts: Vec<(i32, i64)>) -> Result<Vec<(Week, i64)>, Error> {
-        let mut weeks: BTreeMap<_, _> = BTreeMap::new();
-        let mut week = self.run.first;
-        while week <= self.run.last {
-            weeks.insert(week, 0);
-            week = week.plus(1);
-        }
-        for (day, rows) in counts {
-            let week = Week::of_day(day);
-            match weeks.get_mut(&week) {
-                Some(count) if week.monday() == day => *count = rows,
-                _ => return Err(self.astray(day)),
-            }
-        }
-        Ok(weeks.into_iter().collect())
+    fn without_time(&self) -> Error {
+        Error::invalid(format!(
+            "the definition of {} returned a row whose {} is NULL",
+            self.view.name, self.time
+        ))
     }
 
     fn astray(&self, day: i32) -> Error {
@@ -150,6 +164,30 @@ impl<'a> Target<'a> {
             ),
             Some(format!("Let it end in: WHERE {} BETWEEN $1 AND $2", self.time)),
         )
+    }
+}
+
+/// How many rows each week of a run has.
+struct Counts {
+    first: Week,
+    rows: Vec<i64>,
+}
+
+impl Counts {
+    fn of(run: &Run) -> Self {
+        let weeks = (run.last.monday() - run.first.monday()) / 7 + 1;
+        Self { first: run.first, rows: vec![0; weeks as usize] }
+    }
+
+    /// Of the week that begins on this day.
+    fn of_day(&mut self, day: i32) -> Option<&mut i64> {
+        let days = i64::from(day) - i64::from(self.first.monday());
+        let week = usize::try_from(days / 7).ok().filter(|_| days >= 0 && days % 7 == 0)?;
+        self.rows.get_mut(week)
+    }
+
+    fn by_week(self) -> Vec<(Week, i64)> {
+        self.rows.into_iter().zip(0..).map(|(rows, n)| (self.first.plus(n), rows)).collect()
     }
 }
 

@@ -1,10 +1,12 @@
-//! `reco.predict(model, row)` and `reco.predict(model, real[])`.
+//! `reco.predict(model, row)`, `reco.predict(model, real[])` and `reco.predict_quantiles(model, row)`.
 
 use super::call::Resolved;
+use super::model_cache::Decoded;
 use super::row::{Binding, Deformed};
 use crate::call_site::{argument, is_plain, state, text_bytes, OwnContext};
 use crate::error::{or_raise, Error};
 use crate::tuples::Composite;
+use model::Task;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -25,7 +27,7 @@ struct RowType {
     _memory: OwnContext,
 }
 
-/// The probability that `model`'s champion gives the row; see sql/comments.sql.
+/// What `model`'s champion gives the row; see sql/comments.sql.
 #[pg_extern(sql = "
 CREATE FUNCTION predict(model text, features record) RETURNS double precision
 STABLE STRICT PARALLEL SAFE COST 10
@@ -36,11 +38,46 @@ fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     unsafe {
         let name = text_bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
         let row = argument(fcinfo, 1).unwrap_or_else(|| unreachable!("the function is strict"));
-        or_raise(score_row(state::<RowCall>(fcinfo), name, row))
+        or_raise(with_row(state::<RowCall>(fcinfo), name, row, |resolved| Ok(resolved.score())))
     }
 }
 
-unsafe fn score_row(call: &mut RowCall, model: &[u8], datum: pg_sys::Datum) -> Result<f64, Error> {
+/// The quantiles that `model`'s champion gives the row; see sql/comments.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION predict_quantiles(model text, features record) RETURNS double precision[]
+STABLE STRICT PARALLEL SAFE COST 20
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn predict_quantiles(fcinfo: pg_sys::FunctionCallInfo) -> Vec<f64> {
+    // SAFETY: as in `predict_row`.
+    unsafe {
+        let name = text_bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
+        let row = argument(fcinfo, 1).unwrap_or_else(|| unreachable!("the function is strict"));
+        or_raise(with_row(state::<RowCall>(fcinfo), name, row, quantiles)).to_vec()
+    }
+}
+
+fn quantiles(resolved: &mut Resolved) -> Result<[f64; 3], Error> {
+    let Decoded { scorer, version } = &*resolved.decoded;
+    scorer.quantiles(&mut resolved.inputs.row).ok_or_else(|| {
+        let what = match scorer.task() {
+            Task::Binary => "predicts a probability",
+            Task::Regression => "predicts a mean only",
+        };
+        Error::InvalidArgument(
+            format!("model \"{}\" has no quantiles: its champion {what}", version.model),
+            Some("Quantiles come with the networks and trees of a model whose label is a quantity.".into()),
+        )
+    })
+}
+
+/// Fills the inputs of the model from a row, and does `then` with them.
+unsafe fn with_row<T>(
+    call: &mut RowCall,
+    model: &[u8],
+    datum: pg_sys::Datum,
+    then: impl FnOnce(&mut Resolved) -> Result<T, Error>,
+) -> Result<T, Error> {
     if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
         call.rows = None;
         call.resolved = Some(Resolved::new(Some(&String::from_utf8_lossy(model)))?);
@@ -58,7 +95,7 @@ unsafe fn score_row(call: &mut RowCall, model: &[u8], datum: pg_sys::Datum) -> R
     let mut tuple = composite.tuple();
     let attributes = call.deformed.take_apart(&mut tuple, rows.descriptor);
     rows.binding.fill(attributes, &resolved.decoded.scorer, &mut resolved.inputs)?;
-    Ok(resolved.score())
+    then(resolved)
 }
 
 /// The state of a call site of `predict(model, real[])`.
@@ -67,7 +104,7 @@ struct ArrayCall {
     resolved: Option<Resolved>,
 }
 
-/// The probability that `model`'s champion gives the numbers; see sql/comments.sql.
+/// What `model`'s champion gives the numbers; see sql/comments.sql.
 #[pg_extern(sql = "
 CREATE FUNCTION predict(model text, features real[]) RETURNS double precision
 STABLE STRICT PARALLEL SAFE COST 10

@@ -2,7 +2,7 @@
 
 use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
-use super::trainer::{reported, wait_for_any, News, Trainer};
+use super::trainer::{reported, unasked, wait_for_any, News, Trainer};
 use crate::error::Error;
 use crate::session::{Failure, Session};
 use model::params::Metric;
@@ -129,6 +129,7 @@ impl Outcome {
             }
             Event::Data(data) => self.data = Some(data),
             Event::Warning { message } => warn(&message),
+            Event::Setup(_) => return Err(unasked()),
             Event::Epoch {
                 algorithm,
                 epoch,

@@ -19,5 +19,5 @@ mod run;
 mod store;
 mod temp_file;
 mod train;
-mod trainer;
+pub mod trainer;
 mod tune;

@@ -123,8 +123,9 @@ fn algorithms(name: &str) -> Result<Vec<Algorithm>, Error> {
     if name == AUTO {
         return Ok(Algorithm::ALL.to_vec());
     }
-    Algorithm::from_name(name).map(|algorithm| vec![algorithm]).ok_or_else(|| {
-        let names: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+    let trained = Algorithm::from_name(name).filter(|algorithm| Algorithm::TRAINED.contains(algorithm));
+    trained.map(|algorithm| vec![algorithm]).ok_or_else(|| {
+        let names: Vec<&str> = Algorithm::TRAINED.iter().map(|algorithm| algorithm.name()).collect();
         Error::InvalidArgument(
             format!("unknown algorithm \"{name}\""),
             Some(format!("The algorithms are: {}, {AUTO}.", names.join(", "))),

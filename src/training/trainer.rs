@@ -1,7 +1,7 @@
 //! The trainer: a process of its own, with no database connection and no credentials.
 //!
-//! It is killed when this value is dropped, and by the kernel when the backend dies. It inherits three
-//! descriptors besides its standard streams: spec, data and output.
+//! It is killed when this value is dropped, and by the kernel when the backend dies. A training inherits three
+//! descriptors besides its standard streams: spec, data and output; a check inherits none.
 
 use super::temp_file::TempFile;
 use crate::error::Error;
@@ -44,13 +44,23 @@ const CANNOT_LOAD: i32 = 127;
 
 impl Trainer {
     pub fn start(spec: &TempFile, data: &TempFile, output: &TempFile) -> Result<Self, Error> {
-        let path = settings::trainer_path();
         let descriptors = [spec.descriptor()?, data.descriptor()?, output.descriptor()?];
+        let arguments =
+            ["--spec", "--data", "--out"].iter().zip(&descriptors).flat_map(|(name, descriptor)| {
+                [(*name).to_owned(), format!("/proc/self/fd/{}", descriptor.as_raw_fd())]
+            });
+        Self::spawn(arguments, &descriptors)
+    }
+
+    /// A trainer that only says what a training would run on: one event, [`Event::Setup`].
+    pub fn start_check() -> Result<Self, Error> {
+        Self::spawn(["--check".to_owned()], &[])
+    }
+
+    fn spawn(arguments: impl IntoIterator<Item = String>, descriptors: &[OwnedFd]) -> Result<Self, Error> {
+        let path = settings::trainer_path();
         let mut command = Command::new(&path);
-        let names = ["--spec", "--data", "--out"];
-        for (name, descriptor) in names.iter().zip(&descriptors) {
-            command.arg(name).arg(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
-        }
+        command.args(arguments);
         command.env_clear().current_dir("/");
         // libtorch's threads sleep while they wait: spinning would take cores from the server.
         command.env("OMP_WAIT_POLICY", "passive");
@@ -58,7 +68,7 @@ impl Trainer {
         if let Some(folder) = settings::libtorch_path() {
             command.env("LD_LIBRARY_PATH", folder);
         }
-        confine(&mut command, &descriptors);
+        confine(&mut command, descriptors);
         let mut child = command.spawn().map_err(|cause| cannot_start(&path, &cause))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both streams are piped")
@@ -132,8 +142,8 @@ impl Drop for Trainer {
 }
 
 /// What the child does to itself between fork and exec. Only calls that are safe there.
-fn confine(command: &mut Command, descriptors: &[OwnedFd; 3]) {
-    let keep = [0, 1, 2].map(|n| descriptors[n].as_raw_fd());
+fn confine(command: &mut Command, descriptors: &[OwnedFd]) {
+    let keep: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let parent = std::process::id();
     let nice = settings::training_nice();
     let memory = settings::max_training_memory();
@@ -264,6 +274,20 @@ fn read_available(stream: &mut impl Read, into: &mut Vec<u8>) -> Result<bool, Er
             return Ok(true);
         }
     }
+}
+
+/// An event that is no answer to what the trainer was started for.
+pub fn unasked() -> Error {
+    trainer_error("the trainer said something that it was not asked for", None, None)
+}
+
+/// A check that takes too long.
+pub fn silent(limit: Duration) -> Error {
+    trainer_error(
+        &format!("the trainer did not answer within {} s", limit.as_secs_f64()),
+        None,
+        Some("Look for a busy machine or a GPU driver that hangs, or give check_setup() more time."),
+    )
 }
 
 fn trainer_error(message: &str, detail: Option<String>, hint: Option<&str>) -> Error {

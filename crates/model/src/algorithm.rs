@@ -16,12 +16,17 @@ pub enum Algorithm {
     Mlp,
     /// Embeddings, explicit feature crosses and hidden layers.
     DeepCross,
+    /// Networks and boosted trees together: what `auto` may end with.
+    Blend,
 }
 
 impl Algorithm {
-    /// All, the cheapest first: the order in which `auto` tries them.
-    pub const ALL: [Algorithm; 5] =
+    /// Those that are trained by themselves, the cheapest first: the order in which `auto` tries them.
+    pub const TRAINED: [Algorithm; 5] =
         [Self::Popularity, Self::Logistic, Self::BoostedTrees, Self::Mlp, Self::DeepCross];
+
+    pub const ALL: [Algorithm; 6] =
+        [Self::Popularity, Self::Logistic, Self::BoostedTrees, Self::Mlp, Self::DeepCross, Self::Blend];
 
     /// The networks, which libtorch trains.
     pub const NETWORKS: [Algorithm; 3] = [Self::Logistic, Self::Mlp, Self::DeepCross];
@@ -34,6 +39,7 @@ impl Algorithm {
             Self::BoostedTrees => "boosted_trees",
             Self::Mlp => "mlp",
             Self::DeepCross => "deep_cross",
+            Self::Blend => "blend",
         }
     }
 

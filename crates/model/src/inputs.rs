@@ -25,6 +25,8 @@ pub(crate) struct Number {
     pub missing: f32,
     /// Position of the missing indicator in the input.
     pub indicator: Option<usize>,
+    /// The second reading, and its position in the input.
+    pub second: Option<(Box<Number>, usize)>,
 }
 
 /// The short way for rows that come as arrays: one look whether all values are ordinary, then at most one
@@ -49,18 +51,35 @@ pub(crate) enum Way {
 
 impl Number {
     /// `foldable` is whether the first layer can take what is not done here.
-    pub fn new(scaling: &Scaling, indicator: Option<usize>, foldable: bool) -> Self {
+    pub fn new(
+        scaling: &Scaling,
+        indicator: Option<usize>,
+        second: Option<(&Scaling, usize)>,
+        foldable: bool,
+    ) -> Self {
+        // The first layer takes the scaling of the first readings only.
+        let second =
+            second.map(|(scaling, position)| (Box::new(Self::new(scaling, None, None, false)), position));
         let (mean, scale, transform) = (scaling.mean, scaling.scale, scaling.transform.clone());
         if scaling.is_constant() {
             let transform = Transform::Identity;
-            return Self { transform, center: 0.0, gain: 0.0, low: 0.0, high: 0.0, missing: 0.0, indicator };
+            return Self {
+                transform,
+                center: 0.0,
+                gain: 0.0,
+                low: 0.0,
+                high: 0.0,
+                missing: 0.0,
+                indicator,
+                second,
+            };
         }
         let folded = foldable && FOLDED_SCALES.contains(&scale);
         let center = if folded && mean.abs() <= CENTER_ABOVE * scale { 0.0 } else { mean };
         let gain = if folded { 1.0 } else { 1.0 / scale };
         let (middle, reach) = ((mean - center) * gain, MAX_STANDARDIZED * scale * gain);
         let (low, high, missing) = (middle - reach, middle + reach, middle as f32);
-        Self { transform, center, gain, low, high, missing, indicator }
+        Self { transform, center, gain, low, high, missing, indicator, second }
     }
 
     /// The scale and mean left for the first layer to fold.
@@ -86,9 +105,9 @@ impl Number {
         (low.max(f64::from(f32::MIN)) as f32, high.min(f64::from(f32::MAX)) as f32)
     }
 
-    /// True if it must be looked at one by one: it is transformed or standardized.
+    /// True if it must be looked at one by one: it is transformed, standardized or read twice.
     fn is_alone(&self) -> bool {
-        self.gain != 0.0 && (self.gain != 1.0 || !self.transform.is_identity())
+        self.second.is_some() || (self.gain != 0.0 && (self.gain != 1.0 || !self.transform.is_identity()))
     }
 }
 

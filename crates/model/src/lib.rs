@@ -16,6 +16,7 @@
 //! | `scorer`, `inputs` | the fast way from raw values to the output: scaling folded into the first layer, SIMD |
 //! | `stack` | a network's weights in the order in which the kernels read them |
 //! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
+//! | `forest` | boosted trees: their walk, and as typed arrays |
 //! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
 //! | `artifact`, `tensors` | a model version as safetensors bytes and back, every bound checked |
 
@@ -23,6 +24,7 @@ pub mod algorithm;
 pub mod artifact;
 pub mod calibration;
 pub mod error;
+pub mod forest;
 pub mod halving;
 pub mod hash;
 mod inputs;
@@ -47,6 +49,7 @@ pub mod transform;
 pub use algorithm::{Algorithm, Task};
 pub use artifact::Artifact;
 pub use error::ModelError;
+pub use forest::Forest;
 pub use network::Network;
 pub use output::Output;
 pub use params::Params;

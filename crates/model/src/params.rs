@@ -39,6 +39,7 @@ pub struct Params {
     pub weight_decay: f64,
     pub l1: f64,
     pub dropout: f64,
+    pub batch_norm: bool,
     pub transform: TransformChoice,
     pub negative_share: f64,
     pub members: usize,
@@ -161,6 +162,7 @@ impl Default for Params {
             weight_decay: 0.0,
             l1: 0.0,
             dropout: 0.0,
+            batch_norm: false,
             transform: TransformChoice::default(),
             negative_share: 1.0,
             members: 1,
@@ -231,6 +233,7 @@ pub const DESCRIPTIONS: &[Description] = &[
     about("weight_decay", NETWORKS, "L2 penalty on the weights, 0 to 10"),
     about("l1", &[Algorithm::Logistic], "L1 penalty on the weights, 0 to 10; makes some exactly 0"),
     about("dropout", HIDDEN, "share of hidden units dropped in training, 0 to 0.95"),
+    about("batch_norm", HIDDEN, "whether what comes out of a hidden layer is normalized over the batch, true or false"),
     about("transform", NETWORKS, "how numbers with heavy tails are calmed: auto, none, signed_log or quantile"),
     about(
         "negative_share",

@@ -129,6 +129,34 @@ pub enum Cause {
     Trainer,
 }
 
+/// What a training would run on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    pub trainer: String,
+    pub libtorch: String,
+    /// Processors that the trainer may use.
+    pub threads: usize,
+    /// The processor's widest vectors: `AVX2`.
+    pub instructions: String,
+    /// What the NVIDIA driver knows; the position is the N of `cuda:N`.
+    pub gpus: Vec<Gpu>,
+    /// Why libtorch can use no GPU; `None` where it can.
+    pub no_gpu: Option<String>,
+    /// What can be done about that; `None` also where there is no driver, and so nothing to be done.
+    pub hint: Option<String>,
+}
+
+/// A GPU of the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    pub name: String,
+    pub memory_bytes: u64,
+    /// `None` if libtorch did not use it.
+    pub free_bytes: Option<u64>,
+    /// How libtorch failed to use it.
+    pub problem: Option<String>,
+}
+
 /// What the trainer says, one JSON object a line.
 // Handled one at a time: their size does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -142,6 +170,8 @@ pub enum Event {
         threads: usize,
     },
     Data(DataSummary),
+    /// The answer to `--check`, and the only line of it.
+    Setup(Setup),
     /// Something the user should know that does not stop the training.
     Warning {
         message: String,
@@ -201,6 +231,20 @@ mod tests {
                 threads: 2,
             },
             Event::Data(DataSummary { rows: 3, digest: "00ff".into(), ..DataSummary::default() }),
+            Event::Setup(Setup {
+                trainer: "0.1.0".into(),
+                libtorch: "2.11.0".into(),
+                threads: 2,
+                instructions: "AVX2".into(),
+                gpus: vec![Gpu {
+                    name: text.clone(),
+                    memory_bytes: u64::MAX,
+                    free_bytes: None,
+                    problem: None,
+                }],
+                no_gpu: Some(text.clone()),
+                hint: None,
+            }),
             Event::Warning { message: text.clone() },
             Event::Epoch {
                 algorithm: Algorithm::Mlp,

@@ -1,6 +1,6 @@
 //! The fitted preprocessing: how a raw row becomes the network's input, in training and in scoring.
 //!
-//! A network's input vector is `[numbers | missing indicators | embeddings]`, each part in column order. A number is
+//! A network's input vector is `[numbers | missing indicators | second readings | embeddings]`, each part in column order. A number is
 //! transformed (see [`crate::transform`]), standardized, `(x - mean) / scale`, and kept within [`MAX_STANDARDIZED`]; a
 //! missing one (NULL, NaN or infinite) becomes the mean, and its indicator 1 if the training rows had missing values
 //! there. A category becomes the row of an embedding table: row 0 for values never seen, row 1 for NULL, then the
@@ -72,6 +72,9 @@ pub struct Scaling {
     pub scale: f64,
     /// Whether a missing value has an indicator input.
     pub indicator: bool,
+    /// The same number transformed in another way, as one more input. It has no indicator and no second of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<Box<Scaling>>,
 }
 
 impl Scaling {
@@ -84,6 +87,13 @@ impl Scaling {
             ((self.transform.apply(value) - self.mean) / self.scale)
                 .clamp(-MAX_STANDARDIZED, MAX_STANDARDIZED) as f32
         }
+    }
+
+    /// Whether every bound is kept, also those of a second reading.
+    fn fits(&self) -> bool {
+        let second = self.second.as_deref().is_none_or(|s| !s.indicator && s.second.is_none() && s.fits());
+        let finite = self.mean.is_finite() && self.scale.is_finite() && self.scale >= 0.0;
+        finite && second && self.transform.check().is_ok()
     }
 
     /// True if the number contributes nothing: a scale of 0, or one so small that its inverse overflows.
@@ -206,13 +216,26 @@ impl Recipe {
         positions.collect()
     }
 
-    /// Numbers and indicators: the part of the input that comes before the embeddings.
-    pub fn dense_width(&self) -> usize {
+    /// For each number the second reading and its position in the input vector, if it has one.
+    pub fn seconds(&self) -> Vec<Option<(&Scaling, usize)>> {
         let scalings = self.scalings();
-        scalings.len() + scalings.iter().filter(|s| s.indicator).count()
+        let mut next = scalings.len() + scalings.iter().filter(|s| s.indicator).count();
+        let seconds = scalings.into_iter().map(|s| {
+            s.second.as_deref().map(|second| {
+                next += 1;
+                (second, next - 1)
+            })
+        });
+        seconds.collect()
     }
 
-    /// The whole input: numbers, indicators and embeddings.
+    /// Numbers, indicators and second readings: the part of the input that comes before the embeddings.
+    pub fn dense_width(&self) -> usize {
+        let inputs = |s: &&Scaling| 1 + usize::from(s.indicator) + usize::from(s.second.is_some());
+        self.scalings().iter().map(inputs).sum()
+    }
+
+    /// The whole input: the dense part and the embeddings.
     pub fn width(&self) -> usize {
         let embeddings: usize = self.categories().iter().map(|c| c.dimension).sum();
         self.dense_width() + embeddings
@@ -237,11 +260,9 @@ impl Recipe {
                         Family::NumberArray => !scalings.is_empty(),
                         _ => scalings.len() == 1,
                     };
-                    let finite = |s: &Scaling| s.mean.is_finite() && s.scale.is_finite() && s.scale >= 0.0;
-                    if !count_fits || !scalings.iter().all(finite) {
+                    if !count_fits || !scalings.iter().all(Scaling::fits) {
                         return refuse(format!("the scaling of column \"{}\"", column.name));
                     }
-                    scalings.iter().try_for_each(|scaling| scaling.transform.check())?;
                 }
                 Input::Category(category) => {
                     let fits =
@@ -306,6 +327,7 @@ impl NumberFit {
             mean: if self.mean.is_finite() { self.mean } else { 0.0 },
             scale: if constant { 0.0 } else { scale },
             indicator: self.missing > 0 && self.count > 0,
+            second: None,
         }
     }
 }

@@ -6,10 +6,11 @@
 use crate::algorithm::Task;
 use crate::artifact::Artifact;
 use crate::error::ModelError;
+use crate::forest::Forest;
 use crate::inputs::{Arrays, Number, Way};
 use crate::network::Network;
 use crate::output::Output;
-use crate::predictor::Predictor;
+use crate::predictor::{Blend, Predictor};
 use crate::rates::Rates;
 use crate::recipe::{Input, Recipe, Scaling, NULL, UNSEEN};
 use crate::simd::{available, Kernel};
@@ -27,10 +28,14 @@ pub struct Scorer {
     kernel: &'static Kernel,
 }
 
-/// What the predictor has become.
-enum Engine {
-    Networks(Networks),
-    Rates(Rates),
+/// What the predictor has become: parts that are added up. Networks have the output's line folded in; other parts come
+/// with their factor of it.
+#[derive(Default)]
+struct Engine {
+    networks: Option<Networks>,
+    forest: Option<(Forest, f64)>,
+    rates: Option<(Rates, f64)>,
+    offset: f64,
 }
 
 struct Networks {
@@ -58,6 +63,8 @@ pub struct Row {
     /// A network's inputs; those of the embeddings are the first member's.
     inputs: Vec<f32>,
     codes: Vec<u32>,
+    /// A forest's numbers, NaN where they are missing.
+    numbers: Vec<f64>,
     key: Option<u64>,
     scratch: Vec<(Scratch, Option<CrossScratch>)>,
 }
@@ -84,12 +91,7 @@ impl Scorer {
     fn prepare(artifact: &Artifact, kernel: &'static Kernel) -> Result<Scorer, ModelError> {
         artifact.check()?;
         let recipe = artifact.recipe.clone();
-        let engine = match &artifact.predictor {
-            Predictor::Networks(members) => {
-                Engine::Networks(Networks::new(&recipe, members, artifact.output.line())?)
-            }
-            Predictor::Rates(rates) => Engine::Rates(rates.clone()),
-        };
+        let engine = Engine::new(&artifact.predictor, &recipe, artifact.output.line())?;
         let vocabularies = recipe.categories().into_iter().map(|category| {
             category.embedding_rows().into_iter().map(|(value, row)| (value.into(), row)).collect()
         });
@@ -134,24 +136,28 @@ impl Scorer {
         let scalings = self.numbers * size_of::<Scaling>();
         let names: usize = self.recipe.columns.iter().map(|c| size_of_val(c) + c.name.len()).sum();
         let vocabularies: usize = self.vocabularies.iter().map(vocabulary_memory).sum();
-        let engine = match &self.engine {
-            Engine::Networks(networks) => networks.memory(),
-            Engine::Rates(rates) => size_of_val(&rates.of_key[..]),
-        };
+        let Engine { networks, forest, rates, .. } = &self.engine;
+        let engine = networks.as_ref().map_or(0, Networks::memory)
+            + forest.as_ref().map_or(0, |(forest, _)| forest.memory())
+            + rates.as_ref().map_or(0, |(rates, _)| size_of_val(&rates.of_key[..]));
         size_of::<Self>() + scalings + names + vocabularies + engine
     }
 
     /// A row in which every number and category is missing. Rows belong to the scorer that made them.
     pub fn row(&self) -> Row {
         let mut row = Row {
-            inputs: vec![0.0; self.numbers],
+            inputs: Vec::new(),
+            numbers: Vec::new(),
             codes: vec![NULL; self.vocabularies.len()],
             key: None,
             scratch: Vec::new(),
         };
-        if let Engine::Networks(networks) = &self.engine {
+        if let Some(networks) = &self.engine.networks {
             row.inputs = vec![0.0; networks.width];
             row.scratch = networks.members.iter().map(Member::scratch).collect();
+        }
+        if self.engine.forest.is_some() {
+            row.numbers = vec![f64::NAN; self.numbers];
         }
         for number in 0..self.numbers {
             self.set_number(&mut row, number, None);
@@ -170,9 +176,11 @@ impl Scorer {
     #[inline]
     pub fn set_number(&self, row: &mut Row, number: usize, value: Option<f64>) {
         let value = value.filter(|value| value.is_finite());
-        match &self.engine {
-            Engine::Networks(networks) => networks.set_number(&mut row.inputs, number, value),
-            Engine::Rates(_) => {}
+        if let Some(networks) = &self.engine.networks {
+            networks.set_number(&mut row.inputs, number, value);
+        }
+        if self.engine.forest.is_some() {
+            row.numbers[number] = value.unwrap_or(f64::NAN);
         }
     }
 
@@ -184,9 +192,12 @@ impl Scorer {
     #[inline]
     pub fn set_numbers(&self, row: &mut Row, values: &[f32]) {
         assert_eq!(values.len(), self.numbers, "as many values as the model has numbers");
-        match &self.engine {
-            Engine::Networks(networks) => networks.set_numbers(&mut row.inputs, values),
-            Engine::Rates(_) => {}
+        if let Some(networks) = &self.engine.networks {
+            networks.set_numbers(&mut row.inputs, values);
+        }
+        if self.engine.forest.is_some() {
+            let finite = |value: f32| if value.is_finite() { value.into() } else { f64::NAN };
+            row.numbers.iter_mut().zip(values).for_each(|(number, value)| *number = finite(*value));
         }
     }
 
@@ -202,7 +213,7 @@ impl Scorer {
             None => NULL,
         };
         row.codes[category] = code;
-        if let Engine::Networks(networks) = &self.engine {
+        if let Some(networks) = &self.engine.networks {
             networks.embed(0, category, code, &mut row.inputs);
         }
     }
@@ -228,7 +239,7 @@ impl Scorer {
     /// # Panics
     /// If the row is another scorer's.
     pub fn quantiles(&self, row: &mut Row) -> Option<[f64; 3]> {
-        if self.task() != Task::Regression || matches!(self.engine, Engine::Rates(_)) {
+        if self.task() != Task::Regression || self.engine.rates.is_some() {
             return None;
         }
         let mut quantiles = [1, 2, 3].map(|output| self.output.finish(self.number(row, output)));
@@ -240,13 +251,18 @@ impl Scorer {
     /// if its calibration is a line.
     #[inline]
     fn number(&self, row: &mut Row, output: usize) -> f64 {
-        match &self.engine {
-            Engine::Networks(networks) => networks.number(self.kernel, row, output),
-            Engine::Rates(rates) => {
-                let (slope, offset) = self.output.line();
-                slope * rates.of(row.key) + offset
-            }
+        let Engine { networks, forest, rates, offset } = &self.engine;
+        let mut number = *offset;
+        if let Some(networks) = networks {
+            number += networks.number(self.kernel, row, output);
         }
+        if let Some((forest, gain)) = forest {
+            number += gain * forest.margin(output, &row.numbers, &row.codes);
+        }
+        if let Some((rates, gain)) = rates {
+            number += gain * rates.of(row.key);
+        }
+        number
     }
 
     /// What [`Scorer::score`] says of a row that is nothing but numbers, NaN and infinities being missing. The
@@ -259,7 +275,7 @@ impl Scorer {
     pub fn score_numbers(&self, row: &mut Row, values: &[f32]) -> f64 {
         assert!(self.is_numeric_only(), "the model has categories");
         assert_eq!(values.len(), self.numbers, "as many values as the model has numbers");
-        if let Engine::Networks(Networks { arrays, members, .. }) = &self.engine {
+        if let Engine { networks: Some(Networks { arrays, members, .. }), forest: None, .. } = &self.engine {
             if let ([Member { crosses: None, heads, .. }], Way::InPlace) = (&members[..], &arrays.way) {
                 if arrays.are_ordinary(values) {
                     // No value is missing, so the indicators are all 0 and can be left out.
@@ -273,12 +289,39 @@ impl Scorer {
     }
 }
 
+impl Engine {
+    /// `line` is the output's slope and offset.
+    fn new(predictor: &Predictor, recipe: &Recipe, (slope, offset): (f64, f64)) -> Result<Self, ModelError> {
+        Ok(match predictor {
+            Predictor::Networks(members) => {
+                let networks = Some(Networks::new(recipe, members, (slope, offset))?);
+                Self { networks, ..Self::default() }
+            }
+            Predictor::Forest(forest) => {
+                Self { forest: Some((forest.clone(), slope)), offset, ..Self::default() }
+            }
+            Predictor::Blend(Blend { networks, forest, weights }) => {
+                let line = (slope * weights.networks, slope * weights.offset + offset);
+                Self {
+                    networks: Some(Networks::new(recipe, networks, line)?),
+                    forest: Some((forest.clone(), slope * weights.forest)),
+                    ..Self::default()
+                }
+            }
+            Predictor::Rates(rates) => {
+                Self { rates: Some((rates.clone(), slope)), offset, ..Self::default() }
+            }
+        })
+    }
+}
+
 impl Networks {
     fn new(recipe: &Recipe, networks: &[Network], line: (f64, f64)) -> Result<Self, ModelError> {
         let foldable = networks.iter().all(|network| network.crosses.is_empty());
-        let number = |(scaling, indicator)| Number::new(scaling, indicator, foldable);
+        let number = |((scaling, indicator), second)| Number::new(scaling, indicator, second, foldable);
+        let scalings = recipe.scalings().into_iter();
         let numbers: Vec<Number> =
-            recipe.scalings().into_iter().zip(recipe.indicators()).map(number).collect();
+            scalings.zip(recipe.indicators()).zip(recipe.seconds()).map(number).collect();
         let share = networks.len() as f64;
         let line = (line.0 / share, line.1 / share);
         let member = |network| Member::new(network, recipe, &numbers, line);
@@ -290,7 +333,7 @@ impl Networks {
         Ok(Self {
             arrays: Arrays::new(&numbers),
             places: places.collect(),
-            indicators: recipe.dense_width() - numbers.len(),
+            indicators: numbers.iter().filter(|number| number.indicator.is_some()).count(),
             width: recipe.width(),
             members: networks.iter().map(member).collect::<Result<_, _>>()?,
             numbers,
@@ -308,6 +351,9 @@ impl Networks {
         inputs[number] = value.map_or(how.missing, |value| how.input(value));
         if let Some(indicator) = how.indicator {
             inputs[indicator] = f32::from(u8::from(value.is_none()));
+        }
+        if let Some((how, position)) = &how.second {
+            inputs[*position] = value.map_or(how.missing, |value| how.input(value));
         }
     }
 

@@ -210,9 +210,10 @@ fn usual(algorithm: Algorithm) -> Map<String, Value> {
     let layers = json!({
         "hidden": [[32], [64], [128], [256], [64, 32], [128, 64], [256, 128]],
         "dropout": {"min": 0.0, "max": 0.5},
+        "batch_norm": [false, true],
     });
     let parts = match algorithm {
-        Algorithm::Popularity => vec![],
+        Algorithm::Popularity | Algorithm::Blend => vec![],
         Algorithm::Logistic => vec![networks, json!({"l1": [0, 1e-5, 1e-4, 1e-3]})],
         Algorithm::Mlp => vec![networks, layers],
         Algorithm::DeepCross => {
@@ -337,7 +338,7 @@ mod tests {
 
     #[test]
     fn every_algorithm_but_popularity_has_a_space_and_begins_with_the_defaults() {
-        for algorithm in Algorithm::ALL {
+        for algorithm in Algorithm::TRAINED {
             let space = Space::new(None, &Map::new(), &Params::default(), algorithm);
             if algorithm == Algorithm::Popularity {
                 assert!(space.is_err());

@@ -1,6 +1,7 @@
 //! Named arrays of numbers as the data part of a safetensors file, and back with every bound checked.
 
 use crate::error::ModelError;
+use crate::forest::Tensor;
 use ndarray::{Array1, Array2};
 use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::Dtype;
@@ -60,6 +61,15 @@ impl Writer {
         assert!(self.tensors.insert(name, info).is_none(), "tensors have names of their own");
     }
 
+    /// One whose bytes are there already.
+    pub fn raw(&mut self, tensor: Tensor) {
+        let start = self.data.len();
+        self.data.extend(tensor.bytes);
+        let data_offsets = (start, self.data.len());
+        let info = TensorInfo { dtype: tensor.dtype, shape: tensor.shape, data_offsets };
+        self.tensors.insert(tensor.name.to_owned(), info);
+    }
+
     pub fn matrix(&mut self, name: String, matrix: &Array2<f32>) {
         self.add(name, matrix.shape(), matrix.iter().copied());
     }
@@ -100,6 +110,17 @@ impl<'a> Reader<'a> {
         self.read += 1;
         let bytes = self.data.get(*start..*end).unwrap_or_default();
         Ok((shape, bytes.chunks_exact(T::SIZE).map(T::read).collect()))
+    }
+
+    /// Type, shape and bytes of a tensor, if there is one.
+    pub fn raw(&self, name: &str) -> Option<(Dtype, &'a [usize], &'a [u8])> {
+        let TensorInfo { dtype, shape, data_offsets: (start, end) } = self.header.info(name)?;
+        Some((*dtype, shape, self.data.get(*start..*end)?))
+    }
+
+    /// Notes that so many tensors were read by [`Reader::raw`].
+    pub fn count(&mut self, tensors: usize) {
+        self.read += tensors;
     }
 
     pub fn matrix(&mut self, name: &str) -> Result<Array2<f32>, ModelError> {

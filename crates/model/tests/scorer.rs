@@ -57,6 +57,7 @@ proptest! {
 
     #[test]
     fn every_kind_of_network_gives_what_the_definitions_say(artifact in common::any_networks(), seed: u64) {
+        let mut artifact = artifact;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         for kernel in Scorer::kernels() {
             let scorer = Scorer::with_kernel(&artifact, kernel).unwrap();
@@ -65,7 +66,10 @@ proptest! {
                 let values = random_row(&artifact.recipe, &mut random);
                 set(&scorer, &mut row, &values);
                 let mut plain = common::reference_outputs(&artifact, &values);
-                let close = |fast: f64, plain: f64| (fast - plain).abs() <= TOLERANCE * plain.abs().max(1.0);
+                // Each cross layer multiplies by the inputs, and rounding with them.
+                let crosses = common::networks(&mut artifact)[0].crosses.len() as i32;
+                let reach = common::largest_input(&artifact.recipe, &values).max(1.0).powi(1 + crosses);
+                let close = |fast: f64, plain: f64| (fast - plain).abs() <= TOLERANCE * reach * plain.abs().max(1.0);
                 prop_assert!(close(scorer.score(&mut row), plain[0]), "{kernel}: {plain:?}");
                 let quantiles = scorer.quantiles(&mut row);
                 prop_assert_eq!(quantiles.is_some(), plain.len() > 1);
@@ -95,6 +99,9 @@ proptest! {
                     dense[number] = scalings[number].standardize(value);
                     if let Some(indicator) = artifact.recipe.indicators()[number] {
                         dense[indicator] = if value.is_finite() { 0.0 } else { 1.0 };
+                    }
+                    if let Some((second, position)) = artifact.recipe.seconds()[number] {
+                        dense[position] = second.standardize(value);
                     }
                     number += 1;
                 }

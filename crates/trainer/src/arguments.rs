@@ -5,7 +5,26 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 const USAGE: &str = "pg_recommend_trainer --spec SPEC.json --data DATA.arrow --out MODEL.safetensors \
-                     [--scores SCORES.arrow]";
+                     [--scores SCORES.arrow], or pg_recommend_trainer --check";
+
+/// What the program is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Task {
+    Train(Arguments),
+    /// Say what a training would run on.
+    Check,
+}
+
+impl Task {
+    /// Takes the arguments after the program's name.
+    pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, TrainerError> {
+        let arguments: Vec<_> = arguments.collect();
+        match arguments.as_slice() {
+            [only] if only == "--check" => Ok(Self::Check),
+            _ => Arguments::parse(arguments.into_iter()).map(Self::Train),
+        }
+    }
+}
 
 /// Where to read and write. Any of the paths may be a descriptor under `/proc/self/fd`.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,8 +40,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Takes the arguments after the program's name.
-    pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, TrainerError> {
+    fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, TrainerError> {
         let mut given: [(&str, Option<PathBuf>); 4] =
             [("--spec", None), ("--data", None), ("--out", None), ("--scores", None)];
         let mut arguments = arguments;
@@ -59,6 +77,14 @@ mod tests {
         let arguments = parse("--out o --data d --spec s").unwrap();
         assert_eq!((arguments.spec, arguments.data), ("s".into(), "d".into()));
         assert_eq!((arguments.out, arguments.scores), ("o".into(), None));
+    }
+
+    #[test]
+    fn a_check_needs_no_files_and_takes_none() {
+        let task = |line: &str| Task::parse(line.split_whitespace().map(OsString::from));
+        assert_eq!(task("--check").unwrap(), Task::Check);
+        assert!(matches!(task("--spec s --data d --out o").unwrap(), Task::Train(_)));
+        assert_eq!(task("--check --out o").unwrap_err().to_string(), "unknown argument --check");
     }
 
     #[test]

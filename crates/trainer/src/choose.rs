@@ -5,11 +5,11 @@ use crate::error::TrainerError;
 use crate::evaluate::{measure, Measured};
 use crate::job::{Fit, Job};
 use crate::report::Reporter;
-use crate::{network, popularity};
+use crate::{blend, network, popularity, trees};
 use model::params::Metric;
-use model::protocol::Candidate;
+use model::protocol::{Candidate, Event};
 use model::quality::Quality;
-use model::{Algorithm, Artifact, ModelError};
+use model::{Algorithm, Artifact};
 use std::io::Write;
 use std::time::Instant;
 
@@ -28,52 +28,86 @@ pub fn best<'a, W: Write>(
     job: &'a Job,
     reporter: &mut Reporter<W>,
 ) -> Result<Trained<'a>, TrainerError> {
-    let metric = job.params.metric.unwrap_or(Metric::default_for(job.task));
     if let [only] = algorithms {
-        return train(*only, job, reporter);
+        return train(*only, &[], job, reporter)?.ok_or_else(nothing);
     }
-    let mut best: Option<Trained> = None;
+    let mut all: Vec<Trained> = Vec::new();
     let mut failure = None;
     for algorithm in algorithms {
-        if best.is_some() && job.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if !all.is_empty() && job.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             reporter.warn(format!("{algorithm} was not tried: the time budget is used up."))?;
             continue;
         }
         let began = Instant::now();
-        let trained = match train(*algorithm, job, reporter) {
+        let trained = match train(*algorithm, &all, job, reporter) {
             Err(error @ TrainerError::HungUp) => return Err(error),
-            trained => trained,
+            Ok(None) => continue,
+            trained => trained.and_then(|trained| trained.ok_or_else(nothing)),
         };
-        reporter.send(&model::protocol::Event::Candidate(candidate(*algorithm, &trained, began)))?;
+        reporter.send(&Event::Candidate(candidate(*algorithm, &trained, began)))?;
         match trained {
+            Ok(trained) => all.push(trained),
             Err(error) => failure = Some(error),
-            Ok(trained) => {
-                let is_better = match (validation(&trained), best.as_ref()) {
-                    (_, None) => true,
-                    (Some(ours), Some(best)) => ours.beats(validation(best), metric),
-                    (None, Some(_)) => false,
-                };
-                if is_better {
-                    best = Some(trained);
-                }
-            }
         }
     }
-    best.ok_or_else(|| failure.unwrap_or_else(|| TrainerError::internal("no algorithm was trained")))
+    match best_of(&all, job, |_| true) {
+        Some(best) => Ok(all.swap_remove(best)),
+        None => Err(failure.unwrap_or_else(nothing)),
+    }
 }
 
-fn validation<'a>(trained: &'a Trained) -> Option<&'a Quality> {
-    trained.measured.validation.as_ref().map(|evaluation| &evaluation.model)
+fn nothing() -> TrainerError {
+    TrainerError::internal("no algorithm was trained")
 }
 
+/// The position of the best one of a kind.
+fn best_of(all: &[Trained], job: &Job, is_wanted: impl Fn(Algorithm) -> bool) -> Option<usize> {
+    let metric = job.params.metric.unwrap_or(Metric::default_for(job.task));
+    let mut best: Option<usize> = None;
+    for (n, trained) in all.iter().enumerate().filter(|(_, trained)| is_wanted(trained.artifact.algorithm)) {
+        let is_better = match (trained.validation(), best) {
+            (_, None) => true,
+            (Some(ours), Some(best)) => ours.beats(all[best].validation(), metric),
+            (None, Some(_)) => false,
+        };
+        if is_better {
+            best = Some(n);
+        }
+    }
+    best
+}
+
+impl Trained<'_> {
+    fn validation(&self) -> Option<&Quality> {
+        self.measured.validation.as_ref().map(|evaluation| &evaluation.model)
+    }
+}
+
+/// The best network and the best forest of those that are trained.
+fn blend<'a>(others: &[Trained<'a>], job: &'a Job) -> Result<Option<Fit<'a>>, TrainerError> {
+    let part = |is_wanted: &dyn Fn(Algorithm) -> bool| {
+        best_of(others, job, is_wanted).map(|n| (&others[n].fit, &others[n].artifact.output))
+    };
+    match (part(&Algorithm::is_network), part(&|algorithm| algorithm == Algorithm::BoostedTrees)) {
+        (Some(networks), Some(forest)) => blend::fit(networks, forest, job),
+        _ => Ok(None),
+    }
+}
+
+/// Trains one algorithm; `None` if there is nothing that could be blended.
 fn train<'a, W: Write>(
     algorithm: Algorithm,
+    others: &[Trained<'a>],
     job: &'a Job,
     reporter: &mut Reporter<W>,
-) -> Result<Trained<'a>, TrainerError> {
+) -> Result<Option<Trained<'a>>, TrainerError> {
     let fit = match algorithm {
+        Algorithm::Blend => match blend(others, job)? {
+            Some(fit) => fit,
+            None => return Ok(None),
+        },
         Algorithm::Popularity => popularity::fit(job)?,
-        Algorithm::BoostedTrees => return Err(ModelError::artifact("boosted trees").into()),
+        Algorithm::BoostedTrees => trees::fit(job, reporter)?,
         Algorithm::Logistic | Algorithm::Mlp | Algorithm::DeepCross => {
             network::fit(algorithm, job, reporter)?
         }
@@ -85,7 +119,7 @@ fn train<'a, W: Write>(
         output: calibrate::output(&fit, job)?,
     };
     let measured = measure(&artifact, &*fit.reference, job)?;
-    Ok(Trained { artifact, fit, measured })
+    Ok(Some(Trained { artifact, fit, measured }))
 }
 
 fn candidate(algorithm: Algorithm, trained: &Result<Trained, TrainerError>, began: Instant) -> Candidate {

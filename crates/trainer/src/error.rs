@@ -71,6 +71,11 @@ impl TrainerError {
             }
             Self::Diverged { .. } => Some("Lower the training parameter \"learning_rate\".".into()),
             Self::Parity { .. } => Some("Please report this as a bug: nothing was stored.".into()),
+            Self::Torch(error) if error.to_string().contains("CUDA out of memory") => Some(
+                "The GPU's memory is too small or in use: train on fewer rows, or set the training parameter \"device\" \
+                 to cpu or to another GPU."
+                    .into(),
+            ),
             Self::Model(error) => error.hint().map(str::to_owned),
             _ => None,
         }
@@ -100,4 +105,18 @@ impl TrainerError {
 /// libtorch appends its C++ stack trace, which helps no user.
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_gpu_is_not_taken_for_a_full_machine() {
+        let words = "CUDA out of memory. Tried to allocate 2.00 GiB.\nException raised from malloc";
+        let error = TrainerError::from(TchError::Torch(words.into()));
+        assert!(error.detail().unwrap().ends_with("CUDA out of memory. Tried to allocate 2.00 GiB."));
+        assert!(error.hint().unwrap().contains("\"device\""));
+        assert_eq!(TrainerError::from(TchError::Torch("not enough memory".into())).hint(), None);
+    }
 }

@@ -5,6 +5,7 @@ use crate::error::TrainerError;
 use crate::prepare::Encoder;
 use crate::split::Split;
 use model::{Params, Predictor, Recipe, Task};
+use std::rc::Rc;
 use std::time::Instant;
 use tch::Device;
 
@@ -46,7 +47,7 @@ pub struct Fit<'a> {
     /// How many numbers were fitted.
     pub parameters: usize,
     /// The predictor as its maker computes it, to be compared with what will be served.
-    pub reference: Box<dyn Reference + 'a>,
+    pub reference: Rc<dyn Reference + 'a>,
 }
 
 pub trait Reference {

@@ -12,20 +12,28 @@
 //! | `prepare` | fits the recipe, encodes rows |
 //! | `job` | what every algorithm gets and gives |
 //! | `network` | libtorch: logistic regression, multilayer perceptron, deep and cross |
+//! | `trees` | gradient-boosted trees |
 //! | `popularity` | the smoothed rate of each product as a model |
+//! | `blend` | a network and trees together |
 //! | `choose` | trains one algorithm or several, and keeps the best |
 //! | `calibrate` | probabilities from logits |
 //! | `evaluate`, `baseline` | metrics beside those of past purchases, the check that served scores are the library's |
 //! | `importance` | what the model owes to each column |
+//! | `cuda`, `device`, `precision` | NVIDIA's driver and libtorch's CUDA library; the device of a training; TF32, bfloat16 |
 //! | `pipeline` | the whole training, step by step |
+//! | `check` | what a training would run on |
 //! | `report`, `error` | what is said |
 
 mod arguments;
 mod baseline;
+mod blend;
 mod calibrate;
+mod check;
 mod choose;
 mod column;
+mod cuda;
 mod data;
+mod device;
 mod error;
 mod evaluate;
 mod hash;
@@ -36,12 +44,14 @@ mod labels;
 mod network;
 mod pipeline;
 mod popularity;
+mod precision;
 mod prepare;
 mod report;
 mod split;
+mod trees;
 mod values;
 
-use arguments::Arguments;
+use arguments::Task;
 use error::TrainerError;
 use report::Reporter;
 use std::os::unix::process::CommandExt;
@@ -66,8 +76,9 @@ fn main() -> ExitCode {
         }
     }));
     let mut reporter = Reporter::stdout();
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        pipeline::run(&Arguments::parse(std::env::args_os().skip(1))?, &mut reporter)
+    let result = catch_unwind(AssertUnwindSafe(|| match Task::parse(std::env::args_os().skip(1))? {
+        Task::Train(arguments) => pipeline::run(&arguments, &mut reporter),
+        Task::Check => check::check(&mut reporter),
     }));
     let error = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,

@@ -1,8 +1,10 @@
 //! The whole training, step by step.
 
 use crate::arguments::Arguments;
+use crate::check::LIBTORCH;
 use crate::choose::{best, Trained};
 use crate::data::Table;
+use crate::device::{device_name, device_of, processors, warm_up};
 use crate::error::TrainerError;
 use crate::importance::importance;
 use crate::input::{check_schema, check_spec, Input};
@@ -20,10 +22,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tch::{Cuda, Device};
-
-/// The libtorch that tch 0.24 is built for, and the only one it links with.
-const LIBTORCH: &str = "2.11.0";
 
 /// Runs a training from the spec to the written model.
 pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Result<(), TrainerError> {
@@ -39,6 +37,7 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         device: device_name(device),
         threads,
     })?;
+    let warm = warm_up(device);
 
     let mut input = Input::open(&arguments.data)?;
     check_schema(input.schema(), &spec.columns)?;
@@ -59,6 +58,7 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     for warning in &encoder.warnings {
         reporter.warn(warning.clone())?;
     }
+    warm.wait()?;
     let budget = Some(params.time_budget).filter(|seconds| *seconds > 0.0);
     let job = Job {
         table: &table,
@@ -107,44 +107,10 @@ fn read_spec(path: &Path) -> Result<Spec, TrainerError> {
     serde_json::from_slice(&text).map_err(|e| fail(e.to_string()))
 }
 
-/// `auto` is the first GPU if libtorch can use one.
-fn device_of(name: &str) -> Result<Device, TrainerError> {
-    let missing = |message: String| {
-        Err(TrainerError::Device {
-            message,
-            hint: "Set the training parameter \"device\" to auto or cpu, or install libtorch for CUDA and its driver."
-                .into(),
-        })
-    };
-    let number = match name {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" if !Cuda::is_available() => return Ok(Device::Cpu),
-        "auto" | "cuda" => 0,
-        other => match other.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
-            Some(number) => number,
-            None => return missing(format!("unknown device \"{other}\"")),
-        },
-    };
-    if !Cuda::is_available() {
-        return missing(format!("device \"{name}\" was asked for, but libtorch finds no CUDA device here"));
-    }
-    match Cuda::device_count() {
-        count if (number as i64) < count => Ok(Device::Cuda(number)),
-        count => missing(format!("device \"{name}\" was asked for, but there are only {count} CUDA devices")),
-    }
-}
-
-fn device_name(device: Device) -> String {
-    match device {
-        Device::Cuda(number) => format!("cuda:{number}"),
-        _ => "cpu".into(),
-    }
-}
-
 /// Returns the number of threads.
 fn set_up_libtorch(params: &Params) -> usize {
     let threads = match params.threads {
-        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        0 => processors(),
         given => given,
     };
     tch::set_num_threads(threads as i32);

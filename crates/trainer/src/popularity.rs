@@ -6,6 +6,7 @@ use crate::job::{Fit, Job, Reference};
 use model::rates::Rates;
 use model::recipe::{Column, Family, Input, Recipe};
 use model::{Predictor, Task};
+use std::rc::Rc;
 
 /// Learns from the training rows; an error without a key column.
 pub fn fit<'a>(job: &'a Job) -> Result<Fit<'a>, TrainerError> {
@@ -43,7 +44,7 @@ pub fn fit<'a>(job: &'a Job) -> Result<Fit<'a>, TrainerError> {
         units: (1.0, 0.0),
         best_epoch: 1,
         parameters: rates.of_key.len() + 1,
-        reference: Box::new(Lookup { rates: rates.clone(), keys, outputs: job.task.outputs() }),
+        reference: Rc::new(Lookup { rates: rates.clone(), keys, outputs: job.task.outputs() }),
         predictor: Predictor::Rates(rates),
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::data::{Feature, Table};
 use crate::error::TrainerError;
+use crate::trees;
 use crate::values::{Dictionary, Floats, Values, NULL_CODE};
 use model::protocol::SourceColumn;
 use model::recipe::{
@@ -104,23 +105,18 @@ impl<'a> Encoder<'a> {
             Family::Number | Family::NumberArray => choice,
             _ => TransformChoice::None,
         };
-        let mut fits = vec![NumberFit::default(); width];
-        let transforms: Vec<Transform> = (0..width)
-            .map(|position| transform(choice, train, |row| floats.get(row * width + position)))
+        let mut fits: Vec<ScalingFit> = (0..width)
+            .map(|position| ScalingFit::new(choice, train, |row| floats.get(row * width + position)))
             .collect();
         for row in train {
             let first = *row as usize * width;
             for (position, fit) in fits.iter_mut().enumerate() {
-                let value = floats.get(first + position);
-                fit.add(if value.is_finite() { transforms[position].apply(value) } else { value });
+                fit.add(floats.get(first + position));
             }
         }
-        let scalings: Vec<Scaling> = fits
-            .iter()
-            .zip(transforms)
-            .map(|(fit, transform)| Scaling { transform, ..fit.finish() })
-            .collect();
-        let all_missing = fits.iter().all(|fit| fit.missing() == train.len() as u64);
+        let missing: u64 = fits.iter().map(|fit| fit.number.missing()).sum();
+        let scalings: Vec<Scaling> = fits.into_iter().map(ScalingFit::finish).collect();
+        let all_missing = missing == (train.len() * width) as u64;
         if all_missing {
             findings.empty.push(feature.source.name.clone());
         } else if scalings.iter().all(|s| s.is_constant() && !s.indicator) {
@@ -182,17 +178,21 @@ impl<'a> Encoder<'a> {
         let mut ids = Vec::with_capacity(rows.len() * self.null_seen.len());
         let scalings = self.recipe.scalings();
         let indicators = self.recipe.indicators();
+        let seconds = self.recipe.seconds();
         let mut number = 0;
         for source in &self.feeds {
             match source {
                 Feed::Numbers { width, floats } => {
                     for (position, slot) in (number..number + width).enumerate() {
-                        let (scaling, indicator) = (scalings[slot], indicators[slot]);
+                        let (scaling, indicator, second) = (scalings[slot], indicators[slot], seconds[slot]);
                         for (line, row) in dense.chunks_exact_mut(stride).zip(rows) {
                             let value = floats.get(*row as usize * width + position);
                             line[slot] = scaling.standardize(value);
                             if let (Some(at), false) = (indicator, value.is_finite()) {
                                 line[at] = 1.0;
+                            }
+                            if let Some((second, at)) = second {
+                                line[at] = second.standardize(value);
                             }
                         }
                     }
@@ -209,7 +209,29 @@ impl<'a> Encoder<'a> {
         Encoded { dense, ids }
     }
 
-    /// Numbers and indicators of an encoded row.
+    /// The raw columns as trees read them: all numbers, then all categories.
+    pub fn columns(&self) -> Vec<trees::Column<'a>>
+    where
+        Self: 'a,
+    {
+        let (mut numbers, mut categories) = (Vec::new(), Vec::new());
+        for feed in &self.feeds {
+            match feed {
+                Feed::Numbers { width, floats } => {
+                    let number = |position| trees::Column::Number { floats, width: *width, position };
+                    numbers.extend((0..*width).map(number));
+                }
+                Feed::Category { dictionary, ids, null } => {
+                    let (codes, recipe_codes) = (&dictionary.codes[..], ids.clone());
+                    categories.push(trees::Column::Category { codes, recipe_codes, null: *null });
+                }
+            }
+        }
+        numbers.extend(categories);
+        numbers
+    }
+
+    /// The dense part of an encoded row.
     pub fn dense_width(&self) -> usize {
         self.dense_width
     }
@@ -278,13 +300,35 @@ impl<'a> Source<'a> {
 /// Values that a transform is chosen by, at most.
 const SAMPLE: usize = 20_000;
 
-/// The transform of a number, chosen by rows evenly spread over the training rows.
-fn transform(choice: TransformChoice, train: &[u32], value: impl Fn(usize) -> f64) -> Transform {
-    if choice == TransformChoice::None {
-        return Transform::Identity;
+/// A number's scaling on its way.
+struct ScalingFit {
+    transform: Transform,
+    number: NumberFit,
+    second: Option<(Transform, NumberFit)>,
+}
+
+impl ScalingFit {
+    /// The transforms are chosen by rows evenly spread over the training rows.
+    fn new(choice: TransformChoice, train: &[u32], value: impl Fn(usize) -> f64) -> Self {
+        let sample =
+            train.iter().step_by(train.len().div_ceil(SAMPLE).max(1)).map(|row| value(*row as usize));
+        let mut sample: Vec<f64> = sample.filter(|value| value.is_finite()).collect();
+        let (transform, second) = Transform::fit(choice, &mut sample);
+        let second = second.map(|transform| (transform, NumberFit::default()));
+        Self { transform, number: NumberFit::default(), second }
     }
-    let sample = train.iter().step_by(train.len().div_ceil(SAMPLE).max(1)).map(|row| value(*row as usize));
-    Transform::fit(choice, &mut sample.filter(|value| value.is_finite()).collect::<Vec<_>>())
+
+    fn add(&mut self, value: f64) {
+        self.number.add(if value.is_finite() { self.transform.apply(value) } else { value });
+        if let Some((transform, fit)) = self.second.as_mut().filter(|_| value.is_finite()) {
+            fit.add(transform.apply(value));
+        }
+    }
+
+    fn finish(self) -> Scaling {
+        let second = self.second.map(|(transform, fit)| Box::new(Scaling { transform, ..fit.finish() }));
+        Scaling { transform: self.transform, second, ..self.number.finish() }
+    }
 }
 
 /// Takes the raw values of a row.

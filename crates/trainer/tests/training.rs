@@ -274,10 +274,13 @@ fn fit(algorithms: &[Algorithm], source: &Source, params: Params) -> support::Ru
 fn every_algorithm_serves_what_its_library_predicts() {
     let sales = sales(4000);
     let source = Source::of(&sales);
-    for (algorithm, at_least) in
-        [(Algorithm::Logistic, 0.85), (Algorithm::Mlp, 0.9), (Algorithm::DeepCross, 0.9)]
-    {
-        let params = Params { epochs: 8, learning_rate: Some(0.01), members: 2, ..quick() };
+    for (algorithm, at_least) in [
+        (Algorithm::Logistic, 0.85),
+        (Algorithm::BoostedTrees, 0.9),
+        (Algorithm::Mlp, 0.9),
+        (Algorithm::DeepCross, 0.9),
+    ] {
+        let params = Params { epochs: 8, learning_rate: Some(0.01), members: 2, batch_norm: true, ..quick() };
         let run = fit(&[algorithm], &source, params);
         let (_, test, ..) = run.finished();
         assert!(auroc(&test.unwrap().model).unwrap() > at_least, "{algorithm}");
@@ -290,7 +293,7 @@ fn every_algorithm_serves_what_its_library_predicts() {
 #[test]
 fn the_best_of_several_is_kept_and_all_are_told() {
     let source = Source::of(&sales(3000));
-    let algorithms = [Algorithm::Popularity, Algorithm::Logistic, Algorithm::Mlp];
+    let algorithms = [Algorithm::Popularity, Algorithm::BoostedTrees, Algorithm::Mlp, Algorithm::Blend];
     let run = fit(&algorithms, &source, Params { epochs: 6, learning_rate: Some(0.01), ..quick() });
     let told: Vec<_> = run
         .events
@@ -306,6 +309,7 @@ fn the_best_of_several_is_kept_and_all_are_told() {
     assert_eq!(told.iter().map(|(algorithm, _)| *algorithm).collect::<Vec<_>>(), algorithms);
     let best = told.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
     assert_eq!(run.artifact().algorithm, best);
+    assert!(told[3].1 > told[1].1.min(told[2].1), "{told:?}");
 }
 
 #[test]
@@ -324,7 +328,7 @@ fn quantities_are_predicted_with_their_quantiles() {
     let labels: Float64Array = sales.iter().map(|sale| sale.label.map(|_| quantity(sale))).collect();
     let mut source = Source::of(&sales).set("purchased", Arc::new(labels));
     source.columns.last_mut().unwrap().family = Family::Number;
-    for algorithm in [Algorithm::Mlp, Algorithm::Logistic] {
+    for algorithm in [Algorithm::Mlp, Algorithm::Logistic, Algorithm::BoostedTrees] {
         let params = Params { epochs: 10, learning_rate: Some(0.01), ..quick() };
         let run = fit(&[algorithm], &source, params);
         assert_eq!(run.artifact().task(), Task::Regression);

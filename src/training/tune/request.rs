@@ -78,9 +78,10 @@ impl Tuning {
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, Error> {
-    let can_be_tuned = |algorithm: &Algorithm| *algorithm != Algorithm::Popularity;
-    Algorithm::from_name(name).filter(can_be_tuned).ok_or_else(|| {
-        let names: Vec<_> = Algorithm::ALL.iter().filter(|a| can_be_tuned(a)).map(|a| a.name()).collect();
+    let can_be = |algorithm: &&Algorithm| **algorithm != Algorithm::Popularity;
+    let found = Algorithm::TRAINED.iter().filter(can_be).find(|algorithm| algorithm.name() == name);
+    found.copied().ok_or_else(|| {
+        let names: Vec<_> = Algorithm::TRAINED.iter().filter(can_be).map(|a| a.name()).collect();
         Error::InvalidArgument(
             format!("algorithm \"{name}\" cannot be tuned"),
             Some(format!("The algorithms that can be are: {}.", names.join(", "))),

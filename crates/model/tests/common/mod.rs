@@ -42,12 +42,23 @@ pub fn scaling() -> impl Strategy<Value = Scaling> {
         1 => (0.1..10.0_f64).prop_map(|unit| Transform::SignedLog { unit }),
         1 => Just(Transform::Quantile { points: vec![(-3.0, -1.0), (0.0, 0.0), (0.5, 0.25), (9.0, 2.0)] }),
     ];
-    (scale, ratio, any::<bool>(), transform).prop_map(|(scale, ratio, indicator, transform)| Scaling {
-        mean: ratio * f64::max(scale, 1e-300),
-        scale,
-        indicator,
-        transform,
-    })
+    let second = prop_oneof![
+        3 => Just(None),
+        1 => (0.1..10.0_f64, -2.0..2.0_f64).prop_map(|(scale, mean)| {
+            let transform = Transform::SignedLog { unit: 0.5 };
+            Some(Box::new(Scaling { transform, mean, scale, ..Scaling::default() }))
+        }),
+    ];
+    (scale, ratio, any::<bool>(), transform, second).prop_map(
+        |(scale, ratio, indicator, transform, second)| match transform {
+            Transform::Identity => {
+                let mean = ratio * f64::max(scale, 1e-300);
+                Scaling { mean, scale, indicator, transform, second }
+            }
+            // What comes out of a transform is never far from 0.
+            _ => Scaling { mean: 0.25, scale: 0.8, indicator, transform, second },
+        },
+    )
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -222,7 +233,8 @@ pub fn reference_outputs(artifact: &Artifact, row: &[Value]) -> Vec<f64> {
 }
 
 fn forward(network: &Network, recipe: &Recipe, row: &[Value]) -> Vec<f64> {
-    let (mut numbers, mut indicators, mut embedded) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut numbers, mut indicators) = (Vec::new(), Vec::new());
+    let (mut seconds, mut embedded) = (Vec::new(), Vec::new());
     let mut values = row.iter();
     let mut tables = network.embeddings.iter();
     for (column, slot) in recipe.columns.iter().zip(recipe.slots()) {
@@ -235,6 +247,9 @@ fn forward(network: &Network, recipe: &Recipe, row: &[Value]) -> Vec<f64> {
                     if scaling.indicator {
                         indicators.push(if value.is_none() { 1.0 } else { 0.0 });
                     }
+                    if let Some(second) = &scaling.second {
+                        seconds.push(value.map_or(0.0, |v| standardize(second, v)));
+                    }
                 }
             }
             (Input::Category(category), Slot::Category { .. }) => {
@@ -245,7 +260,7 @@ fn forward(network: &Network, recipe: &Recipe, row: &[Value]) -> Vec<f64> {
             _ => panic!("a slot of another kind"),
         }
     }
-    let input = [numbers, indicators, embedded].concat();
+    let input = [numbers, indicators, seconds, embedded].concat();
     let mut crossed = input.clone();
     for cross in &network.crosses {
         let down = linear(&cross.down, None, &crossed);
@@ -272,6 +287,20 @@ fn linear(weight: &Array2<f32>, bias: Option<&Array1<f32>>, x: &[f64]) -> Vec<f6
         weights.iter().zip(x).map(|(w, v)| f64::from(*w) * v).sum::<f64>() + bias
     };
     weight.rows().into_iter().enumerate().map(row).collect()
+}
+
+/// The largest standardized number of a row.
+pub fn largest_input(recipe: &Recipe, row: &[Value]) -> f64 {
+    let numbers = row.iter().filter_map(|value| match value {
+        Value::Number(value) => Some(value.filter(|v| v.is_finite())),
+        Value::Text(_) => None,
+    });
+    let both = |(scaling, value): (&Scaling, Option<f64>)| {
+        let second = scaling.second.as_deref();
+        let size = |s: &Scaling| value.map_or(0.0, |v| standardize(s, v).abs());
+        size(scaling).max(second.map_or(0.0, size))
+    };
+    recipe.scalings().into_iter().zip(numbers).map(both).fold(0.0, f64::max)
 }
 
 fn standardize(scaling: &Scaling, value: f64) -> f64 {

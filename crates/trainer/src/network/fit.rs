@@ -10,6 +10,7 @@ use crate::report::Reporter;
 use model::protocol::Event;
 use model::{Algorithm, Network, Params, Predictor, Task};
 use std::io::Write;
+use std::rc::Rc;
 
 /// Trains as many networks as are to be averaged.
 pub fn fit<'a, W: Write>(
@@ -61,7 +62,7 @@ pub fn fit<'a, W: Write>(
         units: (units.scale, units.mean),
         best_epoch: best_epochs / params.members as u32,
         parameters: nets.iter().map(Net::parameters).sum(),
-        reference: Box::new(Networks { nets, encoder }),
+        reference: Rc::new(Networks { nets, encoder }),
     })
 }
 
@@ -71,7 +72,7 @@ fn shape(algorithm: Algorithm, params: &Params, task: Task) -> Shape {
         Algorithm::Mlp => (0, params.hidden.clone()),
         _ => (0, Vec::new()),
     };
-    Shape { crosses, rank: params.cross_rank, hidden, outputs: task.outputs() }
+    Shape { crosses, rank: params.cross_rank, hidden, batch_norm: params.batch_norm, outputs: task.outputs() }
 }
 
 fn event(algorithm: Algorithm, epoch: Epoch, before: u32, params: &Params) -> Event {

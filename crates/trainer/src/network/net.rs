@@ -6,10 +6,19 @@
 
 use super::noise::Noise;
 use crate::error::TrainerError;
+use crate::precision::linear;
 use model::network::{Cross, Dense};
+use model::params::Precision;
 use model::{Network, Recipe};
 use ndarray::{Array1, Array2};
 use tch::{Device, Kind, TchError, Tensor};
+
+/// Batch normalization (Ioffe and Szegedy 2015), with PyTorch's defaults: how fast the running statistics follow the
+/// batches, and what is added to a variance.
+const MOMENTUM: f64 = 0.1;
+const EPSILON: f64 = 1e-5;
+/// A block of fewer rows is normalized by the running statistics.
+const FEWEST_ROWS: i64 = 16;
 
 /// Standard deviation of an embedding before training.
 const EMBEDDING_SPREAD: f64 = 0.05;
@@ -20,18 +29,38 @@ pub struct Shape {
     pub crosses: usize,
     pub rank: usize,
     pub hidden: Vec<usize>,
+    /// Whether what comes out of a hidden layer is normalized before ReLU.
+    pub batch_norm: bool,
     pub outputs: usize,
+}
+
+/// What is different while a network learns.
+pub struct Learning<'a> {
+    pub noise: &'a mut Noise,
+    pub precision: Precision,
 }
 
 /// A network on a device.
 pub struct Net {
     flat: Tensor,
     /// Views of `flat`, each a leaf of the gradient graph: the embedding tables; down, up and bias of each cross layer;
-    /// weight and bias of each linear layer.
+    /// weight and bias of each hidden layer, and scale and offset of its normalization if there is one; weight and bias of
+    /// the last layer.
     leaves: Vec<Tensor>,
+    /// Running mean and variance of each normalized layer, one after the other, and views of them.
+    statistics: Tensor,
+    running: Vec<Tensor>,
+    layout: Layout,
+}
+
+/// Which leaf is what.
+#[derive(Clone)]
+struct Layout {
     shapes: Vec<Vec<i64>>,
     embeddings: usize,
     crosses: usize,
+    /// Leaves of a hidden layer: 2, or 4 with normalization.
+    per_hidden: usize,
 }
 
 /// A block of encoded rows on a device.
@@ -48,6 +77,7 @@ enum Start {
     /// Within this of 0.
     Uniform(f64),
     Zero,
+    One,
 }
 
 impl Net {
@@ -71,6 +101,10 @@ impl Net {
         for hidden in shape.hidden.iter().map(|size| *size as i64) {
             plan.push((vec![hidden, inputs], uniform(inputs)));
             plan.push((vec![hidden], uniform(inputs)));
+            if shape.batch_norm {
+                plan.push((vec![hidden], Start::One));
+                plan.push((vec![hidden], Start::Zero));
+            }
             inputs = hidden;
         }
         inputs = match (shape.crosses, shape.hidden.is_empty()) {
@@ -82,24 +116,38 @@ impl Net {
         plan.push((vec![shape.outputs as i64], uniform(inputs)));
         let parts = plan.iter().map(draw).collect::<Result<Vec<_>, _>>()?;
         let flat = Tensor::f_cat(&parts, 0)?.f_to(device)?;
-        let shapes = plan.into_iter().map(|(shape, _)| shape).collect();
-        Self::over(flat, shapes, embeddings, shape.crosses)
+        let layout = Layout {
+            shapes: plan.into_iter().map(|(shape, _)| shape).collect(),
+            embeddings,
+            crosses: shape.crosses,
+            per_hidden: if shape.batch_norm { 4 } else { 2 },
+        };
+        let mut statistics = Vec::new();
+        for hidden in shape.hidden.iter().filter(|_| shape.batch_norm) {
+            statistics.push(Tensor::f_zeros([*hidden as i64], (Kind::Float, device))?);
+            statistics.push(Tensor::f_ones([*hidden as i64], (Kind::Float, device))?);
+        }
+        let statistics = match statistics.is_empty() {
+            true => Tensor::f_empty([0], (Kind::Float, device))?,
+            false => Tensor::f_cat(&statistics, 0)?,
+        };
+        Self::over(flat, statistics, layout)
     }
 
-    fn over(
-        flat: Tensor,
-        shapes: Vec<Vec<i64>>,
-        embeddings: usize,
-        crosses: usize,
-    ) -> Result<Self, TchError> {
+    fn over(flat: Tensor, statistics: Tensor, layout: Layout) -> Result<Self, TchError> {
         let leaf = |view: Tensor| view.f_set_requires_grad(true);
-        let leaves = views(&flat, &shapes)?.into_iter().map(leaf).collect::<Result<_, _>>()?;
-        Ok(Self { flat, leaves, shapes, embeddings, crosses })
+        let leaves: Vec<Tensor> =
+            views(&flat, &layout.shapes)?.into_iter().map(leaf).collect::<Result<_, _>>()?;
+        let (hidden, _) = layout.split(&leaves).2;
+        let widths = hidden.chunks_exact(layout.per_hidden).filter(|_| layout.per_hidden == 4);
+        let shapes: Vec<_> = widths.flat_map(|layer| [layer[1].size(), layer[1].size()]).collect();
+        let running = views(&statistics, &shapes)?;
+        Ok(Self { flat, leaves, statistics, running, layout })
     }
 
-    /// The same parameters, with leaves of its own: for another thread.
+    /// The same parameters, with leaves and statistics of its own: for another thread.
     pub fn share(&self) -> Result<Self, TchError> {
-        Self::over(self.flat(), self.shapes.clone(), self.embeddings, self.crosses)
+        Self::over(self.flat(), self.statistics.f_detach_copy()?, self.layout.clone())
     }
 
     /// Every parameter, one after the other. To be changed without gradients only.
@@ -113,7 +161,7 @@ impl Net {
 
     /// Views of a tensor that is like [`Net::flat`], one for each leaf.
     pub fn views_of(&self, flat: &Tensor) -> Result<Vec<Tensor>, TchError> {
-        views(flat, &self.shapes)
+        views(flat, &self.layout.shapes)
     }
 
     pub fn device(&self) -> Device {
@@ -124,30 +172,81 @@ impl Net {
         self.flat.numel()
     }
 
-    /// Sets every parameter.
-    pub fn restore(&mut self, flat: &Tensor) -> Result<(), TchError> {
-        let _guard = tch::no_grad_guard();
-        self.flat.f_copy_(flat)
+    /// Parameters and statistics as they are now.
+    pub fn snapshot(&self) -> Result<(Tensor, Tensor), TchError> {
+        Ok((self.flat.f_detach_copy()?, self.statistics.f_detach_copy()?))
     }
 
-    /// The outputs of each row, shape (rows, outputs). `noise` drops hidden units; there is none outside training.
-    pub fn outputs(&self, rows: &Rows, noise: Option<&mut Noise>) -> Result<Tensor, TchError> {
-        let (tables, rest) = self.leaves.split_at(self.embeddings);
-        let (crosses, layers) = rest.split_at(3 * self.crosses);
+    /// Sets every parameter and statistic.
+    pub fn restore(&mut self, (flat, statistics): &(Tensor, Tensor)) -> Result<(), TchError> {
+        let _guard = tch::no_grad_guard();
+        self.flat.f_copy_(flat)?;
+        self.statistics.f_copy_(statistics)
+    }
+
+    /// Takes the mean of the statistics that others have gathered.
+    pub fn average_statistics(&self, others: &[&Net]) -> Result<(), TchError> {
+        let all: Vec<&Tensor> = others.iter().map(|net| &net.statistics).collect();
+        match self.running.is_empty() {
+            true => Ok(()),
+            false => self.statistics.shallow_clone().f_copy_(&Tensor::f_stack(&all, 0)?.f_mean_dim(
+                0,
+                false,
+                Kind::Float,
+            )?),
+        }
+    }
+
+    /// The outputs of each row, shape (rows, outputs).
+    pub fn outputs(&self, rows: &Rows, mut learning: Option<Learning>) -> Result<Tensor, TchError> {
+        let (tables, crosses, (hidden, last)) = self.layout.split(&self.leaves);
+        let precision = learning.as_ref().map_or(Precision::Float32, |learning| learning.precision);
         let mut parts = vec![rows.dense.shallow_clone()];
         for (index, table) in tables.iter().enumerate() {
             let ids = rows.ids.f_select(0, index as i64)?;
             parts.push(Tensor::f_embedding(table, &ids, -1, false, false)?);
         }
         let input = if parts.len() == 1 { rows.dense.shallow_clone() } else { Tensor::f_cat(&parts, 1)? };
-        let (hidden, last) = layers.split_at(layers.len() - 2);
-        let deep = deep(&input, hidden, noise)?;
+        let deep = self.deep(&input, hidden, &mut learning)?;
+        let crossed = || crossed(&input, crosses, precision);
         let read = match (crosses.is_empty(), hidden.is_empty()) {
             (true, _) => deep,
-            (false, true) => crossed(&input, crosses)?,
-            (false, false) => Tensor::f_cat(&[crossed(&input, crosses)?, deep], 1)?,
+            (false, true) => crossed()?,
+            (false, false) => Tensor::f_cat(&[crossed()?, deep], 1)?,
         };
-        read.f_linear(&last[0], Some(&last[1]))
+        linear(precision, &read, &last[0], Some(&last[1]))
+    }
+
+    fn deep(
+        &self,
+        input: &Tensor,
+        hidden: &[Tensor],
+        learning: &mut Option<Learning>,
+    ) -> Result<Tensor, TchError> {
+        let precision = learning.as_ref().map_or(Precision::Float32, |learning| learning.precision);
+        let batch = learning.is_some() && input.size2()?.0 >= FEWEST_ROWS;
+        let mut x = input.shallow_clone();
+        for (n, layer) in hidden.chunks_exact(self.layout.per_hidden).enumerate() {
+            x = linear(precision, &x, &layer[0], Some(&layer[1]))?;
+            if let [_, _, scale, offset] = layer {
+                let (mean, variance) = (&self.running[2 * n], &self.running[2 * n + 1]);
+                x = x.f_batch_norm(
+                    Some(scale),
+                    Some(offset),
+                    Some(mean),
+                    Some(variance),
+                    batch,
+                    MOMENTUM,
+                    EPSILON,
+                    true,
+                )?;
+            }
+            x = x.f_relu_()?;
+            if let Some(learning) = learning {
+                x = learning.noise.drop_some(x)?;
+            }
+        }
+        Ok(x)
     }
 
     /// Adds to the bias of every output.
@@ -168,7 +267,7 @@ impl Net {
     pub fn alias_unseen_nulls(&mut self, null_seen: &[bool]) -> Result<(), TchError> {
         use model::recipe::{NULL, UNSEEN};
         let _guard = tch::no_grad_guard();
-        for (table, seen) in self.leaves[..self.embeddings].iter().zip(null_seen) {
+        for (table, seen) in self.leaves[..self.layout.embeddings].iter().zip(null_seen) {
             if !seen {
                 table.f_get(i64::from(NULL))?.f_copy_(&table.f_get(i64::from(UNSEEN))?)?;
             }
@@ -178,20 +277,42 @@ impl Net {
 
     /// The weights as the artifact keeps them.
     pub fn export(&self) -> Result<Network, TrainerError> {
-        let (tables, rest) = self.leaves.split_at(self.embeddings);
-        let (crosses, layers) = rest.split_at(3 * self.crosses);
+        let (tables, crosses, (hidden, last)) = self.layout.split(&self.leaves);
         let cross = |cross: &[Tensor]| {
             let (down, up, bias) = (matrix(&cross[0])?, matrix(&cross[1])?, vector(&cross[2])?);
             Ok::<_, TrainerError>(Cross { down, up, bias })
         };
-        let dense = |layer: &[Tensor]| {
-            Ok::<_, TrainerError>(Dense { weight: matrix(&layer[0])?, bias: vector(&layer[1])? })
-        };
+        let hidden = hidden.chunks_exact(self.layout.per_hidden).enumerate();
+        let mut layers = hidden.map(|(n, layer)| self.hidden(n, layer)).collect::<Result<Vec<_>, _>>()?;
+        layers.push(Dense { weight: matrix(&last[0])?, bias: vector(&last[1])? });
         Ok(Network {
             embeddings: tables.iter().map(matrix).collect::<Result<_, _>>()?,
             crosses: crosses.chunks_exact(3).map(cross).collect::<Result<_, _>>()?,
-            layers: layers.chunks_exact(2).map(dense).collect::<Result<_, _>>()?,
+            layers,
         })
+    }
+
+    /// A hidden layer with its normalization folded in, in double precision.
+    fn hidden(&self, n: usize, layer: &[Tensor]) -> Result<Dense, TrainerError> {
+        let [weight, bias, scale, offset] = layer else {
+            return Ok(Dense { weight: matrix(&layer[0])?, bias: vector(&layer[1])? });
+        };
+        let double = |tensor: &Tensor| tensor.f_detach()?.f_to_kind(Kind::Double);
+        let (mean, variance) = (double(&self.running[2 * n])?, double(&self.running[2 * n + 1])?);
+        let gain = double(scale)?.f_div(&variance.f_add_scalar(EPSILON)?.f_sqrt()?)?;
+        let single = |tensor: Tensor| tensor.f_to_kind(Kind::Float);
+        let weight = double(weight)?.f_mul(&gain.f_unsqueeze(1)?)?;
+        let bias = double(bias)?.f_sub(&mean)?.f_mul(&gain)?.f_add(&double(offset)?)?;
+        Ok(Dense { weight: matrix(&single(weight)?)?, bias: vector(&single(bias)?)? })
+    }
+}
+
+impl Layout {
+    /// The embedding tables, the cross layers, and the hidden layers and the last.
+    fn split<'a>(&self, leaves: &'a [Tensor]) -> (&'a [Tensor], &'a [Tensor], (&'a [Tensor], &'a [Tensor])) {
+        let (tables, rest) = leaves.split_at(self.embeddings);
+        let (crosses, layers) = rest.split_at(3 * self.crosses);
+        (tables, crosses, layers.split_at(layers.len() - 2))
     }
 }
 
@@ -201,6 +322,7 @@ fn draw((shape, start): &(Vec<i64>, Start)) -> Result<Tensor, TchError> {
         Start::Normal => part.f_normal_(0.0, EMBEDDING_SPREAD)?,
         Start::Uniform(bound) => part.f_uniform_(-bound, *bound)?,
         Start::Zero => part.f_zero_()?,
+        Start::One => part.f_fill_(1.0)?,
     };
     drawn.f_flatten(0, -1)
 }
@@ -215,22 +337,12 @@ fn views(flat: &Tensor, shapes: &[Vec<i64>]) -> Result<Vec<Tensor>, TchError> {
     shapes.iter().map(view).collect()
 }
 
-fn crossed(input: &Tensor, crosses: &[Tensor]) -> Result<Tensor, TchError> {
+fn crossed(input: &Tensor, crosses: &[Tensor], precision: Precision) -> Result<Tensor, TchError> {
     let mut x = input.shallow_clone();
     for cross in crosses.chunks_exact(3) {
-        let up = x.f_linear(&cross[0], None::<Tensor>)?.f_linear(&cross[1], Some(&cross[2]))?;
+        let down = linear(precision, &x, &cross[0], None)?;
+        let up = linear(precision, &down, &cross[1], Some(&cross[2]))?;
         x = x.f_addcmul(input, &up)?;
-    }
-    Ok(x)
-}
-
-fn deep(input: &Tensor, hidden: &[Tensor], mut noise: Option<&mut Noise>) -> Result<Tensor, TchError> {
-    let mut x = input.shallow_clone();
-    for layer in hidden.chunks_exact(2) {
-        x = x.f_linear(&layer[0], Some(&layer[1]))?.f_relu_()?;
-        if let Some(noise) = &mut noise {
-            x = noise.drop_some(x)?;
-        }
     }
     Ok(x)
 }

@@ -6,11 +6,13 @@
 
 use super::adam::Adam;
 use super::loss::Loss;
-use super::net::Net;
+use super::net::{Learning, Net};
 use super::noise::Noise;
 use super::part::{block_rows, outputs, Part};
 use super::schedule::factor;
 use crate::error::TrainerError;
+use crate::precision;
+use model::params::Precision;
 use model::{Params, Task};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -62,11 +64,13 @@ pub fn train(
 ) -> Result<u32, TrainerError> {
     let params = plan.params;
     let mut trainer = Loop::new(net, training, plan, block_rows(net.device()))?;
-    let mut best: Option<(f64, u32, Tensor)> = None;
+    let mut best: Option<(f64, u32, (Tensor, Tensor))> = None;
     let mut last = params.epochs;
     for number in 1..=params.epochs {
         let started = Instant::now();
+        let reduced = precision::begin(params.precision)?;
         let train_loss = trainer.epoch()?;
+        drop(reduced);
         let measured = validation.as_ref().map(|part| trainer.measure(part)).transpose()?;
         if !train_loss.is_finite() || measured.is_some_and(|(loss, _)| !loss.is_finite()) {
             return Err(TrainerError::Diverged { epoch: number });
@@ -82,7 +86,7 @@ pub fn train(
                         break;
                     }
                 }
-                _ => best = Some((loss, number, trainer.net.flat().f_detach_copy()?)),
+                _ => best = Some((loss, number, trainer.net.snapshot()?)),
             }
         }
         if plan.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -179,6 +183,7 @@ impl<'a> Loop<'a> {
         })?;
         self.steps += steps;
         self.blocks += (chunks(rows, block) + steps as i64) as u64;
+        self.net.average_statistics(&self.workers.iter().map(|worker| &worker.net).collect::<Vec<_>>())?;
         let total: f64 = self.workers.iter().map(Worker::total).sum::<Result<f64, _>>()?;
         Ok(total / rows as f64)
     }
@@ -241,6 +246,7 @@ struct Worker {
     total: Tensor,
     seed: u64,
     dropout: f64,
+    precision: Precision,
 }
 
 impl Worker {
@@ -255,6 +261,7 @@ impl Worker {
             order: None,
             seed: plan.seed,
             dropout: plan.params.dropout,
+            precision: plan.params.precision,
             net,
             gradient,
         })
@@ -282,7 +289,8 @@ impl Worker {
         };
         let mut noise = Noise::new(self.seed, number, self.dropout);
         noise.forget_some(&mut rows)?;
-        let outputs = self.net.outputs(&rows, Some(&mut noise))?;
+        let learning = Learning { noise: &mut noise, precision: self.precision };
+        let outputs = self.net.outputs(&rows, Some(learning))?;
         let loss = self.loss.of(&outputs, &targets)?;
         let _ = self.total.f_add_(&loss.f_detach()?)?;
         let loss = loss.f_div_scalar((batch.end - batch.start) as f64)?;
@@ -421,7 +429,7 @@ mod tests {
     /// The loss of each of three epochs, and the weights after them.
     fn run(block: i64, plan: &Plan) -> (Vec<f64>, Vec<f32>) {
         tch::manual_seed(1);
-        let shape = Shape { crosses: 1, rank: 2, hidden: vec![8], outputs: 1 };
+        let shape = Shape { crosses: 1, rank: 2, hidden: vec![8], batch_norm: false, outputs: 1 };
         let net = Net::new(&recipe(), &shape, Device::Cpu).unwrap();
         let training = training();
         let mut trainer = Loop::new(&net, &training, plan, block).unwrap();
@@ -455,7 +463,7 @@ mod tests {
         let positives: Vec<bool> = (0..ROWS).map(|row| row % 3 == 0).collect();
         let params = Params { negative_share: 0.5, ..Params::default() };
         let plan = Plan { positives: Some(&positives), ..plan(&params, 1) };
-        let shape = Shape { crosses: 0, rank: 1, hidden: vec![], outputs: 1 };
+        let shape = Shape { crosses: 0, rank: 1, hidden: vec![], batch_norm: false, outputs: 1 };
         let net = Net::new(&recipe(), &shape, Device::Cpu).unwrap();
         let training = training();
         let mut trainer = Loop::new(&net, &training, &plan, 10).unwrap();

@@ -199,7 +199,7 @@ fn rows_that_were_not_asked_for_are_refused() {
             let mut client = Database::with_data().connect();
             create_of_table(&mut client);
             let before = contents_of_taken(&mut client);
-            client.batch_execute(&format!("INSERT INTO given VALUES {row}")).unwrap();
+            client.batch_execute(&format!("TRUNCATE given; INSERT INTO given VALUES {row}")).unwrap();
             let error = refusal(&mut client, &format!("CALL reco.refresh_features('taken', {weeks})"));
             // Rows of another partition than the one that is there are refused by its bounds.
             let ours =

@@ -7,6 +7,7 @@
 //! | `progress` | epochs that others see while it trains |
 //! | `cancel` | cancel, time-out, terminate, a client that is gone |
 //! | `crash` | kill -9 of the backend, shutdown and restart in the middle |
+//! | `check_setup` | what is installed, what a training would run on, and what is wrong |
 //! | `trainer_process` | how the trainer is confined, and how its failures read |
 //! | `tune` | the best of several trials, brackets and rungs, time, failures of one |
 //! | `tune_cancel` | a search that was cut off, gone on with |
@@ -21,6 +22,7 @@
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
 //! | `feature_views` | which weeks a refresh computes, partitions, waiting, dump and drop |
+//! | `feature_view_builds` | what fills a new partition: batches, wide values, cancel, parallel workers |
 //! | `feature_view_failures` | refreshes that fail, are cancelled or killed; rows that are refused |
 //! | `feature_view_models` | training from a view, and recommending from its partitions |
 //! | `as_of` | the newest feature row known at a moment |
@@ -35,11 +37,13 @@
 
 mod as_of;
 mod cancel;
+mod check_setup;
 mod crash;
 mod demo;
 mod docs;
 mod dump;
 mod encoders;
+mod feature_view_builds;
 mod feature_view_failures;
 mod feature_view_models;
 mod feature_view_refusals;

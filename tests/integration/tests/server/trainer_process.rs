@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// A session whose trainer is this shell script.
-fn with_fake_trainer(database: &Database, script: &str) -> Client {
+pub fn with_fake_trainer(database: &Database, script: &str) -> Client {
     let file = database.cluster.folder().join(format!("fake-trainer-{}", database.name));
     Installation::get().write_program(&file, &format!("#!/bin/sh\n{script}\n"));
     let mut client = database.connect();

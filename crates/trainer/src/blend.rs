@@ -1,0 +1,83 @@
+//! Networks and boosted trees together. What they get wrong differs, so that their sum ranks better than either.
+
+use crate::error::TrainerError;
+use crate::job::{Fit, Job, Reference};
+use model::predictor::{Blend, Weights};
+use model::{Output, Predictor, Task};
+use std::rc::Rc;
+
+/// Shares of the networks that are tried; the rest is the trees'.
+const SHARES: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+
+/// The blend whose sum does best on the validation rows: by log loss, or by the squared error. Each part comes with its own
+/// output, whose line brings its numbers to calibrated logits, or to the label's units. `None` if the parts are not networks
+/// and a forest, or there are no such rows.
+pub fn fit<'a>(
+    (networks, networks_output): (&Fit<'a>, &Output),
+    (forest, forest_output): (&Fit<'a>, &Output),
+    job: &'a Job,
+) -> Result<Option<Fit<'a>>, TrainerError> {
+    let (Predictor::Networks(members), Predictor::Forest(trees)) = (&networks.predictor, &forest.predictor)
+    else {
+        return Ok(None);
+    };
+    let rows = job.stopping_rows();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let parts = [networks.reference.outputs(rows)?, forest.reference.outputs(rows)?];
+    let labels = job.table.labels.of(rows);
+    let mut best: Option<(f64, Weights)> = None;
+    for share in SHARES {
+        let weights = weights(share, networks_output.line(), forest_output.line());
+        let loss = loss(job.task, &parts, weights, &labels);
+        if best.is_none_or(|(least, _)| loss < least) {
+            best = Some((loss, weights));
+        }
+    }
+    Ok(best.map(|(_, weights)| Fit {
+        recipe: networks.recipe.clone(),
+        predictor: Predictor::Blend(Blend { networks: members.clone(), forest: trees.clone(), weights }),
+        units: (1.0, 0.0),
+        best_epoch: networks.best_epoch,
+        parameters: networks.parameters + forest.parameters,
+        reference: Rc::new(Both { parts: [networks, forest].map(|fit| Rc::clone(&fit.reference)), weights }),
+    }))
+}
+
+fn weights(share: f64, networks: (f64, f64), forest: (f64, f64)) -> Weights {
+    Weights {
+        networks: share * networks.0,
+        forest: (1.0 - share) * forest.0,
+        offset: share * networks.1 + (1.0 - share) * forest.1,
+    }
+}
+
+/// Mean log loss, or mean squared error of the mean.
+fn loss(task: Task, parts: &[Vec<f64>; 2], weights: Weights, labels: &[f64]) -> f64 {
+    let width = task.outputs();
+    let first = parts[0].chunks_exact(width).zip(parts[1].chunks_exact(width));
+    let numbers = first.map(|(networks, forest)| weights.of(networks[0], forest[0])).zip(labels);
+    let of = |(number, label): (f64, &f64)| match task {
+        Task::Binary => {
+            let margin = if *label == 1.0 { -number } else { number };
+            margin.max(0.0) + (-margin.abs()).exp().ln_1p()
+        }
+        Task::Regression => (number - label).powi(2),
+    };
+    numbers.map(of).sum::<f64>() / labels.len() as f64
+}
+
+/// The sum of what both libraries say.
+struct Both<'a> {
+    parts: [Rc<dyn Reference + 'a>; 2],
+    weights: Weights,
+}
+
+impl Reference for Both<'_> {
+    fn outputs(&self, rows: &[u32]) -> Result<Vec<f64>, TrainerError> {
+        let [networks, forest] = &self.parts;
+        let (networks, forest) = (networks.outputs(rows)?, forest.outputs(rows)?);
+        Ok(networks.iter().zip(forest).map(|(networks, forest)| self.weights.of(*networks, forest)).collect())
+    }
+}

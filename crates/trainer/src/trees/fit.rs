@@ -1,0 +1,102 @@
+//! The algorithm: a forest from the parameters of a training.
+
+use super::{grow_forest, matrix, Column, Fitted, Goal, Grown, Part, Round, TreeParams};
+use crate::error::TrainerError;
+use crate::job::{Fit, Job, Reference};
+use crate::report::Reporter;
+use model::algorithm::QUANTILES;
+use model::protocol::Event;
+use model::{Algorithm, Predictor, Task};
+use std::io::Write;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Rows that hessboost scores at a time.
+const BLOCK: usize = 65_536;
+
+/// Grows the trees of each output. When the time is up, the trees grown so far are kept.
+pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit<'a>, TrainerError> {
+    let columns = job.encoder.columns();
+    let targets = |rows: &[u32]| job.table.labels.of(rows);
+    let (train_targets, held_out) = (targets(&job.split.train), job.stopping_rows());
+    let held_out_targets = targets(held_out);
+    let training = Part { rows: &job.split.train, targets: &train_targets, weights: None };
+    let validation = Part { rows: held_out, targets: &held_out_targets, weights: None };
+    let validation = Some(&validation).filter(|part| !part.rows.is_empty());
+    let goals = goals(job.task);
+    let params = tree_params(job);
+    let mut began = Instant::now();
+    let mut on_round = |round: Round| {
+        let event = event(round, goals.len(), &params, began);
+        began = Instant::now();
+        reporter.send(&event)?;
+        Ok(job.deadline.is_none_or(|deadline| Instant::now() < deadline))
+    };
+    let Fitted { forest, best_rounds, grown } =
+        grow_forest(&columns, &training, validation, &goals, &params, &mut on_round)?;
+    Ok(Fit {
+        recipe: job.encoder.recipe.clone(),
+        units: (1.0, 0.0),
+        best_epoch: best_rounds[0],
+        parameters: forest.leaf_count(),
+        predictor: Predictor::Forest(forest),
+        reference: Rc::new(Trees { grown, columns }),
+    })
+}
+
+fn goals(task: Task) -> Vec<Goal> {
+    match task {
+        Task::Binary => vec![Goal::Binary],
+        Task::Regression => [Goal::Mean].into_iter().chain(QUANTILES.map(Goal::Quantile)).collect(),
+    }
+}
+
+fn tree_params(job: &Job) -> TreeParams {
+    let params = job.params;
+    TreeParams {
+        trees: params.trees as u32,
+        leaves: params.leaves,
+        learning_rate: params.learning_rate(Algorithm::BoostedTrees),
+        min_leaf_rows: params.min_leaf_rows as f64,
+        l2: params.leaf_l2,
+        row_sample: params.row_share,
+        column_sample: params.column_share,
+        bins: params.bins,
+        patience: params.patience,
+        class_weight: params.class_weight,
+        seed: params.seed,
+        threads: job.threads,
+    }
+}
+
+/// Outputs count on from each other.
+fn event(round: Round, outputs: usize, params: &TreeParams, began: Instant) -> Event {
+    Event::Epoch {
+        algorithm: Algorithm::BoostedTrees,
+        epoch: round.output as u32 * params.trees + round.round,
+        epochs: outputs as u32 * params.trees,
+        train_loss: round.train_loss,
+        validation_loss: round.validation_loss,
+        validation_auroc: round.validation_auroc,
+        seconds: began.elapsed().as_secs_f64(),
+    }
+}
+
+/// hessboost's own estimates.
+struct Trees<'a> {
+    grown: Vec<Grown>,
+    columns: Vec<Column<'a>>,
+}
+
+impl Reference for Trees<'_> {
+    fn outputs(&self, rows: &[u32]) -> Result<Vec<f64>, TrainerError> {
+        let mut all = Vec::with_capacity(rows.len() * self.grown.len());
+        for block in rows.chunks(BLOCK) {
+            let matrix = matrix::build(&self.columns, block)?;
+            let outputs =
+                self.grown.iter().map(|grown| grown.estimates(&matrix)).collect::<Result<Vec<_>, _>>()?;
+            all.extend((0..block.len()).flat_map(|row| outputs.iter().map(move |output| output[row])));
+        }
+        Ok(all)
+    }
+}

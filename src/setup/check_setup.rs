@@ -1,0 +1,39 @@
+//! The function `reco.check_setup`.
+
+use super::{server, trainer};
+use pgrx::datum::Interval;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use std::time::Duration;
+
+/// One row of the answer.
+pub struct Finding {
+    pub item: &'static str,
+    pub ok: bool,
+    pub detail: String,
+}
+
+impl Finding {
+    pub fn good(item: &'static str, detail: impl Into<String>) -> Self {
+        Self { item, ok: true, detail: detail.into() }
+    }
+
+    /// `detail` says what is wrong, `hint` what to do about it.
+    pub fn bad(item: &'static str, detail: impl AsRef<str>, hint: &str) -> Self {
+        Self { item, ok: false, detail: format!("{}\n{hint}", detail.as_ref()) }
+    }
+}
+
+/// What is installed and what a training would run on; see sql/comments.sql.
+#[pg_extern(volatile, parallel_unsafe)]
+fn check_setup(
+    time_limit: default!(Interval, "'1 minute'"),
+) -> TableIterator<'static, (name!(item, String), name!(ok, bool), name!(detail, String))> {
+    let limit = Duration::from_micros(time_limit.as_micros().clamp(0, i64::MAX.into()) as u64);
+    let mut findings = server::installation();
+    findings.extend(trainer::findings(limit));
+    findings.extend(server::settings());
+    TableIterator::new(
+        findings.into_iter().map(|finding| (finding.item.to_owned(), finding.ok, finding.detail)),
+    )
+}
