@@ -78,6 +78,18 @@ fn a_loss_is_the_better_the_smaller_it_is() {
 }
 
 #[test]
+fn the_budget_of_trees_is_their_number() {
+    let mut client = Database::with_data().connect();
+    let sql = "CALL reco.tune('tuned', 'launch_features', 'purchased', 'boosted_trees', trials => 9, params => '{\"trees\": 27}')";
+    client.batch_execute(sql).unwrap();
+    let rungs = "SELECT DISTINCT rung, budget FROM reco.trials ORDER BY 1";
+    assert_eq!(rows(&mut client, rungs), ["(0,3)", "(1,9)", "(2,27)"]);
+    assert_eq!(parameter(&mut client, "trees"), "27");
+    let algorithms = "SELECT DISTINCT r.algorithm, v.algorithm FROM reco.runs AS r, reco.versions AS v";
+    assert_eq!(rows(&mut client, algorithms), ["(boosted_trees,boosted_trees)"]);
+}
+
+#[test]
 fn without_a_search_the_first_trial_has_the_defaults() {
     let mut client = Database::with_data().connect();
     let sql = "CALL reco.tune('tuned', 'launch_features', 'purchased', trials => 2, params => '{\"epochs\": 1, \"hidden\": [4]}')";
