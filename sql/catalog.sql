@@ -69,6 +69,29 @@ CREATE TABLE alias (
 );
 COMMENT ON TABLE alias IS 'Movable names of versions; champion is the one that predict and recommend use';
 
+CREATE TABLE tune (
+    tune_id      uuid PRIMARY KEY,
+    model        text COLLATE "C" NOT NULL,
+    status       text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled')),
+    algorithm    text NOT NULL,
+    source       text NOT NULL,
+    settings     jsonb NOT NULL,
+    threads      integer NOT NULL,
+    digest       text,
+    metric       text,
+    version      integer,
+    started_by   name NOT NULL,
+    started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at  timestamptz,
+    error        text
+);
+CREATE INDEX tune_model ON tune (model, started_at);
+COMMENT ON TABLE tune IS 'One row for each search for the parameters of a model; its trials are runs';
+COMMENT ON COLUMN tune.settings IS 'All that the search depends on besides the rows: a call with the same goes on with one that was cut off';
+COMMENT ON COLUMN tune.threads IS 'CPU threads of each trial: the same when it is gone on with';
+COMMENT ON COLUMN tune.digest IS 'Of the rows it has seen; NULL before the first trial has read them';
+COMMENT ON COLUMN tune.metric IS 'What its trials are compared by, on validation rows';
+
 CREATE TABLE run (
     run_id       uuid PRIMARY KEY,
     model        text COLLATE "C" NOT NULL,
@@ -80,10 +103,20 @@ CREATE TABLE run (
     started_by   name NOT NULL,
     started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at  timestamptz,
-    error        text
+    error        text,
+    tune_id      uuid REFERENCES tune,
+    trial        integer,
+    rung         integer,
+    value        double precision,
+    CHECK ((tune_id IS NULL) = (trial IS NULL) AND (tune_id IS NULL) = (rung IS NULL))
 );
 CREATE INDEX run_model ON run (model, started_at);
+CREATE INDEX run_tune ON run (tune_id) WHERE tune_id IS NOT NULL;
 COMMENT ON TABLE run IS 'One row for each training attempt';
+COMMENT ON COLUMN run.tune_id IS 'The search that the run is a trial of';
+COMMENT ON COLUMN run.trial IS 'From 1: a set of parameters';
+COMMENT ON COLUMN run.rung IS 'From 0: how long the trial was trained, in the search''s steps';
+COMMENT ON COLUMN run.value IS 'The search''s metric on validation rows';
 
 CREATE TABLE run_metric (
     run_id            uuid NOT NULL REFERENCES run ON DELETE CASCADE,
@@ -116,11 +149,12 @@ SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('version', '');
 SELECT pg_catalog.pg_extension_config_dump('artifact', '');
 SELECT pg_catalog.pg_extension_config_dump('alias', '');
+SELECT pg_catalog.pg_extension_config_dump('tune', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');
 SELECT pg_catalog.pg_extension_config_dump('run_metric', '');
 SELECT pg_catalog.pg_extension_config_dump('run_candidate', '');
 
--- A training backend holds a session advisory lock on its run. A run that says `running` and whose lock is
+-- A training backend holds a session advisory lock on its run, and one that tunes on its search. A run that says `running` and whose lock is
 -- gone has lost its backend or its server: it failed. A standby does not see the primary's locks.
 CREATE FUNCTION run_lock_key(run_id uuid) RETURNS bigint
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -168,7 +202,8 @@ SELECT r.run_id, r.model,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id) THEN 'failed' ELSE r.status END AS status,
        r.version, r.algorithm, r.source, r.parameters, r.started_by, r.started_at, r.finished_at,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id)
-            THEN 'the server process that trained it ended' ELSE r.error END AS error
+            THEN 'the server process that trained it ended' ELSE r.error END AS error,
+       r.tune_id, r.trial, r.rung, r.value
 FROM run r;
 COMMENT ON VIEW runs IS 'Every training attempt and how it ended';
 
@@ -190,6 +225,26 @@ FROM runs r LEFT JOIN LATERAL (
     SELECT * FROM run_metric m WHERE m.run_id = r.run_id ORDER BY m.epoch DESC LIMIT 1) m ON true
 WHERE r.status = 'running';
 COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch';
+
+CREATE VIEW tunes AS
+SELECT t.tune_id, t.model,
+       CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id) THEN 'failed' ELSE t.status END AS status,
+       t.version, t.algorithm, t.source, t.metric, (t.settings ->> 'trials')::integer AS trials,
+       (SELECT count(*) FROM run r WHERE r.tune_id = t.tune_id AND r.status = 'succeeded') AS trained,
+       t.settings, t.threads, t.digest, t.started_by, t.started_at, t.finished_at,
+       CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id)
+            THEN 'the server process that tuned it ended' ELSE t.error END AS error
+FROM tune t;
+COMMENT ON VIEW tunes IS 'Every search for a model''s parameters and how it ended';
+
+CREATE VIEW trials AS
+SELECT r.tune_id, r.model, r.trial, r.rung,
+       (r.parameters ->> CASE r.algorithm WHEN 'boosted_trees' THEN 'trees' ELSE 'epochs' END)::integer AS budget,
+       (SELECT jsonb_object_agg(name, r.parameters -> name)
+        FROM jsonb_object_keys(t.settings -> 'search') AS name) AS params,
+       t.metric, r.value, r.status, r.version, r.run_id, r.started_at, r.finished_at, r.error
+FROM runs r JOIN tune t USING (tune_id);
+COMMENT ON VIEW trials IS 'The trainings of every search: the parameters that were drawn, for how long they were trained (in epochs or trees), and how good they are by the search''s metric on validation rows';
 
 CREATE FUNCTION leaderboard(model text)
 RETURNS TABLE (version integer, run_id uuid, algorithm text, champion boolean, auroc double precision,
@@ -221,4 +276,4 @@ AS $$
 $$;
 COMMENT ON FUNCTION leaderboard(text) IS 'Every version of a model, and the candidates that did not become one, by average precision (of regressions by root mean squared error) on validation rows, the best first; columns that begin with test_ are of the test rows';
 
-GRANT SELECT ON models, versions, aliases, runs, run_metrics, run_candidates, training_progress TO PUBLIC;
+GRANT SELECT ON models, versions, aliases, runs, run_metrics, run_candidates, training_progress, tunes, trials TO PUBLIC;

@@ -9,6 +9,16 @@ index, else product_id and region. time_column: the date or timestamp by which t
 found from the primary key, else week. promote: make the version the champion even if there is one.
 Commits between its steps unless called inside a transaction. Errors leave a run that failed, and no version.';
 
+COMMENT ON PROCEDURE tune(text, regclass, name, text, jsonb, integer, interval, text, jsonb, name[], name, boolean, integer) IS
+'Searches the parameters of a model and makes the best a version of it: trials with parameters drawn at random, many trained
+briefly and the best third of them longer (Hyperband), each a run, compared on validation rows.
+model, source, label, keys, time_column, promote: as train takes them. algorithm: logistic, boosted_trees, mlp or deep_cross.
+search: a JSON object of parameters, each with an array of values or a range {"min", "max", "log"}; NULL takes the algorithm''s
+own, with its defaults as the first trial. trials: how many sets of parameters. time_budget: when it ends with the best so far.
+metric: as the parameter metric of train. params: what all trials have in common; epochs or trees is what the best are
+trained for. parallel: trainings at once; 0 for one on each core, on a GPU one. A call with the same arguments goes on with
+a search that was cancelled or failed, if the rows are the same. Commits between its steps unless called inside a transaction.';
+
 COMMENT ON FUNCTION predict(text, record) IS
 'What the model''s champion gives a row: the calibrated probability, 0 to 1, or the mean of the quantity. Columns are found by name; others are
 ignored. NULL columns and values never seen are scored, not refused. A missing column or a wrong type is an error.

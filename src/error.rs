@@ -78,7 +78,7 @@ impl Error {
             }
             Self::Privilege { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::Trainer { cause: Cause::Arguments, .. } => ERRCODE_INVALID_PARAMETER_VALUE,
-            Self::Trainer { cause: Cause::Data, .. } => ERRCODE_DATA_EXCEPTION,
+            Self::Trainer { cause: Cause::Data | Cause::Diverged, .. } => ERRCODE_DATA_EXCEPTION,
             Self::Trainer { cause: Cause::Trainer, .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
             Self::SourceGone(..) => ERRCODE_UNDEFINED_TABLE,
             Self::Feature(error) => feature_code(error),

@@ -2,7 +2,7 @@
 //!
 //! | folder | SQL |
 //! | --- | --- |
-//! | `training/` | `CALL reco.train(…)`: reads the source, runs the trainer process, stores the version |
+//! | `training/` | `CALL reco.train(…)`, `CALL reco.tune(…)`: read the source, run trainer processes, store the version |
 //! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend |
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |

@@ -4,7 +4,7 @@ use super::check_setup::Finding;
 use super::server::size;
 use crate::error::Error;
 use crate::settings::{trainer_path, training_nice, training_threads};
-use crate::training::trainer::{reported, silent, unasked, News, Trainer};
+use crate::training::trainer::{reported, silent, unasked, wait_for_any, News, Trainer};
 use model::protocol::{Event, Gpu, Setup};
 use pgrx::pg_sys;
 use std::time::{Duration, Instant};
@@ -35,11 +35,11 @@ fn ask(limit: Duration) -> Result<Setup, Error> {
     let began = Instant::now();
     let mut trainer = Trainer::start_check()?;
     loop {
-        match trainer.next(PATIENCE.min(limit))? {
+        match trainer.news()? {
             News::Event(event) => return answer(*event),
             News::End => return Err(trainer.cause_of_death()),
             News::None if began.elapsed() >= limit => return Err(silent(limit)),
-            News::None => {}
+            News::None => wait_for_any(std::iter::once(&trainer), PATIENCE.min(limit))?,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `CALL reco.train(…)`.
+//! `CALL reco.train(…)` and `CALL reco.tune(…)`.
 //!
 //! | file | step |
 //! | --- | --- |
@@ -7,11 +7,17 @@
 //! | `read`      | the source's rows into an Arrow file |
 //! | `temp_file` | that file, and the ones for spec and weights: Postgres's own temporary files |
 //! | `trainer`   | the process, what it says, and how it ended |
-//! | `train`     | the procedure, step by step |
+//! | `attempt`   | a run with its trainer: epochs on their way to catalog and client, and the result |
+//! | `store`     | the result as a version |
+//! | `train`     | the procedure `train`, step by step |
+//! | `tune/`     | the procedure `tune`: many runs, of which the best becomes a version |
 
+mod attempt;
 mod read;
 mod request;
 mod run;
+mod store;
 mod temp_file;
 mod train;
 pub mod trainer;
+mod tune;

@@ -7,9 +7,9 @@ use super::request::Request;
 use crate::acting_as::{as_owner, current_user};
 use crate::error::Error;
 use crate::liveness;
-use crate::session::Session;
+use crate::session::{Failure, Session};
 use model::protocol::Candidate;
-use model::{Algorithm, Quality};
+use model::{Algorithm, Params, Quality};
 use pgrx::Uuid;
 
 /// The loss of one epoch.
@@ -23,14 +23,28 @@ pub struct EpochMetric {
 }
 
 /// A run that has begun.
+#[derive(Debug, Clone, Copy)]
 pub struct Run {
     pub id: Uuid,
 }
 
+/// Which trial of a tuning a run is.
+pub struct TrialOf {
+    pub tune: Uuid,
+    pub trial: i32,
+    pub rung: i32,
+}
+
 impl Run {
     /// Writes the row. Runs that lost their backend are marked as failed on the way.
-    pub fn start(request: &Request, parameters: &str, session: &Session) -> Result<Self, Error> {
+    pub fn start(
+        request: &Request,
+        params: &Params,
+        trial: Option<TrialOf>,
+        session: &Session,
+    ) -> Result<Self, Error> {
         let caller = current_user();
+        let parameters = serde_json::to_string(params)?;
         as_owner(|client| {
             client.update(
                 "UPDATE reco.run SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
@@ -39,15 +53,20 @@ impl Run {
                 None,
                 &[],
             )?;
-            let insert = "INSERT INTO reco.run (run_id, model, status, algorithm, source, parameters, started_by) \
-                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2, $3, $4::pg_catalog.jsonb, $5) \
+            let insert = "INSERT INTO reco.run (run_id, model, status, algorithm, source, parameters, started_by, \
+                                                tune_id, trial, rung) \
+                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2, $3, $4::pg_catalog.jsonb, $5, \
+                                  $6, $7, $8) \
                           RETURNING run_id";
             let args = [
                 request.spec.model.as_str().into(),
                 request.algorithm.as_str().into(),
                 request.source.as_str().into(),
-                parameters.into(),
+                parameters.as_str().into(),
                 caller.as_str().into(),
+                trial.as_ref().map(|trial| trial.tune).into(),
+                trial.as_ref().map(|trial| trial.trial).into(),
+                trial.as_ref().map(|trial| trial.rung).into(),
             ];
             let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
             let id = id.ok_or_else(|| Error::invalid("the run could not be recorded"))?;
@@ -105,43 +124,61 @@ impl Run {
         })
     }
 
-    pub fn succeed(&self, version: i32, session: &Session) -> Result<(), Error> {
-        self.finish("succeeded", Some(version), None, session)
+    /// `version` is what it became, `value` how good a trial is.
+    pub fn succeed(&self, version: Option<i32>, value: Option<f64>, session: &Session) -> Result<(), Error> {
+        self.finish("succeeded", version, value, None, session)
     }
 
     pub fn fail(&self, error: &str, session: &Session) -> Result<(), Error> {
-        self.finish("failed", None, Some(error), session)
+        self.finish("failed", None, None, Some(error), session)
     }
 
     pub fn cancel(&self, session: &Session) -> Result<(), Error> {
-        self.finish("cancelled", None, None, session)
+        self.finish("cancelled", None, None, None, session)
+    }
+
+    /// Records how it ended, as well as it can be after a failure.
+    pub fn end_after(&self, failure: &Failure, session: &Session) {
+        let write = || match failure.is_cancel() {
+            true => self.cancel(session),
+            false => self.fail(&failure.message(), session),
+        };
+        if session.attempt(write).is_err() {
+            // Without its lock the run counts as failed; nothing more can be done for it.
+            let _ = session.attempt(|| liveness::release(self.id));
+        }
+    }
+
+    /// Says which version a trial has become.
+    pub fn became(&self, version: i32) -> Result<(), Error> {
+        as_owner(|client| {
+            let update = "UPDATE reco.run SET version = $2 WHERE run_id OPERATOR(pg_catalog.=) $1";
+            client.update(update, None, &[self.id.into(), version.into()])?;
+            Ok(())
+        })
     }
 
     fn finish(
         &self,
         status: &str,
         version: Option<i32>,
+        value: Option<f64>,
         error: Option<&str>,
         session: &Session,
     ) -> Result<(), Error> {
         as_owner(|client| {
             client.update(
-                "UPDATE reco.run SET status = $2, version = $3, error = $4, \
+                "UPDATE reco.run SET status = $2, version = $3, value = $4, error = $5, \
                                      finished_at = pg_catalog.clock_timestamp() \
                  WHERE run_id OPERATOR(pg_catalog.=) $1",
                 None,
-                &[self.id.into(), status.into(), version.into(), error.into()],
+                &[self.id.into(), status.into(), version.into(), value.into(), error.into()],
             )?;
             Ok(())
         })?;
         if session.is_atomic() {
             return Ok(());
         }
-        self.unlock()
-    }
-
-    /// Lets go of the lock that says that this run is alive.
-    pub fn unlock(&self) -> Result<(), Error> {
         liveness::release(self.id)
     }
 }

@@ -9,16 +9,16 @@ use crate::settings;
 use model::protocol::{Cause, Event};
 use pgrx::pg_sys;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// What a wait for the trainer brought.
+/// What a look at the trainer's output brought.
 pub enum News {
     Event(Box<Event>),
-    /// Nothing yet.
+    /// Nothing more yet.
     None,
     /// It has closed its output: it has ended, or is about to.
     End,
@@ -78,16 +78,15 @@ impl Trainer {
         Ok(Self { child, stdout, stderr, unread: Vec::new(), last_words: Vec::new(), ended: false })
     }
 
-    /// The next event, after a wait of at most `patience`. A cancel or a shutdown is [`Error::Interrupted`]; the
-    /// caller then has to record it and let Postgres raise it.
-    pub fn next(&mut self, patience: Duration) -> Result<News, Error> {
+    /// What it has said next, without a wait. A cancel or a shutdown is [`Error::Interrupted`]; the caller then has to
+    /// record it and let Postgres raise it.
+    pub fn news(&mut self) -> Result<News, Error> {
         if let Some(event) = self.whole_line()? {
             return Ok(News::Event(Box::new(event)));
         }
         if self.ended {
             return Ok(News::End);
         }
-        wait(self.stdout.as_raw_fd(), patience);
         if must_stop() {
             return Err(Error::Interrupted);
         }
@@ -209,8 +208,15 @@ fn must_stop() -> bool {
     unsafe { pg_sys::QueryCancelPending != 0 || pg_sys::ProcDiePending != 0 }
 }
 
-/// Waits until the descriptor can be read, the latch is set, or the time is over. The server's death ends the process.
-fn wait(descriptor: RawFd, patience: Duration) {
+/// Waits until one of the trainers has something to say, the latch is set, or the time is over. The server's death ends
+/// the process.
+pub fn wait_for_any<'a>(
+    trainers: impl Iterator<Item = &'a Trainer>,
+    patience: Duration,
+) -> Result<(), Error> {
+    // A set of descriptors that is itself one: the server's function takes no more, in all its versions.
+    let set = watch(trainers.map(|trainer| trainer.stdout.as_raw_fd()))
+        .map_err(Error::system("could not wait for the trainer"))?;
     let events =
         pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     // SAFETY: the process's own latch and an open descriptor.
@@ -218,11 +224,27 @@ fn wait(descriptor: RawFd, patience: Duration) {
         pg_sys::WaitLatchOrSocket(
             pg_sys::MyLatch,
             events as i32,
-            descriptor,
+            set.as_raw_fd(),
             patience.as_millis() as _,
             pg_sys::PG_WAIT_EXTENSION,
         );
         pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+    Ok(())
+}
+
+/// A descriptor that can be read when one of these can.
+fn watch(mut descriptors: impl Iterator<Item = RawFd>) -> io::Result<OwnedFd> {
+    // SAFETY: a new descriptor, which belongs to the result; the others are open, and the kernel copies the event.
+    unsafe {
+        let raw = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+        check(raw)?;
+        let set = OwnedFd::from_raw_fd(raw);
+        descriptors.try_for_each(|descriptor| {
+            let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+            check(libc::epoll_ctl(raw, libc::EPOLL_CTL_ADD, descriptor, &mut event))
+        })?;
+        Ok(set)
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `algorithm` | the algorithms and tasks |
 //! | `protocol` | what the backend and the trainer say to each other |
 //! | `params` | the parameters of `reco.train`, checked |
+//! | `search`, `halving`, `lanes` | tuning: which parameters a trial has, how long it is trained, how many at once |
 //! | `recipe`, `transform` | the fitted preprocessing: raw row in, vector out |
 //! | `hash` | hashes of values |
 //! | `predictor` | what turns a prepared row into numbers: one of the next three |
@@ -24,9 +25,11 @@ pub mod artifact;
 pub mod calibration;
 pub mod error;
 pub mod forest;
+pub mod halving;
 pub mod hash;
 mod inputs;
 pub mod isotonic;
+pub mod lanes;
 pub mod metrics;
 pub mod network;
 pub mod output;
@@ -37,6 +40,7 @@ pub mod quality;
 pub mod rates;
 pub mod recipe;
 pub mod scorer;
+pub mod search;
 mod simd;
 mod stack;
 pub mod tensors;

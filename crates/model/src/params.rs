@@ -264,14 +264,12 @@ impl Params {
             });
         };
         given.keys().try_for_each(|name| check_name(name, algorithms))?;
-        let params = Self::from_known(given)?;
-        params.check()?;
-        Ok(params)
+        Self::default().with(given)
     }
 
-    /// Reads each field alone, so that an error names the parameter.
-    fn from_known(given: Map<String, Value>) -> Result<Self, ModelError> {
-        let mut all = match serde_json::to_value(Self::default()) {
+    /// The same with some other values, checked. Each field is read alone, so that an error names the parameter.
+    pub fn with(&self, given: Map<String, Value>) -> Result<Self, ModelError> {
+        let mut all = match serde_json::to_value(self) {
             Ok(Value::Object(all)) => all,
             _ => Map::new(),
         };
@@ -282,8 +280,10 @@ impl Params {
                 .map_err(|_| refuse(&name, &format!("cannot be {shown}")))?;
             all.insert(name, value);
         }
-        serde_json::from_value(Value::Object(all))
-            .map_err(|e| refuse("params", &format!("cannot be read: {e}")))
+        let changed: Self = serde_json::from_value(Value::Object(all))
+            .map_err(|e| refuse("params", &format!("cannot be read: {e}")))?;
+        changed.check()?;
+        Ok(changed)
     }
 
     /// The size of a step of an algorithm.
@@ -374,7 +374,8 @@ fn device_is_known(device: &str) -> bool {
     }
 }
 
-fn refuse(name: &str, problem: &str) -> ModelError {
+/// The error that says what is wrong with a parameter, and what it means.
+pub(crate) fn refuse(name: &str, problem: &str) -> ModelError {
     let found = DESCRIPTIONS.iter().find(|known| known.name == name);
     ModelError::Parameter {
         message: format!("training parameter \"{name}\" {problem}"),
@@ -383,7 +384,7 @@ fn refuse(name: &str, problem: &str) -> ModelError {
 }
 
 /// A parameter must exist, and one of the algorithms must know it.
-fn check_name(name: &str, algorithms: &[Algorithm]) -> Result<(), ModelError> {
+pub(crate) fn check_name(name: &str, algorithms: &[Algorithm]) -> Result<(), ModelError> {
     let knows = |known: &&Description| {
         known.algorithms.is_empty() || known.algorithms.iter().any(|a| algorithms.contains(a))
     };

@@ -123,6 +123,8 @@ pub enum Cause {
     Arguments,
     /// The rows cannot give a model.
     Data,
+    /// The numbers became infinite: other parameters may do better on the same rows.
+    Diverged,
     /// The trainer, libtorch or the machine.
     Trainer,
 }

@@ -86,7 +86,8 @@ impl TrainerError {
             Self::Spec { .. } | Self::Device { .. } | Self::Model(ModelError::Parameter { .. }) => {
                 Cause::Arguments
             }
-            Self::Data { .. } | Self::Diverged { .. } | Self::Model(ModelError::Data { .. }) => Cause::Data,
+            Self::Data { .. } | Self::Model(ModelError::Data { .. }) => Cause::Data,
+            Self::Diverged { .. } => Cause::Diverged,
             _ => Cause::Trainer,
         }
     }

@@ -20,6 +20,7 @@ pub mod process;
 pub mod query;
 pub mod refusal;
 pub mod training;
+pub mod tuning;
 pub mod wait;
 
 pub use cluster::Cluster;
@@ -27,4 +28,5 @@ pub use database::Database;
 pub use query::{rows, value};
 pub use refusal::refusal;
 pub use training::{Background, Training};
+pub use tuning::Tuning;
 pub use wait::wait_until;

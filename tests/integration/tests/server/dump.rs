@@ -1,8 +1,9 @@
 use super::support::sum_of_scores;
 use integration::installation::output;
-use integration::{rows, Database, Training};
+use integration::{rows, Database, Training, Tuning};
 
-const VIEWS: [&str; 6] = ["models", "versions", "aliases", "runs", "run_metrics", "training_progress"];
+const VIEWS: [&str; 8] =
+    ["models", "versions", "aliases", "runs", "run_metrics", "training_progress", "tunes", "trials"];
 
 #[test]
 fn a_restored_dump_has_the_same_catalog_and_the_same_scores() {
@@ -10,6 +11,7 @@ fn a_restored_dump_has_the_same_catalog_and_the_same_scores() {
     let mut client = database.connect();
     Training::new("launch").param(r#""seed": 2"#).with("promote => true").call(&mut client);
     Training::new("other").source("numeric_features").call(&mut client);
+    Tuning::new("other").source("numeric_features").trials(3).call(&mut client);
     let file = database.cluster.folder().join(format!("{}.dump", database.name));
     let run = |name: &str, arguments: &[&str]| {
         let mut command = database.cluster.client_program(name);

@@ -9,6 +9,9 @@
 //! | `crash` | kill -9 of the backend, shutdown and restart in the middle |
 //! | `check_setup` | what is installed, what a training would run on, and what is wrong |
 //! | `trainer_process` | how the trainer is confined, and how its failures read |
+//! | `tune` | the best of several trials, brackets and rungs, time, failures of one |
+//! | `tune_cancel` | a search that was cut off, gone on with |
+//! | `tune_refusals` | bad arguments of a search |
 //! | `transactions` | in a transaction block, a function, a DO block; two at once |
 //! | `temporary_files` | none left, and their limit |
 //! | `promotion` | one version a statement, and a promotion seen at once |
@@ -64,4 +67,7 @@ mod trainer_process;
 mod training;
 mod training_refusals;
 mod transactions;
+mod tune;
+mod tune_cancel;
+mod tune_refusals;
 mod views;

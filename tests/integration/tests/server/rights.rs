@@ -1,7 +1,7 @@
 //! Rows are read with the caller's rights, weights with the extension's.
 
 use super::support::{artifact, champion, sum_of_scores, versions};
-use integration::{refusal, rows, value, Database, Training};
+use integration::{refusal, rows, value, Database, Training, Tuning};
 use postgres::Client;
 
 /// A role that may use the schema, and its session.
@@ -132,14 +132,16 @@ fn predicting_needs_no_right_to_the_weights_and_gives_none() {
     let mut client = role(&database, "only_predicts");
     admin.batch_execute("GRANT SELECT ON launch_features TO only_predicts").unwrap();
     assert_eq!(sum_of_scores(&mut client, "launch"), sum_of_scores(&mut admin, "launch"));
-    for table in ["model", "version", "artifact", "alias", "run", "run_metric"] {
+    for table in ["model", "version", "artifact", "alias", "tune", "run", "run_metric"] {
         let sql = format!("SELECT * FROM reco.{table}");
         refusal(&mut client, &sql).expect("42501", &["permission denied"], &[]);
         for change in [format!("DELETE FROM reco.{table}"), format!("TRUNCATE reco.{table} CASCADE")] {
             refusal(&mut client, &change).expect("42501", &["permission denied"], &[]);
         }
     }
-    for view in ["models", "versions", "aliases", "runs", "run_metrics", "training_progress"] {
+    for view in
+        ["models", "versions", "aliases", "runs", "run_metrics", "training_progress", "tunes", "trials"]
+    {
         client.batch_execute(&format!("SELECT * FROM reco.{view}")).unwrap();
         let error = refusal(&mut client, &format!("DELETE FROM reco.{view}"));
         assert!(
@@ -175,6 +177,7 @@ CREATE FUNCTION hostile.pg_index() RETURNS boolean LANGUAGE sql AS $$ SELECT hos
 CREATE TABLE hostile.pg_index (); CREATE TABLE hostile.pg_attribute (); CREATE TABLE hostile.pg_database ();
 CREATE TABLE hostile.model (); CREATE TABLE hostile.version (); CREATE TABLE hostile.artifact ();
 CREATE TABLE hostile.alias (); CREATE TABLE hostile.run (); CREATE TABLE hostile.run_metric ();
+CREATE TABLE hostile.tune ();
 ";
 
 #[test]
@@ -196,9 +199,12 @@ fn what_is_planted_earlier_in_the_search_path_is_not_used() {
     );
     assert_eq!(value::<f64>(&mut client, "SELECT reco.recommend(1, 'r1')"), expected);
     assert_eq!(value::<f64>(&mut client, "SELECT reco.recommend(1, 'r1', as_of => '2024-06-20')"), expected);
-    for view in ["models", "versions", "aliases", "runs", "run_metrics", "training_progress"] {
+    for view in
+        ["models", "versions", "aliases", "runs", "run_metrics", "training_progress", "tunes", "trials"]
+    {
         client.batch_execute(&format!("SELECT * FROM reco.{view}")).unwrap();
     }
     Training::new("launch").source("public.launch_features").label("nothing").refused(&mut client);
     Training::new("theirs").source("public.launch_features").param(r#""epochs": 1"#).call(&mut client);
+    Tuning::new("tuned").source("public.launch_features").trials(3).call(&mut client);
 }

@@ -1,0 +1,235 @@
+//! One run at work: a trainer, what it says, and what it leaves.
+
+use super::run::{EpochMetric, Run};
+use super::temp_file::TempFile;
+use super::trainer::{reported, unasked, wait_for_any, News, Trainer};
+use crate::error::Error;
+use crate::session::{Failure, Session};
+use model::params::Metric;
+use model::protocol::{Candidate, DataSummary, Evaluation, Event, Importance, Spec};
+use model::{Algorithm, Task};
+use pgrx::prelude::*;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// A training under way.
+pub struct Attempt {
+    pub run: Run,
+    trainer: Trainer,
+    output: TempFile,
+    /// Deleted when dropped, and the trainer may not have read it yet.
+    _spec: TempFile,
+    outcome: Outcome,
+    progress: Progress,
+}
+
+/// What a trainer has said.
+#[derive(Default)]
+pub struct Outcome {
+    /// `None` until it has read the rows.
+    pub data: Option<DataSummary>,
+    pub libraries: serde_json::Value,
+    pub validation: Option<Evaluation>,
+    pub test: Option<Evaluation>,
+    pub algorithm: Option<Algorithm>,
+    pub best_epoch: u32,
+    pub parity: f64,
+    pub importance: Vec<Importance>,
+    finished: bool,
+}
+
+/// What a training that succeeded leaves.
+pub struct Trained {
+    pub run: Run,
+    pub outcome: Outcome,
+    output: TempFile,
+}
+
+/// How long a wait for news lasts, and how often epochs are written and told.
+const PATIENCE: Duration = Duration::from_millis(100);
+const BETWEEN_COMMITS: Duration = Duration::from_millis(200);
+const BETWEEN_NOTICES: Duration = Duration::from_secs(2);
+/// A bytea holds less than 1 GiB.
+const LARGEST_ARTIFACT: usize = (1 << 30) - (1 << 16);
+
+impl Attempt {
+    /// Starts the trainer on `data`, which is to live as long as this. The epochs are told to the client under the name
+    /// `told_as`, if there is one.
+    pub fn start(run: Run, spec: &Spec, data: &TempFile, told_as: Option<&str>) -> Result<Self, Error> {
+        let spec = TempFile::with_content(&serde_json::to_vec(spec)?)?;
+        let output = TempFile::create();
+        let trainer = Trainer::start(&spec, data, &output)?;
+        let progress = Progress::new(told_as);
+        Ok(Self { run, trainer, output, _spec: spec, outcome: Outcome::default(), progress })
+    }
+
+    /// Takes what the trainer has said so far, without a wait, and passes its epochs on. Warnings go to `warn`. True once
+    /// the trainer has closed its output.
+    pub fn hear(&mut self, session: &Session, warn: &mut dyn FnMut(&str)) -> Result<bool, Failure> {
+        loop {
+            match self.trainer.news()? {
+                News::Event(event) => self.outcome.take(*event, &mut self.progress, warn)?,
+                News::None => {
+                    if self.progress.is_due() {
+                        self.progress.write(&self.run, session)?;
+                    }
+                    return Ok(false);
+                }
+                News::End => {
+                    self.progress.write(&self.run, session)?;
+                    return Ok(true);
+                }
+            }
+            if self.progress.is_due() {
+                self.progress.write(&self.run, session)?;
+            }
+        }
+    }
+
+    /// The rows, once the trainer has read them.
+    pub fn data(&self) -> Option<&DataSummary> {
+        self.outcome.data.as_ref()
+    }
+
+    /// The result of a trainer that has closed its output.
+    pub fn finish(self) -> Result<Trained, Error> {
+        match self.outcome.finished {
+            true => Ok(Trained { run: self.run, outcome: self.outcome, output: self.output }),
+            false => Err(self.trainer.cause_of_death()),
+        }
+    }
+}
+
+/// Waits until one of them has something to say, for a moment at most.
+pub fn wait<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Result<(), Error> {
+    wait_for_any(attempts.map(|attempt| &attempt.trainer), PATIENCE)
+}
+
+impl Trained {
+    /// The weights and what belongs to them.
+    pub fn artifact(&self) -> Result<Vec<u8>, Error> {
+        self.output.read_all(LARGEST_ARTIFACT)
+    }
+}
+
+impl Outcome {
+    fn take(
+        &mut self,
+        event: Event,
+        progress: &mut Progress,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<(), Error> {
+        match event {
+            Event::Started { trainer, libtorch, device, threads } => {
+                let extension = env!("CARGO_PKG_VERSION");
+                self.libraries = json!({
+                    "pg_recommend": extension, "trainer": trainer, "libtorch": libtorch,
+                    "device": device, "threads": threads,
+                });
+            }
+            Event::Data(data) => self.data = Some(data),
+            Event::Warning { message } => warn(&message),
+            Event::Setup(_) => return Err(unasked()),
+            Event::Epoch {
+                algorithm,
+                epoch,
+                epochs,
+                train_loss,
+                validation_loss,
+                validation_auroc,
+                seconds,
+            } => {
+                let metric = EpochMetric {
+                    algorithm,
+                    epoch: epoch as i32,
+                    train_loss,
+                    validation_loss,
+                    validation_auroc,
+                    seconds,
+                };
+                progress.add(metric, epochs);
+            }
+            Event::Candidate(candidate) => progress.candidates.push(candidate),
+            Event::Finished { algorithm, validation, test, best_epoch, parity, importance, .. } => {
+                (self.validation, self.test, self.best_epoch, self.parity) =
+                    (validation, test, best_epoch, parity);
+                (self.algorithm, self.importance) = (Some(algorithm), importance);
+                self.finished = true;
+            }
+            Event::Error { cause, message, detail, hint } => {
+                return Err(reported(cause, message, detail, hint));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Epochs on their way to the catalog and to the client.
+struct Progress {
+    told_as: Option<String>,
+    pending: Vec<EpochMetric>,
+    /// Algorithms that are done, of several.
+    candidates: Vec<Candidate>,
+    written: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    fn new(told_as: Option<&str>) -> Self {
+        Self {
+            told_as: told_as.map(str::to_owned),
+            pending: Vec::new(),
+            candidates: Vec::new(),
+            written: Instant::now(),
+            told: Instant::now(),
+        }
+    }
+
+    fn add(&mut self, metric: EpochMetric, epochs: u32) {
+        if let Some(name) = self.told_as.as_ref().filter(|_| self.told.elapsed() >= BETWEEN_NOTICES) {
+            let validation = metric.validation_loss.map_or(String::new(), |v| format!(", validation {v:.4}"));
+            notice!(
+                "{name}: {} {} of {epochs}, loss {:.4}{validation}",
+                if metric.algorithm == Algorithm::BoostedTrees { "tree" } else { "epoch" },
+                metric.epoch,
+                metric.train_loss
+            );
+            self.told = Instant::now();
+        }
+        self.pending.push(metric);
+    }
+
+    fn is_due(&self) -> bool {
+        !(self.pending.is_empty() && self.candidates.is_empty()) && self.written.elapsed() >= BETWEEN_COMMITS
+    }
+
+    fn write(&mut self, run: &Run, session: &Session) -> Result<(), Failure> {
+        session.attempt(|| {
+            run.add_metrics(&self.pending)?;
+            self.candidates.iter().try_for_each(|candidate| run.add_candidate(candidate))
+        })?;
+        session.commit();
+        for candidate in self.candidates.drain(..) {
+            if let Some(name) = &self.told_as {
+                tell(name, &candidate);
+            }
+        }
+        self.pending.clear();
+        self.written = Instant::now();
+        Ok(())
+    }
+}
+
+/// Says what one of several algorithms came to.
+fn tell(model: &str, candidate: &Candidate) {
+    let Candidate { algorithm, seconds, .. } = candidate;
+    match (&candidate.error, &candidate.validation) {
+        (Some(error), _) => notice!("{model}: {algorithm} failed: {error}"),
+        (None, Some(quality)) => {
+            let metric = if quality.task() == Task::Binary { Metric::Auroc } else { Metric::Rmse };
+            let value = quality.value(metric).map_or("none".into(), |value| format!("{value:.4}"));
+            notice!("{model}: {algorithm} in {seconds:.1} s, validation {} {value}", metric.name());
+        }
+        (None, None) => notice!("{model}: {algorithm} in {seconds:.1} s"),
+    }
+}

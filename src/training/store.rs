@@ -1,0 +1,68 @@
+//! What was trained becomes a version.
+
+use super::attempt::{Outcome, Trained};
+use super::request::Request;
+use crate::catalog::write::{store_version, NewVersion, Stored};
+use crate::error::Error;
+use model::params::Metric;
+use model::protocol::Evaluation;
+use model::{Artifact, Params, Quality, Task};
+use pgrx::prelude::*;
+use serde_json::json;
+use std::time::Instant;
+
+/// Stores the weights with all that is known about them. `params` are those they were trained with, `began` is when the
+/// procedure was called.
+pub fn store(request: &Request, params: &Params, trained: &Trained, began: Instant) -> Result<Stored, Error> {
+    let bytes = trained.artifact()?;
+    // Nothing is stored that could not be scored with.
+    let artifact = Artifact::from_bytes(&bytes)?;
+    let outcome = &trained.outcome;
+    let metrics = json!({
+        "validation": outcome.validation, "test": outcome.test,
+        "best_epoch": outcome.best_epoch, "parity": outcome.parity, "importance": outcome.importance,
+    });
+    let mut data = serde_json::to_value(outcome.data.clone().unwrap_or_default())?;
+    data["definition"] = json!(request.definition);
+    store_version(&NewVersion {
+        model: &request.spec.model,
+        run_id: trained.run.id,
+        algorithm: artifact.algorithm.name(),
+        source: &request.source,
+        keys: &request.keys,
+        time_column: request.time_column.as_deref(),
+        label: &request.label,
+        parameters: serde_json::to_string(params)?,
+        recipe: serde_json::to_string(&artifact.recipe)?,
+        metrics: metrics.to_string(),
+        data: data.to_string(),
+        libraries: outcome.libraries.to_string(),
+        seconds: began.elapsed().as_secs_f64(),
+        artifact: &bytes,
+        promote: request.promote,
+    })
+}
+
+/// Tells the client how good the version is.
+pub fn announce(request: &Request, outcome: &Outcome, stored: &Stored, began: Instant) {
+    let model = &request.spec.model;
+    let measured = |evaluation: &Evaluation| {
+        let metric = if evaluation.model.task() == Task::Binary { Metric::Auroc } else { Metric::Rmse };
+        let shown = |quality: &Quality| {
+            quality.value(metric).map_or("none".to_owned(), |value| format!("{value:.3}"))
+        };
+        let (ours, baseline) = (shown(&evaluation.model), shown(&evaluation.popularity));
+        format!(", test {} {ours} (popularity: {baseline})", metric.name())
+    };
+    if let Some(data) = outcome.data.as_ref().filter(|data| data.unlabelled > 0) {
+        notice!("{model}: {} of {} rows have no label and were not used", data.unlabelled, data.rows);
+    }
+    let test = outcome.test.as_ref().map_or(String::new(), measured);
+    let champion = if stored.champion { ", champion" } else { "" };
+    let seconds = began.elapsed().as_secs_f64();
+    let best = match request.spec.algorithms.len() {
+        1 => String::new(),
+        _ => outcome.algorithm.map_or(String::new(), |algorithm| format!(", {algorithm}")),
+    };
+    notice!("{model}: version {}{best} trained in {seconds:.1} s{test}{champion}", stored.version);
+}

@@ -1,0 +1,119 @@
+//! The procedure `reco.tune`, step by step.
+//!
+//! | file | step |
+//! | --- | --- |
+//! | `request` | checks the arguments; what the search depends on |
+//! | `record`  | the row of `reco.tune`: a new one, or one that was cut off |
+//! | `search`  | trains trials, several at once, until the plan or the time is at its end |
+//!
+//! What is drawn and which trial is trained for how long is decided in `crates/model`: `search` and `halving`.
+
+mod record;
+mod request;
+mod search;
+
+use super::request::Arguments;
+use super::store::{announce, store};
+use super::train::read;
+use crate::catalog::write::check_may_train;
+use crate::error::{or_raise, Error};
+use crate::session::{refuse_read_only, Failure, Session};
+use crate::values::{self, given};
+use pgrx::datum::Interval;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use record::Tune;
+use request::{Asked, Tuning};
+use search::Search;
+
+/// Searches the parameters of a model; see sql/comments.sql.
+#[pg_extern(sql = "
+CREATE PROCEDURE tune(
+    model       text,
+    source      regclass,
+    label       name     DEFAULT NULL,
+    algorithm   text     DEFAULT 'mlp',
+    search      jsonb    DEFAULT NULL,
+    trials      integer  DEFAULT 20,
+    time_budget interval DEFAULT NULL,
+    metric      text     DEFAULT NULL,
+    params      jsonb    DEFAULT '{}',
+    keys        name[]   DEFAULT NULL,
+    time_column name     DEFAULT NULL,
+    promote     boolean  DEFAULT false,
+    parallel    integer  DEFAULT 0)
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn tune(fcinfo: pg_sys::FunctionCallInfo) {
+    refuse_read_only(c"CALL reco.tune()");
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    let (session, asked) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
+    let tuning = or_raise(Tuning::new(asked));
+    or_raise(check_may_train(tuning.model()));
+    run_to_the_end(&tuning, &session);
+    session.end();
+}
+
+/// Reads the arguments.
+///
+/// # Safety
+/// `fcinfo` is that of the running procedure.
+unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Asked, Error> {
+    let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
+    let name = |n| values::name_argument(fcinfo, n);
+    let json = |n| pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, n).map(|value| value.0);
+    let keys = pgrx::pg_getarg_datum(fcinfo, 9).map(|datum| values::names(datum)).transpose()?;
+    let params = given(json(8), "params")?;
+    Ok(Asked {
+        search: json(4),
+        trials: given(pgrx::pg_getarg(fcinfo, 5), "trials")?,
+        time_budget: pgrx::pg_getarg::<Interval>(fcinfo, 6).map(|budget| budget.as_micros()),
+        metric: text(7),
+        parallel: given(pgrx::pg_getarg(fcinfo, 12), "parallel")?,
+        params: params.clone(),
+        training: Arguments {
+            model: given(text(0), "model")?,
+            source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
+            label: name(2),
+            algorithm: given(text(3), "algorithm")?,
+            params: params.to_string(),
+            keys,
+            time_column: name(10),
+            promote: given(pgrx::pg_getarg(fcinfo, 11), "promote")?,
+        },
+    })
+}
+
+/// Records the search, makes it, and records how it ended before an error goes on its way.
+fn run_to_the_end(tuning: &Tuning, session: &Session) {
+    let tune = or_raise(Tune::resume_or_start(tuning, session));
+    session.commit();
+    let mut search = Search::new(tuning, tune, session);
+    match search_and_store(tuning, session, &mut search) {
+        Ok(()) => session.commit(),
+        Err(failure) => {
+            let (tune, runs) = search.abandon();
+            session.record_and_raise(failure, |failure| {
+                runs.iter().for_each(|run| run.end_after(failure, session));
+                tune.end_after(failure, session);
+                session.commit();
+            })
+        }
+    }
+}
+
+fn search_and_store(tuning: &Tuning, session: &Session, search: &mut Search) -> Result<(), Failure> {
+    let data = read(&tuning.request, session, tuning.began)?;
+    let (best, trained) = search.run(&data)?;
+    drop(data);
+    let params = search.params(best)?;
+    let stored = session.attempt(|| {
+        let stored = store(&tuning.request, &params, &trained, tuning.began)?;
+        trained.run.became(stored.version)?;
+        search.tune.succeed(stored.version, session)?;
+        Ok(stored)
+    })?;
+    search.tell_winner(best);
+    announce(&tuning.request, &trained.outcome, &stored, tuning.began);
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! One search in the catalog: `reco.tune`, and its trials among the runs.
+//!
+//! As with a run, the backend holds an advisory lock on a search while it makes it.
+
+use super::request::Tuning;
+use crate::acting_as::{as_owner, current_user};
+use crate::error::Error;
+use crate::liveness;
+use crate::session::{Failure, Session};
+use model::halving::Key;
+use model::params::Metric;
+use pgrx::prelude::*;
+use pgrx::spi::{SpiClient, SpiHeapTupleData};
+use pgrx::Uuid;
+
+/// A search that has begun.
+pub struct Tune {
+    pub id: Uuid,
+    /// CPU threads of each trial.
+    pub threads: usize,
+    /// What it knows of the rows: their digest and what trials are compared by.
+    pub seen: Option<Seen>,
+    /// Trials that an earlier call has trained, and how good they are.
+    pub trained: Vec<(Key, f64)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    pub digest: String,
+    pub metric: Metric,
+}
+
+impl Tune {
+    /// The newest search with the same settings if it was cut off, else a new one. Searches that lost their backend are
+    /// marked as failed on the way.
+    pub fn resume_or_start(tuning: &Tuning, session: &Session) -> Result<Self, Error> {
+        let resumed = as_owner(|client| {
+            client.update(
+                "UPDATE reco.tune SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
+                        error = 'the server process that tuned it ended' \
+                 WHERE status OPERATOR(pg_catalog.=) 'running' AND NOT reco.run_is_alive(tune_id)",
+                None,
+                &[],
+            )?;
+            resume(client, tuning, session)
+        })?;
+        let Some(tune) = resumed else { return Self::start(tuning, session) };
+        let done = tune.trained.len();
+        notice!("{}: goes on with a tuning that was cut off: {done} trainings are done", tuning.model());
+        Ok(tune)
+    }
+
+    pub fn start(tuning: &Tuning, session: &Session) -> Result<Self, Error> {
+        let caller = current_user();
+        let threads = tuning.lanes.threads;
+        as_owner(|client| {
+            let insert = "INSERT INTO reco.tune (tune_id, model, status, algorithm, source, settings, threads, started_by) \
+                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2, $3, $4::pg_catalog.jsonb, $5, $6) \
+                          RETURNING tune_id";
+            let args = [
+                tuning.model().into(),
+                tuning.algorithm.name().into(),
+                tuning.request.source.as_str().into(),
+                tuning.settings.to_string().into(),
+                (threads as i32).into(),
+                caller.as_str().into(),
+            ];
+            let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
+            let id = id.ok_or_else(|| Error::invalid("the tuning could not be recorded"))?;
+            liveness::hold(client, id, session)?;
+            Ok(Self { id, threads, seen: None, trained: Vec::new() })
+        })
+    }
+
+    /// Writes down what the first trial has said about the rows.
+    pub fn saw(&mut self, seen: Seen) -> Result<(), Error> {
+        as_owner(|client| {
+            let update =
+                "UPDATE reco.tune SET digest = $2, metric = $3 WHERE tune_id OPERATOR(pg_catalog.=) $1";
+            let metric = serde_json::to_value(seen.metric)?;
+            let args = [self.id.into(), seen.digest.as_str().into(), metric.as_str().into()];
+            client.update(update, None, &args)?;
+            Ok(())
+        })?;
+        self.seen = Some(seen);
+        Ok(())
+    }
+
+    pub fn succeed(&self, version: i32, session: &Session) -> Result<(), Error> {
+        self.finish("succeeded", Some(version), None, session)
+    }
+
+    pub fn fail(&self, error: &str, session: &Session) -> Result<(), Error> {
+        self.finish("failed", None, Some(error), session)
+    }
+
+    /// Records how it ended, as well as it can be after a failure.
+    pub fn end_after(&self, failure: &Failure, session: &Session) {
+        let write = || match failure.is_cancel() {
+            true => self.finish("cancelled", None, None, session),
+            false => self.fail(&failure.message(), session),
+        };
+        if session.attempt(write).is_err() {
+            // Without its lock it counts as failed; nothing more can be done for it.
+            let _ = session.attempt(|| liveness::release(self.id));
+        }
+    }
+
+    fn finish(
+        &self,
+        status: &str,
+        version: Option<i32>,
+        error: Option<&str>,
+        session: &Session,
+    ) -> Result<(), Error> {
+        as_owner(|client| {
+            client.update(
+                "UPDATE reco.tune SET status = $2, version = $3, error = $4, \
+                                      finished_at = pg_catalog.clock_timestamp() \
+                 WHERE tune_id OPERATOR(pg_catalog.=) $1",
+                None,
+                &[self.id.into(), status.into(), version.into(), error.into()],
+            )?;
+            Ok(())
+        })?;
+        if session.is_atomic() {
+            return Ok(());
+        }
+        liveness::release(self.id)
+    }
+}
+
+/// Of two calls at once one gets it: the other waits for the row and then sees that it runs.
+fn resume(client: &mut SpiClient, tuning: &Tuning, session: &Session) -> Result<Option<Tune>, Error> {
+    let update = "UPDATE reco.tune AS t SET status = 'running', finished_at = NULL, error = NULL \
+                  WHERE t.status OPERATOR(pg_catalog.=) ANY ('{failed,cancelled}') \
+                    AND t.tune_id OPERATOR(pg_catalog.=) ( \
+                      SELECT n.tune_id FROM reco.tune AS n \
+                      WHERE n.model OPERATOR(pg_catalog.=) $1 AND n.algorithm OPERATOR(pg_catalog.=) $2 \
+                        AND n.source OPERATOR(pg_catalog.=) $3 \
+                        AND n.settings OPERATOR(pg_catalog.=) $4::pg_catalog.jsonb \
+                      ORDER BY n.started_at DESC LIMIT 1) \
+                  RETURNING t.tune_id, t.threads, t.digest, t.metric";
+    let args = [
+        tuning.model().into(),
+        tuning.algorithm.name().into(),
+        tuning.request.source.as_str().into(),
+        tuning.settings.to_string().into(),
+    ];
+    let rows = client.update(update, Some(1), &args)?;
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+    let (Some(id), Some(threads)) = (row.get::<Uuid>(1)?, row.get::<i32>(2)?) else { return Ok(None) };
+    let metric = row.get::<String>(4)?.map(|name| serde_json::from_value(name.into())).transpose()?;
+    let seen = row.get::<String>(3)?.zip(metric).map(|(digest, metric)| Seen { digest, metric });
+    liveness::hold(client, id, session)?;
+    let trained = trained(client, id)?;
+    Ok(Some(Tune { id, threads: threads as usize, seen, trained }))
+}
+
+fn trained(client: &SpiClient, id: Uuid) -> Result<Vec<(Key, f64)>, Error> {
+    let select = "SELECT r.trial, r.rung, r.value FROM reco.run AS r \
+                  WHERE r.tune_id OPERATOR(pg_catalog.=) $1 AND r.status OPERATOR(pg_catalog.=) 'succeeded'";
+    let read = |row: SpiHeapTupleData| -> Result<Option<(Key, f64)>, Error> {
+        let key = row.get::<i32>(1)?.zip(row.get::<i32>(2)?);
+        let value = row.get::<f64>(3)?;
+        Ok(key.zip(value).map(|((trial, rung), value)| ((trial as u32, rung as u32), value)))
+    };
+    client.select(select, None, &[id.into()])?.filter_map(|row| read(row).transpose()).collect()
+}
