@@ -7,6 +7,8 @@
 //! | `arguments` | the command line |
 //! | `input` | the Arrow file, its schema checked against the spec |
 //! | `column`, `values`, `labels`, `data` | Arrow arrays into compact columns, labels, event times and hashes |
+//! | `block` | the values of chosen rows, from memory or from the file |
+//! | `memory` | what may still be allocated |
 //! | `hash` | the digest of the data |
 //! | `split` | training, validation and test rows |
 //! | `prepare` | fits the recipe, encodes rows |
@@ -22,6 +24,7 @@
 
 mod arguments;
 mod baseline;
+mod block;
 mod calibrate;
 mod choose;
 mod column;
@@ -33,6 +36,7 @@ mod importance;
 mod input;
 mod job;
 mod labels;
+mod memory;
 mod network;
 mod pipeline;
 mod popularity;

@@ -7,6 +7,7 @@ use crate::error::TrainerError;
 use crate::importance::importance;
 use crate::input::{check_schema, check_spec, Input};
 use crate::job::Job;
+use crate::memory;
 use crate::prepare::Encoder;
 use crate::report::Reporter;
 use crate::split::{split, Split};
@@ -40,15 +41,19 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         threads,
     })?;
 
-    let mut input = Input::open(&arguments.data)?;
+    let input = Input::open(&arguments.data)?;
     check_schema(input.schema(), &spec.columns)?;
-    let table = Table::read(&mut input, &spec.columns)?;
+    let mut table = Table::read(input, &spec.columns, memory::left())?;
     let ordered = table.ordered_rows();
     check_rows(&table, &ordered)?;
     let label = spec.columns.iter().find(|column| column.role == Role::Label);
     let task = table.labels.task(params.task, label.map_or("", |column| &column.name))?;
     check_metric(params, task)?;
-    let (split, warning) = split(&table, &ordered, params);
+    let (mut split, warning) = split(&table, &ordered, params);
+    table.forget_hashes();
+    if table.stored.is_some() {
+        split.in_order_of_reading();
+    }
     reporter.send(&Event::Data(summary(&table, &ordered, &split, task)))?;
     if let Some(warning) = warning {
         reporter.warn(warning)?;
