@@ -11,6 +11,7 @@
 //! | `memory` | what may still be allocated |
 //! | `hash` | the digest of the data |
 //! | `split` | training, validation and test rows |
+//! | `leaks` | columns that know the outcome |
 //! | `prepare` | fits the recipe, encodes rows |
 //! | `job` | what every algorithm gets and gives |
 //! | `network` | libtorch: logistic regression, multilayer perceptron, deep and cross |
@@ -36,6 +37,7 @@ mod importance;
 mod input;
 mod job;
 mod labels;
+mod leaks;
 mod memory;
 mod network;
 mod pipeline;

@@ -7,6 +7,7 @@ use crate::error::TrainerError;
 use crate::importance::importance;
 use crate::input::{check_schema, check_spec, Input};
 use crate::job::Job;
+use crate::leaks;
 use crate::memory;
 use crate::prepare::Encoder;
 use crate::report::Reporter;
@@ -61,9 +62,8 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     check_classes(&table, &split, task)?;
 
     let encoder = Encoder::fit(&table, &split.train, params)?;
-    for warning in &encoder.warnings {
-        reporter.warn(warning.clone())?;
-    }
+    let leaks = leaks::warnings(&table, &ordered, &split.train, task)?;
+    encoder.warnings.iter().chain(&leaks).try_for_each(|warning| reporter.warn(warning.clone()))?;
     let budget = Some(params.time_budget).filter(|seconds| *seconds > 0.0);
     let job = Job {
         table: &table,
