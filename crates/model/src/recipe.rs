@@ -336,7 +336,14 @@ impl NumberFit {
 #[derive(Debug, Clone, Default)]
 pub struct CategoryFit {
     counts: HashMap<String, u64>,
+    /// What the values take in memory, in bytes.
+    bytes: usize,
+    /// Whether some values are no longer counted.
+    forgot: bool,
 }
+
+/// What a counted value takes in memory besides its text.
+const COUNT_BYTES: usize = 64;
 
 impl CategoryFit {
     /// Takes `count` rows with this value.
@@ -344,9 +351,32 @@ impl CategoryFit {
         match self.counts.get_mut(value) {
             Some(seen) => *seen += count,
             None => {
+                self.bytes += value.len() + COUNT_BYTES;
                 self.counts.insert(value.to_owned(), count);
             }
         }
+    }
+
+    /// Once the values take more than `most` bytes, forgets the rarer half of them and lowers the other counts by the
+    /// largest of the forgotten (Misra and Gries 1982; Agarwal et al. 2013). No count becomes too high, and what it may
+    /// have become too low by is at most the number of rows over half the number of values that fit.
+    pub fn forget_rare(&mut self, most: usize) {
+        while self.bytes > most {
+            let mut counts: Vec<u64> = self.counts.values().copied().collect();
+            let middle = counts.len() / 2;
+            let rare = *counts.select_nth_unstable(middle).1;
+            self.counts.retain(|_, count| {
+                *count = count.saturating_sub(rare);
+                *count > 0
+            });
+            self.bytes = self.counts.keys().map(|value| value.len() + COUNT_BYTES).sum();
+            self.forgot = true;
+        }
+    }
+
+    /// Whether all rows had the same value.
+    pub fn is_single(&self) -> bool {
+        self.counts.len() == 1 && !self.forgot
     }
 
     /// The most frequent values first, ties in order of the value, so that the same rows give the same vocabulary.

@@ -184,3 +184,24 @@ fn recipes_beyond_their_bounds_are_refused() {
     assert!(Recipe { columns: vec![wide(MAX_INPUTS)] }.check().is_ok());
     assert!(Recipe { columns: vec![wide(1); MAX_COLUMNS] }.check().is_ok());
 }
+
+#[test]
+fn a_bounded_count_keeps_the_frequent_values_and_forgets_the_others() {
+    let (mut bounded, mut whole) = (CategoryFit::default(), CategoryFit::default());
+    for row in 0..20_000 {
+        let value = if row % 2 == 0 { format!("often {}", row / 2 % 5) } else { format!("once {row}") };
+        whole.add(&value, 1);
+        bounded.add(&value, 1);
+        bounded.forget_rare(50_000);
+    }
+    assert_eq!(bounded.finish(500, 100), whole.finish(500, 100));
+    // 50,000 bytes do not hold 1000 values.
+    assert!(bounded.finish(1, 10_000).vocabulary.len() < 1000);
+
+    let mut unique = CategoryFit::default();
+    (0..5000).for_each(|row| {
+        unique.add(&row.to_string(), 1);
+        unique.forget_rare(10_000);
+    });
+    assert!(unique.finish(2, 100).vocabulary.is_empty() && !unique.is_single());
+}

@@ -2,6 +2,7 @@
 
 use crate::error::TrainerError;
 use crate::hash;
+use crate::values::grow;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
@@ -20,9 +21,16 @@ pub const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 pub struct Cells {
     pub numbers: Vec<f64>,
     pub hashes: Vec<u64>,
+    /// Whether the hashes are left empty.
+    unhashed: bool,
 }
 
 impl Cells {
+    /// Of rows that were hashed before.
+    pub fn without_hashes() -> Self {
+        Self { unhashed: true, ..Self::default() }
+    }
+
     fn clear(&mut self) {
         self.numbers.clear();
         self.hashes.clear();
@@ -55,6 +63,13 @@ impl Cells {
         Ok(())
     }
 
+    /// Takes the hashes of a list's items, if there are hashes.
+    pub fn push_list(&mut self, items: Option<&[u64]>, length: usize) {
+        if let (Some(items), false) = (items, self.unhashed) {
+            self.hashes.push(items.iter().fold(length as u64, |all, item| hash::chain(all, *item)));
+        }
+    }
+
     fn primitive<T: ArrowPrimitiveType>(
         &mut self,
         array: &dyn Array,
@@ -63,11 +78,12 @@ impl Cells {
     ) {
         let array = array.as_primitive::<T>();
         if array.null_count() == 0 {
-            self.hashes.extend(array.values().iter().map(|v| hash(*v)));
             self.numbers.extend(array.values().iter().map(|v| number(*v)));
         } else {
-            self.hashes.extend(array.iter().map(|v| v.map_or(hash::NULL, &hash)));
             self.numbers.extend(array.iter().map(|v| v.map_or(f64::NAN, &number)));
+        }
+        if !self.unhashed {
+            self.hashes.extend(array.iter().map(|v| v.map_or(hash::NULL, &hash)));
         }
     }
 }
@@ -134,6 +150,7 @@ pub fn read_times(array: &dyn Array, times: &mut Vec<i64>) -> Result<(), Trainer
         times: &mut Vec<i64>,
         order: impl Fn(T::Native) -> i64,
     ) {
+        grow(times, array.len());
         times.extend(array.as_primitive::<T>().iter().map(|v| v.map_or(NO_TIME, &order)));
     }
     let float = |v: f64| if v.is_nan() { NO_TIME } else { order_of_float(v) };

@@ -1,13 +1,17 @@
-//! The training data in memory: one compact column for each input, and for each row its label, event time and hashes.
+//! The training data: for each row its label, event time and hashes, and one compact column for each input. Columns that
+//! do not fit into memory stay in the file; see [`crate::block`].
 
+use crate::block::Stored;
 use crate::column::{read_times, texts, Cells, TimeUnit, NO_TIME};
 use crate::error::TrainerError;
 use crate::hash::{self, Digest};
 use crate::input::Input;
 use crate::labels::Labels;
-use crate::values::{Builder, Values};
+use crate::memory;
+use crate::values::{grow, Builder, Values};
 use arrow_array::{Array, RecordBatch};
 use model::protocol::{Role, SourceColumn};
+use std::cell::RefCell;
 
 /// An input column of the source and its values, one for each row.
 #[derive(Debug)]
@@ -17,10 +21,12 @@ pub struct Feature {
 }
 
 /// All rows, in the order in which they were read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Table {
     /// The input columns, in the order of the source.
     pub features: Vec<Feature>,
+    /// Where their values are, if not in `features`.
+    pub stored: Option<Stored>,
     pub labels: Labels,
     /// Event times as sortable numbers and what they count; `None` without a time column.
     pub times: Option<(TimeUnit, Vec<i64>)>,
@@ -37,13 +43,24 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads all batches. The columns must have been checked against the schema of `input`.
-    pub fn read(input: &mut Input, columns: &[SourceColumn]) -> Result<Self, TrainerError> {
-        let mut reader = Reader::new(columns, input);
+    /// Reads all batches. The columns must have been checked against the schema of `input`. Values that take more than
+    /// half of `room`, the bytes that may be allocated, are not kept, if the input can be read again.
+    pub fn read(mut input: Input, columns: &[SourceColumn], room: Option<u64>) -> Result<Self, TrainerError> {
+        let mut reader = Reader::new(columns, &input);
+        let half = room.unwrap_or(u64::MAX) / 2;
+        reader.keeps_values = input.length().is_none_or(|length| length <= half);
         while let Some(batch) = input.next_batch()? {
             reader.add(&batch)?;
+            check_room(reader.table.rows() as u64, room)?;
+            if memory::left().is_some_and(|left| left < half) {
+                check_is_file(&input)?;
+                reader.keeps_values = false;
+            }
+            if !reader.keeps_values {
+                reader.builders.iter_mut().flatten().for_each(Builder::forget);
+            }
         }
-        reader.finish()
+        reader.finish(input)
     }
 
     pub fn rows(&self) -> usize {
@@ -61,6 +78,37 @@ impl Table {
         }
         rows
     }
+
+    /// Lets go of what only ordering and splitting need.
+    pub fn forget_hashes(&mut self) {
+        (self.row_hashes, self.unit_hashes) = (Vec::new(), Vec::new());
+    }
+}
+
+/// Most bytes that a row takes besides its values, order and split included.
+const ROW_BYTES: u64 = 64;
+
+/// Refuses rows that would not fit even without their values.
+fn check_room(rows: u64, room: Option<u64>) -> Result<(), TrainerError> {
+    match room {
+        Some(room) if rows * ROW_BYTES > room => {
+            let what = format!("the labels, times and keys of {rows} rows and more");
+            Err(memory::too_little(&what, rows * ROW_BYTES, room, "Or train on fewer rows."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Only a file can be read again.
+fn check_is_file(input: &Input) -> Result<(), TrainerError> {
+    match input.length() {
+        Some(_) => Ok(()),
+        None => Err(TrainerError::Memory {
+            message: "the stream of data does not fit into half of the memory that may be used".into(),
+            hint: "Raise reco.max_training_memory, or give the trainer an Arrow file: it can be read again."
+                .into(),
+        }),
+    }
 }
 
 /// Fills a table batch by batch.
@@ -71,6 +119,10 @@ struct Reader<'a> {
     cells: Cells,
     digest: Digest,
     table: Table,
+    /// One for each batch: the row after its last.
+    ends: Vec<u32>,
+    /// Whether the values stay in memory.
+    keeps_values: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -88,7 +140,8 @@ impl<'a> Reader<'a> {
         let has_keys = columns.iter().any(|c| c.role.is_key());
         table.first_key = has_keys.then(Vec::new);
         table.first_key_column = columns.iter().find(|c| c.role.is_key()).cloned();
-        Self { columns, has_keys, builders, cells: Cells::default(), digest, table }
+        let (cells, ends) = (Cells::default(), Vec::new());
+        Self { columns, has_keys, builders, cells, digest, table, ends, keeps_values: true }
     }
 
     fn add(&mut self, batch: &RecordBatch) -> Result<(), TrainerError> {
@@ -98,8 +151,11 @@ impl<'a> Reader<'a> {
             let message = format!("the data have more than {} rows", u32::MAX);
             return Err(TrainerError::data(message, "Train on a sample of the rows."));
         }
-        self.table.row_hashes.resize(rows, 0);
-        self.table.unit_hashes.resize(rows, 0);
+        self.ends.push(rows as u32);
+        for hashes in [&mut self.table.row_hashes, &mut self.table.unit_hashes] {
+            grow(hashes, batch.num_rows());
+            hashes.resize(rows, 0);
+        }
         let mut wants_first_key = self.has_keys;
         let columns = self.columns;
         for (position, (column, array)) in columns.iter().zip(batch.columns()).enumerate() {
@@ -115,6 +171,7 @@ impl<'a> Reader<'a> {
             if wants_first_key && column.role.is_key() {
                 wants_first_key = false;
                 if let Some(keys) = &mut self.table.first_key {
+                    grow(keys, hashes.len());
                     keys.extend(hashes);
                 }
             }
@@ -148,12 +205,17 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Table, TrainerError> {
-        for (column, builder) in self.columns.iter().zip(self.builders) {
+    fn finish(mut self, input: Input) -> Result<Table, TrainerError> {
+        let mut positions = Vec::new();
+        for (position, (column, builder)) in self.columns.iter().zip(self.builders).enumerate() {
             if let Some(builder) = builder {
                 let feature = Feature { source: column.clone(), values: builder.finish() };
                 self.table.features.push(feature);
+                positions.push(position);
             }
+        }
+        if !self.keeps_values {
+            self.table.stored = Some(Stored { input: RefCell::new(input), ends: self.ends, positions });
         }
         self.table.digest = self.digest.finish();
         self.table.check_times(self.columns)?;

@@ -20,6 +20,9 @@ pub enum TrainerError {
     /// The device that was asked for is not there.
     #[error("{message}")]
     Device { message: String, hint: String },
+    /// What was asked for does not fit into the memory that may be used.
+    #[error("{message}")]
+    Memory { message: String, hint: String },
     /// The loss became infinite or not a number.
     #[error("the training diverged in epoch {epoch}: its loss is no longer a number")]
     Diverged { epoch: u32 },
@@ -66,9 +69,10 @@ impl TrainerError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Spec { hint, .. } | Self::Data { hint, .. } | Self::Device { hint, .. } => {
-                Some(hint.clone())
-            }
+            Self::Spec { hint, .. }
+            | Self::Data { hint, .. }
+            | Self::Device { hint, .. }
+            | Self::Memory { hint, .. } => Some(hint.clone()),
             Self::Diverged { .. } => Some("Lower the training parameter \"learning_rate\".".into()),
             Self::Parity { .. } => Some("Please report this as a bug: nothing was stored.".into()),
             Self::Torch(error) if error.to_string().contains("CUDA out of memory") => Some(

@@ -27,7 +27,7 @@ pub fn measure(artifact: &Artifact, reference: &dyn Reference, job: &Job) -> Res
         Task::Regression => Units::standard(&job.table.labels.of(&job.split.train)).scale,
     };
     let part = |rows: &[u32]| -> Result<_, TrainerError> {
-        let served = serve(&scorer, job, rows);
+        let served = serve(&scorer, job, rows)?;
         let difference = served.difference(&reference.outputs(rows)?, &artifact.output) / unit;
         let model = served.quality(job, rows);
         let popularity = baseline(job, rows);
@@ -58,18 +58,20 @@ pub struct Served {
 }
 
 /// Scores rows from their raw values, as a query will.
-pub fn serve(scorer: &Scorer, job: &Job, rows: &[u32]) -> Served {
-    let source = Source::new(scorer.recipe(), job.table);
+pub fn serve(scorer: &Scorer, job: &Job, rows: &[u32]) -> Result<Served, TrainerError> {
     let mut raw = Raw { scorer, row: scorer.row() };
     let mut served = Served { scores: Vec::with_capacity(rows.len()), quantiles: None };
-    for row in rows {
-        source.raw_row(*row, &mut raw);
-        served.scores.push(scorer.score(&mut raw.row));
-        if let Some(quantiles) = scorer.quantiles(&mut raw.row) {
-            served.quantiles.get_or_insert_default().push(quantiles);
+    job.table.blocks(rows, |block| {
+        let source = Source::new(scorer.recipe(), job.table, block);
+        for n in 0..block.rows.len() {
+            source.raw_row(n, &mut raw);
+            served.scores.push(scorer.score(&mut raw.row));
+            if let Some(quantiles) = scorer.quantiles(&mut raw.row) {
+                served.quantiles.get_or_insert_default().push(quantiles);
+            }
         }
-    }
-    served
+    })?;
+    Ok(served)
 }
 
 impl Served {
@@ -114,8 +116,12 @@ fn baseline(job: &Job, rows: &[u32]) -> Option<Quality> {
         keys: job.table.first_key.as_deref(),
         times: times.map(|(_, times)| &times[..]),
     };
-    let scores = outcomes.scores(job.ordered, &job.split.train, rows);
-    Served { scores, quantiles: None }.quality(job, rows)
+    let mut rows = rows.to_vec();
+    if let Some((_, times)) = times {
+        rows.sort_by_key(|row| times[*row as usize]);
+    }
+    let scores = outcomes.scores(job.ordered, &job.split.train, &rows);
+    Served { scores, quantiles: None }.quality(job, &rows)
 }
 
 /// Fills a row of the scorer with raw values.

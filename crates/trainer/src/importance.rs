@@ -1,6 +1,7 @@
 //! What a model owes to each column: how much worse its metric becomes when the column's values are shuffled among the
 //! rows (Breiman 2001, Fisher et al. 2019).
 
+use crate::block::Block;
 use crate::error::TrainerError;
 use crate::evaluate::{Raw, Served};
 use crate::job::Job;
@@ -27,32 +28,40 @@ pub fn importance(artifact: &Artifact, job: &Job) -> Result<Vec<Importance>, Tra
     let mut rows = all.to_vec();
     rows.shuffle(&mut random);
     rows.truncate(wanted);
-    let metric = metric(job);
+    if job.table.stored.is_some() {
+        rows.sort_unstable();
+    }
     let scorer = Scorer::new(artifact)?;
-    let source = Source::new(&artifact.recipe, job.table);
-    let mut raw = Raw { scorer: &scorer, row: scorer.row() };
-    let mut value = |shuffled: Option<(usize, &[u32])>| {
-        let score = |(n, row): (usize, &u32)| {
-            source.raw_row(*row, &mut raw);
+    job.table.block(&rows, |block| losses(&scorer, job, block, &mut random))
+}
+
+/// The losses on the rows of a block.
+fn losses(scorer: &Scorer, job: &Job, block: &Block, random: &mut ChaCha8Rng) -> Vec<Importance> {
+    let metric = metric(job);
+    let source = Source::new(scorer.recipe(), job.table, block);
+    let mut raw = Raw { scorer, row: scorer.row() };
+    let mut value = |shuffled: Option<(usize, &[usize])>| {
+        let score = |n: usize| {
+            source.raw_row(n, &mut raw);
             if let Some((column, others)) = shuffled {
                 source.raw_value(column, others[n], &mut raw);
             }
             scorer.score(&mut raw.row)
         };
-        let scores = rows.iter().enumerate().map(score).collect();
-        let quality = Served { scores, quantiles: None }.quality(job, &rows)?;
+        let scores = (0..block.rows.len()).map(score).collect();
+        let quality = Served { scores, quantiles: None }.quality(job, block.rows)?;
         quality.value(metric).map(|value| if metric.is_gain() { value } else { -value })
     };
-    let Some(whole) = value(None) else { return Ok(Vec::new()) };
-    let mut losses = Vec::with_capacity(columns.len());
-    for (n, column) in columns.iter().enumerate() {
-        let mut others = rows.clone();
-        others.shuffle(&mut random);
+    let Some(whole) = value(None) else { return Vec::new() };
+    let mut losses = Vec::new();
+    for (n, column) in scorer.recipe().columns.iter().enumerate() {
+        let mut others: Vec<usize> = (0..block.rows.len()).collect();
+        others.shuffle(random);
         let loss = value(Some((n, &others))).map_or(0.0, |value| whole - value);
         losses.push(Importance { column: column.name.clone(), loss });
     }
     losses.sort_by(|a, b| b.loss.total_cmp(&a.loss));
-    Ok(losses)
+    losses
 }
 
 /// The metric that was asked for, if single numbers can be judged by it.

@@ -6,6 +6,7 @@ use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef, TimeUnit};
 use model::protocol::{Role, SourceColumn, Spec};
 use model::recipe::{Family, MAX_COLUMNS};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
@@ -15,9 +16,15 @@ const FILE_MAGIC: &[u8; 6] = b"ARROW1";
 
 /// The record batches of an Arrow IPC file or stream, read one at a time.
 pub struct Input {
-    batches: Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>>>,
+    batches: Batches,
     schema: SchemaRef,
     path: String,
+}
+
+enum Batches {
+    /// Can be read again, in any order; and its length in bytes.
+    File(FileReader<File>, u64),
+    Stream(Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>>>),
 }
 
 impl Input {
@@ -37,14 +44,16 @@ impl Input {
             .map_err(|e| fail(e.to_string()))?;
         if head == FILE_MAGIC {
             file.rewind().map_err(|e| fail(e.to_string()))?;
-            let reader = FileReader::try_new(BufReader::new(file), None).map_err(|e| fail(e.to_string()))?;
+            // A record batch is read as a whole, straight to where it will stay.
+            let length = file.metadata().map_err(|e| fail(e.to_string()))?.len();
+            let reader = FileReader::try_new(file, None).map_err(|e| fail(e.to_string()))?;
             let schema = reader.schema();
-            Ok(Self { batches: Box::new(reader), schema, path: shown })
+            Ok(Self { batches: Batches::File(reader, length), schema, path: shown })
         } else {
             let whole = BufReader::with_capacity(1 << 20, Cursor::new(head).chain(file));
             let reader = StreamReader::try_new(whole, None).map_err(|e| fail(e.to_string()))?;
             let schema = reader.schema();
-            Ok(Self { batches: Box::new(reader), schema, path: shown })
+            Ok(Self { batches: Batches::Stream(Box::new(reader)), schema, path: shown })
         }
     }
 
@@ -54,11 +63,35 @@ impl Input {
 
     /// The next record batch, or `None` at the end.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, TrainerError> {
-        self.batches.next().transpose().map_err(|e| TrainerError::File {
-            action: "read the data file",
-            path: self.path.clone(),
-            reason: e.to_string(),
-        })
+        let next = match &mut self.batches {
+            Batches::File(reader, _) => reader.next(),
+            Batches::Stream(batches) => batches.next(),
+        };
+        next.transpose().map_err(|error| self.failure(error))
+    }
+
+    /// The length in bytes of a file, which can be read again; `None` of a stream.
+    pub fn length(&self) -> Option<u64> {
+        match self.batches {
+            Batches::File(_, length) => Some(length),
+            Batches::Stream(_) => None,
+        }
+    }
+
+    /// The n-th record batch of a file.
+    pub fn read_again(&mut self, n: usize) -> Result<RecordBatch, TrainerError> {
+        let moved = match &mut self.batches {
+            Batches::File(reader, _) => reader.set_index(n),
+            Batches::Stream(_) => Err(ArrowError::InvalidArgumentError("a stream is read once".into())),
+        };
+        moved.map_err(|error| self.failure(error))?;
+        let end = || TrainerError::internal(format!("the data file has lost its record batch {n}"));
+        self.next_batch()?.ok_or_else(end)
+    }
+
+    fn failure(&self, error: ArrowError) -> TrainerError {
+        let (path, reason) = (self.path.clone(), error.to_string());
+        TrainerError::File { action: "read the data file", path, reason }
     }
 }
 
@@ -68,6 +101,7 @@ pub fn check_spec(spec: &Spec) -> Result<(), TrainerError> {
         return Err(TrainerError::spec("the spec names no algorithm", "Name at least one."));
     }
     spec.params.check()?;
+    check_names(&spec.columns)?;
     if spec.columns.len() > MAX_COLUMNS {
         let message = format!("the data have {} columns", spec.columns.len());
         return Err(TrainerError::spec(message, format!("At most {MAX_COLUMNS} columns are allowed.")));
@@ -99,6 +133,24 @@ pub fn check_spec(spec: &Spec) -> Result<(), TrainerError> {
             "no column is left as an input of the model",
             "Add columns to the source, or name key columns in the training parameter \"include\".",
         ));
+    }
+    Ok(())
+}
+
+/// A name stands for one column: it could not be told apart from another of the same name when rows are scored, and
+/// the label could stand among the inputs.
+fn check_names(columns: &[SourceColumn]) -> Result<(), TrainerError> {
+    let mut seen = HashMap::new();
+    for column in columns {
+        let Some(role) = seen.insert(column.name.as_str(), column.role) else { continue };
+        let name = &column.name;
+        let message = match (role, column.role) {
+            (Role::Label, _) | (_, Role::Label) => {
+                format!("the label \"{name}\" is a column of another role too")
+            }
+            _ => format!("there are two columns \"{name}\""),
+        };
+        return Err(TrainerError::spec(message, "Every column must have a name of its own and one role."));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What is to be predicted, one number for each row.
 
 use crate::error::TrainerError;
+use crate::values::grow;
 use arrow_array::Array;
 use model::Task;
 
@@ -19,6 +20,7 @@ impl Labels {
 
     /// Takes a batch: `numbers` are the values of `array`, NaN where it is NULL.
     pub fn extend(&mut self, array: &dyn Array, numbers: &[f64], name: &str) -> Result<(), TrainerError> {
+        grow(&mut self.values, numbers.len());
         for (row, number) in numbers.iter().enumerate() {
             if !number.is_finite() && !array.is_null(row) {
                 return Err(TrainerError::data(

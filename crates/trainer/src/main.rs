@@ -7,8 +7,11 @@
 //! | `arguments` | the command line |
 //! | `input` | the Arrow file, its schema checked against the spec |
 //! | `column`, `values`, `labels`, `data` | Arrow arrays into compact columns, labels, event times and hashes |
+//! | `block` | the values of chosen rows, from memory or from the file |
+//! | `memory` | what may still be allocated |
 //! | `hash` | the digest of the data |
 //! | `split` | training, validation and test rows |
+//! | `leaks` | columns that know the outcome |
 //! | `prepare` | fits the recipe, encodes rows |
 //! | `job` | what every algorithm gets and gives |
 //! | `network` | libtorch: logistic regression, multilayer perceptron, deep and cross |
@@ -27,6 +30,7 @@
 mod arguments;
 mod baseline;
 mod blend;
+mod block;
 mod calibrate;
 mod check;
 mod choose;
@@ -41,6 +45,8 @@ mod importance;
 mod input;
 mod job;
 mod labels;
+mod leaks;
+mod memory;
 mod network;
 mod pipeline;
 mod popularity;

@@ -9,6 +9,8 @@ use crate::error::TrainerError;
 use crate::importance::importance;
 use crate::input::{check_schema, check_spec, Input};
 use crate::job::Job;
+use crate::leaks;
+use crate::memory;
 use crate::prepare::Encoder;
 use crate::report::Reporter;
 use crate::split::{split, Split};
@@ -39,15 +41,19 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     })?;
     let warm = warm_up(device);
 
-    let mut input = Input::open(&arguments.data)?;
+    let input = Input::open(&arguments.data)?;
     check_schema(input.schema(), &spec.columns)?;
-    let table = Table::read(&mut input, &spec.columns)?;
+    let mut table = Table::read(input, &spec.columns, memory::left())?;
     let ordered = table.ordered_rows();
     check_rows(&table, &ordered)?;
     let label = spec.columns.iter().find(|column| column.role == Role::Label);
     let task = table.labels.task(params.task, label.map_or("", |column| &column.name))?;
     check_metric(params, task)?;
-    let (split, warning) = split(&table, &ordered, params);
+    let (mut split, warning) = split(&table, &ordered, params);
+    table.forget_hashes();
+    if table.stored.is_some() {
+        split.in_order_of_reading();
+    }
     reporter.send(&Event::Data(summary(&table, &ordered, &split, task)))?;
     if let Some(warning) = warning {
         reporter.warn(warning)?;
@@ -55,10 +61,9 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     check_classes(&table, &split, task)?;
 
     let encoder = Encoder::fit(&table, &split.train, params)?;
-    for warning in &encoder.warnings {
-        reporter.warn(warning.clone())?;
-    }
     warm.wait()?;
+    let leaks = leaks::warnings(&table, &ordered, &split.train, task)?;
+    encoder.warnings.iter().chain(&leaks).try_for_each(|warning| reporter.warn(warning.clone()))?;
     let budget = Some(params.time_budget).filter(|seconds| *seconds > 0.0);
     let job = Job {
         table: &table,

@@ -1,15 +1,17 @@
 //! From raw columns to the network's input: fits the recipe on the training rows, then encodes any rows with it.
 
+use crate::block::Block;
 use crate::data::{Feature, Table};
 use crate::error::TrainerError;
 use crate::trees;
 use crate::values::{Dictionary, Floats, Values, NULL_CODE};
 use model::protocol::SourceColumn;
 use model::recipe::{
-    CategoryFit, Column, Family, Input, NumberFit, Recipe, Scaling, Slot, MAX_INPUTS, NULL, UNSEEN,
+    Category, CategoryFit, Column, Family, Input, NumberFit, Recipe, Scaling, Slot, MAX_INPUTS, NULL, UNSEEN,
 };
 use model::transform::{Transform, TransformChoice};
 use model::Params;
+use std::borrow::Cow;
 
 /// A recipe, and how the columns of the table become its inputs.
 pub struct Encoder<'a> {
@@ -17,20 +19,25 @@ pub struct Encoder<'a> {
     pub warnings: Vec<String>,
     /// For each category in input order: whether NULL occurs in the training rows.
     pub null_seen: Vec<bool>,
+    table: &'a Table,
     /// One for each column of the recipe.
-    feeds: Vec<Feed<'a>>,
+    feeds: Vec<Feed>,
     dense_width: usize,
 }
 
-enum Feed<'a> {
+/// What becomes of the feature of this number.
+struct Feed {
+    feature: usize,
+    kind: FeedKind,
+}
+
+enum FeedKind {
     Numbers {
         width: usize,
-        floats: &'a Floats,
     },
-    /// `ids` holds the embedding row of each code of the dictionary.
+    /// `ids` holds the embedding row of each code of the dictionary, if there is one dictionary for all rows.
     Category {
-        dictionary: &'a Dictionary,
-        ids: Vec<i32>,
+        ids: Option<Vec<i32>>,
         null: i32,
     },
 }
@@ -51,6 +58,25 @@ struct Findings {
     rare: Vec<String>,
 }
 
+/// What is learned of a column from the training rows, block by block.
+enum ColumnFit {
+    Numbers(Vec<ScalingFit>),
+    Category { fit: CategoryFit, nulls: usize },
+}
+
+/// Bytes that the distinct texts of all columns, and of one column, may take where they are counted block by block.
+const TEXT_BYTES: usize = 64 << 20;
+const LEAST_TEXT_BYTES: usize = 1 << 20;
+
+/// Rows that transforms are chosen and leaks are found by, at most.
+const SAMPLE: usize = 20_000;
+
+/// Rows evenly spread over the training rows; fewer of a wide table that is read from its file.
+pub fn sample(table: &Table, train: &[u32]) -> Vec<u32> {
+    let most = if table.stored.is_some() { SAMPLE.min(4 * table.block_rows()) } else { SAMPLE };
+    train.iter().step_by(train.len().div_ceil(most).max(1)).copied().collect()
+}
+
 impl<'a> Encoder<'a> {
     /// Fits the recipe on the rows `train`, in their order.
     pub fn fit(table: &'a Table, train: &[u32], params: &Params) -> Result<Self, TrainerError> {
@@ -58,19 +84,21 @@ impl<'a> Encoder<'a> {
             recipe: Recipe { columns: Vec::new() },
             warnings: Vec::new(),
             null_seen: Vec::new(),
+            table,
             feeds: Vec::new(),
             dense_width: 0,
         };
         let mut findings = Findings::default();
-        for feature in &table.features {
-            match &feature.values {
+        let fits = column_fits(table, train, params)?;
+        for (position, (feature, fit)) in table.features.iter().zip(fits).enumerate() {
+            match fit {
                 // Nothing says how long the arrays of this column are: it cannot be an input.
-                Values::Numbers { width: 0, .. } => findings.empty.push(feature.source.name.clone()),
-                Values::Numbers { width, floats } => {
-                    encoder.add_numbers(feature, *width, floats, train, params.transform, &mut findings)
+                ColumnFit::Numbers(fits) if fits.is_empty() => {
+                    findings.empty.push(feature.source.name.clone())
                 }
-                Values::Category(dictionary) => {
-                    encoder.add_category(feature, dictionary, train, params, &mut findings)
+                ColumnFit::Numbers(fits) => encoder.add_numbers(position, fits, train.len(), &mut findings),
+                ColumnFit::Category { fit, nulls } => {
+                    encoder.add_category(position, &fit, nulls, train.len(), params, &mut findings)
                 }
             }
         }
@@ -92,101 +120,76 @@ impl<'a> Encoder<'a> {
         Ok(encoder)
     }
 
-    fn add_numbers(
-        &mut self,
-        feature: &Feature,
-        width: usize,
-        floats: &'a Floats,
-        train: &[u32],
-        choice: TransformChoice,
-        findings: &mut Findings,
-    ) {
-        let choice = match feature.source.family {
-            Family::Number | Family::NumberArray => choice,
-            _ => TransformChoice::None,
-        };
-        let mut fits: Vec<ScalingFit> = (0..width)
-            .map(|position| ScalingFit::new(choice, train, |row| floats.get(row * width + position)))
-            .collect();
-        for row in train {
-            let first = *row as usize * width;
-            for (position, fit) in fits.iter_mut().enumerate() {
-                fit.add(floats.get(first + position));
-            }
-        }
-        let missing: u64 = fits.iter().map(|fit| fit.number.missing()).sum();
+    fn add_numbers(&mut self, position: usize, fits: Vec<ScalingFit>, rows: usize, findings: &mut Findings) {
+        let name = &self.table.features[position].source.name;
+        let all_missing = fits.iter().all(|fit| fit.number.missing() == rows as u64);
         let scalings: Vec<Scaling> = fits.into_iter().map(ScalingFit::finish).collect();
-        let all_missing = missing == (train.len() * width) as u64;
         if all_missing {
-            findings.empty.push(feature.source.name.clone());
+            findings.empty.push(name.clone());
         } else if scalings.iter().all(|s| s.is_constant() && !s.indicator) {
-            findings.constant.push(feature.source.name.clone());
+            findings.constant.push(name.clone());
         }
-        self.push(feature, Input::Numbers(scalings), Feed::Numbers { width, floats });
+        let width = scalings.len();
+        self.push(position, Input::Numbers(scalings), FeedKind::Numbers { width });
     }
 
     fn add_category(
         &mut self,
-        feature: &Feature,
-        dictionary: &'a Dictionary,
-        train: &[u32],
+        position: usize,
+        fit: &CategoryFit,
+        nulls: usize,
+        rows: usize,
         params: &Params,
         findings: &mut Findings,
     ) {
-        let mut counts = vec![0; dictionary.texts.len()];
-        let mut nulls = 0;
-        for row in train {
-            match dictionary.codes[*row as usize] {
-                NULL_CODE => nulls += 1,
-                code => counts[code as usize] += 1,
-            }
-        }
-        let mut fit = CategoryFit::default();
-        let seen = dictionary.texts.iter().zip(&counts).filter(|(_, count)| **count > 0);
-        seen.clone().for_each(|(text, count)| fit.add(text, *count));
         let category = fit.finish(params.min_category_count, params.max_categories);
-
-        let name = &feature.source.name;
-        let distinct = seen.count();
-        if nulls == train.len() {
-            findings.empty.push(name.clone());
-        } else if distinct == 1 && nulls == 0 {
-            findings.constant.push(name.clone());
+        let Feature { source, values } = &self.table.features[position];
+        if nulls == rows {
+            findings.empty.push(source.name.clone());
+        } else if fit.is_single() && nulls == 0 {
+            findings.constant.push(source.name.clone());
         } else if category.vocabulary.is_empty() && nulls == 0 {
-            findings.rare.push(name.clone());
+            findings.rare.push(source.name.clone());
         }
-
-        let known = category.embedding_rows();
-        let row_of = |text: &str| known.get(text).copied().unwrap_or(UNSEEN) as i32;
-        let ids = dictionary.texts.iter().map(|text| row_of(text)).collect();
+        let ids = match values {
+            Values::Category(dictionary) if self.table.stored.is_none() => {
+                Some(embedding_rows(&category, dictionary))
+            }
+            _ => None,
+        };
         // A NULL that training never saw is something unseen; its embedding becomes a copy at the end.
         let null = if nulls > 0 { NULL as i32 } else { UNSEEN as i32 };
         self.null_seen.push(nulls > 0);
-        self.push(feature, Input::Category(category), Feed::Category { dictionary, ids, null });
+        self.push(position, Input::Category(category), FeedKind::Category { ids, null });
     }
 
-    fn push(&mut self, feature: &Feature, input: Input, source: Feed<'a>) {
-        let SourceColumn { name, sql_type, family, .. } = feature.source.clone();
+    fn push(&mut self, feature: usize, input: Input, kind: FeedKind) {
+        let SourceColumn { name, sql_type, family, .. } = self.table.features[feature].source.clone();
         self.recipe.columns.push(Column { name, sql_type, family, input });
-        self.feeds.push(source);
+        self.feeds.push(Feed { feature, kind });
     }
 
     /// The network's input for `rows`, in their order.
-    pub fn encode(&self, rows: &[u32]) -> Encoded {
+    pub fn encode(&self, rows: &[u32]) -> Result<Encoded, TrainerError> {
+        self.table.block(rows, |block| self.encode_block(block))
+    }
+
+    fn encode_block(&self, block: &Block) -> Encoded {
         let stride = self.dense_width;
-        let mut dense = vec![0.0; rows.len() * stride];
-        let mut ids = Vec::with_capacity(rows.len() * self.null_seen.len());
+        let mut dense = vec![0.0; block.rows.len() * stride];
+        let mut ids = Vec::with_capacity(block.rows.len() * self.null_seen.len());
         let scalings = self.recipe.scalings();
         let indicators = self.recipe.indicators();
         let seconds = self.recipe.seconds();
-        let mut number = 0;
-        for source in &self.feeds {
-            match source {
-                Feed::Numbers { width, floats } => {
+        let categories = self.recipe.categories();
+        let (mut number, mut category) = (0, 0);
+        for Feed { feature, kind } in &self.feeds {
+            match (kind, &block.features[*feature].values) {
+                (FeedKind::Numbers { width }, Values::Numbers { floats, .. }) => {
                     for (position, slot) in (number..number + width).enumerate() {
                         let (scaling, indicator, second) = (scalings[slot], indicators[slot], seconds[slot]);
-                        for (line, row) in dense.chunks_exact_mut(stride).zip(rows) {
-                            let value = floats.get(*row as usize * width + position);
+                        for (line, place) in dense.chunks_exact_mut(stride).zip(block.places) {
+                            let value = floats.get(*place as usize * width + position);
                             line[slot] = scaling.standardize(value);
                             if let (Some(at), false) = (indicator, value.is_finite()) {
                                 line[at] = 1.0;
@@ -198,48 +201,130 @@ impl<'a> Encoder<'a> {
                     }
                     number += width;
                 }
-                Feed::Category { dictionary, ids: of_code, null } => {
-                    ids.extend(rows.iter().map(|row| match dictionary.codes[*row as usize] {
+                (FeedKind::Category { ids: known, null }, Values::Category(dictionary)) => {
+                    let of_code = match known {
+                        Some(known) => Cow::Borrowed(known),
+                        None => Cow::Owned(embedding_rows(categories[category], dictionary)),
+                    };
+                    ids.extend(block.places.iter().map(|place| match dictionary.codes[*place as usize] {
                         NULL_CODE => *null,
                         code => of_code[code as usize],
                     }));
+                    category += 1;
                 }
+                _ => unreachable!("a column's values are of one kind in every block"),
             }
         }
         Encoded { dense, ids }
     }
 
-    /// The raw columns as trees read them: all numbers, then all categories.
-    pub fn columns(&self) -> Vec<trees::Column<'a>>
-    where
-        Self: 'a,
-    {
+    /// The raw columns as trees read them: all numbers, then all categories. `None` where they are not in memory.
+    pub fn columns(&self) -> Option<Vec<trees::Column<'a>>> {
         let (mut numbers, mut categories) = (Vec::new(), Vec::new());
-        for feed in &self.feeds {
-            match feed {
-                Feed::Numbers { width, floats } => {
+        for Feed { feature, kind } in &self.feeds {
+            match (&self.table.features[*feature].values, kind) {
+                (Values::Numbers { width, floats }, _) => {
                     let number = |position| trees::Column::Number { floats, width: *width, position };
                     numbers.extend((0..*width).map(number));
                 }
-                Feed::Category { dictionary, ids, null } => {
+                (Values::Category(dictionary), FeedKind::Category { ids: Some(ids), null }) => {
                     let (codes, recipe_codes) = (&dictionary.codes[..], ids.clone());
                     categories.push(trees::Column::Category { codes, recipe_codes, null: *null });
                 }
+                _ => return None,
             }
         }
         numbers.extend(categories);
-        numbers
+        Some(numbers).filter(|_| self.table.stored.is_none())
     }
 
     /// The dense part of an encoded row.
     pub fn dense_width(&self) -> usize {
         self.dense_width
     }
+
+    /// Bytes of an encoded row.
+    pub fn row_bytes(&self) -> usize {
+        4 * (self.dense_width + self.null_seen.len()).max(1)
+    }
+
+    pub fn table(&self) -> &'a Table {
+        self.table
+    }
 }
 
-/// The raw columns of a table behind the columns of a recipe: of the same name.
+/// Fits every column, the transforms on a sample and the rest on all training rows.
+fn column_fits(table: &Table, train: &[u32], params: &Params) -> Result<Vec<ColumnFit>, TrainerError> {
+    let begin = |block: &Block| -> Vec<ColumnFit> {
+        block.features.iter().map(|feature| ColumnFit::new(feature, block.places, params.transform)).collect()
+    };
+    let mut fits = table.block(&sample(table, train), begin)?;
+    let texts = fits.iter().filter(|fit| matches!(fit, ColumnFit::Category { .. })).count();
+    let most = table.stored.as_ref().map(|_| (TEXT_BYTES / texts.max(1)).max(LEAST_TEXT_BYTES));
+    table.blocks(train, |block| {
+        let columns = fits.iter_mut().zip(block.features);
+        columns.for_each(|(fit, feature)| fit.add(&feature.values, block.places, most));
+    })?;
+    Ok(fits)
+}
+
+impl ColumnFit {
+    /// Chooses the transforms of numbers by the values at `places`.
+    fn new(feature: &Feature, places: &[u32], choice: TransformChoice) -> Self {
+        let Values::Numbers { width, floats } = &feature.values else {
+            return Self::Category { fit: CategoryFit::default(), nulls: 0 };
+        };
+        let choice = match feature.source.family {
+            Family::Number | Family::NumberArray => choice,
+            _ => TransformChoice::None,
+        };
+        let fit = |position| ScalingFit::new(choice, places, |place| floats.get(place * width + position));
+        Self::Numbers((0..*width).map(fit).collect())
+    }
+
+    /// Takes the values at `places`. Of the texts only the most frequent are remembered once they take more than
+    /// `most_bytes`.
+    fn add(&mut self, values: &Values, places: &[u32], most_bytes: Option<usize>) {
+        match (self, values) {
+            (Self::Numbers(fits), Values::Numbers { width, floats }) => {
+                for place in places {
+                    let first = *place as usize * width;
+                    for (position, fit) in fits.iter_mut().enumerate() {
+                        fit.add(floats.get(first + position));
+                    }
+                }
+            }
+            (Self::Category { fit, nulls }, Values::Category(dictionary)) => {
+                let mut counts = vec![0; dictionary.texts.len()];
+                for place in places {
+                    match dictionary.codes[*place as usize] {
+                        NULL_CODE => *nulls += 1,
+                        code => counts[code as usize] += 1,
+                    }
+                }
+                let seen = dictionary.texts.iter().zip(&counts).filter(|(_, count)| **count > 0);
+                seen.for_each(|(text, count)| fit.add(text, *count));
+                if let Some(most) = most_bytes {
+                    fit.forget_rare(most);
+                }
+            }
+            _ => unreachable!("a column's values are of one kind in every block"),
+        }
+    }
+}
+
+/// The embedding row of each text of a dictionary.
+fn embedding_rows(category: &Category, dictionary: &Dictionary) -> Vec<i32> {
+    let known = category.embedding_rows();
+    let row_of = |text: &str| known.get(text).copied().unwrap_or(UNSEEN) as i32;
+    dictionary.texts.iter().map(|text| row_of(text)).collect()
+}
+
+/// The raw columns of a block behind the columns of a recipe: of the same name.
 pub struct Source<'a> {
     columns: Vec<Raw<'a>>,
+    rows: &'a [u32],
+    places: &'a [u32],
 }
 
 /// A raw column, and where it goes.
@@ -250,9 +335,9 @@ enum Raw<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub fn new(recipe: &Recipe, table: &'a Table) -> Self {
+    pub fn new(recipe: &Recipe, table: &'a Table, block: &'a Block) -> Self {
         let column = |(column, slot): (&Column, Slot)| {
-            let values = || table.features.iter().find(|f| f.source.name == column.name).map(|f| &f.values);
+            let values = || block.features.iter().find(|f| f.source.name == column.name).map(|f| &f.values);
             match slot {
                 Slot::Key => table.first_key.as_deref().map(Raw::Key),
                 Slot::Numbers { first, .. } => match values() {
@@ -268,37 +353,37 @@ impl<'a> Source<'a> {
             }
         };
         // The recipe was made from this table: it has every column.
-        Self { columns: recipe.columns.iter().zip(recipe.slots()).filter_map(column).collect() }
+        let columns = recipe.columns.iter().zip(recipe.slots()).filter_map(column).collect();
+        Self { columns, rows: block.rows, places: block.places }
     }
 
-    /// Hands the raw values of one row to the receiver: numbers (`None` where missing) and texts, in input order.
-    pub fn raw_row(&self, row: u32, receiver: &mut impl RawRow) {
-        (0..self.columns.len()).for_each(|column| self.raw_value(column, row, receiver));
+    /// Hands the raw values of the n-th row of the block to the receiver: numbers (`None` where missing) and texts, in
+    /// input order.
+    pub fn raw_row(&self, n: usize, receiver: &mut impl RawRow) {
+        (0..self.columns.len()).for_each(|column| self.raw_value(column, n, receiver));
     }
 
-    /// Hands over what one column has in one row.
-    pub fn raw_value(&self, column: usize, row: u32, receiver: &mut impl RawRow) {
+    /// Hands over what one column has in the n-th row.
+    pub fn raw_value(&self, column: usize, n: usize, receiver: &mut impl RawRow) {
+        let place = self.places[n] as usize;
         match &self.columns[column] {
             Raw::Numbers { width, floats, first } => {
                 for position in 0..*width {
-                    let value = floats.get(row as usize * width + position);
+                    let value = floats.get(place * width + position);
                     receiver.number(first + position, value.is_finite().then_some(value));
                 }
             }
             Raw::Category { dictionary, index } => {
-                let text = match dictionary.codes[row as usize] {
+                let text = match dictionary.codes[place] {
                     NULL_CODE => None,
                     code => Some(&*dictionary.texts[code as usize]),
                 };
                 receiver.category(*index, text);
             }
-            Raw::Key(keys) => receiver.key(keys[row as usize]),
+            Raw::Key(keys) => receiver.key(keys[self.rows[n] as usize]),
         }
     }
 }
-
-/// Values that a transform is chosen by, at most.
-const SAMPLE: usize = 20_000;
 
 /// A number's scaling on its way.
 struct ScalingFit {
@@ -308,10 +393,9 @@ struct ScalingFit {
 }
 
 impl ScalingFit {
-    /// The transforms are chosen by rows evenly spread over the training rows.
-    fn new(choice: TransformChoice, train: &[u32], value: impl Fn(usize) -> f64) -> Self {
-        let sample =
-            train.iter().step_by(train.len().div_ceil(SAMPLE).max(1)).map(|row| value(*row as usize));
+    /// The transforms are chosen by the values at some places.
+    fn new(choice: TransformChoice, places: &[u32], value: impl Fn(usize) -> f64) -> Self {
+        let sample = places.iter().map(|place| value(*place as usize));
         let mut sample: Vec<f64> = sample.filter(|value| value.is_finite()).collect();
         let (transform, second) = Transform::fit(choice, &mut sample);
         let second = second.map(|transform| (transform, NumberFit::default()));

@@ -23,6 +23,15 @@ pub struct Split {
     pub by_time: bool,
 }
 
+impl Split {
+    /// Puts the rows of each part into the order in which they were read, for data that are read again.
+    pub fn in_order_of_reading(&mut self) {
+        [&mut self.train, &mut self.validation, &mut self.test]
+            .into_iter()
+            .for_each(|rows| rows.sort_unstable());
+    }
+}
+
 /// Splits `rows` (labelled ones, ordered by time); says in the second place what the user should know.
 pub fn split(table: &Table, rows: &[u32], params: &Params) -> (Split, Option<String>) {
     let (validation, test) = (params.validation_share, params.test_share);

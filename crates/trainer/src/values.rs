@@ -9,6 +9,13 @@ use model::recipe::MAX_INPUTS;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+/// Makes room for `more` elements, by an eighth at a time: doubling would take up to twice the memory that is used.
+pub fn grow<T>(values: &mut Vec<T>, more: usize) {
+    if values.capacity() - values.len() < more {
+        values.reserve_exact(more.max(values.len() / 8));
+    }
+}
+
 /// The code of NULL in a [`Dictionary`].
 pub const NULL_CODE: u32 = u32::MAX;
 
@@ -35,17 +42,37 @@ impl Floats {
         }
     }
 
+    /// None yet, at the same width.
+    fn like(&self) -> Self {
+        match self {
+            Self::Single(_) => Self::Single(Vec::new()),
+            Self::Double(_) => Self::Double(Vec::new()),
+        }
+    }
+
     fn extend(&mut self, numbers: &[f64]) {
         match self {
-            Self::Single(values) => values.extend(numbers.iter().map(|v| *v as f32)),
-            Self::Double(values) => values.extend(numbers),
+            Self::Single(values) => {
+                grow(values, numbers.len());
+                values.extend(numbers.iter().map(|v| *v as f32));
+            }
+            Self::Double(values) => {
+                grow(values, numbers.len());
+                values.extend(numbers);
+            }
         }
     }
 
     fn extend_missing(&mut self, count: usize) {
         match self {
-            Self::Single(values) => values.resize(values.len() + count, f32::NAN),
-            Self::Double(values) => values.resize(values.len() + count, f64::NAN),
+            Self::Single(values) => {
+                grow(values, count);
+                values.resize(values.len() + count, f32::NAN);
+            }
+            Self::Double(values) => {
+                grow(values, count);
+                values.resize(values.len() + count, f64::NAN);
+            }
         }
     }
 }
@@ -57,6 +84,19 @@ pub enum Values {
     Numbers { width: usize, floats: Floats },
     /// One code a row.
     Category(Dictionary),
+}
+
+impl Values {
+    /// Collects further values of the same column; `is_array` says whether it is one of arrays.
+    pub fn builder(&self, is_array: bool) -> Builder {
+        match self {
+            Self::Category(_) => Builder::Text(Dictionary::default()),
+            Self::Numbers { floats, .. } if !is_array => Builder::Number(floats.like()),
+            Self::Numbers { width, floats } => {
+                Builder::Array { width: (*width > 0).then_some(*width), rows: 0, floats: floats.like() }
+            }
+        }
+    }
 }
 
 /// Texts stored once each, in order of first appearance.
@@ -129,12 +169,22 @@ impl Builder {
             Self::Array { width, rows, floats } => append_lists(array, name, width, rows, floats, cells)?,
             Self::Text(dictionary) => {
                 cells.hashes.clear();
+                grow(&mut dictionary.codes, array.len());
                 for text in texts(array)? {
                     cells.hashes.push(dictionary.push(text));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Lets go of all values, but not of what was learned about the column.
+    pub fn forget(&mut self) {
+        match self {
+            Self::Number(floats) => *floats = floats.like(),
+            Self::Array { rows, floats, .. } => (*rows, *floats) = (0, floats.like()),
+            Self::Text(dictionary) => *dictionary = Dictionary::default(),
+        }
     }
 
     pub fn finish(self) -> Values {
@@ -182,7 +232,7 @@ fn append_lists(
             ));
         }
         floats.extend(&cells.numbers[range.clone()]);
-        cells.hashes.push(items[range].iter().fold(expected as u64, |all, item| hash::chain(all, *item)));
+        cells.push_list(items.get(range), expected);
         *rows += 1;
     }
     Ok(())

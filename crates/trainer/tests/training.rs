@@ -205,7 +205,7 @@ fn useless_columns_are_ignored_and_named() {
         .with(column("seven", "integer", Family::Number, Role::Feature), constant)
         .with(column("receipt", "text", Family::Text, Role::Feature), Arc::new(each));
     let run = train(&source, quick());
-    let warnings = run.warnings();
+    let warnings: Vec<_> = run.warnings().into_iter().filter(|w| w.contains("are ignored")).collect();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(warnings[0]
         .contains(r#"NULL in every training row and are ignored: "gone", "gone text", "gone array"."#));

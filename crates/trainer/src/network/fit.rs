@@ -1,7 +1,9 @@
 //! The networks of one algorithm.
 
+use super::examples::Examples;
 use super::net::{Net, Shape};
-use super::part::{stream_outputs, Part};
+use super::part::stream_outputs;
+use super::room::fits_whole;
 use super::train::{train, Epoch, Plan, Validation};
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Reference, Units};
@@ -24,13 +26,19 @@ pub fn fit<'a, W: Write>(
         Task::Binary => Units::NONE,
         Task::Regression => Units::standard(&labels.of(&split.train)),
     };
-    let training = Part::new(encoder, &split.train, labels, units, device)?;
+    let shape = shape(algorithm, params, job.task);
+    let whole = fits_whole(job, &shape)?;
+    if !whole {
+        reporter.warn(format!(
+            "{algorithm}: the rows do not fit into memory (reco.max_training_memory) and are prepared anew in every epoch."
+        ))?;
+    }
+    let training = Examples::new(job, &split.train, units, whole)?;
     let held_out = job.stopping_rows();
-    let validation = Part::new(encoder, held_out, labels, units, device)?;
+    let validation = Examples::new(job, held_out, units, whole)?;
     let targets: Vec<f64> = labels.of(held_out).into_iter().map(|label| units.of(label)).collect();
     let positives =
         (job.task == Task::Binary && params.negative_share < 1.0).then(|| labels.positive(&split.train));
-    let shape = shape(algorithm, params, job.task);
     let mut nets = Vec::new();
     let mut best_epochs = 0;
     for member in 0..params.members as u32 {
@@ -50,7 +58,7 @@ pub fn fit<'a, W: Write>(
         let before = member * params.epochs;
         let mut tell = |epoch: Epoch| reporter.send(&event(algorithm, epoch, before, params));
         let validation =
-            (!held_out.is_empty()).then_some(Validation { part: &validation, targets: &targets });
+            (!held_out.is_empty()).then_some(Validation { examples: &validation, targets: &targets });
         best_epochs += train(&mut net, &training, validation, &plan, &mut tell)?;
         net.alias_unseen_nulls(&encoder.null_seen)?;
         nets.push(net);

@@ -85,40 +85,12 @@ impl Net {
     /// starts with (He et al. 2015 with a = sqrt(5): within 1 / sqrt(inputs)). Drawn on the CPU, so that every device
     /// starts from the same numbers.
     pub fn new(recipe: &Recipe, shape: &Shape, device: Device) -> Result<Self, TchError> {
-        let (width, rank) = (recipe.width() as i64, shape.rank as i64);
-        let uniform = |inputs: i64| Start::Uniform(1.0 / (inputs as f64).sqrt());
-        let mut plan: Vec<(Vec<i64>, Start)> = Vec::new();
-        for category in recipe.categories() {
-            plan.push((vec![category.rows() as i64, category.dimension as i64], Start::Normal));
-        }
-        let embeddings = plan.len();
-        for _ in 0..shape.crosses {
-            plan.push((vec![rank, width], uniform(width)));
-            plan.push((vec![width, rank], uniform(rank)));
-            plan.push((vec![width], Start::Zero));
-        }
-        let mut inputs = width;
-        for hidden in shape.hidden.iter().map(|size| *size as i64) {
-            plan.push((vec![hidden, inputs], uniform(inputs)));
-            plan.push((vec![hidden], uniform(inputs)));
-            if shape.batch_norm {
-                plan.push((vec![hidden], Start::One));
-                plan.push((vec![hidden], Start::Zero));
-            }
-            inputs = hidden;
-        }
-        inputs = match (shape.crosses, shape.hidden.is_empty()) {
-            (0, _) => inputs,
-            (_, true) => width,
-            (_, false) => width + inputs,
-        };
-        plan.push((vec![shape.outputs as i64, inputs], uniform(inputs)));
-        plan.push((vec![shape.outputs as i64], uniform(inputs)));
+        let plan = plan(recipe, shape);
         let parts = plan.iter().map(draw).collect::<Result<Vec<_>, _>>()?;
         let flat = Tensor::f_cat(&parts, 0)?.f_to(device)?;
         let layout = Layout {
             shapes: plan.into_iter().map(|(shape, _)| shape).collect(),
-            embeddings,
+            embeddings: recipe.categories().len(),
             crosses: shape.crosses,
             per_hidden: if shape.batch_norm { 4 } else { 2 },
         };
@@ -132,6 +104,11 @@ impl Net {
             false => Tensor::f_cat(&statistics, 0)?,
         };
         Self::over(flat, statistics, layout)
+    }
+
+    /// How many parameters a network would have.
+    pub fn size(recipe: &Recipe, shape: &Shape) -> i64 {
+        plan(recipe, shape).iter().map(|(shape, _)| shape.iter().product::<i64>()).sum()
     }
 
     fn over(flat: Tensor, statistics: Tensor, layout: Layout) -> Result<Self, TchError> {
@@ -314,6 +291,39 @@ impl Layout {
         let (crosses, layers) = rest.split_at(3 * self.crosses);
         (tables, crosses, layers.split_at(layers.len() - 2))
     }
+}
+
+/// The leaves in their order, and how each begins.
+fn plan(recipe: &Recipe, shape: &Shape) -> Vec<(Vec<i64>, Start)> {
+    let (width, rank) = (recipe.width() as i64, shape.rank as i64);
+    let uniform = |inputs: i64| Start::Uniform(1.0 / (inputs as f64).sqrt());
+    let mut plan: Vec<(Vec<i64>, Start)> = Vec::new();
+    for category in recipe.categories() {
+        plan.push((vec![category.rows() as i64, category.dimension as i64], Start::Normal));
+    }
+    for _ in 0..shape.crosses {
+        plan.push((vec![rank, width], uniform(width)));
+        plan.push((vec![width, rank], uniform(rank)));
+        plan.push((vec![width], Start::Zero));
+    }
+    let mut inputs = width;
+    for hidden in shape.hidden.iter().map(|size| *size as i64) {
+        plan.push((vec![hidden, inputs], uniform(inputs)));
+        plan.push((vec![hidden], uniform(inputs)));
+        if shape.batch_norm {
+            plan.push((vec![hidden], Start::One));
+            plan.push((vec![hidden], Start::Zero));
+        }
+        inputs = hidden;
+    }
+    inputs = match (shape.crosses, shape.hidden.is_empty()) {
+        (0, _) => inputs,
+        (_, true) => width,
+        (_, false) => width + inputs,
+    };
+    plan.push((vec![shape.outputs as i64, inputs], uniform(inputs)));
+    plan.push((vec![shape.outputs as i64], uniform(inputs)));
+    plan
 }
 
 fn draw((shape, start): &(Vec<i64>, Start)) -> Result<Tensor, TchError> {

@@ -1,13 +1,11 @@
-//! Encoded rows on the device: moved there once, cut into batches there.
+//! Encoded rows on the device: moved there once or by the pool, cut into batches there.
 
 use super::net::{floats, Net, Rows};
+use crate::error::TrainerError;
 use crate::job::Units;
 use crate::labels::Labels;
 use crate::prepare::Encoder;
 use tch::{Device, Kind, TchError, Tensor};
-
-/// Rows encoded at a time on their way to the device: what the host holds twice.
-const STAGED_ROWS: usize = 65_536;
 
 /// Labelled rows of one part of the data.
 pub struct Part {
@@ -23,7 +21,7 @@ impl Part {
         labels: &Labels,
         units: Units,
         device: Device,
-    ) -> Result<Self, TchError> {
+    ) -> Result<Self, TrainerError> {
         let targets: Vec<f32> = rows.iter().map(|row| units.of(labels.get(*row).into()) as f32).collect();
         let targets = Tensor::f_from_slice(&targets)?.f_to(device)?;
         Ok(Self { rows: load(encoder, rows, device)?, targets })
@@ -40,14 +38,14 @@ impl Part {
 }
 
 /// Encodes rows and moves them to the device block by block.
-fn load(encoder: &Encoder, rows: &[u32], device: Device) -> Result<Rows, TchError> {
+fn load(encoder: &Encoder, rows: &[u32], device: Device) -> Result<Rows, TrainerError> {
     let (count, width) = (rows.len() as i64, encoder.dense_width() as i64);
     let categories = encoder.null_seen.len() as i64;
     let dense = Tensor::f_empty([count, width], (Kind::Float, device))?;
     let ids = Tensor::f_empty([categories, count], (Kind::Int, device))?;
     let mut start = 0;
-    for block in rows.chunks(STAGED_ROWS) {
-        let encoded = encoder.encode(block);
+    for block in rows.chunks(encoder.table().block_rows()) {
+        let encoded = encoder.encode(block)?;
         let length = block.len() as i64;
         let from = Tensor::f_from_slice(&encoded.dense)?.f_view_([length, width])?;
         dense.f_narrow(0, start, length)?.f_copy_(&from)?;
@@ -83,9 +81,9 @@ pub fn outputs(net: &Net, rows: &Rows) -> Result<Vec<f64>, TchError> {
 }
 
 /// The network's outputs for each of `rows`, which need not be on the device, in bounded memory.
-pub fn stream_outputs(net: &Net, encoder: &Encoder, rows: &[u32]) -> Result<Vec<f64>, TchError> {
+pub fn stream_outputs(net: &Net, encoder: &Encoder, rows: &[u32]) -> Result<Vec<f64>, TrainerError> {
     let mut all = Vec::with_capacity(rows.len());
-    for block in rows.chunks(STAGED_ROWS) {
+    for block in rows.chunks(encoder.table().block_rows()) {
         all.extend(outputs(net, &load(encoder, block, net.device())?)?);
     }
     Ok(all)

@@ -1,14 +1,18 @@
 //! The training loop: shuffled mini-batches, Adam, early stopping with the best weights kept.
 //!
+//! An epoch takes its rows from one pool or, where they do not fit into memory, from several. A batch that reaches from
+//! one pool into the next is taken in pieces: its gradient is complete after the last.
+//!
 //! A step's gradient is summed over blocks of the batch (see [`block_rows`]), so that a batch of any size, up to all
 //! rows, works in the cache and in bounded memory. On the CPU each thread takes blocks of its own: libtorch's own threads
 //! would share every small matrix. Nothing inside an epoch waits for a GPU: the loss is added up there and read once.
 
 use super::adam::Adam;
+use super::examples::Examples;
 use super::loss::Loss;
 use super::net::{Learning, Net};
 use super::noise::Noise;
-use super::part::{block_rows, outputs, Part};
+use super::part::{block_rows, Part};
 use super::schedule::factor;
 use crate::error::TrainerError;
 use crate::precision;
@@ -34,8 +38,8 @@ pub struct Epoch {
 
 /// The rows that training is stopped by.
 pub struct Validation<'a> {
-    pub part: &'a Part,
-    /// Its targets, on the host.
+    pub examples: &'a Examples<'a>,
+    /// Their targets, on the host.
     pub targets: &'a [f64],
 }
 
@@ -57,7 +61,7 @@ pub struct Plan<'a> {
 /// loss, with or without patience; the last one without validation rows.
 pub fn train(
     net: &mut Net,
-    training: &Part,
+    training: &Examples,
     validation: Option<Validation>,
     plan: &Plan,
     tell: &mut dyn FnMut(Epoch) -> Result<(), TrainerError>,
@@ -71,7 +75,7 @@ pub fn train(
         let reduced = precision::begin(params.precision)?;
         let train_loss = trainer.epoch()?;
         drop(reduced);
-        let measured = validation.as_ref().map(|part| trainer.measure(part)).transpose()?;
+        let measured = validation.as_ref().map(|rows| trainer.measure(rows)).transpose()?;
         if !train_loss.is_finite() || measured.is_some_and(|(loss, _)| !loss.is_finite()) {
             return Err(TrainerError::Diverged { epoch: number });
         }
@@ -116,11 +120,12 @@ fn logit_shift(plan: &Plan) -> f64 {
 /// What one epoch needs.
 struct Loop<'a> {
     net: &'a Net,
-    training: &'a Part,
+    training: &'a Examples<'a>,
     plan: &'a Plan<'a>,
     loss: Loss,
     adam: Adam,
-    order: Vec<i64>,
+    /// The names of the rows of an epoch.
+    order: Vec<u32>,
     random: ChaCha8Rng,
     workers: Vec<Worker>,
     /// Most rows in a block.
@@ -129,18 +134,29 @@ struct Loop<'a> {
     blocks: u64,
 }
 
+/// A batch, or what one pool has of it.
+#[derive(Debug, PartialEq)]
+struct Piece {
+    /// In the pool.
+    rows: Range<i64>,
+    /// Of the whole batch.
+    batch_rows: i64,
+    is_first: bool,
+    is_last: bool,
+}
+
 impl<'a> Loop<'a> {
-    fn new(net: &'a Net, training: &'a Part, plan: &'a Plan, block: i64) -> Result<Self, TchError> {
+    fn new(net: &'a Net, training: &'a Examples<'a>, plan: &'a Plan, block: i64) -> Result<Self, TchError> {
         let loss = Loss::new(plan.task, plan.params.class_weight, net.device())?;
         let threads = match net.device() {
             Device::Cpu => plan.threads.max(1),
             _ => 1,
         };
-        let worker = |_| Worker::new(net, training, &loss, plan);
+        let worker = |_| Worker::new(net, &loss, plan);
         Ok(Self {
             workers: (0..threads).map(worker).collect::<Result<_, _>>()?,
             adam: Adam::new(net.flat(), plan.params.weight_decay)?,
-            order: (0..training.len() as i64).collect(),
+            order: training.names(),
             random: ChaCha8Rng::seed_from_u64(plan.seed),
             steps: 0,
             blocks: 0,
@@ -153,66 +169,64 @@ impl<'a> Loop<'a> {
     }
 
     /// One pass over the training rows; returns their mean loss on the way.
-    fn epoch(&mut self) -> Result<f64, TchError> {
+    fn epoch(&mut self) -> Result<f64, TrainerError> {
         let rows = self.rows_of_epoch();
         let batch = match self.plan.params.batch_size as i64 {
             0 => rows,
             size => size.min(rows),
         };
-        let order = match batch < self.training.len() as i64 {
-            true => Some(Tensor::f_from_slice(&self.order[..rows as usize])?.f_to(self.net.device())?),
-            // With all rows in every step their order does not matter, and slices need no copy.
-            false => None,
-        };
-        let steps = chunks(rows, batch) as usize;
-        let all = steps * self.plan.params.epochs as usize;
-        let threads = self.workers.len();
-        let block = self.block.min(chunks(batch, threads as i64));
-        for worker in &mut self.workers {
-            worker.begin(order.as_ref())?;
-        }
-        let batches: Vec<Range<i64>> =
-            (0..steps as i64).map(|step| step * batch..((step + 1) * batch).min(rows)).collect();
-        let (first_block, plan, done) = (self.blocks, self.plan, self.steps);
-        let adam = &mut self.adam;
+        let all_steps = (chunks(rows, batch) * i64::from(self.plan.params.epochs)) as usize;
+        let block = self.block.min(chunks(batch, self.workers.len() as i64));
+        self.workers.iter_mut().try_for_each(Worker::begin)?;
+        let (plan, workers, adam) = (self.plan, &mut self.workers, &mut self.adam);
+        let (steps, blocks) = (&mut self.steps, &mut self.blocks);
         let weights = self.net.last_weights();
-        in_step(&mut self.workers, &batches, block, first_block, |step, gradient| {
-            let rate = plan.learning_rate * factor(plan.params.schedule, done + step, all);
+        let mut step = |gradient: &mut Tensor| {
+            let rate = plan.learning_rate * factor(plan.params.schedule, *steps, all_steps);
+            *steps += 1;
             adam.step(gradient, rate)?;
             shrink(&weights, rate * plan.l1)
+        };
+        let mut done = 0;
+        self.training.for_each_pool(&self.order, batch < rows, &mut self.random, |pool, order, count| {
+            workers.iter_mut().for_each(|worker| worker.take_pool(pool, order));
+            let pieces = pieces(done, count, batch, rows);
+            in_step(workers, &pieces, block, *blocks, &mut step)?;
+            workers.iter_mut().for_each(Worker::leave_pool);
+            *blocks += chunks(count, block) as u64 + pieces.len() as u64;
+            done += count;
+            Ok(())
         })?;
-        self.steps += steps;
-        self.blocks += (chunks(rows, block) + steps as i64) as u64;
         self.net.average_statistics(&self.workers.iter().map(|worker| &worker.net).collect::<Vec<_>>())?;
         let total: f64 = self.workers.iter().map(Worker::total).sum::<Result<f64, _>>()?;
         Ok(total / rows as f64)
     }
 
-    /// Shuffles the rows of the next epoch to the front of the order and says how many they are: all, or the positive
-    /// ones and a share of the others.
+    /// Chooses the rows of the next epoch and says how many they are: all, or the positive ones and a share of the
+    /// others. Rows that are all on the device are shuffled.
     fn rows_of_epoch(&mut self) -> i64 {
+        let shuffles = matches!(self.training, Examples::Whole(_));
         let Some(positives) = self.plan.positives else {
-            if self.plan.params.batch_size > 0 {
+            if shuffles && self.plan.params.batch_size > 0 {
                 self.order.shuffle(&mut self.random);
             }
             return self.training.len() as i64;
         };
         let share = self.plan.params.negative_share;
         let random = &mut self.random;
-        self.order.clear();
-        self.order.extend(
-            (0..)
-                .zip(positives)
-                .filter_map(|(row, positive)| (*positive || random.random_bool(share)).then_some(row)),
-        );
-        self.order.shuffle(random);
+        let named = self.training.names().into_iter().zip(positives);
+        let chosen = named.filter(|(_, positive)| **positive || random.random_bool(share));
+        self.order = chosen.map(|(row, _)| row).collect();
+        if shuffles {
+            self.order.shuffle(random);
+        }
         self.order.len() as i64
     }
 
     /// Loss and AUROC on the validation rows.
-    fn measure(&self, validation: &Validation) -> Result<(f64, Option<f64>), TchError> {
+    fn measure(&self, validation: &Validation) -> Result<(f64, Option<f64>), TrainerError> {
         let shift = logit_shift(self.plan);
-        let mut found = outputs(self.net, &validation.part.rows)?;
+        let mut found = validation.examples.outputs(self.net)?;
         found.iter_mut().for_each(|output| *output += shift);
         Ok((self.loss.mean(&found, validation.targets), self.loss.auroc(&found, validation.targets)))
     }
@@ -221,6 +235,21 @@ impl<'a> Loop<'a> {
 /// How many chunks of a size it takes to hold some rows.
 fn chunks(rows: i64, size: i64) -> i64 {
     (rows + size - 1) / size
+}
+
+/// The batches, and parts of batches, in the next `count` rows of an epoch that has `all` and has `done` some.
+fn pieces(done: i64, count: i64, batch: i64, all: i64) -> Vec<Piece> {
+    let end = done + count;
+    let piece = |n: i64| {
+        let (first, last) = (n * batch, ((n + 1) * batch).min(all));
+        Piece {
+            rows: first.max(done) - done..last.min(end) - done,
+            batch_rows: last - first,
+            is_first: first >= done,
+            is_last: last <= end,
+        }
+    };
+    (done / batch..chunks(end, batch)).map(piece).collect()
 }
 
 /// Draws weights towards 0 by `amount`, those nearer than that to 0 itself.
@@ -236,9 +265,9 @@ fn shrink(weights: &Tensor, amount: f64) -> Result<(), TchError> {
 /// Adds up the gradients of some blocks, on a thread of its own.
 struct Worker {
     net: Net,
-    training: Part,
+    /// What it takes rows from, and their order.
+    pool: Option<(Part, Option<Tensor>)>,
     loss: Loss,
-    order: Option<Tensor>,
     /// Of the step so far, like the network's flat parameters, and views of it, one for each leaf.
     gradient: Tensor,
     parts: Vec<Tensor>,
@@ -250,15 +279,14 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(net: &Net, training: &Part, loss: &Loss, plan: &Plan) -> Result<Self, TchError> {
+    fn new(net: &Net, loss: &Loss, plan: &Plan) -> Result<Self, TchError> {
         let net = net.share()?;
         let gradient = net.flat().f_zeros_like()?;
         Ok(Self {
             parts: net.views_of(&gradient)?,
             total: Tensor::f_zeros([], (Kind::Double, net.device()))?,
-            training: training.share(),
             loss: loss.share(),
-            order: None,
+            pool: None,
             seed: plan.seed,
             dropout: plan.params.dropout,
             precision: plan.params.precision,
@@ -268,24 +296,32 @@ impl Worker {
     }
 
     /// Starts an epoch.
-    fn begin(&mut self, order: Option<&Tensor>) -> Result<(), TchError> {
-        self.order = order.map(Tensor::shallow_clone);
+    fn begin(&mut self) -> Result<(), TchError> {
         self.total.f_zero_().map(drop)
+    }
+
+    fn take_pool(&mut self, pool: &Part, order: Option<&Tensor>) {
+        self.pool = Some((pool.share(), order.map(Tensor::shallow_clone)));
+    }
+
+    fn leave_pool(&mut self) {
+        self.pool = None;
     }
 
     fn total(&self) -> Result<f64, TchError> {
         self.total.f_double_value(&[])
     }
 
-    /// Adds the gradient of the mean loss of `batch`, as far as the rows of one block go.
-    fn add(&mut self, batch: &Range<i64>, block: Range<i64>, number: u64) -> Result<(), TchError> {
+    /// Adds the gradient of the mean loss of a batch, as far as the rows of one block go.
+    fn add(&mut self, batch_rows: i64, block: Range<i64>, number: u64) -> Result<(), TchError> {
+        let Some((pool, order)) = &self.pool else { return Ok(()) };
         let (at, count) = (block.start, block.end - block.start);
-        let (mut rows, targets) = match &self.order {
+        let (mut rows, targets) = match order {
             Some(order) => {
                 let index = order.f_narrow(0, at, count)?;
-                (self.training.rows.select(&index)?, self.training.targets.f_index_select(0, &index)?)
+                (pool.rows.select(&index)?, pool.targets.f_index_select(0, &index)?)
             }
-            None => (self.training.rows.slice(at, count)?, self.training.targets.f_narrow(0, at, count)?),
+            None => (pool.rows.slice(at, count)?, pool.targets.f_narrow(0, at, count)?),
         };
         let mut noise = Noise::new(self.seed, number, self.dropout);
         noise.forget_some(&mut rows)?;
@@ -293,7 +329,7 @@ impl Worker {
         let outputs = self.net.outputs(&rows, Some(learning))?;
         let loss = self.loss.of(&outputs, &targets)?;
         let _ = self.total.f_add_(&loss.f_detach()?)?;
-        let loss = loss.f_div_scalar((batch.end - batch.start) as f64)?;
+        let loss = loss.f_div_scalar(batch_rows as f64)?;
         let gradients = Tensor::f_run_backward(&[loss], self.net.leaves(), false, false)?;
         for (sum, gradient) in self.parts.iter_mut().zip(gradients) {
             sum.f_add_(&gradient).map(drop)?;
@@ -301,38 +337,44 @@ impl Worker {
         Ok(())
     }
 
-    /// The blocks of `batch` that are this thread's: every `of`-th, from `mine` on.
+    /// The blocks of a piece that are this thread's: every `of`-th, from `mine` on.
     fn take_part(
         &mut self,
-        batch: &Range<i64>,
+        piece: &Piece,
         block: i64,
         first: u64,
         (mine, of): (usize, usize),
     ) -> Result<(), TchError> {
-        self.gradient.f_zero_().map(drop)?;
-        let blocks = (batch.start..batch.end).step_by(block as usize).enumerate().skip(mine).step_by(of);
+        if piece.is_first {
+            self.gradient.f_zero_().map(drop)?;
+        }
+        let Range { start, end } = piece.rows;
+        let blocks = (start..end).step_by(block as usize).enumerate().skip(mine).step_by(of);
         for (number, at) in blocks {
-            self.add(batch, at..(at + block).min(batch.end), first + number as u64)?;
+            self.add(piece.batch_rows, at..(at + block).min(end), first + number as u64)?;
         }
         Ok(())
     }
 }
 
-/// Goes through the batches with all workers in step: each adds up its blocks of a batch, then `step` gets the sum.
+/// Goes through the pieces with all workers in step: each adds up its blocks; after the last piece of a batch `step` gets
+/// the sum.
 fn in_step(
     workers: &mut [Worker],
-    batches: &[Range<i64>],
+    pieces: &[Piece],
     block: i64,
     first_block: u64,
-    mut step: impl FnMut(usize, &mut Tensor) -> Result<(), TchError>,
+    mut step: impl FnMut(&mut Tensor) -> Result<(), TchError>,
 ) -> Result<(), TchError> {
     let of = workers.len();
     let Some((own, others)) = workers.split_first_mut() else { return Ok(()) };
-    let number = |batch: &Range<i64>| first_block + (batch.start / block) as u64 + 1;
+    let number = |piece: &Piece| first_block + (piece.rows.start / block) as u64 + 1;
     if others.is_empty() {
-        for (n, batch) in batches.iter().enumerate() {
-            own.take_part(batch, block, number(batch), (0, 1))?;
-            step(n, &mut own.gradient)?;
+        for piece in pieces {
+            own.take_part(piece, block, number(piece), (0, 1))?;
+            if piece.is_last {
+                step(&mut own.gradient)?;
+            }
         }
         return Ok(());
     }
@@ -347,10 +389,10 @@ fn in_step(
                 scope.spawn(move || {
                     tch::set_num_threads(1);
                     let mut result = Ok(());
-                    for batch in batches {
+                    for piece in pieces {
                         barrier.wait();
                         if result.is_ok() {
-                            result = worker.take_part(batch, block, number(batch), (mine, of));
+                            result = worker.take_part(piece, block, number(piece), (mine, of));
                         }
                         barrier.wait();
                     }
@@ -360,15 +402,15 @@ fn in_step(
             .collect();
         tch::set_num_threads(1);
         let mut result = Ok(());
-        for (n, batch) in batches.iter().enumerate() {
+        for piece in pieces {
             barrier.wait();
             if result.is_ok() {
-                result = own.take_part(batch, block, number(batch), (0, of));
+                result = own.take_part(piece, block, number(piece), (0, of));
             }
             barrier.wait();
-            // The others wait for the next batch, and have added up theirs.
-            if result.is_ok() {
-                result = gather(&mut own.gradient, &gradients).and_then(|()| step(n, &mut own.gradient));
+            // The others wait for the next piece, and have added up theirs.
+            if result.is_ok() && piece.is_last {
+                result = gather(&mut own.gradient, &gradients).and_then(|()| step(&mut own.gradient));
             }
         }
         crew.into_iter().fold(result, |result, thread| {
@@ -385,8 +427,15 @@ fn gather(sum: &mut Tensor, gradients: &[Tensor]) -> Result<(), TchError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::examples::Pools;
     use super::super::net::{floats, Rows, Shape};
     use super::*;
+    use crate::data::{Feature, Table};
+    use crate::job::Units;
+    use crate::labels::Labels;
+    use crate::prepare::Encoder;
+    use crate::values::{Floats, Values};
+    use model::protocol::{Role, SourceColumn};
     use model::recipe::{Column, Family, Input, Recipe, Scaling};
 
     const ROWS: i64 = 100;
@@ -401,16 +450,16 @@ mod tests {
         Recipe { columns: vec![column("a"), column("b")] }
     }
 
-    fn training() -> Part {
+    fn training() -> Examples<'static> {
         let targets: Vec<f32> = (0..ROWS).map(|row| if row % 3 == 0 { 1.0 } else { 0.0 }).collect();
         let dense: Vec<f32> = (0..2 * ROWS).map(|i| ((i * 37) % 19) as f32 / 19.0 - 0.5).collect();
-        Part {
+        Examples::Whole(Part {
             rows: Rows {
                 dense: Tensor::from_slice(&dense).view_([ROWS, 2]),
                 ids: Tensor::f_empty([0, ROWS], (Kind::Int, Device::Cpu)).unwrap(),
             },
             targets: Tensor::from_slice(&targets),
-        }
+        })
     }
 
     fn plan<'a>(params: &'a Params, threads: usize) -> Plan<'a> {
@@ -428,26 +477,97 @@ mod tests {
 
     /// The loss of each of three epochs, and the weights after them.
     fn run(block: i64, plan: &Plan) -> (Vec<f64>, Vec<f32>) {
+        run_on(&training(), block, plan)
+    }
+
+    fn run_on(training: &Examples, block: i64, plan: &Plan) -> (Vec<f64>, Vec<f32>) {
         tch::manual_seed(1);
         let shape = Shape { crosses: 1, rank: 2, hidden: vec![8], batch_norm: false, outputs: 1 };
         let net = Net::new(&recipe(), &shape, Device::Cpu).unwrap();
-        let training = training();
-        let mut trainer = Loop::new(&net, &training, plan, block).unwrap();
+        let mut trainer = Loop::new(&net, training, plan, block).unwrap();
         let losses = (0..3).map(|_| trainer.epoch().unwrap()).collect();
         (losses, floats(&net.flat()).unwrap())
+    }
+
+    fn are_close(a: &(Vec<f64>, Vec<f32>), b: &(Vec<f64>, Vec<f32>)) -> bool {
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-5;
+        a.0.iter().zip(&b.0).all(|(a, b)| near(*a, *b))
+            && a.1.iter().zip(&b.1).all(|(a, b)| near((*a).into(), (*b).into()))
+    }
+
+    /// A table of two columns, for pools.
+    fn table(rows: u32) -> Table {
+        let feature = |name: &str, step: u32| Feature {
+            source: SourceColumn {
+                name: name.into(),
+                sql_type: "real".into(),
+                family: Family::Number,
+                role: Role::Feature,
+            },
+            values: Values::Numbers {
+                width: 1,
+                floats: Floats::Double((0..rows).map(|row| f64::from(row * step % 19)).collect()),
+            },
+        };
+        Table {
+            features: vec![feature("a", 37), feature("b", 11)],
+            labels: (0..rows).map(|row| f32::from(row * 37 % 19 > 9)).collect::<Vec<f32>>().into(),
+            ..Table::default()
+        }
+    }
+
+    #[test]
+    fn pools_add_up_to_the_gradient_of_all_rows() {
+        let table = table(1000);
+        let rows: Vec<u32> = (0..1000).collect();
+        let encoder = Encoder::fit(&table, &rows, &Params::default()).unwrap();
+        let (labels, units, device) = (&table.labels, Units::NONE, Device::Cpu);
+        let (encoder, rows) = (&encoder, &rows[..]);
+        let pools = Examples::Pools(Pools { encoder, rows, labels, units, device, pool_rows: 300 });
+        let whole = Examples::Whole(Part::new(encoder, rows, labels, units, device).unwrap());
+        for threads in [1, 2] {
+            let params = Params { batch_size: 0, ..Params::default() };
+            let of = |examples: &Examples| run_on(examples, 64, &plan(&params, threads));
+            assert!(are_close(&of(&pools), &of(&whole)), "{:?} {:?}", of(&pools), of(&whole));
+
+            let params = Params { batch_size: 96, dropout: 0.1, ..params };
+            let of = |examples: &Examples| run_on(examples, 64, &plan(&params, threads));
+            assert_eq!(of(&pools), of(&pools));
+            let (losses, _) = of(&pools);
+            assert!(losses[2] < losses[0], "{losses:?}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_takes_every_row_once_and_its_pools_come_from_everywhere() {
+        let table = table(2048);
+        let rows: Vec<u32> = (0..2048).collect();
+        let encoder = Encoder::fit(&table, &rows, &Params::default()).unwrap();
+        let (labels, units) = (&Labels::from((0..2048).map(|n| n as f32).collect::<Vec<_>>()), Units::NONE);
+        let (encoder, device) = (&encoder, Device::Cpu);
+        let pools = Examples::Pools(Pools { encoder, rows: &rows, labels, units, device, pool_rows: 512 });
+        let mut seen: Vec<f32> = Vec::new();
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let take = |pool: &Part, order: Option<&Tensor>, count: i64| {
+            assert_eq!(count, 512);
+            seen.extend(floats(&pool.targets.f_index_select(0, order.unwrap())?)?);
+            Ok(())
+        };
+        pools.for_each_pool(&pools.names(), true, &mut random, take).unwrap();
+        assert!(!seen[..512].is_sorted() && seen[..512].iter().any(|row| *row > 1024.0));
+        seen.sort_by(f32::total_cmp);
+        assert_eq!(seen, (0..2048).map(|n| n as f32).collect::<Vec<_>>());
     }
 
     #[test]
     fn blocks_and_threads_add_up_to_the_gradient_of_the_whole_batch() {
         for batch_size in [0, 64] {
             let params = Params { batch_size, class_weight: 2.0, ..Params::default() };
-            let (losses, weights) = run(1000, &plan(&params, 1));
-            assert!(losses[2] < losses[0], "{losses:?}");
+            let whole = run(1000, &plan(&params, 1));
+            assert!(whole.0[2] < whole.0[0], "{whole:?}");
             for (block, threads) in [(7, 1), (7, 3), (1000, 2)] {
-                let (others, other_weights) = run(block, &plan(&params, threads));
-                let close = |a: f64, b: f64| (a - b).abs() < 1e-5;
-                assert!(losses.iter().zip(&others).all(|(a, b)| close(*a, *b)), "{losses:?} {others:?}");
-                assert!(weights.iter().zip(&other_weights).all(|(a, b)| close((*a).into(), (*b).into())));
+                let others = run(block, &plan(&params, threads));
+                assert!(are_close(&whole, &others), "{whole:?} {others:?}");
             }
         }
     }
@@ -456,6 +576,19 @@ mod tests {
     fn the_same_seed_and_threads_give_the_same_bits() {
         let params = Params { batch_size: 32, dropout: 0.3, ..Params::default() };
         assert_eq!(run(10, &plan(&params, 3)), run(10, &plan(&params, 3)));
+    }
+
+    #[test]
+    fn a_batch_that_reaches_into_the_next_pool_is_taken_in_pieces() {
+        let piece =
+            |rows: Range<i64>, batch_rows, is_first, is_last| Piece { rows, batch_rows, is_first, is_last };
+        let (first, second) = (pieces(0, 25, 10, 43), pieces(25, 18, 10, 43));
+        assert_eq!(first[..2], [piece(0..10, 10, true, true), piece(10..20, 10, true, true)]);
+        assert_eq!(first[2..], [piece(20..25, 10, true, false)]);
+        let expected =
+            [piece(0..5, 10, false, true), piece(5..15, 10, true, true), piece(15..18, 3, true, true)];
+        assert_eq!(second, expected);
+        assert_eq!(pieces(10, 5, 30, 30), [piece(0..5, 30, false, false)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{grow_forest, matrix, Column, Fitted, Goal, Grown, Part, Round, TreeParams};
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Reference};
+use crate::memory;
 use crate::report::Reporter;
 use model::algorithm::QUANTILES;
 use model::protocol::Event;
@@ -16,7 +17,7 @@ const BLOCK: usize = 65_536;
 
 /// Grows the trees of each output. When the time is up, the trees grown so far are kept.
 pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit<'a>, TrainerError> {
-    let columns = job.encoder.columns();
+    let columns = columns(job)?;
     let targets = |rows: &[u32]| job.table.labels.of(rows);
     let (train_targets, held_out) = (targets(&job.split.train), job.stopping_rows());
     let held_out_targets = targets(held_out);
@@ -42,6 +43,28 @@ pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit
         predictor: Predictor::Forest(forest),
         reference: Rc::new(Trees { grown, columns }),
     })
+}
+
+/// Bytes of a value while trees are grown: in the matrix, and sorted into bins.
+const VALUE: u64 = 4 + 4;
+/// Bytes of a row besides: label, gradient, curvature, margin, its place in the tree.
+const ROW: u64 = 6 * 4;
+
+/// The columns, if they and the matrix fit into memory: trees look at all rows at once.
+fn columns<'a>(job: &'a Job) -> Result<Vec<Column<'a>>, TrainerError> {
+    let rows = (job.split.train.len() + job.stopping_rows().len()) as u64;
+    let width = job.encoder.recipe.scalings().len() + job.encoder.recipe.categories().len();
+    let needed = rows * (width as u64 * VALUE + ROW);
+    let help = "Networks can be trained on more rows than fit into memory.";
+    let left = memory::left().unwrap_or(u64::MAX);
+    match job.encoder.columns() {
+        Some(columns) if needed <= left => Ok(columns),
+        Some(_) => Err(memory::too_little("boosted_trees", needed, left, help)),
+        None => {
+            let raw = job.table.rows() as u64 * job.table.raw_row_bytes() as u64;
+            Err(memory::too_little("boosted_trees", needed + raw, left, help))
+        }
+    }
 }
 
 fn goals(task: Task) -> Vec<Goal> {

@@ -10,6 +10,7 @@ use model::protocol::{DataSummary, Evaluation, Event, SourceColumn, Spec};
 use model::{Algorithm, Artifact, Params};
 use sales::Source;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -29,6 +30,8 @@ pub fn quick() -> Params {
 /// What a run said and left.
 pub struct Run {
     pub events: Vec<Event>,
+    /// The most memory, in bytes, that was resident when it last said something but its result.
+    pub peak: u64,
     pub code: Option<i32>,
     pub stderr: String,
     pub model: Option<Vec<u8>>,
@@ -43,14 +46,16 @@ pub struct Trainer {
 impl Trainer {
     /// Writes spec and data, the data in several batches.
     pub fn new(source: &Source, params: Params) -> Self {
+        Self::with_batches(source, params, &parts(&source.batch()))
+    }
+
+    /// As [`Trainer::new`], with these batches of the source's data.
+    pub fn with_batches(source: &Source, params: Params, batches: &[RecordBatch]) -> Self {
         let trainer = Self { folder: tempfile::tempdir().expect("a folder") };
         trainer.write_spec(&source.columns, params);
-        let batch = source.batch();
-        let mut writer =
-            FileWriter::try_new(File::create(trainer.path("data.arrow")).unwrap(), &batch.schema()).unwrap();
-        for part in parts(&batch) {
-            writer.write(&part).unwrap();
-        }
+        let file = File::create(trainer.path("data.arrow")).unwrap();
+        let mut writer = FileWriter::try_new(file, &batches[0].schema()).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
         writer.finish().unwrap();
         trainer
     }
@@ -81,7 +86,7 @@ impl Trainer {
         self.write_spec_of(&[Algorithm::Mlp], columns, params);
     }
 
-    fn write_spec_of(&self, algorithms: &[Algorithm], columns: &[SourceColumn], params: Params) {
+    pub fn write_spec_of(&self, algorithms: &[Algorithm], columns: &[SourceColumn], params: Params) {
         let (algorithms, columns) = (algorithms.to_vec(), columns.to_vec());
         let spec = Spec { model: "launch".into(), algorithms, params, columns };
         serde_json::to_writer(File::create(self.path("spec.json")).unwrap(), &spec).unwrap();
@@ -106,12 +111,36 @@ impl Trainer {
     }
 
     pub fn run(&self) -> Run {
-        let output = self.command().output().expect("the trainer starts");
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        self.run_command(self.command())
+    }
+
+    /// Runs with at most so many mebibytes of memory, as the server bounds it.
+    pub fn run_within(&self, mebibytes: u64) -> Run {
+        let unbounded = self.command();
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -d \"$0\" && exec \"$@\"", &(mebibytes << 10).to_string()]);
+        command.arg(unbounded.get_program()).args(unbounded.get_args()).stdin(Stdio::null());
+        self.run_command(command)
+    }
+
+    /// Runs to the end, and on the way reads the most memory that has been resident.
+    fn run_command(&self, mut command: Command) -> Run {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("the trainer starts");
+        let status = format!("/proc/{}/status", child.id());
+        let mut text = String::new();
+        let mut peak = 0;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            text.push_str(&line.expect("UTF-8"));
+            text.push('\n');
+            peak = peak.max(fs::read_to_string(&status).ok().and_then(|s| resident_peak(&s)).unwrap_or(0));
+        }
+        let output = child.wait_with_output().expect("the trainer ends");
         let events =
             text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")));
         Run {
             events: events.collect(),
+            peak,
             code: output.status.code(),
             stderr: String::from_utf8_lossy(&output.stderr).into(),
             model: fs::read(self.path("model.safetensors")).ok(),
@@ -127,6 +156,12 @@ impl Trainer {
             .flat_map(|c| c.as_any().downcast_ref::<Float64Array>().expect("doubles").values().to_vec())
             .collect()
     }
+}
+
+/// `VmHWM` in bytes; none of a process that has ended.
+fn resident_peak(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
 /// Three batches, the last of another size, and an empty one between.
