@@ -21,7 +21,13 @@ LABEL = "purchased"
 EXCLUDE = ["season_sin", "season_cos"]  # one year cannot tell the season from the date
 SHARES = {"validation_share": 0.07, "test_share": 0.18}  # 3 and 8 of 44 weeks
 
-ALGORITHMS = ["logistic", "mlp", "deep_cross", "boosted_trees", "auto"]
+# Chosen on the validation weeks.
+NETWORKS = {"hidden": [256, 128], "dropout": 0.3, "batch_norm": True, "batch_size": 4096, "schedule": "one_cycle", "epochs": 4}
+TREES = {"trees": 400, "leaves": 63, "min_leaf_rows": 2000, "column_share": 0.35}
+ALGORITHMS = {
+    "logistic": {"batch_size": 4096, "schedule": "one_cycle", "epochs": 4},
+    "auto": NETWORKS | TREES,
+}
 PEERS = [lightgbm_launches, torch_launches]
 OF_PEERS = {
     "table": TABLE,
@@ -37,7 +43,7 @@ def run(scale):
     with sales.connect_to_sales() as connection:
         sales.create(connection, scale.sales)
         sales.psql("-f", sales.REPOSITORY / "demo/features.sql")
-        versions = [train(connection, algorithm) for algorithm in ALGORITHMS]
+        versions = [train(connection, algorithm, params) for algorithm, params in ALGORITHMS.items()]
     best = min(versions, key=lambda version: version["validation"]["log_loss"])
     params = OF_PEERS | best["weeks"]
     peers = [separate.run(peer, params) | {"name": peer.NAME} for peer in PEERS]
@@ -45,12 +51,13 @@ def run(scale):
     return [*figures, *(beside_popularity(version) for version in versions)]
 
 
-def train(connection, algorithm):
+def train(connection, algorithm, params):
     """What the version says of itself."""
-    params = json.dumps(SHARES | {"exclude": EXCLUDE, "include": ["region"]})
-    connection.execute(f"CALL reco.train('launch_{algorithm}', '{TABLE}', '{LABEL}', '{algorithm}', params => '{params}')")
-    query = "SELECT metrics, data FROM reco.versions WHERE model = %s ORDER BY version DESC LIMIT 1"
-    metrics, data = connection.execute(query, [f"launch_{algorithm}"]).fetchone()
+    params = json.dumps(params | SHARES | {"exclude": EXCLUDE, "include": ["region"]})
+    model = f"launch_{algorithm}"
+    connection.execute(f"CALL reco.train('{model}', '{TABLE}', '{LABEL}', '{algorithm}', params => '{params}')")
+    query = "SELECT algorithm, metrics, data FROM reco.versions WHERE model = %s ORDER BY version DESC LIMIT 1"
+    algorithm, metrics, data = connection.execute(query, [model]).fetchone()
     weeks = {at: data[at] for at in ("validation_from", "test_from")}
     parts = {part: metrics[part]["model"] for part in ("validation", "test")}
     return {"algorithm": algorithm, "weeks": weeks, "popularity": metrics["test"]["popularity"], **parts}

@@ -26,15 +26,15 @@ class Network:
     def __init__(self, body):
         weights, metadata = tensors(body)
         recipe = json.loads(metadata["recipe"])
-        calibration = json.loads(metadata["calibration"])
+        calibration = json.loads(metadata["output"])["platt"]
         scalings = [scaling for column in recipe["columns"] for scaling in column["input"]["numbers"]]
-        if any(scaling["indicator"] for scaling in scalings):
-            raise ValueError("the benchmark's data has no missing values")
+        if any(scaling["indicator"] or "transform" in scaling for scaling in scalings):
+            raise ValueError("the benchmark's numbers are neither missing nor transformed")
         mean = numpy.array([scaling["mean"] for scaling in scalings])
         scale = numpy.array([scaling["scale"] for scaling in scalings])
 
         def tensor(name):
-            return weights[name].astype(numpy.float64)
+            return weights[f"network.0.{name}"].astype(numpy.float64)
 
         weight = tensor("layer.0.weight") / scale
         self.weight = weight.astype(numpy.float32)

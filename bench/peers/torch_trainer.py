@@ -37,7 +37,7 @@ def start_from(network, model):
     query = "SELECT body FROM reco.artifact JOIN reco.version USING (artifact_id) WHERE model = %s"
     with connect() as connection:
         weights, _ = artifact.tensors(connection.execute(query, [model]).fetchone()[0])
-    linear = {f"{2 * layer}.{part}": weights[f"layer.{layer}.{part}"] for layer in (0, 1) for part in ("weight", "bias")}
+    linear = {f"{2 * layer}.{part}": weights[f"network.0.layer.{layer}.{part}"] for layer in (0, 1) for part in ("weight", "bias")}
     network.load_state_dict({name: torch.from_numpy(values.copy()) for name, values in linear.items()})
 
 

@@ -218,7 +218,7 @@ pub const DESCRIPTIONS: &[Description] = &[
     about("max_categories", ALL, "most frequent categories kept for a column, 1 to 1000000"),
     about("include", ALL, "key or time columns that are inputs too, an array of names"),
     about("exclude", ALL, "columns that are no inputs, an array of names"),
-    about("learning_rate", LEARNING, "size of a step, above 0 and up to 10; null takes 0.001, for boosted_trees 0.05"),
+    about("learning_rate", LEARNING, "size of a step, above 0 and up to 10; null takes 0.001, of one_cycle 0.003, of boosted_trees 0.05"),
     about(
         "patience",
         LEARNING,
@@ -290,6 +290,7 @@ impl Params {
     pub fn learning_rate(&self, algorithm: Algorithm) -> f64 {
         self.learning_rate.unwrap_or(match algorithm {
             Algorithm::BoostedTrees => 0.05,
+            _ if self.schedule == Schedule::OneCycle => 0.003,
             _ => 0.001,
         })
     }
