@@ -18,7 +18,7 @@ CALL reco.train('launch', 'launches', 'purchased', time_column => 'sales');
 CALL reco.train('launch', 'launches', 'purchased', params => '{"exclude": ["colour"]}');
 
 -- Training: data
-CALL reco.train('launch', 'launches', 'households');
+CALL reco.train('launch', 'launches', 'households', params => '{"task": "binary"}');
 CREATE VIEW with_document AS SELECT *, '{}'::jsonb AS document FROM launches;
 CALL reco.train('launch', 'with_document', 'purchased');
 CREATE VIEW empty AS SELECT * FROM launches WHERE false;

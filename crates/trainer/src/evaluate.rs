@@ -2,7 +2,7 @@
 
 use crate::baseline::Outcomes;
 use crate::error::TrainerError;
-use crate::job::{Job, Reference};
+use crate::job::{Job, Reference, Units};
 use crate::prepare::{RawRow, Source};
 use model::metrics::Metrics;
 use model::protocol::Evaluation;
@@ -22,9 +22,13 @@ pub struct Measured {
 /// Measures both held-out parts. Refuses a model whose served scores are not those of the training library.
 pub fn measure(artifact: &Artifact, reference: &dyn Reference, job: &Job) -> Result<Measured, TrainerError> {
     let scorer = Scorer::new(artifact)?;
+    let unit = match job.task {
+        Task::Binary => 1.0,
+        Task::Regression => Units::standard(&job.table.labels.of(&job.split.train)).scale,
+    };
     let part = |rows: &[u32]| -> Result<_, TrainerError> {
         let served = serve(&scorer, job, rows);
-        let difference = served.difference(&reference.outputs(rows)?, &artifact.output);
+        let difference = served.difference(&reference.outputs(rows)?, &artifact.output) / unit;
         let model = served.quality(job, rows);
         let popularity = baseline(job, rows);
         let evaluation = model.zip(popularity).map(|(model, popularity)| Evaluation { model, popularity });
@@ -80,17 +84,12 @@ impl Served {
         }
     }
 
-    /// The largest difference from scores made of the training library's outputs; of quantities in units of the output's
-    /// scale.
+    /// The largest difference from scores made of the training library's outputs.
     fn difference(&self, outputs: &[f64], output: &Output) -> f64 {
-        let unit = match output {
-            Output::Quantity { scale, .. } => *scale,
-            _ => 1.0,
-        };
         let width = output.task().outputs();
         let mut largest = 0.0;
         let mut compare = |served: f64, expected: f64| {
-            let difference = (served - expected).abs() / unit;
+            let difference = (served - expected).abs();
             if difference > largest || difference.is_nan() {
                 largest = difference;
             }

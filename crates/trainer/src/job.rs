@@ -36,6 +36,30 @@ impl<'a> Job<'a> {
     }
 }
 
+/// The line from a label to what the network is to put out: `(label - mean) / scale`.
+#[derive(Debug, Clone, Copy)]
+pub struct Units {
+    pub mean: f64,
+    pub scale: f64,
+}
+
+impl Units {
+    /// A probability needs no units.
+    pub const NONE: Units = Units { mean: 0.0, scale: 1.0 };
+
+    /// Those in which the labels have a mean of 0 and a deviation of 1.
+    pub fn standard(labels: &[f64]) -> Self {
+        let rows = labels.len().max(1) as f64;
+        let mean = labels.iter().sum::<f64>() / rows;
+        let scale = (labels.iter().map(|label| (label - mean).powi(2)).sum::<f64>() / rows).sqrt();
+        Self { mean, scale: if scale > 0.0 && scale.is_finite() { scale } else { 1.0 } }
+    }
+
+    pub fn of(&self, label: f64) -> f64 {
+        (label - self.mean) / self.scale
+    }
+}
+
 /// What an algorithm has learned.
 pub struct Fit<'a> {
     pub recipe: Recipe,

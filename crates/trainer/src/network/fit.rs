@@ -1,10 +1,10 @@
 //! The networks of one algorithm.
 
 use super::net::{Net, Shape};
-use super::part::{stream_outputs, Part, Units};
+use super::part::{stream_outputs, Part};
 use super::train::{train, Epoch, Plan, Validation};
 use crate::error::TrainerError;
-use crate::job::{Fit, Job, Reference};
+use crate::job::{Fit, Job, Reference, Units};
 use crate::prepare::Encoder;
 use crate::report::Reporter;
 use model::protocol::Event;

@@ -35,6 +35,7 @@
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
 
+mod algorithms;
 mod as_of;
 mod cancel;
 mod check_setup;
