@@ -4,7 +4,8 @@
 //! A trial is a set of parameters; a rung is how long it is trained: a ninth of the epochs (or trees), a third, all.
 //! Trials are dealt to brackets, each with a rung that its trials begin at. Of a bracket's trials at a rung the best third
 //! goes on to the next one, trained anew. The brackets hedge: trials that begin at the lowest rung are many and cheap, but
-//! one that only shines late is dropped; those that begin at the top are few and dropped by nobody.
+//! one that only shines late is dropped; those that begin at the top are few and dropped by nobody. The best of all
+//! trainings, short or long, is the result.
 //!
 //! A plan has no state: what comes next follows from the results, in whatever order they came, so that a search that was
 //! cut off goes on where it stood, and one with several trainings at once ends as one without.
@@ -84,11 +85,6 @@ impl Plan {
         self.budgets.len() as u32 - 1
     }
 
-    /// Whether a rung has the whole budget.
-    pub fn is_top(&self, rung: u32) -> bool {
-        rung == self.top()
-    }
-
     /// Whether there is such a trial and such a rung.
     pub fn has(&self, (trial, rung): Key) -> bool {
         rung <= self.top() && self.brackets.iter().any(|bracket| bracket.trials.contains(&trial))
@@ -153,13 +149,15 @@ fn best_third(trials: &[u32], rung: u32, results: &Results) -> Vec<u32> {
     ranked.into_iter().map(|(trial, _)| trial).collect()
 }
 
-/// The best of those that were trained longest; of equal ones the first. `None` if none was trained.
+/// The best of all results, at whatever rung: the same rows judge them. Of equal ones the longest trained, then the first.
+/// `None` if none was trained.
 pub fn best(results: &Results) -> Option<Key> {
     let judged = results.iter().filter_map(|(key, gain)| gain.map(|gain| (*key, gain)));
-    let better = |a: &(Key, f64), b: &(Key, f64)| {
-        a.0 .1.cmp(&b.0 .1).then(a.1.total_cmp(&b.1)).then(b.0 .0.cmp(&a.0 .0))
+    let order = |a: &(Key, f64), b: &(Key, f64)| {
+        let ((trial_a, rung_a), (trial_b, rung_b)) = (a.0, b.0);
+        a.1.total_cmp(&b.1).then(rung_a.cmp(&rung_b)).then(trial_b.cmp(&trial_a))
     };
-    judged.max_by(better).map(|(key, _)| key)
+    judged.max_by(order).map(|(key, _)| key)
 }
 
 #[cfg(test)]
@@ -226,7 +224,7 @@ mod tests {
                 assert!(plan.budgets.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", plan.budgets);
                 assert_eq!(plan.budgets.last(), Some(&budget));
                 let top = plan.top();
-                assert!(plan.has((1, 0)) && plan.has((trials, top)) && plan.is_top(top));
+                assert!(plan.has((1, 0)) && plan.has((trials, top)));
                 assert!(!plan.has((trials + 1, 0)) && !plan.has((0, 0)) && !plan.has((1, top + 1)));
             }
         }
@@ -290,11 +288,11 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_one_of_those_trained_longest_and_the_first_of_equals() {
+    fn the_best_is_the_best_of_all_rungs_then_the_longest_trained_then_the_first() {
         let results =
             |entries: &[(Key, f64)]| entries.iter().map(|(key, gain)| (*key, Some(*gain))).collect();
-        assert_eq!(best(&results(&[((1, 0), 0.9), ((2, 2), 0.5), ((3, 2), 0.6)])), Some((3, 2)));
-        assert_eq!(best(&results(&[((1, 0), 0.8), ((2, 0), 0.9)])), Some((2, 0)));
+        assert_eq!(best(&results(&[((1, 0), 0.9), ((2, 2), 0.5), ((3, 2), 0.6)])), Some((1, 0)));
+        assert_eq!(best(&results(&[((1, 0), 0.9), ((1, 1), 0.9), ((3, 0), 0.9)])), Some((1, 1)));
         assert_eq!(best(&results(&[((4, 2), 0.5), ((2, 2), 0.5), ((3, 2), 0.5)])), Some((2, 2)));
         assert_eq!(
             best(&results(&[((4, 2), -0.5), ((2, 2), -0.7)])),

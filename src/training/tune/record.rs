@@ -45,8 +45,10 @@ impl Tune {
             resume(client, tuning, session)
         })?;
         let Some(tune) = resumed else { return Self::start(tuning, session) };
-        let done = tune.trained.len();
-        notice!("{}: goes on with a tuning that was cut off: {done} trainings are done", tuning.model());
+        if !tune.trained.is_empty() {
+            let done = tune.trained.len();
+            notice!("{}: goes on with a tuning that was cut off: {done} trainings are done", tuning.model());
+        }
         Ok(tune)
     }
 

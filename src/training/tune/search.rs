@@ -125,8 +125,6 @@ impl<'a> Search<'a> {
         let mut changes = self.tuning.space.draw(base.seed, step.trial);
         changes.insert(self.budget_name().into(), json!(step.budget));
         changes.insert("threads".into(), json!(self.tune.threads));
-        // It takes time, and is of interest for what becomes a version.
-        changes.insert("importance".into(), json!(base.importance && self.tuning.plan.is_top(step.rung)));
         Ok(base.with(changes)?)
     }
 
@@ -279,9 +277,14 @@ impl<'a> Search<'a> {
     }
 
     /// Says which trial has become the version.
-    pub fn tell_winner(&self, (trial, _): Key) {
+    pub fn tell_winner(&self, key: Key) {
+        let Step { trial, budget, .. } = self.tuning.plan.step(key);
         let (model, trials) = (self.tuning.model(), self.tuning.trials);
-        notice!("{model}: the best of {trials} trials is {trial}: {}", self.drawn(trial));
+        notice!(
+            "{model}: the best of {trials} trials is {trial} ({}), {budget} {}",
+            self.drawn(trial),
+            self.budget_name()
+        );
     }
 
     fn drawn(&self, trial: u32) -> String {
