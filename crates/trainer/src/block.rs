@@ -8,6 +8,7 @@ use crate::values::{Builder, Values};
 use arrow_array::UInt32Array;
 use arrow_select::take::take;
 use model::recipe::Family;
+use model::Algorithm;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -50,6 +51,18 @@ impl Table {
     pub fn blocks(&self, rows: &[u32], mut f: impl FnMut(&Block)) -> Result<(), TrainerError> {
         let most = if self.stored.is_some() { self.block_rows() } else { rows.len().max(1) };
         rows.chunks(most).try_for_each(|rows| self.block(rows, &mut f))
+    }
+
+    /// The error of an algorithm that cannot read values from the file.
+    pub fn must_be_in_memory(&self, algorithm: Algorithm) -> TrainerError {
+        let length = self.stored.as_ref().and_then(|stored| stored.input.borrow().length());
+        let megabytes = length.unwrap_or(0) >> 20;
+        TrainerError::Memory {
+            message: format!(
+                "{algorithm} needs the values of all rows in memory: about {megabytes} MB, in half of what may be used"
+            ),
+            hint: "Raise reco.max_training_memory, or train a network: it can read rows by the pool.".into(),
+        }
     }
 
     /// How many rows are handled at a time where all would take too much memory.

@@ -73,6 +73,9 @@ fn train<'a, W: Write>(
 ) -> Result<Trained<'a>, TrainerError> {
     let fit = match algorithm {
         Algorithm::Popularity => popularity::fit(job)?,
+        Algorithm::BoostedTrees if job.table.stored.is_some() => {
+            return Err(job.table.must_be_in_memory(algorithm))
+        }
         Algorithm::BoostedTrees => return Err(ModelError::artifact("boosted trees").into()),
         Algorithm::Logistic | Algorithm::Mlp | Algorithm::DeepCross => {
             network::fit(algorithm, job, reporter)?
