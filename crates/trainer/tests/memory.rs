@@ -93,6 +93,13 @@ fn what_cannot_fit_is_refused_before_it_begins() {
 }
 
 #[test]
+fn a_stream_larger_than_memory_is_refused_since_it_is_read_once() {
+    let (message, hint) = Trainer::with_stream(&wide(200_000), short()).run_within(140).failure();
+    assert!(message.starts_with("the stream of data does not fit"), "{message}");
+    assert!(hint.contains("reco.max_training_memory") && hint.contains("Arrow file"), "{hint}");
+}
+
+#[test]
 fn a_text_of_its_own_in_each_row_takes_bounded_memory() {
     let rows = 300_000;
     let texts = |n: usize| -> ArrayRef {
