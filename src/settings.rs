@@ -127,7 +127,7 @@ pub fn define() {
     GucRegistry::define_int_guc(
         c"reco.max_training_memory",
         c"Memory a training process may allocate",
-        c"0: no bound. A training that needs more fails; the server does not notice.",
+        c"0: no bound. Data that need more are read from disk by the block; what cannot fit is refused.",
         &MAX_TRAINING_MEMORY,
         0,
         i32::MAX,

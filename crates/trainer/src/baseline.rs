@@ -44,11 +44,14 @@ impl Outcomes<'_> {
         let Some(keys) = self.keys else {
             return vec![mean; wanted.len()];
         };
-        let mut known: HashMap<u64, Seen> = HashMap::new();
+        // Keys that nobody asks for take no memory.
+        let mut known: HashMap<u64, Seen> =
+            wanted.iter().map(|row| (keys[*row as usize], Seen::default())).collect();
         let learn = |known: &mut HashMap<u64, Seen>, row: u32| {
-            let seen = known.entry(keys[row as usize]).or_default();
-            seen.rows += 1.0;
-            seen.sum += self.label(row);
+            if let Some(seen) = known.get_mut(&keys[row as usize]) {
+                seen.rows += 1.0;
+                seen.sum += self.label(row);
+            }
         };
         let mut past = ordered.iter().copied().peekable();
         if self.times.is_none() {

@@ -8,6 +8,7 @@ use crate::values::{Builder, Values};
 use arrow_array::UInt32Array;
 use arrow_select::take::take;
 use model::recipe::Family;
+use model::Algorithm;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -50,6 +51,18 @@ impl Table {
     pub fn blocks(&self, rows: &[u32], mut f: impl FnMut(&Block)) -> Result<(), TrainerError> {
         let most = if self.stored.is_some() { self.block_rows() } else { rows.len().max(1) };
         rows.chunks(most).try_for_each(|rows| self.block(rows, &mut f))
+    }
+
+    /// The error of an algorithm that cannot read values from the file.
+    pub fn must_be_in_memory(&self, algorithm: Algorithm) -> TrainerError {
+        let length = self.stored.as_ref().and_then(|stored| stored.input.borrow().length());
+        let megabytes = length.unwrap_or(0) >> 20;
+        TrainerError::Memory {
+            message: format!(
+                "{algorithm} needs the values of all rows in memory: about {megabytes} MB, in half of what may be used"
+            ),
+            hint: "Raise reco.max_training_memory, or train a network: it can read rows by the pool.".into(),
+        }
     }
 
     /// How many rows are handled at a time where all would take too much memory.
@@ -121,7 +134,7 @@ impl Stored {
             let batch = self.input.borrow_mut().read_again(number)?;
             let first = self.start_of(number);
             let wanted: UInt32Array = rows[run].iter().map(|row| row - first).collect();
-            let is_whole = wanted.len() == batch.num_rows() && wanted.values().is_sorted();
+            let is_whole = wanted.values().iter().copied().eq(0..batch.num_rows() as u32);
             for ((builder, feature), position) in builders.iter_mut().zip(features).zip(&self.positions) {
                 let all = batch.column(*position);
                 let array = match is_whole {
@@ -236,7 +249,8 @@ mod tests {
         let (memory, file, _folder) = tables();
         let spread: Vec<u32> = (0..ROWS).step_by(3).collect();
         let scattered: Vec<u32> = (0..ROWS).map(|n| n * 377 % ROWS).collect();
-        for rows in [&[][..], &[999], &[299, 300, 599, 600], &spread, &scattered] {
+        let (backward, twice): (Vec<u32>, Vec<u32>) = (300..600).map(|row| (899 - row, row / 2 * 2)).unzip();
+        for rows in [&[][..], &[999], &[299, 300, 599, 600], &spread, &scattered, &backward, &twice] {
             assert_eq!(file.block(rows, values).unwrap(), memory.block(rows, values).unwrap());
         }
         assert_eq!(memory.digest, file.digest);

@@ -14,6 +14,14 @@ pub fn left() -> Option<u64> {
     Some(limit.saturating_sub(used))
 }
 
+/// Refuses `what` if it needs more bytes than may still be allocated; `help` is a sentence.
+pub fn check(what: &str, bytes: u64, help: &str) -> Result<(), TrainerError> {
+    match left() {
+        Some(left) if bytes > left => Err(too_little(what, bytes, left, help)),
+        _ => Ok(()),
+    }
+}
+
 /// The error for `what` that needs so many bytes where there are `left`; `help` is a sentence.
 pub fn too_little(what: &str, bytes: u64, left: u64, help: &str) -> TrainerError {
     TrainerError::Memory {

@@ -3,10 +3,14 @@
 use crate::baseline::PRIOR_ROWS;
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Reference};
+use crate::memory;
 use model::rates::Rates;
 use model::recipe::{Column, Family, Input, Recipe};
 use model::{Predictor, Task};
 use std::rc::Rc;
+
+/// Bytes that a key takes until the model is written: in maps that may be half empty, and copies of them.
+const KEY_BYTES: u64 = 250;
 
 /// Learns from the training rows; an error without a key column.
 pub fn fit<'a>(job: &'a Job) -> Result<Fit<'a>, TrainerError> {
@@ -23,6 +27,11 @@ pub fn fit<'a>(job: &'a Job) -> Result<Fit<'a>, TrainerError> {
             "The first key column must be a text or a number.",
         ));
     }
+    let mut distinct: Vec<u64> = job.split.train.iter().map(|row| keys[*row as usize]).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let help = "Or train on fewer products.";
+    memory::check("the rates of all products", distinct.len() as u64 * KEY_BYTES, help)?;
     let rows = job.split.train.iter().map(|row| (keys[*row as usize], f64::from(table.labels.get(*row))));
     let as_output = |mean: f64| match job.task {
         Task::Binary => {

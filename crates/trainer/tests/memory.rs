@@ -61,22 +61,23 @@ fn streamed(run: &Run) -> bool {
 
 /// Few epochs; without what would take most of the time.
 fn short() -> Params {
-    Params { epochs: 2, batch_size: 1024, importance: false, ..quick() }
+    Params { epochs: 1, learning_rate: Some(0.01), batch_size: 1024, importance: false, ..quick() }
 }
 
 #[test]
 fn data_larger_than_memory_are_learned_from_as_well() {
     const MEBIBYTE: u64 = 1 << 20;
-    let trainer = in_batches(&wide(400_000), short(), 8192);
+    const LIMIT: u64 = 210;
+    let trainer = in_batches(&wide(600_000), short(), 8192);
     let unbounded = succeeded(trainer.run());
-    let bounded = succeeded(trainer.run_within(180));
+    let bounded = succeeded(trainer.run_within(LIMIT));
     assert!(!streamed(&unbounded) && streamed(&bounded));
     // What is resident besides what the bound counts are the pages of libtorch's file.
-    assert!(unbounded.peak > 300 * MEBIBYTE, "{}", unbounded.peak);
-    assert!(bounded.peak < 250 * MEBIBYTE, "{}", bounded.peak);
+    assert!(unbounded.peak > 350 * MEBIBYTE, "{}", unbounded.peak);
+    assert!(bounded.peak < (LIMIT + 80) * MEBIBYTE, "{}", bounded.peak);
     assert!((auroc(&unbounded) - auroc(&bounded)).abs() < 0.01, "{} {}", auroc(&unbounded), auroc(&bounded));
     assert_eq!(unbounded.data(), bounded.data());
-    let again = succeeded(trainer.run_within(180));
+    let again = succeeded(trainer.run_within(LIMIT));
     assert!(again.model == bounded.model, "the same file and seed give the same weights");
 }
 
@@ -89,6 +90,13 @@ fn what_cannot_fit_is_refused_before_it_begins() {
     let (message, hint) = run.failure();
     assert!(message.starts_with("the training would take ") && message.contains(" MB are left"), "{message}");
     assert!(hint.contains("reco.max_training_memory") && hint.contains("hidden"), "{hint}");
+}
+
+#[test]
+fn a_stream_larger_than_memory_is_refused_since_it_is_read_once() {
+    let (message, hint) = Trainer::with_stream(&wide(200_000), short()).run_within(140).failure();
+    assert!(message.starts_with("the stream of data does not fit"), "{message}");
+    assert!(hint.contains("reco.max_training_memory") && hint.contains("Arrow file"), "{hint}");
 }
 
 #[test]
@@ -106,13 +114,14 @@ fn a_text_of_its_own_in_each_row_takes_bounded_memory() {
         let column = column(&format!("text{n}"), "text", Family::Text, Role::Feature);
         source = source.with(column, texts(n));
     }
-    let run = succeeded(in_batches(&source, Params { epochs: 1, ..short() }, 8192).run_within(240));
+    let run = succeeded(in_batches(&source, short(), 8192).run_within(240));
     assert!(run.warnings().iter().any(|warning| warning.contains("\"text0\", \"text1\", \"text2\"")));
 }
 
 #[test]
 fn several_algorithms_share_what_memory_there_is() {
-    let algorithms = [Algorithm::Popularity, Algorithm::Logistic, Algorithm::DeepCross];
+    use Algorithm::{BoostedTrees, DeepCross, Logistic, Popularity};
+    let algorithms = [Popularity, Logistic, DeepCross, BoostedTrees];
     let source = wide(400_000);
     let trainer = in_batches(&source, short(), 8192);
     let params = Params { hidden: vec![4096, 4096], ..short() };
@@ -123,6 +132,8 @@ fn several_algorithms_share_what_memory_there_is() {
         _ => None,
     });
     let errors: Vec<_> = errors.collect();
-    assert_eq!(errors[..2], [(Algorithm::Popularity, None), (Algorithm::Logistic, None)]);
+    assert_eq!(errors[..2], [(Popularity, None), (Logistic, None)]);
     assert!(errors[2].1.is_some_and(|error| error.contains("would take")), "{errors:?}");
+    let trees = errors[3].1.unwrap();
+    assert!(trees.starts_with("boosted_trees needs the values of all rows in memory: about "), "{trees}");
 }

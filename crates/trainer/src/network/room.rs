@@ -10,8 +10,8 @@ use tch::Device;
 
 /// Bytes of a row besides its inputs: target, place in the order on the host and on the device.
 const ROW: u64 = 4 + 4 + 8;
-/// Bytes of a held-out row that is measured: target, outputs, and their order of size.
-const MEASURED_ROW: u64 = 64;
+/// Bytes of a held-out row that is measured: target, outputs, their order of size, and what its key was bought before.
+const MEASURED_ROW: u64 = 140;
 /// What a thread takes before it computes anything: its stack, and its part of the allocator.
 const THREAD: u64 = 10 << 20;
 
@@ -23,19 +23,18 @@ pub fn fits_whole(job: &Job, shape: &Shape) -> Result<bool, TrainerError> {
         _ => rows as u64 * ROW,
     };
     let (train, held_out) = (job.split.train.len(), job.stopping_rows().len());
-    let all = job.split.validation.len().max(job.split.test.len()) as u64;
-    let always = network(job, shape) + block(job) + all * MEASURED_ROW;
-    let left = match memory::left() {
-        Some(left) if always + encoded(train + held_out) > left => left,
-        _ => return Ok(true),
+    let measured = match job.split.validation.len().max(job.split.test.len()) {
+        0 => train,
+        measured => measured,
     };
+    let always = network(job, shape) + block(job) + measured as u64 * MEASURED_ROW;
+    if memory::left().is_none_or(|left| always + encoded(train + held_out) <= left) {
+        return Ok(true);
+    }
     let longest = job.table.runs(&job.split.train).iter().map(|run| run.len()).max().unwrap_or(0);
     let pool = encoded((pool_rows(job.encoder) + longest).min(train)) + train as u64 * ROW;
-    if always + pool <= left {
-        return Ok(false);
-    }
     let help = "Or train a smaller network (\"hidden\", \"max_categories\"), with fewer \"threads\", or on fewer columns.";
-    Err(memory::too_little("the training", always + pool, left, help))
+    memory::check("the training", always + pool, help).map(|()| false)
 }
 
 /// The parameters, what the optimizer keeps for each, a gradient for each thread and the best ones so far, and the

@@ -52,19 +52,12 @@ const ROW: u64 = 6 * 4;
 
 /// The columns, if they and the matrix fit into memory: trees look at all rows at once.
 fn columns<'a>(job: &'a Job) -> Result<Vec<Column<'a>>, TrainerError> {
+    let columns =
+        job.encoder.columns().ok_or_else(|| job.table.must_be_in_memory(Algorithm::BoostedTrees))?;
     let rows = (job.split.train.len() + job.stopping_rows().len()) as u64;
-    let width = job.encoder.recipe.scalings().len() + job.encoder.recipe.categories().len();
-    let needed = rows * (width as u64 * VALUE + ROW);
-    let help = "Networks can be trained on more rows than fit into memory.";
-    let left = memory::left().unwrap_or(u64::MAX);
-    match job.encoder.columns() {
-        Some(columns) if needed <= left => Ok(columns),
-        Some(_) => Err(memory::too_little("boosted_trees", needed, left, help)),
-        None => {
-            let raw = job.table.rows() as u64 * job.table.raw_row_bytes() as u64;
-            Err(memory::too_little("boosted_trees", needed + raw, left, help))
-        }
-    }
+    let needed = rows * (columns.len() as u64 * VALUE + ROW);
+    memory::check("boosted_trees", needed, "Networks can be trained on more rows than fit into memory.")?;
+    Ok(columns)
 }
 
 fn goals(task: Task) -> Vec<Goal> {

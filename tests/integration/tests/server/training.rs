@@ -1,7 +1,9 @@
 use super::support::{artifact, auroc, champion, status, versions};
 use integration::data::{ROWS, UNLABELLED};
 use integration::{rows, value, Database, Training};
+use postgres::NoTls;
 use serde_json::Value;
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn a_version_has_metrics_of_validation_and_test_beside_popularity() {
@@ -171,4 +173,31 @@ fn the_client_is_told_what_happens() {
     ] {
         assert!(heard.iter().any(|notice| notice.contains(expected)), "no {expected:?} in {heard:?}");
     }
+}
+
+#[test]
+fn a_column_that_tells_the_label_is_named_to_the_client() {
+    let database = Database::with_data();
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&said);
+    let mut config = database.cluster.config(&database.name, "postgres");
+    config.notice_callback(move |notice| {
+        listener.lock().unwrap().push(format!("{}: {}", notice.severity(), notice.message()));
+    });
+    let mut client = config.connect(NoTls).unwrap();
+    client
+        .batch_execute(
+            "CREATE VIEW leaky AS SELECT *, CASE WHEN purchased THEN week + 10 END AS paid_on FROM launch_features",
+        )
+        .unwrap();
+    Training::new("launch").source("leaky").call(&mut client);
+    let said = said.lock().unwrap();
+    let warnings: Vec<&String> = said.iter().filter(|text| text.starts_with("WARNING")).collect();
+    assert_eq!(
+        warnings,
+        [
+            "WARNING: Column \"paid_on\" alone tells the label: is it known before the outcome?",
+            "WARNING: Column \"paid_on\" is later than the time of its row in 100 % of the rows: is it known by then?",
+        ]
+    );
 }
