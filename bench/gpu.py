@@ -82,7 +82,7 @@ def specification(settings):
     inputs = [column(f"x{n}", "real", "number", "feature") for n in range(1, settings.columns + 1)]
     return {
         "model": "gpu",
-        "algorithm": "mlp",
+        "algorithms": ["mlp"],
         "params": {
             "hidden": [settings.hidden],
             "epochs": settings.epochs,
