@@ -1,6 +1,7 @@
 //! What a model will be worth: metrics of the held-out rows, from the scores that will be served.
 
 use crate::baseline::Outcomes;
+use crate::block::Block;
 use crate::error::TrainerError;
 use crate::job::{Job, Reference, Units};
 use crate::prepare::{RawRow, Source};
@@ -57,24 +58,49 @@ pub struct Served {
     pub quantiles: Option<Vec<[f64; 3]>>,
 }
 
-/// Scores rows from their raw values, as a query will.
+/// Scores rows from their raw values, as a query will, on every thread.
 pub fn serve(scorer: &Scorer, job: &Job, rows: &[u32]) -> Result<Served, TrainerError> {
-    let mut raw = Raw { scorer, row: scorer.row() };
     let mut served = Served { scores: Vec::with_capacity(rows.len()), quantiles: None };
     job.table.blocks(rows, |block| {
-        let source = Source::new(scorer.recipe(), job.table, block);
-        for n in 0..block.rows.len() {
-            source.raw_row(n, &mut raw);
-            served.scores.push(scorer.score(&mut raw.row));
-            if let Some(quantiles) = scorer.quantiles(&mut raw.row) {
-                served.quantiles.get_or_insert_default().push(quantiles);
+        let share = block.rows.len().div_ceil(job.threads).max(1);
+        let parts = block.rows.chunks(share).zip(block.places.chunks(share));
+        std::thread::scope(|scope| {
+            let crew: Vec<_> = parts
+                .map(|(rows, places)| {
+                    let part = Block { features: block.features, rows, places };
+                    let source = Source::new(scorer.recipe(), job.table, &part);
+                    scope.spawn(move || serve_all(scorer, &source, places.len()))
+                })
+                .collect();
+            for thread in crew {
+                served.append(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
-        }
+        });
     })?;
     Ok(served)
 }
 
+fn serve_all(scorer: &Scorer, source: &Source, rows: usize) -> Served {
+    let mut raw = Raw { scorer, row: scorer.row() };
+    let mut served = Served { scores: Vec::with_capacity(rows), quantiles: None };
+    for n in 0..rows {
+        source.raw_row(n, &mut raw);
+        served.scores.push(scorer.score(&mut raw.row));
+        if let Some(quantiles) = scorer.quantiles(&mut raw.row) {
+            served.quantiles.get_or_insert_default().push(quantiles);
+        }
+    }
+    served
+}
+
 impl Served {
+    fn append(&mut self, mut other: Served) {
+        self.scores.append(&mut other.scores);
+        if let Some(mut quantiles) = other.quantiles {
+            self.quantiles.get_or_insert_default().append(&mut quantiles);
+        }
+    }
+
     pub fn quality(&self, job: &Job, rows: &[u32]) -> Option<Quality> {
         let labels = &job.table.labels;
         match job.task {

@@ -335,7 +335,7 @@ enum Raw<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub fn new(recipe: &Recipe, table: &'a Table, block: &'a Block) -> Self {
+    pub fn new(recipe: &Recipe, table: &'a Table, block: &Block<'a>) -> Self {
         let column = |(column, slot): (&Column, Slot)| {
             let values = || block.features.iter().find(|f| f.source.name == column.name).map(|f| &f.values);
             match slot {

@@ -7,7 +7,7 @@ use arrow_array::Array;
 use arrow_schema::DataType;
 use model::recipe::MAX_INPUTS;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Makes room for `more` elements, by an eighth at a time: doubling would take up to twice the memory that is used.
 pub fn grow<T>(values: &mut Vec<T>, more: usize) {
@@ -104,9 +104,9 @@ impl Values {
 pub struct Dictionary {
     /// Index into `texts`, or [`NULL_CODE`].
     pub codes: Vec<u32>,
-    pub texts: Vec<Rc<str>>,
+    pub texts: Vec<Arc<str>>,
     hashes: Vec<u64>,
-    lookup: HashMap<Rc<str>, u32>,
+    lookup: HashMap<Arc<str>, u32>,
 }
 
 impl Dictionary {
@@ -121,7 +121,7 @@ impl Dictionary {
             None => {
                 // Fits: the reader refuses more than u32::MAX rows.
                 let code = self.texts.len() as u32;
-                let shared: Rc<str> = text.into();
+                let shared: Arc<str> = text.into();
                 self.texts.push(shared.clone());
                 self.hashes.push(hash::text(text));
                 self.lookup.insert(shared, code);

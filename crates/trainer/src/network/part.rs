@@ -37,6 +37,9 @@ impl Part {
     }
 }
 
+/// Rows encoded at a time where all are in memory: they stay in the cache, column after column is written to them.
+const STAGED_ROWS: usize = 4096;
+
 /// Encodes rows and moves them to the device block by block.
 fn load(encoder: &Encoder, rows: &[u32], device: Device) -> Result<Rows, TrainerError> {
     let (count, width) = (rows.len() as i64, encoder.dense_width() as i64);
@@ -44,7 +47,11 @@ fn load(encoder: &Encoder, rows: &[u32], device: Device) -> Result<Rows, Trainer
     let dense = Tensor::f_empty([count, width], (Kind::Float, device))?;
     let ids = Tensor::f_empty([categories, count], (Kind::Int, device))?;
     let mut start = 0;
-    for block in rows.chunks(encoder.table().block_rows()) {
+    let most = match encoder.table().stored.is_some() {
+        true => encoder.table().block_rows(),
+        false => STAGED_ROWS,
+    };
+    for block in rows.chunks(most) {
         let encoded = encoder.encode(block)?;
         let length = block.len() as i64;
         let from = Tensor::f_from_slice(&encoded.dense)?.f_view_([length, width])?;
@@ -83,7 +90,11 @@ pub fn outputs(net: &Net, rows: &Rows) -> Result<Vec<f64>, TchError> {
 /// The network's outputs for each of `rows`, which need not be on the device, in bounded memory.
 pub fn stream_outputs(net: &Net, encoder: &Encoder, rows: &[u32]) -> Result<Vec<f64>, TrainerError> {
     let mut all = Vec::with_capacity(rows.len());
-    for block in rows.chunks(encoder.table().block_rows()) {
+    let most = match encoder.table().stored.is_some() {
+        true => encoder.table().block_rows(),
+        false => STAGED_ROWS,
+    };
+    for block in rows.chunks(most) {
         all.extend(outputs(net, &load(encoder, block, net.device())?)?);
     }
     Ok(all)
