@@ -122,11 +122,11 @@ fn a_text_of_its_own_in_each_row_takes_bounded_memory() {
 fn several_algorithms_share_what_memory_there_is() {
     use Algorithm::{BoostedTrees, DeepCross, Logistic, Popularity};
     let algorithms = [Popularity, Logistic, DeepCross, BoostedTrees];
-    let source = wide(400_000);
+    let source = wide(560_000);
     let trainer = in_batches(&source, short(), 8192);
     let params = Params { hidden: vec![4096, 4096], ..short() };
     trainer.write_spec_of(&algorithms, &source.columns, params);
-    let run = succeeded(trainer.run_within(190));
+    let run = succeeded(trainer.run_within(220));
     let errors = run.events.iter().filter_map(|event| match event {
         Event::Candidate(candidate) => Some((candidate.algorithm, candidate.error.as_deref())),
         _ => None,
