@@ -63,6 +63,14 @@ struct Layout {
     per_hidden: usize,
 }
 
+/// The leaves by what they are.
+struct Leaves<'a> {
+    tables: &'a [Tensor],
+    crosses: &'a [Tensor],
+    hidden: &'a [Tensor],
+    last: &'a [Tensor],
+}
+
 /// A block of encoded rows on a device.
 pub struct Rows {
     /// Shape (rows, dense width).
@@ -115,7 +123,7 @@ impl Net {
         let leaf = |view: Tensor| view.f_set_requires_grad(true);
         let leaves: Vec<Tensor> =
             views(&flat, &layout.shapes)?.into_iter().map(leaf).collect::<Result<_, _>>()?;
-        let (hidden, _) = layout.split(&leaves).2;
+        let hidden = layout.split(&leaves).hidden;
         let widths = hidden.chunks_exact(layout.per_hidden).filter(|_| layout.per_hidden == 4);
         let shapes: Vec<_> = widths.flat_map(|layer| [layer[1].size(), layer[1].size()]).collect();
         let running = views(&statistics, &shapes)?;
@@ -176,7 +184,7 @@ impl Net {
 
     /// The outputs of each row, shape (rows, outputs).
     pub fn outputs(&self, rows: &Rows, mut learning: Option<Learning>) -> Result<Tensor, TchError> {
-        let (tables, crosses, (hidden, last)) = self.layout.split(&self.leaves);
+        let Leaves { tables, crosses, hidden, last } = self.layout.split(&self.leaves);
         let precision = learning.as_ref().map_or(Precision::Float32, |learning| learning.precision);
         let mut parts = vec![rows.dense.shallow_clone()];
         for (index, table) in tables.iter().enumerate() {
@@ -254,7 +262,7 @@ impl Net {
 
     /// The weights as the artifact keeps them.
     pub fn export(&self) -> Result<Network, TrainerError> {
-        let (tables, crosses, (hidden, last)) = self.layout.split(&self.leaves);
+        let Leaves { tables, crosses, hidden, last } = self.layout.split(&self.leaves);
         let cross = |cross: &[Tensor]| {
             let (down, up, bias) = (matrix(&cross[0])?, matrix(&cross[1])?, vector(&cross[2])?);
             Ok::<_, TrainerError>(Cross { down, up, bias })
@@ -285,11 +293,11 @@ impl Net {
 }
 
 impl Layout {
-    /// The embedding tables, the cross layers, and the hidden layers and the last.
-    fn split<'a>(&self, leaves: &'a [Tensor]) -> (&'a [Tensor], &'a [Tensor], (&'a [Tensor], &'a [Tensor])) {
+    fn split<'a>(&self, leaves: &'a [Tensor]) -> Leaves<'a> {
         let (tables, rest) = leaves.split_at(self.embeddings);
         let (crosses, layers) = rest.split_at(3 * self.crosses);
-        (tables, crosses, layers.split_at(layers.len() - 2))
+        let (hidden, last) = layers.split_at(layers.len() - 2);
+        Leaves { tables, crosses, hidden, last }
     }
 }
 
