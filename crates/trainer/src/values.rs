@@ -77,6 +77,14 @@ impl Floats {
     }
 }
 
+/// The values of some rows, row after row, of which each has `width`.
+pub fn picked<T: Copy>(values: &[T], width: usize, rows: &[u32]) -> Vec<T> {
+    match width {
+        1 => rows.iter().map(|row| values[*row as usize]).collect(),
+        _ => rows.iter().flat_map(|row| &values[*row as usize * width..][..width]).copied().collect(),
+    }
+}
+
 /// The values of one column, row after row.
 #[derive(Debug)]
 pub enum Values {
@@ -95,6 +103,17 @@ impl Values {
             Self::Numbers { width, floats } => {
                 Builder::Array { width: (*width > 0).then_some(*width), rows: 0, floats: floats.like() }
             }
+        }
+    }
+}
+
+impl Values {
+    /// Takes the rows into another order.
+    pub fn reorder(&mut self, rows: &[u32]) {
+        match self {
+            Self::Numbers { width, floats: Floats::Single(values) } => *values = picked(values, *width, rows),
+            Self::Numbers { width, floats: Floats::Double(values) } => *values = picked(values, *width, rows),
+            Self::Category(dictionary) => dictionary.codes = picked(&dictionary.codes, 1, rows),
         }
     }
 }
