@@ -9,7 +9,7 @@ use crate::input::Input;
 use crate::labels::Labels;
 use crate::memory;
 use crate::threads::on_each;
-use crate::values::{grow, picked, Builder, Values};
+use crate::values::{grow, reorder, Builder, Values};
 use arrow_array::{Array, RecordBatch};
 use model::protocol::{Role, SourceColumn};
 use std::cell::RefCell;
@@ -92,12 +92,12 @@ impl Table {
         on_each(&mut self.features, threads, |feature| feature.values.reorder(&rows));
         self.labels.reorder(&rows);
         if let Some((_, times)) = &mut self.times {
-            *times = picked(times, 1, &rows);
+            reorder(times, 1, &rows);
         }
         if let Some(keys) = &mut self.first_key {
-            *keys = picked(keys, 1, &rows);
+            reorder(keys, 1, &rows);
         }
-        self.unit_hashes = picked(&self.unit_hashes, 1, &rows);
+        reorder(&mut self.unit_hashes, 1, &rows);
         self.row_hashes = Vec::new();
         Some(rows)
     }

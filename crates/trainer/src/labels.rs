@@ -1,7 +1,7 @@
 //! What is to be predicted, one number for each row.
 
 use crate::error::TrainerError;
-use crate::values::{grow, picked};
+use crate::values::{grow, reorder};
 use arrow_array::Array;
 use model::Task;
 
@@ -63,7 +63,7 @@ impl Labels {
 
     /// Takes the rows into another order.
     pub fn reorder(&mut self, rows: &[u32]) {
-        self.values = picked(&self.values, 1, rows);
+        reorder(&mut self.values, 1, rows);
     }
 
     /// Rows without a label.

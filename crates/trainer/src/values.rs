@@ -77,12 +77,14 @@ impl Floats {
     }
 }
 
-/// The values of some rows, row after row, of which each has `width`.
-pub fn picked<T: Copy>(values: &[T], width: usize, rows: &[u32]) -> Vec<T> {
-    match width {
+/// Takes the values of all rows, `width` each, into another order. The values stay in the memory that they have: other memory
+/// would be taken before theirs is free.
+pub fn reorder<T: Copy>(values: &mut [T], width: usize, rows: &[u32]) {
+    let picked: Vec<T> = match width {
         1 => rows.iter().map(|row| values[*row as usize]).collect(),
         _ => rows.iter().flat_map(|row| &values[*row as usize * width..][..width]).copied().collect(),
-    }
+    };
+    values.copy_from_slice(&picked);
 }
 
 /// The values of one column, row after row.
@@ -111,9 +113,9 @@ impl Values {
     /// Takes the rows into another order.
     pub fn reorder(&mut self, rows: &[u32]) {
         match self {
-            Self::Numbers { width, floats: Floats::Single(values) } => *values = picked(values, *width, rows),
-            Self::Numbers { width, floats: Floats::Double(values) } => *values = picked(values, *width, rows),
-            Self::Category(dictionary) => dictionary.codes = picked(&dictionary.codes, 1, rows),
+            Self::Numbers { width, floats: Floats::Single(values) } => reorder(values, *width, rows),
+            Self::Numbers { width, floats: Floats::Double(values) } => reorder(values, *width, rows),
+            Self::Category(dictionary) => reorder(&mut dictionary.codes, 1, rows),
         }
     }
 }
