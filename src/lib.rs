@@ -48,4 +48,5 @@ pub extern "C-unwind" fn _PG_init() {
     // Errors are for users: no stack traces in them, even where the server's environment asks for some.
     std::env::set_var("RUST_LIB_BACKTRACE", "0");
     settings::define();
+    scoring::open_scans::listen();
 }
