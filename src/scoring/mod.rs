@@ -4,7 +4,7 @@
 //! ([`model_cache`]), and reads the row's columns by name ([`row`]); `recommend` finds the row first
 //! ([`newest_row`]), straight from an index ([`index_probe`]), of each partition where there are some ([`partitions`]), or by a query ([`key_plan`]).
 
-mod call;
+pub mod call;
 mod index_probe;
 mod key_plan;
 mod model_cache;
@@ -12,5 +12,5 @@ mod newest_row;
 mod partitions;
 mod predict;
 mod recommend;
-mod row;
+pub mod row;
 mod source;

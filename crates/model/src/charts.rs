@@ -124,23 +124,6 @@ impl Confusion {
         }
     }
 
-    #[inline]
-    pub fn insert(&mut self, score: f64, label: bool, threshold: f64) {
-        *match (score >= threshold, label) {
-            (true, true) => &mut self.true_positives,
-            (true, false) => &mut self.false_positives,
-            (false, true) => &mut self.false_negatives,
-            (false, false) => &mut self.true_negatives,
-        } += 1;
-    }
-
-    pub fn merge(&mut self, other: &Self) {
-        self.true_positives += other.true_positives;
-        self.false_positives += other.false_positives;
-        self.false_negatives += other.false_negatives;
-        self.true_negatives += other.true_negatives;
-    }
-
     pub fn rows(&self) -> u64 {
         self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
     }
@@ -327,13 +310,15 @@ mod tests {
 
         #[test]
         fn a_confusion_matrix_counts_every_row((scores, labels) in rows(), threshold in -0.1..1.1_f64) {
-            let mut one_by_one = Confusion::default();
-            scores.iter().zip(&labels).for_each(|(score, label)| one_by_one.insert(*score, *label, threshold));
-            let mut ranking = Ranking::of(&scores, &labels);
-            prop_assert_eq!(Confusion::of(ranking.sorted(), threshold), one_by_one);
-            prop_assert_eq!(one_by_one.rows(), scores.len() as u64);
+            let count = |predicted: bool, label: bool| {
+                let cell = |(s, l): &(&f64, &bool)| (**s >= threshold) == predicted && **l == label;
+                scores.iter().zip(&labels).filter(cell).count() as u64
+            };
+            let found = Confusion::of(Ranking::of(&scores, &labels).sorted(), threshold);
+            prop_assert_eq!((found.true_positives, found.false_positives), (count(true, true), count(true, false)));
+            prop_assert_eq!((found.false_negatives, found.true_negatives), (count(false, true), count(false, false)));
             let (_, recall) = rates_at(threshold, &scores, &labels);
-            prop_assert!(recall.is_nan() && one_by_one.recall().is_none() || Some(recall) == one_by_one.recall());
+            prop_assert!(recall.is_nan() && found.recall().is_none() || Some(recall) == found.recall());
         }
 
         #[test]
@@ -363,6 +348,18 @@ mod tests {
                 at += bucket.rows as usize;
                 prop_assert_eq!(bucket.lowest_score, scores[order[at - 1]]);
             }
+        }
+    }
+
+    #[test]
+    fn rates_of_a_confusion_matrix_are_what_scikit_learn_gives() {
+        // precision_score, recall_score, f1_score and accuracy_score of as many rows (1.9.1).
+        let found =
+            Confusion { true_positives: 74, false_positives: 27, false_negatives: 43, true_negatives: 56 };
+        let rates = [found.precision(), found.recall(), found.f1(), found.accuracy()];
+        let expected = [0.7326732673267327, 0.6324786324786325, 0.6788990825688074, 0.65];
+        for (rate, expected) in rates.into_iter().zip(expected) {
+            assert!((rate.unwrap() - expected).abs() < 1e-12);
         }
     }
 

@@ -45,18 +45,14 @@ impl Metrics {
     /// All metrics of the rows of a ranking, `None` where there are none.
     pub fn of_ranking<A: Allocator + Copy>(ranking: &mut Ranking<A>) -> Option<Metrics> {
         let ranked = ranking.sorted();
-        let mut losses = Losses::default();
-        ranked.rows().for_each(|(score, label)| losses.insert(score, label));
-        let mut calibration = Calibration::new(CALIBRATION_BINS);
-        ranked.rows().for_each(|(score, label)| calibration.insert(score, label));
         Some(Metrics {
-            rows: losses.rows,
+            rows: ranked.len() as u64,
             positives: ranked.positives.len() as u64,
             auroc: auroc_of(ranked),
             average_precision: average_precision_of(ranked),
-            log_loss: losses.log_loss()?,
-            brier: losses.brier()?,
-            calibration: calibration.table(),
+            log_loss: mean(ranked.rows(), log_loss_of_row)?,
+            brier: mean(ranked.rows(), brier_of_row)?,
+            calibration: calibration_of(ranked, CALIBRATION_BINS),
         })
     }
 
@@ -103,115 +99,58 @@ pub fn average_precision_of(ranked: Ranked) -> Option<f64> {
     (found > 0 && found < taken).then(|| sum / found as f64)
 }
 
-/// Mean negative log likelihood; see [`Losses::log_loss`]. `None` where there are no rows.
+/// The mean of [`log_loss_of_row`]. `None` where there are no rows.
 ///
 /// # Panics
 /// If `scores` and `labels` differ in length.
 pub fn log_loss(scores: &[f64], labels: &[bool]) -> Option<f64> {
     assert_eq!(scores.len(), labels.len(), "one label for each score");
-    let mut losses = Losses::default();
-    scores.iter().zip(labels).for_each(|(score, label)| losses.insert(*score, *label));
-    losses.log_loss()
+    mean(scores.iter().copied().zip(labels.iter().copied()), log_loss_of_row)
 }
 
-/// Sums of what probabilities lose, a row at a time.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Losses {
-    pub rows: u64,
-    pub logs: f64,
-    pub squares: f64,
+/// Negative log likelihood, natural logarithm, of a probability kept at least 2⁻⁵² away from 0 and 1.
+#[inline]
+pub fn log_loss_of_row(score: f64, label: bool) -> f64 {
+    let clipped = probability(score).clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+    -(if label { clipped } else { 1.0 - clipped }).ln()
 }
 
-impl Losses {
-    #[inline]
-    pub fn insert(&mut self, score: f64, label: bool) {
-        let probability = probability(score);
-        let clipped = probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
-        self.rows += 1;
-        self.logs -= (if label { clipped } else { 1.0 - clipped }).ln();
-        self.squares += (probability - f64::from(u8::from(label))).powi(2);
-    }
-
-    pub fn merge(&mut self, other: &Self) {
-        self.rows += other.rows;
-        self.logs += other.logs;
-        self.squares += other.squares;
-    }
-
-    /// Mean negative log likelihood, natural logarithm, of probabilities kept at least 2⁻⁵² away from 0 and 1.
-    /// `None` where there are no rows.
-    pub fn log_loss(&self) -> Option<f64> {
-        (self.rows > 0).then(|| self.logs / self.rows as f64)
-    }
-
-    /// Mean squared difference between probability and outcome (Brier 1950). `None` where there are no rows.
-    pub fn brier(&self) -> Option<f64> {
-        (self.rows > 0).then(|| self.squares / self.rows as f64)
-    }
+/// Squared difference between probability and outcome; its mean is the Brier score (Brier 1950).
+#[inline]
+pub fn brier_of_row(score: f64, label: bool) -> f64 {
+    (probability(score) - f64::from(u8::from(label))).powi(2)
 }
 
-/// How often what was scored about alike came true: bins of equal width over `[0, 1]`, the last one closed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Calibration {
-    bins: Vec<Bin>,
+fn mean(rows: impl Iterator<Item = (f64, bool)>, loss: impl Fn(f64, bool) -> f64) -> Option<f64> {
+    let (mut count, mut sum) = (0_u64, 0.0);
+    for (score, label) in rows {
+        count += 1;
+        sum += loss(score, label);
+    }
+    (count > 0).then(|| sum / count as f64)
 }
 
-/// Sums over the rows of a bin.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Bin {
-    pub rows: u64,
-    pub positives: u64,
-    pub scores: f64,
-}
-
-impl Calibration {
-    /// Without rows.
-    pub fn new(bins: usize) -> Self {
-        vec![Bin::default(); bins].into()
-    }
-
-    pub fn bins(&self) -> &[Bin] {
-        &self.bins
-    }
-
-    #[inline]
-    pub fn insert(&mut self, score: f64, label: bool) {
+/// The calibration table: `bins` bins of equal width over `[0, 1]`, the last one closed, only those that hold
+/// rows.
+pub fn calibration_of(ranked: Ranked, bins: usize) -> Vec<CalibrationBin> {
+    let mut sums = vec![(0_u64, 0.0, 0_u64); bins];
+    for (score, label) in ranked.rows() {
         let score = probability(score);
-        let number = bin_of(score, self.bins.len());
-        if let Some(bin) = self.bins.get_mut(number) {
-            bin.rows += 1;
-            bin.positives += u64::from(label);
-            bin.scores += score;
+        if let Some((rows, total, positives)) = sums.get_mut(bin_of(score, bins)) {
+            *rows += 1;
+            *total += score;
+            *positives += u64::from(label);
         }
     }
-
-    /// Takes the rows of another table with as many bins.
-    pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.bins.iter_mut().zip(&other.bins) {
-            mine.rows += theirs.rows;
-            mine.positives += theirs.positives;
-            mine.scores += theirs.scores;
-        }
-    }
-
-    /// The bins that hold rows.
-    pub fn table(&self) -> Vec<CalibrationBin> {
-        let filled = self.bins.iter().enumerate().filter(|(_, bin)| bin.rows > 0);
-        let table = filled.map(|(number, bin)| CalibrationBin {
-            lower: edge(number, self.bins.len()),
-            upper: edge(number + 1, self.bins.len()),
-            rows: bin.rows,
-            mean_score: bin.scores / bin.rows as f64,
-            positive_rate: bin.positives as f64 / bin.rows as f64,
-        });
-        table.collect()
-    }
-}
-
-impl From<Vec<Bin>> for Calibration {
-    fn from(bins: Vec<Bin>) -> Self {
-        Self { bins }
-    }
+    let filled = sums.iter().enumerate().filter(|(_, (rows, ..))| *rows > 0);
+    let table = filled.map(|(bin, (rows, total, positives))| CalibrationBin {
+        lower: edge(bin, bins),
+        upper: edge(bin + 1, bins),
+        rows: *rows,
+        mean_score: total / *rows as f64,
+        positive_rate: *positives as f64 / *rows as f64,
+    });
+    table.collect()
 }
 
 fn probability(score: f64) -> f64 {
@@ -253,9 +192,7 @@ mod tests {
     }
 
     fn calibration_bins(scores: &[f64], labels: &[bool], bins: usize) -> Vec<CalibrationBin> {
-        let mut calibration = Calibration::new(bins);
-        scores.iter().zip(labels).for_each(|(score, label)| calibration.insert(*score, *label));
-        calibration.table()
+        calibration_of(Ranking::of(scores, labels).sorted(), bins)
     }
 
     /// Scores with many ties, and their labels.

@@ -52,7 +52,7 @@ impl<A: Allocator + Copy> Ranking<A> {
         self.sorted = false;
     }
 
-    /// Rows.
+    /// How many rows there are.
     pub fn len(&self) -> usize {
         self.positives.len() + self.negatives.len()
     }
@@ -61,9 +61,9 @@ impl<A: Allocator + Copy> Ranking<A> {
         self.len() == 0
     }
 
-    /// Scores of positive rows, then of negative ones, in no order.
-    pub fn scores(&self) -> (&[f64], &[f64]) {
-        (&self.positives, &self.negatives)
+    /// Scores of positive rows, and of negative ones, in no order.
+    pub fn scores(&self) -> [&[f64]; 2] {
+        [&self.positives, &self.negatives]
     }
 
     /// The rows in order.
@@ -114,6 +114,15 @@ impl<'a> Ranked<'a> {
                 negatives: take(&mut negatives, score),
             })
         })
+    }
+
+    /// How many rows there are.
+    pub fn len(self) -> usize {
+        self.positives.len() + self.negatives.len()
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
     }
 
     /// All rows, positive ones first.

@@ -4,20 +4,20 @@ use crate::algorithm::Task;
 use crate::metrics::Metrics;
 use crate::quality::{Errors, Quality};
 use crate::ranking::Ranking;
-use allocator_api2::alloc::Global;
+use allocator_api2::alloc::Allocator;
 
 /// What is kept of the rows seen so far: 8 bytes a row where probabilities are ranked, a few sums where not.
 #[derive(Debug, Clone)]
-pub enum Tally {
-    Binary(Ranking),
+pub enum Tally<A: Allocator> {
+    Binary(Ranking<A>),
     Regression(Errors),
 }
 
-impl Tally {
-    /// Without rows.
-    pub fn of(task: Task) -> Self {
+impl<A: Allocator + Copy> Tally<A> {
+    /// Without rows; they will be kept in memory of this allocator.
+    pub fn new_in(task: Task, allocator: A) -> Self {
         match task {
-            Task::Binary => Self::Binary(Ranking::new_in(Global)),
+            Task::Binary => Self::Binary(Ranking::new_in(allocator)),
             Task::Regression => Self::Regression(Errors::default()),
         }
     }
