@@ -71,13 +71,13 @@ fn aggregates_over_predictions_are_what_evaluate_finds_overall_and_by_slice() {
         ("calibration", "calibration_bins", "7"),
         ("lift", "lift_buckets", "9"),
     ] {
-        let by_function =
-            format!("SELECT * FROM reco.{function}('launch', 'launch_features', NULL, {option}, by => 'region')");
+        let by_function = format!(
+            "SELECT * FROM reco.{function}('launch', 'launch_features', NULL, {option}, by => 'region')"
+        );
         let by_aggregate = format!(
             "SELECT CASE WHEN region IS NOT NULL THEN 'region' END, region, c.*
              FROM (SELECT region, reco.{aggregate}({score}, purchased, {option}) AS chart
-                   FROM launch_features AS f GROUP BY ROLLUP (region)) AS a, unnest(chart) AS c
-             ORDER BY region NULLS FIRST"
+                   FROM launch_features AS f GROUP BY ROLLUP (region) ORDER BY region NULLS FIRST) AS a, unnest(chart) AS c"
         );
         assert_eq!(rows(&mut client, &by_function), rows(&mut client, &by_aggregate), "{function}");
     }
@@ -180,7 +180,8 @@ fn any_version_is_measured_and_the_champion_stays() {
     let database = Database::trained();
     let mut client = database.connect();
     Training::new("launch").param(r#""seed": 5"#).call(&mut client);
-    let auroc = |version: &str| format!("SELECT auroc FROM reco.evaluate('launch', 'launch_features'{version})");
+    let auroc =
+        |version: &str| format!("SELECT auroc FROM reco.evaluate('launch', 'launch_features'{version})");
     let first: f64 = value(&mut client, &auroc(", version => 1"));
     let second: f64 = value(&mut client, &auroc(", version => 2"));
     assert_ne!(first, second);
@@ -226,8 +227,11 @@ fn weeks_are_those_in_which_the_days_lie() {
 #[test]
 fn slices_are_texts_and_rows_without_one_a_slice_of_their_own() {
     let mut client = Database::trained().connect();
-    let slices = "SELECT slice, rows FROM reco.evaluate('launch', 'launch_features', by => '{}') WHERE by IS NOT NULL";
-    for (by, column) in [("category", "category"), ("size", "size"), ("on_promotion", "on_promotion"), ("week", "week")] {
+    let slices =
+        "SELECT slice, rows FROM reco.evaluate('launch', 'launch_features', by => '{}') WHERE by IS NOT NULL";
+    for (by, column) in
+        [("category", "category"), ("size", "size"), ("on_promotion", "on_promotion"), ("week", "week")]
+    {
         let expected = format!(
             "SELECT {column}::text, count(*) FROM launch_features WHERE purchased IS NOT NULL
              GROUP BY 1 ORDER BY {column}::text COLLATE \"C\" NULLS LAST"
@@ -261,9 +265,18 @@ fn rows_are_those_that_the_caller_may_see() {
         )
         .unwrap();
     let mut client = database.connect_as("measures");
-    let seen = rows(&mut client, "SELECT slice, rows FROM reco.evaluate('launch', 'launch_features', by => 'region')");
+    let seen = rows(
+        &mut client,
+        "SELECT slice, rows FROM reco.evaluate('launch', 'launch_features', by => 'region')",
+    );
     assert_eq!(seen, ["(,1440)", "(r0,1440)"]);
-    assert_eq!(value::<i64>(&mut client, "SELECT sum(rows)::bigint FROM reco.calibration('launch', 'launch_features')"), 1440);
+    assert_eq!(
+        value::<i64>(
+            &mut client,
+            "SELECT sum(rows)::bigint FROM reco.calibration('launch', 'launch_features')"
+        ),
+        1440
+    );
     let mut nobody = database.connect_as("measures_nothing");
     for function in ["evaluate", "roc_curve", "confusion_matrix", "calibration", "lift"] {
         let sql = format!("SELECT * FROM reco.{function}('launch', 'launch_features')");
@@ -277,15 +290,16 @@ fn measuring_needs_no_write_and_stops_when_asked() {
     let mut client = database.connect();
     client
         .batch_execute(
-            "CREATE VIEW endless AS SELECT f.* FROM launch_features AS f, generate_series(1, 1000000);
-             BEGIN READ ONLY",
+            "CREATE VIEW endless AS SELECT f.* FROM launch_features AS f, generate_series(1, 1000000)",
         )
         .unwrap();
+    client.batch_execute("BEGIN READ ONLY").unwrap();
     assert!(value::<f64>(&mut client, "SELECT auroc FROM reco.evaluate('launch', 'launch_features')") > 0.5);
     assert!(!value::<bool>(&mut client, "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"));
     client.batch_execute("COMMIT").unwrap();
 
-    let under_way = Background::start(client, "SELECT * FROM reco.evaluate('launch', 'endless', by => 'region')");
+    let under_way =
+        Background::start(client, "SELECT * FROM reco.evaluate('launch', 'endless', by => 'region')");
     let mut observer = database.connect();
     let reads = format!(
         "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {} AND relation = 'launch_features'::regclass)",
@@ -295,7 +309,9 @@ fn measuring_needs_no_write_and_stops_when_asked() {
     under_way.cancel();
     let mut ended = under_way.finish();
     ended.refusal().expect("57014", &["canceling statement"], &[]);
-    assert!(value::<f64>(&mut ended.client, "SELECT auroc FROM reco.evaluate('launch', 'launch_features')") > 0.5);
+    assert!(
+        value::<f64>(&mut ended.client, "SELECT auroc FROM reco.evaluate('launch', 'launch_features')") > 0.5
+    );
 }
 
 #[test]
@@ -313,7 +329,12 @@ fn what_cannot_be_measured_is_refused_with_what_to_do() {
         ("'nobody', 'launch_features'", "42704", "\"nobody\" does not exist", "reco.models"),
         ("'launch', 'launch_features', version => 7", "42704", "no version 7", "reco.versions"),
         ("'launch', 'without_price'", "42703", "\"price\" is missing", "rename"),
-        ("'launch', 'launch_features', label => 'nothing'", "42703", "label column \"nothing\"", "Its columns are"),
+        (
+            "'launch', 'launch_features', label => 'nothing'",
+            "42703",
+            "label column \"nothing\"",
+            "Its columns are",
+        ),
         ("'launch', 'launch_features', label => 'size'", "42804", "pack_size", ""),
         ("'launch', 'launch_features', label => 'clicks'", "22000", "holds the value", "true, false, 1, 0"),
         ("'launch', 'launch_features', by => 'nothing'", "42703", "by column \"nothing\"", "Its columns are"),
