@@ -13,6 +13,8 @@ pub enum Error {
     UnknownModel(String),
     #[error("model \"{0}\" has no champion")]
     NoChampion(String),
+    #[error("model \"{0}\" has no version {1}")]
+    UnknownVersion(String, i32),
     #[error("there is no model yet")]
     NoModel,
     #[error("there are {0} models: say which one is meant")]
@@ -23,6 +25,12 @@ pub enum Error {
     MissingColumn { column: String, model: String, expected: String },
     #[error("column \"{column}\" has type {found}, but model \"{model}\" expects {expected}")]
     WrongType { column: String, model: String, found: String, expected: String },
+    /// Rows that cannot be what they are said to be.
+    #[error("{message}")]
+    Data { message: String, hint: String },
+    /// More than there is room for.
+    #[error("{message}")]
+    Limit { message: String, hint: String },
     #[error("{message}")]
     UndefinedColumn { message: String, hint: String },
     #[error("column \"{column}\" has type {found}, which cannot be used for training")]
@@ -67,7 +75,9 @@ impl Error {
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode::*;
         match self {
-            Self::UnknownModel(_) | Self::NoChampion(_) | Self::NoModel => ERRCODE_UNDEFINED_OBJECT,
+            Self::UnknownModel(_) | Self::NoChampion(_) | Self::UnknownVersion(..) | Self::NoModel => {
+                ERRCODE_UNDEFINED_OBJECT
+            }
             Self::SeveralModels(_) => ERRCODE_AMBIGUOUS_PARAMETER,
             Self::InvalidArgument(..) | Self::Model(ModelError::Parameter { .. }) => {
                 ERRCODE_INVALID_PARAMETER_VALUE
@@ -82,7 +92,8 @@ impl Error {
             Self::Trainer { cause: Cause::Trainer, .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
             Self::SourceGone(..) => ERRCODE_UNDEFINED_TABLE,
             Self::Feature(error) => feature_code(error),
-            Self::Model(ModelError::Data { .. }) => ERRCODE_DATA_EXCEPTION,
+            Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
+            Self::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Model(ModelError::Artifact(_)) => ERRCODE_DATA_CORRUPTED,
             Self::System { .. } => ERRCODE_SYSTEM_ERROR,
             Self::Arrow(_) | Self::Spi(_) | Self::Json(_) => ERRCODE_INTERNAL_ERROR,
@@ -103,7 +114,7 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownModel(_) => Some("The view reco.models lists the models there are.".into()),
-            Self::NoChampion(model) => {
+            Self::NoChampion(model) | Self::UnknownVersion(model, _) => {
                 Some(format!("The view reco.versions lists the versions of \"{model}\"."))
             }
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
@@ -120,7 +131,10 @@ impl Error {
             Self::UnsupportedTime { column, .. } => {
                 Some(format!("For example: date_trunc('week', sold_at)::date AS {column}"))
             }
-            Self::UndefinedColumn { hint, .. } | Self::UnsupportedType { hint, .. } => Some(hint.clone()),
+            Self::UndefinedColumn { hint, .. }
+            | Self::UnsupportedType { hint, .. }
+            | Self::Data { hint, .. }
+            | Self::Limit { hint, .. } => Some(hint.clone()),
             Self::Feature(error) => error.hint().map(str::to_owned),
             Self::Model(error) => error.hint().map(str::to_owned),
             _ => None,

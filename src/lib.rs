@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `training/` | `CALL reco.train(…)`, `CALL reco.tune(…)`: read the source, run trainer processes, store the version |
 //! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend |
+//! | `evaluation/` | `reco.evaluate(…)`, `reco.auroc(…)` and other metrics and charts, of any scores or of a version |
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
 //! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and what is wrong |
 //! | `values.rs`, `numeric.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `call_site.rs`, `moment.rs`, `tuples.rs` | a call's arguments and state; user and snapshot; composite values |
+//! | `cursor.rs` | the rows of a query, a batch at a time |
 //! | `relations.rs`, `relation_changes.rs` | names, owners and columns; what may be kept until a relation changes |
 //! | `session.rs`, `liveness.rs`, `acting_as.rs` | procedures that commit between their steps; what says that one still runs; SQL with another role's rights |
 //! | `settings.rs` | every `reco.*` setting |
@@ -22,7 +24,9 @@ use pgrx::prelude::*;
 mod acting_as;
 mod call_site;
 mod catalog;
+mod cursor;
 mod error;
+mod evaluation;
 mod feature_view;
 mod features;
 mod liveness;

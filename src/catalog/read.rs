@@ -19,6 +19,7 @@ pub struct VersionRow {
     pub source: String,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
+    pub label: String,
 }
 
 // Column numbers in sql/catalog.sql.
@@ -28,6 +29,7 @@ mod columns {
     pub const VERSION_SOURCE: i32 = 6;
     pub const VERSION_KEYS: i32 = 7;
     pub const VERSION_TIME: i32 = 8;
+    pub const VERSION_LABEL: i32 = 9;
     pub const ARTIFACT_BODY: i32 = 2;
     pub const MODEL_NAME: i32 = 1;
 }
@@ -55,6 +57,7 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
             source: row.required(columns::VERSION_SOURCE)?,
             keys: row.required(columns::VERSION_KEYS)?,
             time_column: row.value(columns::VERSION_TIME),
+            label: row.required(columns::VERSION_LABEL)?,
         })
     })
 }
@@ -64,9 +67,11 @@ fn of_version<T>(
     version: i32,
     read: impl FnOnce(&CatalogRow) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    Table::open(Catalog::Version)?
-        .find(&[Key::text(model), Key::int4(version)], read)
-        .unwrap_or_else(|| Err(Error::invalid(format!("model \"{model}\" has no version {version}"))))
+    match Table::open(Catalog::Version)?.find(&[Key::text(model), Key::int4(version)], read) {
+        Some(found) => found,
+        None if model_exists(model)? => Err(Error::UnknownVersion(model.to_owned(), version)),
+        None => Err(Error::UnknownModel(model.to_owned())),
+    }
 }
 
 /// The weights of a version, as `use_bytes` makes of them.

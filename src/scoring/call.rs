@@ -9,7 +9,7 @@ use crate::moment::Moment;
 use crate::settings;
 use std::sync::Arc;
 
-/// The version that a model's champion alias names at one moment, ready to score.
+/// A version, by default the one that the model's champion alias names at one moment, ready to score.
 pub struct Resolved {
     /// The name as the caller gave it, `None` for the default model.
     asked: Option<String>,
@@ -21,14 +21,18 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    pub fn new(model: Option<&str>) -> Result<Self, Error> {
+    /// `version` is the champion's where none is given.
+    pub fn new(model: Option<&str>, version: Option<i32>) -> Result<Self, Error> {
         let moment = Moment::now();
         let default = model.is_none().then(settings::default_model).flatten();
         let name = match model.map(str::to_owned).or_else(|| default.clone()) {
             Some(name) => name,
             None => read::only_model()?,
         };
-        let decoded = model_cache::decoded(&name, CHAMPION)?;
+        let decoded = match version {
+            Some(number) => model_cache::decoded_version(&name, number)?,
+            None => model_cache::decoded(&name, CHAMPION)?,
+        };
         let inputs = Inputs::of(&decoded.scorer);
         Ok(Self { asked: model.map(str::to_owned), default, moment, decoded, inputs })
     }
@@ -39,7 +43,7 @@ impl Resolved {
         self.decoded.scorer.score(&mut self.inputs.row)
     }
 
-    /// Whether this answers for `model` at this moment.
+    /// Whether this, made for a champion, answers for `model` at this moment.
     #[inline]
     pub fn answers(&self, model: Option<&[u8]>) -> bool {
         self.asked.as_deref().map(str::as_bytes) == model

@@ -5,7 +5,7 @@
 //! ([`newest_row`]), straight from an index ([`index_probe`], [`open_scans`]), of each partition where there are some
 //! ([`partitions`]), or by a query ([`key_plan`]).
 
-mod call;
+pub mod call;
 mod index_probe;
 mod key_plan;
 mod model_cache;
@@ -14,5 +14,5 @@ pub mod open_scans;
 mod partitions;
 mod predict;
 mod recommend;
-mod row;
+pub mod row;
 mod source;

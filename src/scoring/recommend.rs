@@ -60,7 +60,7 @@ unsafe fn score_key(
     if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(model)) {
         call.newest = None;
         let name = model.map(String::from_utf8_lossy);
-        call.resolved = Some(Resolved::new(name.as_deref())?);
+        call.resolved = Some(Resolved::new(name.as_deref(), None)?);
     }
     let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
     if !call.newest.as_ref().is_some_and(|newest| newest.serves(as_of.is_some())) {

@@ -17,12 +17,16 @@
 //! | `stack` | a network's weights in the order in which the kernels read them |
 //! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
 //! | `forest` | boosted trees: their walk, and as typed arrays |
+//! | `ranking` | scores beside their outcomes, in order |
 //! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
+//! | `charts` | ROC curve, confusion matrix, lift |
+//! | `tally` | rows measured as they are scored |
 //! | `artifact`, `tensors` | a model version as safetensors bytes and back, every bound checked |
 
 pub mod algorithm;
 pub mod artifact;
 pub mod calibration;
+pub mod charts;
 pub mod error;
 pub mod forest;
 pub mod halving;
@@ -37,12 +41,14 @@ pub mod params;
 pub mod predictor;
 pub mod protocol;
 pub mod quality;
+pub mod ranking;
 pub mod rates;
 pub mod recipe;
 pub mod scorer;
 pub mod search;
 mod simd;
 mod stack;
+pub mod tally;
 pub mod tensors;
 pub mod transform;
 

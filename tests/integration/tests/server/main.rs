@@ -17,6 +17,7 @@
 //! | `promotion` | one version a statement, and a promotion seen at once |
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
 //! | `newest_row` | which row of a key is recommended from, whatever the indexes |
+//! | `evaluation` | metrics and charts of scores and of versions |
 //! | `parallel` | parallel workers |
 //! | `encoders` | fits by parallel workers, beside Postgres' own aggregates |
 //! | `standby` | a streaming standby and read-only transactions |
@@ -44,6 +45,7 @@ mod demo;
 mod docs;
 mod dump;
 mod encoders;
+mod evaluation;
 mod feature_view_builds;
 mod feature_view_failures;
 mod feature_view_models;

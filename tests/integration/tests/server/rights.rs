@@ -186,6 +186,8 @@ fn what_is_planted_earlier_in_the_search_path_is_not_used() {
     let mut honest = database.connect();
     honest.batch_execute(PLANTED).unwrap();
     let expected: f64 = value(&mut honest, "SELECT reco.recommend(1, 'r1')");
+    let measured = "SELECT * FROM reco.evaluate('launch', 'public.launch_features', by => 'week', from_week => '2024-02-01', version => 1)";
+    let metrics = rows(&mut honest, measured);
     let mut client = database.connect();
     client.batch_execute("SET search_path = hostile, pg_catalog, public").unwrap();
     let planted = refusal(&mut client, "SELECT 'a'::text = 'b'::text");
@@ -199,6 +201,7 @@ fn what_is_planted_earlier_in_the_search_path_is_not_used() {
     );
     assert_eq!(value::<f64>(&mut client, "SELECT reco.recommend(1, 'r1')"), expected);
     assert_eq!(value::<f64>(&mut client, "SELECT reco.recommend(1, 'r1', as_of => '2024-06-20')"), expected);
+    assert_eq!(rows(&mut client, measured), metrics);
     for view in
         ["models", "versions", "aliases", "runs", "run_metrics", "training_progress", "tunes", "trials"]
     {

@@ -23,6 +23,8 @@ fn a_standby_scores_the_same_and_follows_a_promotion() {
 
     let first = sum_of_scores(&mut primary, "launch");
     assert_eq!(sum_of_scores(&mut standby, "launch"), first);
+    let measured = "SELECT * FROM reco.evaluate('launch', 'launch_features', by => 'region')";
+    assert_eq!(rows(&mut standby, measured), rows(&mut primary, measured));
     assert_eq!(rows(&mut standby, RECOMMENDED), rows(&mut primary, RECOMMENDED));
     assert_eq!(
         value::<f64>(&mut standby, "SELECT reco.recommend(1, 'r1')"),

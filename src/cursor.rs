@@ -1,0 +1,106 @@
+//! Rows of a query, a batch at a time, with the rights and row security of the current user.
+
+use crate::error::Error;
+use pgrx::pg_sys;
+use std::ffi::CString;
+
+/// Rows fetched at a time.
+const BATCH: i64 = 8192;
+
+/// Under which snapshot a query reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snapshot {
+    /// One of its own, with what the statement has done so far: for procedures.
+    New,
+    /// The statement's: for functions that only read.
+    Statement,
+}
+
+/// A cursor over the query, on the connection to SPI that is open; closed when dropped.
+pub struct Cursor {
+    portal: pg_sys::Portal,
+}
+
+impl Cursor {
+    /// `arguments` are the values of $1 and so on, none of them NULL, with their types.
+    pub fn open(
+        query: &str,
+        arguments: &[(pg_sys::Oid, pg_sys::Datum)],
+        snapshot: Snapshot,
+    ) -> Result<Self, Error> {
+        let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+        let (mut types, mut values): (Vec<_>, Vec<_>) = arguments.iter().copied().unzip();
+        // SAFETY: a query on an open connection with as many types as values; trouble is raised as an error.
+        let portal = unsafe {
+            pg_sys::SPI_cursor_open_with_args(
+                std::ptr::null(),
+                query.as_ptr(),
+                arguments.len() as i32,
+                types.as_mut_ptr(),
+                values.as_mut_ptr(),
+                std::ptr::null(),
+                snapshot == Snapshot::Statement,
+                pg_sys::CURSOR_OPT_NO_SCROLL as i32,
+            )
+        };
+        Ok(Self { portal })
+    }
+
+    /// What the rows look like.
+    pub fn descriptor(&self) -> pg_sys::TupleDesc {
+        // SAFETY: the cursor is open, over a query that returns rows.
+        unsafe { (*self.portal).tupDesc }
+    }
+
+    /// The next rows; `None` at the end.
+    pub fn fetch(&mut self) -> Option<Fetched> {
+        // SAFETY: the cursor is open; the table of tuples is freed when `Fetched` is dropped.
+        unsafe {
+            pg_sys::SPI_cursor_fetch(self.portal, true, BATCH as _);
+            let fetched = Fetched { table: pg_sys::SPI_tuptable, rows: pg_sys::SPI_processed as usize };
+            (fetched.rows > 0).then_some(fetched)
+        }
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        // After an error the transaction's abort closes it.
+        if !std::thread::panicking() {
+            // SAFETY: opened in `open`, closed once.
+            unsafe { pg_sys::SPI_cursor_close(self.portal) };
+        }
+    }
+}
+
+/// Rows that were fetched together.
+pub struct Fetched {
+    table: *mut pg_sys::SPITupleTable,
+    rows: usize,
+}
+
+impl Fetched {
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// # Safety
+    /// `n` is less than `len`.
+    pub unsafe fn tuple(&self, n: usize) -> pg_sys::HeapTuple {
+        *(*self.table).vals.add(n)
+    }
+
+    pub fn descriptor(&self) -> pg_sys::TupleDesc {
+        // SAFETY: the table lives as long as `self`.
+        unsafe { (*self.table).tupdesc }
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: the table that the last fetch made, freed once.
+            unsafe { pg_sys::SPI_freetuptable(self.table) };
+        }
+    }
+}
