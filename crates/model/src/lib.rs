@@ -16,7 +16,8 @@
 //! | `scorer`, `inputs` | the fast way from raw values to the output: scaling folded into the first layer, SIMD |
 //! | `stack` | a network's weights in the order in which the kernels read them |
 //! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
-//! | `forest` | boosted trees: their walk, and as typed arrays |
+//! | `forest` | boosted trees: their walk, as typed arrays, and what each input contributes |
+//! | `explain` | what each column contributes to a score; how alike two rows are |
 //! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
 //! | `artifact`, `tensors` | a model version as safetensors bytes and back, every bound checked |
 
@@ -24,6 +25,7 @@ pub mod algorithm;
 pub mod artifact;
 pub mod calibration;
 pub mod error;
+pub mod explain;
 pub mod forest;
 pub mod halving;
 pub mod hash;
