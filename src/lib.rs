@@ -3,7 +3,7 @@
 //! | folder | SQL |
 //! | --- | --- |
 //! | `training/` | `CALL reco.train(…)`, `CALL reco.tune(…)`: read the source, run trainer processes, store the version |
-//! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend |
+//! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend; `reco.explain(…)`, `reco.similar_launches(…)` |
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
 //! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
@@ -11,6 +11,7 @@
 //! | `values.rs`, `numeric.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `call_site.rs`, `moment.rs`, `tuples.rs` | a call's arguments and state; user and snapshot; composite values |
 //! | `relations.rs`, `relation_changes.rs` | names, owners and columns; what may be kept until a relation changes |
+//! | `cursor.rs` | a query's rows, a batch at a time |
 //! | `session.rs`, `liveness.rs`, `acting_as.rs` | procedures that commit between their steps; what says that one still runs; SQL with another role's rights |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
@@ -22,6 +23,7 @@ use pgrx::prelude::*;
 mod acting_as;
 mod call_site;
 mod catalog;
+mod cursor;
 mod error;
 mod feature_view;
 mod features;

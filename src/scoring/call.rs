@@ -22,13 +22,21 @@ pub struct Resolved {
 
 impl Resolved {
     pub fn new(model: Option<&str>) -> Result<Self, Error> {
+        Self::version(model, None)
+    }
+
+    /// As [`Self::new`], with the version of this number if there is one.
+    pub fn version(model: Option<&str>, version: Option<i32>) -> Result<Self, Error> {
         let moment = Moment::now();
         let default = model.is_none().then(settings::default_model).flatten();
         let name = match model.map(str::to_owned).or_else(|| default.clone()) {
             Some(name) => name,
             None => read::only_model()?,
         };
-        let decoded = model_cache::decoded(&name, CHAMPION)?;
+        let decoded = match version {
+            Some(number) => model_cache::decoded_version(&name, number)?,
+            None => model_cache::decoded(&name, CHAMPION)?,
+        };
         let inputs = Inputs::of(&decoded.scorer);
         Ok(Self { asked: model.map(str::to_owned), default, moment, decoded, inputs })
     }

@@ -24,7 +24,20 @@ pub fn decoded(model: &str, alias: &str) -> Result<Arc<Decoded>, Error> {
     if let Some(decoded) = cached(artifact_id) {
         return Ok(decoded);
     }
+    decode(read::version(model, number)?)
+}
+
+/// One version of a model.
+pub fn decoded_version(model: &str, number: i32) -> Result<Arc<Decoded>, Error> {
     let version = read::version(model, number)?;
+    match cached(version.artifact_id) {
+        Some(decoded) => Ok(decoded),
+        None => decode(version),
+    }
+}
+
+fn decode(version: VersionRow) -> Result<Arc<Decoded>, Error> {
+    let artifact_id = version.artifact_id;
     let scorer = read::with_artifact(artifact_id, |bytes| Ok(Scorer::new(&Artifact::from_bytes(bytes)?)?))?;
     let decoded = Arc::new(Decoded { version, scorer });
     keep(Arc::clone(&decoded));

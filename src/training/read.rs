@@ -3,6 +3,7 @@
 
 use super::request::Request;
 use super::temp_file::TempFile;
+use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::values::{self, ElementReader, Reader};
 use arrow_array::builder::*;
@@ -10,7 +11,6 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use pgrx::pg_sys;
-use std::ffi::CString;
 use std::io::BufWriter;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
     let mut cursor = Cursor::open(&request.query())?;
     let mut columns = Columns::new(request);
     let mut rows = 0;
-    while let Some(fetched) = cursor.fetch() {
+    while let Some(fetched) = cursor.fetch(BATCH) {
         for n in 0..fetched.len() {
             // SAFETY: the n-th tuple of this batch; its columns are those of the query.
             unsafe { columns.append(fetched.tuple(n), fetched.descriptor())? };
@@ -41,82 +41,6 @@ pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
         cause: error.into_error(),
     })?;
     Ok((file, rows))
-}
-
-/// A read-only cursor over the query, on the procedure's own connection; closed when dropped.
-struct Cursor {
-    portal: pg_sys::Portal,
-}
-
-impl Cursor {
-    fn open(query: &str) -> Result<Self, Error> {
-        let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
-        // SAFETY: a query without parameters on an open connection; trouble is raised as an error.
-        let portal = unsafe {
-            pg_sys::SPI_cursor_open_with_args(
-                std::ptr::null(),
-                query.as_ptr(),
-                0,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                std::ptr::null(),
-                false,
-                pg_sys::CURSOR_OPT_NO_SCROLL as i32,
-            )
-        };
-        Ok(Self { portal })
-    }
-
-    /// The next rows; `None` at the end.
-    fn fetch(&mut self) -> Option<Fetched> {
-        // SAFETY: the cursor is open; the table of tuples is freed when `Fetched` is dropped.
-        unsafe {
-            pg_sys::SPI_cursor_fetch(self.portal, true, BATCH as _);
-            let fetched = Fetched { table: pg_sys::SPI_tuptable, rows: pg_sys::SPI_processed as usize };
-            (fetched.rows > 0).then_some(fetched)
-        }
-    }
-}
-
-impl Drop for Cursor {
-    fn drop(&mut self) {
-        // After an error the transaction's abort closes it.
-        if !std::thread::panicking() {
-            // SAFETY: opened in `open`, closed once.
-            unsafe { pg_sys::SPI_cursor_close(self.portal) };
-        }
-    }
-}
-
-struct Fetched {
-    table: *mut pg_sys::SPITupleTable,
-    rows: usize,
-}
-
-impl Fetched {
-    fn len(&self) -> usize {
-        self.rows
-    }
-
-    /// # Safety
-    /// `n` is less than `len`.
-    unsafe fn tuple(&self, n: usize) -> pg_sys::HeapTuple {
-        *(*self.table).vals.add(n)
-    }
-
-    fn descriptor(&self) -> pg_sys::TupleDesc {
-        // SAFETY: the table lives as long as `self`.
-        unsafe { (*self.table).tupdesc }
-    }
-}
-
-impl Drop for Fetched {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: the table that the last fetch made, freed once.
-            unsafe { pg_sys::SPI_freetuptable(self.table) };
-        }
-    }
 }
 
 fn arrow_type(reader: Reader) -> DataType {

@@ -1,0 +1,100 @@
+//! A query's rows, a batch at a time: with the caller's rights and row security, under one snapshot.
+
+use crate::error::Error;
+use pgrx::pg_sys;
+use std::ffi::CString;
+
+/// A value for a query's parameter, with its type; `None` is NULL.
+pub type Parameter = (pg_sys::Oid, Option<pg_sys::Datum>);
+
+/// A cursor over a query on an open SPI connection; closed when dropped.
+pub struct Cursor {
+    portal: pg_sys::Portal,
+}
+
+impl Cursor {
+    /// Of a query that may change nothing and whose parameters are `$1`, `$2`, …
+    pub fn open_read_only(query: &str, parameters: &[Parameter]) -> Result<Self, Error> {
+        Self::begin(query, parameters, true)
+    }
+
+    /// Of a query without parameters.
+    pub fn open(query: &str) -> Result<Self, Error> {
+        Self::begin(query, &[], false)
+    }
+
+    fn begin(query: &str, parameters: &[Parameter], read_only: bool) -> Result<Self, Error> {
+        let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+        let mut types: Vec<_> = parameters.iter().map(|(oid, _)| *oid).collect();
+        let mut values: Vec<_> =
+            parameters.iter().map(|(_, value)| value.unwrap_or(pg_sys::Datum::from(0))).collect();
+        let nulls: String =
+            parameters.iter().map(|(_, value)| if value.is_none() { 'n' } else { ' ' }).collect();
+        // SAFETY: one type, value and flag for each parameter, which are copied; trouble is raised as an error.
+        let portal = unsafe {
+            pg_sys::SPI_cursor_open_with_args(
+                std::ptr::null(),
+                query.as_ptr(),
+                types.len() as i32,
+                types.as_mut_ptr(),
+                values.as_mut_ptr(),
+                nulls.as_ptr().cast(),
+                read_only,
+                pg_sys::CURSOR_OPT_NO_SCROLL as i32,
+            )
+        };
+        Ok(Self { portal })
+    }
+
+    /// The next rows, at most so many; `None` at the end.
+    pub fn fetch(&mut self, most: i64) -> Option<Fetched> {
+        // SAFETY: the cursor is open; the table of tuples is freed when `Fetched` is dropped.
+        unsafe {
+            pg_sys::SPI_cursor_fetch(self.portal, true, most as _);
+            let fetched = Fetched { table: pg_sys::SPI_tuptable, rows: pg_sys::SPI_processed as usize };
+            (fetched.rows > 0).then_some(fetched)
+        }
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        // After an error the transaction's abort closes it.
+        if !std::thread::panicking() {
+            // SAFETY: opened in `begin`, closed once.
+            unsafe { pg_sys::SPI_cursor_close(self.portal) };
+        }
+    }
+}
+
+/// A batch of rows.
+pub struct Fetched {
+    table: *mut pg_sys::SPITupleTable,
+    rows: usize,
+}
+
+impl Fetched {
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// # Safety
+    /// `n` is less than `len`.
+    pub unsafe fn tuple(&self, n: usize) -> pg_sys::HeapTuple {
+        *(*self.table).vals.add(n)
+    }
+
+    pub fn descriptor(&self) -> pg_sys::TupleDesc {
+        // SAFETY: the table lives as long as `self`.
+        unsafe { (*self.table).tupdesc }
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: the table that the last fetch made, freed once.
+            unsafe { pg_sys::SPI_freetuptable(self.table) };
+        }
+    }
+}
