@@ -16,29 +16,32 @@ pub enum Snapshot {
     Statement,
 }
 
+/// A value for a query's parameter, with its type; `None` is NULL.
+pub type Parameter = (pg_sys::Oid, Option<pg_sys::Datum>);
+
 /// A cursor over the query, on the connection to SPI that is open; closed when dropped.
 pub struct Cursor {
     portal: pg_sys::Portal,
 }
 
 impl Cursor {
-    /// `arguments` are the values of $1 and so on, none of them NULL, with their types.
-    pub fn open(
-        query: &str,
-        arguments: &[(pg_sys::Oid, pg_sys::Datum)],
-        snapshot: Snapshot,
-    ) -> Result<Self, Error> {
+    /// `parameters` are the values of $1 and so on.
+    pub fn open(query: &str, parameters: &[Parameter], snapshot: Snapshot) -> Result<Self, Error> {
         let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
-        let (mut types, mut values): (Vec<_>, Vec<_>) = arguments.iter().copied().unzip();
-        // SAFETY: a query on an open connection with as many types as values; trouble is raised as an error.
+        let mut types: Vec<_> = parameters.iter().map(|(oid, _)| *oid).collect();
+        let mut values: Vec<_> =
+            parameters.iter().map(|(_, value)| value.unwrap_or(pg_sys::Datum::from(0))).collect();
+        let nulls: String =
+            parameters.iter().map(|(_, value)| if value.is_none() { 'n' } else { ' ' }).collect();
+        // SAFETY: one type, value and flag for each parameter, which are copied; trouble is raised as an error.
         let portal = unsafe {
             pg_sys::SPI_cursor_open_with_args(
                 std::ptr::null(),
                 query.as_ptr(),
-                arguments.len() as i32,
+                types.len() as i32,
                 types.as_mut_ptr(),
                 values.as_mut_ptr(),
-                std::ptr::null(),
+                nulls.as_ptr().cast(),
                 snapshot == Snapshot::Statement,
                 pg_sys::CURSOR_OPT_NO_SCROLL as i32,
             )

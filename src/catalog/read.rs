@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::relation_changes::generation;
+use model::protocol::Importance;
 use pgrx::pg_sys;
 use pgrx::{FromDatum, Uuid};
 use std::cell::Cell;
@@ -14,12 +15,13 @@ use std::ffi::CStr;
 #[derive(Debug, Clone)]
 pub struct VersionRow {
     pub model: String,
+    pub number: i32,
     pub artifact_id: Uuid,
     /// Qualified, quoted name of the relation.
     pub source: String,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
-    pub label: String,
+    pub label: Option<String>,
 }
 
 // Column numbers in sql/catalog.sql.
@@ -30,6 +32,7 @@ mod columns {
     pub const VERSION_KEYS: i32 = 7;
     pub const VERSION_TIME: i32 = 8;
     pub const VERSION_LABEL: i32 = 9;
+    pub const VERSION_METRICS: i32 = 12;
     pub const ARTIFACT_BODY: i32 = 2;
     pub const MODEL_NAME: i32 = 1;
 }
@@ -53,13 +56,23 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
     of_version(model, version, |row| {
         Ok(VersionRow {
             model: model.to_owned(),
+            number: version,
             artifact_id: row.required(columns::VERSION_ARTIFACT)?,
             source: row.required(columns::VERSION_SOURCE)?,
             keys: row.required(columns::VERSION_KEYS)?,
             time_column: row.value(columns::VERSION_TIME),
-            label: row.required(columns::VERSION_LABEL)?,
+            label: row.value(columns::VERSION_LABEL),
         })
     })
+}
+
+/// What a version owes to each of its columns, as its training has found (see [`model::protocol::Importance`]); empty where
+/// that is not known.
+pub fn importance(model: &str, version: i32) -> Result<Vec<(String, f64)>, Error> {
+    let metrics = of_version(model, version, |row| Ok(row.value::<pgrx::JsonB>(columns::VERSION_METRICS)))?;
+    let listed = metrics.and_then(|pgrx::JsonB(metrics)| metrics.get("importance").cloned());
+    let columns: Vec<Importance> = listed.map(serde_json::from_value).transpose()?.unwrap_or_default();
+    Ok(columns.into_iter().map(|Importance { column, loss }| (column, loss)).collect())
 }
 
 fn of_version<T>(

@@ -51,7 +51,7 @@ pub fn measure<T>(
 
 /// Scores and tallies every row.
 fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(), Error> {
-    let mut cursor = Cursor::open(&query.text, &query.arguments, Snapshot::Statement)?;
+    let mut cursor = Cursor::open(&query.text, &query.parameters, Snapshot::Statement)?;
     let mut deformed = Deformed::default();
     let decoded = resolved.decoded.clone();
     let (scorer, inputs) = (&decoded.scorer, &mut resolved.inputs);

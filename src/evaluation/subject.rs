@@ -2,6 +2,7 @@
 
 use crate::call_site::argument;
 use crate::catalog::read::VersionRow;
+use crate::cursor::Parameter;
 use crate::error::Error;
 use crate::relations;
 use crate::values::{self, Reader};
@@ -74,7 +75,7 @@ impl Weeks {
 /// A query for the rows of a subject.
 pub struct Query {
     pub text: String,
-    pub arguments: Vec<(pg_sys::Oid, pg_sys::Datum)>,
+    pub parameters: Vec<Parameter>,
     /// Qualified, quoted name of the relation.
     pub source: String,
     pub label: Label,
@@ -95,7 +96,7 @@ impl Query {
     pub fn new(subject: &Subject, version: &VersionRow, recipe: &Recipe, task: Task) -> Result<Self, Error> {
         let columns = Columns::of(subject.source, version)?;
         let inputs = recipe.columns.iter().map(|column| column.name.as_str());
-        let name = subject.label.as_ref().unwrap_or(&version.label);
+        let name = subject.label.as_ref().or(version.label.as_ref()).ok_or_else(|| no_label(version))?;
         let reader = columns.label(name, task)?;
         let mut selected: Vec<String> = inputs.chain([name.as_str()]).map(column).collect();
         let position = selected.len() - 1;
@@ -104,22 +105,29 @@ impl Query {
             selected.push(format!("{}::pg_catalog.text", column(by)));
         }
         let mut conditions = vec![format!("{} IS NOT NULL", column(name))];
-        let mut arguments = Vec::new();
+        let mut parameters = Vec::new();
         for (day, operator) in [(subject.weeks.from, ">="), (subject.weeks.until, "<")] {
             let Some(day) = day else { continue };
             let time = column(columns.time()?);
-            arguments.push((pg_sys::DATEOID, pg_sys::Datum::from(day)));
-            conditions.push(format!("{time} OPERATOR(pg_catalog.{operator}) ${}", arguments.len()));
+            parameters.push((pg_sys::DATEOID, Some(pg_sys::Datum::from(day))));
+            conditions.push(format!("{time} OPERATOR(pg_catalog.{operator}) ${}", parameters.len()));
         }
         let (selected, conditions) = (selected.join(", "), conditions.join(" AND "));
         Ok(Self {
             text: format!("SELECT {selected} FROM {} AS t WHERE {conditions}", columns.source),
-            arguments,
+            parameters,
             label: Label { name: name.clone(), position, reader, task },
             slice: subject.by.is_some().then_some(position + 1),
             source: columns.source,
         })
     }
+}
+
+fn no_label(version: &VersionRow) -> Error {
+    Error::InvalidArgument(
+        format!("it is not known which column model \"{}\" predicts", version.model),
+        Some("Name the column: label => 'purchased'.".into()),
+    )
 }
 
 impl Label {

@@ -30,7 +30,7 @@ pub struct PlanAccess {
 impl PlanAccess {
     pub fn of(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Self, Error> {
         let id = PlanId { artifact_id: version.artifact_id, key, with_as_of };
-        let plan = kept_plan(id, || query(version, recipe, key, with_as_of))?;
+        let plan = kept_plan(id, || newest_row(version, &recipe_columns(recipe), key, with_as_of))?;
         Ok(Self { plan, model: version.model.clone(), binding: None, deformed: Deformed::default() })
     }
 
@@ -45,20 +45,30 @@ impl PlanAccess {
         scorer: &Scorer,
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
-        let mut values = [key[0], key[1], as_of.unwrap_or(pg_sys::Datum::from(0))];
-        pg_sys::SPI_connect();
-        pg_sys::SPI_execute_plan(self.plan.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
-        let found = pg_sys::SPI_processed > 0;
-        if found {
-            let table = &*pg_sys::SPI_tuptable;
-            self.bind(table.tupdesc, scorer.recipe())?;
-            let attributes = self.deformed.take_apart(*table.vals, table.tupdesc);
-            if let Some((_, binding)) = &self.binding {
-                binding.fill(attributes, scorer, inputs)?;
+        let plan = Rc::clone(&self.plan);
+        let found = plan.newest(key, as_of, |descriptor, tuple| {
+            self.bind(descriptor, scorer.recipe())?;
+            let attributes = self.deformed.take_apart(tuple, descriptor);
+            match &self.binding {
+                Some((_, binding)) => binding.fill(attributes, scorer, inputs),
+                None => unreachable!("bound above"),
             }
-        }
-        pg_sys::SPI_finish();
-        Ok(found)
+        });
+        Ok(found?.is_some())
+    }
+
+    /// What `take` makes of the newest row of the key, of which it is given the recipe's columns; `None` where there is
+    /// none.
+    ///
+    /// # Safety
+    /// The values are of the types that the plan was prepared for.
+    pub unsafe fn newest<T>(
+        &self,
+        key: [pg_sys::Datum; 2],
+        as_of: Option<pg_sys::Datum>,
+        take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        self.plan.newest(key, as_of, take)
     }
 
     unsafe fn bind(&mut self, descriptor: pg_sys::TupleDesc, recipe: &Recipe) -> Result<(), Error> {
@@ -73,6 +83,28 @@ impl PlanAccess {
 /// A prepared query that outlives the transaction.
 struct Plan {
     pointer: pg_sys::SPIPlanPtr,
+}
+
+impl Plan {
+    /// What `take` makes of the first row.
+    unsafe fn newest<T>(
+        &self,
+        key: [pg_sys::Datum; 2],
+        as_of: Option<pg_sys::Datum>,
+        take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let mut values = [key[0], key[1], as_of.unwrap_or(pg_sys::Datum::from(0))];
+        pg_sys::SPI_connect();
+        pg_sys::SPI_execute_plan(self.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
+        let found = pg_sys::SPI_processed > 0;
+        let taken = found.then(|| {
+            let table = &*pg_sys::SPI_tuptable;
+            take(table.tupdesc, *table.vals)
+        });
+        let taken = taken.transpose()?;
+        pg_sys::SPI_finish();
+        Ok(taken)
+    }
 }
 
 impl Drop for Plan {
@@ -111,9 +143,11 @@ fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result
     Ok(plan)
 }
 
-struct Query {
-    text: String,
-    argument_types: Vec<pg_sys::Oid>,
+/// A query for the newest row of a key.
+pub struct Query {
+    pub text: String,
+    /// Of the product, the region and, if it takes one, the as-of date.
+    pub argument_types: Vec<pg_sys::Oid>,
 }
 
 impl Query {
@@ -135,7 +169,18 @@ impl Query {
     }
 }
 
-fn query(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Query, Error> {
+/// The recipe's columns of a source that is called t.
+pub fn recipe_columns(recipe: &Recipe) -> Vec<String> {
+    recipe.columns.iter().map(|column| format!("t.{}", quote_identifier(&column.name))).collect()
+}
+
+/// The query for these columns of a source that is called t.
+pub fn newest_row(
+    version: &VersionRow,
+    columns: &[String],
+    key: Key,
+    with_as_of: bool,
+) -> Result<Query, Error> {
     let [product, region] = version.keys.as_slice() else {
         return Err(Error::InvalidArgument(
             format!(
@@ -147,7 +192,6 @@ fn query(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> R
         ));
     };
     let source = Source::find(version)?;
-    let columns: Vec<_> = recipe.columns.iter().map(|c| format!("t.{}", quote_identifier(&c.name))).collect();
     let mut text = format!(
         "SELECT {} FROM {} AS t WHERE {} AND {}",
         columns.join(", "),

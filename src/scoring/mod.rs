@@ -4,8 +4,13 @@
 //! ([`model_cache`]), and reads the row's columns by name ([`row`]); `recommend` finds the row first
 //! ([`newest_row`]), straight from an index ([`index_probe`], [`open_scans`]), of each partition where there are some
 //! ([`partitions`]), or by a query ([`key_plan`]).
+//!
+//! [`explain`] says what each column contributes to a score, [`similar_launches`] which earlier launches a product is like;
+//! both read rows as values and text ([`reading`]).
 
 pub mod call;
+mod explain;
+mod first_sales;
 mod index_probe;
 mod key_plan;
 mod model_cache;
@@ -13,6 +18,10 @@ mod newest_row;
 pub mod open_scans;
 mod partitions;
 mod predict;
+mod reading;
 mod recommend;
 pub mod row;
+mod similar_launches;
 mod source;
+
+pgrx::extension_sql_file!("../../sql/explain.sql", name = "explain", requires = ["catalog"]);

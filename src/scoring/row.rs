@@ -17,11 +17,12 @@ pub struct Binding {
     width: usize,
 }
 
-struct BoundColumn {
+/// Where a column of the recipe stands in rows of one type, and how it is read.
+pub struct BoundColumn {
     /// Position in the row, from 0.
-    attribute: usize,
-    reader: Reader,
-    slot: Slot,
+    pub attribute: usize,
+    pub reader: Reader,
+    pub slot: Slot,
 }
 
 /// A row taken apart: one value and one NULL flag for each attribute.
@@ -181,7 +182,8 @@ unsafe fn set_array(
     Ok(())
 }
 
-fn wrong_length(recipe: &Recipe, first: usize, expected: usize, found: usize) -> Error {
+/// The error for an array of another length than the model was trained with.
+pub fn wrong_length(recipe: &Recipe, first: usize, expected: usize, found: usize) -> Error {
     let starts_here = |slot: &Slot| matches!(slot, Slot::Numbers { first: f, .. } if *f == first);
     let position = recipe.slots().iter().position(starts_here).unwrap_or(0);
     Error::invalid(format!(
@@ -190,7 +192,11 @@ fn wrong_length(recipe: &Recipe, first: usize, expected: usize, found: usize) ->
     ))
 }
 
-unsafe fn bind_column(
+/// Finds a column of the recipe in rows of this descriptor.
+///
+/// # Safety
+/// `descriptor` is a live tuple descriptor.
+pub unsafe fn bind_column(
     model: &str,
     column: &Column,
     slot: Slot,

@@ -74,6 +74,16 @@ impl Source {
         self.columns.iter().find(|(name, ..)| name == column).map_or(0, |(_, position, _)| *position)
     }
 
+    /// A column's type.
+    pub fn type_of(&self, column: &str) -> Option<pg_sys::Oid> {
+        self.columns.iter().find(|(name, ..)| name == column).map(|(.., oid)| *oid)
+    }
+
+    /// What kind of type a column has; `None` where there is no such column, or its type is of no kind.
+    pub fn family(&self, column: &str) -> Option<Family> {
+        self.type_of(column).and_then(values::reader_of).map(|(family, _)| family)
+    }
+
     /// `column = $n` in a form that an index on the column can answer.
     pub fn equals(
         &self,

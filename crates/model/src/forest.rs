@@ -5,11 +5,13 @@
 //! 0 for values never seen, 1 for NULL, then the vocabulary.
 
 mod arrays;
+mod shapley;
 
 use crate::error::ModelError;
 use crate::recipe::UNSEEN;
 
 pub use arrays::{Tensor, NAMES};
+pub use shapley::{ForestRow, Players};
 
 /// Most nodes of all trees together.
 pub const MAX_NODES: usize = 1 << 24;

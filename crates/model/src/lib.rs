@@ -16,7 +16,8 @@
 //! | `scorer`, `inputs` | the fast way from raw values to the output: scaling folded into the first layer, SIMD |
 //! | `stack` | a network's weights in the order in which the kernels read them |
 //! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
-//! | `forest` | boosted trees: their walk, and as typed arrays |
+//! | `forest` | boosted trees: their walk, as typed arrays, and what each input contributes |
+//! | `explain` | what each column contributes to a score; how alike two rows are |
 //! | `ranking` | scores beside their outcomes, in order |
 //! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
 //! | `charts` | ROC curve, confusion matrix, lift |
@@ -28,6 +29,7 @@ pub mod artifact;
 pub mod calibration;
 pub mod charts;
 pub mod error;
+pub mod explain;
 pub mod forest;
 pub mod halving;
 pub mod hash;

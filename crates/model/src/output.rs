@@ -6,6 +6,9 @@ use crate::error::ModelError;
 use crate::isotonic::Isotonic;
 use serde::{Deserialize, Serialize};
 
+/// Values that are closer are taken as one by [`Output::slope`]: their difference would be mostly rounding.
+const NEAR: f64 = 1e-6;
+
 /// How the numbers that come out of a predictor are read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +47,17 @@ impl Output {
             Self::Quantity { least: Some(least), .. } => value.max(*least),
             Self::Quantity { least: None, .. } => value,
         }
+    }
+
+    /// How much [`Output::finish`] rises for each unit of the value, on average between two values; at a value where they
+    /// are the same, or nearly.
+    pub fn slope(&self, from: f64, to: f64) -> f64 {
+        let near = NEAR * from.abs().max(1.0);
+        let (from, to) = match (to - from).abs() < near {
+            true => (from - near, from + near),
+            false => (from, to),
+        };
+        (self.finish(to) - self.finish(from)) / (to - from)
     }
 
     /// What a predictor's number becomes.

@@ -149,6 +149,16 @@ pub struct Column {
     pub input: Input,
 }
 
+impl Column {
+    /// How many numbers it has: the elements of an array, none of a category or a key.
+    pub fn numbers(&self) -> usize {
+        match &self.input {
+            Input::Numbers(scalings) => scalings.len(),
+            Input::Category(_) | Input::Key => 0,
+        }
+    }
+}
+
 /// The input columns, in the order of the source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {

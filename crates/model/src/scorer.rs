@@ -208,10 +208,24 @@ impl Scorer {
     /// If there is no such category, or the row is another scorer's.
     #[inline]
     pub fn set_category(&self, row: &mut Row, category: usize, value: Option<&str>) {
-        let code = match value {
+        self.set_code(row, category, self.code(category, value));
+    }
+
+    /// The code of a category's value, as in [`crate::recipe`].
+    ///
+    /// # Panics
+    /// If there is no such category.
+    #[inline]
+    pub fn code(&self, category: usize, value: Option<&str>) -> u32 {
+        match value {
             Some(value) => self.vocabularies[category].get(value).copied().unwrap_or(UNSEEN),
             None => NULL,
-        };
+        }
+    }
+
+    /// Sets a category by its code.
+    #[inline]
+    pub(crate) fn set_code(&self, row: &mut Row, category: usize, code: u32) {
         row.codes[category] = code;
         if let Some(networks) = &self.engine.networks {
             networks.embed(0, category, code, &mut row.inputs);
@@ -230,7 +244,17 @@ impl Scorer {
     /// If the row is another scorer's.
     #[inline]
     pub fn score(&self, row: &mut Row) -> f64 {
-        self.output.finish(self.number(row, 0))
+        self.output.finish(self.margin(row))
+    }
+
+    /// What the score is made of, on the scale on which a model adds up: of a probability the log-odds, calibrated if its
+    /// calibration is a line; of a quantity the mean, before it is kept above its least.
+    ///
+    /// # Panics
+    /// If the row is another scorer's.
+    #[inline]
+    pub fn margin(&self, row: &mut Row) -> f64 {
+        self.number(row, 0)
     }
 
     /// The 10 %, 50 % and 90 % quantiles of the row's quantity, ascending. `None` for probabilities, and where the model

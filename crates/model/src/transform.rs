@@ -50,6 +50,16 @@ impl Transform {
         }
     }
 
+    /// A number that becomes `image`, or what comes nearest to it; finite for every finite one.
+    pub fn inverse(&self, image: f64) -> f64 {
+        let value = match self {
+            Self::Identity => image,
+            Self::SignedLog { unit } => (image.abs().exp_m1() * unit).copysign(image),
+            Self::Quantile { points } => between_scores(points, image),
+        };
+        value.clamp(f64::MIN, f64::MAX)
+    }
+
     /// Checks every bound of a transform that came from outside.
     pub fn check(&self) -> Result<(), ModelError> {
         let fits = match self {
@@ -123,6 +133,16 @@ fn between(points: &[(f64, f64)], value: f64) -> f64 {
         (Some((x0, y0)), Some((x1, y1))) => y0 + (y1 - y0) * ((value - x0) / (x1 - x0)),
         (Some((_, score)), None) | (None, Some((_, score))) => *score,
         (None, None) => value,
+    }
+}
+
+/// [`between`] the other way round: the lowest value of the score.
+fn between_scores(points: &[(f64, f64)], score: f64) -> f64 {
+    let after = points.partition_point(|(_, at)| *at < score);
+    match (after.checked_sub(1).and_then(|before| points.get(before)), points.get(after)) {
+        (Some((x0, y0)), Some((x1, y1))) => x0 + (x1 - x0) * ((score - y0) / (y1 - y0)),
+        (Some((value, _)), None) | (None, Some((value, _))) => *value,
+        (None, None) => score,
     }
 }
 
@@ -209,6 +229,22 @@ mod tests {
             let images = probes.map(|probe| transform.apply(probe));
             assert!(images.iter().all(|image| image.is_finite()), "{transform:?}: {images:?}");
             assert!(images.windows(2).all(|pair| pair[0] <= pair[1]), "{transform:?}: {images:?}");
+        }
+    }
+
+    #[test]
+    fn the_inverse_leads_back() {
+        let points = vec![(-5.0, -2.0), (1.0, 0.0), (4.0, 0.0), (10.0, 1.5)];
+        for transform in
+            [Transform::Identity, Transform::SignedLog { unit: 3.0 }, Transform::Quantile { points }]
+        {
+            for image in [-2.0, -1.25, 0.0, 0.7, 1.5] {
+                let back = transform.apply(transform.inverse(image));
+                assert!((back - image).abs() < 1e-12, "{transform:?}: {image} became {back}");
+            }
+            for image in [f64::MIN, -9.0, 9.0, f64::MAX] {
+                assert!(transform.inverse(image).is_finite(), "{transform:?}: {image}");
+            }
         }
     }
 

@@ -260,7 +260,11 @@ fn forward(network: &Network, recipe: &Recipe, row: &[Value]) -> Vec<f64> {
             _ => panic!("a slot of another kind"),
         }
     }
-    let input = [numbers, indicators, seconds, embedded].concat();
+    network_outputs(network, [numbers, indicators, seconds, embedded].concat())
+}
+
+/// What a network puts out for its input.
+pub fn network_outputs(network: &Network, input: Vec<f64>) -> Vec<f64> {
     let mut crossed = input.clone();
     for cross in &network.crosses {
         let down = linear(&cross.down, None, &crossed);

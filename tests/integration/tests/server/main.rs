@@ -16,6 +16,8 @@
 //! | `temporary_files` | none left, and their limit |
 //! | `promotion` | one version a statement, and a promotion seen at once |
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
+//! | `explain` | what each column contributes to a score |
+//! | `similar_launches` | earlier launches that a product is like |
 //! | `newest_row` | which row of a key is recommended from, whatever the indexes |
 //! | `evaluation` | metrics and charts of scores and of versions |
 //! | `parallel` | parallel workers |
@@ -46,6 +48,7 @@ mod docs;
 mod dump;
 mod encoders;
 mod evaluation;
+mod explain;
 mod feature_view_builds;
 mod feature_view_failures;
 mod feature_view_models;
@@ -61,6 +64,7 @@ mod rights;
 mod sales_summary;
 mod scoring;
 mod scoring_refusals;
+mod similar_launches;
 mod sources;
 mod standby;
 mod support;

@@ -1,0 +1,214 @@
+//! Why a row scores as it does: what each column contributes to the difference between the row's score and that of a
+//! typical row, the baseline.
+//!
+//! Networks by integrated gradients ([`integrated_gradients`]), forests by Shapley values ([`Forest::shapley`]), both from the
+//! same baseline, so that a blend's contributions are those of its parts with their weights. Either way a column that the
+//! model does not use, or that is as in the baseline, contributes nothing.
+
+mod gradients;
+mod layout;
+mod nearest;
+mod similar;
+
+use crate::artifact::Artifact;
+use crate::error::ModelError;
+use crate::forest::{Forest, Players};
+use crate::network::Network;
+use crate::output::Output;
+use crate::predictor::Predictor;
+use crate::recipe::{Input, Recipe};
+use crate::scorer::{Row, Scorer};
+use layout::Layout;
+
+pub use gradients::integrated_gradients;
+pub use nearest::{Near, Nearest};
+pub use similar::Similarity;
+
+/// The values of one row, as a recipe reads them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Values {
+    /// NaN or infinite where a number is missing.
+    pub numbers: Vec<f64>,
+    /// See [`Scorer::code`].
+    pub codes: Vec<u32>,
+    /// The key's hash.
+    pub key: Option<u64>,
+}
+
+/// A model version ready to explain rows.
+#[derive(Debug)]
+pub struct Explainer {
+    layout: Layout,
+    predictor: Predictor,
+    output: Output,
+    baseline: Values,
+}
+
+/// What one column contributes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Contribution {
+    /// To the score: a probability, or a quantity. Together they are `score - baseline_score`.
+    pub score: f64,
+    /// To what [`Scorer::margin`] says, where the contributions are exact.
+    pub margin: f64,
+}
+
+/// Why a row scores as it does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    pub score: f64,
+    pub baseline_score: f64,
+    /// One for each column of the recipe.
+    pub columns: Vec<Contribution>,
+    /// What the scorer's margins differ by and the contributions did not add up to: the rounding of 32-bit scoring, and what
+    /// a walk through a very large network has skipped. It has been shared among the contributions in proportion to their
+    /// sizes.
+    pub remainder: f64,
+}
+
+impl Values {
+    /// With nothing but missing values, as many as the recipe has.
+    pub fn missing(recipe: &Recipe) -> Self {
+        Self {
+            numbers: vec![f64::NAN; recipe.scalings().len()],
+            codes: vec![crate::recipe::NULL; recipe.categories().len()],
+            key: None,
+        }
+    }
+
+    /// The typical row: the value of each number that standardizes to 0 (the mean, or what becomes the mean of a transformed
+    /// number), the first value of each vocabulary, which is the most frequent one (one never seen, where it is empty),
+    /// and no key.
+    pub fn typical(recipe: &Recipe) -> Self {
+        let first = |category: &crate::recipe::Category| match category.vocabulary.is_empty() {
+            true => crate::recipe::UNSEEN,
+            false => crate::recipe::FIRST_VALUE,
+        };
+        Self {
+            numbers: recipe.scalings().into_iter().map(|s| s.transform.inverse(s.mean)).collect(),
+            codes: recipe.categories().into_iter().map(first).collect(),
+            key: None,
+        }
+    }
+
+    /// As the scorer of the same version reads them.
+    ///
+    /// # Panics
+    /// If they are another version's.
+    pub fn row(&self, scorer: &Scorer) -> Row {
+        let mut row = scorer.row();
+        self.numbers.iter().enumerate().for_each(|(n, value)| scorer.set_number(&mut row, n, Some(*value)));
+        self.codes.iter().enumerate().for_each(|(n, code)| scorer.set_code(&mut row, n, *code));
+        scorer.set_key(&mut row, self.key);
+        row
+    }
+
+    /// Whether a number is there.
+    fn number(&self, n: usize) -> Option<f64> {
+        Some(self.numbers[n]).filter(|value| value.is_finite())
+    }
+
+    /// The numbers as a forest reads them.
+    fn of_forest(&self) -> Vec<f64> {
+        (0..self.numbers.len()).map(|n| self.number(n).unwrap_or(f64::NAN)).collect()
+    }
+}
+
+impl Explainer {
+    /// Prepares a version. An artifact that [`Artifact::check`] refuses is an error.
+    pub fn new(artifact: Artifact) -> Result<Self, ModelError> {
+        artifact.check()?;
+        let Artifact { recipe, predictor, output, .. } = artifact;
+        Ok(Self { baseline: Values::typical(&recipe), layout: Layout::new(recipe), predictor, output })
+    }
+
+    /// The row that others are compared with.
+    pub fn baseline(&self) -> &Values {
+        &self.baseline
+    }
+
+    /// Explains a row; `scorer` is that of the same version. `pause` is called now and then, so that the caller can give up.
+    ///
+    /// # Panics
+    /// If the values or the scorer are another version's.
+    pub fn explain(&self, scorer: &Scorer, values: &Values, pause: &mut dyn FnMut()) -> Explanation {
+        let (mut row, mut typical) = (values.row(scorer), self.baseline.row(scorer));
+        let (from, to) = (scorer.margin(&mut typical), scorer.margin(&mut row));
+        let mut margins = self.margins(values, pause);
+        let remainder = (to - from) - margins.iter().sum::<f64>();
+        share_out(remainder, &mut margins);
+        let slope = self.output.slope(from, to);
+        Explanation {
+            score: scorer.score(&mut row),
+            baseline_score: scorer.score(&mut typical),
+            columns: margins
+                .into_iter()
+                .map(|margin| Contribution { score: margin * slope, margin })
+                .collect(),
+            remainder,
+        }
+    }
+
+    /// What each column contributes to the margin, in double precision.
+    fn margins(&self, values: &Values, pause: &mut dyn FnMut()) -> Vec<f64> {
+        let (slope, _) = self.output.line();
+        let mut margins = vec![0.0; self.layout.recipe.columns.len()];
+        match &self.predictor {
+            Predictor::Networks(members) => self.add_networks(members, slope, values, &mut margins, pause),
+            Predictor::Forest(forest) => self.add_forest(forest, slope, values, &mut margins, pause),
+            Predictor::Blend(blend) => {
+                let weights = blend.weights;
+                self.add_networks(&blend.networks, slope * weights.networks, values, &mut margins, pause);
+                self.add_forest(&blend.forest, slope * weights.forest, values, &mut margins, pause);
+            }
+            Predictor::Rates(rates) => {
+                let key = self.layout.recipe.columns.iter().position(|column| column.input == Input::Key);
+                let difference = rates.of(values.key) - rates.of(self.baseline.key);
+                key.into_iter().for_each(|key| margins[key] = slope * difference);
+            }
+        }
+        margins
+    }
+
+    fn add_networks(
+        &self,
+        members: &[Network],
+        factor: f64,
+        values: &Values,
+        margins: &mut [f64],
+        pause: &mut dyn FnMut(),
+    ) {
+        let share = factor / members.len() as f64;
+        for network in members {
+            let from = self.layout.input(&self.baseline, network);
+            let to = self.layout.input(values, network);
+            let gradients = integrated_gradients(network, &from, &to, pause);
+            let columns = self.layout.inputs.iter().zip(gradients);
+            columns.for_each(|(column, contribution)| margins[*column] += share * contribution);
+        }
+    }
+
+    fn add_forest(
+        &self,
+        forest: &Forest,
+        factor: f64,
+        values: &Values,
+        margins: &mut [f64],
+        pause: &mut dyn FnMut(),
+    ) {
+        let Layout { numbers, categories, .. } = &self.layout;
+        let players = Players { count: margins.len(), numbers, categories };
+        let (row, baseline) = (values.of_forest(), self.baseline.of_forest());
+        let shares =
+            forest.shapley(0, (&row, &values.codes), (&baseline, &self.baseline.codes), players, pause);
+        margins.iter_mut().zip(shares).for_each(|(margin, share)| *margin += factor * share);
+    }
+}
+
+/// Adds `rest` to the values, to each in proportion to its size.
+fn share_out(rest: f64, values: &mut [f64]) {
+    let size: f64 = values.iter().map(|value| value.abs()).sum();
+    if size > 0.0 && rest.is_finite() {
+        values.iter_mut().for_each(|value| *value += rest * (value.abs() / size));
+    }
+}

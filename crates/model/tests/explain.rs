@@ -1,0 +1,330 @@
+//! Contributions add up to the difference of two scores, and are what their definitions say.
+
+mod common;
+
+use common::{column, network_of, network_outputs, networks, Kind, Shape};
+use model::calibration::Platt;
+use model::explain::{integrated_gradients, Explainer, Explanation, Values};
+use model::forest::{category_set, Forest, Step};
+use model::isotonic::Isotonic;
+use model::predictor::{Blend, Weights};
+use model::rates::Rates;
+use model::recipe::{Column, Family, Input, Scaling};
+use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe, Scorer};
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn scaling(mean: f64, scale: f64) -> Scaling {
+    Scaling { mean, scale, indicator: true, ..Scaling::default() }
+}
+
+/// Three numbers, an array of two, two categories.
+fn recipe() -> Recipe {
+    let kinds = [
+        Kind::Numbers(vec![scaling(1.0, 2.0)]),
+        Kind::Numbers(vec![scaling(-3.0, 0.5)]),
+        Kind::Numbers(vec![scaling(0.0, 1.0), scaling(4.0, 3.0)]),
+        Kind::Category { values: 3, dimension: 2 },
+        Kind::Numbers(vec![scaling(10.0, 5.0)]),
+        Kind::Category { values: 100, dimension: 3 },
+    ];
+    Recipe { columns: kinds.iter().enumerate().map(|(i, kind)| column(i, kind)).collect() }
+}
+
+fn random_values(recipe: &Recipe, random: &mut ChaCha8Rng) -> Values {
+    let mut values = Values::missing(recipe);
+    for (value, scaling) in values.numbers.iter_mut().zip(recipe.scalings()) {
+        if random.random_bool(0.9) {
+            *value = scaling.mean + scaling.scale * random.random_range(-3.0..3.0);
+        }
+    }
+    for (code, category) in values.codes.iter_mut().zip(recipe.categories()) {
+        *code = random.random_range(0..category.rows() as u32);
+    }
+    values
+}
+
+fn random_network(recipe: &Recipe, crosses: usize, hidden: &[usize], seed: u64) -> Network {
+    network_of(recipe, &Shape { crosses, rank: 2, hidden, outputs: 1 }, seed)
+}
+
+fn random_tree(recipe: &Recipe, random: &mut ChaCha8Rng) -> Vec<Step> {
+    let scalings = recipe.scalings();
+    let categories = recipe.categories();
+    let mut steps = vec![Step::Leaf { value: 0.0 }];
+    for _ in 0..random.random_range(0..12) {
+        let open: Vec<usize> =
+            (0..steps.len()).filter(|at| matches!(steps[*at], Step::Leaf { .. })).collect();
+        let (at, left) = (open[random.random_range(0..open.len())], steps.len());
+        steps[at] = if random.random_bool(0.7) {
+            let input = random.random_range(0..scalings.len());
+            let threshold = scalings[input].mean + scalings[input].scale * random.random_range(-2.0..2.0);
+            Step::Number { input, threshold, missing_left: random.random(), left }
+        } else {
+            let category = random.random_range(0..categories.len());
+            let codes: Vec<u32> =
+                (0..categories[category].rows() as u32).filter(|_| random.random()).collect();
+            Step::Category { category, set: category_set(codes), left }
+        };
+        steps.extend([0, 1].map(|_| Step::Leaf { value: random.random_range(-1.0..1.0) }));
+    }
+    steps
+}
+
+fn random_forest(recipe: &Recipe, seed: u64) -> Forest {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut forest = Forest::new(vec![0.25]).unwrap();
+    for _ in 0..20 {
+        forest.add_tree(0, &random_tree(recipe, &mut random)).unwrap();
+    }
+    forest
+}
+
+fn outputs() -> impl Strategy<Value = Output> {
+    let platt =
+        (0.2..3.0_f64, -2.0..2.0_f64).prop_map(|(slope, offset)| Output::Platt(Platt { slope, offset }));
+    let points = vec![(-2.0, 0.02), (-0.5, 0.2), (0.4, 0.4), (3.0, 0.95)];
+    prop_oneof![platt, Just(Output::Isotonic(Isotonic { points }))]
+}
+
+/// A version of every kind that reads columns.
+fn artifacts() -> impl Strategy<Value = Artifact> {
+    (outputs(), 0..3_usize, prop::collection::vec(1..20_usize, 0..3), 0..3_usize, any::<u64>()).prop_map(
+        |(output, crosses, hidden, kind, seed)| {
+            let recipe = recipe();
+            let networks = (0..2).map(|m| random_network(&recipe, crosses, &hidden, seed ^ m)).collect();
+            let forest = random_forest(&recipe, seed);
+            let (algorithm, predictor) = match kind {
+                0 => (Algorithm::DeepCross, Predictor::Networks(networks)),
+                1 => (Algorithm::BoostedTrees, Predictor::Forest(forest)),
+                _ => {
+                    let weights = Weights { networks: 0.7, forest: 0.4, offset: -0.2 };
+                    (Algorithm::Blend, Predictor::Blend(Blend { networks, forest, weights }))
+                }
+            };
+            Artifact { algorithm, recipe, predictor, output }
+        },
+    )
+}
+
+fn explain(artifact: &Artifact, values: &Values) -> Explanation {
+    let scorer = Scorer::new(artifact).unwrap();
+    Explainer::new(artifact.clone()).unwrap().explain(&scorer, values, &mut || ())
+}
+
+/// The network's inputs: all random, so that no coordinate is special.
+fn random_inputs(network: &Network, recipe: &Recipe, random: &mut ChaCha8Rng) -> [Vec<f64>; 2] {
+    assert_eq!(network.embeddings.len(), recipe.categories().len());
+    [(); 2].map(|()| (0..recipe.width()).map(|_| random.random_range(-2.0..2.0)).collect())
+}
+
+/// The definition, by midpoints and finite differences.
+fn plain_gradients(network: &Network, from: &[f64], to: &[f64]) -> Vec<f64> {
+    const STEPS: usize = 500;
+    const NEAR: f64 = 1e-6;
+    let of = |input: &[f64]| network_outputs(network, input.to_vec())[0];
+    let mut sums = vec![0.0; from.len()];
+    for n in 0..STEPS {
+        let place = (n as f64 + 0.5) / STEPS as f64;
+        let mut at: Vec<f64> = from.iter().zip(to).map(|(from, to)| from + place * (to - from)).collect();
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let here = at[i];
+            at[i] = here + NEAR;
+            let above = of(&at);
+            at[i] = here - NEAR;
+            *sum += (above - of(&at)) / (2.0 * NEAR) / STEPS as f64;
+            at[i] = here;
+        }
+    }
+    sums.iter().zip(from.iter().zip(to)).map(|(gradient, (from, to))| gradient * (to - from)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn contributions_add_up_to_the_difference_of_the_scores(artifact in artifacts(), seed: u64) {
+        let values = random_values(&artifact.recipe, &mut ChaCha8Rng::seed_from_u64(seed));
+        let Explanation { score, baseline_score, columns, remainder } = explain(&artifact, &values);
+        let sum: f64 = columns.iter().map(|c| c.score).sum();
+        prop_assert!((sum - (score - baseline_score)).abs() < 1e-12, "{sum} for {score} - {baseline_score}");
+        let margins: f64 = columns.iter().map(|c| c.margin.abs()).sum();
+        // What 32-bit scoring rounds; before it is shared out.
+        prop_assert!(remainder.abs() <= 1e-5 * margins.max(1.0), "{remainder} of {margins}");
+        if let Predictor::Forest(_) = artifact.predictor {
+            prop_assert!(remainder.abs() <= 1e-12 * margins.max(1.0), "{remainder}");
+        }
+    }
+
+    #[test]
+    fn the_scores_are_those_of_predict(artifact in artifacts(), seed: u64) {
+        let values = random_values(&artifact.recipe, &mut ChaCha8Rng::seed_from_u64(seed));
+        let explanation = explain(&artifact, &values);
+        let scorer = Scorer::new(&artifact).unwrap();
+        let score = |values: &Values| scorer.score(&mut values.row(&scorer));
+        prop_assert_eq!(explanation.score, score(&values));
+        let typical = Values::typical(&artifact.recipe);
+        prop_assert_eq!(explanation.baseline_score, score(&typical));
+        let nothing = explain(&artifact, &typical);
+        prop_assert!(nothing.columns.iter().all(|c| c.score == 0.0 && c.margin == 0.0), "{:?}", nothing);
+    }
+
+    #[test]
+    fn a_column_that_is_as_in_the_baseline_contributes_nothing(artifact in artifacts(), seed: u64) {
+        let mut values = random_values(&artifact.recipe, &mut ChaCha8Rng::seed_from_u64(seed));
+        let typical = Values::typical(&artifact.recipe);
+        values.numbers[1] = typical.numbers[1];
+        values.codes[0] = typical.codes[0];
+        let columns = explain(&artifact, &values).columns;
+        prop_assert_eq!((columns[1].margin, columns[3].margin), (0.0, 0.0));
+    }
+
+    #[test]
+    fn integrated_gradients_are_complete(
+        crosses in 0..9_usize, hidden in prop::collection::vec(1..40_usize, 0..4), seed: u64,
+    ) {
+        let recipe = recipe();
+        let network = random_network(&recipe, crosses, &hidden, seed);
+        let [from, to] = random_inputs(&network, &recipe, &mut ChaCha8Rng::seed_from_u64(seed));
+        let gradients = integrated_gradients(&network, &from, &to, &mut || ());
+        let [before, after] = [from, to].map(|input| network_outputs(&network, input)[0]);
+        let size = gradients.iter().map(|g| g.abs()).sum::<f64>().max(1.0);
+        let missing = gradients.iter().sum::<f64>() - (after - before);
+        prop_assert!(missing.abs() < 1e-7 * size, "{missing} of {size}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn integrated_gradients_are_what_the_definition_says(
+        crosses in 0..4_usize, hidden in prop::collection::vec(1..8_usize, 0..3), seed: u64,
+    ) {
+        let recipe = recipe();
+        let network = random_network(&recipe, crosses, &hidden, seed);
+        let [from, to] = random_inputs(&network, &recipe, &mut ChaCha8Rng::seed_from_u64(seed));
+        let fast = integrated_gradients(&network, &from, &to, &mut || ());
+        let plain = plain_gradients(&network, &from, &to);
+        let size: f64 = plain.iter().map(|g| g.abs()).sum();
+        for (fast, plain) in fast.iter().zip(&plain) {
+            prop_assert!((fast - plain).abs() < 5e-3 * size, "{fast} is not {plain}");
+        }
+    }
+}
+
+/// A network of one member whose weights for column 0's inputs (its number and its indicator) are 0.
+fn without_column_0(crosses: usize) -> Artifact {
+    let recipe = recipe();
+    let indicator = recipe.indicators()[0].unwrap();
+    let mut network = random_network(&recipe, crosses, &[12], 3);
+    for input in [0, indicator] {
+        network.layers[0].weight.column_mut(input).fill(0.0);
+        for cross in &mut network.crosses {
+            cross.down.column_mut(input).fill(0.0);
+            cross.up.row_mut(input).fill(0.0);
+            cross.bias[input] = 0.0;
+        }
+        if crosses > 0 {
+            network.layers[1].weight[[0, input]] = 0.0;
+        }
+    }
+    let output = Output::Platt(Platt::IDENTITY);
+    Artifact { algorithm: Algorithm::Mlp, recipe, predictor: Predictor::Networks(vec![network]), output }
+}
+
+#[test]
+fn a_column_that_the_model_does_not_use_contributes_nothing() {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    for artifact in [without_column_0(0), without_column_0(2)] {
+        let values = random_values(&artifact.recipe, &mut random);
+        let columns = explain(&artifact, &values).columns;
+        assert_eq!(columns[0].score, 0.0);
+        assert!(columns[1].score != 0.0, "{columns:?}");
+    }
+}
+
+#[test]
+fn two_columns_that_do_the_same_contribute_the_same() {
+    let kinds = [Kind::Numbers(vec![scaling(1.0, 2.0)]), Kind::Numbers(vec![scaling(1.0, 2.0)])];
+    let recipe = Recipe { columns: kinds.iter().enumerate().map(|(i, kind)| column(i, kind)).collect() };
+    let mut network = random_network(&recipe, 0, &[16, 8], 9);
+    let first = &mut network.layers[0].weight;
+    for (one, other) in [(0, 1), (2, 3)] {
+        let weights = first.column(one).to_owned();
+        first.column_mut(other).assign(&weights);
+    }
+    let output = Output::Platt(Platt::IDENTITY);
+    let predictor = Predictor::Networks(vec![network]);
+    let artifact = Artifact { algorithm: Algorithm::Mlp, recipe, predictor, output };
+    let columns = explain(&artifact, &Values { numbers: vec![4.5, 4.5], codes: vec![], key: None }).columns;
+    assert!((columns[0].score - columns[1].score).abs() < 1e-15 && columns[0].score != 0.0, "{columns:?}");
+}
+
+#[test]
+fn a_quantity_is_explained_in_its_own_units_and_not_below_its_least() {
+    let recipe = recipe();
+    let mut random = ChaCha8Rng::seed_from_u64(2);
+    let shape = Shape { crosses: 1, rank: 2, hidden: &[10], outputs: 4 };
+    let predictor = Predictor::Networks(vec![network_of(&recipe, &shape, 4)]);
+    for least in [None, Some(2.9), Some(1e6)] {
+        let output = Output::Quantity { mean: 3.0, scale: 2.5, least };
+        let artifact = Artifact {
+            algorithm: Algorithm::Mlp,
+            recipe: recipe.clone(),
+            predictor: predictor.clone(),
+            output,
+        };
+        for _ in 0..20 {
+            let values = random_values(&artifact.recipe, &mut random);
+            let Explanation { score, baseline_score, columns, .. } = explain(&artifact, &values);
+            let sum: f64 = columns.iter().map(|c| c.score).sum();
+            assert!((sum - (score - baseline_score)).abs() < 1e-12, "{sum} for {score} - {baseline_score}");
+            if least.is_none() {
+                assert!(columns.iter().all(|c| (c.score - c.margin).abs() < 1e-9), "{columns:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn popularity_is_the_key_alone() {
+    let key = Column {
+        name: "product_id".into(),
+        sql_type: "bigint".into(),
+        family: Family::Number,
+        input: Input::Key,
+    };
+    let rates = Rates { of_key: vec![(7, 1.5), (9, -0.5)], of_others: 0.25 };
+    let artifact = Artifact {
+        algorithm: Algorithm::Popularity,
+        recipe: Recipe { columns: vec![key] },
+        predictor: Predictor::Rates(rates),
+        output: Output::Platt(Platt { slope: 2.0, offset: 0.0 }),
+    };
+    let of = |key| explain(&artifact, &Values { numbers: vec![], codes: vec![], key });
+    assert_eq!(of(Some(7)).columns[0].margin, 2.5);
+    assert_eq!(of(Some(8)).columns[0].score, 0.0);
+    let Explanation { score, baseline_score, columns, .. } = of(Some(9));
+    assert!((columns[0].score - (score - baseline_score)).abs() < 1e-15 && score < baseline_score);
+}
+
+#[test]
+fn the_typical_row_standardizes_to_zero() {
+    let scalings: Vec<Scaling> = recipe().scalings().into_iter().cloned().collect();
+    let typical = Values::typical(&recipe());
+    assert!(scalings.iter().zip(&typical.numbers).all(|(s, value)| s.standardize(*value) == 0.0));
+    assert_eq!(typical.codes, [2, 2]);
+}
+
+#[test]
+fn what_can_give_up_is_asked_often() {
+    let mut artifact = without_column_0(2);
+    networks(&mut artifact)[0] = random_network(&recipe(), 2, &[64, 64], 1);
+    let values = random_values(&artifact.recipe, &mut ChaCha8Rng::seed_from_u64(1));
+    let mut asked = 0;
+    let scorer = Scorer::new(&artifact).unwrap();
+    Explainer::new(artifact).unwrap().explain(&scorer, &values, &mut || asked += 1);
+    assert!(asked > 20, "{asked}");
+}

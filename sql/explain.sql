@@ -1,0 +1,54 @@
+-- Why a row scores as it does, and which earlier launches it is like. Written by hand: the functions share their columns.
+
+CREATE FUNCTION explain_row(model text, features record, version integer DEFAULT NULL)
+RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
+               score double precision, baseline_score double precision)
+STABLE PARALLEL SAFE COST 10000 ROWS 30
+LANGUAGE c AS 'MODULE_PATHNAME', 'explain_row_wrapper';
+COMMENT ON FUNCTION explain_row(text, record, integer) IS
+'What each column of a row contributes to its score: a row for each input of the model, the largest contribution first.
+value: the column as text. baseline: its value in a typical row, that of the means and the most frequent categories.
+contribution: by how much the column moves the score (the probability, or the quantity) away from the typical row''s;
+baseline_score + sum(contribution) = score, which is what predict() says. margin: the same on the scale on which models add
+up, the log-odds. Networks by integrated gradients, trees by exact Shapley values. version: that of the model''s champion.
+No rows if the model or the row is NULL; columns are found by name and refused as by predict().';
+
+CREATE FUNCTION explain(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
+RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
+               score double precision, baseline_score double precision)
+STABLE PARALLEL SAFE COST 10000 ROWS 30
+LANGUAGE c AS 'MODULE_PATHNAME', 'explain_bigint_wrapper';
+COMMENT ON FUNCTION explain(bigint, text, text, date) IS
+'What each column contributes to what recommend() says of a key: the columns of explain_row() for its newest feature row (not
+later than as_of), read with the caller''s rights. No rows if the key has no row. model: the setting reco.default_model,
+else the only model there is.';
+
+CREATE FUNCTION explain(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
+RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
+               score double precision, baseline_score double precision)
+STABLE PARALLEL SAFE COST 10000 ROWS 30
+LANGUAGE c AS 'MODULE_PATHNAME', 'explain_text_wrapper';
+COMMENT ON FUNCTION explain(text, text, text, date) IS 'The same for a product_id that is text.';
+
+CREATE FUNCTION similar_launches(product_id bigint, region text, k integer DEFAULT 5, model text DEFAULT NULL,
+                                 as_of date DEFAULT NULL)
+RETURNS TABLE (similar_product text, week date, similarity double precision, outcome double precision, launch date,
+               first_quantity double precision, first_sales double precision)
+STABLE PARALLEL RESTRICTED COST 100000 ROWS 5
+LANGUAGE c AS 'MODULE_PATHNAME', 'similar_launches_bigint_wrapper';
+COMMENT ON FUNCTION similar_launches(bigint, text, integer, text, date) IS
+'The k earlier launches in the region that were most like the product, and what became of them, the most similar first.
+Compared are the product''s newest feature row (not later than as_of) and the rows of other products whose label was known
+by then, at the same weeks_since_launch if the relation has such a column; one row for each product. similarity: from 1
+down to 0, 1 / (1 + distance); a column counts as much as the model owes to it. outcome: the label of that row, 1 for true.
+launch, first_quantity, first_sales: where the model was trained on a view of create_launch_features, the week of the launch,
+and the pieces and the amount that the region bought in the first four weeks; NULL for those who may not read the view''s
+weekly sales. Read with the caller''s rights. model: the setting reco.default_model, else the only model there is.';
+
+CREATE FUNCTION similar_launches(product_id text, region text, k integer DEFAULT 5, model text DEFAULT NULL,
+                                 as_of date DEFAULT NULL)
+RETURNS TABLE (similar_product text, week date, similarity double precision, outcome double precision, launch date,
+               first_quantity double precision, first_sales double precision)
+STABLE PARALLEL RESTRICTED COST 100000 ROWS 5
+LANGUAGE c AS 'MODULE_PATHNAME', 'similar_launches_text_wrapper';
+COMMENT ON FUNCTION similar_launches(text, text, integer, text, date) IS 'The same for a product_id that is text.';

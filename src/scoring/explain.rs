@@ -1,0 +1,175 @@
+//! `reco.explain_row(model, row)` and `reco.explain(product_id, region)`: what each column contributes to a score. The
+//! arithmetic is [`model::explain`]; the SQL is in sql/explain.sql.
+
+use super::call::Resolved;
+use super::key_plan::PlanAccess;
+use super::model_cache::Decoded;
+use super::reading::Reading;
+use super::row::Deformed;
+use super::source::Key;
+use crate::call_site::argument;
+use crate::catalog::read;
+use crate::error::{or_raise, Error};
+use crate::settings;
+use crate::tuples::Composite;
+use model::explain::Explainer;
+use model::Artifact;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::{check_for_interrupts, pg_sys, Uuid};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// column_name, value, baseline, contribution, margin, score, baseline_score.
+type ExplainedColumn = (String, Option<String>, Option<String>, f64, f64, f64, f64);
+type Explained = TableIterator<'static, ExplainedColumn>;
+
+/// See sql/explain.sql.
+#[pg_extern(sql = false)]
+fn explain_row(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(column_name, String),
+        name!(value, Option<String>),
+        name!(baseline, Option<String>),
+        name!(contribution, f64),
+        name!(margin, f64),
+        name!(score, f64),
+        name!(baseline_score, f64),
+    ),
+> {
+    // SAFETY: Postgres calls this with the arguments that its SQL declares: text, record, integer.
+    unsafe {
+        let (Some(model), Some(row)) = (pgrx::pg_getarg::<String>(fcinfo, 0), argument(fcinfo, 1)) else {
+            return Explained::empty();
+        };
+        let version = pgrx::pg_getarg::<i32>(fcinfo, 2);
+        Explained::new(or_raise(of_row(&model, version, &Composite::of(row))))
+    }
+}
+
+/// See sql/explain.sql.
+#[pg_extern(sql = false)]
+fn explain_bigint(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(column_name, String),
+        name!(value, Option<String>),
+        name!(baseline, Option<String>),
+        name!(contribution, f64),
+        name!(margin, f64),
+        name!(score, f64),
+        name!(baseline_score, f64),
+    ),
+> {
+    // SAFETY: the first argument is a bigint.
+    unsafe { explain_key(fcinfo, Key::Bigint) }
+}
+
+/// See sql/explain.sql.
+#[pg_extern(sql = false)]
+fn explain_text(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(column_name, String),
+        name!(value, Option<String>),
+        name!(baseline, Option<String>),
+        name!(contribution, f64),
+        name!(margin, f64),
+        name!(score, f64),
+        name!(baseline_score, f64),
+    ),
+> {
+    // SAFETY: the first argument is a text.
+    unsafe { explain_key(fcinfo, Key::Text) }
+}
+
+/// # Safety
+/// `fcinfo` is that of a running call with the arguments (product of type `key`, region, model, as_of).
+unsafe fn explain_key(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Explained {
+    let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
+        return Explained::empty();
+    };
+    let model = pgrx::pg_getarg::<String>(fcinfo, 2);
+    Explained::new(or_raise(of_key(model.as_deref(), key, [product, region], argument(fcinfo, 3))))
+}
+
+unsafe fn of_row(model: &str, version: Option<i32>, row: &Composite) -> Result<Vec<ExplainedColumn>, Error> {
+    let resolved = Resolved::new(Some(model), version)?;
+    let (type_oid, modifier) = row.row_type();
+    let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(type_oid, modifier);
+    explained(&resolved.decoded, descriptor, &mut row.tuple())
+}
+
+unsafe fn of_key(
+    model: Option<&str>,
+    key: Key,
+    values: [pg_sys::Datum; 2],
+    as_of: Option<pg_sys::Datum>,
+) -> Result<Vec<ExplainedColumn>, Error> {
+    let decoded = Resolved::new(model, None)?.decoded;
+    let plan = PlanAccess::of(&decoded.version, decoded.scorer.recipe(), key, as_of.is_some())?;
+    let rows = plan.newest(values, as_of, |descriptor, tuple| explained(&decoded, descriptor, tuple))?;
+    Ok(rows.unwrap_or_default())
+}
+
+/// The rows that explain a row, those of the largest contributions first.
+///
+/// # Safety
+/// The tuple has this descriptor.
+unsafe fn explained(
+    decoded: &Decoded,
+    descriptor: pg_sys::TupleDesc,
+    tuple: pg_sys::HeapTuple,
+) -> Result<Vec<ExplainedColumn>, Error> {
+    let Decoded { version, scorer } = decoded;
+    let recipe = scorer.recipe();
+    let reading = Reading::new(&version.model, recipe, descriptor)?;
+    let mut deformed = Deformed::default();
+    let attributes = deformed.take_apart(tuple, descriptor);
+    let values = reading.values(attributes, scorer)?;
+    let explainer = explainer(version.artifact_id)?;
+    let explanation = explainer.explain(scorer, &values, &mut || {
+        check_for_interrupts!();
+    });
+    let texts = reading.texts(attributes).into_iter().zip(reading.texts_of(explainer.baseline(), recipe));
+    let columns = recipe.columns.iter().zip(texts).zip(&explanation.columns);
+    let row = |((column, (value, baseline)), contribution): (
+        (&model::recipe::Column, _),
+        &model::explain::Contribution,
+    )| {
+        let (score, baseline_score) = (explanation.score, explanation.baseline_score);
+        (column.name.clone(), value, baseline, contribution.score, contribution.margin, score, baseline_score)
+    };
+    let mut rows: Vec<ExplainedColumn> = columns.map(row).collect();
+    // By the margin, which still tells them apart where the score has nowhere left to go.
+    rows.sort_by(|a, b| b.4.abs().total_cmp(&a.4.abs()));
+    Ok(rows)
+}
+
+thread_local! {
+    /// The version explained last: its weights as they were trained, which scoring does not keep.
+    static LAST: RefCell<Option<(Uuid, Rc<Explainer>)>> = const { RefCell::new(None) };
+}
+
+/// The explainer of a version; the last one is kept, if it fits into what a backend may keep of models.
+fn explainer(artifact_id: Uuid) -> Result<Rc<Explainer>, Error> {
+    let known = LAST.with_borrow(|last| {
+        last.as_ref().filter(|(id, _)| *id == artifact_id).map(|(_, explainer)| Rc::clone(explainer))
+    });
+    if let Some(explainer) = known {
+        return Ok(explainer);
+    }
+    let (explainer, size) = read::with_artifact(artifact_id, |bytes| {
+        Ok((Rc::new(Explainer::new(Artifact::from_bytes(bytes)?)?), bytes.len()))
+    })?;
+    let kept = (size <= settings::model_cache_size()).then(|| (artifact_id, Rc::clone(&explainer)));
+    LAST.set(kept);
+    Ok(explainer)
+}

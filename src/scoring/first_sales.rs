@@ -1,0 +1,89 @@
+//! What products sold in the first weeks after their launch, from the weekly sales that a view of new products is made of
+//! (see `reco.create_launch_features`).
+
+use super::source::Source;
+use crate::error::Error;
+use crate::feature_view::registry::FeatureView;
+use crate::relations;
+use crate::values;
+use pgrx::datum::Date;
+use pgrx::pg_sys;
+use pgrx::spi::SpiClient;
+use std::ffi::CStr;
+
+/// The weeks from its launch on that a product's sales are summed over.
+pub const FIRST_WEEKS: i32 = 4;
+
+/// The weekly sales behind a view of new products.
+pub struct WeeklySales {
+    /// Qualified, quoted name.
+    view: String,
+    /// Of its column product_id.
+    product_type: String,
+    may_read: bool,
+}
+
+/// A launch by the product's id, as text, and the Monday of the week.
+pub type Launch = (String, Date);
+
+/// Pieces and amount, `None` where they are not known.
+pub type FirstSales = (Option<f64>, Option<f64>);
+
+impl WeeklySales {
+    /// Those that a feature view is made of, `None` where it is none of new products.
+    pub fn behind(view: &FeatureView) -> Option<Self> {
+        let [weekly] = view.inputs.as_slice() else { return None };
+        let oid = relations::find(weekly)?;
+        let source = Source::of(oid);
+        let [product, sales] = ["product_id", "sales"].map(|column| source.type_of(column));
+        let named = ["region", "week"].iter().all(|column| source.type_of(column).is_some());
+        if !named || !is_summary(sales?) {
+            return None;
+        }
+        // SAFETY: catalog look-ups of a column's type and of the current user's rights on a relation.
+        let (base, may_read) = unsafe {
+            let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
+            let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), select);
+            (pg_sys::getBaseType(product?), allowed == pg_sys::AclResult::ACLCHECK_OK)
+        };
+        Some(Self { view: weekly.clone(), product_type: values::type_name(base, -1), may_read })
+    }
+
+    /// For each launch what was sold in the region; nothing is known to a caller who may not read the weekly sales.
+    pub fn of(
+        &self,
+        client: &SpiClient,
+        launches: &[Launch],
+        region: &str,
+    ) -> Result<Vec<FirstSales>, Error> {
+        if !self.may_read {
+            return Ok(vec![(None, None); launches.len()]);
+        }
+        let (products, weeks): (Vec<_>, Vec<_>) = launches.iter().cloned().unzip();
+        let rows = client.select(&self.query(), None, &[products.into(), weeks.into(), region.into()])?;
+        rows.map(|row| Ok((row.get(1)?, row.get(2)?))).collect()
+    }
+
+    /// $1 the products, $2 the weeks of their launches, $3 the region.
+    fn query(&self) -> String {
+        format!(
+            "SELECT coalesce(pg_catalog.sum(reco.total_quantity(w.sales)), 0), \
+                    coalesce(pg_catalog.sum(reco.total_sales(w.sales)), 0) \
+             FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS l (product, week, n) \
+             LEFT JOIN {} AS w ON w.product_id OPERATOR(pg_catalog.=) l.product::{} \
+                  AND w.region OPERATOR(pg_catalog.=) $3 AND w.week OPERATOR(pg_catalog.>=) l.week \
+                  AND w.week OPERATOR(pg_catalog.<) (l.week OPERATOR(pg_catalog.+) {}) \
+             GROUP BY l.n ORDER BY l.n",
+            self.view,
+            self.product_type,
+            7 * FIRST_WEEKS
+        )
+    }
+}
+
+/// Whether a type is that of `reco.sales_summary(…)`.
+fn is_summary(type_oid: pg_sys::Oid) -> bool {
+    // SAFETY: returns a palloc'd NUL-terminated string.
+    let name = unsafe { CStr::from_ptr(pg_sys::format_type_be_qualified(type_oid)) };
+    name == c"reco.sales_summary"
+}

@@ -1,0 +1,316 @@
+//! `reco.similar_launches(product_id, region)`: the earlier launches in a region that were most like a product, and what
+//! became of them. The distance is [`model::explain::Similarity`]; the SQL is in sql/explain.sql.
+
+use super::call::Resolved;
+use super::first_sales::{FirstSales, Launch, WeeklySales, FIRST_WEEKS};
+use super::key_plan::{newest_row, recipe_columns, Query};
+use super::model_cache::Decoded;
+use super::reading::Reading;
+use super::row::{Attributes, Deformed};
+use super::source::{Key, Source};
+use crate::call_site::argument;
+use crate::catalog::read;
+use crate::cursor::{Cursor, Parameter, Snapshot};
+use crate::error::{or_raise, Error};
+use crate::feature_view::registry::FeatureView;
+use crate::tuples;
+use crate::values::given;
+use model::explain::{Near, Nearest, Similarity, Values};
+use model::recipe::Family;
+use pgrx::datum::Date;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::spi::{quote_identifier, SpiClient};
+use pgrx::{pg_sys, FromDatum, IntoDatum, Spi};
+
+/// Launches that may be asked for.
+const MOST: i32 = 1000;
+/// Weeks since a product's launch: where a source has such a column, launches are compared at the same age.
+const AGE: &str = "weeks_since_launch";
+
+/// product_id, week, similarity, outcome, launch, first_quantity, first_sales.
+type SimilarLaunch = (String, Date, f64, Option<f64>, Option<Date>, Option<f64>, Option<f64>);
+type SimilarLaunches = TableIterator<'static, SimilarLaunch>;
+
+/// See sql/explain.sql.
+#[pg_extern(sql = false)]
+fn similar_launches_bigint(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(similar_product, String),
+        name!(week, Date),
+        name!(similarity, f64),
+        name!(outcome, Option<f64>),
+        name!(launch, Option<Date>),
+        name!(first_quantity, Option<f64>),
+        name!(first_sales, Option<f64>),
+    ),
+> {
+    // SAFETY: the first argument is a bigint.
+    unsafe { similar_launches(fcinfo, Key::Bigint) }
+}
+
+/// See sql/explain.sql.
+#[pg_extern(sql = false)]
+fn similar_launches_text(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(similar_product, String),
+        name!(week, Date),
+        name!(similarity, f64),
+        name!(outcome, Option<f64>),
+        name!(launch, Option<Date>),
+        name!(first_quantity, Option<f64>),
+        name!(first_sales, Option<f64>),
+    ),
+> {
+    // SAFETY: the first argument is a text.
+    unsafe { similar_launches(fcinfo, Key::Text) }
+}
+
+/// # Safety
+/// `fcinfo` is that of a running call with the arguments (product of type `key`, region, k, model, as_of).
+unsafe fn similar_launches(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> SimilarLaunches {
+    let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
+        return SimilarLaunches::empty();
+    };
+    let k = pgrx::pg_getarg::<i32>(fcinfo, 2);
+    let model = pgrx::pg_getarg::<String>(fcinfo, 3);
+    let found = find([product, region], key, k, model.as_deref(), argument(fcinfo, 4));
+    SimilarLaunches::new(or_raise(found))
+}
+
+unsafe fn find(
+    [product, region]: [pg_sys::Datum; 2],
+    key: Key,
+    k: Option<i32>,
+    model: Option<&str>,
+    as_of: Option<pg_sys::Datum>,
+) -> Result<Vec<SimilarLaunch>, Error> {
+    let k = given(k, "k")?;
+    if !(1..=MOST).contains(&k) {
+        return Err(Error::invalid(format!("k is a number of launches from 1 to {MOST}, not {k}")));
+    }
+    let decoded = Resolved::new(model, None)?.decoded;
+    let search = Search::new(&decoded, key)?;
+    let of = [(key.type_oid(), Some(product)), (pg_sys::TEXTOID, Some(region))];
+    Spi::connect(|client| {
+        let Some(subject) = search.subject(of, as_of)? else { return Ok(Vec::new()) };
+        let nearest = search.nearest(of, &subject, k as usize)?;
+        let region = String::from_datum(region, false).unwrap_or_default();
+        search.with_first_sales(client, nearest, &region)
+    })
+}
+
+/// Where the launches of a model are found, and how they are compared.
+struct Search<'a> {
+    decoded: &'a Decoded,
+    source: Source,
+    key: Key,
+    /// Columns of the source.
+    product: &'a str,
+    region: &'a str,
+    time: &'a str,
+    label: &'a str,
+    has_age: bool,
+    /// Weeks after its own that a row's label looks at.
+    horizon: usize,
+    /// Of a view of new products.
+    weekly: Option<WeeklySales>,
+    similarity: Similarity,
+}
+
+/// The row that others are compared with.
+struct Subject {
+    values: Values,
+    time: Parameter,
+    age: Option<f64>,
+}
+
+/// A row of an earlier launch.
+struct Row {
+    week: Date,
+    outcome: Option<f64>,
+    /// The week of the product's launch, where its sales can be told.
+    launch: Option<Date>,
+}
+
+impl<'a> Search<'a> {
+    fn new(decoded: &'a Decoded, key: Key) -> Result<Self, Error> {
+        let version = &decoded.version;
+        let refuse = |what: &str| {
+            Err(Error::invalid(format!("there are no launches of model \"{}\": {what}", version.model)))
+        };
+        let [product, region] = version.keys.as_slice() else {
+            return refuse("its keys are not a product and a region");
+        };
+        let (Some(time), Some(label)) = (&version.time_column, &version.label) else {
+            return refuse("it has no time column or no label");
+        };
+        let source = Source::find(version)?;
+        if !matches!(source.family(time), Some(Family::Date | Family::Timestamp)) {
+            return refuse("its time column is neither a date nor a timestamp");
+        }
+        let importance = read::importance(&version.model, version.number)?;
+        let similarity = Similarity::new(decoded.scorer.recipe().clone(), &importance)?;
+        let view = FeatureView::find(source.oid)?;
+        let has_age = source.family(AGE) == Some(Family::Number);
+        Ok(Self {
+            horizon: view.as_ref().map_or(1, |view| view.horizon.max(1)),
+            weekly: view.filter(|_| has_age).and_then(|view| WeeklySales::behind(&view)),
+            decoded,
+            source,
+            key,
+            product,
+            region,
+            time,
+            label,
+            has_age,
+            similarity,
+        })
+    }
+
+    /// The newest row of the key, as `recommend` takes it; `None` where there is none.
+    unsafe fn subject(
+        &self,
+        of: [Parameter; 2],
+        as_of: Option<pg_sys::Datum>,
+    ) -> Result<Option<Subject>, Error> {
+        let Decoded { version, scorer } = self.decoded;
+        let mut columns = recipe_columns(scorer.recipe());
+        columns.extend([column(self.time), self.age()]);
+        let Query { text, argument_types } = newest_row(version, &columns, self.key, as_of.is_some())?;
+        let values = of.iter().map(|(_, value)| *value).chain([as_of]);
+        let parameters: Vec<Parameter> = argument_types.into_iter().zip(values).collect();
+        let mut cursor = Cursor::open(&text, &parameters, Snapshot::Statement)?;
+        let Some(fetched) = cursor.fetch() else { return Ok(None) };
+        let descriptor = fetched.descriptor();
+        let mut deformed = Deformed::default();
+        let row = deformed.take_apart(fetched.tuple(0), descriptor);
+        let values = Reading::new(&version.model, scorer.recipe(), descriptor)?.values(row, scorer)?;
+        let extra = scorer.recipe().columns.len();
+        // Dates and timestamps are passed by value: the row may go.
+        let time = (tuples::attribute(descriptor, extra).atttypid, attribute(row, extra));
+        Ok(Some(Subject { values, time, age: attribute(row, extra + 1) }))
+    }
+
+    /// The k products that were nearest, each at its nearest row.
+    unsafe fn nearest(
+        &self,
+        of: [Parameter; 2],
+        subject: &Subject,
+        k: usize,
+    ) -> Result<Vec<Near<Row>>, Error> {
+        let Decoded { version, scorer } = self.decoded;
+        let age = (pg_sys::FLOAT8OID, subject.age.and_then(IntoDatum::into_datum));
+        let mut cursor =
+            Cursor::open(&self.earlier_rows()?, &[of[0], of[1], subject.time, age], Snapshot::Statement)?;
+        let mut nearest = Nearest::new(k);
+        let (mut reading, mut deformed) = (None, Deformed::default());
+        while let Some(fetched) = cursor.fetch() {
+            let descriptor = fetched.descriptor();
+            let reading = match &mut reading {
+                Some(reading) => reading,
+                none => none.insert(Reading::new(&version.model, scorer.recipe(), descriptor)?),
+            };
+            for n in 0..fetched.len() {
+                let row = deformed.take_apart(fetched.tuple(n), descriptor);
+                let distance = self.similarity.distance(&subject.values, &reading.values(row, scorer)?);
+                let extra = scorer.recipe().columns.len();
+                // Neither the key nor the time column is NULL where the query looks.
+                let (Some(group), Some(week)) = (attribute(row, extra), attribute(row, extra + 1)) else {
+                    continue;
+                };
+                let item =
+                    Row { week, outcome: attribute(row, extra + 2), launch: attribute(row, extra + 3) };
+                nearest.offer(Near { distance, group, item });
+            }
+        }
+        Ok(nearest.finish())
+    }
+
+    /// The query for the rows that are compared, product by product. Of the row that they are compared with, $1 is the
+    /// product, $2 the region, $3 the time and $4 the age.
+    fn earlier_rows(&self) -> Result<String, Error> {
+        let Decoded { version, scorer } = self.decoded;
+        let (product, time, label) = (column(self.product), column(self.time), column(self.label));
+        let outcome = match self.source.family(self.label) {
+            Some(Family::Boolean) => format!("{label}::pg_catalog.int4::pg_catalog.float8"),
+            _ => format!("{label}::pg_catalog.float8"),
+        };
+        let launch = match &self.weekly {
+            Some(_) => {
+                format!("({time} OPERATOR(pg_catalog.-) (7 OPERATOR(pg_catalog.*) t.{AGE}::pg_catalog.int4))")
+            }
+            None => "NULL::pg_catalog.date".into(),
+        };
+        let mut columns = recipe_columns(scorer.recipe());
+        columns.extend([
+            format!("{product}::pg_catalog.text"),
+            format!("{time}::pg_catalog.date"),
+            outcome,
+            launch.clone(),
+        ]);
+        let mut query = format!(
+            "SELECT {} FROM {} AS t WHERE NOT ({}) AND {} AND {label} IS NOT NULL \
+             AND {time} OPERATOR(pg_catalog.<=) ($3 OPERATOR(pg_catalog.-) '{} weeks'::pg_catalog.interval) \
+             AND ($4 IS NULL OR {} OPERATOR(pg_catalog.=) $4)",
+            columns.join(", "),
+            version.source,
+            self.source.equals(version, self.product, 1, self.key)?,
+            self.source.equals(version, self.region, 2, Key::Text)?,
+            self.horizon,
+            self.age(),
+        );
+        if self.weekly.is_some() {
+            // The first weeks, of which the sales are told, are over by then as well.
+            query += &format!(
+                " AND ({launch} OPERATOR(pg_catalog.+) {}) OPERATOR(pg_catalog.<=) $3",
+                7 * (FIRST_WEEKS - 1)
+            );
+        }
+        Ok(format!("{query} ORDER BY {product}, {time}"))
+    }
+
+    /// The age of a row.
+    fn age(&self) -> String {
+        match self.has_age {
+            true => format!("t.{AGE}::pg_catalog.float8"),
+            false => "NULL::pg_catalog.float8".into(),
+        }
+    }
+
+    /// What was found, with the sales of each product's first weeks in the region.
+    fn with_first_sales(
+        &self,
+        client: &SpiClient,
+        found: Vec<Near<Row>>,
+        region: &str,
+    ) -> Result<Vec<SimilarLaunch>, Error> {
+        let launches: Vec<Launch> =
+            found.iter().filter_map(|near| Some((near.group.clone(), near.item.launch?))).collect();
+        let sales = match &self.weekly {
+            Some(weekly) if launches.len() == found.len() => weekly.of(client, &launches, region)?,
+            _ => vec![(None, None); found.len()],
+        };
+        let row = |(Near { distance, group, item }, (quantity, sales)): (Near<Row>, FirstSales)| {
+            (group, item.week, 1.0 / (1.0 + distance), item.outcome, item.launch, quantity, sales)
+        };
+        Ok(found.into_iter().zip(sales).map(row).collect())
+    }
+}
+
+/// A column of the source, which queries call t.
+fn column(name: &str) -> String {
+    format!("t.{}", quote_identifier(name))
+}
+
+/// # Safety
+/// The n-th attribute is of the type that `T` stands for.
+unsafe fn attribute<T: FromDatum>(row: Attributes, n: usize) -> Option<T> {
+    T::from_datum(row.values[n], row.nulls[n])
+}
