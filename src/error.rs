@@ -17,6 +17,20 @@ pub enum Error {
     NoModel,
     #[error("there are {0} models: say which one is meant")]
     SeveralModels(usize),
+    #[error("role \"{0}\" does not exist")]
+    UnknownRole(String),
+    #[error("model \"{model}\" has no alias \"{alias}\"")]
+    UnknownAlias { model: String, alias: String },
+    #[error("model \"{model}\" has no version {version}")]
+    UnknownVersion { model: String, version: i32 },
+    #[error("version {version} of model \"{model}\" is archived")]
+    Archived { model: String, version: i32 },
+    #[error("model \"{0}\" has no earlier champion to go back to")]
+    NoEarlierChampion(String),
+    #[error("{message}")]
+    InUse { message: String, hint: String },
+    #[error("model \"{0}\" has no source: its champion was imported without one")]
+    NoSource(String),
     #[error("{0}")]
     InvalidArgument(String, Option<String>),
     #[error("column \"{column}\" is missing from the row")]
@@ -67,7 +81,16 @@ impl Error {
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode::*;
         match self {
-            Self::UnknownModel(_) | Self::NoChampion(_) | Self::NoModel => ERRCODE_UNDEFINED_OBJECT,
+            Self::UnknownModel(_)
+            | Self::NoChampion(_)
+            | Self::NoModel
+            | Self::UnknownRole(_)
+            | Self::UnknownVersion { .. }
+            | Self::UnknownAlias { .. } => ERRCODE_UNDEFINED_OBJECT,
+            Self::Archived { .. } | Self::NoEarlierChampion(_) | Self::NoSource(_) => {
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
             Self::SeveralModels(_) => ERRCODE_AMBIGUOUS_PARAMETER,
             Self::InvalidArgument(..) | Self::Model(ModelError::Parameter { .. }) => {
                 ERRCODE_INVALID_PARAMETER_VALUE
@@ -103,9 +126,21 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownModel(_) => Some("The view reco.models lists the models there are.".into()),
-            Self::NoChampion(model) => {
+            Self::NoChampion(model) | Self::UnknownVersion { model, .. } => {
                 Some(format!("The view reco.versions lists the versions of \"{model}\"."))
             }
+            Self::UnknownAlias { .. } => Some("The view reco.aliases lists the aliases there are.".into()),
+            Self::Archived { .. } => {
+                Some("Its weights are deleted; the view reco.versions lists those that can be used.".into())
+            }
+            Self::NoEarlierChampion(_) => Some(
+                "The view reco.promotions lists its history; reco.promote(…) makes any version the champion."
+                    .into(),
+            ),
+            Self::NoSource(_) => {
+                Some("Import it with source => …, or score rows with reco.predict(model, row).".into())
+            }
+            Self::InUse { hint, .. } => Some(hint.clone()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
             Self::SeveralModels(_) => Some("Name it in the call, or set reco.default_model.".into()),
             Self::MissingColumn { .. } => {

@@ -15,6 +15,9 @@
 //! | `transactions` | in a transaction block, a function, a DO block; two at once |
 //! | `temporary_files` | none left, and their limit |
 //! | `promotion` | one version a statement, and a promotion seen at once |
+//! | `champion_history` | aliases, promotions, rollbacks, and both at once |
+//! | `retire` | archived versions and dropped models |
+//! | `model_rights` | privileges on models, in every function, and when a change is heard |
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
 //! | `newest_row` | which row of a key is recommended from, whatever the indexes |
 //! | `parallel` | parallel workers |
@@ -38,6 +41,7 @@
 mod algorithms;
 mod as_of;
 mod cancel;
+mod champion_history;
 mod check_setup;
 mod crash;
 mod demo;
@@ -51,10 +55,12 @@ mod feature_view_refusals;
 mod feature_view_rights;
 mod feature_views;
 mod launch_features;
+mod model_rights;
 mod newest_row;
 mod parallel;
 mod progress;
 mod promotion;
+mod retire;
 mod rights;
 mod sales_summary;
 mod scoring;
