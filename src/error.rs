@@ -27,6 +27,8 @@ pub enum Error {
     Archived { model: String, version: i32 },
     #[error("model \"{0}\" has no earlier champion to go back to")]
     NoEarlierChampion(String),
+    #[error("the artifact cannot be imported: {0}")]
+    BadArtifact(String),
     #[error("{message}")]
     InUse { message: String, hint: String },
     #[error("model \"{0}\" has no source: its champion was imported without one")]
@@ -90,6 +92,7 @@ impl Error {
             Self::Archived { .. } | Self::NoEarlierChampion(_) | Self::NoSource(_) => {
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
+            Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
             Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
             Self::SeveralModels(_) => ERRCODE_AMBIGUOUS_PARAMETER,
             Self::InvalidArgument(..) | Self::Model(ModelError::Parameter { .. }) => {
@@ -129,6 +132,7 @@ impl Error {
             Self::NoChampion(model) | Self::UnknownVersion { model, .. } => {
                 Some(format!("The view reco.versions lists the versions of \"{model}\"."))
             }
+            Self::BadArtifact(_) => Some("docs/models.md says what such a file holds.".into()),
             Self::UnknownAlias { .. } => Some("The view reco.aliases lists the aliases there are.".into()),
             Self::Archived { .. } => {
                 Some("Its weights are deleted; the view reco.versions lists those that can be used.".into())

@@ -10,11 +10,15 @@
 //! | `audit`   | who did what |
 //! | `aliases` | `reco.set_alias`, `reco.drop_alias`, `reco.promote`, `reco.rollback` |
 //! | `history` | every move of the champion, and where a rollback goes |
+//! | `card`    | `reco.model_card`, `reco.model_card_text`, `reco.describe_model` |
+//! | `exchange` | `reco.export_model`, `reco.import_model` |
 //! | `retire`  | `reco.archive_version`, `reco.drop_model` |
 
 mod aliases;
 pub mod audit;
+mod card;
 mod change;
+mod exchange;
 mod grants;
 mod history;
 pub mod read;
@@ -48,4 +52,14 @@ extension_sql_file!(
     "../../sql/retire.sql",
     name = "retire",
     requires = ["catalog_views", retire::archive_version, retire::drop_model]
+);
+extension_sql_file!(
+    "../../sql/card.sql",
+    name = "card",
+    requires = ["catalog_views", card::model_card, card::model_card_text, card::describe_model]
+);
+extension_sql_file!(
+    "../../sql/exchange.sql",
+    name = "exchange",
+    requires = ["catalog_views", exchange::export_model, exchange::import_model]
 );

@@ -14,3 +14,5 @@ mod predict;
 mod recommend;
 mod row;
 mod source;
+
+pub use row::check_columns;

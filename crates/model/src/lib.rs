@@ -18,11 +18,13 @@
 //! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
 //! | `forest` | boosted trees: their walk, and as typed arrays |
 //! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
+//! | `card` | a model card, as JSON and as Markdown |
 //! | `artifact`, `tensors` | a model version as safetensors bytes and back, every bound checked |
 
 pub mod algorithm;
 pub mod artifact;
 pub mod calibration;
+pub mod card;
 pub mod error;
 pub mod forest;
 pub mod halving;

@@ -25,7 +25,8 @@ fn a_restored_dump_has_the_same_catalog_and_the_same_scores() {
     Tuning::new("other").source("numeric_features").trials(3).call(&mut client);
     client
         .batch_execute(
-            "SELECT reco.grant_model('launch', 'pg_monitor', 'score'); SELECT reco.rollback('launch')",
+            "SELECT reco.grant_model('launch', 'pg_monitor', 'score'); SELECT reco.rollback('launch');
+             SELECT reco.archive_version('launch', 2)",
         )
         .unwrap();
     let file = database.cluster.folder().join(format!("{}.dump", database.name));

@@ -17,6 +17,8 @@
 //! | `promotion` | one version a statement, and a promotion seen at once |
 //! | `champion_history` | aliases, promotions, rollbacks, and both at once |
 //! | `retire` | archived versions and dropped models |
+//! | `model_card` | what a card tells, and to whom |
+//! | `model_files` | export and import, and files of another writer |
 //! | `model_rights` | privileges on models, in every function, and when a change is heard |
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
 //! | `newest_row` | which row of a key is recommended from, whatever the indexes |
@@ -55,6 +57,8 @@ mod feature_view_refusals;
 mod feature_view_rights;
 mod feature_views;
 mod launch_features;
+mod model_card;
+mod model_files;
 mod model_rights;
 mod newest_row;
 mod parallel;

@@ -59,6 +59,12 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.grant_model('m', 'matrix_none', 'score')", "manage"),
     ("SELECT reco.revoke_model('m', 'matrix_score', 'score')", "manage"),
     ("SELECT reco.set_model_owner('m', current_user)", "manage"),
+    ("SELECT reco.model_card('m')", "score"),
+    ("SELECT reco.model_card_text('m', 1)", "score"),
+    ("SELECT reco.import_model('m', (SELECT body FROM artifact))", "train"),
+    ("SELECT reco.import_model('m', (SELECT body FROM artifact), promote => true)", "manage"),
+    ("SELECT reco.export_model('m')", "manage"),
+    ("SELECT reco.describe_model('m', 'a purpose')", "manage"),
     ("SELECT reco.archive_version('m', 1)", "manage"),
     ("SELECT reco.drop_model('m', force => true)", "manage"),
 ];
@@ -109,6 +115,11 @@ fn matrix() -> Database {
         .batch_execute(
             "SELECT reco.grant_model('m', 'matrix_score', 'score'), reco.grant_model('m', 'matrix_train', 'train'),
                     reco.grant_model('m', 'matrix_manage', 'manage'), reco.grant_model('m', 'matrix_group', 'train')",
+        )
+        .unwrap();
+    admin
+        .batch_execute(
+            "CREATE TABLE artifact AS SELECT body FROM reco.artifact LIMIT 1; GRANT SELECT ON artifact TO PUBLIC",
         )
         .unwrap();
     let mut other = database.connect_as("matrix_other");

@@ -246,9 +246,11 @@ fn what_is_planted_earlier_in_the_search_path_is_not_used() {
         SELECT reco.grant_model('launch', 'public', 'manage');
         SELECT reco.promote('launch', 2, 'a test'); SELECT reco.rollback('launch');
         SELECT reco.set_alias('launch', 'challenger', 2); SELECT reco.drop_alias('launch', 'challenger');
-        SELECT * FROM reco.leaderboard('launch');
+        SELECT reco.describe_model('launch', 'a test'); SELECT reco.model_card('launch'), reco.model_card_text('launch');
+        SELECT reco.import_model('copy', reco.export_model('launch'), 'public.launch_features', promote => true);
+        SELECT reco.archive_version('launch', 2); SELECT * FROM reco.leaderboard('launch');
         SELECT reco.set_model_owner('launch', 'pg_monitor'); SELECT reco.revoke_model('launch', 'public', 'manage');
-        SELECT reco.has_model_privilege('launch', 'score', 'pg_monitor')";
+        SELECT reco.has_model_privilege('launch', 'score', 'pg_monitor'); SELECT reco.drop_model('copy', force => true)";
     for change in changes.split(';') {
         client.batch_execute(change).unwrap_or_else(|error| panic!("{change}: {error:?}"));
     }
