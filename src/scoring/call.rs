@@ -2,7 +2,9 @@
 
 use super::model_cache::{self, Decoded};
 use super::row::Inputs;
+use crate::acting_as::current_user;
 use crate::catalog::read;
+use crate::catalog::rights::{self, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::moment::Moment;
@@ -27,8 +29,9 @@ impl Resolved {
         let default = model.is_none().then(settings::default_model).flatten();
         let name = match model.map(str::to_owned).or_else(|| default.clone()) {
             Some(name) => name,
-            None => read::only_model()?,
+            None => only_model()?,
         };
+        rights::check(&name, Privilege::Score)?;
         let decoded = match version {
             Some(number) => model_cache::decoded_version(&name, number)?,
             None => model_cache::decoded(&name, CHAMPION)?,
@@ -49,5 +52,31 @@ impl Resolved {
         self.asked.as_deref().map(str::as_bytes) == model
             && self.moment == Moment::now()
             && (model.is_some() || self.default == settings::default_model())
+    }
+}
+
+/// The only model that the caller may score with: those of others do not disturb.
+fn only_model() -> Result<String, Error> {
+    let names = read::model_names()?;
+    let models = names.len();
+    let mut allowed = Vec::new();
+    for name in names {
+        if rights::may(&name, Privilege::Score)? {
+            allowed.push(name);
+        }
+    }
+    match (allowed.len(), models) {
+        (1, _) => Ok(allowed.swap_remove(0)),
+        (0, 0) => Err(Error::NoModel),
+        (0, _) => Err(Error::Privilege {
+            message: format!(
+                "permission denied: there is no model that role \"{}\" may score with",
+                current_user()
+            ),
+            hint: Some(
+                "Whoever manages one can grant it: SELECT reco.grant_model(model, role, 'score').".into(),
+            ),
+        }),
+        (several, _) => Err(Error::SeveralModels(several)),
     }
 }

@@ -24,4 +24,6 @@ pub mod row;
 mod similar_launches;
 mod source;
 
+pub use row::check_columns;
+
 pgrx::extension_sql_file!("../../sql/explain.sql", name = "explain", requires = ["catalog"]);

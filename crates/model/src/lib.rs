@@ -22,11 +22,13 @@
 //! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
 //! | `charts` | ROC curve, confusion matrix, lift |
 //! | `tally` | rows measured as they are scored |
+//! | `card` | a model card, as JSON and as Markdown |
 //! | `artifact`, `tensors` | a model version as safetensors bytes and back, every bound checked |
 
 pub mod algorithm;
 pub mod artifact;
 pub mod calibration;
+pub mod card;
 pub mod charts;
 pub mod error;
 pub mod explain;
