@@ -263,6 +263,7 @@ fn rows_are_those_that_the_caller_may_see() {
         .batch_execute(
             "CREATE ROLE measures LOGIN; CREATE ROLE measures_nothing LOGIN;
              GRANT USAGE ON SCHEMA reco TO measures, measures_nothing;
+             SELECT reco.grant_model('launch', 'measures', 'score'), reco.grant_model('launch', 'measures_nothing', 'score');
              GRANT SELECT ON launch_features TO measures;
              ALTER TABLE launch_features ENABLE ROW LEVEL SECURITY;
              CREATE POLICY own_region ON launch_features TO measures USING (region = 'r0')",

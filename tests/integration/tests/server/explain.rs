@@ -216,7 +216,12 @@ fn what_predict_refuses_is_refused() {
 fn rows_are_explained_with_the_rights_of_the_caller() {
     let database = Database::trained();
     let mut admin = database.connect();
-    admin.batch_execute("CREATE ROLE explainer LOGIN; GRANT USAGE ON SCHEMA reco TO explainer").unwrap();
+    admin
+        .batch_execute(
+            "CREATE ROLE explainer LOGIN; GRANT USAGE ON SCHEMA reco TO explainer;
+             SELECT reco.grant_model('launch', 'explainer', 'score')",
+        )
+        .unwrap();
     let mut client = database.connect_as("explainer");
     for call in ["reco.explain(1, 'r1')", "reco.similar_launches(1, 'r1')"] {
         let error = refusal(&mut client, &format!("SELECT * FROM {call}"));

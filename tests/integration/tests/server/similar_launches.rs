@@ -148,7 +148,8 @@ fn launches_of_a_view_of_new_products_come_with_their_first_sales() {
 
     // Sales are for those who may read them.
     client
-        .batch_execute("CREATE ROLE no_weekly LOGIN; GRANT USAGE ON SCHEMA reco TO no_weekly; GRANT SELECT ON new_products TO no_weekly")
+        .batch_execute("CREATE ROLE no_weekly LOGIN; GRANT USAGE ON SCHEMA reco TO no_weekly; GRANT SELECT ON new_products TO no_weekly;
+             SELECT reco.grant_model('new', 'no_weekly', 'score')")
         .unwrap();
     let mut other = database.connect_as("no_weekly");
     let told =
