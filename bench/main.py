@@ -1,6 +1,6 @@
 """Runs the benchmarks; started by bench/run.
 
-SIZE (rows of the wide table) scales everything. README.md is rewritten when all of them ran at full size.
+SIZE (rows of the wide table) scales everything. What ran at full size is written into README.md.
 """
 
 import os
@@ -79,10 +79,10 @@ def main():
     short = [figure for _, figures in sections for figure in figures if figure.verdict == "SHORT"]
     print(f"\nFigures that fall short of their bounds: {len(short)}. {time.monotonic() - start:.0f} s")
 
-    if scale.rows == FULL and len(chosen) == len(BENCHMARKS):
+    if scale.rows == FULL:
         settings = f"medians of {scale.repetitions} turns; pgbench {scale.pgbench_seconds} s a turn"
-        text = report.as_markdown(machine.describe(server), settings, sections, BENCHMARKS)
-        Path(__file__).with_name("README.md").write_text(text)
+        readme = Path(__file__).with_name("README.md")
+        readme.write_text(report.as_markdown(readme.read_text(), machine.describe(server), settings, sections, BENCHMARKS))
         print("bench/README.md is written.")
 
 

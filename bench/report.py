@@ -4,7 +4,7 @@ HEADINGS = ["", "pg_recommend", "beside it", "measured", "bound", ""]
 
 HOW = """# Benchmarks
 
-    make bench                        all of them, and writes this file
+    make bench                        all of them
     scripts/bench bulk by_key         some of them: {names}
     SIZE=50000 scripts/bench          smaller tables, to try whether they run
     bench/gpu.sh                      the trainer alone beside PyTorch on one device; needs no server, is in no table here
@@ -12,7 +12,8 @@ HOW = """# Benchmarks
 `make bench` fetches what the peers need, builds and installs the extension in the project's private PostgreSQL,
 starts a cluster for the purpose and removes it at the end. Each figure stands beside its peer, measured in the same
 run: the two take turns, and the medians are compared. *measured* is the ratio, pg_recommend to peer or peer to
-pg_recommend as the bound wants it, or the figure itself where it has a unit.
+pg_recommend as the bound wants it, or the figure itself where it has a unit. A run at full size writes its tables into
+this file: a table is from one run, two tables may be from two.
 """
 
 
@@ -27,11 +28,14 @@ def as_text(title, figures):
     return "\n".join([f"\n{title}", *(f"    {line}" for line in lines)])
 
 
-def as_markdown(machine, settings, sections, names):
-    parts = [HOW.format(names=", ".join(names))]
-    parts.append("\n".join(["## Measured on", "", *(f"- {line}" for line in [*machine, settings])]) + "\n")
+def as_markdown(before, machine, settings, sections, benchmarks):
+    """The whole file: `before` with the sections in place of those of the same title."""
+    parts = dict(part.split("\n", 1) for part in before.split("\n## ")[1:])
+    parts["Measured on"] = "\n".join(["", *(f"- {line}" for line in [*machine, settings])]) + "\n"
     for module, figures in sections:
         table = [HEADINGS, ["---"] * len(HEADINGS)] + [cells(figure) for figure in figures]
         lines = [f"| {' | '.join(line)} |" for line in table]
-        parts.append("\n".join([f"## {module.TITLE}", "", module.NOTE, "", *lines]) + "\n")
-    return "\n".join(parts)
+        parts[module.TITLE] = "\n".join(["", module.NOTE, "", *lines]) + "\n"
+    titles = ["Measured on", *(module.TITLE for module in benchmarks.values())]
+    text = [f"## {title}\n{parts[title].rstrip()}\n" for title in titles if title in parts]
+    return "\n".join([HOW.format(names=", ".join(benchmarks)), *text])

@@ -15,6 +15,12 @@ pub fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
+/// `ln(1 + e^x)` without overflow: the cross-entropy of a negative row with the logit `x`, of a positive one with `-x`.
+#[inline]
+pub fn softplus(x: f64) -> f64 {
+    (-x.abs()).exp().ln_1p() + x.max(0.0)
+}
+
 /// Newton steps at most; ten are usually enough.
 const MAX_STEPS: usize = 100;
 /// Added to the Hessian's diagonal, so that it stays invertible when all logits are equal.
@@ -148,11 +154,11 @@ fn curve(platt: Platt, rows: &[(f64, f64)]) -> Curve {
     }
 }
 
-/// `ln(1 + e^-|z|) + max(z, 0) - target * z`, averaged: cross-entropy without overflow.
+/// Cross-entropy, averaged.
 fn mean_loss(platt: Platt, rows: &[(f64, f64)]) -> f64 {
     let loss = |(logit, target): &(f64, f64)| {
         let z = platt.slope * logit + platt.offset;
-        (-z.abs()).exp().ln_1p() + z.max(0.0) - target * z
+        softplus(z) - target * z
     };
     rows.iter().map(loss).sum::<f64>() / rows.len() as f64
 }

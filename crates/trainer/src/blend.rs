@@ -3,6 +3,7 @@
 use crate::choose::Trained;
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Reference};
+use model::calibration::softplus;
 use model::predictor::{Blend, Weights};
 use model::{Predictor, Task};
 use std::rc::Rc;
@@ -58,10 +59,7 @@ fn loss(task: Task, parts: [&[f64]; 2], weights: Weights, labels: &[f64]) -> f64
     let first = parts[0].chunks_exact(width).zip(parts[1].chunks_exact(width));
     let numbers = first.map(|(networks, forest)| weights.of(networks[0], forest[0])).zip(labels);
     let of = |(number, label): (f64, &f64)| match task {
-        Task::Binary => {
-            let margin = if *label == 1.0 { -number } else { number };
-            margin.max(0.0) + (-margin.abs()).exp().ln_1p()
-        }
+        Task::Binary => softplus(if *label == 1.0 { -number } else { number }),
         Task::Regression => (number - label).powi(2),
     };
     numbers.map(of).sum::<f64>() / labels.len() as f64

@@ -168,6 +168,24 @@ fn patience_stops_early_and_the_best_epoch_is_the_one_stored() {
 }
 
 #[test]
+fn the_best_epoch_is_that_of_the_metric_that_was_asked_for() {
+    let source = Source::of(&sales(800));
+    let params = Params { epochs: 40, learning_rate: Some(0.05), patience: 0, ..quick() };
+    let best_of = |metric| {
+        let run = train(&source, Params { metric, ..params.clone() });
+        let (.., best, _) = run.finished();
+        (best as usize - 1, run.aurocs(), run.losses())
+    };
+    let (best, aurocs, _) = best_of(Some(Metric::Auroc));
+    let highest = aurocs.iter().copied().fold(0.0, f64::max);
+    assert_eq!(aurocs.iter().position(|auroc| *auroc == highest), Some(best));
+    let (by_loss, same, losses) = best_of(None);
+    assert_eq!(same, aurocs);
+    assert!(losses.iter().all(|(_, loss)| *loss >= losses[by_loss].1));
+    assert_ne!(by_loss, best, "the data do not tell loss and metric apart");
+}
+
+#[test]
 fn without_times_keys_are_split_and_without_shares_nothing_is_held_out() {
     let source = Source::of(&sales(3000)).without("week");
     let run = train(&source, quick());

@@ -1,7 +1,10 @@
 //! What training makes small: cross-entropy, or the squared error of the mean and the pinball losses of the quantiles.
 
 use model::algorithm::QUANTILES;
-use model::{metrics, Task};
+use model::calibration::{sigmoid, softplus};
+use model::metrics::{self, Metrics};
+use model::quality::{Quality, RegressionMetrics};
+use model::Task;
 use tch::{Reduction, TchError, Tensor};
 
 /// The loss of a task.
@@ -68,16 +71,33 @@ impl Loss {
         }
     }
 
+    /// Every metric; of quantities in the targets' units. `None` without rows.
+    pub fn quality(&self, outputs: &[f64], targets: &[f64]) -> Option<Quality> {
+        match self.task {
+            Task::Binary => {
+                let scores: Vec<f64> = outputs.iter().map(|logit| sigmoid(*logit)).collect();
+                let labels: Vec<bool> = targets.iter().map(|target| *target == 1.0).collect();
+                Metrics::of(&scores, &labels).map(Quality::Binary)
+            }
+            Task::Regression => {
+                let rows = outputs.chunks_exact(self.task.outputs());
+                let means: Vec<f64> = rows.clone().map(|row| row[0]).collect();
+                let sorted = |row: &[f64]| {
+                    let mut quantiles = [row[1], row[2], row[3]];
+                    quantiles.sort_unstable_by(f64::total_cmp);
+                    quantiles
+                };
+                let quantiles: Vec<[f64; 3]> = rows.map(sorted).collect();
+                RegressionMetrics::of(&means, Some(&quantiles), targets).map(Quality::Regression)
+            }
+        }
+    }
+
     /// The ranking of a binary task.
     pub fn auroc(&self, outputs: &[f64], targets: &[f64]) -> Option<f64> {
         let labels: Vec<bool> = targets.iter().map(|target| *target == 1.0).collect();
         (self.task == Task::Binary).then(|| metrics::auroc(outputs, &labels)).flatten()
     }
-}
-
-/// `ln(1 + e^x)` without overflow.
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 #[cfg(test)]

@@ -52,8 +52,16 @@ pub struct Plan<'a> {
     pub l1: f64,
 }
 
-/// Trains `net` in place and returns the epoch (from 1) whose weights it now has: the one with the lowest validation
-/// loss, with or without patience; the last one without validation rows.
+/// How good an epoch is on the validation rows.
+struct Measured {
+    loss: f64,
+    auroc: Option<f64>,
+    /// What the best epoch has least of: the metric that was asked for, turned around if more of it is better, or the loss.
+    cost: f64,
+}
+
+/// Trains `net` in place and returns the epoch (from 1) whose weights it now has: the best one by the metric that was asked
+/// for on the validation rows, else by their loss, with or without patience; the last one without validation rows.
 pub fn train(
     net: &mut Net,
     training: &Examples,
@@ -71,21 +79,22 @@ pub fn train(
         let train_loss = trainer.epoch()?;
         drop(reduced);
         let measured = validation.as_ref().map(|rows| trainer.measure(rows)).transpose()?;
-        if !train_loss.is_finite() || measured.is_some_and(|(loss, _)| !loss.is_finite()) {
+        if !train_loss.is_finite() || measured.as_ref().is_some_and(|measured| !measured.loss.is_finite()) {
             return Err(TrainerError::Diverged { epoch: number });
         }
-        let (validation_loss, auroc) = measured.unzip();
+        let validation_loss = measured.as_ref().map(|measured| measured.loss);
+        let validation_auroc = measured.as_ref().and_then(|measured| measured.auroc);
         let seconds = started.elapsed().as_secs_f64();
-        tell(Epoch { number, train_loss, validation_loss, validation_auroc: auroc.flatten(), seconds })?;
+        tell(Epoch { number, train_loss, validation_loss, validation_auroc, seconds })?;
         last = number;
-        if let Some(loss) = validation_loss {
+        if let Some(Measured { cost, .. }) = measured {
             match &best {
-                Some((least, at, _)) if loss >= *least => {
+                Some((least, at, _)) if cost >= *least => {
                     if params.patience > 0 && number - at >= params.patience {
                         break;
                     }
                 }
-                _ => best = Some((loss, number, trainer.net.snapshot()?)),
+                _ => best = Some((cost, number, trainer.net.snapshot()?)),
             }
         }
         if plan.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -207,12 +216,17 @@ impl<'a> Loop<'a> {
         self.order.len() as i64
     }
 
-    /// Loss and AUROC on the validation rows.
-    fn measure(&self, validation: &Validation) -> Result<(f64, Option<f64>), TrainerError> {
+    fn measure(&self, validation: &Validation) -> Result<Measured, TrainerError> {
         let shift = logit_shift(self.plan);
         let mut found = validation.examples.outputs(self.net)?;
         found.iter_mut().for_each(|output| *output += shift);
-        Ok((self.loss.mean(&found, validation.targets), self.loss.auroc(&found, validation.targets)))
+        let loss = self.loss.mean(&found, validation.targets);
+        let asked = self.plan.params.metric.and_then(|metric| {
+            let value = self.loss.quality(&found, validation.targets)?.value(metric)?;
+            Some(if metric.is_gain() { -value } else { value })
+        });
+        let auroc = self.loss.auroc(&found, validation.targets);
+        Ok(Measured { loss, auroc, cost: asked.unwrap_or(loss) })
     }
 }
 

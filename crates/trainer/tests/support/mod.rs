@@ -209,6 +209,15 @@ impl Run {
         losses.collect()
     }
 
+    /// Validation AUROC of each epoch.
+    pub fn aurocs(&self) -> Vec<f64> {
+        let aurocs = self.events.iter().filter_map(|e| match e {
+            Event::Epoch { validation_auroc, .. } => *validation_auroc,
+            _ => None,
+        });
+        aurocs.collect()
+    }
+
     /// Validation, test, best epoch and parity.
     pub fn finished(&self) -> (Option<&Evaluation>, Option<&Evaluation>, u32, f64) {
         match self.events.last() {
