@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test install bench lint psql stop clean
+.PHONY: help demo test install bench lint fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -25,6 +25,9 @@ bench: ## The benchmarks, each beside its peer
 
 lint: ## Formatting, warnings, and where unsafe code stands
 	@"$(here)"/scripts/lint
+
+fuzz: ## The reader of artifacts on damaged ones, for a minute (SECONDS=…)
+	@"$(here)"/scripts/fuzz $(SECONDS)
 
 psql: ## psql against the demo's cluster
 	@"$(here)"/scripts/psql

@@ -134,11 +134,17 @@ impl Import<'_> {
 
 /// The artifact, if everything in it is right and it can score.
 fn read_artifact(bytes: &[u8]) -> Result<Artifact, Error> {
-    let read = Artifact::from_bytes(bytes).and_then(|artifact| Scorer::new(&artifact).map(|_| artifact));
-    read.map_err(|error| match error {
+    let refuse = |error| match error {
         ModelError::Artifact(reason) => Error::BadArtifact(reason),
         other => other.into(),
-    })
+    };
+    let artifact = Artifact::from_bytes(bytes).map_err(refuse)?;
+    let scorer = Scorer::new(&artifact).map_err(refuse)?;
+    // Each weight is finite, but sums of them need not be.
+    match scorer.score(&mut scorer.row()).is_finite() {
+        true => Ok(artifact),
+        false => Err(Error::BadArtifact("its weights are so large that their sums overflow".into())),
+    }
 }
 
 fn check_size(bytes: usize) -> Result<(), Error> {

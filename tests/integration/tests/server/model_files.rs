@@ -186,6 +186,7 @@ fn faults() -> Vec<Fault> {
         (with("output", r#"{"quantity": {"mean": 0, "scale": 1, "least": null}}"#.into()), "layer 1"),
         (with_tensors(1, ("network.0.layer.0.weight", &[4, 3], &HIDDEN)), ""),
         (with_tensors(4, ("network.0.layer.1.bias", &[1], &[f32::NAN])), "finite"),
+        (with_tensors(2, ("network.0.layer.0.bias", &[3], &[3e38, 3e38, 3e38])), "overflow"),
         (with_tensors(4, ("network.0.layer.9.bias", &[1], &LAST_BIAS)), "layer.1.bias"),
     ]
 }
