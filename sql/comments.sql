@@ -35,7 +35,7 @@ three. The row is read as by predict(). An error if the model predicts probabili
 COMMENT ON FUNCTION recommend(bigint, text, text, date) IS
 'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
 newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
-no row. model: the setting reco.default_model, else the only model there is.';
+no row. model: the setting reco.default_model, else the only model that the caller may score with.';
 
 COMMENT ON FUNCTION recommend(text, text, text, date) IS
 'The same for a product_id that is text.';

@@ -1,29 +1,32 @@
-//! A query's rows, a batch at a time: with the caller's rights and row security, under one snapshot.
+//! Rows of a query, a batch at a time, with the rights and row security of the current user.
 
 use crate::error::Error;
 use pgrx::pg_sys;
 use std::ffi::CString;
 
+/// Rows fetched at a time.
+const BATCH: i64 = 8192;
+
+/// Under which snapshot a query reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snapshot {
+    /// One of its own, with what the statement has done so far: for procedures.
+    New,
+    /// The statement's: for functions that only read.
+    Statement,
+}
+
 /// A value for a query's parameter, with its type; `None` is NULL.
 pub type Parameter = (pg_sys::Oid, Option<pg_sys::Datum>);
 
-/// A cursor over a query on an open SPI connection; closed when dropped.
+/// A cursor over the query, on the connection to SPI that is open; closed when dropped.
 pub struct Cursor {
     portal: pg_sys::Portal,
 }
 
 impl Cursor {
-    /// Of a query that may change nothing and whose parameters are `$1`, `$2`, …
-    pub fn open_read_only(query: &str, parameters: &[Parameter]) -> Result<Self, Error> {
-        Self::begin(query, parameters, true)
-    }
-
-    /// Of a query without parameters.
-    pub fn open(query: &str) -> Result<Self, Error> {
-        Self::begin(query, &[], false)
-    }
-
-    fn begin(query: &str, parameters: &[Parameter], read_only: bool) -> Result<Self, Error> {
+    /// `parameters` are the values of $1 and so on.
+    pub fn open(query: &str, parameters: &[Parameter], snapshot: Snapshot) -> Result<Self, Error> {
         let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
         let mut types: Vec<_> = parameters.iter().map(|(oid, _)| *oid).collect();
         let mut values: Vec<_> =
@@ -39,18 +42,24 @@ impl Cursor {
                 types.as_mut_ptr(),
                 values.as_mut_ptr(),
                 nulls.as_ptr().cast(),
-                read_only,
+                snapshot == Snapshot::Statement,
                 pg_sys::CURSOR_OPT_NO_SCROLL as i32,
             )
         };
         Ok(Self { portal })
     }
 
-    /// The next rows, at most so many; `None` at the end.
-    pub fn fetch(&mut self, most: i64) -> Option<Fetched> {
+    /// What the rows look like.
+    pub fn descriptor(&self) -> pg_sys::TupleDesc {
+        // SAFETY: the cursor is open, over a query that returns rows.
+        unsafe { (*self.portal).tupDesc }
+    }
+
+    /// The next rows; `None` at the end.
+    pub fn fetch(&mut self) -> Option<Fetched> {
         // SAFETY: the cursor is open; the table of tuples is freed when `Fetched` is dropped.
         unsafe {
-            pg_sys::SPI_cursor_fetch(self.portal, true, most as _);
+            pg_sys::SPI_cursor_fetch(self.portal, true, BATCH as _);
             let fetched = Fetched { table: pg_sys::SPI_tuptable, rows: pg_sys::SPI_processed as usize };
             (fetched.rows > 0).then_some(fetched)
         }
@@ -61,13 +70,13 @@ impl Drop for Cursor {
     fn drop(&mut self) {
         // After an error the transaction's abort closes it.
         if !std::thread::panicking() {
-            // SAFETY: opened in `begin`, closed once.
+            // SAFETY: opened in `open`, closed once.
             unsafe { pg_sys::SPI_cursor_close(self.portal) };
         }
     }
 }
 
-/// A batch of rows.
+/// Rows that were fetched together.
 pub struct Fetched {
     table: *mut pg_sys::SPITupleTable,
     rows: usize,

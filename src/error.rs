@@ -17,12 +17,34 @@ pub enum Error {
     NoModel,
     #[error("there are {0} models: say which one is meant")]
     SeveralModels(usize),
+    #[error("role \"{0}\" does not exist")]
+    UnknownRole(String),
+    #[error("model \"{model}\" has no alias \"{alias}\"")]
+    UnknownAlias { model: String, alias: String },
+    #[error("model \"{model}\" has no version {version}")]
+    UnknownVersion { model: String, version: i32 },
+    #[error("version {version} of model \"{model}\" is archived")]
+    Archived { model: String, version: i32 },
+    #[error("model \"{0}\" has no earlier champion to go back to")]
+    NoEarlierChampion(String),
+    #[error("the artifact cannot be imported: {0}")]
+    BadArtifact(String),
+    #[error("{message}")]
+    InUse { message: String, hint: String },
+    #[error("model \"{0}\" has no source: its champion was imported without one")]
+    NoSource(String),
     #[error("{0}")]
     InvalidArgument(String, Option<String>),
     #[error("column \"{column}\" is missing from the row")]
     MissingColumn { column: String, model: String, expected: String },
     #[error("column \"{column}\" has type {found}, but model \"{model}\" expects {expected}")]
     WrongType { column: String, model: String, found: String, expected: String },
+    /// Rows that cannot be what they are said to be.
+    #[error("{message}")]
+    Data { message: String, hint: String },
+    /// More than there is room for.
+    #[error("{message}")]
+    Limit { message: String, hint: String },
     #[error("{message}")]
     UndefinedColumn { message: String, hint: String },
     #[error("column \"{column}\" has type {found}, which cannot be used for training")]
@@ -67,7 +89,17 @@ impl Error {
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode::*;
         match self {
-            Self::UnknownModel(_) | Self::NoChampion(_) | Self::NoModel => ERRCODE_UNDEFINED_OBJECT,
+            Self::UnknownModel(_)
+            | Self::NoChampion(_)
+            | Self::NoModel
+            | Self::UnknownRole(_)
+            | Self::UnknownVersion { .. }
+            | Self::UnknownAlias { .. } => ERRCODE_UNDEFINED_OBJECT,
+            Self::Archived { .. } | Self::NoEarlierChampion(_) | Self::NoSource(_) => {
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
+            Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
             Self::SeveralModels(_) => ERRCODE_AMBIGUOUS_PARAMETER,
             Self::InvalidArgument(..) | Self::Model(ModelError::Parameter { .. }) => {
                 ERRCODE_INVALID_PARAMETER_VALUE
@@ -82,7 +114,8 @@ impl Error {
             Self::Trainer { cause: Cause::Trainer, .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
             Self::SourceGone(..) => ERRCODE_UNDEFINED_TABLE,
             Self::Feature(error) => feature_code(error),
-            Self::Model(ModelError::Data { .. }) => ERRCODE_DATA_EXCEPTION,
+            Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
+            Self::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Model(ModelError::Artifact(_)) => ERRCODE_DATA_CORRUPTED,
             Self::System { .. } => ERRCODE_SYSTEM_ERROR,
             Self::Arrow(_) | Self::Spi(_) | Self::Json(_) => ERRCODE_INTERNAL_ERROR,
@@ -103,9 +136,22 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownModel(_) => Some("The view reco.models lists the models there are.".into()),
-            Self::NoChampion(model) => {
+            Self::NoChampion(model) | Self::UnknownVersion { model, .. } => {
                 Some(format!("The view reco.versions lists the versions of \"{model}\"."))
             }
+            Self::BadArtifact(_) => Some("docs/models.md says what such a file holds.".into()),
+            Self::UnknownAlias { .. } => Some("The view reco.aliases lists the aliases there are.".into()),
+            Self::Archived { .. } => {
+                Some("Its weights are deleted; the view reco.versions lists those that can be used.".into())
+            }
+            Self::NoEarlierChampion(_) => Some(
+                "The view reco.promotions lists its history; reco.promote(…) makes any version the champion."
+                    .into(),
+            ),
+            Self::NoSource(_) => {
+                Some("Import it with source => …, or score rows with reco.predict(model, row).".into())
+            }
+            Self::InUse { hint, .. } => Some(hint.clone()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
             Self::SeveralModels(_) => Some("Name it in the call, or set reco.default_model.".into()),
             Self::MissingColumn { .. } => {
@@ -120,7 +166,10 @@ impl Error {
             Self::UnsupportedTime { column, .. } => {
                 Some(format!("For example: date_trunc('week', sold_at)::date AS {column}"))
             }
-            Self::UndefinedColumn { hint, .. } | Self::UnsupportedType { hint, .. } => Some(hint.clone()),
+            Self::UndefinedColumn { hint, .. }
+            | Self::UnsupportedType { hint, .. }
+            | Self::Data { hint, .. }
+            | Self::Limit { hint, .. } => Some(hint.clone()),
             Self::Feature(error) => error.hint().map(str::to_owned),
             Self::Model(error) => error.hint().map(str::to_owned),
             _ => None,

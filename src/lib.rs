@@ -4,14 +4,15 @@
 //! | --- | --- |
 //! | `training/` | `CALL reco.train(…)`, `CALL reco.tune(…)`: read the source, run trainer processes, store the version |
 //! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend; `reco.explain(…)`, `reco.similar_launches(…)` |
+//! | `evaluation/` | `reco.evaluate(…)`, `reco.auroc(…)` and other metrics and charts, of any scores or of a version |
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
-//! | `catalog/`  | models, versions, aliases and runs; the tables are in `sql/catalog.sql` |
+//! | `catalog/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: models, versions, aliases, rights; the tables are in `sql/` |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and what is wrong |
 //! | `values.rs`, `numeric.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `call_site.rs`, `moment.rs`, `tuples.rs` | a call's arguments and state; user and snapshot; composite values |
-//! | `relations.rs`, `relation_changes.rs` | names, owners and columns; what may be kept until a relation changes |
-//! | `cursor.rs` | a query's rows, a batch at a time |
+//! | `cursor.rs` | the rows of a query, a batch at a time |
+//! | `relations.rs`, `relation_changes.rs`, `role_changes.rs` | names, owners and columns; what may be kept until a relation or a role changes |
 //! | `session.rs`, `liveness.rs`, `acting_as.rs` | procedures that commit between their steps; what says that one still runs; SQL with another role's rights |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
@@ -25,6 +26,7 @@ mod call_site;
 mod catalog;
 mod cursor;
 mod error;
+mod evaluation;
 mod feature_view;
 mod features;
 mod liveness;
@@ -32,6 +34,7 @@ mod moment;
 mod numeric;
 mod relation_changes;
 mod relations;
+mod role_changes;
 mod scoring;
 mod session;
 mod settings;
@@ -50,4 +53,5 @@ pub extern "C-unwind" fn _PG_init() {
     // Errors are for users: no stack traces in them, even where the server's environment asks for some.
     std::env::set_var("RUST_LIB_BACKTRACE", "0");
     settings::define();
+    scoring::open_scans::listen();
 }

@@ -81,14 +81,19 @@ pub fn role_name(role: pg_sys::Oid) -> String {
 
 /// The columns of a relation and their types.
 pub fn columns(relation: pg_sys::Oid) -> Vec<(String, pg_sys::Oid)> {
+    let column = |(_, a): (usize, &pg_sys::FormData_pg_attribute)| (tuples::attribute_name(a), a.atttypid);
+    // SAFETY: the descriptor is live.
+    with_descriptor(relation, |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() })
+}
+
+/// What `read` makes of the descriptor of a relation's rows, live as long as it runs.
+pub fn with_descriptor<T>(relation: pg_sys::Oid, read: impl FnOnce(pg_sys::TupleDesc) -> T) -> T {
     // SAFETY: opened under a lock that is kept to the end of the transaction; a missing relation is raised.
     unsafe {
         let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
-        let columns = tuples::attributes((*opened).rd_att)
-            .map(|(_, attribute)| (tuples::attribute_name(attribute), attribute.atttypid))
-            .collect();
+        let result = read((*opened).rd_att);
         pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-        columns
+        result
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static MODEL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
+static MAX_IMPORT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(256);
 static TRAINER_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static LIBTORCH_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TRAINING_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -20,6 +21,11 @@ pub fn default_model() -> Option<String> {
 /// Bytes of decoded models that a backend keeps.
 pub fn model_cache_size() -> usize {
     MODEL_CACHE_SIZE.get() as usize * MEBIBYTE
+}
+
+/// Bytes of the largest artifact that may be imported.
+pub fn max_import_size() -> usize {
+    MAX_IMPORT_SIZE.get() as usize * MEBIBYTE
 }
 
 /// The trainer's executable.
@@ -73,7 +79,7 @@ pub fn define() {
     GucRegistry::define_string_guc(
         c"reco.default_model",
         c"Model that recommend() uses when none is named",
-        c"Empty: the only model there is.",
+        c"Empty: the only model that the caller may score with.",
         &DEFAULT_MODEL,
         GucContext::Userset,
         GucFlags::default(),
@@ -86,6 +92,16 @@ pub fn define() {
         1,
         65_536,
         GucContext::Userset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"reco.max_import_size",
+        c"Largest artifact that import_model() takes",
+        c"Reading one takes a few times its size in memory.",
+        &MAX_IMPORT_SIZE,
+        1,
+        1023,
+        GucContext::Suset,
         GucFlags::UNIT_MB,
     );
     GucRegistry::define_string_guc(

@@ -17,7 +17,7 @@ pub struct VersionRow {
     pub model: String,
     pub number: i32,
     pub artifact_id: Uuid,
-    /// Qualified, quoted name of the relation.
+    /// Qualified, quoted name of the relation; empty where the version was imported without one.
     pub source: String,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
@@ -35,6 +35,9 @@ mod columns {
     pub const VERSION_METRICS: i32 = 12;
     pub const ARTIFACT_BODY: i32 = 2;
     pub const MODEL_NAME: i32 = 1;
+    pub const MODEL_OWNER: i32 = 2;
+    pub const PRIVILEGE_GRANTEE: i32 = 2;
+    pub const PRIVILEGE_NAME: i32 = 3;
 }
 
 /// The version that `alias` of `model` stands for, and its weights' id.
@@ -44,7 +47,7 @@ pub fn version_of_alias(model: &str, alias: &str) -> Result<(i32, Uuid), Error> 
     match found {
         Some(version) => {
             let version = version?;
-            Ok((version, of_version(model, version, |row| row.required(columns::VERSION_ARTIFACT))?))
+            Ok((version, of_version(model, version, |row| artifact_of(row, model, version))?))
         }
         None if model_exists(model)? => Err(Error::NoChampion(model.to_owned())),
         None => Err(Error::UnknownModel(model.to_owned())),
@@ -57,8 +60,8 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
         Ok(VersionRow {
             model: model.to_owned(),
             number: version,
-            artifact_id: row.required(columns::VERSION_ARTIFACT)?,
-            source: row.required(columns::VERSION_SOURCE)?,
+            artifact_id: artifact_of(row, model, version)?,
+            source: row.value(columns::VERSION_SOURCE).unwrap_or_default(),
             keys: row.required(columns::VERSION_KEYS)?,
             time_column: row.value(columns::VERSION_TIME),
             label: row.value(columns::VERSION_LABEL),
@@ -75,14 +78,21 @@ pub fn importance(model: &str, version: i32) -> Result<Vec<(String, f64)>, Error
     Ok(columns.into_iter().map(|Importance { column, loss }| (column, loss)).collect())
 }
 
+/// The id of a version's weights, which are gone once it is archived.
+fn artifact_of(row: &CatalogRow, model: &str, version: i32) -> Result<Uuid, Error> {
+    row.value(columns::VERSION_ARTIFACT).ok_or_else(|| Error::Archived { model: model.to_owned(), version })
+}
+
 fn of_version<T>(
     model: &str,
     version: i32,
     read: impl FnOnce(&CatalogRow) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    Table::open(Catalog::Version)?
-        .find(&[Key::text(model), Key::int4(version)], read)
-        .unwrap_or_else(|| Err(Error::invalid(format!("model \"{model}\" has no version {version}"))))
+    match Table::open(Catalog::Version)?.find(&[Key::text(model), Key::int4(version)], read) {
+        Some(found) => found,
+        None if model_exists(model)? => Err(Error::UnknownVersion { model: model.to_owned(), version }),
+        None => Err(Error::UnknownModel(model.to_owned())),
+    }
 }
 
 /// The weights of a version, as `use_bytes` makes of them.
@@ -97,15 +107,29 @@ pub fn with_artifact<T>(
     })
 }
 
-/// The name of the only model there is.
-pub fn only_model() -> Result<String, Error> {
-    let table = Table::open(Catalog::Model)?;
-    let names: Vec<String> = table.all(|row| row.required(columns::MODEL_NAME))?;
-    match names.as_slice() {
-        [] => Err(Error::NoModel),
-        [name] => Ok(name.clone()),
-        several => Err(Error::SeveralModels(several.len())),
-    }
+/// The name of every model.
+pub fn model_names() -> Result<Vec<String>, Error> {
+    Table::open(Catalog::Model)?.all(&[], Seen::ByStatement, |row| row.required(columns::MODEL_NAME))
+}
+
+/// The role that owns a model now, whatever the statement's snapshot.
+pub fn model_owner(model: &str) -> Result<Option<String>, Error> {
+    let mut owners = Table::open(Catalog::Model)?
+        .all(&[Key::text(model)], Seen::Now, |row| row.name(columns::MODEL_OWNER))?;
+    Ok(owners.pop())
+}
+
+/// Who was granted which privilege on a model, as of now, whatever the statement's snapshot: a backend that remembers the
+/// answer hears of the changes that come after.
+pub fn model_grants(model: &str) -> Result<Vec<(String, String)>, Error> {
+    Table::open(Catalog::Privilege)?.all(&[Key::text(model)], Seen::Now, |row| {
+        Ok((row.name(columns::PRIVILEGE_GRANTEE)?, row.required(columns::PRIVILEGE_NAME)?))
+    })
+}
+
+/// The table of the privileges.
+pub fn privilege_table() -> Result<pg_sys::Oid, Error> {
+    Ok(Catalog::Privilege.find()?.0)
 }
 
 fn model_exists(model: &str) -> Result<bool, Error> {
@@ -162,6 +186,16 @@ enum Catalog {
     Alias,
     Version,
     Artifact,
+    Privilege,
+}
+
+/// Which rows a scan finds.
+#[derive(Clone, Copy)]
+enum Seen {
+    /// Those that the running statement sees.
+    ByStatement,
+    /// Those that are committed by now, and the transaction's own.
+    Now,
 }
 
 impl Catalog {
@@ -172,13 +206,14 @@ impl Catalog {
             Self::Alias => (c"alias", c"alias_pkey"),
             Self::Version => (c"version", c"version_pkey"),
             Self::Artifact => (c"artifact", c"artifact_pkey"),
+            Self::Privilege => (c"model_privilege", c"model_privilege_pkey"),
         }
     }
 
     /// Table and primary key, looked up again after a change to any relation.
     fn find(self) -> Result<(pg_sys::Oid, pg_sys::Oid), Error> {
         thread_local! {
-            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 4]> = const { Cell::new([None; 4]) };
+            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 5]> = const { Cell::new([None; 5]) };
         }
         let mut found = FOUND.get();
         let generation = generation();
@@ -219,13 +254,18 @@ impl Table {
 
     /// What `read` makes of the row with this primary key.
     fn find<T>(self, keys: &[Key], read: impl FnOnce(&CatalogRow) -> T) -> Option<T> {
-        let mut scan = Scan::begin(&self, keys);
+        let mut scan = Scan::begin(&self, keys, Seen::ByStatement);
         scan.next().map(|row| read(&row))
     }
 
-    /// What `read` makes of every row.
-    fn all<T>(self, mut read: impl FnMut(&CatalogRow) -> Result<T, Error>) -> Result<Vec<T>, Error> {
-        let mut scan = Scan::begin(&self, &[]);
+    /// What `read` makes of every row whose primary key begins with these keys.
+    fn all<T>(
+        self,
+        keys: &[Key],
+        seen: Seen,
+        mut read: impl FnMut(&CatalogRow) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut scan = Scan::begin(&self, keys, seen);
         let mut rows = Vec::new();
         while let Some(row) = scan.next() {
             rows.push(read(&row)?);
@@ -250,15 +290,20 @@ struct Scan<'table> {
 }
 
 impl<'table> Scan<'table> {
-    fn begin(table: &'table Table, keys: &[Key]) -> Self {
+    fn begin(table: &'table Table, keys: &[Key], seen: Seen) -> Self {
         let mut scan_keys: Vec<_> = (1..).zip(keys).map(|(column, key)| key.scan_key(column)).collect();
-        // SAFETY: the scan copies the keys; the snapshot outlives the scan, which is one function call long.
+        // SAFETY: the scan copies the keys; the snapshot outlives the scan, which is one function call long. Without one
+        // Postgres takes the newest for a table such as this.
         let scan = unsafe {
+            let snapshot = match seen {
+                Seen::ByStatement => pg_sys::GetActiveSnapshot(),
+                Seen::Now => std::ptr::null_mut(),
+            };
             pg_sys::systable_beginscan(
                 table.relation,
                 table.index,
                 true,
-                pg_sys::GetActiveSnapshot(),
+                snapshot,
                 scan_keys.len() as i32,
                 scan_keys.as_mut_ptr(),
             )
@@ -304,6 +349,12 @@ impl CatalogRow {
 
     fn required<T: FromDatum>(&self, column: i32) -> Result<T, Error> {
         self.value(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
+    }
+
+    /// Of a column of type name.
+    fn name(&self, column: i32) -> Result<String, Error> {
+        let name: &CStr = self.required(column)?;
+        Ok(name.to_string_lossy().into_owned())
     }
 
     fn bytes(&self, column: i32) -> Result<Bytes, Error> {

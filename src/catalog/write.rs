@@ -1,22 +1,25 @@
 //! Catalog writes. They happen with the rights of the extension's owner, under a fixed search path, after the
 //! caller's right to the model has been checked.
 
-use super::CHAMPION;
-use crate::acting_as::{as_owner, current_user};
+use super::audit::Caller;
+use super::rights::{self, Privilege};
+use super::{change, history};
+use crate::acting_as::as_owner;
 use crate::error::Error;
-use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
+use serde_json::json;
 
 /// A version to be stored.
 pub struct NewVersion<'a> {
     pub model: &'a str,
-    pub run_id: Uuid,
+    /// `None` if it is imported.
+    pub run_id: Option<Uuid>,
     pub algorithm: &'a str,
-    pub source: &'a str,
+    pub source: Option<&'a str>,
     pub keys: &'a [String],
     pub time_column: Option<&'a str>,
-    pub label: &'a str,
+    pub label: Option<&'a str>,
     pub parameters: String,
     pub recipe: String,
     pub metrics: String,
@@ -34,63 +37,47 @@ pub struct Stored {
     pub champion: bool,
 }
 
-/// Refuses a caller who is not a member of the role that owns the model. A model that does not exist yet is anyone's.
-pub fn check_may_train(model: &str) -> Result<(), Error> {
-    let owner = as_owner(|client| {
-        let sql = "SELECT pg_catalog.to_regrole(pg_catalog.quote_ident(m.owner))::pg_catalog.oid \
-                   FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) $1";
-        let rows = client.select(sql, Some(1), &[model.into()])?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(rows.first().get_one::<pg_sys::Oid>()?.unwrap_or(pg_sys::InvalidOid)))
-    })?;
-    // SAFETY: plain look-ups of the session's user; an owner that is gone (invalid) leaves superusers.
-    let allowed = owner.is_none_or(|owner| unsafe {
-        pg_sys::superuser()
-            || (owner != pg_sys::InvalidOid && pg_sys::has_privs_of_role(pg_sys::GetUserId(), owner))
-    });
-    if allowed {
-        return Ok(());
-    }
-    Err(Error::Privilege {
-        message: format!("permission denied to train model \"{model}\""),
-        hint: Some(
-            "It belongs to another role; choose another name, or become a member of its owner.".into(),
-        ),
-    })
+/// Refuses a caller who may not train the model, or not make the new version its champion. A model that does not exist yet
+/// is anyone's.
+pub fn check_may_train(model: &str, promote: bool) -> Result<(), Error> {
+    let needed = if promote { Privilege::Manage } else { Privilege::Train };
+    rights::check_unless_new(model, needed)
 }
 
 /// Stores weights and version, and makes it the champion if it is the model's first or asked to be.
 pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
-    let caller = current_user();
-    lock_model(new.model, &caller)?;
+    let caller = Caller::now();
+    as_owner(|client| make_or_lock_model(client, new, &caller))?;
     // Only now is it known whose model it is: another role may have been first.
-    check_may_train(new.model)?;
+    check_may_train(new.model, new.promote)?;
     as_owner(|client| {
         let version = next_version(client, new.model)?;
         let artifact_id = store_artifact(client, new.artifact)?;
-        insert_version(client, new, version, artifact_id, &caller)?;
-        let champion = set_champion(client, new, version, &caller)?;
+        insert_version(client, new, version, artifact_id, &caller.role)?;
+        let action = if new.run_id.is_some() { "trained" } else { "imported" };
+        let detail = json!({"algorithm": new.algorithm, "source": new.source, "run_id": new.run_id.map(|id| id.to_string())});
+        caller.did(client, action, new.model, Some(version), detail)?;
+        let champion = new.promote || version == 1;
+        if champion {
+            history::promote(client, &caller, new.model, version, None)?;
+        }
         Ok(Stored { version, champion })
     })
 }
 
-/// Makes the model if it is new. Whoever else trains it waits until this transaction has ended.
-fn lock_model(model: &str, caller: &str) -> Result<(), Error> {
-    as_owner(|client| {
-        client.update(
-            "INSERT INTO reco.model (model, owner) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            None,
-            &[model.into(), caller.into()],
-        )?;
-        client.update(
-            "SELECT FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
-            None,
-            &[model.into()],
-        )?;
-        Ok(())
-    })
+/// Makes the model if it is new. Whoever else changes it waits until this transaction has ended.
+fn make_or_lock_model(client: &mut SpiClient, new: &NewVersion, caller: &Caller) -> Result<(), Error> {
+    // The run, or the search that it is a trial of.
+    let insert = "INSERT INTO reco.model (model, owner, begun_at) \
+                  SELECT $1, $2, COALESCE(pg_catalog.min(LEAST(r.started_at, t.started_at)), pg_catalog.now()) \
+                  FROM reco.run AS r LEFT JOIN reco.tune AS t ON t.tune_id OPERATOR(pg_catalog.=) r.tune_id \
+                  WHERE r.run_id OPERATOR(pg_catalog.=) $3 \
+                  ON CONFLICT DO NOTHING";
+    let row = [new.model.into(), caller.role.as_str().into(), new.run_id.into()];
+    if !client.update(insert, None, &row)?.is_empty() {
+        rights::changed()?;
+    }
+    change::lock(client, new.model)
 }
 
 fn next_version(client: &mut SpiClient, model: &str) -> Result<i32, Error> {
@@ -140,16 +127,4 @@ fn insert_version(
         ],
     )?;
     Ok(())
-}
-
-fn set_champion(client: &mut SpiClient, new: &NewVersion, version: i32, caller: &str) -> Result<bool, Error> {
-    let sql = if new.promote {
-        "INSERT INTO reco.alias (model, alias, version, set_by) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (model, alias) DO UPDATE \
-         SET version = excluded.version, set_by = excluded.set_by, set_at = pg_catalog.now()"
-    } else {
-        "INSERT INTO reco.alias (model, alias, version, set_by) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
-    };
-    let args = [new.model.into(), CHAMPION.into(), version.into(), caller.into()];
-    Ok(!client.update(sql, None, &args)?.is_empty())
 }

@@ -36,13 +36,7 @@ impl Record {
     pub fn start(view: &FeatureView, session: &Session) -> Result<Self, Error> {
         let caller = current_user();
         as_owner(|client| {
-            client.update(
-                "UPDATE reco.feature_refresh SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
-                        error = 'the server process that refreshed it ended' \
-                 WHERE status OPERATOR(pg_catalog.=) 'running' AND NOT reco.run_is_alive(refresh_id)",
-                None,
-                &[],
-            )?;
+            liveness::fail_lost(client, "feature_refresh", "refresh_id", "refreshed")?;
             let insert = "INSERT INTO reco.feature_refresh (refresh_id, view, status, started_by) \
                           VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2) RETURNING refresh_id";
             let args = [view.name.as_str().into(), caller.as_str().into()];

@@ -11,13 +11,13 @@
 
 mod accessors;
 mod encoders;
-mod memory;
+pub mod memory;
 mod rollup;
 mod sale_arguments;
 mod sales_summary;
 mod sales_summary_type;
 mod series;
-mod sql_function;
+pub mod sql_function;
 mod trailing;
 mod week;
 

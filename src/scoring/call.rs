@@ -2,14 +2,16 @@
 
 use super::model_cache::{self, Decoded};
 use super::row::Inputs;
+use crate::acting_as::current_user;
 use crate::catalog::read;
+use crate::catalog::rights::{self, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::moment::Moment;
 use crate::settings;
 use std::sync::Arc;
 
-/// The version that a model's champion alias names at one moment, ready to score.
+/// A version, by default the one that the model's champion alias names at one moment, ready to score.
 pub struct Resolved {
     /// The name as the caller gave it, `None` for the default model.
     asked: Option<String>,
@@ -21,18 +23,15 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    pub fn new(model: Option<&str>) -> Result<Self, Error> {
-        Self::version(model, None)
-    }
-
-    /// As [`Self::new`], with the version of this number if there is one.
-    pub fn version(model: Option<&str>, version: Option<i32>) -> Result<Self, Error> {
+    /// `version` is the champion's where none is given.
+    pub fn new(model: Option<&str>, version: Option<i32>) -> Result<Self, Error> {
         let moment = Moment::now();
         let default = model.is_none().then(settings::default_model).flatten();
         let name = match model.map(str::to_owned).or_else(|| default.clone()) {
             Some(name) => name,
-            None => read::only_model()?,
+            None => only_model()?,
         };
+        rights::check(&name, Privilege::Score)?;
         let decoded = match version {
             Some(number) => model_cache::decoded_version(&name, number)?,
             None => model_cache::decoded(&name, CHAMPION)?,
@@ -47,11 +46,37 @@ impl Resolved {
         self.decoded.scorer.score(&mut self.inputs.row)
     }
 
-    /// Whether this answers for `model` at this moment.
+    /// Whether this, made for a champion, answers for `model` at this moment.
     #[inline]
     pub fn answers(&self, model: Option<&[u8]>) -> bool {
         self.asked.as_deref().map(str::as_bytes) == model
             && self.moment == Moment::now()
             && (model.is_some() || self.default == settings::default_model())
+    }
+}
+
+/// The only model that the caller may score with: those of others do not disturb.
+fn only_model() -> Result<String, Error> {
+    let names = read::model_names()?;
+    let models = names.len();
+    let mut allowed = Vec::new();
+    for name in names {
+        if rights::may(&name, Privilege::Score)? {
+            allowed.push(name);
+        }
+    }
+    match (allowed.len(), models) {
+        (1, _) => Ok(allowed.swap_remove(0)),
+        (0, 0) => Err(Error::NoModel),
+        (0, _) => Err(Error::Privilege {
+            message: format!(
+                "permission denied: there is no model that role \"{}\" may score with",
+                current_user()
+            ),
+            hint: Some(
+                "Whoever manages one can grant it: SELECT reco.grant_model(model, role, 'score').".into(),
+            ),
+        }),
+        (several, _) => Err(Error::SeveralModels(several)),
     }
 }

@@ -101,7 +101,7 @@ unsafe fn explain_key(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Explained {
 }
 
 unsafe fn of_row(model: &str, version: Option<i32>, row: &Composite) -> Result<Vec<ExplainedColumn>, Error> {
-    let resolved = Resolved::version(Some(model), version)?;
+    let resolved = Resolved::new(Some(model), version)?;
     let (type_oid, modifier) = row.row_type();
     let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(type_oid, modifier);
     explained(&resolved.decoded, descriptor, &mut row.tuple())
@@ -113,7 +113,7 @@ unsafe fn of_key(
     values: [pg_sys::Datum; 2],
     as_of: Option<pg_sys::Datum>,
 ) -> Result<Vec<ExplainedColumn>, Error> {
-    let decoded = Resolved::new(model)?.decoded;
+    let decoded = Resolved::new(model, None)?.decoded;
     let plan = PlanAccess::of(&decoded.version, decoded.scorer.recipe(), key, as_of.is_some())?;
     let rows = plan.newest(values, as_of, |descriptor, tuple| explained(&decoded, descriptor, tuple))?;
     Ok(rows.unwrap_or_default())

@@ -1,9 +1,11 @@
-//! The newest row of a key straight from an index: no executor is started for a key.
+//! The newest row of a key straight from an index: no executor is started for a key, and table and index are opened once for
+//! all keys of a query ([`super::open_scans`]).
 //!
 //! Only where it reads what a query would read: a plain table or materialized view with a btree index over
 //! product, region and time, a caller with SELECT on all of it, and no row security for that caller. Everything
 //! else goes through a plan ([`super::key_plan`]).
 
+use super::open_scans::with_scan;
 use super::row::{Attributes, Binding, Inputs};
 use super::source::{Key, Source};
 use crate::call_site::OwnContext;
@@ -87,24 +89,26 @@ impl IndexPath {
         Ok(path)
     }
 
-    /// Fills the inputs from the newest row of the key; false where the key has none.
+    /// Fills the inputs from the newest row of the key; false where the key has none. `call_site` is its memory.
     ///
     /// # Safety
     /// The values are of the types that the path was found for.
     pub unsafe fn fill(
         &self,
+        call_site: pg_sys::MemoryContext,
         key: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
         scorer: &Scorer,
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
         let take = |attributes: Attributes| self.binding.fill(attributes, scorer, inputs);
-        self.probe(key, as_of, take).transpose().map(|found| found.is_some())
+        self.probe(call_site, key, as_of, take).transpose().map(|found| found.is_some())
     }
 
     /// Calls `take` with the newest row of the key, if there is one.
     unsafe fn probe<T>(
         &self,
+        call_site: pg_sys::MemoryContext,
         [product, region]: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
         take: impl FnOnce(Attributes) -> T,
@@ -119,28 +123,23 @@ impl IndexPath {
             keys[2] = time.scan_key(as_of);
             count = 3;
         }
-        let table = pg_sys::table_open(self.table, pg_sys::AccessShareLock as i32);
-        let index = pg_sys::index_open(self.index, pg_sys::AccessShareLock as i32);
-        let kept = self.slot.take().unwrap_or_else(|| Slot::new(table));
-        let slot = kept.pointer;
-        let scan = begin_scan(table, index, count);
-        pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
-        let direction =
-            self.time.map_or(pg_sys::ScanDirection::ForwardScanDirection, |time| time.newest_first);
-        let found = pg_sys::index_getnext_slot(scan, direction, slot).then(|| {
-            let width = self.binding.width();
-            pg_sys::slot_getsomeattrs_int(slot, width as i32);
-            take(Attributes {
-                values: std::slice::from_raw_parts((*slot).tts_values, width),
-                nulls: std::slice::from_raw_parts((*slot).tts_isnull, width),
-            })
-        });
-        pg_sys::ExecClearTuple(slot);
-        self.slot.set(Some(kept));
-        pg_sys::index_endscan(scan);
-        pg_sys::index_close(index, pg_sys::NoLock as i32);
-        pg_sys::table_close(table, pg_sys::NoLock as i32);
-        found
+        with_scan(call_site, (self.table, self.index), count, |open| {
+            let kept = self.slot.take().unwrap_or_else(|| Slot::new(open.table));
+            let slot = kept.pointer;
+            let direction =
+                self.time.map_or(pg_sys::ScanDirection::ForwardScanDirection, |time| time.newest_first);
+            let found = open.first(&mut keys[..count as usize], direction, slot).then(|| {
+                let width = self.binding.width();
+                pg_sys::slot_getsomeattrs_int(slot, width as i32);
+                take(Attributes {
+                    values: std::slice::from_raw_parts((*slot).tts_values, width),
+                    nulls: std::slice::from_raw_parts((*slot).tts_isnull, width),
+                })
+            });
+            pg_sys::ExecClearTuple(slot);
+            self.slot.set(Some(kept));
+            found
+        })
     }
 }
 
@@ -166,14 +165,6 @@ pub fn caller_may_read(table: pg_sys::Oid) -> bool {
             && pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true)
                 != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
     }
-}
-
-unsafe fn begin_scan(table: pg_sys::Relation, index: pg_sys::Relation, keys: i32) -> pg_sys::IndexScanDesc {
-    let snapshot = pg_sys::GetActiveSnapshot();
-    #[cfg(feature = "pg18")]
-    return pg_sys::index_beginscan(table, index, snapshot, std::ptr::null_mut(), keys, 0);
-    #[cfg(not(feature = "pg18"))]
-    pg_sys::index_beginscan(table, index, snapshot, keys, 0)
 }
 
 impl KeyColumn {

@@ -2,24 +2,28 @@
 //!
 //! A call resolves its model once a statement ([`call`]), takes the decoded model from the backend's cache
 //! ([`model_cache`]), and reads the row's columns by name ([`row`]); `recommend` finds the row first
-//! ([`newest_row`]), straight from an index ([`index_probe`]), of each partition where there are some ([`partitions`]), or by a query ([`key_plan`]).
+//! ([`newest_row`]), straight from an index ([`index_probe`], [`open_scans`]), of each partition where there are some
+//! ([`partitions`]), or by a query ([`key_plan`]).
 //!
 //! [`explain`] says what each column contributes to a score, [`similar_launches`] which earlier launches a product is like;
 //! both read rows as values and text ([`reading`]).
 
-mod call;
+pub mod call;
 mod explain;
 mod first_sales;
 mod index_probe;
 mod key_plan;
 mod model_cache;
 mod newest_row;
+pub mod open_scans;
 mod partitions;
 mod predict;
 mod reading;
 mod recommend;
-mod row;
+pub mod row;
 mod similar_launches;
 mod source;
+
+pub use row::check_columns;
 
 pgrx::extension_sql_file!("../../sql/explain.sql", name = "explain", requires = ["catalog"]);

@@ -21,24 +21,18 @@ static CACHE: Lazy<Mutex<Vec<Arc<Decoded>>>> = Lazy::new(|| Mutex::new(Vec::new(
 /// The version that an alias of a model stands for now.
 pub fn decoded(model: &str, alias: &str) -> Result<Arc<Decoded>, Error> {
     let (number, artifact_id) = read::version_of_alias(model, alias)?;
-    if let Some(decoded) = cached(artifact_id) {
-        return Ok(decoded);
-    }
-    decode(read::version(model, number)?)
+    cached(artifact_id).map_or_else(|| decode(read::version(model, number)?), Ok)
 }
 
-/// One version of a model.
+/// A version of a model.
 pub fn decoded_version(model: &str, number: i32) -> Result<Arc<Decoded>, Error> {
     let version = read::version(model, number)?;
-    match cached(version.artifact_id) {
-        Some(decoded) => Ok(decoded),
-        None => decode(version),
-    }
+    cached(version.artifact_id).map_or_else(|| decode(version), Ok)
 }
 
 fn decode(version: VersionRow) -> Result<Arc<Decoded>, Error> {
-    let artifact_id = version.artifact_id;
-    let scorer = read::with_artifact(artifact_id, |bytes| Ok(Scorer::new(&Artifact::from_bytes(bytes)?)?))?;
+    let prepare = |bytes: &[u8]| Ok(Scorer::new(&Artifact::from_bytes(bytes)?)?);
+    let scorer = read::with_artifact(version.artifact_id, prepare)?;
     let decoded = Arc::new(Decoded { version, scorer });
     keep(Arc::clone(&decoded));
     Ok(decoded)

@@ -18,6 +18,8 @@ use std::rc::Rc;
 
 /// Reads the newest row of one version's source, for the length of a statement.
 pub struct NewestRow {
+    /// The memory of the call site that reads.
+    call_site: pg_sys::MemoryContext,
     with_as_of: bool,
     access: Access,
 }
@@ -31,6 +33,7 @@ impl NewestRow {
     /// # Safety
     /// Called with an active snapshot, which is that of every later call.
     pub unsafe fn of(
+        call_site: pg_sys::MemoryContext,
         version: &VersionRow,
         recipe: &Recipe,
         key: Key,
@@ -42,7 +45,7 @@ impl NewestRow {
             Some(path) if version.time_column.is_some() || !with_as_of => Access::Index(path),
             _ => Access::Plan(PlanAccess::of(version, recipe, key, with_as_of)?),
         };
-        Ok(Self { with_as_of, access })
+        Ok(Self { call_site, with_as_of, access })
     }
 
     /// Whether this can answer a call with, or without, an as-of date.
@@ -63,7 +66,7 @@ impl NewestRow {
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
         match &mut self.access {
-            Access::Index(path) => path.fill(key, as_of, scorer, inputs),
+            Access::Index(path) => path.fill(self.call_site, key, as_of, scorer, inputs),
             Access::Plan(plan) => plan.fill(key, as_of, scorer, inputs),
         }
     }

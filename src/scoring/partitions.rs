@@ -49,19 +49,20 @@ impl NewestFirst {
         self.relation
     }
 
-    /// Fills the inputs from the newest row of the key; false where the key has none.
+    /// Fills the inputs from the newest row of the key; false where the key has none. `call_site` is its memory.
     ///
     /// # Safety
     /// The values are of the types that the paths were found for.
     pub unsafe fn fill(
         &self,
+        call_site: pg_sys::MemoryContext,
         key: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
         scorer: &Scorer,
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
         for path in &self.paths {
-            if path.fill(key, as_of, scorer, inputs)? {
+            if path.fill(call_site, key, as_of, scorer, inputs)? {
                 return Ok(true);
             }
         }

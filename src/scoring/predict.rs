@@ -80,7 +80,7 @@ unsafe fn with_row<T>(
 ) -> Result<T, Error> {
     if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
         call.rows = None;
-        call.resolved = Some(Resolved::new(Some(&String::from_utf8_lossy(model)))?);
+        call.resolved = Some(Resolved::new(Some(&String::from_utf8_lossy(model)), None)?);
     }
     let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
     let composite = Composite::of(datum);
@@ -121,7 +121,7 @@ fn predict_array(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
 
 unsafe fn score_array(call: &mut ArrayCall, model: &[u8], datum: pg_sys::Datum) -> Result<f64, Error> {
     if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
-        let resolved = Resolved::new(Some(&String::from_utf8_lossy(model)))?;
+        let resolved = Resolved::new(Some(&String::from_utf8_lossy(model)), None)?;
         check_numeric_only(&resolved)?;
         call.resolved = Some(resolved);
     }

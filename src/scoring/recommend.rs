@@ -45,11 +45,13 @@ unsafe fn recommend(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Option<f64> {
     let (product, region) = (argument(fcinfo, 0)?, argument(fcinfo, 1)?);
     let model = argument(fcinfo, 2).map(|name| text_bytes(name));
     let as_of = argument(fcinfo, 3);
-    or_raise(score_key(state::<KeyCall>(fcinfo), key, [product, region], model, as_of))
+    let call_site = (*(*fcinfo).flinfo).fn_mcxt;
+    or_raise(score_key(state::<KeyCall>(fcinfo), call_site, key, [product, region], model, as_of))
 }
 
 unsafe fn score_key(
     call: &mut KeyCall,
+    call_site: pg_sys::MemoryContext,
     key: Key,
     values: [pg_sys::Datum; 2],
     model: Option<&[u8]>,
@@ -58,12 +60,13 @@ unsafe fn score_key(
     if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(model)) {
         call.newest = None;
         let name = model.map(String::from_utf8_lossy);
-        call.resolved = Some(Resolved::new(name.as_deref())?);
+        call.resolved = Some(Resolved::new(name.as_deref(), None)?);
     }
     let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
     if !call.newest.as_ref().is_some_and(|newest| newest.serves(as_of.is_some())) {
         let recipe = resolved.decoded.scorer.recipe();
-        call.newest = Some(NewestRow::of(&resolved.decoded.version, recipe, key, as_of.is_some())?);
+        let newest = NewestRow::of(call_site, &resolved.decoded.version, recipe, key, as_of.is_some())?;
+        call.newest = Some(newest);
     }
     let Some(newest) = &mut call.newest else { unreachable!("prepared above") };
     let found = newest.fill(values, as_of, &resolved.decoded.scorer, &mut resolved.inputs)?;

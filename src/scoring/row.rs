@@ -108,6 +108,17 @@ impl Binding {
     }
 }
 
+/// Refuses a relation that lacks a column of the recipe, or has one of another family of types.
+pub fn check_columns(model: &str, recipe: &Recipe, relation: pg_sys::Oid) -> Result<(), Error> {
+    // SAFETY: opened and closed under a lock that is kept to the end of the transaction.
+    unsafe {
+        let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
+        let bound = Binding::new(model, recipe, (*opened).rd_att);
+        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
+        bound.map(|_| ())
+    }
+}
+
 impl BoundColumn {
     fn is_number(&self) -> bool {
         matches!(self.slot, Slot::Numbers { .. })

@@ -10,7 +10,7 @@ use super::row::{Attributes, Deformed};
 use super::source::{Key, Source};
 use crate::call_site::argument;
 use crate::catalog::read;
-use crate::cursor::{Cursor, Parameter};
+use crate::cursor::{Cursor, Parameter, Snapshot};
 use crate::error::{or_raise, Error};
 use crate::feature_view::registry::FeatureView;
 use crate::tuples;
@@ -23,8 +23,6 @@ use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, SpiClient};
 use pgrx::{pg_sys, FromDatum, IntoDatum, Spi};
 
-/// Rows read at a time.
-const BATCH: i64 = 512;
 /// Launches that may be asked for.
 const MOST: i32 = 1000;
 /// Weeks since a product's launch: where a source has such a column, launches are compared at the same age.
@@ -97,7 +95,7 @@ unsafe fn find(
     if !(1..=MOST).contains(&k) {
         return Err(Error::invalid(format!("k is a number of launches from 1 to {MOST}, not {k}")));
     }
-    let decoded = Resolved::new(model)?.decoded;
+    let decoded = Resolved::new(model, None)?.decoded;
     let search = Search::new(&decoded, key)?;
     let of = [(key.type_oid(), Some(product)), (pg_sys::TEXTOID, Some(region))];
     Spi::connect(|client| {
@@ -188,8 +186,8 @@ impl<'a> Search<'a> {
         let Query { text, argument_types } = newest_row(version, &columns, self.key, as_of.is_some())?;
         let values = of.iter().map(|(_, value)| *value).chain([as_of]);
         let parameters: Vec<Parameter> = argument_types.into_iter().zip(values).collect();
-        let mut cursor = Cursor::open_read_only(&text, &parameters)?;
-        let Some(fetched) = cursor.fetch(1) else { return Ok(None) };
+        let mut cursor = Cursor::open(&text, &parameters, Snapshot::Statement)?;
+        let Some(fetched) = cursor.fetch() else { return Ok(None) };
         let descriptor = fetched.descriptor();
         let mut deformed = Deformed::default();
         let row = deformed.take_apart(fetched.tuple(0), descriptor);
@@ -209,10 +207,11 @@ impl<'a> Search<'a> {
     ) -> Result<Vec<Near<Row>>, Error> {
         let Decoded { version, scorer } = self.decoded;
         let age = (pg_sys::FLOAT8OID, subject.age.and_then(IntoDatum::into_datum));
-        let mut cursor = Cursor::open_read_only(&self.earlier_rows()?, &[of[0], of[1], subject.time, age])?;
+        let mut cursor =
+            Cursor::open(&self.earlier_rows()?, &[of[0], of[1], subject.time, age], Snapshot::Statement)?;
         let mut nearest = Nearest::new(k);
         let (mut reading, mut deformed) = (None, Deformed::default());
-        while let Some(fetched) = cursor.fetch(BATCH) {
+        while let Some(fetched) = cursor.fetch() {
             let descriptor = fetched.descriptor();
             let reading = match &mut reading {
                 Some(reading) => reading,

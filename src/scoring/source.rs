@@ -39,6 +39,9 @@ pub struct Source {
 
 impl Source {
     pub fn find(version: &VersionRow) -> Result<Self, Error> {
+        if version.source.is_empty() {
+            return Err(Error::NoSource(version.model.clone()));
+        }
         let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
         let name = pgrx::rust_str_to_text_p(&version.source);
         // SAFETY: a name look-up; the lock is kept to the statement's end.

@@ -14,7 +14,7 @@
 
 mod attempt;
 mod read;
-mod request;
+pub mod request;
 mod run;
 mod store;
 mod temp_file;

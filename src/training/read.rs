@@ -3,7 +3,7 @@
 
 use super::request::Request;
 use super::temp_file::TempFile;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Snapshot};
 use crate::error::Error;
 use crate::values::{self, ElementReader, Reader};
 use arrow_array::builder::*;
@@ -14,8 +14,6 @@ use pgrx::pg_sys;
 use std::io::BufWriter;
 use std::sync::Arc;
 
-/// Rows fetched, and written as one record batch, at a time.
-const BATCH: i64 = 8192;
 const BUFFER: usize = 1 << 20;
 
 /// Writes all rows; returns the file and how many there were.
@@ -25,10 +23,10 @@ pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let file = BufWriter::with_capacity(BUFFER, TempFile::create());
     let mut writer = FileWriter::try_new(file, &schema)?;
-    let mut cursor = Cursor::open(&request.query())?;
+    let mut cursor = Cursor::open(&request.query(), &[], Snapshot::New)?;
     let mut columns = Columns::new(request);
     let mut rows = 0;
-    while let Some(fetched) = cursor.fetch(BATCH) {
+    while let Some(fetched) = cursor.fetch() {
         for n in 0..fetched.len() {
             // SAFETY: the n-th tuple of this batch; its columns are those of the query.
             unsafe { columns.append(fetched.tuple(n), fetched.descriptor())? };

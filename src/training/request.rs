@@ -101,6 +101,31 @@ impl Request {
     }
 }
 
+/// The relation whose rows `recommend` reads, and how it finds them.
+pub struct Origin {
+    /// Qualified, quoted name.
+    pub source: String,
+    pub keys: Vec<String>,
+    pub time_column: Option<String>,
+}
+
+impl Origin {
+    /// What is not given is found as for a training.
+    pub fn of(
+        relation: pg_sys::Oid,
+        keys: Option<Vec<String>>,
+        time_column: Option<String>,
+        label: Option<&str>,
+    ) -> Result<Self, Error> {
+        let source = Source::open(relation)?;
+        let unique = unique_columns(relation)?;
+        let time_column = source.find_time(time_column, &unique)?;
+        let keys = source.find_keys(keys, &unique, time_column.as_deref())?;
+        label.map_or(Ok(()), |label| source.require(label, "label"))?;
+        Ok(Self { source: source.name, keys, time_column })
+    }
+}
+
 /// The label as given, else the feature view's.
 fn find_label(given: Option<String>, view: Option<&FeatureView>, source: &str) -> Result<String, Error> {
     given.or_else(|| view.and_then(|view| view.label.clone())).ok_or_else(|| {
@@ -111,7 +136,8 @@ fn find_label(given: Option<String>, view: Option<&FeatureView>, source: &str) -
     })
 }
 
-fn check_name(model: &str) -> Result<(), Error> {
+/// A model's name.
+pub fn check_name(model: &str) -> Result<(), Error> {
     if model.is_empty() || model.len() > 63 {
         return Err(Error::invalid(format!("a model's name has 1 to 63 bytes, not {}", model.len())));
     }

@@ -46,13 +46,7 @@ impl Run {
         let caller = current_user();
         let parameters = serde_json::to_string(params)?;
         as_owner(|client| {
-            client.update(
-                "UPDATE reco.run SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
-                        error = 'the server process that trained it ended' \
-                 WHERE status OPERATOR(pg_catalog.=) 'running' AND NOT reco.run_is_alive(run_id)",
-                None,
-                &[],
-            )?;
+            liveness::fail_lost(client, "run", "run_id", "trained")?;
             let insert = "INSERT INTO reco.run (run_id, model, status, algorithm, source, parameters, started_by, \
                                                 tune_id, trial, rung) \
                           VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2, $3, $4::pg_catalog.jsonb, $5, \
@@ -139,14 +133,8 @@ impl Run {
 
     /// Records how it ended, as well as it can be after a failure.
     pub fn end_after(&self, failure: &Failure, session: &Session) {
-        let write = || match failure.is_cancel() {
-            true => self.cancel(session),
-            false => self.fail(&failure.message(), session),
-        };
-        if session.attempt(write).is_err() {
-            // Without its lock the run counts as failed; nothing more can be done for it.
-            let _ = session.attempt(|| liveness::release(self.id));
-        }
+        let write = |status: &str, error: Option<&str>| self.finish(status, None, None, error, session);
+        liveness::end_after(self.id, failure, session, write);
     }
 
     /// Says which version a trial has become.
@@ -176,9 +164,6 @@ impl Run {
             )?;
             Ok(())
         })?;
-        if session.is_atomic() {
-            return Ok(());
-        }
-        liveness::release(self.id)
+        liveness::end(self.id, session)
     }
 }

@@ -26,12 +26,12 @@ pub fn store(request: &Request, params: &Params, trained: &Trained, began: Insta
     data["definition"] = json!(request.definition);
     store_version(&NewVersion {
         model: &request.spec.model,
-        run_id: trained.run.id,
+        run_id: Some(trained.run.id),
         algorithm: artifact.algorithm.name(),
-        source: &request.source,
+        source: Some(&request.source),
         keys: &request.keys,
         time_column: request.time_column.as_deref(),
-        label: &request.label,
+        label: Some(&request.label),
         parameters: serde_json::to_string(params)?,
         recipe: serde_json::to_string(&artifact.recipe)?,
         metrics: metrics.to_string(),

@@ -32,7 +32,7 @@ fn train(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (session, arguments) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
     let request = or_raise(Request::new(arguments));
-    or_raise(check_may_train(&request.spec.model));
+    or_raise(check_may_train(&request.spec.model, request.promote));
     run_to_the_end(&request, &session);
     session.end();
 }

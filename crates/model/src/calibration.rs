@@ -83,6 +83,10 @@ fn newton(start: Platt, rows: &[(f64, f64)]) -> Platt {
             offset: -(slope2 * offset - cross * slope) / determinant,
         };
         let expected = slope * direction.slope + offset * direction.offset;
+        // What is left to gain drowns in the rounding of the loss.
+        if -expected < f64::EPSILON * loss {
+            break;
+        }
         let Some((next, next_loss)) = downhill(now, loss, direction, expected, rows) else { break };
         (now, loss) = (next, next_loss);
     }

@@ -18,12 +18,18 @@
 //! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
 //! | `forest` | boosted trees: their walk, as typed arrays, and what each input contributes |
 //! | `explain` | what each column contributes to a score; how alike two rows are |
+//! | `ranking` | scores beside their outcomes, in order |
 //! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
+//! | `charts` | ROC curve, confusion matrix, lift |
+//! | `tally` | rows measured as they are scored |
+//! | `card` | a model card, as JSON and as Markdown |
 //! | `artifact`, `tensors` | a model version as safetensors bytes and back, every bound checked |
 
 pub mod algorithm;
 pub mod artifact;
 pub mod calibration;
+pub mod card;
+pub mod charts;
 pub mod error;
 pub mod explain;
 pub mod forest;
@@ -39,12 +45,14 @@ pub mod params;
 pub mod predictor;
 pub mod protocol;
 pub mod quality;
+pub mod ranking;
 pub mod rates;
 pub mod recipe;
 pub mod scorer;
 pub mod search;
 mod simd;
 mod stack;
+pub mod tally;
 pub mod tensors;
 pub mod transform;
 

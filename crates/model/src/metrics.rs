@@ -4,8 +4,9 @@
 //! it ranks below every number and counts as the probability 0. Where a score is read as a probability it is
 //! first brought into `[0, 1]`, so every result is finite. Cost: O(n log n) for the rankings, else O(n).
 
+use crate::ranking::{Ranked, Ranking};
+use allocator_api2::alloc::Allocator;
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
 
 /// Bins of the calibration table in [`Metrics`].
 pub const CALIBRATION_BINS: usize = 10;
@@ -38,16 +39,27 @@ impl Metrics {
     /// # Panics
     /// If `scores` and `labels` differ in length.
     pub fn of(scores: &[f64], labels: &[bool]) -> Option<Metrics> {
-        let groups = ranked_groups(scores, labels);
+        Self::of_ranking(&mut Ranking::of(scores, labels))
+    }
+
+    /// All metrics of the rows of a ranking, `None` where there are none.
+    pub fn of_ranking<A: Allocator + Copy>(ranking: &mut Ranking<A>) -> Option<Metrics> {
+        let ranked = ranking.sorted();
         Some(Metrics {
-            rows: scores.len() as u64,
-            positives: groups.iter().map(|g| g.positives).sum(),
-            auroc: auroc_of(&groups),
-            average_precision: average_precision_of(&groups),
-            log_loss: log_loss(scores, labels)?,
-            brier: brier(scores, labels)?,
-            calibration: calibration_bins(scores, labels, CALIBRATION_BINS),
+            rows: ranked.len() as u64,
+            positives: ranked.positives.len() as u64,
+            auroc: auroc_of(ranked),
+            average_precision: average_precision_of(ranked),
+            log_loss: mean(ranked.rows(), log_loss_of_row)?,
+            brier: mean(ranked.rows(), brier_of_row)?,
+            calibration: calibration_of(ranked, CALIBRATION_BINS),
         })
+    }
+
+    /// The mean of the scores as probabilities.
+    pub fn mean_score(&self) -> f64 {
+        let sums = self.calibration.iter().map(|bin| bin.mean_score * bin.rows as f64);
+        sums.sum::<f64>() / self.rows as f64
     }
 }
 
@@ -58,53 +70,76 @@ impl Metrics {
 /// # Panics
 /// If `scores` and `labels` differ in length.
 pub fn auroc(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    auroc_of(&ranked_groups(scores, labels))
+    auroc_of(Ranking::of(scores, labels).sorted())
+}
+
+/// [`auroc`] of ranked rows.
+pub fn auroc_of(ranked: Ranked) -> Option<f64> {
+    let mut positives = 0_u128;
+    let mut twice_won = 0_u128;
+    for group in ranked.groups() {
+        let (above, tied) = (positives, u128::from(group.positives));
+        twice_won += u128::from(group.negatives) * (2 * above + tied);
+        positives += tied;
+    }
+    let pairs = positives * ranked.negatives.len() as u128;
+    (pairs > 0).then(|| twice_won as f64 / (2 * pairs) as f64)
 }
 
 /// Average precision: the sum over the distinct scores, from the highest down, of the precision there times
 /// the recall gained (no interpolation; as scikit-learn's `average_precision_score`). `None` where one class
 /// is missing.
-///
-/// # Panics
-/// If `scores` and `labels` differ in length.
-pub fn average_precision(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    average_precision_of(&ranked_groups(scores, labels))
+pub fn average_precision_of(ranked: Ranked) -> Option<f64> {
+    let (mut found, mut taken, mut sum) = (0_u64, 0_u64, 0.0);
+    for group in ranked.groups() {
+        found += group.positives;
+        taken += group.rows();
+        sum += group.positives as f64 * (found as f64 / taken as f64);
+    }
+    (found > 0 && found < taken).then(|| sum / found as f64)
 }
 
-/// Mean negative log likelihood, natural logarithm, of probabilities kept at least 2⁻⁵² away from 0 and 1.
-/// `None` where there are no rows.
+/// The mean of [`log_loss_of_row`]. `None` where there are no rows.
 ///
 /// # Panics
 /// If `scores` and `labels` differ in length.
 pub fn log_loss(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    mean(scores, labels, |probability, label| {
-        let clipped = probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
-        -(if label { clipped } else { 1.0 - clipped }).ln()
-    })
+    assert_eq!(scores.len(), labels.len(), "one label for each score");
+    mean(scores.iter().copied().zip(labels.iter().copied()), log_loss_of_row)
 }
 
-/// Mean squared difference between probability and outcome (Brier 1950). `None` where there are no rows.
-///
-/// # Panics
-/// If `scores` and `labels` differ in length.
-pub fn brier(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    mean(scores, labels, |probability, label| (probability - f64::from(u8::from(label))).powi(2))
+/// Negative log likelihood, natural logarithm, of a probability kept at least 2⁻⁵² away from 0 and 1.
+#[inline]
+pub fn log_loss_of_row(score: f64, label: bool) -> f64 {
+    let clipped = probability(score).clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+    -(if label { clipped } else { 1.0 - clipped }).ln()
+}
+
+/// Squared difference between probability and outcome; its mean is the Brier score (Brier 1950).
+#[inline]
+pub fn brier_of_row(score: f64, label: bool) -> f64 {
+    (probability(score) - f64::from(u8::from(label))).powi(2)
+}
+
+fn mean(rows: impl Iterator<Item = (f64, bool)>, loss: impl Fn(f64, bool) -> f64) -> Option<f64> {
+    let (mut count, mut sum) = (0_u64, 0.0);
+    for (score, label) in rows {
+        count += 1;
+        sum += loss(score, label);
+    }
+    (count > 0).then(|| sum / count as f64)
 }
 
 /// The calibration table: `bins` bins of equal width over `[0, 1]`, the last one closed, only those that hold
 /// rows.
-///
-/// # Panics
-/// If `scores` and `labels` differ in length.
-pub fn calibration_bins(scores: &[f64], labels: &[bool], bins: usize) -> Vec<CalibrationBin> {
-    same_length(scores, labels);
+pub fn calibration_of(ranked: Ranked, bins: usize) -> Vec<CalibrationBin> {
     let mut sums = vec![(0_u64, 0.0, 0_u64); bins];
-    for (score, label) in scores.iter().zip(labels) {
-        let score = probability(*score);
+    for (score, label) in ranked.rows() {
+        let score = probability(score);
         if let Some((rows, total, positives)) = sums.get_mut(bin_of(score, bins)) {
             *rows += 1;
             *total += score;
-            *positives += u64::from(*label);
+            *positives += u64::from(label);
         }
     }
     let filled = sums.iter().enumerate().filter(|(_, (rows, ..))| *rows > 0);
@@ -116,55 +151,6 @@ pub fn calibration_bins(scores: &[f64], labels: &[bool], bins: usize) -> Vec<Cal
         positive_rate: *positives as f64 / *rows as f64,
     });
     table.collect()
-}
-
-/// Rows that share one score.
-struct Group {
-    positives: u64,
-    negatives: u64,
-}
-
-/// The rows grouped by score, lowest first.
-fn ranked_groups(scores: &[f64], labels: &[bool]) -> Vec<Group> {
-    same_length(scores, labels);
-    let rank = |score: f64| if score.is_nan() { f64::NEG_INFINITY } else { score };
-    let mut rows: Vec<(f64, bool)> =
-        scores.iter().zip(labels).map(|(score, label)| (rank(*score), *label)).collect();
-    rows.sort_unstable_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(Ordering::Equal));
-    let groups = rows.chunk_by(|a, b| a.0 == b.0).map(|group| {
-        let positives = group.iter().filter(|(_, label)| *label).count() as u64;
-        Group { positives, negatives: group.len() as u64 - positives }
-    });
-    groups.collect()
-}
-
-fn auroc_of(groups: &[Group]) -> Option<f64> {
-    let (mut negatives, mut positives) = (0_u128, 0_u128);
-    let mut twice_won = 0_u128;
-    for group in groups {
-        let (won, tied) = (negatives, u128::from(group.negatives));
-        twice_won += u128::from(group.positives) * (2 * won + tied);
-        negatives += tied;
-        positives += u128::from(group.positives);
-    }
-    let pairs = positives * negatives;
-    (pairs > 0).then(|| twice_won as f64 / (2 * pairs) as f64)
-}
-
-fn average_precision_of(groups: &[Group]) -> Option<f64> {
-    let (mut found, mut taken, mut sum) = (0_u64, 0_u64, 0.0);
-    for group in groups.iter().rev() {
-        found += group.positives;
-        taken += group.positives + group.negatives;
-        sum += group.positives as f64 * (found as f64 / taken as f64);
-    }
-    (found > 0 && found < taken).then(|| sum / found as f64)
-}
-
-fn mean(scores: &[f64], labels: &[bool], loss: impl Fn(f64, bool) -> f64) -> Option<f64> {
-    same_length(scores, labels);
-    let sum: f64 = scores.iter().zip(labels).map(|(score, label)| loss(probability(*score), *label)).sum();
-    (!scores.is_empty()).then(|| sum / scores.len() as f64)
 }
 
 fn probability(score: f64) -> f64 {
@@ -191,14 +177,23 @@ fn bin_of(score: f64, bins: usize) -> usize {
     }
 }
 
-fn same_length(scores: &[f64], labels: &[bool]) {
-    assert_eq!(scores.len(), labels.len(), "one label for each score");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::cmp::Ordering;
+
+    fn average_precision(scores: &[f64], labels: &[bool]) -> Option<f64> {
+        average_precision_of(Ranking::of(scores, labels).sorted())
+    }
+
+    fn brier(scores: &[f64], labels: &[bool]) -> Option<f64> {
+        Metrics::of(scores, labels).map(|metrics| metrics.brier)
+    }
+
+    fn calibration_bins(scores: &[f64], labels: &[bool], bins: usize) -> Vec<CalibrationBin> {
+        calibration_of(Ranking::of(scores, labels).sorted(), bins)
+    }
 
     /// Scores with many ties, and their labels.
     fn rows() -> impl Strategy<Value = (Vec<f64>, Vec<bool>)> {
@@ -296,6 +291,21 @@ mod tests {
         assert!(same(log_loss(&scores, &labels), Some(expected)));
         let expected = (0.01 + 0.16 + 0.65 * 0.65 + 0.04) / 4.0;
         assert!(same(brier(&scores, &labels), Some(expected)));
+    }
+
+    #[test]
+    fn two_hundred_rows_give_what_scikit_learn_gives() {
+        // roc_auc_score, average_precision_score, log_loss of clipped scores, brier_score_loss (1.9.1).
+        let scores: Vec<f64> = (1..=200).map(|i| f64::from(i * 37 % 101) / 100.0).collect();
+        let label = |(i, score): (i32, &f64)| f64::from((i * i * 7 + i * 3) % 11) < 2.0 + 6.0 * score;
+        let labels: Vec<bool> = (1..).zip(&scores).map(label).collect();
+        let metrics = Metrics::of(&scores, &labels).unwrap();
+        assert_eq!(metrics.positives, 117);
+        assert!(same(metrics.auroc, Some(0.6807743795695602)));
+        assert!(same(metrics.average_precision, Some(0.7443180007752218)));
+        assert!(same(Some(metrics.log_loss), Some(1.0695865498323247)));
+        assert!(same(Some(metrics.brier), Some(0.24560200000000001)));
+        assert!(same(Some(metrics.mean_score()), Some(scores.iter().sum::<f64>() / 200.0)));
     }
 
     #[test]

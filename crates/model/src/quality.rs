@@ -36,37 +36,82 @@ impl RegressionMetrics {
     /// quantiles for each label, or nothing.
     ///
     /// # Panics
-    /// If `means` and `labels` differ in length.
+    /// If `means`, `quantiles` and `labels` differ in length.
     pub fn of(means: &[f64], quantiles: Option<&[[f64; 3]]>, labels: &[f64]) -> Option<Self> {
         assert_eq!(means.len(), labels.len(), "one label for each prediction");
-        if labels.is_empty() {
-            return None;
+        let mut errors = Errors::default();
+        for (row, (mean, label)) in means.iter().zip(labels).enumerate() {
+            errors.insert(*mean, quantiles.map(|quantiles| &quantiles[row]), *label);
         }
-        let rows = labels.len() as f64;
-        let average = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / rows;
-        let squares = average(&mut means.iter().zip(labels).map(|(mean, label)| (label - mean).powi(2)));
-        let mean_label = average(&mut labels.iter().copied());
-        let variance = average(&mut labels.iter().map(|label| (label - mean_label).powi(2)));
-        let absolute = |predicted: &mut dyn Iterator<Item = f64>| {
-            average(&mut predicted.zip(labels).map(|(predicted, label)| (label - predicted).abs()))
-        };
-        Some(Self {
-            rows: labels.len() as u64,
-            mean_label,
-            mean_prediction: average(&mut means.iter().copied()),
-            rmse: squares.sqrt(),
-            mae: match quantiles {
-                Some(quantiles) => absolute(&mut quantiles.iter().map(|row| row[1])),
-                None => absolute(&mut means.iter().copied()),
-            },
-            r2: (variance > 0.0).then(|| 1.0 - squares / variance),
-            pinball: quantiles.map(|quantiles| {
-                average(&mut quantiles.iter().zip(labels).map(|(row, label)| pinball(row, *label)))
-            }),
-            coverage: quantiles.map(|quantiles| {
-                let covered = |(row, label): (&[f64; 3], &f64)| row[0] <= *label && *label <= row[2];
-                average(&mut quantiles.iter().zip(labels).map(|pair| f64::from(u8::from(covered(pair)))))
-            }),
+        errors.metrics()
+    }
+}
+
+/// Errors of predicted quantities, a row at a time; can be merged.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Errors {
+    rows: u64,
+    mean_label: f64,
+    /// The sum of the squared differences of the labels from their mean.
+    spread: f64,
+    predictions: f64,
+    squares: f64,
+    absolute: f64,
+    pinball: f64,
+    covered: u64,
+    /// Rows that came with quantiles.
+    with_quantiles: u64,
+}
+
+impl Errors {
+    /// Takes a row: its label, the mean that was predicted of it, and the 10 %, 50 % and 90 % quantiles.
+    pub fn insert(&mut self, mean: f64, quantiles: Option<&[f64; 3]>, label: f64) {
+        self.rows += 1;
+        // Mean and spread as Welford (1962) updates them.
+        let distance = label - self.mean_label;
+        self.mean_label += distance / self.rows as f64;
+        self.spread += distance * (label - self.mean_label);
+        self.predictions += mean;
+        self.squares += (label - mean).powi(2);
+        self.absolute += (label - quantiles.map_or(mean, |row| row[1])).abs();
+        if let Some(quantiles) = quantiles {
+            self.with_quantiles += 1;
+            self.pinball += pinball(quantiles, label);
+            self.covered += u64::from(quantiles[0] <= label && label <= quantiles[2]);
+        }
+    }
+
+    /// Takes the rows of another; mean and spread as Chan, Golub and LeVeque (1983) merge them.
+    pub fn merge(&mut self, other: &Self) {
+        let rows = self.rows + other.rows;
+        if rows > 0 {
+            let distance = other.mean_label - self.mean_label;
+            let share = other.rows as f64 / rows as f64;
+            self.mean_label += distance * share;
+            self.spread += other.spread + distance * distance * share * self.rows as f64;
+        }
+        self.rows = rows;
+        self.predictions += other.predictions;
+        self.squares += other.squares;
+        self.absolute += other.absolute;
+        self.pinball += other.pinball;
+        self.covered += other.covered;
+        self.with_quantiles += other.with_quantiles;
+    }
+
+    /// All metrics; `None` without rows.
+    pub fn metrics(&self) -> Option<RegressionMetrics> {
+        let rows = self.rows as f64;
+        let has_quantiles = self.with_quantiles == self.rows;
+        (self.rows > 0).then(|| RegressionMetrics {
+            rows: self.rows,
+            mean_label: self.mean_label,
+            mean_prediction: self.predictions / rows,
+            rmse: (self.squares / rows).sqrt(),
+            mae: self.absolute / rows,
+            r2: (self.spread > 0.0).then(|| 1.0 - self.squares / self.spread),
+            pinball: has_quantiles.then(|| self.pinball / rows),
+            coverage: has_quantiles.then(|| self.covered as f64 / rows),
         })
     }
 }
@@ -113,6 +158,7 @@ impl Quality {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_regression_is_measured_as_the_definitions_say() {
@@ -126,6 +172,36 @@ mod tests {
         let m = RegressionMetrics::of(&[2.0, 2.0], None, &[1.0, 1.0]).unwrap();
         assert_eq!((m.mae, m.r2, m.pinball, m.coverage), (1.0, None, None, None));
         assert_eq!(RegressionMetrics::of(&[], None, &[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn errors_are_merged_and_are_those_of_the_definitions(
+            rows in prop::collection::vec((-9.0..9.0_f64, -9.0..9.0_f64), 1..60), cut in 0..60_usize
+        ) {
+            let cut = cut.min(rows.len());
+            let errors = |rows: &[(f64, f64)]| {
+                let mut errors = Errors::default();
+                rows.iter().for_each(|(mean, label)| errors.insert(*mean, None, *label));
+                errors
+            };
+            let mut merged = errors(&rows[..cut]);
+            merged.merge(&errors(&rows[cut..]));
+            let found = merged.metrics().unwrap();
+            let average = |of: &dyn Fn(&(f64, f64)) -> f64| rows.iter().map(of).sum::<f64>() / rows.len() as f64;
+            let mean_label = average(&|(_, label)| *label);
+            let variance = average(&|(_, label)| (label - mean_label).powi(2));
+            let squares = average(&|(mean, label)| (mean - label).powi(2));
+            for (found, expected) in [
+                (found.mean_label, mean_label),
+                (found.mean_prediction, average(&|(mean, _)| *mean)),
+                (found.rmse, squares.sqrt()),
+                (found.mae, average(&|(mean, label)| (mean - label).abs())),
+                (found.r2.unwrap_or(0.0), if variance > 0.0 { 1.0 - squares / variance } else { 0.0 }),
+            ] {
+                prop_assert!((found - expected).abs() <= 1e-9 * (1.0 + expected.abs()), "{} {}", found, expected);
+            }
+        }
     }
 
     #[test]

@@ -1,48 +1,47 @@
 //! Networks and boosted trees together. What they get wrong differs, so that their sum ranks better than either.
 
+use crate::choose::Trained;
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Reference};
 use model::predictor::{Blend, Weights};
-use model::{Output, Predictor, Task};
+use model::{Predictor, Task};
 use std::rc::Rc;
 
 /// Shares of the networks that are tried; the rest is the trees'.
 const SHARES: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
-/// The blend whose sum does best on the validation rows: by log loss, or by the squared error. Each part comes with its own
-/// output, whose line brings its numbers to calibrated logits, or to the label's units. `None` if the parts are not networks
-/// and a forest, or there are no such rows.
-pub fn fit<'a>(
-    (networks, networks_output): (&Fit<'a>, &Output),
-    (forest, forest_output): (&Fit<'a>, &Output),
-    job: &'a Job,
-) -> Result<Option<Fit<'a>>, TrainerError> {
+/// The blend whose sum does best on the validation rows: by log loss, or by the squared error. The line of each part's output
+/// brings its numbers to calibrated logits, or to the label's units. `None` if the parts are not networks and a forest, or
+/// there are no such rows.
+pub fn fit<'a>(networks: &Trained<'a>, forest: &Trained<'a>, job: &'a Job) -> Option<Fit<'a>> {
+    let lines = [networks, forest].map(|part| part.artifact.output.line());
+    let parts = [networks, forest].map(|part| &part.outputs.validation[..]);
+    let (networks, forest) = (&networks.fit, &forest.fit);
     let (Predictor::Networks(members), Predictor::Forest(trees)) = (&networks.predictor, &forest.predictor)
     else {
-        return Ok(None);
+        return None;
     };
     let rows = job.stopping_rows();
     if rows.is_empty() {
-        return Ok(None);
+        return None;
     }
-    let parts = [networks.reference.outputs(rows)?, forest.reference.outputs(rows)?];
     let labels = job.table.labels.of(rows);
     let mut best: Option<(f64, Weights)> = None;
     for share in SHARES {
-        let weights = weights(share, networks_output.line(), forest_output.line());
-        let loss = loss(job.task, &parts, weights, &labels);
+        let weights = weights(share, lines[0], lines[1]);
+        let loss = loss(job.task, parts, weights, &labels);
         if best.is_none_or(|(least, _)| loss < least) {
             best = Some((loss, weights));
         }
     }
-    Ok(best.map(|(_, weights)| Fit {
+    best.map(|(_, weights)| Fit {
         recipe: networks.recipe.clone(),
         predictor: Predictor::Blend(Blend { networks: members.clone(), forest: trees.clone(), weights }),
         units: (1.0, 0.0),
         best_epoch: networks.best_epoch,
         parameters: networks.parameters + forest.parameters,
         reference: Rc::new(Both { parts: [networks, forest].map(|fit| Rc::clone(&fit.reference)), weights }),
-    }))
+    })
 }
 
 fn weights(share: f64, networks: (f64, f64), forest: (f64, f64)) -> Weights {
@@ -54,7 +53,7 @@ fn weights(share: f64, networks: (f64, f64), forest: (f64, f64)) -> Weights {
 }
 
 /// Mean log loss, or mean squared error of the mean.
-fn loss(task: Task, parts: &[Vec<f64>; 2], weights: Weights, labels: &[f64]) -> f64 {
+fn loss(task: Task, parts: [&[f64]; 2], weights: Weights, labels: &[f64]) -> f64 {
     let width = task.outputs();
     let first = parts[0].chunks_exact(width).zip(parts[1].chunks_exact(width));
     let numbers = first.map(|(networks, forest)| weights.of(networks[0], forest[0])).zip(labels);

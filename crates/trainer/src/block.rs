@@ -27,6 +27,15 @@ pub struct Block<'a> {
     pub places: &'a [u32],
 }
 
+impl<'a> Block<'a> {
+    /// Blocks of so many of its rows, the last of fewer.
+    pub fn pieces(&self, rows: usize) -> impl Iterator<Item = Block<'a>> + use<'a> {
+        let features = self.features;
+        let parts = self.rows.chunks(rows).zip(self.places.chunks(rows));
+        parts.map(move |(rows, places)| Block { features, rows, places })
+    }
+}
+
 /// A file whose values are read when they are wanted.
 pub struct Stored {
     pub input: RefCell<Input>,
@@ -48,9 +57,16 @@ impl Table {
     }
 
     /// Hands the values of `rows` to `f`, in their order: as one block from memory, as several from the file.
-    pub fn blocks(&self, rows: &[u32], mut f: impl FnMut(&Block)) -> Result<(), TrainerError> {
+    pub fn blocks<E>(
+        &self,
+        rows: &[u32],
+        mut f: impl FnMut(&Block) -> Result<(), E>,
+    ) -> Result<(), TrainerError>
+    where
+        TrainerError: From<E>,
+    {
         let most = if self.stored.is_some() { self.block_rows() } else { rows.len().max(1) };
-        rows.chunks(most).try_for_each(|rows| self.block(rows, &mut f))
+        rows.chunks(most).try_for_each(|rows| Ok(self.block(rows, &mut f)??))
     }
 
     /// The error of an algorithm that cannot read values from the file.
@@ -261,13 +277,18 @@ mod tests {
         let (memory, file, _folder) = tables();
         let train: Vec<u32> = (0..ROWS).filter(|row| row % 5 > 0).collect();
         let params = Params::default();
-        let (ours, theirs) =
-            (Encoder::fit(&file, &train, &params).unwrap(), Encoder::fit(&memory, &train, &params).unwrap());
+        let (ours, theirs) = (
+            Encoder::fit(&file, &train, &params, 2).unwrap(),
+            Encoder::fit(&memory, &train, &params, 1).unwrap(),
+        );
         assert_eq!(ours.recipe, theirs.recipe);
         assert_eq!(ours.warnings, theirs.warnings);
         let all: Vec<u32> = (0..ROWS).collect();
-        let (ours, theirs) = (ours.encode(&all).unwrap(), theirs.encode(&all).unwrap());
-        assert_eq!((ours.dense, ours.ids), (theirs.dense, theirs.ids));
+        let encoded = |encoder: &Encoder| {
+            let encoded = encoder.table().block(&all, |block| encoder.inputs().of(block)).unwrap();
+            (encoded.dense, encoded.ids)
+        };
+        assert_eq!(encoded(&ours), encoded(&theirs));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! How a predictor's numbers become probabilities or quantities.
 
-use crate::error::TrainerError;
 use crate::hash::mix;
 use crate::job::{Fit, Job};
 use model::calibration::{sigmoid, Platt};
@@ -11,20 +10,20 @@ use model::{metrics, Output, Task};
 /// Fewest validation rows of the rarer outcome that isotonic calibration is tried on.
 const FEWEST: usize = 200;
 
-/// Of a binary task fitted on the validation rows; none where they cannot carry it. A quantity that was never below 0
-/// will not be predicted below 0.
-pub fn output(fit: &Fit, job: &Job) -> Result<Output, TrainerError> {
+/// Of a binary task fitted on the validation rows, whose logits are given; none where they cannot carry it. A quantity that
+/// was never below 0 will not be predicted below 0.
+pub fn output(fit: &Fit, logits: &[f64], job: &Job) -> Output {
     match job.task {
         Task::Binary => {
             let rows = job.stopping_rows();
-            let logits = fit.reference.outputs(rows)?;
-            Ok(calibration(job.params.calibration, &logits, &job.table.labels.positive(rows)))
+            // Either all validation rows or none.
+            calibration(job.params.calibration, &logits[..rows.len()], &job.table.labels.positive(rows))
         }
         Task::Regression => {
             let labels = job.table.labels.of(&job.split.train);
             let never_negative = labels.iter().all(|label| *label >= 0.0);
             let (scale, mean) = fit.units;
-            Ok(Output::Quantity { mean, scale, least: never_negative.then_some(0.0) })
+            Output::Quantity { mean, scale, least: never_negative.then_some(0.0) }
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::calibrate;
 use crate::error::TrainerError;
-use crate::evaluate::{measure, Measured};
+use crate::evaluate::{baseline, measure, Measured};
 use crate::job::{Fit, Job};
 use crate::report::Reporter;
+use crate::split::HeldOut;
 use crate::{blend, network, popularity, trees};
 use model::params::Metric;
 use model::protocol::{Candidate, Event};
@@ -17,6 +18,8 @@ use std::time::Instant;
 pub struct Trained<'a> {
     pub artifact: Artifact,
     pub fit: Fit<'a>,
+    /// Of the training library, for the rows that are held out.
+    pub outputs: HeldOut<Vec<f64>>,
     pub measured: Measured,
 }
 
@@ -28,8 +31,9 @@ pub fn best<'a, W: Write>(
     job: &'a Job,
     reporter: &mut Reporter<W>,
 ) -> Result<Trained<'a>, TrainerError> {
+    let baselines = job.split.held_out(|rows| Ok(baseline(job, rows)))?;
     if let [only] = algorithms {
-        return train(*only, &[], job, reporter)?.ok_or_else(nothing);
+        return train(*only, &[], &baselines, job, reporter)?.ok_or_else(nothing);
     }
     let mut all: Vec<Trained> = Vec::new();
     let mut failure = None;
@@ -39,7 +43,7 @@ pub fn best<'a, W: Write>(
             continue;
         }
         let began = Instant::now();
-        let trained = match train(*algorithm, &all, job, reporter) {
+        let trained = match train(*algorithm, &all, &baselines, job, reporter) {
             Err(error @ TrainerError::HungUp) => return Err(error),
             Ok(None) => continue,
             trained => trained.and_then(|trained| trained.ok_or_else(nothing)),
@@ -84,25 +88,22 @@ impl Trained<'_> {
 }
 
 /// The best network and the best forest of those that are trained.
-fn blend<'a>(others: &[Trained<'a>], job: &'a Job) -> Result<Option<Fit<'a>>, TrainerError> {
-    let part = |is_wanted: &dyn Fn(Algorithm) -> bool| {
-        best_of(others, job, is_wanted).map(|n| (&others[n].fit, &others[n].artifact.output))
-    };
-    match (part(&Algorithm::is_network), part(&|algorithm| algorithm == Algorithm::BoostedTrees)) {
-        (Some(networks), Some(forest)) => blend::fit(networks, forest, job),
-        _ => Ok(None),
-    }
+fn blend<'a>(others: &[Trained<'a>], job: &'a Job) -> Option<Fit<'a>> {
+    let networks = best_of(others, job, Algorithm::is_network);
+    let forest = best_of(others, job, |algorithm| algorithm == Algorithm::BoostedTrees);
+    networks.zip(forest).and_then(|(n, f)| blend::fit(&others[n], &others[f], job))
 }
 
 /// Trains one algorithm; `None` if there is nothing that could be blended.
 fn train<'a, W: Write>(
     algorithm: Algorithm,
     others: &[Trained<'a>],
+    baselines: &HeldOut<Option<Quality>>,
     job: &'a Job,
     reporter: &mut Reporter<W>,
 ) -> Result<Option<Trained<'a>>, TrainerError> {
     let fit = match algorithm {
-        Algorithm::Blend => match blend(others, job)? {
+        Algorithm::Blend => match blend(others, job) {
             Some(fit) => fit,
             None => return Ok(None),
         },
@@ -112,14 +113,15 @@ fn train<'a, W: Write>(
             network::fit(algorithm, job, reporter)?
         }
     };
+    let outputs = job.split.held_out(|rows| fit.reference.outputs(rows))?;
     let artifact = Artifact {
         algorithm,
         recipe: fit.recipe.clone(),
         predictor: fit.predictor.clone(),
-        output: calibrate::output(&fit, job)?,
+        output: calibrate::output(&fit, &outputs.validation, job),
     };
-    let measured = measure(&artifact, &*fit.reference, job)?;
-    Ok(Some(Trained { artifact, fit, measured }))
+    let measured = measure(&artifact, &fit, &outputs, baselines, job)?;
+    Ok(Some(Trained { artifact, fit, outputs, measured }))
 }
 
 fn candidate(algorithm: Algorithm, trained: &Result<Trained, TrainerError>, began: Instant) -> Candidate {

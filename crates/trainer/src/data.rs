@@ -8,7 +8,8 @@ use crate::hash::{self, Digest};
 use crate::input::Input;
 use crate::labels::Labels;
 use crate::memory;
-use crate::values::{grow, Builder, Values};
+use crate::threads::on_each;
+use crate::values::{grow, reorder, Builder, Values};
 use arrow_array::{Array, RecordBatch};
 use model::protocol::{Role, SourceColumn};
 use std::cell::RefCell;
@@ -20,7 +21,7 @@ pub struct Feature {
     pub values: Values,
 }
 
-/// All rows, in the order in which they were read.
+/// All rows: those in memory ordered by [`Table::put_in_order`], those of a file as they are read.
 #[derive(Default)]
 pub struct Table {
     /// The input columns, in the order of the source.
@@ -77,6 +78,28 @@ impl Table {
             None => rows.sort_unstable_by_key(|row| hash(*row)),
         }
         rows
+    }
+
+    /// Brings the rows into the order of `ordered`, others behind them, so that whoever takes them in that order reads
+    /// memory from its beginning to its end. Returns what was the number of each row before. Rows of a file stay where they
+    /// are, and keep their numbers.
+    pub fn put_in_order(&mut self, ordered: &[u32], threads: usize) -> Option<Vec<u32>> {
+        if self.stored.is_some() {
+            return None;
+        }
+        let others = (0..self.rows() as u32).filter(|row| !self.labels.is_known(*row));
+        let rows: Vec<u32> = ordered.iter().copied().chain(others).collect();
+        on_each(&mut self.features, threads, |feature| feature.values.reorder(&rows));
+        self.labels.reorder(&rows);
+        if let Some((_, times)) = &mut self.times {
+            reorder(times, 1, &rows);
+        }
+        if let Some(keys) = &mut self.first_key {
+            reorder(keys, 1, &rows);
+        }
+        reorder(&mut self.unit_hashes, 1, &rows);
+        self.row_hashes = Vec::new();
+        Some(rows)
     }
 
     /// Lets go of what only ordering and splitting need.
@@ -248,6 +271,7 @@ fn fold(into: &mut [u64], hashes: impl Iterator<Item = u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::values::Floats;
 
     fn table(times: &[i64], hashes: &[u64], labels: &[f32]) -> Table {
         Table {
@@ -262,5 +286,30 @@ mod tests {
     fn labelled_rows_come_by_time_then_by_hash() {
         let table = table(&[3, 1, 1, 2], &[10, 30, 20, 40], &[1.0, 0.0, 1.0, f32::NAN]);
         assert_eq!(table.ordered_rows(), [2, 1, 0]);
+    }
+
+    #[test]
+    fn rows_change_places_with_all_that_belongs_to_them() {
+        let mut table = table(&[3, 1, 1, 2], &[10, 30, 20, 40], &[1.0, 0.0, 1.0, f32::NAN]);
+        table.unit_hashes = vec![5, 6, 7, 8];
+        table.first_key = Some(vec![50, 60, 70, 80]);
+        let source = SourceColumn {
+            name: "pair".into(),
+            sql_type: "real[]".into(),
+            family: model::recipe::Family::NumberArray,
+            role: Role::Feature,
+        };
+        let floats = Floats::Single((0..8).map(|n| n as f32).collect());
+        table.features = vec![Feature { source, values: Values::Numbers { width: 2, floats } }];
+        let ordered = table.ordered_rows();
+        assert_eq!(table.put_in_order(&ordered, 2), Some(vec![2, 1, 0, 3]));
+        assert_eq!(table.times.as_ref().map(|(_, times)| &times[..]), Some(&[1, 1, 3, 2][..]));
+        assert_eq!(
+            (&table.unit_hashes[..], table.first_key.as_deref()),
+            (&[7, 6, 5, 8][..], Some(&[70, 60, 50, 80][..]))
+        );
+        assert_eq!(table.labels.of(&[0, 1, 2]), [1.0, 0.0, 1.0]);
+        let Values::Numbers { floats, .. } = &table.features[0].values else { panic!("numbers") };
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(|n| floats.get(n)), [4.0, 5.0, 2.0, 3.0, 0.0, 1.0, 6.0, 7.0]);
     }
 }

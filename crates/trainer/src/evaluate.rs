@@ -1,10 +1,11 @@
 //! What a model will be worth: metrics of the held-out rows, from the scores that will be served.
 
 use crate::baseline::Outcomes;
-use crate::block::Block;
 use crate::error::TrainerError;
-use crate::job::{Job, Reference, Units};
+use crate::job::{Fit, Job, Units};
 use crate::prepare::{RawRow, Source};
+use crate::split::{HeldOut, Split};
+use crate::threads::on_each;
 use model::metrics::Metrics;
 use model::protocol::Evaluation;
 use model::quality::{Quality, RegressionMetrics};
@@ -20,25 +21,31 @@ pub struct Measured {
     pub parity: f64,
 }
 
-/// Measures both held-out parts. Refuses a model whose served scores are not those of the training library.
-pub fn measure(artifact: &Artifact, reference: &dyn Reference, job: &Job) -> Result<Measured, TrainerError> {
+/// Measures both held-out parts. `outputs` are those of the training library, `baselines` what the simplest rival is worth
+/// on the same rows. Refuses a model whose served scores are not those of the training library.
+pub fn measure(
+    artifact: &Artifact,
+    fit: &Fit,
+    outputs: &HeldOut<Vec<f64>>,
+    baselines: &HeldOut<Option<Quality>>,
+    job: &Job,
+) -> Result<Measured, TrainerError> {
     let scorer = Scorer::new(artifact)?;
     let unit = match job.task {
         Task::Binary => 1.0,
         Task::Regression => Units::standard(&job.table.labels.of(&job.split.train)).scale,
     };
-    let part = |rows: &[u32]| -> Result<_, TrainerError> {
+    let part = |rows: &[u32], outputs: &[f64], baseline: &Option<Quality>| -> Result<_, TrainerError> {
         let served = serve(&scorer, job, rows)?;
-        let difference = served.difference(&reference.outputs(rows)?, &artifact.output) / unit;
-        let model = served.quality(job, rows);
-        let popularity = baseline(job, rows);
-        let evaluation = model.zip(popularity).map(|(model, popularity)| Evaluation { model, popularity });
-        Ok((evaluation, difference))
+        let difference = served.difference(outputs, &artifact.output) / unit;
+        let both = served.quality(job, rows).zip(baseline.clone());
+        Ok((both.map(|(model, popularity)| Evaluation { model, popularity }), difference))
     };
-    let (validation, first) = part(&job.split.validation)?;
-    let (test, second) = part(&job.split.test)?;
+    let Split { train, validation, test, .. } = job.split;
+    let (validation, first) = part(validation, &outputs.validation, &baselines.validation)?;
+    let (test, second) = part(test, &outputs.test, &baselines.test)?;
     let parity = match (&validation, &test) {
-        (None, None) => part(&job.split.train)?.1,
+        (None, None) => part(train, &fit.reference.outputs(train)?, &None)?.1,
         // Unlike `max`, this does not lose a difference that is not a number.
         _ if first.is_nan() => first,
         _ if second > first || second.is_nan() => second,
@@ -52,6 +59,7 @@ pub fn measure(artifact: &Artifact, reference: &dyn Reference, job: &Job) -> Res
 }
 
 /// The scores of some rows as they will be served.
+#[derive(Default)]
 pub struct Served {
     pub scores: Vec<f64>,
     /// Of quantities, if the model has them.
@@ -63,37 +71,27 @@ pub fn serve(scorer: &Scorer, job: &Job, rows: &[u32]) -> Result<Served, Trainer
     let mut served = Served { scores: Vec::with_capacity(rows.len()), quantiles: None };
     job.table.blocks(rows, |block| {
         let share = block.rows.len().div_ceil(job.threads).max(1);
-        let parts = block.rows.chunks(share).zip(block.places.chunks(share));
-        std::thread::scope(|scope| {
-            let crew: Vec<_> = parts
-                .map(|(rows, places)| {
-                    let part = Block { features: block.features, rows, places };
-                    let source = Source::new(scorer.recipe(), job.table, &part);
-                    scope.spawn(move || serve_all(scorer, &source, places.len()))
-                })
-                .collect();
-            for thread in crew {
-                served.append(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            }
-        });
+        let sources = block.pieces(share).map(|part| Source::new(scorer.recipe(), job.table, &part));
+        let mut parts: Vec<_> = sources.map(|source| (source, Served::default())).collect();
+        on_each(&mut parts, job.threads, |(source, served)| served.add_all(scorer, source));
+        parts.into_iter().for_each(|(_, part)| served.append(part));
+        Ok::<(), TrainerError>(())
     })?;
     Ok(served)
 }
 
-fn serve_all(scorer: &Scorer, source: &Source, rows: usize) -> Served {
-    let mut raw = Raw { scorer, row: scorer.row() };
-    let mut served = Served { scores: Vec::with_capacity(rows), quantiles: None };
-    for n in 0..rows {
-        source.raw_row(n, &mut raw);
-        served.scores.push(scorer.score(&mut raw.row));
-        if let Some(quantiles) = scorer.quantiles(&mut raw.row) {
-            served.quantiles.get_or_insert_default().push(quantiles);
+impl Served {
+    fn add_all(&mut self, scorer: &Scorer, source: &Source) {
+        let mut raw = Raw { scorer, row: scorer.row() };
+        for n in 0..source.len() {
+            source.raw_row(n, &mut raw);
+            self.scores.push(scorer.score(&mut raw.row));
+            if let Some(quantiles) = scorer.quantiles(&mut raw.row) {
+                self.quantiles.get_or_insert_default().push(quantiles);
+            }
         }
     }
-    served
-}
 
-impl Served {
     fn append(&mut self, mut other: Served) {
         self.scores.append(&mut other.scores);
         if let Some(mut quantiles) = other.quantiles {
@@ -135,7 +133,7 @@ impl Served {
 }
 
 /// The metrics of the baseline that knows every outcome before a row's time.
-fn baseline(job: &Job, rows: &[u32]) -> Option<Quality> {
+pub fn baseline(job: &Job, rows: &[u32]) -> Option<Quality> {
     let times = job.table.times.as_ref().filter(|_| job.split.by_time);
     let outcomes = Outcomes {
         labels: &job.table.labels,

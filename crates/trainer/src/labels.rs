@@ -1,7 +1,7 @@
 //! What is to be predicted, one number for each row.
 
 use crate::error::TrainerError;
-use crate::values::grow;
+use crate::values::{grow, reorder};
 use arrow_array::Array;
 use model::Task;
 
@@ -59,6 +59,11 @@ impl Labels {
 
     pub fn get(&self, row: u32) -> f32 {
         self.values[row as usize]
+    }
+
+    /// Takes the rows into another order.
+    pub fn reorder(&mut self, rows: &[u32]) {
+        reorder(&mut self.values, 1, rows);
     }
 
     /// Rows without a label.

@@ -54,6 +54,7 @@ mod precision;
 mod prepare;
 mod report;
 mod split;
+mod threads;
 mod trees;
 mod values;
 

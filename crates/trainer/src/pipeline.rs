@@ -44,8 +44,12 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     let input = Input::open(&arguments.data)?;
     check_schema(input.schema(), &spec.columns)?;
     let mut table = Table::read(input, &spec.columns, memory::left())?;
-    let ordered = table.ordered_rows();
+    let mut ordered = table.ordered_rows();
     check_rows(&table, &ordered)?;
+    let before = table.put_in_order(&ordered, threads);
+    if before.is_some() {
+        ordered = (0..ordered.len() as u32).collect();
+    }
     let label = spec.columns.iter().find(|column| column.role == Role::Label);
     let task = table.labels.task(params.task, label.map_or("", |column| &column.name))?;
     check_metric(params, task)?;
@@ -60,7 +64,7 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     }
     check_classes(&table, &split, task)?;
 
-    let encoder = Encoder::fit(&table, &split.train, params)?;
+    let encoder = Encoder::fit(&table, &split.train, params, threads)?;
     warm.wait()?;
     let leaks = leaks::warnings(&table, &ordered, &split.train, task)?;
     encoder.warnings.iter().chain(&leaks).try_for_each(|warning| reporter.warn(warning.clone()))?;
@@ -82,12 +86,11 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
              calibrated.",
         )?;
     }
-    let Trained { artifact, fit, measured } = best(&spec.algorithms, &job, reporter)?;
+    let Trained { artifact, fit, measured, .. } = best(&spec.algorithms, &job, reporter)?;
     let bytes = artifact.to_bytes()?;
     write(&arguments.out, "write the model to", |file| file.write_all(&bytes).map_err(|e| e.to_string()))?;
     if let Some(path) = &arguments.scores {
-        let all: Vec<u32> = (0..table.rows() as u32).collect();
-        let outputs = fit.reference.outputs(&all)?;
+        let outputs = fit.reference.outputs(&as_read(before, table.rows()))?;
         let scores = outputs.chunks_exact(task.outputs()).map(|row| artifact.output.of(row[0])).collect();
         write(path, "write the scores to", |file| write_scores(file, scores).map_err(|e| e.to_string()))?;
     }
@@ -100,6 +103,15 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         importance: if params.importance { importance(&artifact, &job)? } else { Vec::new() },
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// All rows in the order in which they were read. `before` are the numbers that they had then, if they have changed.
+fn as_read(before: Option<Vec<u32>>, rows: usize) -> Vec<u32> {
+    let mut now: Vec<u32> = (0..rows as u32).collect();
+    for (row, old) in before.iter().flatten().enumerate() {
+        now[*old as usize] = row as u32;
+    }
+    now
 }
 
 fn read_spec(path: &Path) -> Result<Spec, TrainerError> {

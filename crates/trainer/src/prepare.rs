@@ -3,6 +3,7 @@
 use crate::block::Block;
 use crate::data::{Feature, Table};
 use crate::error::TrainerError;
+use crate::threads::on_each;
 use crate::trees;
 use crate::values::{Dictionary, Floats, Values, NULL_CODE};
 use model::protocol::SourceColumn;
@@ -20,6 +21,7 @@ pub struct Encoder<'a> {
     /// For each category in input order: whether NULL occurs in the training rows.
     pub null_seen: Vec<bool>,
     table: &'a Table,
+    threads: usize,
     /// One for each column of the recipe.
     feeds: Vec<Feed>,
     dense_width: usize,
@@ -40,6 +42,14 @@ enum FeedKind {
         ids: Option<Vec<i32>>,
         null: i32,
     },
+}
+
+/// What of an encoder every thread may use.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    recipe: &'a Recipe,
+    feeds: &'a [Feed],
+    dense_width: usize,
 }
 
 /// Encoded rows.
@@ -78,18 +88,24 @@ pub fn sample(table: &Table, train: &[u32]) -> Vec<u32> {
 }
 
 impl<'a> Encoder<'a> {
-    /// Fits the recipe on the rows `train`, in their order.
-    pub fn fit(table: &'a Table, train: &[u32], params: &Params) -> Result<Self, TrainerError> {
+    /// Fits the recipe on the rows `train`, in their order. This and encoding take so many threads.
+    pub fn fit(
+        table: &'a Table,
+        train: &[u32],
+        params: &Params,
+        threads: usize,
+    ) -> Result<Self, TrainerError> {
         let mut encoder = Self {
             recipe: Recipe { columns: Vec::new() },
             warnings: Vec::new(),
             null_seen: Vec::new(),
             table,
+            threads,
             feeds: Vec::new(),
             dense_width: 0,
         };
         let mut findings = Findings::default();
-        let fits = column_fits(table, train, params)?;
+        let fits = column_fits(table, train, params, threads)?;
         for (position, (feature, fit)) in table.features.iter().zip(fits).enumerate() {
             match fit {
                 // Nothing says how long the arrays of this column are: it cannot be an input.
@@ -169,53 +185,9 @@ impl<'a> Encoder<'a> {
         self.feeds.push(Feed { feature, kind });
     }
 
-    /// The network's input for `rows`, in their order.
-    pub fn encode(&self, rows: &[u32]) -> Result<Encoded, TrainerError> {
-        self.table.block(rows, |block| self.encode_block(block))
-    }
-
-    fn encode_block(&self, block: &Block) -> Encoded {
-        let stride = self.dense_width;
-        let mut dense = vec![0.0; block.rows.len() * stride];
-        let mut ids = Vec::with_capacity(block.rows.len() * self.null_seen.len());
-        let scalings = self.recipe.scalings();
-        let indicators = self.recipe.indicators();
-        let seconds = self.recipe.seconds();
-        let categories = self.recipe.categories();
-        let (mut number, mut category) = (0, 0);
-        for Feed { feature, kind } in &self.feeds {
-            match (kind, &block.features[*feature].values) {
-                (FeedKind::Numbers { width }, Values::Numbers { floats, .. }) => {
-                    for (position, slot) in (number..number + width).enumerate() {
-                        let (scaling, indicator, second) = (scalings[slot], indicators[slot], seconds[slot]);
-                        for (line, place) in dense.chunks_exact_mut(stride).zip(block.places) {
-                            let value = floats.get(*place as usize * width + position);
-                            line[slot] = scaling.standardize(value);
-                            if let (Some(at), false) = (indicator, value.is_finite()) {
-                                line[at] = 1.0;
-                            }
-                            if let Some((second, at)) = second {
-                                line[at] = second.standardize(value);
-                            }
-                        }
-                    }
-                    number += width;
-                }
-                (FeedKind::Category { ids: known, null }, Values::Category(dictionary)) => {
-                    let of_code = match known {
-                        Some(known) => Cow::Borrowed(known),
-                        None => Cow::Owned(embedding_rows(categories[category], dictionary)),
-                    };
-                    ids.extend(block.places.iter().map(|place| match dictionary.codes[*place as usize] {
-                        NULL_CODE => *null,
-                        code => of_code[code as usize],
-                    }));
-                    category += 1;
-                }
-                _ => unreachable!("a column's values are of one kind in every block"),
-            }
-        }
-        Encoded { dense, ids }
+    /// How rows become the network's input.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs { recipe: &self.recipe, feeds: &self.feeds, dense_width: self.dense_width }
     }
 
     /// The raw columns as trees read them: all numbers, then all categories. `None` where they are not in memory.
@@ -251,10 +223,66 @@ impl<'a> Encoder<'a> {
     pub fn table(&self) -> &'a Table {
         self.table
     }
+
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+}
+
+impl Inputs<'_> {
+    /// The network's input for the rows of a block, in their order.
+    pub fn of(&self, block: &Block) -> Encoded {
+        let stride = self.dense_width;
+        let mut dense = vec![0.0; block.rows.len() * stride];
+        let mut ids = Vec::new();
+        let scalings = self.recipe.scalings();
+        let indicators = self.recipe.indicators();
+        let seconds = self.recipe.seconds();
+        let categories = self.recipe.categories();
+        let (mut number, mut category) = (0, 0);
+        for Feed { feature, kind } in self.feeds {
+            match (kind, &block.features[*feature].values) {
+                (FeedKind::Numbers { width }, Values::Numbers { floats, .. }) => {
+                    for (position, slot) in (number..number + width).enumerate() {
+                        let (scaling, indicator, second) = (scalings[slot], indicators[slot], seconds[slot]);
+                        for (line, place) in dense.chunks_exact_mut(stride).zip(block.places) {
+                            let value = floats.get(*place as usize * width + position);
+                            line[slot] = scaling.standardize(value);
+                            if let (Some(at), false) = (indicator, value.is_finite()) {
+                                line[at] = 1.0;
+                            }
+                            if let Some((second, at)) = second {
+                                line[at] = second.standardize(value);
+                            }
+                        }
+                    }
+                    number += width;
+                }
+                (FeedKind::Category { ids: known, null }, Values::Category(dictionary)) => {
+                    let of_code = match known {
+                        Some(known) => Cow::Borrowed(known),
+                        None => Cow::Owned(embedding_rows(categories[category], dictionary)),
+                    };
+                    ids.extend(block.places.iter().map(|place| match dictionary.codes[*place as usize] {
+                        NULL_CODE => *null,
+                        code => of_code[code as usize],
+                    }));
+                    category += 1;
+                }
+                _ => unreachable!("a column's values are of one kind in every block"),
+            }
+        }
+        Encoded { dense, ids }
+    }
 }
 
 /// Fits every column, the transforms on a sample and the rest on all training rows.
-fn column_fits(table: &Table, train: &[u32], params: &Params) -> Result<Vec<ColumnFit>, TrainerError> {
+fn column_fits(
+    table: &Table,
+    train: &[u32],
+    params: &Params,
+    threads: usize,
+) -> Result<Vec<ColumnFit>, TrainerError> {
     let begin = |block: &Block| -> Vec<ColumnFit> {
         block.features.iter().map(|feature| ColumnFit::new(feature, block.places, params.transform)).collect()
     };
@@ -262,8 +290,9 @@ fn column_fits(table: &Table, train: &[u32], params: &Params) -> Result<Vec<Colu
     let texts = fits.iter().filter(|fit| matches!(fit, ColumnFit::Category { .. })).count();
     let most = table.stored.as_ref().map(|_| (TEXT_BYTES / texts.max(1)).max(LEAST_TEXT_BYTES));
     table.blocks(train, |block| {
-        let columns = fits.iter_mut().zip(block.features);
-        columns.for_each(|(fit, feature)| fit.add(&feature.values, block.places, most));
+        let mut columns: Vec<_> = fits.iter_mut().zip(block.features).collect();
+        on_each(&mut columns, threads, |(fit, feature)| fit.add(&feature.values, block.places, most));
+        Ok::<(), TrainerError>(())
     })?;
     Ok(fits)
 }
@@ -355,6 +384,11 @@ impl<'a> Source<'a> {
         // The recipe was made from this table: it has every column.
         let columns = recipe.columns.iter().zip(recipe.slots()).filter_map(column).collect();
         Self { columns, rows: block.rows, places: block.places }
+    }
+
+    /// How many rows the block has.
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
 
     /// Hands the raw values of the n-th row of the block to the receiver: numbers (`None` where missing) and texts, in

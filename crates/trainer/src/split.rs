@@ -5,6 +5,7 @@
 //! stay there when rows are added.
 
 use crate::data::Table;
+use crate::error::TrainerError;
 use model::Params;
 
 /// Fewest distinct times that can be cut into three parts.
@@ -23,7 +24,21 @@ pub struct Split {
     pub by_time: bool,
 }
 
+/// One thing for each part that is held out.
+pub struct HeldOut<T> {
+    pub validation: T,
+    pub test: T,
+}
+
 impl Split {
+    /// What `f` makes of the rows of each part that is held out.
+    pub fn held_out<T>(
+        &self,
+        f: impl Fn(&[u32]) -> Result<T, TrainerError>,
+    ) -> Result<HeldOut<T>, TrainerError> {
+        Ok(HeldOut { validation: f(&self.validation)?, test: f(&self.test)? })
+    }
+
     /// Puts the rows of each part into the order in which they were read, for data that are read again.
     pub fn in_order_of_reading(&mut self) {
         [&mut self.train, &mut self.validation, &mut self.test]

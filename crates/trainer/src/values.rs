@@ -77,6 +77,16 @@ impl Floats {
     }
 }
 
+/// Takes the values of all rows, `width` each, into another order. The values stay in the memory that they have: other memory
+/// would be taken before theirs is free.
+pub fn reorder<T: Copy>(values: &mut [T], width: usize, rows: &[u32]) {
+    let picked: Vec<T> = match width {
+        1 => rows.iter().map(|row| values[*row as usize]).collect(),
+        _ => rows.iter().flat_map(|row| &values[*row as usize * width..][..width]).copied().collect(),
+    };
+    values.copy_from_slice(&picked);
+}
+
 /// The values of one column, row after row.
 #[derive(Debug)]
 pub enum Values {
@@ -95,6 +105,17 @@ impl Values {
             Self::Numbers { width, floats } => {
                 Builder::Array { width: (*width > 0).then_some(*width), rows: 0, floats: floats.like() }
             }
+        }
+    }
+}
+
+impl Values {
+    /// Takes the rows into another order.
+    pub fn reorder(&mut self, rows: &[u32]) {
+        match self {
+            Self::Numbers { width, floats: Floats::Single(values) } => reorder(values, *width, rows),
+            Self::Numbers { width, floats: Floats::Double(values) } => reorder(values, *width, rows),
+            Self::Category(dictionary) => reorder(&mut dictionary.codes, 1, rows),
         }
     }
 }

@@ -49,7 +49,7 @@ fn tune(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (session, asked) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
     let tuning = or_raise(Tuning::new(asked));
-    or_raise(check_may_train(tuning.model()));
+    or_raise(check_may_train(tuning.model(), tuning.request.promote));
     run_to_the_end(&tuning, &session);
     session.end();
 }

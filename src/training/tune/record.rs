@@ -35,13 +35,7 @@ impl Tune {
     /// marked as failed on the way.
     pub fn resume_or_start(tuning: &Tuning, session: &Session) -> Result<Self, Error> {
         let resumed = as_owner(|client| {
-            client.update(
-                "UPDATE reco.tune SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
-                        error = 'the server process that tuned it ended' \
-                 WHERE status OPERATOR(pg_catalog.=) 'running' AND NOT reco.run_is_alive(tune_id)",
-                None,
-                &[],
-            )?;
+            liveness::fail_lost(client, "tune", "tune_id", "tuned")?;
             resume(client, tuning, session)
         })?;
         let Some(tune) = resumed else { return Self::start(tuning, session) };
@@ -98,14 +92,8 @@ impl Tune {
 
     /// Records how it ended, as well as it can be after a failure.
     pub fn end_after(&self, failure: &Failure, session: &Session) {
-        let write = || match failure.is_cancel() {
-            true => self.finish("cancelled", None, None, session),
-            false => self.fail(&failure.message(), session),
-        };
-        if session.attempt(write).is_err() {
-            // Without its lock it counts as failed; nothing more can be done for it.
-            let _ = session.attempt(|| liveness::release(self.id));
-        }
+        let write = |status: &str, error: Option<&str>| self.finish(status, None, error, session);
+        liveness::end_after(self.id, failure, session, write);
     }
 
     fn finish(
@@ -125,10 +113,7 @@ impl Tune {
             )?;
             Ok(())
         })?;
-        if session.is_atomic() {
-            return Ok(());
-        }
-        liveness::release(self.id)
+        liveness::end(self.id, session)
     }
 }
 

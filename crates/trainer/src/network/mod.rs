@@ -7,18 +7,22 @@
 //! | `part` | rows on the device |
 //! | `examples` | all rows as one part, or a pool at a time |
 //! | `room` | what a training will allocate |
-//! | `loss`, `adam`, `schedule`, `noise` | what a step needs |
+//! | `loss`, `adam`, `schedule`, `noise`, `plain` | what a step needs |
+//! | `batches`, `worker` | what each thread does of a step |
 //! | `train` | the loop |
 
 mod adam;
+mod batches;
 mod examples;
 mod fit;
 mod loss;
 mod net;
 mod noise;
 mod part;
+mod plain;
 mod room;
 mod schedule;
 mod train;
+mod worker;
 
 pub use fit::fit;

@@ -149,6 +149,11 @@ impl Net {
         views(flat, &self.layout.shapes)
     }
 
+    /// How many of the leaves are embedding tables, if there is nothing to the network but them and layers.
+    pub fn tables_if_plain(&self) -> Option<usize> {
+        (self.layout.crosses == 0 && self.layout.per_hidden == 2).then_some(self.layout.embeddings)
+    }
+
     pub fn device(&self) -> Device {
         self.flat.device()
     }

@@ -1,10 +1,12 @@
 //! Encoded rows on the device: moved there once or by the pool, cut into batches there.
 
 use super::net::{floats, Net, Rows};
+use crate::block::Block;
 use crate::error::TrainerError;
 use crate::job::Units;
 use crate::labels::Labels;
-use crate::prepare::Encoder;
+use crate::prepare::{Encoder, Inputs};
+use crate::threads::on_each;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Labelled rows of one part of the data.
@@ -37,30 +39,44 @@ impl Part {
     }
 }
 
-/// Rows encoded at a time where all are in memory: they stay in the cache, column after column is written to them.
+/// Rows encoded at a time: they stay in the cache, column after column is written to them.
 const STAGED_ROWS: usize = 4096;
 
-/// Encodes rows and moves them to the device block by block.
+/// Encodes rows and moves them to the device piece by piece, on several threads.
 fn load(encoder: &Encoder, rows: &[u32], device: Device) -> Result<Rows, TrainerError> {
     let (count, width) = (rows.len() as i64, encoder.dense_width() as i64);
     let categories = encoder.null_seen.len() as i64;
     let dense = Tensor::f_empty([count, width], (Kind::Float, device))?;
     let ids = Tensor::f_empty([categories, count], (Kind::Int, device))?;
+    let all = Rows { dense, ids };
     let mut start = 0;
-    let most = match encoder.table().stored.is_some() {
-        true => encoder.table().block_rows(),
-        false => STAGED_ROWS,
-    };
-    for block in rows.chunks(most) {
-        let encoded = encoder.encode(block)?;
-        let length = block.len() as i64;
-        let from = Tensor::f_from_slice(&encoded.dense)?.f_view_([length, width])?;
-        dense.f_narrow(0, start, length)?.f_copy_(&from)?;
-        let from = Tensor::f_from_slice(&encoded.ids)?.f_view_([categories, length])?;
-        ids.f_narrow(1, start, length)?.f_copy_(&from)?;
-        start += length;
+    encoder.table().blocks(rows, |block| {
+        let mut pieces = Vec::new();
+        for rows in block.pieces(STAGED_ROWS) {
+            let length = rows.rows.len() as i64;
+            pieces.push(Piece { rows, to: all.slice(start, length)?, result: Ok(()) });
+            start += length;
+        }
+        let inputs = encoder.inputs();
+        on_each(&mut pieces, encoder.threads(), |piece| piece.result = piece.load(inputs));
+        pieces.into_iter().try_for_each(|piece| piece.result)
+    })?;
+    Ok(all)
+}
+
+/// Rows on their way to the device, and their place there.
+struct Piece<'a> {
+    rows: Block<'a>,
+    to: Rows,
+    result: Result<(), TchError>,
+}
+
+impl Piece<'_> {
+    fn load(&mut self, inputs: Inputs) -> Result<(), TchError> {
+        let encoded = inputs.of(&self.rows);
+        self.to.dense.f_copy_(&Tensor::f_from_slice(&encoded.dense)?.f_view_as(&self.to.dense)?)?;
+        self.to.ids.f_copy_(&Tensor::f_from_slice(&encoded.ids)?.f_view_as(&self.to.ids)?)
     }
-    Ok(Rows { dense, ids })
 }
 
 /// Rows in a block of the forward pass: on the CPU the block's activations should stay in the cache, on a GPU its

@@ -1,30 +1,25 @@
 //! The training loop: shuffled mini-batches, Adam, early stopping with the best weights kept.
 //!
 //! An epoch takes its rows from one pool or, where they do not fit into memory, from several. A batch that reaches from
-//! one pool into the next is taken in pieces: its gradient is complete after the last.
-//!
-//! A step's gradient is summed over blocks of the batch (see [`block_rows`]), so that a batch of any size, up to all
-//! rows, works in the cache and in bounded memory. On the CPU each thread takes blocks of its own: libtorch's own threads
-//! would share every small matrix. Nothing inside an epoch waits for a GPU: the loss is added up there and read once.
+//! one pool into the next is taken in pieces: its gradient is complete after the last. Nothing inside an epoch waits for a
+//! GPU: the loss is added up there and read once.
 
 use super::adam::Adam;
+use super::batches::{chunks, pieces};
 use super::examples::Examples;
 use super::loss::Loss;
-use super::net::{Learning, Net};
-use super::noise::Noise;
-use super::part::{block_rows, Part};
+use super::net::Net;
+use super::part::block_rows;
 use super::schedule::factor;
+use super::worker::{in_step, Worker};
 use crate::error::TrainerError;
 use crate::precision;
-use model::params::Precision;
 use model::{Params, Task};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::ops::Range;
-use std::sync::Barrier;
 use std::time::Instant;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 /// What is known after an epoch.
 pub struct Epoch {
@@ -134,17 +129,6 @@ struct Loop<'a> {
     blocks: u64,
 }
 
-/// A batch, or what one pool has of it.
-#[derive(Debug, PartialEq)]
-struct Piece {
-    /// In the pool.
-    rows: Range<i64>,
-    /// Of the whole batch.
-    batch_rows: i64,
-    is_first: bool,
-    is_last: bool,
-}
-
 impl<'a> Loop<'a> {
     fn new(net: &'a Net, training: &'a Examples<'a>, plan: &'a Plan, block: i64) -> Result<Self, TchError> {
         let loss = Loss::new(plan.task, plan.params.class_weight, net.device())?;
@@ -232,26 +216,6 @@ impl<'a> Loop<'a> {
     }
 }
 
-/// How many chunks of a size it takes to hold some rows.
-fn chunks(rows: i64, size: i64) -> i64 {
-    (rows + size - 1) / size
-}
-
-/// The batches, and parts of batches, in the next `count` rows of an epoch that has `all` and has `done` some.
-fn pieces(done: i64, count: i64, batch: i64, all: i64) -> Vec<Piece> {
-    let end = done + count;
-    let piece = |n: i64| {
-        let (first, last) = (n * batch, ((n + 1) * batch).min(all));
-        Piece {
-            rows: first.max(done) - done..last.min(end) - done,
-            batch_rows: last - first,
-            is_first: first >= done,
-            is_last: last <= end,
-        }
-    };
-    (done / batch..chunks(end, batch)).map(piece).collect()
-}
-
 /// Draws weights towards 0 by `amount`, those nearer than that to 0 itself.
 fn shrink(weights: &Tensor, amount: f64) -> Result<(), TchError> {
     if amount == 0.0 {
@@ -262,173 +226,11 @@ fn shrink(weights: &Tensor, amount: f64) -> Result<(), TchError> {
     weights.shallow_clone().f_copy_(&weights.f_sign()?.f_mul(&smaller)?)
 }
 
-/// Adds up the gradients of some blocks, on a thread of its own.
-struct Worker {
-    net: Net,
-    /// What it takes rows from, and their order.
-    pool: Option<(Part, Option<Tensor>)>,
-    loss: Loss,
-    /// Of the step so far, like the network's flat parameters, and views of it, one for each leaf.
-    gradient: Tensor,
-    parts: Vec<Tensor>,
-    /// The sum of the epoch's losses.
-    total: Tensor,
-    seed: u64,
-    dropout: f64,
-    precision: Precision,
-}
-
-impl Worker {
-    fn new(net: &Net, loss: &Loss, plan: &Plan) -> Result<Self, TchError> {
-        let net = net.share()?;
-        let gradient = net.flat().f_zeros_like()?;
-        Ok(Self {
-            parts: net.views_of(&gradient)?,
-            total: Tensor::f_zeros([], (Kind::Double, net.device()))?,
-            loss: loss.share(),
-            pool: None,
-            seed: plan.seed,
-            dropout: plan.params.dropout,
-            precision: plan.params.precision,
-            net,
-            gradient,
-        })
-    }
-
-    /// Starts an epoch.
-    fn begin(&mut self) -> Result<(), TchError> {
-        self.total.f_zero_().map(drop)
-    }
-
-    fn take_pool(&mut self, pool: &Part, order: Option<&Tensor>) {
-        self.pool = Some((pool.share(), order.map(Tensor::shallow_clone)));
-    }
-
-    fn leave_pool(&mut self) {
-        self.pool = None;
-    }
-
-    fn total(&self) -> Result<f64, TchError> {
-        self.total.f_double_value(&[])
-    }
-
-    /// Adds the gradient of the mean loss of a batch, as far as the rows of one block go.
-    fn add(&mut self, batch_rows: i64, block: Range<i64>, number: u64) -> Result<(), TchError> {
-        let Some((pool, order)) = &self.pool else { return Ok(()) };
-        let (at, count) = (block.start, block.end - block.start);
-        let (mut rows, targets) = match order {
-            Some(order) => {
-                let index = order.f_narrow(0, at, count)?;
-                (pool.rows.select(&index)?, pool.targets.f_index_select(0, &index)?)
-            }
-            None => (pool.rows.slice(at, count)?, pool.targets.f_narrow(0, at, count)?),
-        };
-        let mut noise = Noise::new(self.seed, number, self.dropout);
-        noise.forget_some(&mut rows)?;
-        let learning = Learning { noise: &mut noise, precision: self.precision };
-        let outputs = self.net.outputs(&rows, Some(learning))?;
-        let loss = self.loss.of(&outputs, &targets)?;
-        let _ = self.total.f_add_(&loss.f_detach()?)?;
-        let loss = loss.f_div_scalar(batch_rows as f64)?;
-        let gradients = Tensor::f_run_backward(&[loss], self.net.leaves(), false, false)?;
-        for (sum, gradient) in self.parts.iter_mut().zip(gradients) {
-            sum.f_add_(&gradient).map(drop)?;
-        }
-        Ok(())
-    }
-
-    /// The blocks of a piece that are this thread's: every `of`-th, from `mine` on.
-    fn take_part(
-        &mut self,
-        piece: &Piece,
-        block: i64,
-        first: u64,
-        (mine, of): (usize, usize),
-    ) -> Result<(), TchError> {
-        if piece.is_first {
-            self.gradient.f_zero_().map(drop)?;
-        }
-        let Range { start, end } = piece.rows;
-        let blocks = (start..end).step_by(block as usize).enumerate().skip(mine).step_by(of);
-        for (number, at) in blocks {
-            self.add(piece.batch_rows, at..(at + block).min(end), first + number as u64)?;
-        }
-        Ok(())
-    }
-}
-
-/// Goes through the pieces with all workers in step: each adds up its blocks; after the last piece of a batch `step` gets
-/// the sum.
-fn in_step(
-    workers: &mut [Worker],
-    pieces: &[Piece],
-    block: i64,
-    first_block: u64,
-    mut step: impl FnMut(&mut Tensor) -> Result<(), TchError>,
-) -> Result<(), TchError> {
-    let of = workers.len();
-    let Some((own, others)) = workers.split_first_mut() else { return Ok(()) };
-    let number = |piece: &Piece| first_block + (piece.rows.start / block) as u64 + 1;
-    if others.is_empty() {
-        for piece in pieces {
-            own.take_part(piece, block, number(piece), (0, 1))?;
-            if piece.is_last {
-                step(&mut own.gradient)?;
-            }
-        }
-        return Ok(());
-    }
-    let threads = tch::get_num_threads();
-    let barrier = Barrier::new(of);
-    let gradients: Vec<Tensor> = others.iter().map(|worker| worker.gradient.shallow_clone()).collect();
-    let result = std::thread::scope(|scope| {
-        let crew: Vec<_> = (1..)
-            .zip(others)
-            .map(|(mine, worker)| {
-                let barrier = &barrier;
-                scope.spawn(move || {
-                    tch::set_num_threads(1);
-                    let mut result = Ok(());
-                    for piece in pieces {
-                        barrier.wait();
-                        if result.is_ok() {
-                            result = worker.take_part(piece, block, number(piece), (mine, of));
-                        }
-                        barrier.wait();
-                    }
-                    result
-                })
-            })
-            .collect();
-        tch::set_num_threads(1);
-        let mut result = Ok(());
-        for piece in pieces {
-            barrier.wait();
-            if result.is_ok() {
-                result = own.take_part(piece, block, number(piece), (0, of));
-            }
-            barrier.wait();
-            // The others wait for the next piece, and have added up theirs.
-            if result.is_ok() && piece.is_last {
-                result = gather(&mut own.gradient, &gradients).and_then(|()| step(&mut own.gradient));
-            }
-        }
-        crew.into_iter().fold(result, |result, thread| {
-            result.and(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        })
-    });
-    tch::set_num_threads(threads);
-    result
-}
-
-fn gather(sum: &mut Tensor, gradients: &[Tensor]) -> Result<(), TchError> {
-    gradients.iter().try_for_each(|gradient| sum.f_add_(gradient).map(drop))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::examples::Pools;
     use super::super::net::{floats, Rows, Shape};
+    use super::super::part::Part;
     use super::*;
     use crate::data::{Feature, Table};
     use crate::job::Units;
@@ -437,6 +239,7 @@ mod tests {
     use crate::values::{Floats, Values};
     use model::protocol::{Role, SourceColumn};
     use model::recipe::{Column, Family, Input, Recipe, Scaling};
+    use tch::Kind;
 
     const ROWS: i64 = 100;
 
@@ -520,7 +323,7 @@ mod tests {
     fn pools_add_up_to_the_gradient_of_all_rows() {
         let table = table(1000);
         let rows: Vec<u32> = (0..1000).collect();
-        let encoder = Encoder::fit(&table, &rows, &Params::default()).unwrap();
+        let encoder = Encoder::fit(&table, &rows, &Params::default(), 1).unwrap();
         let (labels, units, device) = (&table.labels, Units::NONE, Device::Cpu);
         let (encoder, rows) = (&encoder, &rows[..]);
         let pools = Examples::Pools(Pools { encoder, rows, labels, units, device, pool_rows: 300 });
@@ -542,7 +345,7 @@ mod tests {
     fn an_epoch_takes_every_row_once_and_its_pools_come_from_everywhere() {
         let table = table(2048);
         let rows: Vec<u32> = (0..2048).collect();
-        let encoder = Encoder::fit(&table, &rows, &Params::default()).unwrap();
+        let encoder = Encoder::fit(&table, &rows, &Params::default(), 1).unwrap();
         let (labels, units) = (&Labels::from((0..2048).map(|n| n as f32).collect::<Vec<_>>()), Units::NONE);
         let (encoder, device) = (&encoder, Device::Cpu);
         let pools = Examples::Pools(Pools { encoder, rows: &rows, labels, units, device, pool_rows: 512 });
@@ -576,19 +379,6 @@ mod tests {
     fn the_same_seed_and_threads_give_the_same_bits() {
         let params = Params { batch_size: 32, dropout: 0.3, ..Params::default() };
         assert_eq!(run(10, &plan(&params, 3)), run(10, &plan(&params, 3)));
-    }
-
-    #[test]
-    fn a_batch_that_reaches_into_the_next_pool_is_taken_in_pieces() {
-        let piece =
-            |rows: Range<i64>, batch_rows, is_first, is_last| Piece { rows, batch_rows, is_first, is_last };
-        let (first, second) = (pieces(0, 25, 10, 43), pieces(25, 18, 10, 43));
-        assert_eq!(first[..2], [piece(0..10, 10, true, true), piece(10..20, 10, true, true)]);
-        assert_eq!(first[2..], [piece(20..25, 10, true, false)]);
-        let expected =
-            [piece(0..5, 10, false, true), piece(5..15, 10, true, true), piece(15..18, 3, true, true)];
-        assert_eq!(second, expected);
-        assert_eq!(pieces(10, 5, 30, 30), [piece(0..5, 30, false, false)]);
     }
 
     #[test]

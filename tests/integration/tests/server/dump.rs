@@ -2,8 +2,19 @@ use super::support::sum_of_scores;
 use integration::installation::output;
 use integration::{rows, Database, Training, Tuning};
 
-const VIEWS: [&str; 8] =
-    ["models", "versions", "aliases", "runs", "run_metrics", "training_progress", "tunes", "trials"];
+const VIEWS: [&str; 11] = [
+    "models",
+    "versions",
+    "aliases",
+    "runs",
+    "run_metrics",
+    "training_progress",
+    "tunes",
+    "trials",
+    "model_privileges",
+    "audit",
+    "promotions",
+];
 
 #[test]
 fn a_restored_dump_has_the_same_catalog_and_the_same_scores() {
@@ -12,6 +23,12 @@ fn a_restored_dump_has_the_same_catalog_and_the_same_scores() {
     Training::new("launch").param(r#""seed": 2"#).with("promote => true").call(&mut client);
     Training::new("other").source("numeric_features").call(&mut client);
     Tuning::new("other").source("numeric_features").trials(3).call(&mut client);
+    client
+        .batch_execute(
+            "SELECT reco.grant_model('launch', 'pg_monitor', 'score'); SELECT reco.rollback('launch');
+             SELECT reco.archive_version('launch', 2)",
+        )
+        .unwrap();
     let file = database.cluster.folder().join(format!("{}.dump", database.name));
     let run = |name: &str, arguments: &[&str]| {
         let mut command = database.cluster.client_program(name);

@@ -153,7 +153,8 @@ fn a_right_to_the_view_is_enough_and_row_security_holds() {
     admin
         .batch_execute(
             "CREATE ROLE partition_reader LOGIN; GRANT USAGE ON SCHEMA reco TO partition_reader;
-             GRANT SELECT ON features TO partition_reader",
+             GRANT SELECT ON features TO partition_reader;
+             SELECT reco.grant_model('model', 'partition_reader', 'score')",
         )
         .unwrap();
     let mut reader = database.connect_as("partition_reader");

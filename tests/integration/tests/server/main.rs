@@ -15,10 +15,16 @@
 //! | `transactions` | in a transaction block, a function, a DO block; two at once |
 //! | `temporary_files` | none left, and their limit |
 //! | `promotion` | one version a statement, and a promotion seen at once |
+//! | `champion_history` | aliases, promotions, rollbacks, and both at once |
+//! | `retire` | archived versions and dropped models |
+//! | `model_card` | what a card tells, and to whom |
+//! | `model_files` | export and import, and files of another writer |
+//! | `model_rights` | privileges on models, in every function, and when a change is heard |
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
 //! | `explain` | what each column contributes to a score |
 //! | `similar_launches` | earlier launches that a product is like |
 //! | `newest_row` | which row of a key is recommended from, whatever the indexes |
+//! | `evaluation` | metrics and charts of scores and of versions |
 //! | `parallel` | parallel workers |
 //! | `encoders` | fits by parallel workers, beside Postgres' own aggregates |
 //! | `standby` | a streaming standby and read-only transactions |
@@ -40,12 +46,14 @@
 mod algorithms;
 mod as_of;
 mod cancel;
+mod champion_history;
 mod check_setup;
 mod crash;
 mod demo;
 mod docs;
 mod dump;
 mod encoders;
+mod evaluation;
 mod explain;
 mod feature_view_builds;
 mod feature_view_failures;
@@ -54,10 +62,14 @@ mod feature_view_refusals;
 mod feature_view_rights;
 mod feature_views;
 mod launch_features;
+mod model_card;
+mod model_files;
+mod model_rights;
 mod newest_row;
 mod parallel;
 mod progress;
 mod promotion;
+mod retire;
 mod rights;
 mod sales_summary;
 mod scoring;

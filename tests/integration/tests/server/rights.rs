@@ -21,6 +21,7 @@ fn without_select_on_the_source_nobody_trains_from_it_or_recommends() {
         &[],
     );
     assert!(versions(&mut client, "mine").is_empty());
+    database.connect().batch_execute("SELECT reco.grant_model('launch', 'without_select', 'score')").unwrap();
     let error = refusal(&mut client, "SELECT reco.recommend(1, 'r1')");
     error.expect("42501", &["permission denied", "launch_features"], &[]);
 }
@@ -75,6 +76,7 @@ fn an_expression_in_a_loop_has_the_rights_of_the_moment() {
     admin
         .batch_execute(
             "GRANT SELECT ON launch_features TO sees_one_region;
+             SELECT reco.grant_model('launch', 'public', 'score');
              ALTER TABLE launch_features ENABLE ROW LEVEL SECURITY;
              CREATE POLICY own_region ON launch_features TO sees_one_region USING (region = 'r0');
              CREATE FUNCTION as_roles(roles text[]) RETURNS float8[] LANGUAGE plpgsql AS $$
@@ -118,8 +120,9 @@ fn only_the_owner_and_its_members_train_further_versions() {
     refused.expect("42501", &["permission denied", "\"theirs\""], &["owner"]);
     Training::new("launch").refused(&mut stranger).expect("42501", &["\"launch\""], &[]);
     Training::new("theirs").call(&mut admin);
-    assert_eq!(versions(&mut stranger, "theirs"), [1, 2, 3]);
-    assert_eq!(champion(&mut stranger, "theirs"), Some(1));
+    assert_eq!(versions(&mut member, "theirs"), [1, 2, 3]);
+    assert_eq!(champion(&mut member, "theirs"), Some(1));
+    assert!(versions(&mut stranger, "theirs").is_empty());
     let by = rows(&mut admin, "SELECT trained_by FROM reco.versions WHERE model = 'theirs' ORDER BY version");
     assert_eq!(by, ["(model_owner)", "(model_member)", "(postgres)"]);
     assert_eq!(rows(&mut admin, "SELECT owner FROM reco.models WHERE model = 'theirs'"), ["(model_owner)"]);
@@ -130,18 +133,21 @@ fn predicting_needs_no_right_to_the_weights_and_gives_none() {
     let database = Database::trained();
     let mut admin = database.connect();
     let mut client = role(&database, "only_predicts");
-    admin.batch_execute("GRANT SELECT ON launch_features TO only_predicts").unwrap();
+    admin
+        .batch_execute(
+            "GRANT SELECT ON launch_features TO only_predicts;
+             SELECT reco.grant_model('launch', 'only_predicts', 'score')",
+        )
+        .unwrap();
     assert_eq!(sum_of_scores(&mut client, "launch"), sum_of_scores(&mut admin, "launch"));
-    for table in ["model", "version", "artifact", "alias", "tune", "run", "run_metric"] {
+    for table in TABLES {
         let sql = format!("SELECT * FROM reco.{table}");
         refusal(&mut client, &sql).expect("42501", &["permission denied"], &[]);
         for change in [format!("DELETE FROM reco.{table}"), format!("TRUNCATE reco.{table} CASCADE")] {
             refusal(&mut client, &change).expect("42501", &["permission denied"], &[]);
         }
     }
-    for view in
-        ["models", "versions", "aliases", "runs", "run_metrics", "training_progress", "tunes", "trials"]
-    {
+    for view in VIEWS {
         client.batch_execute(&format!("SELECT * FROM reco.{view}")).unwrap();
         let error = refusal(&mut client, &format!("DELETE FROM reco.{view}"));
         assert!(
@@ -150,6 +156,34 @@ fn predicting_needs_no_right_to_the_weights_and_gives_none() {
         );
     }
 }
+
+/// The tables and the views of the catalog.
+const TABLES: [&str; 10] = [
+    "model",
+    "version",
+    "artifact",
+    "alias",
+    "tune",
+    "run",
+    "run_metric",
+    "model_privilege",
+    "audit_event",
+    "promotion",
+];
+const VIEWS: [&str; 12] = [
+    "models",
+    "versions",
+    "aliases",
+    "runs",
+    "run_metrics",
+    "run_candidates",
+    "training_progress",
+    "tunes",
+    "trials",
+    "model_privileges",
+    "audit",
+    "promotions",
+];
 
 const PLANTED: &str = "
 CREATE SCHEMA hostile;
@@ -177,7 +211,13 @@ CREATE FUNCTION hostile.pg_index() RETURNS boolean LANGUAGE sql AS $$ SELECT hos
 CREATE TABLE hostile.pg_index (); CREATE TABLE hostile.pg_attribute (); CREATE TABLE hostile.pg_database ();
 CREATE TABLE hostile.model (); CREATE TABLE hostile.version (); CREATE TABLE hostile.artifact ();
 CREATE TABLE hostile.alias (); CREATE TABLE hostile.run (); CREATE TABLE hostile.run_metric ();
-CREATE TABLE hostile.tune ();
+CREATE TABLE hostile.tune (); CREATE TABLE hostile.model_privilege (); CREATE TABLE hostile.audit_event ();
+CREATE TABLE hostile.promotion (); CREATE TABLE hostile.pg_roles ();
+CREATE FUNCTION hostile.has_model_privilege(text, text, name DEFAULT NULL) RETURNS boolean LANGUAGE sql
+AS $$ SELECT hostile.planted() $$;
+CREATE FUNCTION hostile.pg_has_role(oid, text) RETURNS boolean LANGUAGE sql AS $$ SELECT hostile.planted() $$;
+CREATE FUNCTION hostile.jsonb_build_object(VARIADIC text[]) RETURNS jsonb LANGUAGE sql
+AS $$ SELECT hostile.planted()::text::jsonb $$;
 ";
 
 #[test]
@@ -186,6 +226,8 @@ fn what_is_planted_earlier_in_the_search_path_is_not_used() {
     let mut honest = database.connect();
     honest.batch_execute(PLANTED).unwrap();
     let expected: f64 = value(&mut honest, "SELECT reco.recommend(1, 'r1')");
+    let measured = "SELECT * FROM reco.evaluate('launch', 'public.launch_features', by => 'week', from_week => '2024-02-01', version => 1)";
+    let metrics = rows(&mut honest, measured);
     let mut client = database.connect();
     client.batch_execute("SET search_path = hostile, pg_catalog, public").unwrap();
     let planted = refusal(&mut client, "SELECT 'a'::text = 'b'::text");
@@ -199,11 +241,23 @@ fn what_is_planted_earlier_in_the_search_path_is_not_used() {
     );
     assert_eq!(value::<f64>(&mut client, "SELECT reco.recommend(1, 'r1')"), expected);
     assert_eq!(value::<f64>(&mut client, "SELECT reco.recommend(1, 'r1', as_of => '2024-06-20')"), expected);
-    for view in
-        ["models", "versions", "aliases", "runs", "run_metrics", "training_progress", "tunes", "trials"]
-    {
+    assert_eq!(rows(&mut client, measured), metrics);
+    for view in VIEWS {
         client.batch_execute(&format!("SELECT * FROM reco.{view}")).unwrap();
     }
+    let changes = "
+        SELECT reco.grant_model('launch', 'public', 'manage');
+        SELECT reco.promote('launch', 2, 'a test'); SELECT reco.rollback('launch');
+        SELECT reco.set_alias('launch', 'challenger', 2); SELECT reco.drop_alias('launch', 'challenger');
+        SELECT reco.describe_model('launch', 'a test'); SELECT reco.model_card('launch'), reco.model_card_text('launch');
+        SELECT reco.import_model('copy', reco.export_model('launch'), 'public.launch_features', promote => true);
+        SELECT reco.archive_version('launch', 2); SELECT * FROM reco.leaderboard('launch');
+        SELECT reco.set_model_owner('launch', 'pg_monitor'); SELECT reco.revoke_model('launch', 'public', 'manage');
+        SELECT reco.has_model_privilege('launch', 'score', 'pg_monitor'); SELECT reco.drop_model('copy', force => true)";
+    for change in changes.split(';') {
+        client.batch_execute(change).unwrap_or_else(|error| panic!("{change}: {error:?}"));
+    }
+    assert_eq!(value::<f64>(&mut honest, "SELECT reco.recommend(1, 'r1', 'launch')"), expected);
     Training::new("launch").source("public.launch_features").label("nothing").refused(&mut client);
     Training::new("theirs").source("public.launch_features").param(r#""epochs": 1"#).call(&mut client);
     Tuning::new("tuned").source("public.launch_features").trials(3).call(&mut client);

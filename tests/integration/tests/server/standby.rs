@@ -23,6 +23,8 @@ fn a_standby_scores_the_same_and_follows_a_promotion() {
 
     let first = sum_of_scores(&mut primary, "launch");
     assert_eq!(sum_of_scores(&mut standby, "launch"), first);
+    let measured = "SELECT * FROM reco.evaluate('launch', 'launch_features', by => 'region')";
+    assert_eq!(rows(&mut standby, measured), rows(&mut primary, measured));
     assert_eq!(rows(&mut standby, RECOMMENDED), rows(&mut primary, RECOMMENDED));
     assert_eq!(
         value::<f64>(&mut standby, "SELECT reco.recommend(1, 'r1')"),
@@ -44,6 +46,37 @@ fn a_standby_scores_the_same_and_follows_a_promotion() {
 
     // Training writes, so it is Postgres's to refuse.
     refusal(&mut standby, &Training::new("launch").sql()).expect("25006", &["read-only"], &[]);
+}
+
+#[test]
+fn grants_hold_on_a_standby() {
+    let cluster = Cluster::new();
+    let mut primary = cluster.connect("postgres");
+    data::create(&mut primary);
+    Training::new("launch").call(&mut primary);
+    primary
+        .batch_execute(
+            "CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA reco TO reader; GRANT SELECT ON launch_features TO reader",
+        )
+        .unwrap();
+    let standby_cluster = cluster.standby();
+    let mut admin = standby_cluster.connect("postgres");
+    let mut standby = standby_cluster.config("postgres", "reader").connect(postgres::NoTls).unwrap();
+    let score = "SELECT reco.recommend(1, 'r1')";
+    refusal(&mut standby, score).expect("42501", &["reader"], &[]);
+    // In the session that was refused, and in the one that was allowed.
+    primary.batch_execute("SELECT reco.grant_model('launch', 'reader', 'score')").unwrap();
+    wait_until_replayed(&mut primary, &mut admin);
+    assert_eq!(value::<f64>(&mut standby, score), value::<f64>(&mut primary, score));
+    assert_eq!(rows(&mut standby, "SELECT model, privilege FROM reco.model_privileges"), ["(launch,score)"]);
+    primary.batch_execute("SELECT reco.revoke_model('launch', 'reader', 'score')").unwrap();
+    wait_until_replayed(&mut primary, &mut admin);
+    refusal(&mut standby, score).expect("42501", &["reader"], &[]);
+    refusal(&mut admin, "SELECT reco.grant_model('launch', 'reader', 'score')").expect(
+        "25006",
+        &["read-only"],
+        &[],
+    );
 }
 
 #[test]

@@ -1,0 +1,52 @@
+//! How the rows of an epoch are cut into batches, and batches at the ends of pools.
+
+use std::ops::Range;
+
+/// A batch, or what one pool has of it.
+#[derive(Debug, PartialEq)]
+pub struct Piece {
+    /// In the pool.
+    pub rows: Range<i64>,
+    /// Of the whole batch.
+    pub batch_rows: i64,
+    pub is_first: bool,
+    pub is_last: bool,
+}
+
+/// How many chunks of a size it takes to hold some rows.
+pub fn chunks(rows: i64, size: i64) -> i64 {
+    (rows + size - 1) / size
+}
+
+/// The batches, and parts of batches, in the next `count` rows of an epoch that has `all` and has `done` some.
+pub fn pieces(done: i64, count: i64, batch: i64, all: i64) -> Vec<Piece> {
+    let end = done + count;
+    let piece = |n: i64| {
+        let (first, last) = (n * batch, ((n + 1) * batch).min(all));
+        Piece {
+            rows: first.max(done) - done..last.min(end) - done,
+            batch_rows: last - first,
+            is_first: first >= done,
+            is_last: last <= end,
+        }
+    };
+    (done / batch..chunks(end, batch)).map(piece).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_reaches_into_the_next_pool_is_taken_in_pieces() {
+        let piece =
+            |rows: Range<i64>, batch_rows, is_first, is_last| Piece { rows, batch_rows, is_first, is_last };
+        let (first, second) = (pieces(0, 25, 10, 43), pieces(25, 18, 10, 43));
+        assert_eq!(first[..2], [piece(0..10, 10, true, true), piece(10..20, 10, true, true)]);
+        assert_eq!(first[2..], [piece(20..25, 10, true, false)]);
+        let expected =
+            [piece(0..5, 10, false, true), piece(5..15, 10, true, true), piece(15..18, 3, true, true)];
+        assert_eq!(second, expected);
+        assert_eq!(pieces(10, 5, 30, 30), [piece(0..5, 30, false, false)]);
+    }
+}

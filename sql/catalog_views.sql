@@ -1,0 +1,116 @@
+-- What the catalog shows to whom: a model's name, versions and metrics to those who may score with it; runs, and what
+-- would tell of the training data, to those who may train it. A superuser sees everything.
+
+CREATE VIEW models WITH (security_barrier) AS
+SELECT m.model, m.owner, a.version AS champion,
+       (SELECT count(*) FROM version v WHERE v.model = m.model) AS versions, m.created_at, m.purpose
+FROM model m LEFT JOIN alias a ON a.model = m.model AND a.alias = 'champion'
+WHERE has_model_privilege(m.model, 'score');
+COMMENT ON VIEW models IS 'The models that one may score with, each with its champion';
+
+CREATE VIEW versions WITH (security_barrier) AS
+SELECT v.model, v.version, v.algorithm,
+       ARRAY(SELECT a.alias FROM alias a WHERE a.model = v.model AND a.version = v.version ORDER BY a.alias) AS aliases,
+       (v.metrics #>> '{test,model,auroc}')::double precision AS test_auroc,
+       (v.metrics #>> '{test,popularity,auroc}')::double precision AS test_auroc_popularity,
+       CASE WHEN p.trains THEN v.metrics ELSE v.metrics - 'importance' END AS metrics,
+       CASE WHEN p.trains THEN v.parameters END AS parameters,
+       CASE WHEN p.trains THEN v.recipe END AS recipe,
+       CASE WHEN p.trains THEN v.data END AS data,
+       v.source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
+       CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported' ELSE 'trained' END AS status
+FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
+WHERE has_model_privilege(v.model, 'score');
+COMMENT ON VIEW versions IS 'The versions of models that one may score with: aliases, metrics, lineage and status (trained, imported or archived). Parameters, recipe, data and the importance of columns are shown to those who may train';
+
+CREATE VIEW aliases WITH (security_barrier) AS
+SELECT model, alias, version, set_by, set_at FROM alias
+WHERE has_model_privilege(model, 'score');
+COMMENT ON VIEW aliases IS 'Which version each movable name stands for';
+
+CREATE VIEW runs WITH (security_barrier) AS
+SELECT r.run_id, r.model,
+       CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id) THEN 'failed' ELSE r.status END AS status,
+       r.version, r.algorithm, r.source, r.parameters, r.started_by, r.started_at, r.finished_at,
+       CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id)
+            THEN 'the server process that trained it ended' ELSE r.error END AS error,
+       r.tune_id, r.trial, r.rung, r.value
+FROM run r LEFT JOIN model m USING (model)
+WHERE r.started_by = current_user
+   OR (r.started_at >= m.begun_at AND has_model_privilege(r.model, 'train'))
+   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
+COMMENT ON VIEW runs IS 'Training attempts and how they ended: one''s own, and those of models that one may train';
+
+CREATE VIEW run_metrics WITH (security_barrier) AS
+SELECT m.run_id, r.model, m.algorithm, m.epoch, m.train_loss, m.validation_loss, m.validation_auroc, m.seconds
+FROM run_metric m JOIN runs r USING (run_id);
+COMMENT ON VIEW run_metrics IS 'Losses by epoch, also of the runs under way';
+
+CREATE VIEW run_candidates WITH (security_barrier) AS
+SELECT c.run_id, r.model, c.algorithm, c.validation, c.test, c.best_epoch, c.fitted, c.seconds, c.error,
+       coalesce(c.algorithm = v.algorithm, false) AS kept, v.version
+FROM run_candidate c JOIN runs r USING (run_id) LEFT JOIN version v ON v.run_id = c.run_id;
+COMMENT ON VIEW run_candidates IS 'The algorithms that a run of several has tried, and which of them became the version';
+
+CREATE VIEW training_progress WITH (security_barrier) AS
+SELECT r.run_id, r.model, r.started_by, r.started_at, m.algorithm, m.epoch,
+       (r.parameters ->> 'epochs')::integer AS epochs, m.train_loss, m.validation_loss, m.validation_auroc
+FROM runs r LEFT JOIN LATERAL (
+    SELECT * FROM run_metric m WHERE m.run_id = r.run_id ORDER BY m.epoch DESC LIMIT 1) m ON true
+WHERE r.status = 'running';
+COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch';
+
+CREATE VIEW tunes WITH (security_barrier) AS
+SELECT t.tune_id, t.model,
+       CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id) THEN 'failed' ELSE t.status END AS status,
+       t.version, t.algorithm, t.source, t.metric, (t.settings ->> 'trials')::integer AS trials,
+       (SELECT count(*) FROM run r WHERE r.tune_id = t.tune_id AND r.status = 'succeeded') AS trained,
+       t.settings, t.threads, t.digest, t.started_by, t.started_at, t.finished_at,
+       CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id)
+            THEN 'the server process that tuned it ended' ELSE t.error END AS error
+FROM tune t LEFT JOIN model m USING (model)
+WHERE t.started_by = current_user
+   OR (t.started_at >= m.begun_at AND has_model_privilege(t.model, 'train'))
+   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
+COMMENT ON VIEW tunes IS 'Searches for a model''s parameters and how they ended: one''s own, and those of models that one may train';
+
+CREATE VIEW trials WITH (security_barrier) AS
+SELECT r.tune_id, r.model, r.trial, r.rung,
+       (r.parameters ->> CASE r.algorithm WHEN 'boosted_trees' THEN 'trees' ELSE 'epochs' END)::integer AS budget,
+       (SELECT jsonb_object_agg(name, r.parameters -> name)
+        FROM jsonb_object_keys(t.settings -> 'search') AS name) AS params,
+       t.metric, r.value, r.status, r.version, r.run_id, r.started_at, r.finished_at, r.error
+FROM runs r JOIN tune t USING (tune_id);
+COMMENT ON VIEW trials IS 'The trainings of every search: the parameters that were drawn, for how long they were trained (in epochs or trees), and how good they are by the search''s metric on validation rows';
+
+CREATE FUNCTION leaderboard(model text)
+RETURNS TABLE (version integer, run_id uuid, algorithm text, champion boolean, auroc double precision,
+               average_precision double precision, log_loss double precision, rmse double precision,
+               mae double precision, pinball double precision, test_auroc double precision,
+               test_average_precision double precision, test_rmse double precision, seconds double precision,
+               error text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+AS $$
+    SELECT v.version, v.run_id, v.algorithm, coalesce('champion' OPERATOR(pg_catalog.=) ANY (v.aliases), false),
+           m.auroc, m.average_precision, m.log_loss, m.rmse, m.mae, m.pinball,
+           t.auroc, t.average_precision, t.rmse, v.seconds, v.error
+    FROM (
+        SELECT version, run_id, algorithm, aliases, metrics #> '{validation,model}' AS validation,
+               metrics #> '{test,model}' AS test, seconds, NULL AS error
+        FROM @extschema@.versions
+        WHERE model OPERATOR(pg_catalog.=) $1
+        UNION ALL
+        SELECT NULL, run_id, algorithm, NULL, validation, test, seconds, error
+        FROM @extschema@.run_candidates
+        WHERE model OPERATOR(pg_catalog.=) $1 AND NOT kept
+    ) AS v,
+    pg_catalog.jsonb_to_record(coalesce(v.validation, '{}')) AS m (
+        auroc double precision, average_precision double precision, log_loss double precision,
+        rmse double precision, mae double precision, pinball double precision),
+    pg_catalog.jsonb_to_record(coalesce(v.test, '{}')) AS t (
+        auroc double precision, average_precision double precision, rmse double precision)
+    ORDER BY m.average_precision DESC NULLS LAST, m.rmse, v.version
+$$;
+COMMENT ON FUNCTION leaderboard(text) IS 'Every version of a model, and the candidates that did not become one, by average precision (of regressions by root mean squared error) on validation rows, the best first; columns that begin with test_ are of the test rows';
+
+GRANT SELECT ON models, versions, aliases, runs, run_metrics, run_candidates, training_progress, tunes, trials TO PUBLIC;

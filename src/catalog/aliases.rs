@@ -1,0 +1,95 @@
+//! `reco.set_alias`, `reco.drop_alias`, `reco.promote` and `reco.rollback`.
+
+use super::change::{change, require_usable};
+use super::rights::Privilege;
+use super::{history, CHAMPION};
+use crate::error::{or_raise, Error};
+use crate::values::given;
+use pgrx::prelude::*;
+use serde_json::json;
+
+/// See sql/promotion.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION set_alias(model text, alias text, version integer) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn set_alias(model: Option<&str>, alias: Option<&str>, version: Option<i32>) {
+    let set = || {
+        let (model, alias) = (given(model, "model")?, given(alias, "alias")?);
+        let version = given(version, "version")?;
+        check_alias(alias)?;
+        change(c"reco.set_alias()", model, Privilege::Manage, |client, caller| {
+            if alias == CHAMPION {
+                return history::promote(client, caller, model, version, None).map(|_| ());
+            }
+            require_usable(client, model, version)?;
+            history::set_alias(client, caller, model, alias, version)?;
+            caller.did(client, "alias_set", model, Some(version), json!({ "alias": alias }))
+        })
+    };
+    or_raise(set());
+}
+
+fn check_alias(alias: &str) -> Result<(), Error> {
+    match alias.len() {
+        1..=63 => Ok(()),
+        bytes => Err(Error::invalid(format!("an alias has 1 to 63 bytes, not {bytes}"))),
+    }
+}
+
+/// See sql/promotion.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION drop_alias(model text, alias text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn drop_alias(model: Option<&str>, alias: Option<&str>) {
+    let drop = || {
+        let (model, alias) = (given(model, "model")?, given(alias, "alias")?);
+        change(c"reco.drop_alias()", model, Privilege::Manage, |client, caller| {
+            if alias == CHAMPION {
+                return history::drop_champion(client, caller, model);
+            }
+            match history::remove_alias(client, model, alias)? {
+                Some(version) => {
+                    caller.did(client, "alias_dropped", model, Some(version), json!({ "alias": alias }))
+                }
+                None => Err(Error::UnknownAlias { model: model.to_owned(), alias: alias.to_owned() }),
+            }
+        })
+    };
+    or_raise(drop());
+}
+
+/// See sql/promotion.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION promote(model text, version integer, why text DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn promote(model: Option<&str>, version: Option<i32>, why: Option<&str>) -> Option<i32> {
+    let promote = || {
+        let (model, version) = (given(model, "model")?, given(version, "version")?);
+        change(c"reco.promote()", model, Privilege::Manage, |client, caller| {
+            history::promote(client, caller, model, version, why)
+        })
+    };
+    or_raise(promote())
+}
+
+/// See sql/promotion.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION rollback(model text, why text DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn rollback(model: Option<&str>, why: Option<&str>) -> i32 {
+    let roll_back = || {
+        let model = given(model, "model")?;
+        change(c"reco.rollback()", model, Privilege::Manage, |client, caller| {
+            history::roll_back(client, caller, model, why)
+        })
+    };
+    or_raise(roll_back())
+}

@@ -1,0 +1,120 @@
+//! `reco.model_card`, `reco.model_card_text` and `reco.describe_model`.
+
+use super::change::change;
+use super::read;
+use super::rights::{self, Privilege};
+use super::CHAMPION;
+use crate::acting_as::as_owner;
+use crate::error::{or_raise, Error};
+use crate::values::given;
+use model::card::{self, Card};
+use model::protocol::Importance;
+use model::Recipe;
+use pgrx::prelude::*;
+use pgrx::JsonB;
+use serde::Deserialize;
+use serde_json::json;
+
+/// See sql/card.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION model_card(model text, version integer DEFAULT NULL) RETURNS jsonb
+STABLE PARALLEL RESTRICTED
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn model_card(model: Option<&str>, version: Option<i32>) -> JsonB {
+    let json = || Ok(serde_json::to_value(read_card(given(model, "model")?, version)?)?);
+    JsonB(or_raise(json()))
+}
+
+/// See sql/card.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION model_card_text(model text, version integer DEFAULT NULL) RETURNS text
+STABLE PARALLEL RESTRICTED
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn model_card_text(model: Option<&str>, version: Option<i32>) -> String {
+    let text = || Ok(read_card(given(model, "model")?, version)?.markdown());
+    or_raise(text())
+}
+
+/// What the catalog has besides that goes into a card.
+#[derive(Deserialize)]
+struct Hidden {
+    recipe: Recipe,
+    importance: Option<Vec<Importance>>,
+}
+
+fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
+    rights::check(model, Privilege::Score)?;
+    let trains = rights::may(model, Privilege::Train)?;
+    let version = version_or_champion(model, version)?;
+    let (shown, hidden) = as_owner(|client| {
+        let rows = client.select(QUERY, Some(1), &[model.into(), version.into(), trains.into()])?;
+        if rows.is_empty() {
+            return Err(Error::UnknownVersion { model: model.to_owned(), version });
+        }
+        Ok(rows.first().get_two::<JsonB, JsonB>()?)
+    })?;
+    let damaged = || Error::invalid("a row of the catalog is damaged");
+    let mut card: Card = serde_json::from_value(shown.ok_or_else(damaged)?.0)?;
+    if let Some(JsonB(hidden)) = hidden {
+        let hidden: Hidden = serde_json::from_value(hidden)?;
+        card.columns = Some(card::columns(&hidden.recipe, &hidden.importance.unwrap_or_default()));
+    }
+    card.limits = card.limits();
+    Ok(card)
+}
+
+/// The version that was asked for, or the champion.
+pub fn version_or_champion(model: &str, version: Option<i32>) -> Result<i32, Error> {
+    match version {
+        Some(version) => Ok(version),
+        None => Ok(read::version_of_alias(model, CHAMPION)?.0),
+    }
+}
+
+/// All of a card but what is computed; and what only those see who may train.
+const QUERY: &str = "
+SELECT pg_catalog.jsonb_build_object(
+           'model', m.model, 'version', v.version, 'algorithm', v.algorithm, 'owner', m.owner, 'purpose', m.purpose,
+           'status', CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported'
+                          ELSE 'trained' END,
+           'aliases', ARRAY(SELECT a.alias FROM reco.alias AS a
+                            WHERE a.model OPERATOR(pg_catalog.=) v.model AND a.version OPERATOR(pg_catalog.=) v.version
+                            ORDER BY a.alias),
+           'label', v.label, 'source', v.source, 'keys', v.keys, 'time_column', v.time_column,
+           'metrics', v.metrics OPERATOR(pg_catalog.-) '{importance,best_epoch,parity}'::pg_catalog.text[],
+           'data_age_days', CURRENT_DATE OPERATOR(pg_catalog.-)
+                            pg_catalog.left(v.data OPERATOR(pg_catalog.->>) 'time_to', 10)::pg_catalog.date,
+           'limits', '[]'::pg_catalog.jsonb,
+           'run_id', v.run_id, 'trained_by', v.trained_by, 'trained_at', v.trained_at, 'seconds', v.seconds,
+           'libraries', v.libraries,
+           'history', ARRAY(
+               SELECT pg_catalog.jsonb_build_object('action', p.action, 'from', p.from_version, 'to', p.to_version,
+                                                    'why', p.why, 'by', p.moved_by, 'at', p.moved_at)
+               FROM reco.promotion AS p WHERE p.model OPERATOR(pg_catalog.=) v.model ORDER BY p.step DESC LIMIT 20)
+       ) OPERATOR(pg_catalog.||)
+       CASE WHEN $3 THEN pg_catalog.jsonb_build_object('data', v.data, 'parameters', v.parameters)
+            ELSE '{}'::pg_catalog.jsonb END,
+       CASE WHEN $3 THEN pg_catalog.jsonb_build_object(
+           'recipe', v.recipe, 'importance', v.metrics OPERATOR(pg_catalog.->) 'importance') END
+FROM reco.version AS v JOIN reco.model AS m ON m.model OPERATOR(pg_catalog.=) v.model
+WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
+
+/// See sql/card.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION describe_model(model text, purpose text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn describe_model(model: Option<&str>, purpose: Option<&str>) {
+    let describe = || {
+        let model = given(model, "model")?;
+        change(c"reco.describe_model()", model, Privilege::Manage, |client, caller| {
+            let update = "UPDATE reco.model SET purpose = $2 WHERE model OPERATOR(pg_catalog.=) $1";
+            client.update(update, None, &[model.into(), purpose.into()])?;
+            caller.did(client, "described", model, None, json!({ "purpose": purpose }))
+        })
+    };
+    or_raise(describe());
+}

@@ -1,0 +1,153 @@
+//! `reco.export_model` and `reco.import_model`: a version as a file, out of the catalog and into it.
+
+use super::card::version_or_champion;
+use super::change::change;
+use super::read;
+use super::rights::Privilege;
+use super::write::{check_may_train, store_version, NewVersion};
+use crate::error::{or_raise, Error};
+use crate::scoring::check_columns;
+use crate::session::refuse_read_only;
+use crate::settings;
+use crate::training::request::{check_name, Origin};
+use crate::values::{self, given};
+use model::{Artifact, ModelError, Scorer};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use serde_json::json;
+use std::time::Instant;
+
+/// See sql/exchange.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION export_model(model text, version integer DEFAULT NULL) RETURNS bytea
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn export_model(model: Option<&str>, version: Option<i32>) -> Vec<u8> {
+    let export = || {
+        let model = given(model, "model")?;
+        change(c"reco.export_model()", model, Privilege::Manage, |client, caller| {
+            let version = version_or_champion(model, version)?;
+            let artifact_id = read::version(model, version)?.artifact_id;
+            caller.did(client, "exported", model, Some(version), json!({}))?;
+            read::with_artifact(artifact_id, |bytes| Ok(bytes.to_vec()))
+        })
+    };
+    or_raise(export())
+}
+
+/// See sql/exchange.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION import_model(
+    model       text,
+    artifact    bytea,
+    source      regclass DEFAULT NULL,
+    keys        name[]   DEFAULT NULL,
+    time_column name     DEFAULT NULL,
+    label       name     DEFAULT NULL,
+    promote     boolean  DEFAULT false) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn import_model(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
+    refuse_read_only(c"reco.import_model()");
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    or_raise(unsafe { Import::read(fcinfo) }.and_then(|import| import.store()))
+}
+
+/// The arguments of an import.
+struct Import<'a> {
+    began: Instant,
+    model: String,
+    bytes: &'a [u8],
+    source: Option<pg_sys::Oid>,
+    keys: Option<Vec<String>>,
+    time_column: Option<String>,
+    label: Option<String>,
+    promote: bool,
+}
+
+impl Import<'_> {
+    /// # Safety
+    /// `fcinfo` is that of a running call of `import_model`, and outlives the result.
+    unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
+        let began = Instant::now();
+        let artifact = given(pgrx::pg_getarg_datum(fcinfo, 1), "artifact")?;
+        // Before it is brought into memory.
+        check_size(pg_sys::toast_raw_datum_size(artifact))?;
+        let plain = pg_sys::pg_detoast_datum_packed(artifact.cast_mut_ptr());
+        Ok(Self {
+            began,
+            model: given(pgrx::pg_getarg(fcinfo, 0), "model")?,
+            bytes: pgrx::varlena_to_byte_slice(plain),
+            source: pgrx::pg_getarg(fcinfo, 2),
+            keys: pgrx::pg_getarg_datum(fcinfo, 3).map(|datum| values::names(datum)).transpose()?,
+            time_column: values::name_argument(fcinfo, 4),
+            label: values::name_argument(fcinfo, 5),
+            promote: given(pgrx::pg_getarg(fcinfo, 6), "promote")?,
+        })
+    }
+
+    /// Checks everything and stores the version.
+    fn store(self) -> Result<i32, Error> {
+        check_name(&self.model)?;
+        check_may_train(&self.model, self.promote)?;
+        let artifact = read_artifact(self.bytes)?;
+        let origin = self.origin()?;
+        if let Some(source) = self.source {
+            check_columns(&self.model, &artifact.recipe, source)?;
+        }
+        let stored = store_version(&NewVersion {
+            model: &self.model,
+            run_id: None,
+            algorithm: artifact.algorithm.name(),
+            source: origin.as_ref().map(|origin| origin.source.as_str()),
+            keys: origin.as_ref().map_or(&[], |origin| &origin.keys),
+            time_column: origin.as_ref().and_then(|origin| origin.time_column.as_deref()),
+            label: self.label.as_deref(),
+            parameters: "{}".into(),
+            recipe: serde_json::to_string(&artifact.recipe)?,
+            metrics: "{}".into(),
+            data: json!({ "task": artifact.task() }).to_string(),
+            libraries: json!({ "pg_recommend": env!("CARGO_PKG_VERSION") }).to_string(),
+            seconds: self.began.elapsed().as_secs_f64(),
+            artifact: self.bytes,
+            promote: self.promote,
+        })?;
+        Ok(stored.version)
+    }
+
+    /// Where `recommend` is to find its rows, if a source was named.
+    fn origin(&self) -> Result<Option<Origin>, Error> {
+        match self.source {
+            Some(source) => {
+                let (keys, time) = (self.keys.clone(), self.time_column.clone());
+                Origin::of(source, keys, time, self.label.as_deref()).map(Some)
+            }
+            None if self.keys.is_some() || self.time_column.is_some() => {
+                Err(Error::invalid("keys and time_column are columns of a source, and none is named"))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// The artifact, if everything in it is right and it can score.
+fn read_artifact(bytes: &[u8]) -> Result<Artifact, Error> {
+    let read = Artifact::from_bytes(bytes).and_then(|artifact| Scorer::new(&artifact).map(|_| artifact));
+    read.map_err(|error| match error {
+        ModelError::Artifact(reason) => Error::BadArtifact(reason),
+        other => other.into(),
+    })
+}
+
+fn check_size(bytes: usize) -> Result<(), Error> {
+    let most = settings::max_import_size();
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(
+        format!("the artifact has {bytes} bytes, more than {most}"),
+        Some("The setting reco.max_import_size is the limit.".into()),
+    ))
+}

@@ -1,0 +1,110 @@
+//! `reco.grant_model`, `reco.revoke_model` and `reco.set_model_owner`.
+
+use super::change::change;
+use super::rights::{self, Privilege, PUBLIC};
+use crate::error::{or_raise, Error};
+use crate::relations;
+use crate::values::{given, name_argument};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use serde_json::json;
+
+/// See sql/rights.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION grant_model(model text, role name, privilege text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn grant_model(fcinfo: pg_sys::FunctionCallInfo) {
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    or_raise(
+        unsafe { arguments(fcinfo) }.and_then(|(model, role, privilege)| grant(&model, &role, privilege)),
+    );
+}
+
+/// See sql/rights.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION revoke_model(model text, role name, privilege text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn revoke_model(fcinfo: pg_sys::FunctionCallInfo) {
+    // SAFETY: as in `grant_model`.
+    or_raise(
+        unsafe { arguments(fcinfo) }.and_then(|(model, role, privilege)| revoke(&model, &role, privilege)),
+    );
+}
+
+/// # Safety
+/// `fcinfo` is that of a running call with the arguments (model, role, privilege).
+unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<(String, String, Privilege), Error> {
+    let model = given(pgrx::pg_getarg::<String>(fcinfo, 0), "model")?;
+    let role = given(name_argument(fcinfo, 1), "role")?;
+    let privilege = given(pgrx::pg_getarg::<String>(fcinfo, 2), "privilege")?;
+    Ok((model, role, Privilege::from_name(&privilege)?))
+}
+
+fn grant(model: &str, role: &str, privilege: Privilege) -> Result<(), Error> {
+    if role != PUBLIC && relations::role(role).is_none() {
+        return Err(Error::UnknownRole(role.to_owned()));
+    }
+    change(c"reco.grant_model()", model, Privilege::Manage, |client, caller| {
+        rights::changed()?;
+        let insert = "INSERT INTO reco.model_privilege (model, grantee, privilege, granted_by) \
+                      VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+        let row = [model.into(), role.into(), privilege.name().into(), caller.role.as_str().into()];
+        if client.update(insert, None, &row)?.is_empty() {
+            return Ok(());
+        }
+        caller.did(client, "granted", model, None, json!({"role": role, "privilege": privilege.name()}))
+    })
+}
+
+fn revoke(model: &str, role: &str, privilege: Privilege) -> Result<(), Error> {
+    change(c"reco.revoke_model()", model, Privilege::Manage, |client, caller| {
+        rights::changed()?;
+        for includes in privilege.and_above() {
+            let delete = "DELETE FROM reco.model_privilege \
+                          WHERE model OPERATOR(pg_catalog.=) $1 AND grantee OPERATOR(pg_catalog.=) $2 \
+                            AND privilege OPERATOR(pg_catalog.=) $3";
+            let row = [model.into(), role.into(), includes.name().into()];
+            if !client.update(delete, None, &row)?.is_empty() {
+                let detail = json!({"role": role, "privilege": includes.name()});
+                caller.did(client, "revoked", model, None, detail)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// See sql/rights.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION set_model_owner(model text, owner name) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn set_model_owner(fcinfo: pg_sys::FunctionCallInfo) {
+    // SAFETY: as in `grant_model`.
+    let arguments = unsafe {
+        let model = given(pgrx::pg_getarg::<String>(fcinfo, 0), "model");
+        model.and_then(|model| Ok((model, given(name_argument(fcinfo, 1), "owner")?)))
+    };
+    or_raise(arguments.and_then(|(model, owner)| set_owner(&model, &owner)));
+}
+
+fn set_owner(model: &str, owner: &str) -> Result<(), Error> {
+    let role = relations::role(owner).ok_or_else(|| Error::UnknownRole(owner.to_owned()))?;
+    change(c"reco.set_model_owner()", model, Privilege::Manage, |client, caller| {
+        // SAFETY: a look-up of two roles that exist.
+        if !unsafe { pg_sys::is_member_of_role(caller.id, role) } {
+            return Err(Error::Privilege {
+                message: format!("permission denied to give model \"{model}\" to role \"{owner}\""),
+                hint: Some("One gives a model to roles that one is a member of.".into()),
+            });
+        }
+        rights::changed()?;
+        let update = "UPDATE reco.model SET owner = $2 WHERE model OPERATOR(pg_catalog.=) $1";
+        client.update(update, None, &[model.into(), owner.into()])?;
+        caller.did(client, "owner_set", model, None, json!({ "owner": owner }))
+    })
+}

@@ -1,0 +1,104 @@
+//! `reco.archive_version` and `reco.drop_model`.
+
+use super::change::{change, require_usable};
+use super::rights::{self, Privilege};
+use crate::error::{or_raise, Error};
+use crate::values::given;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use serde_json::json;
+
+/// See sql/retire.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION archive_version(model text, version integer) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn archive_version(model: Option<&str>, version: Option<i32>) {
+    let archive = || {
+        let (model, version) = (given(model, "model")?, given(version, "version")?);
+        change(c"reco.archive_version()", model, Privilege::Manage, |client, caller| {
+            require_usable(client, model, version)?;
+            refuse_named(client, model, version)?;
+            client.update(
+                "WITH archived AS (SELECT v.model, v.version, v.artifact_id FROM reco.version AS v \
+                                   WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2), \
+                      emptied AS (DELETE FROM reco.artifact AS a USING archived AS o \
+                                  WHERE a.artifact_id OPERATOR(pg_catalog.=) o.artifact_id) \
+                 UPDATE reco.version AS v SET artifact_id = NULL FROM archived AS o \
+                 WHERE v.model OPERATOR(pg_catalog.=) o.model AND v.version OPERATOR(pg_catalog.=) o.version",
+                None,
+                &[model.into(), version.into()],
+            )?;
+            caller.did(client, "archived", model, Some(version), json!({}))
+        })
+    };
+    or_raise(archive());
+}
+
+/// Refuses a version that an alias stands for.
+fn refuse_named(client: &mut SpiClient, model: &str, version: i32) -> Result<(), Error> {
+    let sql = "SELECT pg_catalog.string_agg(alias, ', ' ORDER BY alias) FROM reco.alias \
+               WHERE model OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2";
+    let names = client.update(sql, Some(1), &[model.into(), version.into()])?.first().get_one::<String>()?;
+    names.map_or(Ok(()), |names| {
+        Err(Error::InUse {
+            message: format!("version {version} of model \"{model}\" is in use: it is the {names}"),
+            hint: "Let the alias stand for another version first: reco.set_alias(…), reco.drop_alias(…)."
+                .into(),
+        })
+    })
+}
+
+/// See sql/retire.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION drop_model(model text, force boolean DEFAULT false) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn drop_model(model: Option<&str>, force: Option<bool>) {
+    let drop = || {
+        let (model, force) = (given(model, "model")?, given(force, "force")?);
+        change(c"reco.drop_model()", model, Privilege::Manage, |client, caller| {
+            if !force {
+                refuse_in_use(client, model)?;
+            }
+            rights::changed()?;
+            let mut versions = 0;
+            for (n, delete) in DELETIONS.iter().enumerate() {
+                let deleted = client.update(*delete, None, &[model.into()])?.len();
+                if n == VERSIONS {
+                    versions = deleted;
+                }
+            }
+            caller.did(client, "dropped", model, None, json!({ "versions": versions }))
+        })
+    };
+    or_raise(drop());
+}
+
+/// All that a model has but its runs and its audit, in an order that foreign keys allow.
+const DELETIONS: [&str; 6] = [
+    "DELETE FROM reco.alias WHERE model OPERATOR(pg_catalog.=) $1",
+    "DELETE FROM reco.promotion WHERE model OPERATOR(pg_catalog.=) $1",
+    "DELETE FROM reco.model_privilege WHERE model OPERATOR(pg_catalog.=) $1",
+    "DELETE FROM reco.artifact WHERE artifact_id IN \
+         (SELECT v.artifact_id FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) $1)",
+    "DELETE FROM reco.version WHERE model OPERATOR(pg_catalog.=) $1",
+    "DELETE FROM reco.model WHERE model OPERATOR(pg_catalog.=) $1",
+];
+/// Which of them deletes the versions.
+const VERSIONS: usize = 4;
+
+/// Refuses a model that has aliases: somebody scores with it.
+fn refuse_in_use(client: &mut SpiClient, model: &str) -> Result<(), Error> {
+    let sql = "SELECT pg_catalog.string_agg(alias, ', ' ORDER BY alias) FROM reco.alias \
+               WHERE model OPERATOR(pg_catalog.=) $1";
+    let names = client.update(sql, Some(1), &[model.into()])?.first().get_one::<String>()?;
+    names.map_or(Ok(()), |names| {
+        Err(Error::InUse {
+            message: format!("model \"{model}\" is in use: it has the aliases {names}"),
+            hint: "Drop them first with reco.drop_alias(…), or all at once with force => true.".into(),
+        })
+    })
+}

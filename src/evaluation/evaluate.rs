@@ -1,0 +1,44 @@
+//! `reco.evaluate(model, source, …)`: all metrics of a version on any rows.
+
+use super::measure::{measure, Part};
+use super::rows::{set, Fields};
+use super::subject::{Positions, Subject};
+use crate::error::Error;
+use crate::features::sql_function::{sql_function, Returned};
+use model::Quality;
+use pgrx::{pg_sys, IntoDatum};
+
+sql_function!(evaluate, |fcinfo| call(fcinfo));
+
+/// (model, source, label, by, version, from_week, to_week)
+unsafe fn call(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
+    let subject = Subject::read(fcinfo, Positions { label: 2, by: 3, version: 4 })?;
+    let parts = evaluate(&subject)?.into_iter();
+    let rows =
+        parts.map(|part| Part { by: part.by, slice: part.slice, measured: vec![fields(&part.measured)] });
+    set(fcinfo, &rows.collect::<Vec<_>>())
+}
+
+/// The metrics of all rows of a subject, then of each slice. An error where no row has a label.
+pub fn evaluate(subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
+    measure(subject, |tally| tally.quality())
+}
+
+/// Behind the slice: rows, positives, mean_label, mean_score, the metrics of probabilities, those of quantities.
+fn fields(quality: &Quality) -> Fields {
+    match quality {
+        Quality::Binary(m) => {
+            let counts = [(m.rows as i64).into_datum(), (m.positives as i64).into_datum()];
+            let means = [m.positives as f64 / m.rows as f64, m.mean_score()].map(IntoDatum::into_datum);
+            let ranking = [m.auroc, m.average_precision].map(IntoDatum::into_datum);
+            let losses = [m.log_loss, m.brier].map(IntoDatum::into_datum);
+            [&counts[..], &means, &ranking, &losses, &[None; 5]].concat()
+        }
+        Quality::Regression(m) => {
+            let counts = [(m.rows as i64).into_datum(), None];
+            let means = [m.mean_label, m.mean_prediction].map(IntoDatum::into_datum);
+            let errors = [Some(m.rmse), Some(m.mae), m.r2, m.pinball, m.coverage].map(IntoDatum::into_datum);
+            [&counts[..], &means, &[None; 4], &errors].concat()
+        }
+    }
+}

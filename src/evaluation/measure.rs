@@ -1,0 +1,173 @@
+//! Reads the rows of a subject as the caller, scores them with the code that `predict` runs, and tallies scores beside
+//! labels. What is kept is 8 bytes a row of probabilities, a few sums of quantities, and one tally a slice.
+
+use super::subject::{Query, Subject};
+use super::{too_many_rows, MAX_ROWS};
+use crate::cursor::{Cursor, Snapshot};
+use crate::error::Error;
+use crate::features::memory::Palloc;
+use crate::relations;
+use crate::scoring::call::Resolved;
+use crate::scoring::row::{Attributes, Binding, Deformed};
+use crate::values::{self, Reader};
+use model::tally::Tally;
+use pgrx::Spi;
+use std::collections::HashMap;
+
+/// The most slices, and bytes of their names.
+const MAX_SLICES: usize = 100_000;
+const MAX_NAMES: usize = 64 << 20;
+
+/// All rows, or those of one slice.
+pub struct Part<T> {
+    /// The column by whose values rows are sliced; `None` for all rows.
+    pub by: Option<String>,
+    /// The slice's value, as text.
+    pub slice: Option<String>,
+    pub measured: T,
+}
+
+/// What `conclude` makes of all rows, then of each slice in the order of its text, NULL last. An error where no row has
+/// a label.
+pub fn measure<T>(
+    subject: &Subject,
+    conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
+) -> Result<Vec<Part<T>>, Error> {
+    // The tallies live in the connection's memory: what is returned must not.
+    Spi::connect(|_| {
+        let mut resolved = Resolved::new(subject.model.as_deref(), subject.version)?;
+        let (version, scorer) = (&resolved.decoded.version, &resolved.decoded.scorer);
+        // Before the query is, for messages that say what the model needs.
+        // SAFETY: the descriptor is that of an open relation.
+        relations::with_descriptor(subject.source, |descriptor| unsafe {
+            Binding::new(&version.model, scorer.recipe(), descriptor).map(drop)
+        })?;
+        let query = Query::new(subject, version, scorer.recipe(), scorer.task())?;
+        let mut slices = Slices::new(Tally::new_in(scorer.task(), Palloc));
+        read(&query, &mut resolved, &mut slices)?;
+        slices.conclude(subject, &query, conclude)
+    })
+}
+
+/// Scores and tallies every row.
+fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(), Error> {
+    let mut cursor = Cursor::open(&query.text, &query.parameters, Snapshot::Statement)?;
+    let mut deformed = Deformed::default();
+    let decoded = resolved.decoded.clone();
+    let (scorer, inputs) = (&decoded.scorer, &mut resolved.inputs);
+    // SAFETY: the cursor is open, and every tuple of it has its descriptor.
+    unsafe {
+        let binding = Binding::new(&decoded.version.model, scorer.recipe(), cursor.descriptor())?;
+        while let Some(fetched) = cursor.fetch() {
+            for n in 0..fetched.len() {
+                pgrx::check_for_interrupts!();
+                let row = deformed.take_apart(fetched.tuple(n), fetched.descriptor());
+                binding.fill(row, scorer, inputs)?;
+                let (score, quantiles) = (scorer.score(&mut inputs.row), scorer.quantiles(&mut inputs.row));
+                let label = query.label.value(row.values[query.label.position])?;
+                slices.of(row, query.slice)?.insert(score, quantiles.as_ref(), label);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One tally for each slice, or one for all rows.
+struct Slices {
+    /// Of all rows where there are no slices; else without rows.
+    all: Tally<Palloc>,
+    tallies: Vec<(Option<String>, Tally<Palloc>)>,
+    numbers: HashMap<String, usize>,
+    null: Option<usize>,
+    rows: usize,
+    names: usize,
+}
+
+impl Slices {
+    fn new(all: Tally<Palloc>) -> Self {
+        Self { all, tallies: Vec::new(), numbers: HashMap::new(), null: None, rows: 0, names: 0 }
+    }
+
+    /// The tally of a row's slice.
+    ///
+    /// # Safety
+    /// The row's value at `position` is a text.
+    unsafe fn of(&mut self, row: Attributes, position: Option<usize>) -> Result<&mut Tally<Palloc>, Error> {
+        self.rows += 1;
+        if self.rows > MAX_ROWS && matches!(self.all, Tally::Binary(_)) {
+            return Err(too_many_rows());
+        }
+        let Some(position) = position else { return Ok(&mut self.all) };
+        let number = match (row.nulls[position], self.null) {
+            (true, Some(number)) => number,
+            (true, None) => self.add(None)?,
+            (false, _) => values::with_text(Reader::Text, row.values[position], |name| {
+                self.numbers.get(name).copied().map_or_else(|| self.add(Some(name)), Ok)
+            })?,
+        };
+        Ok(&mut self.tallies[number].1)
+    }
+
+    /// Begins a slice; its number.
+    fn add(&mut self, name: Option<&str>) -> Result<usize, Error> {
+        let number = self.tallies.len();
+        self.names += name.map_or(0, str::len);
+        if number >= MAX_SLICES || self.names > MAX_NAMES {
+            return Err(Error::Limit {
+                message: format!(
+                    "there are more than {MAX_SLICES} slices, or {MAX_NAMES} bytes of their names"
+                ),
+                hint: "Name a column of fewer values: by => 'region'.".into(),
+            });
+        }
+        let empty = match &self.all {
+            Tally::Binary(_) => Tally::new_in(model::Task::Binary, Palloc),
+            Tally::Regression(_) => Tally::new_in(model::Task::Regression, Palloc),
+        };
+        self.tallies.push((name.map(str::to_owned), empty));
+        match name {
+            Some(name) => drop(self.numbers.insert(name.to_owned(), number)),
+            None => self.null = Some(number),
+        }
+        Ok(number)
+    }
+
+    fn conclude<T>(
+        mut self,
+        subject: &Subject,
+        query: &Query,
+        conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
+    ) -> Result<Vec<Part<T>>, Error> {
+        if self.rows == 0 {
+            return Err(nothing_to_measure(subject, query));
+        }
+        let mut parts = Vec::new();
+        self.tallies.sort_by(|(a, _), (b, _)| a.is_none().cmp(&b.is_none()).then_with(|| a.cmp(b)));
+        for (slice, mut tally) in self.tallies {
+            pgrx::check_for_interrupts!();
+            self.all.merge(&tally);
+            let measured = conclude(&mut tally);
+            parts.extend(measured.map(|measured| Part { by: subject.by.clone(), slice, measured }));
+        }
+        let all = conclude(&mut self.all).map(|measured| Part { by: None, slice: None, measured });
+        Ok(all.into_iter().chain(parts).collect())
+    }
+}
+
+fn nothing_to_measure(subject: &Subject, query: &Query) -> Error {
+    let weeks = subject.weeks.from.is_some() || subject.weeks.until.is_some();
+    Error::Data {
+        message: format!(
+            "no row of {} {}has a label in column \"{}\"",
+            query.source,
+            if weeks { "in these weeks " } else { "" },
+            query.label.name
+        ),
+        hint: match weeks {
+            true => {
+                "Name other weeks with from_week and to_week, or another column with label => '…'.".into()
+            }
+            false => "Name another column with label => '…', or wait until outcomes are known.".into(),
+        },
+    }
+}

@@ -1,0 +1,36 @@
+//! How good scores are: of any query by aggregates, of a model's version on any rows by functions. The arithmetic is in
+//! `crates/model` (`ranking`, `metrics`, `charts`, `quality`), the SQL in `sql/evaluation.sql`.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `subject` | what is measured: a version, the rows of a relation, their labels and slices |
+//! | `measure` | reads, scores and tallies these rows |
+//! | `evaluate` | `reco.evaluate(…)`: all metrics |
+//! | `chart`, `charts` | `reco.roc_curve(…)`, `confusion_matrix`, `calibration`, `lift`: their rows, and the functions |
+//! | `rows` | what these return |
+//! | `state` | what an aggregate does with its state |
+//! | `sums` | the aggregates that add up: log loss, Brier score, errors of quantities |
+//! | `scores` | the aggregates that keep every score: AUROC, average precision, charts |
+
+mod chart;
+mod charts;
+pub mod evaluate;
+mod measure;
+mod rows;
+mod scores;
+mod state;
+pub mod subject;
+mod sums;
+
+pgrx::extension_sql_file!("../../sql/evaluation.sql", name = "evaluation", requires = ["catalog"]);
+
+/// The most rows whose scores one state or one call keeps: 512 MB of them.
+const MAX_ROWS: usize = 1 << 26;
+
+/// More rows than that.
+fn too_many_rows() -> crate::error::Error {
+    crate::error::Error::Limit {
+        message: format!("there are more than {MAX_ROWS} rows to be ranked"),
+        hint: "Measure a sample of them, or a part at a time: fewer weeks, one region.".into(),
+    }
+}

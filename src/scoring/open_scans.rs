@@ -1,0 +1,184 @@
+//! Index scans that stay open while a query runs, so that many keys cost one opening of table and index.
+//!
+//! The executor says when a run begins and ends: what was opened for its expressions is closed before anything looks for what
+//! was left open. Nothing stays open for an expression that PL/pgSQL evaluates without the executor: until its transaction
+//! ended, the table could not be altered.
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::cell::RefCell;
+
+/// An open scan of one index, with its table.
+pub struct OpenScan {
+    pub table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    scan: pg_sys::IndexScanDesc,
+    snapshot: pg_sys::Snapshot,
+    /// What the scan allocates on its way must live as long as it.
+    memory: pg_sys::MemoryContext,
+}
+
+/// A run of the executor and what is open for it.
+struct Run {
+    /// The memory of its query, in which its expressions live.
+    context: pg_sys::MemoryContext,
+    open: Vec<OpenScan>,
+}
+
+thread_local! {
+    /// The runs under way, the innermost last.
+    static RUNS: RefCell<Vec<Run>> = const { RefCell::new(Vec::new()) };
+}
+
+impl OpenScan {
+    /// Opens both under locks that are held to the transaction's end.
+    ///
+    /// # Safety
+    /// `index` is an index of `table`; there is an active snapshot.
+    unsafe fn begin(
+        memory: pg_sys::MemoryContext,
+        table: pg_sys::Oid,
+        index: pg_sys::Oid,
+        keys: i32,
+    ) -> Self {
+        let previous = pg_sys::MemoryContextSwitchTo(memory);
+        let table = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+        let snapshot = pg_sys::GetActiveSnapshot();
+        #[cfg(feature = "pg18")]
+        let scan = pg_sys::index_beginscan(table, index, snapshot, std::ptr::null_mut(), keys, 0);
+        #[cfg(not(feature = "pg18"))]
+        let scan = pg_sys::index_beginscan(table, index, snapshot, keys, 0);
+        pg_sys::MemoryContextSwitchTo(previous);
+        Self { table, index, scan, snapshot, memory }
+    }
+
+    /// Puts the first row that the keys let through into the slot, if there is one.
+    ///
+    /// # Safety
+    /// As many keys as it was begun with, for columns of the index; a slot for rows of the table.
+    pub unsafe fn first(
+        &self,
+        keys: &mut [pg_sys::ScanKeyData],
+        direction: pg_sys::ScanDirection::Type,
+        slot: *mut pg_sys::TupleTableSlot,
+    ) -> bool {
+        let previous = pg_sys::MemoryContextSwitchTo(self.memory);
+        pg_sys::index_rescan(self.scan, keys.as_mut_ptr(), keys.len() as i32, std::ptr::null_mut(), 0);
+        let found = pg_sys::index_getnext_slot(self.scan, direction, slot);
+        pg_sys::MemoryContextSwitchTo(previous);
+        found
+    }
+
+    unsafe fn close(self) {
+        pg_sys::index_endscan(self.scan);
+        pg_sys::index_close(self.index, pg_sys::NoLock as i32);
+        pg_sys::table_close(self.table, pg_sys::NoLock as i32);
+    }
+}
+
+/// Lets `probe` use a scan of the index, which may be open already. `context` is that of the call site (`fn_mcxt`).
+///
+/// # Safety
+/// `index` is an index of `table`, and always asked for with as many keys; there is an active snapshot.
+pub unsafe fn with_scan<T>(
+    context: pg_sys::MemoryContext,
+    (table, index): (pg_sys::Oid, pg_sys::Oid),
+    keys: i32,
+    probe: impl FnOnce(&OpenScan) -> T,
+) -> T {
+    let open = match take(context, index) {
+        Some(open) if open.snapshot == pg_sys::GetActiveSnapshot() => open,
+        stale => {
+            if let Some(stale) = stale {
+                stale.close();
+            }
+            OpenScan::begin(context, table, index, keys)
+        }
+    };
+    let result = probe(&open);
+    if let Some(open) = keep(context, open) {
+        open.close();
+    }
+    result
+}
+
+/// What is open on an index for the innermost run, if the call site belongs to it.
+unsafe fn take(context: pg_sys::MemoryContext, index: pg_sys::Oid) -> Option<OpenScan> {
+    RUNS.with_borrow_mut(|runs| {
+        let run = runs.last_mut().filter(|run| run.context == context)?;
+        let place = run.open.iter().position(|open| (*open.index).rd_id == index)?;
+        Some(run.open.swap_remove(place))
+    })
+}
+
+/// Keeps a scan open for the innermost run; gives it back if the call site does not belong to it.
+fn keep(context: pg_sys::MemoryContext, open: OpenScan) -> Option<OpenScan> {
+    RUNS.with_borrow_mut(|runs| match runs.last_mut() {
+        Some(run) if run.context == context => {
+            run.open.push(open);
+            None
+        }
+        _ => Some(open),
+    })
+}
+
+/// Ends the innermost run when dropped.
+struct RunGuard;
+
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        let run = RUNS.with_borrow_mut(Vec::pop);
+        // While an error unwinds, the abort of the transaction closes what is open.
+        if !std::thread::panicking() {
+            // SAFETY: opened in this run, closed once.
+            run.into_iter().flat_map(|run| run.open).for_each(|open| unsafe { open.close() });
+        }
+    }
+}
+
+static mut PREVIOUS: pg_sys::ExecutorRun_hook_type = None;
+
+/// Listens to the executor. Called once, when the library is loaded.
+pub fn listen() {
+    // SAFETY: a backend has one thread, and the hook is a variable of its own.
+    unsafe {
+        PREVIOUS = pg_sys::ExecutorRun_hook;
+        pg_sys::ExecutorRun_hook = Some(run);
+    }
+}
+
+#[cfg(not(feature = "pg18"))]
+#[pg_guard]
+unsafe extern "C-unwind" fn run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+    once: bool,
+) {
+    let _run = begin(query);
+    match PREVIOUS {
+        Some(previous) => previous(query, direction, count, once),
+        None => pg_sys::standard_ExecutorRun(query, direction, count, once),
+    }
+}
+
+#[cfg(feature = "pg18")]
+#[pg_guard]
+unsafe extern "C-unwind" fn run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+) {
+    let _run = begin(query);
+    match PREVIOUS {
+        Some(previous) => previous(query, direction, count),
+        None => pg_sys::standard_ExecutorRun(query, direction, count),
+    }
+}
+
+unsafe fn begin(query: *mut pg_sys::QueryDesc) -> RunGuard {
+    let context = (*(*query).estate).es_query_cxt;
+    RUNS.with_borrow_mut(|runs| runs.push(Run { context, open: Vec::new() }));
+    RunGuard
+}

@@ -1,0 +1,461 @@
+//! Privileges on models: who has them, what they allow, and when a change is heard.
+
+use super::parallel::FORCED;
+use super::support::{sum_of_scores, versions};
+use integration::{refusal, rows, value, Database, Training};
+use postgres::Client;
+use std::sync::Once;
+
+/// Makes roles that may use the schema and log in.
+fn create_roles(admin: &mut Client, names: &[&str]) {
+    for name in names {
+        let sql = format!(
+            "CREATE ROLE {name} LOGIN; GRANT USAGE ON SCHEMA reco TO {name}; GRANT SELECT ON launch_features TO {name}"
+        );
+        admin.batch_execute(&sql).unwrap();
+    }
+}
+
+fn grant(client: &mut Client, role: &str, privilege: &str) {
+    client.batch_execute(&format!("SELECT reco.grant_model('launch', '{role}', '{privilege}')")).unwrap();
+}
+
+fn revoke(client: &mut Client, role: &str, privilege: &str) {
+    client.batch_execute(&format!("SELECT reco.revoke_model('launch', '{role}', '{privilege}')")).unwrap();
+}
+
+const SCORE: &str = "SELECT reco.recommend(1, 'r1', 'launch')";
+
+#[track_caller]
+fn scores(client: &mut Client) {
+    assert!(value::<Option<f64>>(client, SCORE).is_some());
+}
+
+#[track_caller]
+fn may_not_score(client: &mut Client) {
+    let error = refusal(client, SCORE);
+    error.expect("42501", &["permission denied to score with", "\"launch\""], &["reco.grant_model('launch'"]);
+}
+
+/// What every privilege allows: the statement, and the least privilege that it needs.
+const MATRIX: &[(&str, &str)] = &[
+    ("SELECT reco.predict('m', f) FROM numbers AS f LIMIT 1", "score"),
+    ("SELECT reco.predict('m', ARRAY[1, 2, 3]::real[])", "score"),
+    ("SELECT reco.predict_quantiles('m', f) FROM numbers AS f LIMIT 1", "score"),
+    ("SELECT reco.recommend(1, 'r1', 'm')", "score"),
+    ("SELECT reco.recommend(1, 'r1', model => 'm', as_of => '2024-05-01')", "score"),
+    ("CALL reco.train('m', 'numbers', 'sold', params => '{\"epochs\": 1}')", "train"),
+    ("CALL reco.tune('m', 'numbers', 'sold', trials => 1, params => '{\"epochs\": 1}')", "train"),
+    ("CALL reco.train('m', 'numbers', 'sold', params => '{\"epochs\": 1}', promote => true)", "manage"),
+    (
+        "CALL reco.tune('m', 'numbers', 'sold', trials => 1, params => '{\"epochs\": 1}', promote => true)",
+        "manage",
+    ),
+    ("SELECT reco.promote('m', 1)", "manage"),
+    ("SELECT reco.rollback('m')", "manage"),
+    ("SELECT reco.set_alias('m', 'challenger', 1)", "manage"),
+    ("SELECT reco.set_alias('m', 'champion', 1)", "manage"),
+    ("SELECT reco.drop_alias('m', 'champion')", "manage"),
+    ("SELECT reco.grant_model('m', 'matrix_none', 'score')", "manage"),
+    ("SELECT reco.revoke_model('m', 'matrix_score', 'score')", "manage"),
+    ("SELECT reco.set_model_owner('m', current_user)", "manage"),
+    ("SELECT reco.model_card('m')", "score"),
+    ("SELECT reco.model_card_text('m', 1)", "score"),
+    ("SELECT reco.import_model('m', (SELECT body FROM artifact))", "train"),
+    ("SELECT reco.import_model('m', (SELECT body FROM artifact), promote => true)", "manage"),
+    ("SELECT reco.export_model('m')", "manage"),
+    ("SELECT reco.describe_model('m', 'a purpose')", "manage"),
+    ("SELECT reco.archive_version('m', 1)", "manage"),
+    ("SELECT reco.drop_model('m', force => true)", "manage"),
+];
+
+/// The least privilege that each role has on the model `m`.
+const ROLES: &[(&str, Option<&str>)] = &[
+    ("postgres", Some("manage")),
+    ("matrix_owner", Some("manage")),
+    ("matrix_member", Some("manage")),
+    ("matrix_score", Some("score")),
+    ("matrix_train", Some("train")),
+    ("matrix_manage", Some("manage")),
+    ("matrix_of_group", Some("train")),
+    ("matrix_none", None),
+    ("matrix_other", None),
+];
+
+fn rank(privilege: &str) -> usize {
+    ["score", "train", "manage"].iter().position(|name| *name == privilege).unwrap()
+}
+
+/// The model `m`, which `matrix_owner` owns, with two versions of which the second is the champion, and the roles.
+fn matrix() -> Database {
+    let database = Database::with_data();
+    let mut admin = database.connect();
+    let names: Vec<&str> = ROLES.iter().map(|(name, _)| *name).filter(|name| *name != "postgres").collect();
+    // They are the server's, and several tests make the model.
+    static MADE: Once = Once::new();
+    MADE.call_once(|| {
+        create_roles(&mut admin, &names);
+        let memberships = "CREATE ROLE matrix_group; GRANT matrix_group TO matrix_of_group; GRANT matrix_owner TO matrix_member";
+        admin.batch_execute(memberships).unwrap();
+    });
+    admin
+        .batch_execute(&format!(
+            "GRANT USAGE ON SCHEMA reco TO {0}; GRANT SELECT ON launch_features TO {0};
+             CREATE TABLE numbers AS SELECT product_id, region, week, price, households, clicks, sales_1w AS sold
+             FROM launch_features;
+             GRANT SELECT ON numbers TO {0}",
+            names.join(", ")
+        ))
+        .unwrap();
+    let mut owner = database.connect_as("matrix_owner");
+    let train = Training::new("m").source("numbers").label("sold");
+    train.call(&mut owner);
+    train.with("promote => true").call(&mut owner);
+    owner
+        .batch_execute(
+            "SELECT reco.grant_model('m', 'matrix_score', 'score'), reco.grant_model('m', 'matrix_train', 'train'),
+                    reco.grant_model('m', 'matrix_manage', 'manage'), reco.grant_model('m', 'matrix_group', 'train')",
+        )
+        .unwrap();
+    admin
+        .batch_execute(
+            "CREATE TABLE artifact AS SELECT body FROM reco.artifact LIMIT 1; GRANT SELECT ON artifact TO PUBLIC",
+        )
+        .unwrap();
+    let mut other = database.connect_as("matrix_other");
+    Training::new("others").source("numbers").label("sold").call(&mut other);
+    database
+}
+
+#[track_caller]
+fn allowed(client: &mut Client, role: &str, sql: &str, is_allowed: bool) {
+    client.batch_execute("BEGIN").unwrap();
+    let result = client.batch_execute(sql);
+    client.batch_execute("ROLLBACK").unwrap();
+    match result {
+        Ok(()) => assert!(is_allowed, "{role} must not: {sql}"),
+        Err(error) => {
+            assert!(!is_allowed, "{role}: {sql}\n{error:?}");
+            integration::refusal::Refusal::of(&error).expect(
+                "42501",
+                &["permission denied", "\"m\""],
+                &["reco.grant_model"],
+            );
+        }
+    }
+}
+
+#[test]
+fn every_function_as_every_kind_of_role() {
+    let database = matrix();
+    for (role, has) in ROLES {
+        let mut client = database.connect_as(role);
+        for (sql, needs) in MATRIX {
+            let is_allowed = has.is_some_and(|has| rank(has) >= rank(needs));
+            allowed(&mut client, role, sql, is_allowed);
+        }
+        for privilege in ["score", "train", "manage"] {
+            let expected = has.is_some_and(|has| rank(has) >= rank(privilege));
+            let of_role = format!("SELECT reco.has_model_privilege('m', '{privilege}', '{role}')");
+            let own = format!("SELECT reco.has_model_privilege('m', '{privilege}')");
+            assert_eq!(value::<bool>(&mut client, &of_role), expected, "{role} {privilege}");
+            assert_eq!(value::<bool>(&mut client, &own), expected, "{role} {privilege}");
+        }
+    }
+    // What is granted to public, everybody has.
+    database.connect().batch_execute("SELECT reco.grant_model('m', 'public', 'score')").unwrap();
+    for (role, has) in ROLES {
+        let mut client = database.connect_as(role);
+        for (sql, needs) in MATRIX.iter().filter(|(sql, _)| sql.starts_with("SELECT")) {
+            allowed(&mut client, role, sql, rank(has.unwrap_or("score")) >= rank(needs));
+        }
+    }
+}
+
+#[test]
+fn a_role_sees_of_a_model_what_its_privilege_allows() {
+    let database = matrix();
+    let of_m = |view: &str| format!("SELECT count(*) FROM reco.{view} WHERE model = 'm'");
+    for (role, has) in ROLES {
+        let mut client = database.connect_as(role);
+        let mut count = |view: &str| value::<i64>(&mut client, &of_m(view));
+        let scores = i64::from(has.is_some());
+        let trains = i64::from(has.is_some_and(|has| rank(has) >= rank("train")));
+        let manages = i64::from(*has == Some("manage"));
+        assert_eq!(count("models"), scores, "{role}");
+        assert_eq!(count("versions"), 2 * scores, "{role}");
+        assert_eq!(count("aliases"), scores, "{role}");
+        assert_eq!(count("promotions"), 2 * scores, "{role}");
+        assert_eq!(count("runs"), 2 * trains, "{role}");
+        assert_eq!(count("run_metrics"), 24 * trains, "{role}");
+        assert_eq!(count("audit"), 8 * scores, "{role}");
+        let own_grant = i64::from(["matrix_score", "matrix_train", "matrix_of_group"].contains(role));
+        assert_eq!(count("model_privileges"), if manages == 1 { 4 } else { own_grant }, "{role}");
+        let hidden =
+            "SELECT count(*) FROM reco.versions WHERE model = 'm' AND recipe IS NULL AND parameters IS NULL
+                      AND data IS NULL AND NOT metrics ? 'importance'";
+        assert_eq!(value::<i64>(&mut client, hidden), 2 * (scores - trains), "{role}");
+    }
+    let mut other = database.connect_as("matrix_other");
+    assert_eq!(rows(&mut other, "SELECT model, status FROM reco.runs"), ["(others,succeeded)"]);
+    assert_eq!(rows(&mut other, "SELECT model FROM reco.models"), ["(others)"]);
+}
+
+#[test]
+fn a_condition_of_the_reader_runs_after_the_views() {
+    let database = matrix();
+    let mut client = database.connect_as("matrix_other");
+    client
+        .batch_execute(
+            "CREATE TEMP TABLE peeked (what text);
+             CREATE FUNCTION pg_temp.peek(what text) RETURNS boolean LANGUAGE plpgsql COST 0.000001
+             AS $$ BEGIN INSERT INTO peeked VALUES (what); RETURN true; END $$",
+        )
+        .unwrap();
+    for view in ["models", "versions", "aliases", "runs", "run_metrics", "promotions", "audit"] {
+        client
+            .batch_execute(&format!("SELECT count(*) FROM reco.{view} AS v WHERE pg_temp.peek(v.model)"))
+            .unwrap();
+    }
+    assert_eq!(rows(&mut client, "SELECT DISTINCT what FROM peeked"), ["(others)"]);
+}
+
+#[test]
+fn a_grant_and_its_revocation_are_heard_by_the_next_statement() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["hears"]);
+    let mut client = database.connect_as("hears");
+    may_not_score(&mut client);
+    grant(&mut admin, "hears", "score");
+    scores(&mut client);
+    // Also in a transaction that goes on.
+    client.batch_execute("BEGIN").unwrap();
+    scores(&mut client);
+    revoke(&mut admin, "hears", "score");
+    may_not_score(&mut client);
+    client.batch_execute("ROLLBACK").unwrap();
+    may_not_score(&mut client);
+    // A prepared statement is checked each time.
+    grant(&mut admin, "hears", "manage");
+    let prepared = client.prepare(SCORE).unwrap();
+    client.query_one(&prepared, &[]).unwrap();
+    revoke(&mut admin, "hears", "score");
+    assert!(client.query_one(&prepared, &[]).is_err());
+}
+
+#[test]
+fn an_old_snapshot_does_not_keep_a_privilege() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["holds_on"]);
+    grant(&mut admin, "holds_on", "score");
+    let mut client = database.connect_as("holds_on");
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ").unwrap();
+    value::<i64>(&mut client, "SELECT count(*) FROM launch_features");
+    revoke(&mut admin, "holds_on", "score");
+    may_not_score(&mut client);
+    client.batch_execute("ROLLBACK").unwrap();
+    may_not_score(&mut client);
+}
+
+#[test]
+fn what_is_rolled_back_was_not_granted() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["hopes"]);
+    let hopes = "SELECT reco.has_model_privilege('launch', 'score', 'hopes')";
+    admin.batch_execute("BEGIN").unwrap();
+    grant(&mut admin, "hopes", "score");
+    assert!(value::<bool>(&mut admin, hopes));
+    admin.batch_execute("SAVEPOINT a").unwrap();
+    revoke(&mut admin, "hopes", "score");
+    assert!(!value::<bool>(&mut admin, hopes));
+    admin.batch_execute("ROLLBACK TO a").unwrap();
+    assert!(value::<bool>(&mut admin, hopes));
+    admin.batch_execute("ROLLBACK").unwrap();
+    assert!(!value::<bool>(&mut admin, hopes));
+    may_not_score(&mut database.connect_as("hopes"));
+}
+
+#[test]
+fn a_model_that_was_rolled_back_leaves_nobody_a_right() {
+    let database = Database::with_data();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["was_first", "was_second"]);
+    let mut first = database.connect_as("was_first");
+    first.batch_execute("BEGIN").unwrap();
+    Training::new("launch").call(&mut first);
+    scores(&mut first);
+    first.batch_execute("ROLLBACK").unwrap();
+    Training::new("launch").call(&mut database.connect_as("was_second"));
+    may_not_score(&mut first);
+}
+
+#[test]
+fn membership_is_followed_as_it_changes() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["joins", "inherits_nothing"]);
+    admin
+        .batch_execute(
+            "CREATE ROLE joined; ALTER ROLE inherits_nothing NOINHERIT; GRANT joined TO inherits_nothing;
+             SELECT reco.grant_model('launch', 'joined', 'score')",
+        )
+        .unwrap();
+    let mut client = database.connect_as("joins");
+    may_not_score(&mut client);
+    admin.batch_execute("GRANT joined TO joins").unwrap();
+    scores(&mut client);
+    admin.batch_execute("REVOKE joined FROM joins").unwrap();
+    may_not_score(&mut client);
+    // As with every privilege of Postgres.
+    let mut client = database.connect_as("inherits_nothing");
+    may_not_score(&mut client);
+    client.batch_execute("SET ROLE joined").unwrap();
+    admin
+        .batch_execute("GRANT SELECT ON launch_features TO joined; GRANT USAGE ON SCHEMA reco TO joined")
+        .unwrap();
+    scores(&mut client);
+    admin.batch_execute("ALTER ROLE joined RENAME TO joined_no_more").unwrap();
+    may_not_score(&mut client);
+}
+
+#[test]
+fn a_model_whose_owner_is_gone_belongs_to_superusers() {
+    let database = Database::with_data();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["leaves", "stays"]);
+    Training::new("launch").call(&mut database.connect_as("leaves"));
+    admin.batch_execute("DROP OWNED BY leaves; DROP ROLE leaves").unwrap();
+    let mut client = database.connect_as("stays");
+    refusal(&mut client, SCORE).expect("42501", &["permission denied"], &["superuser"]);
+    scores(&mut admin);
+    admin.batch_execute("SELECT reco.set_model_owner('launch', 'stays')").unwrap();
+    scores(&mut client);
+    let given = "SELECT reco.set_model_owner('launch', 'postgres')";
+    refusal(&mut client, given).expect("42501", &["permission denied to give", "\"postgres\""], &["member"]);
+}
+
+#[test]
+fn revoking_takes_what_includes_it_and_leaves_what_does_not() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["has_all"]);
+    for privilege in ["score", "train", "manage"] {
+        grant(&mut admin, "has_all", privilege);
+        grant(&mut admin, "has_all", privilege);
+    }
+    let left = "SELECT string_agg(privilege, ' ' ORDER BY privilege) FROM reco.model_privileges WHERE grantee = 'has_all'";
+    assert_eq!(value::<String>(&mut admin, left), "manage score train");
+    revoke(&mut admin, "has_all", "train");
+    assert_eq!(value::<String>(&mut admin, left), "score");
+    let mut client = database.connect_as("has_all");
+    scores(&mut client);
+    Training::new("launch").refused(&mut client).expect("42501", &["to train"], &["'train'"]);
+    revoke(&mut admin, "has_all", "score");
+    may_not_score(&mut client);
+    let audit = "SELECT action, detail ->> 'privilege' FROM reco.audit WHERE detail ->> 'role' = 'has_all' ORDER BY at";
+    let expected = [
+        "(granted,score)",
+        "(granted,train)",
+        "(granted,manage)",
+        "(revoked,train)",
+        "(revoked,manage)",
+        "(revoked,score)",
+    ];
+    assert_eq!(rows(&mut admin, audit), expected);
+}
+
+#[test]
+fn bad_arguments_of_grants_are_named() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    for (sql, code, word) in [
+        ("SELECT reco.grant_model('launch', 'nobody_here', 'score')", "42704", "nobody_here"),
+        ("SELECT reco.grant_model('launch', 'public', 'read')", "22023", "\"read\""),
+        ("SELECT reco.grant_model('nothing', 'public', 'score')", "42704", "\"nothing\""),
+        ("SELECT reco.grant_model(NULL, 'public', 'score')", "22023", "model must not be NULL"),
+        ("SELECT reco.revoke_model('launch', NULL, 'score')", "22023", "role must not be NULL"),
+        ("SELECT reco.set_model_owner('launch', 'nobody_here')", "42704", "nobody_here"),
+        ("SELECT reco.has_model_privilege('launch', 'read')", "22023", "\"read\""),
+        ("SELECT reco.has_model_privilege('launch', 'score', 'nobody_here')", "42704", "nobody_here"),
+    ] {
+        refusal(&mut admin, sql).expect(code, &[word], &[]);
+    }
+    assert!(value::<Option<bool>>(&mut admin, "SELECT reco.has_model_privilege(NULL, 'score')").is_none());
+    create_roles(&mut admin, &["asks_in_vain"]);
+    let mut client = database.connect_as("asks_in_vain");
+    assert!(!value::<bool>(&mut client, "SELECT reco.has_model_privilege('nothing', 'score')"));
+    refusal(&mut client, "SELECT reco.recommend(1, 'r1', 'nothing')").expect("42704", &["\"nothing\""], &[]);
+    refusal(&mut client, "SELECT reco.recommend(1, 'r1')").expect(
+        "42501",
+        &["asks_in_vain"],
+        &["reco.grant_model"],
+    );
+}
+
+#[test]
+fn the_only_model_is_the_only_one_that_one_may_score_with() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["scores_one", "trains_one"]);
+    grant(&mut admin, "scores_one", "score");
+    Training::new("mine").param(r#""epochs": 1"#).call(&mut database.connect_as("trains_one"));
+    let mut client = database.connect_as("scores_one");
+    let expected: f64 = value(&mut client, SCORE);
+    assert_eq!(value::<f64>(&mut client, "SELECT reco.recommend(1, 'r1')"), expected);
+    refusal(&mut admin, "SELECT reco.recommend(1, 'r1')").expect("42P08", &["2 models"], &[]);
+}
+
+#[test]
+fn workers_ask_for_the_privilege_too() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["in_parallel"]);
+    let mut client = database.connect_as("in_parallel");
+    client.batch_execute(FORCED).unwrap();
+    let sum = "SELECT sum(reco.predict('launch', f)) FROM launch_features AS f";
+    refusal(&mut client, sum).expect("42501", &["\"launch\""], &[]);
+    // Granted by the transaction itself, not yet committed.
+    client.batch_execute("BEGIN").unwrap();
+    admin.batch_execute("ALTER ROLE in_parallel SUPERUSER").unwrap();
+    client.batch_execute("SELECT reco.grant_model('launch', 'in_parallel', 'score')").unwrap();
+    admin.batch_execute("ALTER ROLE in_parallel NOSUPERUSER").unwrap();
+    let found: f64 = value(&mut client, sum);
+    client.batch_execute("ROLLBACK").unwrap();
+    let expected = sum_of_scores(&mut admin, "launch");
+    assert!((found - expected).abs() < 1e-9 * expected, "{found} and {expected}");
+    refusal(&mut client, sum).expect("42501", &["\"launch\""], &[]);
+}
+
+#[test]
+fn a_definer_function_scores_with_its_owners_privilege() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["calls_definer"]);
+    admin
+        .batch_execute(
+            "CREATE FUNCTION score_for_all() RETURNS float8 LANGUAGE sql SECURITY DEFINER
+             SET search_path = pg_catalog, pg_temp AS $$ SELECT reco.recommend(1, 'r1', 'launch') $$",
+        )
+        .unwrap();
+    let mut client = database.connect_as("calls_definer");
+    assert!(value::<f64>(&mut client, "SELECT score_for_all()") > 0.0);
+    may_not_score(&mut client);
+}
+
+#[test]
+fn a_trainer_adds_versions_and_does_not_choose_the_champion() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    create_roles(&mut admin, &["only_trains"]);
+    grant(&mut admin, "only_trains", "train");
+    admin.batch_execute("SELECT reco.drop_alias('launch', 'champion')").unwrap();
+    let mut client = database.connect_as("only_trains");
+    Training::new("launch").call(&mut client);
+    assert_eq!(versions(&mut client, "launch"), [1, 2]);
+    assert_eq!(rows(&mut client, "SELECT champion FROM reco.models"), ["()"]);
+    let audit = "SELECT login, role, action, version FROM reco.audit ORDER BY at DESC LIMIT 1";
+    assert_eq!(rows(&mut client, audit), ["(only_trains,only_trains,trained,2)"]);
+}
