@@ -26,6 +26,7 @@ type Explained = TableIterator<'static, ExplainedColumn>;
 
 /// See sql/explain.sql.
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn explain_row(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<
@@ -52,6 +53,7 @@ fn explain_row(
 
 /// See sql/explain.sql.
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn explain_bigint(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<
@@ -72,6 +74,7 @@ fn explain_bigint(
 
 /// See sql/explain.sql.
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn explain_text(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<

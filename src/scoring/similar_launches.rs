@@ -34,6 +34,7 @@ type SimilarLaunches = TableIterator<'static, SimilarLaunch>;
 
 /// See sql/explain.sql.
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn similar_launches_bigint(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<
@@ -54,6 +55,7 @@ fn similar_launches_bigint(
 
 /// See sql/explain.sql.
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn similar_launches_text(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<

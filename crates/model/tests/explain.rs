@@ -9,7 +9,8 @@ use model::forest::{category_set, Forest, Step};
 use model::isotonic::Isotonic;
 use model::predictor::{Blend, Weights};
 use model::rates::Rates;
-use model::recipe::{Column, Family, Input, Scaling};
+use model::recipe::{Column, Family, Input, Scaling, Slot};
+use model::transform::Transform;
 use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe, Scorer};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -19,14 +20,17 @@ fn scaling(mean: f64, scale: f64) -> Scaling {
     Scaling { mean, scale, indicator: true, ..Scaling::default() }
 }
 
-/// Three numbers, an array of two, two categories.
+/// Three numbers, the last of them read in two ways, an array of two, two categories.
 fn recipe() -> Recipe {
+    let transform = Transform::SignedLog { unit: 2.0 };
+    let second = Some(Box::new(Scaling { transform, mean: 1.8, scale: 0.7, ..Scaling::default() }));
+    let read_twice = Scaling { second, ..scaling(10.0, 5.0) };
     let kinds = [
         Kind::Numbers(vec![scaling(1.0, 2.0)]),
         Kind::Numbers(vec![scaling(-3.0, 0.5)]),
         Kind::Numbers(vec![scaling(0.0, 1.0), scaling(4.0, 3.0)]),
         Kind::Category { values: 3, dimension: 2 },
-        Kind::Numbers(vec![scaling(10.0, 5.0)]),
+        Kind::Numbers(vec![read_twice]),
         Kind::Category { values: 100, dimension: 3 },
     ];
     Recipe { columns: kinds.iter().enumerate().map(|(i, kind)| column(i, kind)).collect() }
@@ -141,7 +145,7 @@ fn plain_gradients(network: &Network, from: &[f64], to: &[f64]) -> Vec<f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn contributions_add_up_to_the_difference_of_the_scores(artifact in artifacts(), seed: u64) {
@@ -178,6 +182,24 @@ proptest! {
         values.codes[0] = typical.codes[0];
         let columns = explain(&artifact, &values).columns;
         prop_assert_eq!((columns[1].margin, columns[3].margin), (0.0, 0.0));
+    }
+
+    #[test]
+    fn a_column_that_alone_is_not_as_in_the_baseline_contributes_all(artifact in artifacts(), seed: u64) {
+        let random = random_values(&artifact.recipe, &mut ChaCha8Rng::seed_from_u64(seed));
+        for (column, slot) in artifact.recipe.slots().into_iter().enumerate() {
+            let mut values = Values::typical(&artifact.recipe);
+            match slot {
+                Slot::Numbers { first, count } => {
+                    values.numbers[first..first + count].copy_from_slice(&random.numbers[first..first + count]);
+                }
+                Slot::Category { index } => values.codes[index] = random.codes[index],
+                Slot::Key => unreachable!("there is no key"),
+            }
+            let Explanation { score, baseline_score, columns, .. } = explain(&artifact, &values);
+            prop_assert!((columns[column].score - (score - baseline_score)).abs() < 1e-12, "{column}: {columns:?}");
+            prop_assert!(columns.iter().enumerate().all(|(n, c)| n == column || c.margin == 0.0), "{columns:?}");
+        }
     }
 
     #[test]
