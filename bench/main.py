@@ -20,6 +20,7 @@ import measure
 import memory
 import quality
 import report
+import top
 import training
 
 FULL = 1_000_000
@@ -27,6 +28,7 @@ BENCHMARKS = {
     "bulk": bulk,
     "client": client,
     "by_key": by_key,
+    "top": top,
     "training": training,
     "memory": memory,
     "connection": connection,

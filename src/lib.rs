@@ -4,14 +4,16 @@
 //! | --- | --- |
 //! | `training/` | `CALL reco.train(…)`, `CALL reco.tune(…)`: read the source, run trainer processes, store the version |
 //! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend; `reco.explain(…)`, `reco.similar_launches(…)` |
+//! | `ranking/` | `reco.top_products(…)`, `reco.top_regions(…)`: the best of many keys |
 //! | `evaluation/` | `reco.evaluate(…)`, `reco.auroc(…)` and other metrics and charts, of any scores or of a version |
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
+//! | `retraining/` | `reco.promote_if_better(…)`, `CALL reco.retrain(…)`: champions that are kept up to date |
 //! | `catalog/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: models, versions, aliases, rights; the tables are in `sql/` |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and what is wrong |
 //! | `values.rs`, `numeric.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `call_site.rs`, `moment.rs`, `tuples.rs` | a call's arguments and state; user and snapshot; composite values |
-//! | `cursor.rs` | the rows of a query, a batch at a time |
+//! | `cursor.rs`, `each_row.rs` | the rows of a query: a batch at a time, or one by one as the executor makes them |
 //! | `relations.rs`, `relation_changes.rs`, `role_changes.rs` | names, owners and columns; what may be kept until a relation or a role changes |
 //! | `session.rs`, `liveness.rs`, `acting_as.rs` | procedures that commit between their steps; what says that one still runs; SQL with another role's rights |
 //! | `settings.rs` | every `reco.*` setting |
@@ -25,6 +27,7 @@ mod acting_as;
 mod call_site;
 mod catalog;
 mod cursor;
+mod each_row;
 mod error;
 mod evaluation;
 mod feature_view;
@@ -32,8 +35,10 @@ mod features;
 mod liveness;
 mod moment;
 mod numeric;
+mod ranking;
 mod relation_changes;
 mod relations;
+mod retraining;
 mod role_changes;
 mod scoring;
 mod session;

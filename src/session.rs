@@ -73,14 +73,24 @@ impl Session {
         }
     }
 
-    /// Lets `record` write down how the procedure failed, and raises the error. In the caller's transaction there is
-    /// nothing to record: its abort takes everything with it.
+    /// Lets `record` write down how the procedure failed, and raises the error.
     pub fn record_and_raise(&self, failure: Failure, record: impl FnOnce(&Failure)) -> ! {
+        self.record(|| record(&failure));
+        self.raise(failure)
+    }
+
+    /// Lets `record` write down a failure. In the caller's transaction there is nothing to record: its abort takes
+    /// everything with it.
+    pub fn record(&self, record: impl FnOnce()) {
         if !self.atomic {
             // A cancel that is waiting to be raised must not interrupt the record of it.
             let _held = HeldInterrupts::new();
-            record(&failure);
+            record();
         }
+    }
+
+    /// Raises a failure that is recorded, or the cancel that it comes from.
+    pub fn raise(&self, failure: Failure) -> ! {
         pgrx::check_for_interrupts!();
         failure.raise()
     }

@@ -85,7 +85,7 @@ impl Step {
 }
 
 /// The version that is champion now.
-fn champion(client: &mut SpiClient, model: &str) -> Result<Option<i32>, Error> {
+pub fn champion(client: &mut SpiClient, model: &str) -> Result<Option<i32>, Error> {
     let sql = "SELECT pg_catalog.max(version) FROM reco.alias \
                WHERE model OPERATOR(pg_catalog.=) $1 AND alias OPERATOR(pg_catalog.=) $2";
     Ok(client.update(sql, Some(1), &[model.into(), CHAMPION.into()])?.first().get_one()?)

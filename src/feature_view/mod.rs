@@ -18,7 +18,7 @@ mod bulk_insert;
 mod create;
 mod launch;
 mod record;
-mod refresh;
+pub mod refresh;
 pub mod registry;
 mod remove;
 mod storage;

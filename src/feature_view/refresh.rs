@@ -27,11 +27,20 @@ fn refresh_features(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (session, (relation, asked)) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
     let views = or_raise(in_order(relation));
-    run_to_the_end(&views, &asked, &session);
-    session.end();
+    match run(&views, &asked, &session) {
+        Ok(()) => session.end(),
+        Err(failure) => session.raise(failure),
+    }
+}
+
+/// Brings a view and all that it is computed from up to date, as `reco.refresh_features(view)` does.
+pub fn refresh_all(relation: pg_sys::Oid, session: &Session) -> Result<(), Failure> {
+    let views = session.attempt(|| in_order(relation))?;
+    run(&views, &Asked::default(), session)
 }
 
 /// What the caller wants computed.
+#[derive(Default)]
 struct Asked {
     from: Option<Week>,
     to: Option<Week>,
@@ -72,10 +81,10 @@ fn in_order(relation: pg_sys::Oid) -> Result<Vec<FeatureView>, Error> {
     Ok(views)
 }
 
-/// Records what begins, computes, and records how it ended before an error goes on its way.
-fn run_to_the_end(views: &[FeatureView], asked: &Asked, session: &Session) {
-    let started = views.iter().map(|view| Record::start(view, session)).collect::<Result<Vec<_>, _>>();
-    let records = or_raise(started);
+/// Records what begins, computes, and records how it ended.
+fn run(views: &[FeatureView], asked: &Asked, session: &Session) -> Result<(), Failure> {
+    let start = || views.iter().map(|view| Record::start(view, session)).collect::<Result<Vec<_>, _>>();
+    let records = session.attempt(start)?;
     session.commit();
     let refreshed = session.attempt(|| {
         let last = views.len() - 1;
@@ -87,14 +96,17 @@ fn run_to_the_end(views: &[FeatureView], asked: &Asked, session: &Session) {
     match refreshed {
         Ok(()) => {
             session.commit();
-            session.attempt(|| unlock(&records, session)).unwrap_or_else(|failure| failure.raise());
+            session.attempt(|| unlock(&records, session))
         }
-        Err(failure) => record_and_raise(failure, session, &records),
+        Err(failure) => {
+            record_failure(&failure, session, &records);
+            Err(failure)
+        }
     }
 }
 
-fn record_and_raise(failure: Failure, session: &Session, records: &[Record]) -> ! {
-    session.record_and_raise(failure, |failure| {
+fn record_failure(failure: &Failure, session: &Session, records: &[Record]) {
+    session.record(|| {
         for record in records {
             let write = || match failure.is_cancel() {
                 true => record.cancel(),

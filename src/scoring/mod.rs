@@ -12,7 +12,7 @@ pub mod call;
 mod explain;
 mod first_sales;
 mod index_probe;
-mod key_plan;
+pub mod key_plan;
 mod model_cache;
 mod newest_row;
 pub mod open_scans;
@@ -22,7 +22,7 @@ mod reading;
 mod recommend;
 pub mod row;
 mod similar_launches;
-mod source;
+pub mod source;
 
 pub use row::check_columns;
 

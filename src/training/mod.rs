@@ -18,6 +18,6 @@ pub mod request;
 mod run;
 mod store;
 mod temp_file;
-mod train;
+pub mod train;
 pub mod trainer;
 mod tune;

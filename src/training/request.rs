@@ -54,7 +54,20 @@ impl Request {
     pub fn new(arguments: Arguments) -> Result<Self, Error> {
         check_name(&arguments.model)?;
         let algorithms = algorithms(&arguments.algorithm)?;
-        let mut params = Params::from_json(&arguments.params, &algorithms)?;
+        let params = Params::from_json(&arguments.params, &algorithms)?;
+        Self::with(arguments, algorithms, params)
+    }
+
+    /// As [`Self::new`], with the parameters that a version was stored with: all that there are, also those of other
+    /// algorithms.
+    pub fn again(arguments: Arguments) -> Result<Self, Error> {
+        check_name(&arguments.model)?;
+        let algorithms = algorithms(&arguments.algorithm)?;
+        let params = Params::default().with(serde_json::from_str(&arguments.params)?)?;
+        Self::with(arguments, algorithms, params)
+    }
+
+    fn with(arguments: Arguments, algorithms: Vec<Algorithm>, mut params: Params) -> Result<Self, Error> {
         if params.threads == 0 {
             params.threads = settings::training_threads();
         }

@@ -6,7 +6,7 @@ use super::request::{Arguments, Request};
 use super::run::Run;
 use super::store::{announce, store};
 use super::temp_file::TempFile;
-use crate::catalog::write::check_may_train;
+use crate::catalog::write::{check_may_train, Stored};
 use crate::error::{or_raise, Error};
 use crate::session::{refuse_read_only, Failure, Session};
 use crate::values::{self, given};
@@ -33,8 +33,10 @@ fn train(fcinfo: pg_sys::FunctionCallInfo) {
     let (session, arguments) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
     let request = or_raise(Request::new(arguments));
     or_raise(check_may_train(&request.spec.model, request.promote));
-    run_to_the_end(&request, &session);
-    session.end();
+    match run(&request, &session) {
+        Ok(_) => session.end(),
+        Err(failure) => session.raise(failure),
+    }
 }
 
 /// Reads the arguments.
@@ -57,21 +59,28 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error
     })
 }
 
-/// Records the run, trains, and records how it ended before an error goes on its way.
-fn run_to_the_end(request: &Request, session: &Session) {
+/// Records the run, trains, and records how it ended.
+pub fn run(request: &Request, session: &Session) -> Result<Stored, Failure> {
     let began = Instant::now();
-    let run = or_raise(Run::start(request, &request.spec.params, None, session));
+    let run = session.attempt(|| Run::start(request, &request.spec.params, None, session))?;
     session.commit();
-    match train_and_store(request, session, run, began) {
-        Ok(()) => session.commit(),
-        Err(failure) => session.record_and_raise(failure, |failure| {
+    let stored = train_and_store(request, session, run, began);
+    match &stored {
+        Ok(_) => session.commit(),
+        Err(failure) => session.record(|| {
             run.end_after(failure, session);
             session.commit();
         }),
     }
+    stored
 }
 
-fn train_and_store(request: &Request, session: &Session, run: Run, began: Instant) -> Result<(), Failure> {
+fn train_and_store(
+    request: &Request,
+    session: &Session,
+    run: Run,
+    began: Instant,
+) -> Result<Stored, Failure> {
     let data = read(request, session, began)?;
     let mut attempt = Attempt::start(run, &request.spec, &data, Some(&request.spec.model))?;
     while !attempt.hear(session, &mut |message| warning!("{message}"))? {
@@ -85,7 +94,7 @@ fn train_and_store(request: &Request, session: &Session, run: Run, began: Instan
         Ok(stored)
     })?;
     announce(request, &trained.outcome, &stored, began);
-    Ok(())
+    Ok(stored)
 }
 
 /// The source's rows; from then on no snapshot is held.

@@ -27,6 +27,7 @@
 
 pub mod algorithm;
 pub mod artifact;
+pub mod best;
 pub mod calibration;
 pub mod card;
 pub mod charts;

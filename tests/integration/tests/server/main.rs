@@ -27,6 +27,8 @@
 //! | `evaluation` | metrics and charts of scores and of versions |
 //! | `parallel` | parallel workers |
 //! | `encoders` | fits by parallel workers, beside Postgres' own aggregates |
+//! | `ranking` | the best of many keys: order, ties, rights, memory |
+//! | `retraining` | which of two versions is better, and retraining |
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
 //! | `feature_views` | which weeks a refresh computes, partitions, waiting, dump and drop |
@@ -69,7 +71,9 @@ mod newest_row;
 mod parallel;
 mod progress;
 mod promotion;
+mod ranking;
 mod retire;
+mod retraining;
 mod rights;
 mod sales_summary;
 mod scoring;

@@ -1,0 +1,111 @@
+//! The rows of a query as the executor makes them, without a copy of each: for reading many of them.
+
+use crate::cursor::Parameter;
+use crate::error::Error;
+use crate::scoring::row::Attributes;
+use pgrx::spi::{Spi, SpiClient};
+use pgrx::{pg_guard, pg_sys};
+use std::ffi::CString;
+
+/// What is done with a row, of which it gets the descriptor and the values; `false` ends the query.
+pub type Take<'a> = &'a mut dyn FnMut(pg_sys::TupleDesc, Attributes) -> Result<bool, Error>;
+
+/// Shows `take` every row of a query that only reads, with the rights and row security of the current user and under the
+/// statement's snapshot. An error of `take` ends the query and is returned. `parameters` are the values of $1 and so on.
+pub fn each_row(_: &SpiClient, query: &str, parameters: &[Parameter], take: Take) -> Result<(), Error> {
+    let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+    // SAFETY: SPI is connected, as the client shows; the receiver outlives the query.
+    unsafe {
+        let mut receiver = Receiver::new(take);
+        let options = pg_sys::SPIExecuteOptions {
+            params: list(parameters),
+            read_only: true,
+            dest: (&raw mut receiver).cast(),
+            ..Default::default()
+        };
+        Spi::check_status(pg_sys::SPI_execute_extended(query.as_ptr(), &options))?;
+        receiver.refused.map_or(Ok(()), Err)
+    }
+}
+
+/// # Safety
+/// The memory context lives as long as the query.
+unsafe fn list(parameters: &[Parameter]) -> pg_sys::ParamListInfo {
+    let list = pg_sys::makeParamList(parameters.len() as i32);
+    for (n, (oid, value)) in parameters.iter().enumerate() {
+        *(*list).params.as_mut_ptr().add(n) = pg_sys::ParamExternData {
+            value: value.unwrap_or(pg_sys::Datum::from(0)),
+            isnull: value.is_none(),
+            pflags: pg_sys::PARAM_FLAG_CONST as u16,
+            ptype: *oid,
+        };
+    }
+    list
+}
+
+/// Where the executor sends rows. It knows the first field only.
+#[repr(C)]
+struct Receiver<'a> {
+    callbacks: pg_sys::DestReceiver,
+    take: Take<'a>,
+    refused: Option<Error>,
+}
+
+impl<'a> Receiver<'a> {
+    fn new(take: Take<'a>) -> Self {
+        let callbacks = pg_sys::DestReceiver {
+            receiveSlot: Some(receive),
+            rStartup: Some(start),
+            rShutdown: Some(shut_down),
+            rDestroy: Some(destroy),
+            mydest: pg_sys::CommandDest::DestNone,
+        };
+        Self { callbacks, take, refused: None }
+    }
+}
+
+/// # Safety
+/// Called by the executor before the first row.
+#[pg_guard]
+unsafe extern "C-unwind" fn start(
+    _receiver: *mut pg_sys::DestReceiver,
+    _operation: i32,
+    _columns: pg_sys::TupleDesc,
+) {
+}
+
+/// False ends the query.
+///
+/// # Safety
+/// Called by the executor, with a `Receiver`, for each row.
+#[pg_guard]
+unsafe extern "C-unwind" fn receive(
+    row: *mut pg_sys::TupleTableSlot,
+    receiver: *mut pg_sys::DestReceiver,
+) -> bool {
+    let receiver = &mut *receiver.cast::<Receiver>();
+    pg_sys::slot_getallattrs(row);
+    let descriptor = (*row).tts_tupleDescriptor;
+    let width = (*descriptor).natts as usize;
+    let attributes = Attributes {
+        values: std::slice::from_raw_parts((*row).tts_values, width),
+        nulls: std::slice::from_raw_parts((*row).tts_isnull, width),
+    };
+    match (receiver.take)(descriptor, attributes) {
+        Ok(more) => more,
+        Err(error) => {
+            receiver.refused = Some(error);
+            false
+        }
+    }
+}
+
+/// # Safety
+/// Called by the executor after the last row.
+#[pg_guard]
+unsafe extern "C-unwind" fn shut_down(_receiver: *mut pg_sys::DestReceiver) {}
+
+/// # Safety
+/// Called by nobody: the receiver is the caller's.
+#[pg_guard]
+unsafe extern "C-unwind" fn destroy(_receiver: *mut pg_sys::DestReceiver) {}

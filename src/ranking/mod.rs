@@ -1,0 +1,11 @@
+//! The best of many keys: their newest rows, scored in one pass over the source. The SQL is in sql/ranking.sql.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `top` | `reco.top_products(…)`, `reco.top_regions(…)` |
+//! | `newest` | the newest row of every product of a region, or of every region of a product, scored |
+
+mod newest;
+mod top;
+
+pgrx::extension_sql_file!("../../sql/ranking.sql", name = "ranking", requires = ["catalog"]);

@@ -1,0 +1,71 @@
+//! `reco.top_products(region, k)` and `reco.top_regions(product_id, k)`: the k keys with the highest scores.
+
+use super::newest::{score_newest, Id, Of, Wanted};
+use crate::call_site::argument;
+use crate::error::{or_raise, Error};
+use crate::scoring::call::Resolved;
+use crate::scoring::source::Key;
+use crate::values::given;
+use model::best::Best;
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+/// Of keys that can be asked for at once.
+const MOST: i32 = 100_000;
+
+type Ranked = TableIterator<'static, (i32, String, f64)>;
+
+/// See sql/ranking.sql.
+#[pg_extern(sql = false)]
+fn top_products(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<'static, (name!(rank, i32), name!(product_id, String), name!(score, f64))> {
+    // SAFETY: the first argument is a text, the fifth an array.
+    unsafe { top(fcinfo, Of::ProductsOfRegion, Key::Text) }
+}
+
+/// See sql/ranking.sql.
+#[pg_extern(sql = false)]
+fn top_regions_bigint(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<'static, (name!(rank, i32), name!(region, String), name!(score, f64))> {
+    // SAFETY: the first argument is a bigint, the fifth an array.
+    unsafe { top(fcinfo, Of::RegionsOfProduct, Key::Bigint) }
+}
+
+/// See sql/ranking.sql.
+#[pg_extern(sql = false)]
+fn top_regions_text(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<'static, (name!(rank, i32), name!(region, String), name!(score, f64))> {
+    // SAFETY: the first argument is a text, the fifth an array.
+    unsafe { top(fcinfo, Of::RegionsOfProduct, Key::Text) }
+}
+
+/// # Safety
+/// `fcinfo` is that of a running call with the arguments (the given key, k integer, model text, as_of date, candidates).
+unsafe fn top(fcinfo: pg_sys::FunctionCallInfo, of: Of, key: Key) -> Ranked {
+    let Some(value) = argument(fcinfo, 0) else { return Ranked::empty() };
+    let array_type = pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 4);
+    let wanted = Wanted {
+        of,
+        given: (key, value),
+        as_of: argument(fcinfo, 3),
+        candidates: argument(fcinfo, 4).map(|array| (array_type, array)),
+    };
+    let model = pgrx::pg_getarg::<String>(fcinfo, 2);
+    let best = or_raise(best(model.as_deref(), pgrx::pg_getarg(fcinfo, 1), &wanted));
+    Ranked::new(best.into_iter().zip(1..).map(|((id, score), rank)| (rank, id.to_string(), score)))
+}
+
+fn best(model: Option<&str>, k: Option<i32>, wanted: &Wanted) -> Result<Vec<(Id, f64)>, Error> {
+    let k = given(k, "k")?;
+    if !(1..=MOST).contains(&k) {
+        return Err(Error::invalid(format!("k is a number from 1 to {MOST}, not {k}")));
+    }
+    let mut resolved = Resolved::new(model, None)?;
+    let mut best = Best::new(k as usize);
+    Spi::connect(|client| score_newest(client, &mut resolved, wanted, |id, score| best.offer(id, score)))?;
+    Ok(best.finish().into_iter().map(|scored| (scored.item, scored.score)).collect())
+}

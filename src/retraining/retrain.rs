@@ -1,0 +1,150 @@
+//! The procedure `reco.retrain`: features up to date, a version trained as the champion was, and the better of the two
+//! promoted.
+
+use super::judge::{judge, promote, Bar};
+use super::settings::of_champion;
+use crate::acting_as::as_owner;
+use crate::catalog::audit::Caller;
+use crate::catalog::rights::{check, may, Privilege};
+use crate::error::{or_raise, Error};
+use crate::feature_view::refresh::refresh_all;
+use crate::feature_view::registry::FeatureView;
+use crate::session::{refuse_read_only, Failure, Session};
+use crate::training::request::Request;
+use crate::training::train;
+use crate::values::given;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use serde_json::{json, Value};
+
+/// See sql/retraining.sql.
+#[pg_extern(sql = "
+CREATE PROCEDURE retrain(
+    model    text,
+    metric   text             DEFAULT NULL,
+    min_gain double precision DEFAULT 0,
+    refresh  boolean          DEFAULT true)
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn retrain(fcinfo: pg_sys::FunctionCallInfo) {
+    refuse_read_only(c"CALL reco.retrain()");
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    let (session, asked) = unsafe { (Session::begin(fcinfo), or_raise(Asked::read(fcinfo))) };
+    or_raise(check(&asked.model, Privilege::Train));
+    or_raise(hold(&asked.model, &session));
+    match asked.run(&session).and_then(|()| session.attempt(|| release(&asked.model, &session))) {
+        Ok(()) => session.end(),
+        Err(failure) => session.record_and_raise(failure, |failure| {
+            let outcome = json!({ "status": if failure.is_cancel() { "cancelled" } else { "failed" },
+                                  "error": failure.message() });
+            let _ = session.attempt(|| note(&asked.model, None, outcome));
+            session.commit();
+            // Without it the lock lasts as long as the session; nothing more can be done.
+            let _ = session.attempt(|| release(&asked.model, &session));
+        }),
+    }
+}
+
+/// The arguments of a call.
+struct Asked {
+    model: String,
+    bar: Bar,
+    refresh: bool,
+}
+
+impl Asked {
+    /// # Safety
+    /// `fcinfo` is that of the running procedure.
+    unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
+        Ok(Self {
+            model: given(pgrx::pg_getarg(fcinfo, 0), "model")?,
+            bar: Bar::new(pgrx::pg_getarg(fcinfo, 1), pgrx::pg_getarg(fcinfo, 2))?,
+            refresh: given(pgrx::pg_getarg(fcinfo, 3), "refresh")?,
+        })
+    }
+
+    fn run(&self, session: &Session) -> Result<(), Failure> {
+        let arguments = session.attempt(|| of_champion(&self.model))?;
+        let source = arguments.source;
+        if self.refresh && session.attempt(|| FeatureView::find(source))?.is_some() {
+            refresh_all(source, session)?;
+        }
+        let request = session.attempt(|| Request::again(arguments))?;
+        let version = train::run(&request, session)?.version;
+        session.attempt(|| self.judge(version))?;
+        session.commit();
+        Ok(())
+    }
+
+    /// Promotes the new version if it is better and the caller may; says and records what became of it.
+    fn judge(&self, version: i32) -> Result<(), Error> {
+        let model = &self.model;
+        let (verdict, promoted) = with_new_snapshot(|| {
+            let verdict = judge(model, version, &self.bar)?;
+            let promoted = may(model, Privilege::Manage)? && promote(model, version, &verdict)?;
+            Ok((verdict, promoted))
+        })?;
+        let told = match (promoted, verdict.is_better) {
+            (true, _) => "champion",
+            (false, true) => "better, but not promoted: that needs the privilege manage",
+            (false, false) => "not promoted",
+        };
+        notice!("{model}: version {version} {told}: {}", verdict.describe());
+        note(
+            model,
+            Some(version),
+            json!({ "status": "succeeded", "promoted": promoted, "metric": verdict.metric,
+                    "champion": verdict.champion, "candidate": verdict.candidate, "rows": verdict.rows }),
+        )
+    }
+}
+
+/// Runs `step` under a snapshot that sees what the procedure has done so far.
+fn with_new_snapshot<T>(step: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // SAFETY: pushed and popped in pairs; after an error the transaction's abort pops it.
+    unsafe {
+        pg_sys::CommandCounterIncrement();
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let result = step();
+        if result.is_ok() {
+            pg_sys::PopActiveSnapshot();
+        }
+        result
+    }
+}
+
+/// Writes to the audit what became of a retraining.
+fn note(model: &str, version: Option<i32>, outcome: Value) -> Result<(), Error> {
+    let caller = Caller::now();
+    as_owner(|client| caller.did(client, "retrained", model, version, outcome))
+}
+
+/// The advisory lock of a model's retraining.
+const LOCK_KEY: &str = "pg_catalog.hashtextextended('retrain ' OPERATOR(pg_catalog.||) $1, 7363756)";
+
+/// Takes the lock, or refuses: the transaction's where all is one, else the session's.
+fn hold(model: &str, session: &Session) -> Result<(), Error> {
+    let lock = if session.is_atomic() { "pg_try_advisory_xact_lock" } else { "pg_try_advisory_lock" };
+    let taken = as_owner(|client| {
+        let sql = format!("SELECT pg_catalog.{lock}({LOCK_KEY})");
+        Ok(client.update(&sql, Some(1), &[model.into()])?.first().get_one::<bool>()?)
+    })?;
+    match taken {
+        Some(true) => Ok(()),
+        _ => Err(Error::InUse {
+            message: format!("model \"{model}\" is being retrained by another session"),
+            hint: "The view reco.runs shows how far it is.".into(),
+        }),
+    }
+}
+
+/// Lets go of it. The transaction's own goes with the transaction.
+fn release(model: &str, session: &Session) -> Result<(), Error> {
+    if session.is_atomic() {
+        return Ok(());
+    }
+    as_owner(|client| {
+        client.update(&format!("SELECT pg_catalog.pg_advisory_unlock({LOCK_KEY})"), None, &[model.into()])?;
+        Ok(())
+    })
+}

@@ -1,0 +1,104 @@
+//! What a version was trained with, and up to when, as the catalog knows it.
+
+use crate::acting_as::as_owner;
+use crate::catalog::CHAMPION;
+use crate::error::Error;
+use crate::relations;
+use crate::training::request::Arguments;
+use pgrx::datum::Date;
+use pgrx::pg_sys;
+
+/// A version that is to be compared with another.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Contender {
+    pub source: String,
+    pub label: Option<String>,
+    pub time_column: Option<String>,
+    /// The first day, in PostgreSQL's days, of which it has seen no row: where its test rows begin, else the day after
+    /// its last row. `None` where that is not known.
+    pub unseen_from: Option<i32>,
+}
+
+impl Contender {
+    pub fn read(model: &str, version: i32) -> Result<Self, Error> {
+        // Rows of the day on which test rows begin may have been trained on, if they do not begin with it.
+        let sql = "SELECT v.source, v.label, v.time_column, \
+                          COALESCE(pg_catalog.ceil(pg_catalog.date_part('epoch', t.test_from \
+                                       OPERATOR(pg_catalog.-) TIMESTAMP '2000-01-01') OPERATOR(pg_catalog./) 86400), \
+                                   1 OPERATOR(pg_catalog.+) pg_catalog.floor(pg_catalog.date_part('epoch', t.time_to \
+                                       OPERATOR(pg_catalog.-) TIMESTAMP '2000-01-01') OPERATOR(pg_catalog./) 86400) \
+                          )::pg_catalog.int4 \
+                   FROM reco.version AS v \
+                   CROSS JOIN LATERAL (SELECT (v.data OPERATOR(pg_catalog.->>) 'test_from')::pg_catalog.timestamp, \
+                                              (v.data OPERATOR(pg_catalog.->>) 'time_to')::pg_catalog.timestamp \
+                                      ) AS t (test_from, time_to) \
+                   WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
+        as_owner(|client| {
+            let rows = client.update(sql, Some(1), &[model.into(), version.into()])?;
+            if rows.is_empty() {
+                return Err(Error::UnknownVersion { model: model.to_owned(), version });
+            }
+            let row = rows.first();
+            Ok(Self {
+                source: row.get(1)?.unwrap_or_default(),
+                label: row.get(2)?,
+                time_column: row.get(3)?,
+                unseen_from: row.get(4)?,
+            })
+        })
+    }
+}
+
+/// The version that is champion by now, whatever the statement's snapshot.
+pub fn champion(model: &str) -> Result<i32, Error> {
+    as_owner(|client| crate::catalog::history::champion(client, model))?
+        .ok_or_else(|| Error::NoChampion(model.to_owned()))
+}
+
+/// The arguments of a training like the champion's.
+pub fn of_champion(model: &str) -> Result<Arguments, Error> {
+    let sql = "SELECT v.source, v.label, v.keys, v.time_column, v.parameters::pg_catalog.text, r.algorithm \
+               FROM reco.alias AS a \
+               JOIN reco.version AS v ON v.model OPERATOR(pg_catalog.=) a.model \
+                    AND v.version OPERATOR(pg_catalog.=) a.version \
+               LEFT JOIN reco.run AS r ON r.run_id OPERATOR(pg_catalog.=) v.run_id \
+               WHERE a.model OPERATOR(pg_catalog.=) $1 AND a.alias OPERATOR(pg_catalog.=) $2";
+    let imported = || {
+        Error::InvalidArgument(
+            format!("the champion of model \"{model}\" was imported: it is not known how it was trained"),
+            Some("Train a version with CALL reco.train(…) and promote it.".into()),
+        )
+    };
+    as_owner(|client| {
+        let rows = client.update(sql, Some(1), &[model.into(), CHAMPION.into()])?;
+        if rows.is_empty() {
+            return Err(Error::NoChampion(model.to_owned()));
+        }
+        let row = rows.first();
+        let source: String = row.get(1)?.ok_or_else(imported)?;
+        Ok(Arguments {
+            model: model.to_owned(),
+            source: relation(&source, model)?,
+            label: row.get(2)?,
+            algorithm: row.get(6)?.ok_or_else(imported)?,
+            params: row.get(5)?.ok_or_else(imported)?,
+            keys: row.get(3)?,
+            time_column: row.get(4)?,
+            promote: false,
+        })
+    })
+}
+
+/// The relation that a version was trained on.
+pub fn relation(source: &str, model: &str) -> Result<pg_sys::Oid, Error> {
+    if source.is_empty() {
+        return Err(Error::NoSource(model.to_owned()));
+    }
+    relations::find(source).ok_or_else(|| Error::SourceGone(source.to_owned(), model.to_owned()))
+}
+
+/// A day as SQL writes it.
+pub fn day(days: i32) -> String {
+    // SAFETY: any number is a date; those out of range are written as they are.
+    unsafe { Date::from_pg_epoch_days(days) }.to_string()
+}

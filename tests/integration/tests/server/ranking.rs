@@ -1,0 +1,181 @@
+//! The best of many keys: `top_products` and `top_regions`.
+
+use integration::{refusal, rows, value, Background, Database, Training};
+use postgres::Client;
+
+/// What `recommend` makes of every product, the best first.
+fn by_recommend(region: &str, k: usize, condition: &str, as_of: &str) -> String {
+    format!(
+        "SELECT row_number() OVER (ORDER BY score DESC, product_id), product_id::text, score
+         FROM (SELECT product_id, reco.recommend(product_id, '{region}', 'launch', {as_of}) AS score
+               FROM (SELECT DISTINCT product_id FROM launch_features WHERE region = '{region}' AND {condition}) AS p) AS s
+         ORDER BY score DESC, product_id LIMIT {k}"
+    )
+}
+
+#[test]
+fn the_top_products_are_those_that_recommend_scores_highest() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    for region in ["r0", "r3"] {
+        let top = rows(&mut client, &format!("SELECT * FROM reco.top_products('{region}', 7)"));
+        assert_eq!(top.len(), 7);
+        assert_eq!(top, rows(&mut client, &by_recommend(region, 7, "true", "NULL")));
+    }
+    // As it was known on a day, and with more asked for than there are.
+    let then = rows(&mut client, "SELECT * FROM reco.top_products('r1', 1000, 'launch', '2024-03-06')");
+    assert_eq!(then.len(), 60);
+    assert_eq!(then, rows(&mut client, &by_recommend("r1", 1000, "true", "'2024-03-06'")));
+    assert_ne!(then, rows(&mut client, "SELECT * FROM reco.top_products('r1', 1000)"));
+    // Of some only, of any type that casts.
+    let some = rows(&mut client, &by_recommend("r1", 3, "product_id IN (3, 5, 8, 13, 21)", "NULL"));
+    for candidates in [
+        "ARRAY[3, 5, 8, 13, 21, 999]",
+        "'{3,5,8,13,21}'::bigint[]",
+        "ARRAY(SELECT p FROM (VALUES (3), (5), (8), (13), (21)) AS p (p))",
+    ] {
+        let sql = format!("SELECT * FROM reco.top_products('r1', 3, candidates => {candidates})");
+        assert_eq!(rows(&mut client, &sql), some);
+    }
+    for none in ["'nowhere'", "NULL", "'r1', as_of => '1999-01-01'", "'r1', candidates => '{}'::int[]"] {
+        assert!(rows(&mut client, &format!("SELECT * FROM reco.top_products({none})")).is_empty(), "{none}");
+    }
+}
+
+#[test]
+fn the_top_regions_of_a_product() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    let expected = rows(
+        &mut client,
+        "SELECT row_number() OVER (ORDER BY score DESC), region, score
+         FROM (SELECT 'r' || r AS region, reco.recommend(7, 'r' || r) AS score FROM generate_series(0, 3) AS r) AS s
+         ORDER BY score DESC",
+    );
+    assert_eq!(rows(&mut client, "SELECT * FROM reco.top_regions(7)"), expected);
+    assert_eq!(rows(&mut client, "SELECT * FROM reco.top_regions(7, 2)"), expected[..2]);
+    let two: Vec<String> =
+        value(&mut client, "SELECT array_agg(region) FROM reco.top_regions(7, candidates => '{r0,r2,r9}')");
+    assert!(two.len() == 2 && two.contains(&"r0".into()) && two.contains(&"r2".into()), "{two:?}");
+    // A product that is no number.
+    client.batch_execute("CREATE TABLE texts AS SELECT 'p' || product_id AS product_id, region, week, price, sales_1w, purchased FROM launch_features").unwrap();
+    Training::new("texts").source("texts").call(&mut client);
+    let top: Vec<String> = value(
+        &mut client,
+        "SELECT array_agg(region ORDER BY rank) FROM reco.top_regions('p7', model => 'texts')",
+    );
+    assert_eq!(top.len(), 4);
+    let products: Vec<String> = value(
+        &mut client,
+        "SELECT array_agg(product_id) FROM reco.top_products('r1', model => 'texts', candidates => ARRAY['p7', 'p8'])",
+    );
+    assert!(products.len() == 2 && products.contains(&"p7".into()), "{products:?}");
+}
+
+#[test]
+fn equal_scores_are_in_the_order_of_the_products() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE alike AS SELECT product_id, region, week, sales_1w, purchased FROM launch_features",
+        )
+        .unwrap();
+    Training::new("alike").source("alike").call(&mut client);
+    client.batch_execute("UPDATE alike SET sales_1w = 1").unwrap();
+    let products: Vec<String> =
+        value(&mut client, "SELECT array_agg(product_id ORDER BY rank) FROM reco.top_products('r1', 12)");
+    assert_eq!(products, (1..=12).map(|product| product.to_string()).collect::<Vec<_>>());
+}
+
+/// Thousands of products with old rows that lie behind newer ones.
+fn many_products() -> (Database, Client) {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE many AS
+             SELECT product_id + 100 * copy AS product_id, region, week, sales_1w + copy AS sales_1w, households, purchased
+             FROM launch_features, generate_series(0, 49) AS copy WHERE week >= '2024-05-27' ORDER BY week DESC",
+        )
+        .unwrap();
+    Training::new("launch").source("many").param(r#""epochs": 1"#).call(&mut client);
+    (database, client)
+}
+
+#[test]
+fn more_keys_than_fit_into_work_mem_give_the_same() {
+    let (_database, mut client) = many_products();
+    let sql = "SELECT * FROM reco.top_products('r2', 100)";
+    let with_room = rows(&mut client, sql);
+    let expected = by_recommend("r2", 100, "true", "NULL").replace("launch_features", "many");
+    assert_eq!(with_room, rows(&mut client, &expected));
+    client.batch_execute("SET work_mem = '64kB'").unwrap();
+    assert_eq!(rows(&mut client, sql), with_room);
+}
+
+#[test]
+fn rows_that_the_caller_may_not_see_are_not_ranked() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE ROLE ranking_some LOGIN; CREATE ROLE ranking_none LOGIN;
+             GRANT USAGE ON SCHEMA reco TO ranking_some, ranking_none; GRANT SELECT ON launch_features TO ranking_some;
+             SELECT reco.grant_model('launch', 'public', 'score');
+             ALTER TABLE launch_features ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY even ON launch_features TO ranking_some USING (product_id % 2 = 0 AND region <> 'r3')",
+        )
+        .unwrap();
+    let mut some = database.connect_as("ranking_some");
+    let odd =
+        "SELECT count(*) FILTER (WHERE product_id::int % 2 = 1), count(*) FROM reco.top_products('r1', 100)";
+    assert_eq!(rows(&mut some, odd), ["(0,30)"]);
+    assert_eq!(value::<i64>(&mut some, "SELECT count(*) FROM reco.top_regions(2)"), 3);
+    let mut none = database.connect_as("ranking_none");
+    for sql in ["SELECT * FROM reco.top_products('r1')", "SELECT * FROM reco.top_regions(2)"] {
+        refusal(&mut none, sql).expect("42501", &["launch_features"], &[]);
+    }
+}
+
+#[test]
+fn what_cannot_be_ranked_is_refused() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    let mut refused =
+        |arguments: &str| refusal(&mut client, &format!("SELECT * FROM reco.top_products({arguments})"));
+    refused("'r1', 0").expect("22023", &["k is a number from 1 to 100000, not 0"], &[]);
+    refused("'r1', NULL").expect("22023", &["k must not be NULL"], &[]);
+    refused("'r1', model => 'none'").expect("42704", &["\"none\""], &["reco.models"]);
+    refused("'r1', candidates => ARRAY[now()]").expect("42846", &["cannot cast"], &[]);
+    client
+        .batch_execute(
+            "CREATE TABLE one_key AS SELECT product_id, week, price, purchased FROM launch_features",
+        )
+        .unwrap();
+    Training::new("one_key").source("one_key").with("keys => '{product_id}'").call(&mut client);
+    refusal(&mut client, "SELECT * FROM reco.top_products('r1', model => 'one_key')").expect(
+        "22023",
+        &["has the keys (product_id), not a product and a region"],
+        &[],
+    );
+}
+
+#[test]
+fn a_ranking_can_be_cancelled() {
+    let (database, mut client) = many_products();
+    client
+        .batch_execute(
+            "CREATE FUNCTION endless(sales float8) RETURNS float8 LANGUAGE plpgsql AS $$
+             BEGIN PERFORM pg_advisory_lock(1); RETURN sales; END $$;
+             ALTER TABLE many RENAME TO behind;
+             CREATE VIEW many AS SELECT product_id, region, week, endless(sales_1w) AS sales_1w, households, purchased FROM behind;
+             SELECT pg_advisory_lock(1)",
+        )
+        .unwrap();
+    let ranking = Background::start(database.connect(), "SELECT * FROM reco.top_products('r1')");
+    let waits = format!("SELECT count(*) FROM pg_locks WHERE pid = {} AND NOT granted", ranking.backend);
+    integration::wait_until("it reads", || value::<i64>(&mut client, &waits) == 1);
+    ranking.cancel();
+    assert_eq!(ranking.finish().refusal().code, "57014");
+}
