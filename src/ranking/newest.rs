@@ -185,15 +185,14 @@ pub fn score_newest(
     })
 }
 
-/// The time and the score of each key's newest row; `None` if there are more keys than fit into work_mem.
-fn replacing(
-    client: &SpiClient,
-    resolved: &mut Resolved,
-    query: &Query,
-) -> Result<Option<HashMap<Id, (i64, f64)>>, Error> {
+/// The time and the score of each key's newest row.
+type Newest = HashMap<Id, (i64, f64)>;
+
+/// The newest row of each key; `None` if there are more keys than fit into work_mem.
+fn replacing(client: &SpiClient, resolved: &mut Resolved, query: &Query) -> Result<Option<Newest>, Error> {
     // SAFETY: a setting of this process.
     let room = unsafe { pg_sys::work_mem } as usize * 1024;
-    let (mut newest, mut taken) = (HashMap::<Id, (i64, f64)>::new(), 0);
+    let (mut newest, mut taken) = (Newest::new(), 0);
     let mut scoring = Scoring { resolved, binding: None };
     each_row(client, &query.unordered(), &query.parameters, &mut |descriptor, row| {
         let time = query.time(row);
