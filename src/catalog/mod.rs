@@ -17,10 +17,10 @@
 mod aliases;
 pub mod audit;
 mod card;
-mod change;
+pub mod change;
 mod exchange;
 mod grants;
-mod history;
+pub mod history;
 pub mod read;
 mod retire;
 pub mod rights;
