@@ -96,3 +96,44 @@ COMMENT ON FUNCTION ab_arm(text, text, text) IS
 
 COMMENT ON FUNCTION ab_arm(text, text) IS
 'The arm that a key of the caller''s own falls to, in a test of unit key. An error in a test of another unit.';
+
+-- Rows of others' logs are not for everybody: row security may hide their keys.
+CREATE VIEW recommendations WITH (security_barrier) AS
+SELECT r.test, r.arm, r.model, r.version, r.week, r.region, r.product_id, r.ab_key, r.score, r.shown_by, r.shown_at
+FROM recommendation r
+WHERE (r.shown_by = current_user AND has_model_privilege(r.model, 'score'))
+   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
+COMMENT ON VIEW recommendations IS 'What A/B tests have shown and one has logged oneself; to superusers all';
+GRANT SELECT ON recommendations TO PUBLIC;
+
+COMMENT ON FUNCTION log_recommendations(text[], text[], text, date, text[]) IS
+'Stores what the model''s running A/B test shows of these keys, and returns how many were not stored before. product_ids, regions
+and ab_keys (of a test of unit key): one element for each key, at most 1048576; NULLs are left out. Arm, version, week and
+score are found here, as recommend() finds them, with the caller''s rights. Keys that do not take part or have no row are left
+out; where no test runs, nothing is stored. Called twice, it stores a key once a week of its rows. model, as_of: as in
+recommend(). For those who may score with the model.';
+
+CREATE FUNCTION log_recommendations(product_ids bigint[], regions text[], model text DEFAULT NULL, as_of date DEFAULT NULL,
+                                    ab_keys text[] DEFAULT NULL) RETURNS bigint
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+AS $$ SELECT @extschema@.log_recommendations($1::pg_catalog.text[], $2, $3, $4, $5) $$;
+COMMENT ON FUNCTION log_recommendations(bigint[], text[], text, date, text[]) IS 'The same for product_ids that are bigint.';
+
+-- Written by hand: its columns are described here.
+CREATE FUNCTION ab_report(name text, confidence double precision DEFAULT 0.95)
+RETURNS TABLE (region text, arm text, version integer, share double precision, units bigint, exposures bigint,
+               outcomes bigint, purchases bigint, rate double precision, mean_score double precision,
+               auroc double precision, lift double precision, lift_low double precision, lift_high double precision,
+               p_value double precision, always_low double precision, always_high double precision,
+               always_p_value double precision, split_p_value double precision, warning text)
+STABLE PARALLEL RESTRICTED COST 10000 ROWS 20
+LANGUAGE c AS 'MODULE_PATHNAME', 'ab_report_wrapper';
+COMMENT ON FUNCTION ab_report(text, double precision) IS
+'What an A/B test has shown and what came of it: a row for each arm over all regions (region NULL), then for each region.
+exposures: what was logged; outcomes: how many of them have a label by now, in the source of the arm''s version; purchases and
+rate: of those. units: what was assigned as a whole. lift: the rate over that of the first arm, less 1; lift_low, lift_high,
+p_value: at the given confidence, for one look. always_low, always_high, always_p_value: the same, valid however often one
+looks and whenever one stops (mixture sequential test). The rows of a unit count as one observation. NULL where an arm has
+fewer than 20 units or purchases with a known outcome. split_p_value: whether the units came in the arms'' shares, also valid
+at every look; warning: it is below 0.001, and the comparison is not to be trusted. Rows of the source that the caller may
+not read are not counted. For those who may score with the model.';

@@ -8,7 +8,7 @@
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
 //! | `catalog/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: models, versions, aliases, rights; the tables are in `sql/` |
-//! | `ab_test/` | `reco.start_ab_test(…)`, `reco.stop_ab_test(…)`: versions that share a model's keys |
+//! | `ab_test/` | `reco.start_ab_test(…)`, `reco.ab_report(…)`: versions that share a model's keys |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and what is wrong |
 //! | `values.rs`, `numeric.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `call_site.rs`, `moment.rs`, `tuples.rs` | a call's arguments and state; user and snapshot; composite values |

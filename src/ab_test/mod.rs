@@ -5,10 +5,15 @@
 //! | --- | --- |
 //! | `test`  | a test as the statement sees it, and which arm a key falls to |
 //! | `arm`   | `reco.ab_arm` |
+//! | `log`, `report` | `reco.log_recommendations`, `reco.ab_report` |
+//! | `keys`  | logged keys beside the rows of a version's source |
 //! | `start` | `reco.start_ab_test` |
 //! | `stop`  | `reco.stop_ab_test`, and what may not be done while a test runs |
 
 mod arm;
+mod keys;
+mod log;
+mod report;
 mod start;
 mod stop;
 pub mod test;
@@ -23,6 +28,7 @@ pgrx::extension_sql_file!(
         arm::ab_arm_bigint,
         arm::ab_arm_text,
         arm::ab_arm_key,
+        log::log_recommendations,
         start::start_ab_test,
         stop::stop_ab_test
     ]

@@ -325,3 +325,85 @@ fn clients_score_without_pause_while_a_test_starts_and_versions_are_promoted() {
     });
     assert_eq!(versions(&mut client, "launch"), [1, 2, 3]);
 }
+
+/// All keys, logged as of a date.
+fn log(client: &mut Client, as_of: &str) -> i64 {
+    let sql = format!(
+        "SELECT reco.log_recommendations(array_agg(p), array_agg('r' || r), 'launch', '{as_of}')
+         FROM generate_series(1::bigint, 60) AS p, generate_series(0, 4) AS r"
+    );
+    value(client, &sql)
+}
+
+#[test]
+fn what_was_shown_is_stored_once_with_what_recommend_said() {
+    let (_database, mut client) = database();
+    assert_eq!(log(&mut client, "2024-03-04"), 0);
+    client.batch_execute(START).unwrap();
+    assert_eq!(log(&mut client, "2024-03-06"), 240);
+    assert_eq!(log(&mut client, "2024-03-04"), 0);
+    let wrong = "SELECT count(*) FROM reco.recommendations WHERE week <> '2024-03-04' OR region = 'r3'
+                 OR arm <> reco.ab_arm('spring', product_id, region)
+                 OR score <> reco.recommend(product_id::bigint, region, 'launch', week)
+                 OR version <> CASE arm WHEN 'control' THEN 1 ELSE 2 END";
+    assert_eq!(value::<i64>(&mut client, wrong), 0);
+    let unknown = "SELECT reco.log_recommendations(ARRAY[1, NULL, 1000], ARRAY['r1', 'r1', 'r1'], 'launch')";
+    assert_eq!(value::<i64>(&mut client, unknown), 1);
+    let uneven = "SELECT reco.log_recommendations(ARRAY[1, 2], ARRAY['r1'], 'launch')";
+    refusal(&mut client, uneven).expect("22023", &["differ in length"], &[]);
+}
+
+#[test]
+fn a_report_counts_what_was_shown_and_what_came_of_it() {
+    let (database, mut client) = database();
+    client.batch_execute(START).unwrap();
+    for week in ["2024-01-01", "2024-02-05", "2024-03-04", "2024-06-17"] {
+        log(&mut client, week);
+    }
+    let counted = |region: &str, condition: &str| {
+        format!(
+            "SELECT {region}, r.arm, count(*), count(f.purchased), count(*) FILTER (WHERE f.purchased),
+                    reco.auroc(r.score, f.purchased), count(DISTINCT (r.product_id, r.region))
+             FROM reco.recommendations AS r JOIN launch_features AS f
+                  ON f.product_id = r.product_id::bigint AND f.region = r.region AND f.week = r.week
+             WHERE {condition} GROUP BY 1, 2 ORDER BY 1 NULLS FIRST, 2"
+        )
+    };
+    let report =
+        "SELECT region, arm, exposures, outcomes, purchases, auroc, units FROM reco.ab_report('spring')
+                  ORDER BY 1 NULLS FIRST, 2";
+    let all = rows(&mut client, report);
+    assert_eq!(all.len(), 10);
+    assert_eq!(all[..2], rows(&mut client, &counted("NULL::text", "true")));
+    assert_eq!(all[2..], rows(&mut client, &counted("r.region", "true")));
+    let bounds =
+        "SELECT lift = rate / first_value(rate) OVER () - 1 AND always_low < lift_low AND lift_low < lift
+                         AND lift < lift_high AND lift_high < always_high AND p_value <= always_p_value
+                         AND split_p_value > 0.001 AND warning IS NULL
+                  FROM reco.ab_report('spring') WHERE region IS NULL OFFSET 1";
+    assert!(value::<bool>(&mut client, bounds));
+
+    // Row security holds in the report, and rows of others' logs are not shown.
+    client
+        .batch_execute(
+            "CREATE ROLE ab_reads LOGIN; GRANT USAGE ON SCHEMA reco TO ab_reads;
+             GRANT SELECT ON launch_features, numeric_features TO ab_reads;
+             ALTER VIEW numeric_features SET (security_invoker);
+             SELECT reco.grant_model('launch', 'ab_reads', 'score');
+             ALTER TABLE launch_features ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY only_r1 ON launch_features USING (region = 'r1')",
+        )
+        .unwrap();
+    let mut reader = database.connect_as("ab_reads");
+    let regions = "SELECT DISTINCT region FROM reco.ab_report('spring') WHERE region IS NOT NULL";
+    assert_eq!(rows(&mut reader, regions), ["(r1)"]);
+    assert!(rows(&mut reader, "SELECT * FROM reco.recommendations").is_empty());
+    client.batch_execute("SELECT reco.revoke_model('launch', 'ab_reads', 'score')").unwrap();
+    refusal(&mut reader, regions).expect("42501", &["to score with"], &[]);
+
+    // What loses rows of one arm is noticed.
+    client.batch_execute("DELETE FROM reco.recommendation WHERE arm = 'new' AND product_id < '4'").unwrap();
+    let warned =
+        "SELECT bool_and(warning LIKE '%split is off%') FROM reco.ab_report('spring') WHERE region IS NULL";
+    assert!(value::<bool>(&mut client, warned));
+}
