@@ -25,6 +25,7 @@ const OFF: f64 = 0.001;
 
 /// See sql/ab_test.sql.
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)] // pgrx wants the columns here.
 fn ab_report(
     name: Option<&str>,
     confidence: Option<f64>,
