@@ -69,10 +69,12 @@ CREATE TABLE alias (
     version  integer NOT NULL,
     set_by   name NOT NULL DEFAULT session_user,
     set_at   timestamptz NOT NULL DEFAULT now(),
+    ab_test  text COLLATE "C" CHECK (alias = 'champion' OR ab_test IS NULL),
     PRIMARY KEY (model, alias),
     FOREIGN KEY (model, version) REFERENCES version
 );
 COMMENT ON TABLE alias IS 'Movable names of versions; champion is the one that predict and recommend use';
+COMMENT ON COLUMN alias.ab_test IS 'Of the champion: the A/B test that the model takes part in; scoring reads the row anyway';
 
 CREATE TABLE tune (
     tune_id      uuid PRIMARY KEY,

@@ -32,12 +32,13 @@ COMMENT ON FUNCTION predict_quantiles(text, record) IS
 'The 10 %, 50 % and 90 % quantiles of the quantity that the model''s champion expects of the row, ascending: an array of
 three. The row is read as by predict(). An error if the model predicts probabilities, or means only (popularity).';
 
-COMMENT ON FUNCTION recommend(bigint, text, text, date) IS
+COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
 'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
 newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
-no row. model: the setting reco.default_model, else the only model that the caller may score with.';
+no row. model: the setting reco.default_model, else the only model that the caller may score with. While an A/B test runs, a
+key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
 
-COMMENT ON FUNCTION recommend(text, text, text, date) IS
+COMMENT ON FUNCTION recommend(text, text, text, date, text) IS
 'The same for a product_id that is text.';
 
 COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb) IS

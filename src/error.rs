@@ -23,6 +23,8 @@ pub enum Error {
     UnknownAlias { model: String, alias: String },
     #[error("model \"{model}\" has no version {version}")]
     UnknownVersion { model: String, version: i32 },
+    #[error("A/B test \"{0}\" does not exist")]
+    UnknownTest(String),
     #[error("version {version} of model \"{model}\" is archived")]
     Archived { model: String, version: i32 },
     #[error("model \"{0}\" has no earlier champion to go back to")]
@@ -94,6 +96,7 @@ impl Error {
             | Self::NoModel
             | Self::UnknownRole(_)
             | Self::UnknownVersion { .. }
+            | Self::UnknownTest(_)
             | Self::UnknownAlias { .. } => ERRCODE_UNDEFINED_OBJECT,
             Self::Archived { .. } | Self::NoEarlierChampion(_) | Self::NoSource(_) => {
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
@@ -140,6 +143,7 @@ impl Error {
                 Some(format!("The view reco.versions lists the versions of \"{model}\"."))
             }
             Self::BadArtifact(_) => Some("docs/models.md says what such a file holds.".into()),
+            Self::UnknownTest(_) => Some("The view reco.ab_tests lists the tests there are.".into()),
             Self::UnknownAlias { .. } => Some("The view reco.aliases lists the aliases there are.".into()),
             Self::Archived { .. } => {
                 Some("Its weights are deleted; the view reco.versions lists those that can be used.".into())

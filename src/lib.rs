@@ -10,6 +10,7 @@
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
 //! | `retraining/` | `reco.promote_if_better(…)`, `CALL reco.retrain(…)`: champions that are kept up to date |
 //! | `catalog/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: models, versions, aliases, rights; the tables are in `sql/` |
+//! | `ab_test/` | `reco.start_ab_test(…)`, `reco.ab_report(…)`: versions that share a model's keys |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and what is wrong |
 //! | `values.rs`, `numeric.rs` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `call_site.rs`, `moment.rs`, `tuples.rs` | a call's arguments and state; user and snapshot; composite values |
@@ -23,6 +24,7 @@
 
 use pgrx::prelude::*;
 
+mod ab_test;
 mod acting_as;
 mod call_site;
 mod catalog;

@@ -69,7 +69,7 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
 pub fn version_or_champion(model: &str, version: Option<i32>) -> Result<i32, Error> {
     match version {
         Some(version) => Ok(version),
-        None => Ok(read::version_of_alias(model, CHAMPION)?.0),
+        None => Ok(read::version_of_alias(model, CHAMPION)?.version),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::audit::Caller;
 use super::change::require_usable;
 use super::CHAMPION;
+use crate::ab_test;
 use crate::error::Error;
 use pgrx::spi::SpiClient;
 use serde_json::json;
@@ -62,6 +63,7 @@ pub fn drop_champion(client: &mut SpiClient, caller: &Caller, model: &str) -> Re
     if before.is_none() {
         return Err(Error::NoChampion(model.to_owned()));
     }
+    ab_test::refuse_running(client, model)?;
     let back = last_step(client, model)?;
     let dropped = Move { action: "alias_dropped", to: None, why: None, back };
     move_champion(client, caller, model, before, &dropped)
@@ -84,7 +86,7 @@ impl Step {
     }
 }
 
-/// The version that is champion now.
+/// The version that is champion now. The model is locked.
 pub fn champion(client: &mut SpiClient, model: &str) -> Result<Option<i32>, Error> {
     let sql = "SELECT pg_catalog.max(version) FROM reco.alias \
                WHERE model OPERATOR(pg_catalog.=) $1 AND alias OPERATOR(pg_catalog.=) $2";

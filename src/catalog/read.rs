@@ -27,6 +27,7 @@ pub struct VersionRow {
 // Column numbers in sql/catalog.sql.
 mod columns {
     pub const ALIAS_VERSION: i32 = 3;
+    pub const ALIAS_TEST: i32 = 6;
     pub const VERSION_ARTIFACT: i32 = 3;
     pub const VERSION_SOURCE: i32 = 6;
     pub const VERSION_KEYS: i32 = 7;
@@ -38,16 +39,33 @@ mod columns {
     pub const MODEL_OWNER: i32 = 2;
     pub const PRIVILEGE_GRANTEE: i32 = 2;
     pub const PRIVILEGE_NAME: i32 = 3;
+    pub const TEST_MODEL: i32 = 2;
+    pub const TEST_UNIT: i32 = 3;
+    pub const TEST_REGIONS: i32 = 4;
+    pub const TEST_SALT: i32 = 5;
+    pub const ARM_NAME: i32 = 3;
+    pub const ARM_VERSION: i32 = 4;
+    pub const ARM_SHARE: i32 = 5;
 }
 
-/// The version that `alias` of `model` stands for, and its weights' id.
-pub fn version_of_alias(model: &str, alias: &str) -> Result<(i32, Uuid), Error> {
-    let found = Table::open(Catalog::Alias)?
-        .find(&[Key::text(model), Key::text(alias)], |row| row.required::<i32>(columns::ALIAS_VERSION));
+/// What an alias stands for.
+pub struct AliasRow {
+    pub version: i32,
+    pub artifact_id: Uuid,
+    /// The A/B test that the model takes part in; only of a champion.
+    pub test: Option<String>,
+}
+
+/// The version that `alias` of `model` stands for.
+pub fn version_of_alias(model: &str, alias: &str) -> Result<AliasRow, Error> {
+    let found = Table::open(Catalog::Alias)?.find(&[Key::text(model), Key::text(alias)], |row| {
+        Ok::<_, Error>((row.required(columns::ALIAS_VERSION)?, row.value(columns::ALIAS_TEST)))
+    });
     match found {
-        Some(version) => {
-            let version = version?;
-            Ok((version, of_version(model, version, |row| artifact_of(row, model, version))?))
+        Some(found) => {
+            let (version, test) = found?;
+            let artifact_id = of_version(model, version, |row| artifact_of(row, model, version))?;
+            Ok(AliasRow { version, artifact_id, test })
         }
         None if model_exists(model)? => Err(Error::NoChampion(model.to_owned())),
         None => Err(Error::UnknownModel(model.to_owned())),
@@ -67,6 +85,43 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
             label: row.value(columns::VERSION_LABEL),
         })
     })
+}
+
+/// An A/B test.
+pub struct TestRow {
+    pub model: String,
+    pub unit: String,
+    /// All where there are none.
+    pub regions: Option<Vec<String>>,
+    pub salt: String,
+}
+
+/// An arm of an A/B test.
+pub struct ArmRow {
+    pub name: String,
+    pub version: i32,
+    pub share: f64,
+}
+
+/// An A/B test and its arms, the control first.
+pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
+    let test = Table::open(Catalog::Test)?.find(&[Key::text(name)], |row| {
+        Ok::<_, Error>(TestRow {
+            model: row.required(columns::TEST_MODEL)?,
+            unit: row.required(columns::TEST_UNIT)?,
+            regions: row.value(columns::TEST_REGIONS),
+            salt: row.required(columns::TEST_SALT)?,
+        })
+    });
+    let test = test.ok_or_else(|| Error::UnknownTest(name.to_owned()))??;
+    let arms = Table::open(Catalog::Arm)?.all(&[Key::text(name)], Seen::ByStatement, |row| {
+        Ok(ArmRow {
+            name: row.required(columns::ARM_NAME)?,
+            version: row.required(columns::ARM_VERSION)?,
+            share: row.required(columns::ARM_SHARE)?,
+        })
+    })?;
+    Ok((test, arms))
 }
 
 /// What a version owes to each of its columns, as its training has found (see [`model::protocol::Importance`]); empty where
@@ -187,6 +242,8 @@ enum Catalog {
     Version,
     Artifact,
     Privilege,
+    Test,
+    Arm,
 }
 
 /// Which rows a scan finds.
@@ -207,13 +264,15 @@ impl Catalog {
             Self::Version => (c"version", c"version_pkey"),
             Self::Artifact => (c"artifact", c"artifact_pkey"),
             Self::Privilege => (c"model_privilege", c"model_privilege_pkey"),
+            Self::Test => (c"ab_test", c"ab_test_pkey"),
+            Self::Arm => (c"ab_arm", c"ab_arm_pkey"),
         }
     }
 
     /// Table and primary key, looked up again after a change to any relation.
     fn find(self) -> Result<(pg_sys::Oid, pg_sys::Oid), Error> {
         thread_local! {
-            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 5]> = const { Cell::new([None; 5]) };
+            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 7]> = const { Cell::new([None; 7]) };
         }
         let mut found = FOUND.get();
         let generation = generation();

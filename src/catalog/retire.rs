@@ -2,6 +2,7 @@
 
 use super::change::{change, require_usable};
 use super::rights::{self, Privilege};
+use crate::ab_test;
 use crate::error::{or_raise, Error};
 use crate::values::given;
 use pgrx::prelude::*;
@@ -20,6 +21,7 @@ fn archive_version(model: Option<&str>, version: Option<i32>) {
         change(c"reco.archive_version()", model, Privilege::Manage, |client, caller| {
             require_usable(client, model, version)?;
             refuse_named(client, model, version)?;
+            ab_test::refuse_arm(client, model, version)?;
             client.update(
                 "WITH archived AS (SELECT v.model, v.version, v.artifact_id FROM reco.version AS v \
                                    WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2), \
@@ -78,7 +80,12 @@ fn drop_model(model: Option<&str>, force: Option<bool>) {
 }
 
 /// All that a model has but its runs and its audit, in an order that foreign keys allow.
-const DELETIONS: [&str; 6] = [
+const DELETIONS: [&str; 9] = [
+    "DELETE FROM reco.recommendation WHERE test IN \
+         (SELECT t.test FROM reco.ab_test AS t WHERE t.model OPERATOR(pg_catalog.=) $1)",
+    "DELETE FROM reco.ab_arm WHERE test IN \
+         (SELECT t.test FROM reco.ab_test AS t WHERE t.model OPERATOR(pg_catalog.=) $1)",
+    "DELETE FROM reco.ab_test WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.alias WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.promotion WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.model_privilege WHERE model OPERATOR(pg_catalog.=) $1",
@@ -88,7 +95,7 @@ const DELETIONS: [&str; 6] = [
     "DELETE FROM reco.model WHERE model OPERATOR(pg_catalog.=) $1",
 ];
 /// Which of them deletes the versions.
-const VERSIONS: usize = 4;
+const VERSIONS: usize = 7;
 
 /// Refuses a model that has aliases: somebody scores with it.
 fn refuse_in_use(client: &mut SpiClient, model: &str) -> Result<(), Error> {

@@ -20,6 +20,8 @@ pub struct Resolved {
     moment: Moment,
     pub decoded: Arc<Decoded>,
     pub inputs: Inputs,
+    /// The A/B test that decides by key which version scores, where one runs and no version was asked for.
+    pub test: Option<String>,
 }
 
 impl Resolved {
@@ -32,12 +34,12 @@ impl Resolved {
             None => only_model()?,
         };
         rights::check(&name, Privilege::Score)?;
-        let decoded = match version {
-            Some(number) => model_cache::decoded_version(&name, number)?,
+        let (decoded, test) = match version {
+            Some(number) => (model_cache::decoded_version(&name, number)?, None),
             None => model_cache::decoded(&name, CHAMPION)?,
         };
         let inputs = Inputs::of(&decoded.scorer);
-        Ok(Self { asked: model.map(str::to_owned), default, moment, decoded, inputs })
+        Ok(Self { asked: model.map(str::to_owned), default, moment, decoded, inputs, test })
     }
 
     /// The probability of the row that the inputs were filled from.

@@ -13,7 +13,7 @@ mod explain;
 mod first_sales;
 mod index_probe;
 pub mod key_plan;
-mod model_cache;
+pub mod model_cache;
 mod newest_row;
 pub mod open_scans;
 mod partitions;

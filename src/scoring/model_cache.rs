@@ -18,10 +18,11 @@ pub struct Decoded {
 /// Most recently used last. A handful of entries: a list beats a map.
 static CACHE: Lazy<Mutex<Vec<Arc<Decoded>>>> = Lazy::new(|| Mutex::new(Vec::new()));
 
-/// The version that an alias of a model stands for now.
-pub fn decoded(model: &str, alias: &str) -> Result<Arc<Decoded>, Error> {
-    let (number, artifact_id) = read::version_of_alias(model, alias)?;
-    cached(artifact_id).map_or_else(|| decode(read::version(model, number)?), Ok)
+/// The version that an alias of a model stands for now, and the A/B test that the model takes part in.
+pub fn decoded(model: &str, alias: &str) -> Result<(Arc<Decoded>, Option<String>), Error> {
+    let named = read::version_of_alias(model, alias)?;
+    let decode = || decode(read::version(model, named.version)?);
+    Ok((cached(named.artifact_id).map_or_else(decode, Ok)?, named.test))
 }
 
 /// A version of a model.

@@ -1,23 +1,53 @@
 //! `reco.recommend(product_id, region)`: the newest feature row of a key, scored.
 
 use super::call::Resolved;
+use super::model_cache::{self, Decoded};
 use super::newest_row::NewestRow;
+use super::row::Inputs;
 use super::source::Key;
+use crate::ab_test::test::Test;
 use crate::call_site::{argument, state, text_bytes};
 use crate::error::{or_raise, Error};
+use model::ab::Product;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use std::sync::Arc;
 
 /// The state of a call site.
 #[derive(Default)]
 struct KeyCall {
     resolved: Option<Resolved>,
     newest: Option<NewestRow>,
+    split: Option<Split>,
+}
+
+/// The A/B test that decides which version scores a key.
+struct Split {
+    test: Test,
+    /// One for each arm, made when it is needed first.
+    arms: Vec<Option<Arm>>,
+}
+
+struct Arm {
+    decoded: Arc<Decoded>,
+    inputs: Inputs,
+    newest: Option<NewestRow>,
+}
+
+/// What is asked for.
+struct Question {
+    call_site: pg_sys::MemoryContext,
+    key: Key,
+    /// Product and region.
+    values: [pg_sys::Datum; 2],
+    as_of: Option<pg_sys::Datum>,
+    ab_key: Option<pg_sys::Datum>,
 }
 
 /// See sql/comments.sql.
 #[pg_extern(sql = "
-CREATE FUNCTION recommend(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
+CREATE FUNCTION recommend(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                          ab_key text DEFAULT NULL)
 RETURNS double precision
 STABLE PARALLEL SAFE COST 100
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -29,7 +59,8 @@ fn recommend_bigint(fcinfo: pg_sys::FunctionCallInfo) -> Option<f64> {
 
 /// See sql/comments.sql.
 #[pg_extern(sql = "
-CREATE FUNCTION recommend(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
+CREATE FUNCTION recommend(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                          ab_key text DEFAULT NULL)
 RETURNS double precision
 STABLE PARALLEL SAFE COST 100
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -40,35 +71,76 @@ fn recommend_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<f64> {
 }
 
 /// # Safety
-/// `fcinfo` is that of a running call with the arguments (product of type `key`, region, model, as_of).
+/// `fcinfo` is that of a running call with the arguments (product of type `key`, region, model, as_of, ab_key).
 unsafe fn recommend(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Option<f64> {
-    let (product, region) = (argument(fcinfo, 0)?, argument(fcinfo, 1)?);
+    let values = [argument(fcinfo, 0)?, argument(fcinfo, 1)?];
     let model = argument(fcinfo, 2).map(|name| text_bytes(name));
-    let as_of = argument(fcinfo, 3);
     let call_site = (*(*fcinfo).flinfo).fn_mcxt;
-    or_raise(score_key(state::<KeyCall>(fcinfo), call_site, key, [product, region], model, as_of))
+    let (as_of, ab_key) = (argument(fcinfo, 3), argument(fcinfo, 4));
+    let question = Question { call_site, key, values, as_of, ab_key };
+    or_raise(score_key(state::<KeyCall>(fcinfo), &question, model))
 }
 
 unsafe fn score_key(
     call: &mut KeyCall,
-    call_site: pg_sys::MemoryContext,
-    key: Key,
-    values: [pg_sys::Datum; 2],
+    question: &Question,
     model: Option<&[u8]>,
-    as_of: Option<pg_sys::Datum>,
 ) -> Result<Option<f64>, Error> {
     if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(model)) {
-        call.newest = None;
+        (call.newest, call.split) = (None, None);
         let name = model.map(String::from_utf8_lossy);
-        call.resolved = Some(Resolved::new(name.as_deref(), None)?);
+        let resolved = Resolved::new(name.as_deref(), None)?;
+        call.split = resolved.test.as_deref().map(Split::read).transpose()?;
+        call.resolved = Some(resolved);
     }
     let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
-    if !call.newest.as_ref().is_some_and(|newest| newest.serves(as_of.is_some())) {
-        let recipe = resolved.decoded.scorer.recipe();
-        let newest = NewestRow::of(call_site, &resolved.decoded.version, recipe, key, as_of.is_some())?;
-        call.newest = Some(newest);
+    match call.split.as_mut().map(|split| split.arm(question)).transpose()?.flatten() {
+        Some(arm) => question.score(&arm.decoded, &mut arm.inputs, &mut arm.newest),
+        None => question.score(&resolved.decoded, &mut resolved.inputs, &mut call.newest),
     }
-    let Some(newest) = &mut call.newest else { unreachable!("prepared above") };
-    let found = newest.fill(values, as_of, &resolved.decoded.scorer, &mut resolved.inputs)?;
-    Ok(found.then(|| resolved.score()))
+}
+
+impl Question {
+    /// What a version gives the newest row of the key in its source.
+    unsafe fn score(
+        &self,
+        decoded: &Decoded,
+        inputs: &mut Inputs,
+        newest: &mut Option<NewestRow>,
+    ) -> Result<Option<f64>, Error> {
+        let with_as_of = self.as_of.is_some();
+        if !newest.as_ref().is_some_and(|newest| newest.serves(with_as_of)) {
+            let recipe = decoded.scorer.recipe();
+            *newest = Some(NewestRow::of(self.call_site, &decoded.version, recipe, self.key, with_as_of)?);
+        }
+        let Some(newest) = newest else { unreachable!("prepared above") };
+        let found = newest.fill(self.values, self.as_of, &decoded.scorer, inputs)?;
+        Ok(found.then(|| decoded.scorer.score(&mut inputs.row)))
+    }
+}
+
+impl Split {
+    fn read(name: &str) -> Result<Self, Error> {
+        let test = Test::read(name)?;
+        let arms = test.arms.iter().map(|_| None).collect();
+        Ok(Self { test, arms })
+    }
+
+    /// The arm of a key; `None` where it does not take part.
+    unsafe fn arm(&mut self, question: &Question) -> Result<Option<&mut Arm>, Error> {
+        let [product, region] = question.values;
+        let text = |datum| String::from_utf8_lossy(text_bytes(datum));
+        let (region, key) = (text(region), question.ab_key.map(text));
+        let arm = match question.key {
+            Key::Bigint => self.test.arm(Product::Number(product.value() as i64), &region, key.as_deref()),
+            Key::Text => self.test.arm(Product::Text(&text(product)), &region, key.as_deref()),
+        };
+        let Some(arm) = arm else { return Ok(None) };
+        let kept = &mut self.arms[arm];
+        if kept.is_none() {
+            let decoded = model_cache::decoded_version(&self.test.model, self.test.arms[arm].version)?;
+            *kept = Some(Arm { inputs: Inputs::of(&decoded.scorer), decoded, newest: None });
+        }
+        Ok(kept.as_mut())
+    }
 }

@@ -22,9 +22,11 @@
 //! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
 //! | `charts` | ROC curve, confusion matrix, lift |
 //! | `tally` | rows measured as they are scored |
+//! | `ab` | A/B tests: which arm a key falls to, and how much better an arm is |
 //! | `card` | a model card, as JSON and as Markdown |
 //! | `artifact`, `tensors` | a model version as safetensors bytes and back, every bound checked |
 
+pub mod ab;
 pub mod algorithm;
 pub mod artifact;
 pub mod best;

@@ -2,7 +2,7 @@ use super::support::sum_of_scores;
 use integration::installation::output;
 use integration::{rows, Database, Training, Tuning};
 
-const VIEWS: [&str; 11] = [
+const VIEWS: [&str; 14] = [
     "models",
     "versions",
     "aliases",
@@ -14,6 +14,9 @@ const VIEWS: [&str; 11] = [
     "model_privileges",
     "audit",
     "promotions",
+    "ab_tests",
+    "ab_arms",
+    "recommendations",
 ];
 
 #[test]
@@ -25,8 +28,11 @@ fn a_restored_dump_has_the_same_catalog_and_the_same_scores() {
     Tuning::new("other").source("numeric_features").trials(3).call(&mut client);
     client
         .batch_execute(
-            "SELECT reco.grant_model('launch', 'pg_monitor', 'score'); SELECT reco.rollback('launch');
-             SELECT reco.archive_version('launch', 2)",
+            r#"SELECT reco.grant_model('launch', 'pg_monitor', 'score'); SELECT reco.rollback('launch');
+               SELECT reco.archive_version('launch', 2);
+               SELECT reco.start_ab_test('dumped', 'other', '[{"arm": "a", "version": 1, "share": 0.4},
+                                                              {"arm": "b", "version": 2, "share": 0.6}]');
+               SELECT reco.log_recommendations('{1,2,3}'::bigint[], '{r1,r1,r1}', 'other')"#,
         )
         .unwrap();
     let file = database.cluster.folder().join(format!("{}.dump", database.name));

@@ -15,6 +15,7 @@
 //! | `transactions` | in a transaction block, a function, a DO block; two at once |
 //! | `temporary_files` | none left, and their limit |
 //! | `promotion` | one version a statement, and a promotion seen at once |
+//! | `ab_tests` | which version scores a key while an A/B test runs |
 //! | `champion_history` | aliases, promotions, rollbacks, and both at once |
 //! | `retire` | archived versions and dropped models |
 //! | `model_card` | what a card tells, and to whom |
@@ -45,6 +46,7 @@
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
 
+mod ab_tests;
 mod algorithms;
 mod as_of;
 mod cancel;

@@ -1,0 +1,206 @@
+//! `reco.log_recommendations`: stores what a running test shows. Arm, version, week and score are found here, with the
+//! caller's rights, as `recommend` finds them; the caller only says which keys.
+
+use super::keys::Keyed;
+use super::test::Test;
+use crate::acting_as::{as_owner, current_user};
+use crate::cursor::{Cursor, Parameter, Snapshot};
+use crate::error::{or_raise, Error};
+use crate::scoring::call::Resolved;
+use crate::scoring::model_cache;
+use crate::scoring::row::{Binding, Deformed, Inputs};
+use crate::session::refuse_read_only;
+use crate::values::given;
+use model::ab::{Product, Unit};
+use pgrx::prelude::*;
+use pgrx::spi::quote_identifier;
+use pgrx::{pg_sys, IntoDatum};
+
+/// The most keys of one call.
+const MOST_KEYS: usize = 1 << 20;
+
+/// Keys as the caller gives them, one element each.
+type Texts = Vec<Option<String>>;
+
+/// See sql/ab_test.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION log_recommendations(product_ids text[], regions text[], model text DEFAULT NULL,
+                                    as_of date DEFAULT NULL, ab_keys text[] DEFAULT NULL) RETURNS bigint
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn log_recommendations(
+    product_ids: Option<Texts>,
+    regions: Option<Texts>,
+    model: Option<&str>,
+    as_of: Option<pgrx::datum::Date>,
+    ab_keys: Option<Texts>,
+) -> i64 {
+    let log = || {
+        refuse_read_only(c"reco.log_recommendations()");
+        let keys = Keys {
+            products: given(product_ids, "product_ids")?,
+            regions: given(regions, "regions")?,
+            own: ab_keys,
+        };
+        keys.check()?;
+        let Some(name) = Resolved::new(model, None)?.test else { return Ok(0) };
+        let test = Test::read(&name)?;
+        let mut stored = 0;
+        for (n, keys) in
+            keys.by_arm(&test).into_iter().enumerate().filter(|(_, keys)| !keys.products.is_empty())
+        {
+            let shown = score(&test.model, test.arms[n].version, &keys, as_of)?;
+            stored += store(&name, &test, n, &keys, &shown)?;
+        }
+        Ok(stored)
+    };
+    or_raise(log())
+}
+
+struct Keys {
+    products: Texts,
+    regions: Texts,
+    own: Option<Texts>,
+}
+
+/// The keys of one arm.
+#[derive(Default)]
+struct ArmKeys {
+    products: Vec<String>,
+    regions: Vec<String>,
+    /// Empty texts where it is not callers' keys that are assigned.
+    own: Vec<String>,
+}
+
+impl Keys {
+    fn check(&self) -> Result<(), Error> {
+        let keys = self.products.len();
+        if keys > MOST_KEYS {
+            return Err(Error::Limit {
+                message: format!("there are {keys} keys, but one call takes {MOST_KEYS} at most"),
+                hint: "Log them in several calls.".into(),
+            });
+        }
+        if self.regions.len() != keys || self.own.as_ref().is_some_and(|own| own.len() != keys) {
+            return Err(Error::invalid("product_ids, regions and ab_keys differ in length"));
+        }
+        Ok(())
+    }
+
+    /// Those that take part in a test.
+    fn by_arm(self, test: &Test) -> Vec<ArmKeys> {
+        let mut arms: Vec<ArmKeys> = test.arms.iter().map(|_| ArmKeys::default()).collect();
+        let mut own = self.own.unwrap_or_default().into_iter();
+        for (product, region) in self.products.into_iter().zip(self.regions) {
+            let own = own.next().flatten();
+            let (Some(product), Some(region)) = (product, region) else { continue };
+            let Some(arm) = test.arm(Product::Text(&product), &region, own.as_deref()) else { continue };
+            let keys = &mut arms[arm];
+            keys.products.push(product);
+            keys.regions.push(region);
+            keys.own.push(own.filter(|_| test.unit() == Unit::Key).unwrap_or_default());
+        }
+        arms
+    }
+}
+
+/// What a key was shown.
+struct Shown {
+    /// Which of the keys.
+    key: usize,
+    /// The day that its row's week begins with, in PostgreSQL's days.
+    week: i32,
+    score: f64,
+}
+
+/// What a version gives the newest row of each key; keys without one are left out.
+fn score(
+    model: &str,
+    version: i32,
+    keys: &ArmKeys,
+    as_of: Option<pgrx::datum::Date>,
+) -> Result<Vec<Shown>, Error> {
+    Spi::connect(|_| {
+        let decoded = model_cache::decoded_version(model, version)?;
+        let scorer = &decoded.scorer;
+        let columns: Vec<String> = scorer.recipe().columns.iter().map(|column| column.name.clone()).collect();
+        let query = newest_rows(&Keyed::of(&decoded.version)?, &columns, as_of.is_some());
+        let mut parameters: Vec<Parameter> = vec![
+            (pg_sys::TEXTARRAYOID, keys.products.clone().into_datum()),
+            (pg_sys::TEXTARRAYOID, keys.regions.clone().into_datum()),
+        ];
+        if as_of.is_some() {
+            parameters.push((pg_sys::DATEOID, as_of.into_datum()));
+        }
+        let mut cursor = Cursor::open(&query, &parameters, Snapshot::Statement)?;
+        let (mut deformed, mut inputs, mut shown) = (Deformed::default(), Inputs::of(scorer), Vec::new());
+        // SAFETY: the cursor is open, every tuple of it has its descriptor, and the two last columns are a date and a bigint.
+        unsafe {
+            let binding = Binding::new(model, scorer.recipe(), cursor.descriptor())?;
+            while let Some(fetched) = cursor.fetch() {
+                for n in 0..fetched.len() {
+                    pgrx::check_for_interrupts!();
+                    let row = deformed.take_apart(fetched.tuple(n), fetched.descriptor());
+                    binding.fill(row, scorer, &mut inputs)?;
+                    let (week, ordinal) = (row.values[columns.len()], row.values[columns.len() + 1]);
+                    let (week, key) = (week.value() as i32, ordinal.value() - 1);
+                    shown.push(Shown { key, week, score: scorer.score(&mut inputs.row) });
+                }
+            }
+        }
+        Ok(shown)
+    })
+}
+
+/// The recipe's columns, the week and the number of the key, from 1, of the newest row of each key.
+fn newest_rows(keyed: &Keyed, columns: &[String], with_as_of: bool) -> String {
+    let of = |table: &str| {
+        let quoted = columns.iter().map(|column| format!("{table}.{}", quote_identifier(column)));
+        quoted.collect::<Vec<_>>().join(", ")
+    };
+    let Keyed { source, time, same_key, .. } = keyed;
+    let until = match with_as_of {
+        true => format!(" AND {time} OPERATOR(pg_catalog.<=) $3"),
+        false => String::new(),
+    };
+    format!(
+        "SELECT {}, f.\"reco.week\", u.\"reco.key\" \
+         FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY \
+         AS u (product_id, region, \"reco.key\") \
+         CROSS JOIN LATERAL (SELECT {}, {time} AS \"reco.week\" FROM {source} AS t \
+                             WHERE {same_key} AND pg_catalog.isfinite({time}){until} \
+                             ORDER BY {time} DESC LIMIT 1) AS f",
+        of("f"),
+        of("t"),
+    )
+}
+
+/// Stores what an arm has shown and was not stored before; how many that were.
+fn store(name: &str, test: &Test, arm: usize, keys: &ArmKeys, shown: &[Shown]) -> Result<i64, Error> {
+    let caller = current_user();
+    let pick = |texts: &[String]| shown.iter().map(|one| texts[one.key].clone()).collect::<Vec<_>>();
+    let insert = "INSERT INTO reco.recommendation \
+                      (test, week, region, product_id, ab_key, arm, model, version, score, shown_by) \
+                  SELECT $1, '2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) s.day, s.region, s.product_id, s.own, \
+                         $2, $3, $4, s.score, $5 \
+                  FROM ROWS FROM (pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), \
+                                  pg_catalog.unnest($9), pg_catalog.unnest($10)) \
+                       AS s (day, region, product_id, own, score) \
+                  ON CONFLICT DO NOTHING";
+    as_owner(|client| {
+        let row = [
+            name.into(),
+            test.arms[arm].name.as_str().into(),
+            test.model.as_str().into(),
+            test.arms[arm].version.into(),
+            caller.as_str().into(),
+            shown.iter().map(|one| one.week).collect::<Vec<_>>().into(),
+            pick(&keys.regions).into(),
+            pick(&keys.products).into(),
+            pick(&keys.own).into(),
+            shown.iter().map(|one| one.score).collect::<Vec<_>>().into(),
+        ];
+        Ok(client.update(insert, None, &row)?.len() as i64)
+    })
+}

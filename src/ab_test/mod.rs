@@ -1,0 +1,35 @@
+//! A/B tests: a split of a model's keys between versions. The arithmetic is in `crates/model/src/ab`, the tables are in
+//! `sql/ab_test.sql`.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `test`  | a test as the statement sees it, and which arm a key falls to |
+//! | `arm`   | `reco.ab_arm` |
+//! | `log`, `report` | `reco.log_recommendations`, `reco.ab_report` |
+//! | `keys`  | logged keys beside the rows of a version's source |
+//! | `start` | `reco.start_ab_test` |
+//! | `stop`  | `reco.stop_ab_test`, and what may not be done while a test runs |
+
+mod arm;
+mod keys;
+mod log;
+mod report;
+mod start;
+mod stop;
+pub mod test;
+
+pub use stop::{refuse_arm, refuse_running};
+
+pgrx::extension_sql_file!(
+    "../../sql/ab_test.sql",
+    name = "ab_test",
+    requires = [
+        "catalog_views",
+        arm::ab_arm_bigint,
+        arm::ab_arm_text,
+        arm::ab_arm_key,
+        log::log_recommendations,
+        start::start_ab_test,
+        stop::stop_ab_test
+    ]
+);

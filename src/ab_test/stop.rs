@@ -1,0 +1,100 @@
+//! `reco.stop_ab_test`, and what is refused while a test runs.
+
+use crate::catalog::audit::Caller;
+use crate::catalog::change::change;
+use crate::catalog::rights::Privilege;
+use crate::catalog::{history, read, CHAMPION};
+use crate::error::{or_raise, Error};
+use crate::values::given;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use serde_json::json;
+
+/// See sql/ab_test.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION stop_ab_test(name text, winner text DEFAULT NULL, why text DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn stop_ab_test(name: Option<&str>, winner: Option<&str>, why: Option<&str>) -> Option<i32> {
+    let stop = || {
+        let name = given(name, "name")?;
+        let (test, arms) = read::ab_test(name)?;
+        let version = winner.map(|winner| {
+            let arm = arms.iter().find(|arm| arm.name == winner);
+            arm.map(|arm| arm.version).ok_or_else(|| {
+                let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
+                Error::InvalidArgument(
+                    format!("A/B test \"{name}\" has no arm \"{winner}\""),
+                    Some(format!("Its arms are: {}.", names.join(", "))),
+                )
+            })
+        });
+        change(c"reco.stop_ab_test()", &test.model, Privilege::Manage, |client, caller| {
+            let ended = Ended { name, model: &test.model, winner, why };
+            ended.record(client, caller)?;
+            if let Some(version) = version.transpose()? {
+                history::promote(client, caller, &test.model, version, why)?;
+            }
+            history::champion(client, &test.model)
+        })
+    };
+    or_raise(stop())
+}
+
+struct Ended<'a> {
+    name: &'a str,
+    model: &'a str,
+    winner: Option<&'a str>,
+    why: Option<&'a str>,
+}
+
+impl Ended<'_> {
+    fn record(&self, client: &mut SpiClient, caller: &Caller) -> Result<(), Error> {
+        let stop = "UPDATE reco.ab_test SET status = 'stopped', stopped_by = $2, winner = $3, why = $4, \
+                           stopped_at = pg_catalog.clock_timestamp() \
+                    WHERE test OPERATOR(pg_catalog.=) $1 AND status OPERATOR(pg_catalog.=) 'running'";
+        let row = [self.name.into(), caller.role.as_str().into(), self.winner.into(), self.why.into()];
+        if client.update(stop, None, &row)?.is_empty() {
+            return Err(Error::InvalidArgument(
+                format!("A/B test \"{}\" was stopped before", self.name),
+                None,
+            ));
+        }
+        let champion = "UPDATE reco.alias SET ab_test = NULL \
+                        WHERE model OPERATOR(pg_catalog.=) $1 AND alias OPERATOR(pg_catalog.=) $2";
+        client.update(champion, None, &[self.model.into(), CHAMPION.into()])?;
+        let detail = json!({"test": self.name, "winner": self.winner, "why": self.why});
+        caller.did(client, "ab_test_stopped", self.model, None, detail)
+    }
+}
+
+const STOP_HINT: &str = "Stop it first with reco.stop_ab_test(…).";
+
+/// Refuses a model that takes part in a test. It is locked, and `client` has the rights of the extension's owner.
+pub fn refuse_running(client: &mut SpiClient, model: &str) -> Result<(), Error> {
+    let sql = "SELECT pg_catalog.max(ab_test) FROM reco.alias WHERE model OPERATOR(pg_catalog.=) $1";
+    match client.update(sql, Some(1), &[model.into()])?.first().get_one::<String>()? {
+        None => Ok(()),
+        Some(test) => Err(Error::InUse {
+            message: format!("model \"{model}\" is in use: it takes part in the A/B test \"{test}\""),
+            hint: STOP_HINT.into(),
+        }),
+    }
+}
+
+/// Refuses a version that is an arm of a test that runs. As for [`refuse_running`].
+pub fn refuse_arm(client: &mut SpiClient, model: &str, version: i32) -> Result<(), Error> {
+    let sql = "SELECT pg_catalog.max(a.test) FROM reco.alias AS l \
+               JOIN reco.ab_arm AS a ON a.test OPERATOR(pg_catalog.=) l.ab_test \
+               WHERE l.model OPERATOR(pg_catalog.=) $1 AND a.version OPERATOR(pg_catalog.=) $2";
+    match client.update(sql, Some(1), &[model.into(), version.into()])?.first().get_one::<String>()? {
+        None => Ok(()),
+        Some(test) => Err(Error::InUse {
+            message: format!(
+                "version {version} of model \"{model}\" is in use: it is an arm of the A/B test \"{test}\""
+            ),
+            hint: STOP_HINT.into(),
+        }),
+    }
+}
