@@ -185,15 +185,14 @@ pub fn score_newest(
     })
 }
 
-/// The time and the score of each key's newest row; `None` if there are more keys than fit into a hash table's memory.
-fn replacing(
-    client: &SpiClient,
-    resolved: &mut Resolved,
-    query: &Query,
-) -> Result<Option<HashMap<Id, (i64, f64)>>, Error> {
+/// The time and the score of each key's newest row.
+type Newest = HashMap<Id, (i64, f64)>;
+
+/// Those of the wanted keys; `None` if there are more keys than fit into a hash table's memory.
+fn replacing(client: &SpiClient, resolved: &mut Resolved, query: &Query) -> Result<Option<Newest>, Error> {
     // SAFETY: settings of this process; a hash table of Postgres may be as large.
     let room = unsafe { f64::from(pg_sys::work_mem) * 1024.0 * pg_sys::hash_mem_multiplier } as usize;
-    let (mut newest, mut taken) = (HashMap::<Id, (i64, f64)>::new(), 0);
+    let (mut newest, mut taken) = (Newest::new(), 0);
     let mut scoring = Scoring { resolved, binding: None };
     each_row(client, &query.unordered(), &query.parameters, &mut |descriptor, row| {
         let time = query.time(row);

@@ -188,8 +188,8 @@ pub fn judge(model: &str, version: i32, bar: &Bar) -> Result<Verdict, Error> {
 
 fn rows(quality: &Quality) -> u64 {
     match quality {
-        Quality::Binary(m) => m.rows as u64,
-        Quality::Regression(m) => m.rows as u64,
+        Quality::Binary(m) => m.rows,
+        Quality::Regression(m) => m.rows,
     }
 }
 
