@@ -10,7 +10,7 @@ COMMENT ON FUNCTION top_products(text, integer, text, date, anyarray) IS
 scored by its newest feature row in the region (not later than as_of), as recommend() does, read with the caller''s rights and
 row security in one pass over the relation that the model was trained on. candidates: only these products, an array of any type
 that casts to theirs, such as ARRAY(SELECT product_id FROM …); NULL takes all. k: 1 to 100000. product_id is text: cast it to
-the type that it has. What is kept is within work_mem; beyond it rows are sorted in temporary files. No rows if the region is
+the type that it has. What is kept is within work_mem times hash_mem_multiplier; beyond it rows are sorted in temporary files. No rows if the region is
 NULL. model: the setting reco.default_model, else the only model that the caller may score with.';
 
 CREATE FUNCTION top_regions(product_id bigint, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,

@@ -17,3 +17,12 @@ date if it is a feature view, with the views it is computed from; for that one m
 without the privilege manage the version is stored and judged, but not promoted. Refused while another session retrains the
 model. Commits between its steps unless called inside a transaction: what was refreshed or trained stays if a later step fails.
 What became of it, failures too, is a row retrained of reco.audit.';
+
+COMMENT ON FUNCTION backtest(regclass, date, date, integer, name, text, jsonb, name[], name, integer) IS
+'How good a model would have been in past weeks: for each stretch of so many weeks (every) from from_week to to_week, trains on
+the rows whose label was known when it began, and scores each of its weeks. A row for each week that has labels; the metrics
+are those of evaluate(), NULL where they are another task''s. trained_before: only rows from before that day were trained on.
+horizon: weeks after its own that a row''s label looks at; NULL takes the feature view''s, else 1. source, label, algorithm,
+params, keys, time_column: as train() takes them, but test_share is 0 if params do not say otherwise: the weeks replayed are the
+test. Features have to be point in time, as a feature view''s are. Rows are read with the caller''s rights. Nothing is stored, and
+it runs in one statement: a snapshot is held as long.';

@@ -8,7 +8,7 @@
 //! | `evaluation/` | `reco.evaluate(…)`, `reco.auroc(…)` and other metrics and charts, of any scores or of a version |
 //! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
-//! | `retraining/` | `reco.promote_if_better(…)`, `CALL reco.retrain(…)`: champions that are kept up to date |
+//! | `retraining/` | `reco.promote_if_better(…)`, `CALL reco.retrain(…)`, `reco.backtest(…)`: champions that are kept up to date |
 //! | `catalog/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: models, versions, aliases, rights; the tables are in `sql/` |
 //! | `ab_test/` | `reco.start_ab_test(…)`, `reco.ab_report(…)`: versions that share a model's keys |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and what is wrong |

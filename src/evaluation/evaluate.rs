@@ -1,10 +1,11 @@
 //! `reco.evaluate(model, source, …)`: all metrics of a version on any rows.
 
-use super::measure::{measure, Part};
+use super::measure::{measure, parts, Part};
 use super::rows::{set, Fields};
 use super::subject::{Positions, Subject};
 use crate::error::Error;
 use crate::features::sql_function::{sql_function, Returned};
+use crate::scoring::call::Resolved;
 use model::Quality;
 use pgrx::{pg_sys, IntoDatum};
 
@@ -22,6 +23,11 @@ unsafe fn call(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
 /// The metrics of all rows of a subject, then of each slice. An error where no row has a label.
 pub fn evaluate(subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
     measure(subject, |tally| tally.quality())
+}
+
+/// The same of any version, whatever the subject says of one; nothing where no row has a label.
+pub fn evaluate_with(resolved: &mut Resolved, subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
+    Ok(parts(resolved, subject, |tally| tally.quality())?.2)
 }
 
 /// Behind the slice: rows, positives, mean_label, mean_score, the metrics of probabilities, those of quantities.

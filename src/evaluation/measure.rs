@@ -33,9 +33,23 @@ pub fn measure<T>(
     subject: &Subject,
     conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
 ) -> Result<Vec<Part<T>>, Error> {
+    let mut resolved = Resolved::new(subject.model.as_deref(), subject.version)?;
+    let (query, rows, parts) = parts(&mut resolved, subject, conclude)?;
+    match rows {
+        0 => Err(nothing_to_measure(subject, &query)),
+        _ => Ok(parts),
+    }
+}
+
+/// The same of any version, whatever the subject says of one, with the query and how many rows it had; nothing where no row
+/// has a label.
+pub fn parts<T>(
+    resolved: &mut Resolved,
+    subject: &Subject,
+    conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
+) -> Result<(Query, usize, Vec<Part<T>>), Error> {
     // The tallies live in the connection's memory: what is returned must not.
     Spi::connect(|_| {
-        let mut resolved = Resolved::new(subject.model.as_deref(), subject.version)?;
         let (version, scorer) = (&resolved.decoded.version, &resolved.decoded.scorer);
         // Before the query is, for messages that say what the model needs.
         // SAFETY: the descriptor is that of an open relation.
@@ -44,8 +58,8 @@ pub fn measure<T>(
         })?;
         let query = Query::new(subject, version, scorer.recipe(), scorer.task())?;
         let mut slices = Slices::new(Tally::new_in(scorer.task(), Palloc));
-        read(&query, &mut resolved, &mut slices)?;
-        slices.conclude(subject, &query, conclude)
+        read(&query, resolved, &mut slices)?;
+        Ok((query, slices.rows, slices.conclude(subject, conclude)))
     })
 }
 
@@ -135,12 +149,8 @@ impl Slices {
     fn conclude<T>(
         mut self,
         subject: &Subject,
-        query: &Query,
         conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
-    ) -> Result<Vec<Part<T>>, Error> {
-        if self.rows == 0 {
-            return Err(nothing_to_measure(subject, query));
-        }
+    ) -> Vec<Part<T>> {
         let mut parts = Vec::new();
         self.tallies.sort_by(|(a, _), (b, _)| a.is_none().cmp(&b.is_none()).then_with(|| a.cmp(b)));
         for (slice, mut tally) in self.tallies {
@@ -150,7 +160,7 @@ impl Slices {
             parts.extend(measured.map(|measured| Part { by: subject.by.clone(), slice, measured }));
         }
         let all = conclude(&mut self.all).map(|measured| Part { by: None, slice: None, measured });
-        Ok(all.into_iter().chain(parts).collect())
+        all.into_iter().chain(parts).collect()
     }
 }
 

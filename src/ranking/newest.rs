@@ -1,7 +1,7 @@
 //! The newest row of every product of a region, or of every region of a product, scored in one pass over the source.
 //!
 //! Rows are read as they lie there, and a score is replaced when a newer row of the same key comes by: no sort of wide rows.
-//! Keys that do not fit into work_mem are read again in their order, which Postgres sorts in temporary files.
+//! Keys that do not fit into the memory of a hash table are read again in their order, which Postgres sorts in temporary files.
 
 use crate::cursor::Parameter;
 use crate::each_row::each_row;
@@ -188,10 +188,10 @@ pub fn score_newest(
 /// The time and the score of each key's newest row.
 type Newest = HashMap<Id, (i64, f64)>;
 
-/// The newest row of each key; `None` if there are more keys than fit into work_mem.
+/// Those of the wanted keys; `None` if there are more keys than fit into a hash table's memory.
 fn replacing(client: &SpiClient, resolved: &mut Resolved, query: &Query) -> Result<Option<Newest>, Error> {
-    // SAFETY: a setting of this process.
-    let room = unsafe { pg_sys::work_mem } as usize * 1024;
+    // SAFETY: settings of this process; a hash table of Postgres may be as large.
+    let room = unsafe { f64::from(pg_sys::work_mem) * 1024.0 * pg_sys::hash_mem_multiplier } as usize;
     let (mut newest, mut taken) = (Newest::new(), 0);
     let mut scoring = Scoring { resolved, binding: None };
     each_row(client, &query.unordered(), &query.parameters, &mut |descriptor, row| {

@@ -5,8 +5,9 @@ use crate::catalog::change::change;
 use crate::catalog::history;
 use crate::catalog::rights::{check, Privilege};
 use crate::error::{or_raise, Error};
-use crate::evaluation::evaluate::evaluate;
+use crate::evaluation::evaluate::evaluate_with;
 use crate::evaluation::subject::{Subject, Weeks};
+use crate::scoring::call::Resolved;
 use crate::session::refuse_read_only;
 use crate::values::given;
 use model::params::Metric;
@@ -154,14 +155,14 @@ pub fn judge(model: &str, version: i32, bar: &Bar) -> Result<Verdict, Error> {
     let source = relation(&champion.source, model)?;
     let measured = |version| {
         let subject = Subject {
-            model: Some(model.to_owned()),
-            version: Some(version),
+            model: None,
+            version: None,
             source,
             label: champion.label.clone(),
             by: None,
             weeks: Weeks { from: Some(from), until: None },
         };
-        evaluate(&subject)?
+        evaluate_with(&mut Resolved::new(Some(model), Some(version))?, &subject)?
             .into_iter()
             .next()
             .map(|part| part.measured)

@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | `settings` | what a version was trained with, and up to when |
 //! | `judge` | `reco.promote_if_better(…)`: champion and candidate on the same rows |
+//! | `backtest` | `reco.backtest(…)`: past weeks, as they could have been scored then |
 //! | `retrain` | `CALL reco.retrain(…)`: refresh, train, judge |
 
+mod backtest;
 mod judge;
 mod retrain;
 mod settings;
@@ -13,5 +15,5 @@ mod settings;
 pgrx::extension_sql_file!(
     "../../sql/retraining.sql",
     name = "retraining",
-    requires = ["catalog", judge::promote_if_better, retrain::retrain]
+    requires = ["catalog", backtest::backtest, judge::promote_if_better, retrain::retrain]
 );

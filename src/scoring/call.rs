@@ -3,12 +3,13 @@
 use super::model_cache::{self, Decoded};
 use super::row::Inputs;
 use crate::acting_as::current_user;
-use crate::catalog::read;
+use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::{self, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::moment::Moment;
 use crate::settings;
+use model::Scorer;
 use std::sync::Arc;
 
 /// A version, by default the one that the model's champion alias names at one moment, ready to score.
@@ -40,6 +41,13 @@ impl Resolved {
         };
         let inputs = Inputs::of(&decoded.scorer);
         Ok(Self { asked: model.map(str::to_owned), default, moment, decoded, inputs, test })
+    }
+
+    /// A version that is in no catalog.
+    pub fn unstored(version: VersionRow, scorer: Scorer) -> Self {
+        let inputs = Inputs::of(&scorer);
+        let decoded = Arc::new(Decoded { version, scorer });
+        Self { asked: None, default: None, moment: Moment::now(), decoded, inputs, test: None }
     }
 
     /// The probability of the row that the inputs were filled from.

@@ -46,11 +46,11 @@ pub struct Trained {
 }
 
 /// How long a wait for news lasts, and how often epochs are written and told.
-const PATIENCE: Duration = Duration::from_millis(100);
+pub const PATIENCE: Duration = Duration::from_millis(100);
 const BETWEEN_COMMITS: Duration = Duration::from_millis(200);
 const BETWEEN_NOTICES: Duration = Duration::from_secs(2);
 /// A bytea holds less than 1 GiB.
-const LARGEST_ARTIFACT: usize = (1 << 30) - (1 << 16);
+pub const LARGEST_ARTIFACT: usize = (1 << 30) - (1 << 16);
 
 impl Attempt {
     /// Starts the trainer on `data`, which is to live as long as this. The epochs are told to the client under the name

@@ -8,12 +8,14 @@
 //! | `temp_file` | that file, and the ones for spec and weights: Postgres's own temporary files |
 //! | `trainer`   | the process, what it says, and how it ended |
 //! | `attempt`   | a run with its trainer: epochs on their way to catalog and client, and the result |
+//! | `fit`       | a training whose result is not stored |
 //! | `store`     | the result as a version |
 //! | `train`     | the procedure `train`, step by step |
 //! | `tune/`     | the procedure `tune`: many runs, of which the best becomes a version |
 
 mod attempt;
-mod read;
+pub mod fit;
+pub mod read;
 pub mod request;
 mod run;
 mod store;

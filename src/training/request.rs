@@ -40,6 +40,8 @@ pub struct Request {
     pub time_column: Option<String>,
     pub label: String,
     pub promote: bool,
+    /// Only rows from before this day, in PostgreSQL's days, by the time column.
+    pub before: Option<i32>,
 }
 
 /// Stands for all algorithms that can be trained on the source, of which the best is kept.
@@ -104,13 +106,21 @@ impl Request {
             time_column,
             label,
             promote: arguments.promote,
+            before: None,
         })
     }
 
     /// The query that reads the columns of the spec, in their order.
     pub fn query(&self) -> String {
         let names = self.spec.columns.iter().map(|column| pgrx::spi::quote_identifier(&column.name));
-        format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source)
+        let query = format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source);
+        match (self.before, &self.time_column) {
+            (Some(day), Some(time)) => format!(
+                "{query} WHERE {} OPERATOR(pg_catalog.<) (DATE '2000-01-01' OPERATOR(pg_catalog.+) {day})",
+                pgrx::spi::quote_identifier(time)
+            ),
+            _ => query,
+        }
     }
 }
 

@@ -88,20 +88,24 @@ fn train_and_store(
     }
     let trained = attempt.finish()?;
     drop(data);
-    let stored = session.attempt(|| {
+    session.attempt(|| {
         let stored = store(request, &request.spec.params, &trained, began)?;
         run.succeed(Some(stored.version), None, session)?;
+        // Here, since a notice is where a cancel is raised, and that is to be recorded.
+        announce(request, &trained.outcome, &stored, began);
         Ok(stored)
-    })?;
-    announce(request, &trained.outcome, &stored, began);
-    Ok(stored)
+    })
 }
 
 /// The source's rows; from then on no snapshot is held.
 pub fn read(request: &Request, session: &Session, began: Instant) -> Result<TempFile, Failure> {
-    let (data, rows) = session.attempt(|| read_source(request))?;
+    let data = session.attempt(|| {
+        let (data, rows) = read_source(request)?;
+        let seconds = began.elapsed().as_secs_f64();
+        // Here, since a notice is where a cancel is raised, and that is to be recorded.
+        notice!("{}: {rows} rows of {} read in {seconds:.1} s", request.spec.model, request.source);
+        Ok(data)
+    })?;
     session.commit();
-    let seconds = began.elapsed().as_secs_f64();
-    notice!("{}: {rows} rows of {} read in {seconds:.1} s", request.spec.model, request.source);
     Ok(data)
 }

@@ -75,8 +75,8 @@ fn rows_that_one_of_them_was_trained_on_do_not_count() {
     Training::new("launch").param(r#""test_share": 0"#).call(&mut client);
     refusal(&mut client, "SELECT * FROM reco.promote_if_better('launch', 4)").expect(
         "22000",
-        &["no row of public.launch_features", "has a label"],
-        &[],
+        &["no row of public.launch_features from 2024-06-11 on"],
+        &["test_share"],
     );
     // A week later there is.
     client.batch_execute("UPDATE launch_features SET purchased = true WHERE week = '2024-06-17' AND product_id < 30;
@@ -220,4 +220,68 @@ fn who_may_train_but_not_manage_retrains_without_promoting() {
                    FROM reco.audit WHERE action = 'retrained'";
     assert_eq!(rows(&mut client, audited), ["(retrainer,3,false,t)"]);
     assert_eq!(champion(&mut client, "launch"), Some(1));
+}
+
+const BACKTEST: &str = r#"reco.backtest('launch_features', '2024-05-01', '2024-06-20', 3, 'purchased',
+    params => '{"hidden": [16], "epochs": 4, "learning_rate": 0.01, "batch_size": 256, "threads": 1}')"#;
+
+#[test]
+fn past_weeks_are_replayed_with_what_was_known_then() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    let weeks = "SELECT week, trained_before, rows, rmse IS NULL FROM";
+    // The last week has no labels yet.
+    let expected = [
+        "(2024-04-29,2024-04-29,240,t)",
+        "(2024-05-06,2024-04-29,240,t)",
+        "(2024-05-13,2024-04-29,240,t)",
+        "(2024-05-20,2024-05-20,240,t)",
+        "(2024-05-27,2024-05-20,240,t)",
+        "(2024-06-03,2024-05-20,240,t)",
+        "(2024-06-10,2024-06-10,240,t)",
+    ];
+    assert_eq!(rows(&mut client, &format!("{weeks} {BACKTEST}")), expected);
+    let metrics = format!("SELECT * FROM {BACKTEST} WHERE week < '2024-05-20'");
+    let before = rows(&mut client, &metrics);
+    assert!(value::<f64>(&mut client, &format!("SELECT avg(auroc) FROM {BACKTEST}")) > 0.6);
+    // Nothing is stored, and nothing that came later changes what was known.
+    assert!(versions(&mut client, "backtest").is_empty());
+    client
+        .batch_execute(
+            "UPDATE launch_features SET purchased = NOT purchased, sales_1w = 0 WHERE week >= '2024-05-20'",
+        )
+        .unwrap();
+    assert_eq!(rows(&mut client, &metrics), before);
+    // A label that looks further ahead is known later.
+    let further = BACKTEST.replace("3, 'purchased'", "10, 'purchased', horizon => 3");
+    assert_eq!(
+        rows(&mut client, &format!("SELECT DISTINCT trained_before FROM {further}")),
+        ["(2024-04-15)"]
+    );
+}
+
+#[test]
+fn a_backtest_that_makes_no_sense_is_refused_and_others_can_be_cancelled() {
+    let database = Database::with_data();
+    let (mut client, mut observer) = (database.connect(), database.connect());
+    let backtest = |arguments: &str| format!("SELECT * FROM reco.backtest('launch_features', {arguments})");
+    for (arguments, message) in [
+        ("'2024-06-01', '2024-05-01', label => 'purchased'", "1 to 1040 weeks"),
+        ("'2024-05-01', 'infinity', label => 'purchased'", "must not be infinite"),
+        ("'2024-05-01', '2024-06-01', 0, 'purchased'", "every is a number of weeks"),
+        ("'2024-05-01', '2024-06-01', 4, 'purchased', horizon => -1", "horizon"),
+        ("'2024-05-01', '2024-06-01'", "no label of its own"),
+    ] {
+        refusal(&mut client, &backtest(arguments)).expect("22023", &[message], &[]);
+    }
+    client.batch_execute("CREATE ROLE replayer LOGIN; GRANT USAGE ON SCHEMA reco TO replayer").unwrap();
+    refusal(&mut database.connect_as("replayer"), &backtest("'2024-05-01', '2024-06-01', 4, 'purchased'"))
+        .expect("42501", &["launch_features"], &[]);
+    let endless =
+        format!("'2024-05-01', '2024-06-01', 4, 'purchased', params => '{}'", integration::training::ENDLESS);
+    let running = Background::start(client, &backtest(&endless));
+    integration::process::Process::trainer_of(running.backend);
+    assert_eq!(value::<i64>(&mut observer, "SELECT count(*) FROM reco.run"), 0);
+    running.cancel();
+    assert_eq!(running.finish().refusal().code, "57014");
 }

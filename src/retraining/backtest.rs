@@ -1,0 +1,224 @@
+//! `reco.backtest(source, …)`: past weeks scored as they could have been then, by models trained on what was known then.
+//! Nothing is stored.
+
+use crate::call_site::argument;
+use crate::catalog::read::VersionRow;
+use crate::error::{or_raise, Error};
+use crate::evaluation::evaluate::evaluate_with;
+use crate::evaluation::subject::{Subject, Weeks};
+use crate::feature_view::registry::FeatureView;
+use crate::scoring::call::Resolved;
+use crate::training::fit::fit;
+use crate::training::read::read_source;
+use crate::training::request::{Arguments, Request};
+use crate::values::{self, given};
+use features::weeks::Week;
+use model::params::Metric;
+use model::{Quality, Scorer};
+use pgrx::datum::Date;
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+/// Of weeks that can be replayed at once: twenty years.
+const MOST_WEEKS: i32 = 1040;
+/// Stands for the model in messages.
+const NAME: &str = "backtest";
+
+/// See sql/retraining.sql.
+#[pg_extern(sql = "
+CREATE FUNCTION backtest(
+    source      regclass,
+    from_week   date,
+    to_week     date,
+    every       integer DEFAULT 4,
+    label       name    DEFAULT NULL,
+    algorithm   text    DEFAULT 'mlp',
+    params      jsonb   DEFAULT '{}',
+    keys        name[]  DEFAULT NULL,
+    time_column name    DEFAULT NULL,
+    horizon     integer DEFAULT NULL)
+RETURNS TABLE (week date, trained_before date, rows bigint, mean_label double precision, mean_score double precision,
+               auroc double precision, average_precision double precision, log_loss double precision,
+               rmse double precision, mae double precision)
+VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 50
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+#[allow(clippy::type_complexity)]
+fn backtest(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> TableIterator<
+    'static,
+    (
+        name!(week, Date),
+        name!(trained_before, Date),
+        name!(rows, i64),
+        name!(mean_label, f64),
+        name!(mean_score, f64),
+        name!(auroc, Option<f64>),
+        name!(average_precision, Option<f64>),
+        name!(log_loss, Option<f64>),
+        name!(rmse, Option<f64>),
+        name!(mae, Option<f64>),
+    ),
+> {
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    let replayed = unsafe { Backtest::read(fcinfo) }.and_then(|mut backtest| backtest.run());
+    if let Err(Error::Interrupted) = replayed {
+        pgrx::check_for_interrupts!();
+    }
+    let row = |replayed: Replayed| {
+        let of = |metric| replayed.quality.value(metric);
+        let (rows, mean_label, mean_score) = match &replayed.quality {
+            Quality::Binary(m) => (m.rows, m.positives as f64 / m.rows as f64, m.mean_score()),
+            Quality::Regression(m) => (m.rows, m.mean_label, m.mean_prediction),
+        };
+        (
+            date(replayed.week.monday()),
+            date(replayed.trained_before),
+            rows as i64,
+            mean_label,
+            mean_score,
+            of(Metric::Auroc),
+            of(Metric::AveragePrecision),
+            of(Metric::LogLoss),
+            of(Metric::Rmse),
+            of(Metric::Mae),
+        )
+    };
+    TableIterator::new(or_raise(replayed).into_iter().map(row))
+}
+
+fn date(day: i32) -> Date {
+    // SAFETY: a Monday that a date argument lies near.
+    unsafe { Date::from_pg_epoch_days(day) }
+}
+
+/// A week that was scored.
+struct Replayed {
+    week: Week,
+    /// Only rows from before this day were trained on.
+    trained_before: i32,
+    quality: Quality,
+}
+
+/// The arguments, checked.
+struct Backtest {
+    request: Request,
+    source: pg_sys::Oid,
+    weeks: Vec<Week>,
+    every: usize,
+    /// Days before a week at which the last label known then begins to be unknown.
+    unknown_days: i32,
+}
+
+impl Backtest {
+    /// # Safety
+    /// `fcinfo` is that of the running call.
+    unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
+        let week = |n, name| {
+            let day = given(argument(fcinfo, n), name)?.value() as i32;
+            match day {
+                i32::MIN | i32::MAX => Err(Error::invalid(format!("{name} must not be infinite"))),
+                day => Ok(Week::of_day(day)),
+            }
+        };
+        let source = given(pgrx::pg_getarg(fcinfo, 0), "source")?;
+        let (from, to) = (week(1, "from_week")?, week(2, "to_week")?);
+        let every: i32 = given(pgrx::pg_getarg(fcinfo, 3), "every")?;
+        let count = (to.monday() - from.monday()) / 7 + 1;
+        if every < 1 {
+            return Err(Error::invalid("every is a number of weeks, 1 or more"));
+        }
+        if !(1..=MOST_WEEKS).contains(&count) {
+            return Err(Error::invalid(format!(
+                "from_week to to_week are 1 to {MOST_WEEKS} weeks, not {count}"
+            )));
+        }
+        let view = FeatureView::find(source)?;
+        let horizon = match pgrx::pg_getarg::<i32>(fcinfo, 9) {
+            Some(weeks) if !(0..=MOST_WEEKS).contains(&weeks) => {
+                return Err(Error::invalid(format!("horizon is a number of weeks from 0 to {MOST_WEEKS}")))
+            }
+            Some(weeks) => weeks,
+            None => view.map_or(1, |view| view.horizon.min(MOST_WEEKS as usize) as i32),
+        };
+        let mut params = given(pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, 6), "params")?.0;
+        if let Some(params) = params.as_object_mut() {
+            // The weeks that are replayed are the test.
+            params.entry("test_share").or_insert(0.into());
+        }
+        let request = Request::new(Arguments {
+            model: NAME.into(),
+            source,
+            label: values::name_argument(fcinfo, 4),
+            algorithm: given(pgrx::pg_getarg(fcinfo, 5), "algorithm")?,
+            params: params.to_string(),
+            keys: pgrx::pg_getarg_datum(fcinfo, 7).map(|datum| values::names(datum)).transpose()?,
+            time_column: values::name_argument(fcinfo, 8),
+            promote: false,
+        })?;
+        if request.time_column.is_none() {
+            return Err(Error::InvalidArgument(
+                format!("{} has no time column, so its past cannot be replayed", request.source),
+                Some("Name it: time_column => '…'.".into()),
+            ));
+        }
+        Ok(Self {
+            request,
+            source,
+            weeks: (0..count).map(|n| from.plus(n)).collect(),
+            every: every as usize,
+            unknown_days: 7 * (horizon.max(1) - 1),
+        })
+    }
+
+    fn run(&mut self) -> Result<Vec<Replayed>, Error> {
+        let mut replayed = Vec::new();
+        for weeks in std::mem::take(&mut self.weeks).chunks(self.every) {
+            let trained_before = weeks[0].monday() - self.unknown_days;
+            let mut resolved = self.trained(trained_before)?;
+            for week in weeks {
+                let subject = Subject {
+                    model: None,
+                    version: None,
+                    source: self.source,
+                    label: None,
+                    by: None,
+                    weeks: Weeks { from: Some(week.monday()), until: Some(week.plus(1).monday()) },
+                };
+                // A week without labels has nothing to say.
+                let parts = evaluate_with(&mut resolved, &subject)?.into_iter().take(1);
+                replayed.extend(parts.map(|part| Replayed {
+                    week: *week,
+                    trained_before,
+                    quality: part.measured,
+                }));
+            }
+            notice!(
+                "{}: trained before {}, {} weeks replayed",
+                self.request.source,
+                date(trained_before),
+                replayed.len()
+            );
+        }
+        Ok(replayed)
+    }
+
+    /// A model of what was known before a day.
+    fn trained(&mut self, before: i32) -> Result<Resolved, Error> {
+        self.request.before = Some(before);
+        let (data, _) = Spi::connect(|_| read_source(&self.request))?;
+        let artifact = fit(&self.request.spec, &data)?;
+        let version = VersionRow {
+            model: NAME.into(),
+            number: 0,
+            artifact_id: pgrx::Uuid::from_bytes([0; 16]),
+            source: self.request.source.clone(),
+            keys: self.request.keys.clone(),
+            time_column: self.request.time_column.clone(),
+            label: Some(self.request.label.clone()),
+        };
+        Ok(Resolved::unstored(version, Scorer::new(&artifact)?))
+    }
+}

@@ -1,0 +1,32 @@
+//! A training whose result is not stored: no run, no version.
+
+use super::attempt::{LARGEST_ARTIFACT, PATIENCE};
+use super::temp_file::TempFile;
+use super::trainer::{reported, wait_for_any, News, Trainer};
+use crate::error::Error;
+use model::protocol::{Event, Spec};
+use model::Artifact;
+use pgrx::prelude::*;
+
+/// What a trainer makes of these rows. A cancel is [`Error::Interrupted`].
+pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
+    let spec = TempFile::with_content(&serde_json::to_vec(spec)?)?;
+    let output = TempFile::create();
+    let mut trainer = Trainer::start(&spec, data, &output)?;
+    let mut finished = false;
+    loop {
+        match trainer.news()? {
+            News::Event(event) => match *event {
+                Event::Error { cause, message, detail, hint } => {
+                    return Err(reported(cause, message, detail, hint))
+                }
+                Event::Warning { message } => warning!("{message}"),
+                Event::Finished { .. } => finished = true,
+                _ => {}
+            },
+            News::None => wait_for_any(std::iter::once(&trainer), PATIENCE)?,
+            News::End if finished => return Ok(Artifact::from_bytes(&output.read_all(LARGEST_ARTIFACT)?)?),
+            News::End => return Err(trainer.cause_of_death()),
+        }
+    }
+}
