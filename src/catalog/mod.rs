@@ -3,6 +3,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `read`    | what scoring reads, straight from the primary keys |
+//! | `table`   | a row of a catalog table, by its primary key |
 //! | `write`   | a new version, after training or import |
 //! | `rights`  | privileges on models: the check, and `reco.has_model_privilege` |
 //! | `grants`  | `reco.grant_model`, `reco.revoke_model`, `reco.set_model_owner` |
@@ -24,6 +25,7 @@ pub mod history;
 pub mod read;
 mod retire;
 pub mod rights;
+mod table;
 pub mod write;
 
 /// The alias whose version scores.

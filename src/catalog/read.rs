@@ -3,13 +3,11 @@
 //! They see exactly what the statement sees, work on a standby, in a parallel worker and in a read-only
 //! transaction, and need no privilege of the caller on the tables: the weights are not the caller's to read.
 
+use super::table::{Catalog, CatalogRow, Key, Seen, Table};
 use crate::error::Error;
-use crate::relation_changes::generation;
 use model::protocol::Importance;
 use pgrx::pg_sys;
-use pgrx::{FromDatum, Uuid};
-use std::cell::Cell;
-use std::ffi::CStr;
+use pgrx::Uuid;
 
 /// Where scoring finds a version's weights and rows.
 #[derive(Debug, Clone)]
@@ -58,7 +56,7 @@ pub struct AliasRow {
 
 /// The version that `alias` of `model` stands for.
 pub fn version_of_alias(model: &str, alias: &str) -> Result<AliasRow, Error> {
-    let found = Table::open(Catalog::Alias)?.find(&[Key::text(model), Key::text(alias)], |row| {
+    let found = Table::open(Catalog::Alias)?.find(&[Key::Text(model), Key::Text(alias)], |row| {
         Ok::<_, Error>((row.required(columns::ALIAS_VERSION)?, row.value(columns::ALIAS_TEST)))
     });
     match found {
@@ -105,7 +103,7 @@ pub struct ArmRow {
 
 /// An A/B test and its arms, the control first.
 pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
-    let test = Table::open(Catalog::Test)?.find(&[Key::text(name)], |row| {
+    let test = Table::open(Catalog::Test)?.find(&[Key::Text(name)], |row| {
         Ok::<_, Error>(TestRow {
             model: row.required(columns::TEST_MODEL)?,
             unit: row.required(columns::TEST_UNIT)?,
@@ -114,7 +112,7 @@ pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
         })
     });
     let test = test.ok_or_else(|| Error::UnknownTest(name.to_owned()))??;
-    let arms = Table::open(Catalog::Arm)?.all(&[Key::text(name)], Seen::ByStatement, |row| {
+    let arms = Table::open(Catalog::Arm)?.all(&[Key::Text(name)], Seen::ByStatement, |row| {
         Ok(ArmRow {
             name: row.required(columns::ARM_NAME)?,
             version: row.required(columns::ARM_VERSION)?,
@@ -143,7 +141,7 @@ fn of_version<T>(
     version: i32,
     read: impl FnOnce(&CatalogRow) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    match Table::open(Catalog::Version)?.find(&[Key::text(model), Key::int4(version)], read) {
+    match Table::open(Catalog::Version)?.find(&[Key::Text(model), Key::Int4(version)], read) {
         Some(found) => found,
         None if model_exists(model)? => Err(Error::UnknownVersion { model: model.to_owned(), version }),
         None => Err(Error::UnknownModel(model.to_owned())),
@@ -157,7 +155,7 @@ pub fn with_artifact<T>(
 ) -> Result<T, Error> {
     let table = Table::open(Catalog::Artifact)?;
     let read = |row: &CatalogRow| use_bytes(row.bytes(columns::ARTIFACT_BODY)?.as_slice());
-    table.find(&[Key::uuid(artifact_id)], read).unwrap_or_else(|| {
+    table.find(&[Key::Uuid(artifact_id)], read).unwrap_or_else(|| {
         Err(Error::invalid(format!("the weights {artifact_id} are missing from the catalog")))
     })
 }
@@ -170,14 +168,14 @@ pub fn model_names() -> Result<Vec<String>, Error> {
 /// The role that owns a model now, whatever the statement's snapshot.
 pub fn model_owner(model: &str) -> Result<Option<String>, Error> {
     let mut owners = Table::open(Catalog::Model)?
-        .all(&[Key::text(model)], Seen::Now, |row| row.name(columns::MODEL_OWNER))?;
+        .all(&[Key::Text(model)], Seen::Now, |row| row.name(columns::MODEL_OWNER))?;
     Ok(owners.pop())
 }
 
 /// Who was granted which privilege on a model, as of now, whatever the statement's snapshot: a backend that remembers the
 /// answer hears of the changes that come after.
 pub fn model_grants(model: &str) -> Result<Vec<(String, String)>, Error> {
-    Table::open(Catalog::Privilege)?.all(&[Key::text(model)], Seen::Now, |row| {
+    Table::open(Catalog::Privilege)?.all(&[Key::Text(model)], Seen::Now, |row| {
         Ok((row.name(columns::PRIVILEGE_GRANTEE)?, row.required(columns::PRIVILEGE_NAME)?))
     })
 }
@@ -188,261 +186,5 @@ pub fn privilege_table() -> Result<pg_sys::Oid, Error> {
 }
 
 fn model_exists(model: &str) -> Result<bool, Error> {
-    Ok(Table::open(Catalog::Model)?.find(&[Key::text(model)], |_| ()).is_some())
-}
-
-/// A value that a primary key column is compared with.
-enum Key {
-    Text(pg_sys::Datum),
-    Other { equals: pg_sys::Oid, value: pg_sys::Datum },
-}
-
-impl Key {
-    fn text(value: &str) -> Self {
-        Self::Text(pg_sys::Datum::from(pgrx::rust_str_to_text_p(value).into_pg()))
-    }
-
-    fn int4(value: i32) -> Self {
-        Self::Other { equals: pg_sys::Oid::from(pg_sys::F_INT4EQ), value: pg_sys::Datum::from(value) }
-    }
-
-    fn uuid(value: Uuid) -> Self {
-        let datum = pgrx::IntoDatum::into_datum(value).unwrap_or(pg_sys::Datum::from(0));
-        Self::Other { equals: pg_sys::Oid::from(pg_sys::F_UUID_EQ), value: datum }
-    }
-
-    fn scan_key(&self, column: i16) -> pg_sys::ScanKeyData {
-        let (equals, value, collation) = match self {
-            Self::Text(value) => (pg_sys::Oid::from(pg_sys::F_TEXTEQ), *value, pg_sys::C_COLLATION_OID),
-            Self::Other { equals, value } => (*equals, *value, pg_sys::InvalidOid),
-        };
-        let mut key = pg_sys::ScanKeyData::default();
-        // SAFETY: `key` lives through the call; the functions are btree equality of the column's type.
-        unsafe {
-            pg_sys::ScanKeyEntryInitialize(
-                &mut key,
-                0,
-                column,
-                pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-                pg_sys::InvalidOid,
-                collation,
-                equals,
-                value,
-            );
-        }
-        key
-    }
-}
-
-/// The tables that scoring reads.
-#[derive(Clone, Copy)]
-enum Catalog {
-    Model,
-    Alias,
-    Version,
-    Artifact,
-    Privilege,
-    Test,
-    Arm,
-}
-
-/// Which rows a scan finds.
-#[derive(Clone, Copy)]
-enum Seen {
-    /// Those that the running statement sees.
-    ByStatement,
-    /// Those that are committed by now, and the transaction's own.
-    Now,
-}
-
-impl Catalog {
-    /// The names of the table and of its primary key.
-    fn names(self) -> (&'static CStr, &'static CStr) {
-        match self {
-            Self::Model => (c"model", c"model_pkey"),
-            Self::Alias => (c"alias", c"alias_pkey"),
-            Self::Version => (c"version", c"version_pkey"),
-            Self::Artifact => (c"artifact", c"artifact_pkey"),
-            Self::Privilege => (c"model_privilege", c"model_privilege_pkey"),
-            Self::Test => (c"ab_test", c"ab_test_pkey"),
-            Self::Arm => (c"ab_arm", c"ab_arm_pkey"),
-        }
-    }
-
-    /// Table and primary key, looked up again after a change to any relation.
-    fn find(self) -> Result<(pg_sys::Oid, pg_sys::Oid), Error> {
-        thread_local! {
-            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 7]> = const { Cell::new([None; 7]) };
-        }
-        let mut found = FOUND.get();
-        let generation = generation();
-        if let Some((_, table, index)) = found[self as usize].filter(|known| known.0 == generation) {
-            return Ok((table, index));
-        }
-        let (name, key) = self.names();
-        // SAFETY: catalog look-ups by NUL-terminated names.
-        let (table, index) = unsafe {
-            let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
-            (
-                pg_sys::get_relname_relid(name.as_ptr(), schema),
-                pg_sys::get_relname_relid(key.as_ptr(), schema),
-            )
-        };
-        if table == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
-            return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
-        }
-        found[self as usize] = Some((generation, table, index));
-        FOUND.set(found);
-        Ok((table, index))
-    }
-}
-
-/// A catalog table opened for reading; closed when dropped.
-struct Table {
-    relation: pg_sys::Relation,
-    index: pg_sys::Oid,
-}
-
-impl Table {
-    fn open(catalog: Catalog) -> Result<Self, Error> {
-        let (table, index) = catalog.find()?;
-        // SAFETY: opened under a lock that is held to the statement's end.
-        let relation = unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) };
-        Ok(Self { relation, index })
-    }
-
-    /// What `read` makes of the row with this primary key.
-    fn find<T>(self, keys: &[Key], read: impl FnOnce(&CatalogRow) -> T) -> Option<T> {
-        let mut scan = Scan::begin(&self, keys, Seen::ByStatement);
-        scan.next().map(|row| read(&row))
-    }
-
-    /// What `read` makes of every row whose primary key begins with these keys.
-    fn all<T>(
-        self,
-        keys: &[Key],
-        seen: Seen,
-        mut read: impl FnMut(&CatalogRow) -> Result<T, Error>,
-    ) -> Result<Vec<T>, Error> {
-        let mut scan = Scan::begin(&self, keys, seen);
-        let mut rows = Vec::new();
-        while let Some(row) = scan.next() {
-            rows.push(read(&row)?);
-        }
-        Ok(rows)
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        // While an error unwinds, the transaction's abort closes the relation.
-        if !std::thread::panicking() {
-            // SAFETY: opened in `open`, closed once.
-            unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) };
-        }
-    }
-}
-
-struct Scan<'table> {
-    table: &'table Table,
-    scan: pg_sys::SysScanDesc,
-}
-
-impl<'table> Scan<'table> {
-    fn begin(table: &'table Table, keys: &[Key], seen: Seen) -> Self {
-        let mut scan_keys: Vec<_> = (1..).zip(keys).map(|(column, key)| key.scan_key(column)).collect();
-        // SAFETY: the scan copies the keys; the snapshot outlives the scan, which is one function call long. Without one
-        // Postgres takes the newest for a table such as this.
-        let scan = unsafe {
-            let snapshot = match seen {
-                Seen::ByStatement => pg_sys::GetActiveSnapshot(),
-                Seen::Now => std::ptr::null_mut(),
-            };
-            pg_sys::systable_beginscan(
-                table.relation,
-                table.index,
-                true,
-                snapshot,
-                scan_keys.len() as i32,
-                scan_keys.as_mut_ptr(),
-            )
-        };
-        Self { table, scan }
-    }
-
-    fn next(&mut self) -> Option<CatalogRow> {
-        // SAFETY: the scan is open; the tuple stays valid until the next call.
-        let tuple = unsafe { pg_sys::systable_getnext(self.scan) };
-        // SAFETY: an open relation has a descriptor.
-        let descriptor = unsafe { (*self.table.relation).rd_att };
-        (!tuple.is_null()).then_some(CatalogRow { tuple, descriptor })
-    }
-}
-
-impl Drop for Scan<'_> {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: begun in `begin`, ended once.
-            unsafe { pg_sys::systable_endscan(self.scan) };
-        }
-    }
-}
-
-struct CatalogRow {
-    tuple: pg_sys::HeapTuple,
-    descriptor: pg_sys::TupleDesc,
-}
-
-impl CatalogRow {
-    fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
-        let mut is_null = false;
-        // SAFETY: the column numbers are those of the table's definition.
-        let datum = unsafe { pg_sys::heap_getattr(self.tuple, column, self.descriptor, &mut is_null) };
-        (!is_null).then_some(datum)
-    }
-
-    fn value<T: FromDatum>(&self, column: i32) -> Option<T> {
-        // SAFETY: `T` is the column's type.
-        self.datum(column).and_then(|datum| unsafe { T::from_datum(datum, false) })
-    }
-
-    fn required<T: FromDatum>(&self, column: i32) -> Result<T, Error> {
-        self.value(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
-    }
-
-    /// Of a column of type name.
-    fn name(&self, column: i32) -> Result<String, Error> {
-        let name: &CStr = self.required(column)?;
-        Ok(name.to_string_lossy().into_owned())
-    }
-
-    fn bytes(&self, column: i32) -> Result<Bytes, Error> {
-        let datum = self.datum(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))?;
-        let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-        // SAFETY: the column is a bytea.
-        let plain = unsafe { pg_sys::pg_detoast_datum_packed(original) };
-        Ok(Bytes { plain, copied: plain != original })
-    }
-}
-
-/// A bytea out of its storage; the copy is freed when dropped.
-struct Bytes {
-    plain: *mut pg_sys::varlena,
-    copied: bool,
-}
-
-impl Bytes {
-    fn as_slice(&self) -> &[u8] {
-        // SAFETY: a detoasted varlena that lives as long as `self`.
-        unsafe { pgrx::varlena_to_byte_slice(self.plain) }
-    }
-}
-
-impl Drop for Bytes {
-    fn drop(&mut self) {
-        if self.copied && !std::thread::panicking() {
-            // SAFETY: palloc'd by the detoasting.
-            unsafe { pg_sys::pfree(self.plain.cast()) };
-        }
-    }
+    Ok(Table::open(Catalog::Model)?.find(&[Key::Text(model)], |_| ()).is_some())
 }

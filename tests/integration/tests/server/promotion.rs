@@ -218,3 +218,38 @@ fn wait_for_lock(observer: &mut Client, backend: i32) {
     let sql = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {backend}");
     wait_until("the session waits", || value::<Option<bool>>(observer, &sql) == Some(true));
 }
+
+#[test]
+fn a_session_sees_what_an_alias_names_wherever_its_row_is_moved() {
+    let (_database, mut client, [first, second]) = two_versions();
+    let both = |client: &mut Client| {
+        let sql = "SELECT ARRAY[reco.predict('launch', o), reco.predict('other', o)] FROM one AS o";
+        value::<Vec<f64>>(client, sql)
+    };
+    client
+        .batch_execute(
+            "DO $$ BEGIN PERFORM reco.import_model('other', reco.export_model('launch', 2)); END $$;
+             SELECT reco.promote('other', 1)",
+        )
+        .unwrap();
+    assert_eq!(both(&mut client), [first, second]);
+    // Each row to where the other was.
+    client
+        .batch_execute(
+            "CREATE TEMPORARY TABLE kept AS SELECT * FROM reco.alias;
+             TRUNCATE reco.alias;
+             INSERT INTO reco.alias SELECT * FROM kept ORDER BY model DESC",
+        )
+        .unwrap();
+    assert_eq!(both(&mut client), [first, second]);
+    client.batch_execute("UPDATE reco.alias SET version = version").unwrap();
+    client.batch_execute("VACUUM FULL reco.alias").unwrap();
+    assert_eq!(both(&mut client), [first, second]);
+    // The table ends before the place.
+    client.batch_execute("DELETE FROM reco.alias").unwrap();
+    client.batch_execute("VACUUM (TRUNCATE) reco.alias").unwrap();
+    assert_eq!(value::<i64>(&mut client, "SELECT pg_relation_size('reco.alias')"), 0);
+    let refused = client.batch_execute("SELECT reco.predict('launch', o) FROM one AS o").unwrap_err();
+    let message = refused.as_db_error().unwrap().message().to_owned();
+    assert!(message.contains("no champion"), "{message}");
+}

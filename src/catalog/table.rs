@@ -1,0 +1,374 @@
+//! Rows of the catalog's tables by their primary keys, without the executor.
+//!
+//! Where a row stood when it was found last is remembered. The next look-up reads that place first: if the row there has the
+//! key and the snapshot sees it, it is the row, since a snapshot sees no key twice. Otherwise the index is asked. What is
+//! remembered can thus be wrong without harm, and nobody has to say when a row has moved.
+
+use crate::call_site::text_bytes;
+use crate::error::Error;
+use crate::relation_changes::generation;
+use pgrx::pg_sys;
+use pgrx::{FromDatum, IntoDatum, Uuid};
+use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// A value that a primary key column is compared with.
+#[derive(Hash)]
+pub enum Key<'a> {
+    Text(&'a str),
+    Int4(i32),
+    Uuid(Uuid),
+}
+
+impl Key<'_> {
+    /// Whether the column has this value in the row.
+    fn is_in(&self, row: &CatalogRow, column: i32) -> bool {
+        match self {
+            // SAFETY: the column is a text.
+            Self::Text(text) => {
+                row.datum(column).is_some_and(|d| unsafe { text_bytes(d) } == text.as_bytes())
+            }
+            Self::Int4(number) => row.value::<i32>(column) == Some(*number),
+            Self::Uuid(id) => row.value::<Uuid>(column) == Some(*id),
+        }
+    }
+
+    fn scan_key(&self, column: i16) -> pg_sys::ScanKeyData {
+        let (equals, value, collation) = match self {
+            Self::Text(text) => (pg_sys::F_TEXTEQ, text.into_datum(), pg_sys::C_COLLATION_OID),
+            Self::Int4(number) => (pg_sys::F_INT4EQ, number.into_datum(), pg_sys::InvalidOid),
+            Self::Uuid(id) => (pg_sys::F_UUID_EQ, id.into_datum(), pg_sys::InvalidOid),
+        };
+        let mut key = pg_sys::ScanKeyData::default();
+        // SAFETY: `key` lives through the call; the functions are btree equality of the column's type.
+        unsafe {
+            pg_sys::ScanKeyEntryInitialize(
+                &mut key,
+                0,
+                column,
+                pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+                pg_sys::InvalidOid,
+                collation,
+                pg_sys::Oid::from(equals),
+                value.unwrap_or(pg_sys::Datum::from(0)),
+            );
+        }
+        key
+    }
+}
+
+/// The tables that scoring reads.
+#[derive(Clone, Copy, Hash)]
+pub enum Catalog {
+    Model,
+    Alias,
+    Version,
+    Artifact,
+    Privilege,
+    Test,
+    Arm,
+}
+
+/// Which rows a scan finds.
+#[derive(Clone, Copy)]
+pub enum Seen {
+    /// Those that the running statement sees.
+    ByStatement,
+    /// Those that are committed by now, and the transaction's own.
+    Now,
+}
+
+impl Catalog {
+    /// The names of the table and of its primary key.
+    fn names(self) -> (&'static CStr, &'static CStr) {
+        match self {
+            Self::Model => (c"model", c"model_pkey"),
+            Self::Alias => (c"alias", c"alias_pkey"),
+            Self::Version => (c"version", c"version_pkey"),
+            Self::Artifact => (c"artifact", c"artifact_pkey"),
+            Self::Privilege => (c"model_privilege", c"model_privilege_pkey"),
+            Self::Test => (c"ab_test", c"ab_test_pkey"),
+            Self::Arm => (c"ab_arm", c"ab_arm_pkey"),
+        }
+    }
+
+    /// Table and primary key, looked up again after a change to any relation.
+    pub fn find(self) -> Result<(pg_sys::Oid, pg_sys::Oid), Error> {
+        thread_local! {
+            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 7]> = const { Cell::new([None; 7]) };
+        }
+        let mut found = FOUND.get();
+        let generation = generation();
+        if let Some((_, table, index)) = found[self as usize].filter(|known| known.0 == generation) {
+            return Ok((table, index));
+        }
+        let (name, key) = self.names();
+        // SAFETY: catalog look-ups by NUL-terminated names.
+        let (table, index) = unsafe {
+            let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
+            (
+                pg_sys::get_relname_relid(name.as_ptr(), schema),
+                pg_sys::get_relname_relid(key.as_ptr(), schema),
+            )
+        };
+        if table == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
+            return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
+        }
+        found[self as usize] = Some((generation, table, index));
+        FOUND.set(found);
+        Ok((table, index))
+    }
+}
+
+/// A catalog table opened for reading; closed when dropped.
+pub struct Table {
+    catalog: Catalog,
+    relation: pg_sys::Relation,
+    index: pg_sys::Oid,
+}
+
+impl Table {
+    pub fn open(catalog: Catalog) -> Result<Self, Error> {
+        let (table, index) = catalog.find()?;
+        // SAFETY: opened under a lock that is held to the statement's end.
+        let relation = unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) };
+        Ok(Self { catalog, relation, index })
+    }
+
+    /// What `read` makes of the row with this primary key.
+    pub fn find<T>(self, keys: &[Key], read: impl FnOnce(&CatalogRow) -> T) -> Option<T> {
+        let place = Place::of(self.catalog, keys);
+        if let Some(fetched) = place.remembered().and_then(|place| Fetched::from(&self, place)) {
+            let row = fetched.row();
+            if (1..).zip(keys).all(|(column, key)| key.is_in(&row, column)) {
+                return Some(read(&row));
+            }
+        }
+        let mut scan = Scan::begin(&self, keys, Seen::ByStatement);
+        scan.next().map(|row| {
+            place.remember(row.place());
+            read(&row)
+        })
+    }
+
+    /// What `read` makes of every row whose primary key begins with these keys.
+    pub fn all<T>(
+        self,
+        keys: &[Key],
+        seen: Seen,
+        mut read: impl FnMut(&CatalogRow) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut scan = Scan::begin(&self, keys, seen);
+        let mut rows = Vec::new();
+        while let Some(row) = scan.next() {
+            rows.push(read(&row)?);
+        }
+        Ok(rows)
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // While an error unwinds, the transaction's abort closes the relation.
+        if !std::thread::panicking() {
+            // SAFETY: opened in `open`, closed once.
+            unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) };
+        }
+    }
+}
+
+/// Where to remember the place of one row. A few rows are asked for again and again: two that fall together only cost.
+struct Place {
+    hash: u64,
+}
+
+impl Place {
+    const REMEMBERED: usize = 64;
+
+    fn of(catalog: Catalog, keys: &[Key]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (catalog, keys).hash(&mut hasher);
+        Self { hash: hasher.finish() }
+    }
+
+    fn remembered(&self) -> Option<pg_sys::ItemPointerData> {
+        PLACES
+            .with_borrow(|places| places[self.slot()])
+            .filter(|(hash, _)| *hash == self.hash)
+            .map(|(_, place)| place)
+    }
+
+    fn remember(&self, place: pg_sys::ItemPointerData) {
+        PLACES.with_borrow_mut(|places| places[self.slot()] = Some((self.hash, place)));
+    }
+
+    fn slot(&self) -> usize {
+        self.hash as usize % Self::REMEMBERED
+    }
+}
+
+thread_local! {
+    static PLACES: RefCell<[Option<(u64, pg_sys::ItemPointerData)>; Place::REMEMBERED]> =
+        const { RefCell::new([None; Place::REMEMBERED]) };
+}
+
+/// A row read where it stood before; its page stays pinned until this is dropped.
+struct Fetched {
+    tuple: pg_sys::HeapTupleData,
+    descriptor: pg_sys::TupleDesc,
+    buffer: pg_sys::Buffer,
+}
+
+impl Fetched {
+    /// What the running statement sees at that place, if anything.
+    fn from(table: &Table, place: pg_sys::ItemPointerData) -> Option<Self> {
+        let relation = table.relation;
+        let mut tuple = pg_sys::HeapTupleData { t_self: place, ..Default::default() };
+        let mut buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
+        // SAFETY: an open heap that cannot shrink under our lock, and a place within it, whatever stands there now.
+        let found = unsafe {
+            let (block, _) = pgrx::itemptr::item_pointer_get_both(place);
+            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
+            block < blocks && heap_fetch(relation, pg_sys::GetActiveSnapshot(), &mut tuple, &mut buffer)
+        };
+        // SAFETY: an open relation has a descriptor.
+        found.then(|| Self { tuple, descriptor: unsafe { (*relation).rd_att }, buffer })
+    }
+
+    fn row(&self) -> CatalogRow {
+        CatalogRow { tuple: (&raw const self.tuple).cast_mut(), descriptor: self.descriptor }
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        // While an error unwinds, the transaction's abort unpins the page.
+        if !std::thread::panicking() {
+            // SAFETY: pinned by `from`, unpinned once.
+            unsafe { pg_sys::ReleaseBuffer(self.buffer) };
+        }
+    }
+}
+
+/// False, and nothing pinned, where the snapshot sees no row at the tuple's place.
+unsafe fn heap_fetch(
+    relation: pg_sys::Relation,
+    snapshot: pg_sys::Snapshot,
+    tuple: &mut pg_sys::HeapTupleData,
+    buffer: &mut pg_sys::Buffer,
+) -> bool {
+    #[cfg(any(feature = "pg13", feature = "pg14"))]
+    return pg_sys::heap_fetch(relation, snapshot, tuple, buffer);
+    #[cfg(not(any(feature = "pg13", feature = "pg14")))]
+    pg_sys::heap_fetch(relation, snapshot, tuple, buffer, false)
+}
+
+struct Scan<'table> {
+    table: &'table Table,
+    scan: pg_sys::SysScanDesc,
+}
+
+impl<'table> Scan<'table> {
+    fn begin(table: &'table Table, keys: &[Key], seen: Seen) -> Self {
+        let mut scan_keys: Vec<_> = (1..).zip(keys).map(|(column, key)| key.scan_key(column)).collect();
+        // SAFETY: the scan copies the keys; the snapshot outlives the scan, which is one function call long. Without one
+        // Postgres takes the newest for a table such as this.
+        let scan = unsafe {
+            let snapshot = match seen {
+                Seen::ByStatement => pg_sys::GetActiveSnapshot(),
+                Seen::Now => std::ptr::null_mut(),
+            };
+            pg_sys::systable_beginscan(
+                table.relation,
+                table.index,
+                true,
+                snapshot,
+                scan_keys.len() as i32,
+                scan_keys.as_mut_ptr(),
+            )
+        };
+        Self { table, scan }
+    }
+
+    fn next(&mut self) -> Option<CatalogRow> {
+        // SAFETY: the scan is open; the tuple stays valid until the next call.
+        let tuple = unsafe { pg_sys::systable_getnext(self.scan) };
+        // SAFETY: an open relation has a descriptor.
+        let descriptor = unsafe { (*self.table.relation).rd_att };
+        (!tuple.is_null()).then_some(CatalogRow { tuple, descriptor })
+    }
+}
+
+impl Drop for Scan<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: begun in `begin`, ended once.
+            unsafe { pg_sys::systable_endscan(self.scan) };
+        }
+    }
+}
+
+pub struct CatalogRow {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl CatalogRow {
+    fn place(&self) -> pg_sys::ItemPointerData {
+        // SAFETY: the tuple is valid as long as the row.
+        unsafe { (*self.tuple).t_self }
+    }
+
+    fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
+        let mut is_null = false;
+        // SAFETY: the column numbers are those of the table's definition.
+        let datum = unsafe { pg_sys::heap_getattr(self.tuple, column, self.descriptor, &mut is_null) };
+        (!is_null).then_some(datum)
+    }
+
+    pub fn value<T: FromDatum>(&self, column: i32) -> Option<T> {
+        // SAFETY: `T` is the column's type.
+        self.datum(column).and_then(|datum| unsafe { T::from_datum(datum, false) })
+    }
+
+    pub fn required<T: FromDatum>(&self, column: i32) -> Result<T, Error> {
+        self.value(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
+    }
+
+    /// Of a column of type name.
+    pub fn name(&self, column: i32) -> Result<String, Error> {
+        let name: &CStr = self.required(column)?;
+        Ok(name.to_string_lossy().into_owned())
+    }
+
+    pub fn bytes(&self, column: i32) -> Result<Bytes, Error> {
+        let datum = self.datum(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))?;
+        let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        // SAFETY: the column is a bytea.
+        let plain = unsafe { pg_sys::pg_detoast_datum_packed(original) };
+        Ok(Bytes { plain, copied: plain != original })
+    }
+}
+
+/// A bytea out of its storage; the copy is freed when dropped.
+pub struct Bytes {
+    plain: *mut pg_sys::varlena,
+    copied: bool,
+}
+
+impl Bytes {
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: a detoasted varlena that lives as long as `self`.
+        unsafe { pgrx::varlena_to_byte_slice(self.plain) }
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        if self.copied && !std::thread::panicking() {
+            // SAFETY: palloc'd by the detoasting.
+            unsafe { pg_sys::pfree(self.plain.cast()) };
+        }
+    }
+}
