@@ -8,7 +8,7 @@ RETURNS TABLE (product_id text, category text, week date, probability double pre
 STABLE PARALLEL RESTRICTED COST 100000 ROWS 1000
 LANGUAGE c AS 'MODULE_PATHNAME', 'forecast_products_wrapper';
 COMMENT ON FUNCTION forecast_products(text, text, text, name, date, integer, integer) IS
-'What forecast() adds up, with its arguments: each product of the region by its newest row, in no order, also those whose
+'What forecast() adds up, with its arguments: each product of the region by its newest row, in the order of the products, also those whose
 newest row is of an earlier week.';
 
 -- Operators are written with their schema: the caller''s search path is in force.
@@ -21,7 +21,7 @@ LANGUAGE sql
 AS $$
     SELECT CASE WHEN s.is_product THEN 'product' WHEN s.is_category THEN 'category' ELSE 'region' END,
            s.category, s.product_id, s.week, s.products, s.purchases, s.units,
-           CASE WHEN s.is_product THEN s.p10
+           CASE WHEN s.is_product OR s.p10 IS NULL THEN s.p10
                 ELSE greatest(s.units OPERATOR(pg_catalog.-) pg_catalog.sqrt(s.below), least(s.p10, 0)) END,
            CASE WHEN s.is_product THEN s.p90
                 ELSE s.units OPERATOR(pg_catalog.+) pg_catalog.sqrt(s.above) END

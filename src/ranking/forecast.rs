@@ -30,6 +30,8 @@ unsafe fn call(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
         given: (Key::Text, region),
         as_of: argument(fcinfo, 4),
         candidates: None,
+        // So that equal calls give equal sums.
+        in_order: true,
     };
     let (model, units) = (pgrx::pg_getarg::<String>(fcinfo, 1), pgrx::pg_getarg::<String>(fcinfo, 2));
     let (version, units_version) = (pgrx::pg_getarg(fcinfo, 5), pgrx::pg_getarg(fcinfo, 6));

@@ -48,6 +48,8 @@ pub struct Wanted {
     pub as_of: Option<pg_sys::Datum>,
     /// Only these keys: an array, with its type.
     pub candidates: Option<(pg_sys::Oid, pg_sys::Datum)>,
+    /// Whether they are wanted in the order of the keys.
+    pub in_order: bool,
 }
 
 /// What is made of a row and kept for its key.
@@ -174,7 +176,7 @@ impl Query {
     }
 }
 
-/// Gives `take` each wanted key once, in no order, with what `make` makes of its newest row in the version's source. `columns`
+/// Gives `take` each wanted key once, with what `make` makes of its newest row in the version's source. `columns`
 /// are expressions over the source, which is called t: the first columns of the row.
 pub fn newest_rows<T: Made>(
     client: &SpiClient,
@@ -186,6 +188,10 @@ pub fn newest_rows<T: Made>(
 ) -> Result<(), Error> {
     let query = Query::new(version, columns, wanted)?;
     if let Some(newest) = replacing(client, &query, &mut make)? {
+        let mut newest: Vec<_> = newest.into_iter().collect();
+        if wanted.in_order {
+            newest.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
         return newest.into_iter().try_for_each(|(id, (_, made))| {
             pgrx::check_for_interrupts!();
             take(id, made)

@@ -54,6 +54,7 @@ unsafe fn top(fcinfo: pg_sys::FunctionCallInfo, of: Of, key: Key) -> Ranked {
         given: (key, value),
         as_of: argument(fcinfo, 3),
         candidates: argument(fcinfo, 4).map(|array| (array_type, array)),
+        in_order: false,
     };
     let model = pgrx::pg_getarg::<String>(fcinfo, 2);
     let best = or_raise(best(model.as_deref(), pgrx::pg_getarg(fcinfo, 1), &wanted));
