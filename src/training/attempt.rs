@@ -6,7 +6,7 @@ use super::trainer::{reported, unasked, wait_for_any, News, Trainer};
 use crate::error::Error;
 use crate::session::{Failure, Session};
 use model::params::Metric;
-use model::protocol::{Candidate, DataSummary, Evaluation, Event, Importance, Spec};
+use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Spec};
 use model::{Algorithm, Task};
 use pgrx::prelude::*;
 use serde_json::json;
@@ -31,6 +31,8 @@ pub struct Outcome {
     pub libraries: serde_json::Value,
     pub validation: Option<Evaluation>,
     pub test: Option<Evaluation>,
+    /// Of held-out rows, by region.
+    pub by: ByGroup,
     pub algorithm: Option<Algorithm>,
     pub best_epoch: u32,
     pub parity: f64,
@@ -150,9 +152,9 @@ impl Outcome {
                 progress.add(metric, epochs);
             }
             Event::Candidate(candidate) => progress.candidates.push(candidate),
-            Event::Finished { algorithm, validation, test, best_epoch, parity, importance, .. } => {
-                (self.validation, self.test, self.best_epoch, self.parity) =
-                    (validation, test, best_epoch, parity);
+            Event::Finished { algorithm, validation, test, by, best_epoch, parity, importance, .. } => {
+                (self.validation, self.test, self.by) = (validation, test, by);
+                (self.best_epoch, self.parity) = (best_epoch, parity);
                 (self.algorithm, self.importance) = (Some(algorithm), importance);
                 self.finished = true;
             }
