@@ -4,7 +4,7 @@ use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
 use super::trainer::{reported, unasked, wait_for_any, News, Trainer};
 use crate::error::Error;
-use crate::session::{Failure, Session};
+use crate::session::{between_steps, Failure, Session};
 use model::params::Metric;
 use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Spec};
 use model::{Algorithm, Task};
@@ -130,7 +130,7 @@ impl Outcome {
                 });
             }
             Event::Data(data) => self.data = Some(data),
-            Event::Warning { message } => warn(&message),
+            Event::Warning { message } => between_steps(|| warn(&message)),
             Event::Setup(_) => return Err(unasked()),
             Event::Epoch {
                 algorithm,
@@ -149,7 +149,7 @@ impl Outcome {
                     validation_auroc,
                     seconds,
                 };
-                progress.add(metric, epochs);
+                between_steps(|| progress.add(metric, epochs));
             }
             Event::Candidate(candidate) => progress.candidates.push(candidate),
             Event::Finished { algorithm, validation, test, by, best_epoch, parity, importance, .. } => {
@@ -213,7 +213,7 @@ impl Progress {
         session.commit();
         for candidate in self.candidates.drain(..) {
             if let Some(name) = &self.told_as {
-                tell(name, &candidate);
+                between_steps(|| tell(name, &candidate));
             }
         }
         self.pending.clear();
