@@ -13,7 +13,7 @@ SELECT v.model, v.version, v.algorithm,
        ARRAY(SELECT a.alias FROM alias a WHERE a.model = v.model AND a.version = v.version ORDER BY a.alias) AS aliases,
        (v.metrics #>> '{test,model,auroc}')::double precision AS test_auroc,
        (v.metrics #>> '{test,popularity,auroc}')::double precision AS test_auroc_popularity,
-       CASE WHEN p.trains THEN v.metrics ELSE v.metrics - 'importance' END AS metrics,
+       CASE WHEN p.trains THEN v.metrics ELSE v.metrics - '{importance,by}'::text[] END AS metrics,
        CASE WHEN p.trains THEN v.parameters END AS parameters,
        CASE WHEN p.trains THEN v.recipe END AS recipe,
        CASE WHEN p.trains THEN v.data END AS data,
@@ -21,7 +21,7 @@ SELECT v.model, v.version, v.algorithm,
        CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported' ELSE 'trained' END AS status
 FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
 WHERE has_model_privilege(v.model, 'score');
-COMMENT ON VIEW versions IS 'The versions of models that one may score with: aliases, metrics, lineage and status (trained, imported or archived). Parameters, recipe, data and the importance of columns are shown to those who may train';
+COMMENT ON VIEW versions IS 'The versions of models that one may score with: aliases, metrics, lineage and status (trained, imported or archived). Parameters, recipe, data, the importance of columns and the metrics by region are shown to those who may train';
 
 CREATE VIEW aliases WITH (security_barrier) AS
 SELECT model, alias, version, set_by, set_at FROM alias

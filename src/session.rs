@@ -156,6 +156,31 @@ fn catch<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         .execute()
 }
 
+/// Does something between two steps that would raise a cancel, which nobody would record there: it waits for the next step, or
+/// for the next look at the trainer. A shutdown does not wait; what says that a run is alive goes with the process.
+pub fn between_steps<T>(tell: impl FnOnce() -> T) -> T {
+    let _held = HeldCancel::new();
+    tell()
+}
+
+/// A cancel waits while this lives.
+struct HeldCancel;
+
+impl HeldCancel {
+    fn new() -> Self {
+        // SAFETY: a counter of this process.
+        unsafe { pg_sys::QueryCancelHoldoffCount += 1 };
+        Self
+    }
+}
+
+impl Drop for HeldCancel {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`. An error on the way has set the counter to zero.
+        unsafe { pg_sys::QueryCancelHoldoffCount = pg_sys::QueryCancelHoldoffCount.saturating_sub(1) };
+    }
+}
+
 /// Cancel and shutdown wait while this lives.
 struct HeldInterrupts;
 

@@ -83,7 +83,8 @@ SELECT pg_catalog.jsonb_build_object(
                             WHERE a.model OPERATOR(pg_catalog.=) v.model AND a.version OPERATOR(pg_catalog.=) v.version
                             ORDER BY a.alias),
            'label', v.label, 'source', v.source, 'keys', v.keys, 'time_column', v.time_column,
-           'metrics', v.metrics OPERATOR(pg_catalog.-) '{importance,best_epoch,parity}'::pg_catalog.text[],
+           'metrics', v.metrics OPERATOR(pg_catalog.-) CASE WHEN $3 THEN '{importance,best_epoch,parity}'
+                                                            ELSE '{importance,best_epoch,parity,by}' END::pg_catalog.text[],
            'data_age_days', CURRENT_DATE OPERATOR(pg_catalog.-)
                             pg_catalog.left(v.data OPERATOR(pg_catalog.->>) 'time_to', 10)::pg_catalog.date,
            'limits', '[]'::pg_catalog.jsonb,

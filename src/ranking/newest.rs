@@ -1,13 +1,14 @@
-//! The newest row of every product of a region, or of every region of a product, scored in one pass over the source.
+//! The newest row of every product of a region, or of every region of a product, in one pass over the source.
 //!
-//! Rows are read as they lie there, and a score is replaced when a newer row of the same key comes by: no sort of wide rows.
+//! Rows are read as they lie there, and what was made of one is replaced when a newer row of the same key comes by: no sort of
+//! wide rows.
 //! Keys that do not fit into the memory of a hash table are read again in their order, which Postgres sorts in temporary files.
 
+use crate::catalog::read::VersionRow;
 use crate::cursor::Parameter;
 use crate::each_row::each_row;
 use crate::error::Error;
 use crate::scoring::call::Resolved;
-use crate::scoring::key_plan::recipe_columns;
 use crate::scoring::row::{Attributes, Binding};
 use crate::scoring::source::{Key, Source};
 use crate::values::{self, Reader};
@@ -47,12 +48,24 @@ pub struct Wanted {
     pub as_of: Option<pg_sys::Datum>,
     /// Only these keys: an array, with its type.
     pub candidates: Option<(pg_sys::Oid, pg_sys::Datum)>,
+    /// Whether they are wanted in the order of the keys.
+    pub in_order: bool,
 }
 
-/// Bytes that a kept key takes besides its text, about.
-const BYTES_EACH: usize = 64;
+/// What is made of a row and kept for its key.
+pub trait Made {
+    /// Bytes that it takes besides its own.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
 
-/// A query for the rows of the wanted keys: the recipe's columns, then the key, then the time if there is one.
+impl Made for f64 {}
+
+/// Bytes that a kept key takes besides its text and what was made of its row, about.
+const BYTES_EACH: usize = 56;
+
+/// A query for the rows of the wanted keys: what is asked for, then the key, then the time if there is one.
 struct Query {
     select: String,
     /// Quoted names of the ranked key and of the time.
@@ -66,8 +79,7 @@ struct Query {
 }
 
 impl Query {
-    fn new(resolved: &Resolved, wanted: &Wanted) -> Result<Self, Error> {
-        let (version, recipe) = (&resolved.decoded.version, resolved.decoded.scorer.recipe());
+    fn new(version: &VersionRow, mut columns: Vec<String>, wanted: &Wanted) -> Result<Self, Error> {
         let [product, region] = version.keys.as_slice() else {
             return Err(Error::invalid(format!(
                 "model \"{}\" has the keys ({}), not a product and a region",
@@ -112,7 +124,6 @@ impl Query {
             Some((Family::Number, Reader::Int2 | Reader::Int4 | Reader::Int8)) => (Reader::Int8, "int8"),
             _ => (Reader::Text, "text"),
         };
-        let mut columns = recipe_columns(recipe);
         let position = columns.len();
         columns.push(format!("{key}::pg_catalog.{as_type}"));
         columns.extend(time.clone());
@@ -165,45 +176,63 @@ impl Query {
     }
 }
 
-/// Scores the newest row of each wanted key and gives both to `take`, once for each key, in no order.
-pub fn score_newest(
+/// Gives `take` each wanted key once, with what `make` makes of its newest row in the version's source. `columns`
+/// are expressions over the source, which is called t: the first columns of the row.
+pub fn newest_rows<T: Made>(
     client: &SpiClient,
-    resolved: &mut Resolved,
+    version: &VersionRow,
+    columns: Vec<String>,
     wanted: &Wanted,
-    mut take: impl FnMut(Id, f64),
+    mut make: impl FnMut(pg_sys::TupleDesc, Attributes) -> Result<T, Error>,
+    mut take: impl FnMut(Id, T) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let query = Query::new(resolved, wanted)?;
-    if let Some(scores) = replacing(client, resolved, &query)? {
-        scores.into_iter().for_each(|(id, (_, score))| take(id, score));
-        return Ok(());
+    let query = Query::new(version, columns, wanted)?;
+    if let Some(newest) = replacing(client, &query, &mut make)? {
+        let mut newest: Vec<_> = newest.into_iter().collect();
+        if wanted.in_order {
+            newest.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        return newest.into_iter().try_for_each(|(id, (_, made))| {
+            pgrx::check_for_interrupts!();
+            take(id, made)
+        });
     }
-    let mut scoring = Scoring { resolved, binding: None };
     each_row(client, &query.one_each(), &query.parameters, &mut |descriptor, row| {
-        // SAFETY: the row is one of the query's, and has this descriptor.
-        unsafe { take(query.id(row), scoring.score(descriptor, row)?) };
+        // SAFETY: the row is one of the query's.
+        let id = unsafe { query.id(row) };
+        take(id, make(descriptor, row)?)?;
         Ok(true)
     })
 }
 
-/// The time and the score of each key's newest row.
-type Newest = HashMap<Id, (i64, f64)>;
+/// The time of each key's newest row, and what was made of it.
+type Newest<T> = HashMap<Id, (i64, T)>;
 
-/// Those of the wanted keys; `None` if there are more keys than fit into a hash table's memory.
-fn replacing(client: &SpiClient, resolved: &mut Resolved, query: &Query) -> Result<Option<Newest>, Error> {
+/// Those of the wanted keys; `None` if there are more than fit into a hash table's memory.
+fn replacing<T: Made>(
+    client: &SpiClient,
+    query: &Query,
+    make: &mut impl FnMut(pg_sys::TupleDesc, Attributes) -> Result<T, Error>,
+) -> Result<Option<Newest<T>>, Error> {
     // SAFETY: settings of this process; a hash table of Postgres may be as large.
     let room = unsafe { f64::from(pg_sys::work_mem) * 1024.0 * pg_sys::hash_mem_multiplier } as usize;
-    let (mut newest, mut taken) = (Newest::new(), 0);
-    let mut scoring = Scoring { resolved, binding: None };
+    let (mut newest, mut taken) = (Newest::<T>::new(), 0);
     each_row(client, &query.unordered(), &query.parameters, &mut |descriptor, row| {
         let time = query.time(row);
-        // SAFETY: the row is one of the query's, and has this descriptor.
-        let (id, mut score) = unsafe { (query.id(row), || scoring.score(descriptor, row)) };
+        // SAFETY: the row is one of the query's.
+        let id = unsafe { query.id(row) };
         match newest.get_mut(&id) {
-            Some(known) if known.0 >= time => {}
-            Some(known) => *known = (time, score()?),
+            Some((known, _)) if *known >= time => {}
+            Some(known) => {
+                let made = make(descriptor, row)?;
+                taken = taken + made.heap_bytes() - known.1.heap_bytes();
+                *known = (time, made);
+            }
             None => {
-                taken += BYTES_EACH + if let Id::Text(text) = &id { text.len() } else { 0 };
-                newest.insert(id, (time, score()?));
+                let made = make(descriptor, row)?;
+                let text = if let Id::Text(text) = &id { text.len() } else { 0 };
+                taken += BYTES_EACH + size_of::<T>() + text + made.heap_bytes();
+                newest.insert(id, (time, made));
             }
         }
         Ok(taken <= room)
@@ -212,15 +241,25 @@ fn replacing(client: &SpiClient, resolved: &mut Resolved, query: &Query) -> Resu
 }
 
 /// Scores rows of one query.
-struct Scoring<'a> {
-    resolved: &'a mut Resolved,
+pub struct Scoring {
+    resolved: Resolved,
     binding: Option<Binding>,
 }
 
-impl Scoring<'_> {
+impl Scoring {
+    pub fn new(resolved: Resolved) -> Self {
+        Self { resolved, binding: None }
+    }
+
+    /// The version, with its inputs filled from a row.
+    ///
     /// # Safety
     /// The row has this descriptor, which is the same for all rows.
-    unsafe fn score(&mut self, descriptor: pg_sys::TupleDesc, row: Attributes) -> Result<f64, Error> {
+    pub unsafe fn of(
+        &mut self,
+        descriptor: pg_sys::TupleDesc,
+        row: Attributes,
+    ) -> Result<&mut Resolved, Error> {
         let decoded = &self.resolved.decoded;
         let binding = match &self.binding {
             Some(binding) => binding,
@@ -230,6 +269,6 @@ impl Scoring<'_> {
             }
         };
         binding.fill(row, &decoded.scorer, &mut self.resolved.inputs)?;
-        Ok(self.resolved.score())
+        Ok(&mut self.resolved)
     }
 }

@@ -4,9 +4,9 @@ use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
 use super::trainer::{reported, unasked, wait_for_any, News, Trainer};
 use crate::error::Error;
-use crate::session::{Failure, Session};
+use crate::session::{between_steps, Failure, Session};
 use model::params::Metric;
-use model::protocol::{Candidate, DataSummary, Evaluation, Event, Importance, Spec};
+use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Spec};
 use model::{Algorithm, Task};
 use pgrx::prelude::*;
 use serde_json::json;
@@ -31,6 +31,8 @@ pub struct Outcome {
     pub libraries: serde_json::Value,
     pub validation: Option<Evaluation>,
     pub test: Option<Evaluation>,
+    /// Of held-out rows, by region.
+    pub by: ByGroup,
     pub algorithm: Option<Algorithm>,
     pub best_epoch: u32,
     pub parity: f64,
@@ -128,7 +130,7 @@ impl Outcome {
                 });
             }
             Event::Data(data) => self.data = Some(data),
-            Event::Warning { message } => warn(&message),
+            Event::Warning { message } => between_steps(|| warn(&message)),
             Event::Setup(_) => return Err(unasked()),
             Event::Epoch {
                 algorithm,
@@ -147,12 +149,12 @@ impl Outcome {
                     validation_auroc,
                     seconds,
                 };
-                progress.add(metric, epochs);
+                between_steps(|| progress.add(metric, epochs));
             }
             Event::Candidate(candidate) => progress.candidates.push(candidate),
-            Event::Finished { algorithm, validation, test, best_epoch, parity, importance, .. } => {
-                (self.validation, self.test, self.best_epoch, self.parity) =
-                    (validation, test, best_epoch, parity);
+            Event::Finished { algorithm, validation, test, by, best_epoch, parity, importance, .. } => {
+                (self.validation, self.test, self.by) = (validation, test, by);
+                (self.best_epoch, self.parity) = (best_epoch, parity);
                 (self.algorithm, self.importance) = (Some(algorithm), importance);
                 self.finished = true;
             }
@@ -211,7 +213,7 @@ impl Progress {
         session.commit();
         for candidate in self.candidates.drain(..) {
             if let Some(name) = &self.told_as {
-                tell(name, &candidate);
+                between_steps(|| tell(name, &candidate));
             }
         }
         self.pending.clear();

@@ -19,7 +19,7 @@ pub fn store(request: &Request, params: &Params, trained: &Trained, began: Insta
     let artifact = Artifact::from_bytes(&bytes)?;
     let outcome = &trained.outcome;
     let metrics = json!({
-        "validation": outcome.validation, "test": outcome.test,
+        "validation": outcome.validation, "test": outcome.test, "by": outcome.by,
         "best_epoch": outcome.best_epoch, "parity": outcome.parity, "importance": outcome.importance,
     });
     let mut data = serde_json::to_value(outcome.data.clone().unwrap_or_default())?;

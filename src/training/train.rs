@@ -82,7 +82,9 @@ fn train_and_store(
     began: Instant,
 ) -> Result<Stored, Failure> {
     let data = read(request, session, began)?;
-    let mut attempt = Attempt::start(run, &request.spec, &data, Some(&request.spec.model))?;
+    let mut attempt =
+        session.attempt(|| Attempt::start(run, &request.spec, &data, Some(&request.spec.model)))?;
+    session.commit();
     while !attempt.hear(session, &mut |message| warning!("{message}"))? {
         wait(std::iter::once(&attempt))?;
     }

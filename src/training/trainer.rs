@@ -5,6 +5,7 @@
 
 use super::temp_file::TempFile;
 use crate::error::Error;
+use crate::session::between_steps;
 use crate::settings;
 use model::protocol::{Cause, Event};
 use pgrx::pg_sys;
@@ -90,7 +91,10 @@ impl Trainer {
         if must_stop() {
             return Err(Error::Interrupted);
         }
-        pgrx::check_for_interrupts!();
+        // A cancel that comes only now is found by the next look.
+        between_steps(|| {
+            pgrx::check_for_interrupts!();
+        });
         self.keep_last_words();
         self.ended = !read_available(&mut self.stdout, &mut self.unread)?;
         if self.unread.len() > LONGEST_LINE {

@@ -180,7 +180,7 @@ impl Card {
 
     fn metrics_section(&self, text: &mut String) {
         section(text, "Metrics");
-        for (part, quality) in &self.metrics {
+        for (part, quality) in self.metrics.iter().filter(|(part, _)| *part != "by") {
             let (Some(model), popularity) =
                 (quality.get("model").and_then(Value::as_object), quality.get("popularity"))
             else {

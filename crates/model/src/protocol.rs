@@ -14,6 +14,7 @@ use crate::params::Params;
 use crate::quality::Quality;
 use crate::recipe::Family;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a column of the source is to the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +93,9 @@ pub struct Evaluation {
     pub model: Quality,
     pub popularity: Quality,
 }
+
+/// The metrics of rows by the values of a column: the column, then the value as text.
+pub type ByGroup = BTreeMap<String, BTreeMap<String, Quality>>;
 
 /// What a model loses when one of its columns is shuffled among the rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -195,6 +199,8 @@ pub enum Event {
         /// Of the held-out parts that have rows.
         validation: Option<Evaluation>,
         test: Option<Evaluation>,
+        /// Of the test rows, or of the validation rows where there are none, by region: the model's metrics, without tables.
+        by: ByGroup,
         /// The epoch whose weights were kept (from 1).
         best_epoch: u32,
         /// The largest difference between the training library's score and this crate's, over the held-out rows
@@ -257,8 +263,12 @@ mod tests {
             },
             Event::Finished {
                 algorithm: Algorithm::BoostedTrees,
-                validation: evaluation,
+                validation: evaluation.clone(),
                 test: None,
+                by: evaluation
+                    .map(|e| ("region".into(), [(text.clone(), e.model)].into()))
+                    .into_iter()
+                    .collect(),
                 best_epoch: 7,
                 parity: 1e-7,
                 importance: vec![Importance { column: "price".into(), loss: -0.25 }],

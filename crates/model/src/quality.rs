@@ -31,6 +31,16 @@ pub struct RegressionMetrics {
     pub coverage: Option<f64>,
 }
 
+impl Quality {
+    /// Single numbers only.
+    pub fn without_tables(self) -> Self {
+        match self {
+            Self::Binary(metrics) => Self::Binary(Metrics { calibration: Vec::new(), ..metrics }),
+            regression => regression,
+        }
+    }
+}
+
 impl RegressionMetrics {
     /// All metrics of one set of rows; `None` where there are no rows. `quantiles` is one row of the 10 %, 50 % and 90 %
     /// quantiles for each label, or nothing.

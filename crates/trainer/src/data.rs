@@ -4,6 +4,7 @@
 use crate::block::Stored;
 use crate::column::{read_times, texts, Cells, TimeUnit, NO_TIME};
 use crate::error::TrainerError;
+use crate::groups::Groups;
 use crate::hash::{self, Digest};
 use crate::input::Input;
 use crate::labels::Labels;
@@ -39,6 +40,8 @@ pub struct Table {
     pub first_key_column: Option<SourceColumn>,
     /// A hash of the first key column's value; `None` without keys.
     pub first_key: Option<Vec<u64>>,
+    /// The second key, if its values can be told one by one: the region.
+    pub regions: Option<Groups>,
     /// Identifies the data, whatever the order of the rows.
     pub digest: String,
 }
@@ -96,6 +99,9 @@ impl Table {
         }
         if let Some(keys) = &mut self.first_key {
             reorder(keys, 1, &rows);
+        }
+        if let Some(regions) = &mut self.regions {
+            regions.reorder(&rows);
         }
         reorder(&mut self.unit_hashes, 1, &rows);
         self.row_hashes = Vec::new();
@@ -160,9 +166,11 @@ impl<'a> Reader<'a> {
                 table.times = Some((TimeUnit::of(field.data_type()), Vec::new()));
             }
         }
-        let has_keys = columns.iter().any(|c| c.role.is_key());
+        let mut keys = columns.iter().zip(input.schema().fields()).filter(|(column, _)| column.role.is_key());
+        table.first_key_column = keys.next().map(|(column, _)| column.clone());
+        table.regions = keys.next().and_then(|(column, field)| Groups::new(&column.name, field.data_type()));
+        let has_keys = table.first_key_column.is_some();
         table.first_key = has_keys.then(Vec::new);
-        table.first_key_column = columns.iter().find(|c| c.role.is_key()).cloned();
         let (cells, ends) = (Cells::default(), Vec::new());
         Self { columns, has_keys, builders, cells, digest, table, ends, keeps_values: true }
     }
@@ -183,6 +191,7 @@ impl<'a> Reader<'a> {
         let columns = self.columns;
         for (position, (column, array)) in columns.iter().zip(batch.columns()).enumerate() {
             self.read_column(position, column, array)?;
+            self.read_region(column, array)?;
             let hashes = &self.cells.hashes;
             // The position keeps equal values of two columns apart.
             let salted = hashes.iter().map(|h| h.wrapping_add(position as u64));
@@ -200,6 +209,17 @@ impl<'a> Reader<'a> {
             }
         }
         self.table.row_hashes[first..].iter().for_each(|hash| self.digest.row(*hash));
+        Ok(())
+    }
+
+    /// Takes the column's values if they are the regions.
+    fn read_region(&mut self, column: &SourceColumn, array: &dyn Array) -> Result<(), TrainerError> {
+        let regions = &mut self.table.regions;
+        if let Some(found) = regions.as_mut().filter(|regions| regions.column == column.name) {
+            if !found.extend(array)? {
+                *regions = None;
+            }
+        }
         Ok(())
     }
 

@@ -7,17 +7,20 @@ use crate::prepare::{RawRow, Source};
 use crate::split::{HeldOut, Split};
 use crate::threads::on_each;
 use model::metrics::Metrics;
-use model::protocol::Evaluation;
+use model::protocol::{ByGroup, Evaluation};
 use model::quality::{Quality, RegressionMetrics};
 use model::{Artifact, Output, Row, Scorer, Task};
+use std::collections::BTreeMap;
 
 /// The largest difference allowed between the training library's score and the served one.
 const PARITY: f64 = 1e-5;
 
-/// The metrics of both held-out parts, and how far the served scores are from the training library's.
+/// The metrics of both held-out parts, those of the regions, and how far the served scores are from the training library's.
 pub struct Measured {
     pub validation: Option<Evaluation>,
     pub test: Option<Evaluation>,
+    /// Of the test rows; of the validation rows where there are none.
+    pub by: ByGroup,
     pub parity: f64,
 }
 
@@ -39,11 +42,16 @@ pub fn measure(
         let served = serve(&scorer, job, rows)?;
         let difference = served.difference(outputs, &artifact.output) / unit;
         let both = served.quality(job, rows).zip(baseline.clone());
-        Ok((both.map(|(model, popularity)| Evaluation { model, popularity }), difference))
+        Ok((both.map(|(model, popularity)| Evaluation { model, popularity }), difference, served))
     };
-    let Split { train, validation, test, .. } = job.split;
-    let (validation, first) = part(validation, &outputs.validation, &baselines.validation)?;
-    let (test, second) = part(test, &outputs.test, &baselines.test)?;
+    let Split { train, validation: earlier, test: later, .. } = job.split;
+    let (validation, first, served) = part(earlier, &outputs.validation, &baselines.validation)?;
+    let mut by = served.by_region(job, earlier);
+    drop(served);
+    let (test, second, served) = part(later, &outputs.test, &baselines.test)?;
+    if test.is_some() {
+        by = served.by_region(job, later);
+    }
     let parity = match (&validation, &test) {
         (None, None) => part(train, &fit.reference.outputs(train)?, &None)?.1,
         // Unlike `max`, this does not lose a difference that is not a number.
@@ -53,7 +61,7 @@ pub fn measure(
     };
     // Written so that a difference that is not a number is refused too.
     match parity <= PARITY {
-        true => Ok(Measured { validation, test, parity }),
+        true => Ok(Measured { validation, test, by, parity }),
         false => Err(TrainerError::Parity { difference: parity }),
     }
 }
@@ -107,6 +115,30 @@ impl Served {
                 let quantiles = self.quantiles.as_deref();
                 RegressionMetrics::of(&self.scores, quantiles, &labels.of(rows)).map(Quality::Regression)
             }
+        }
+    }
+
+    /// The metrics of the rows of each region, without tables.
+    fn by_region(&self, job: &Job, rows: &[u32]) -> ByGroup {
+        let Some(regions) = &job.table.regions else { return ByGroup::new() };
+        let quality = |positions: &[u32]| {
+            let at = |position: &u32| *position as usize;
+            let of_these = Served {
+                scores: positions.iter().map(|position| self.scores[at(position)]).collect(),
+                quantiles: self
+                    .quantiles
+                    .as_ref()
+                    .map(|all| positions.iter().map(|position| all[at(position)]).collect()),
+            };
+            let rows: Vec<u32> = positions.iter().map(|position| rows[at(position)]).collect();
+            of_these.quality(job, &rows).map(Quality::without_tables)
+        };
+        let groups = regions.largest(rows).into_iter();
+        let measured: BTreeMap<_, _> =
+            groups.filter_map(|(name, positions)| Some((name.to_owned(), quality(&positions)?))).collect();
+        match measured.is_empty() {
+            true => ByGroup::new(),
+            false => ByGroup::from([(regions.column.clone(), measured)]),
         }
     }
 

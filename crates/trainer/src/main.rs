@@ -9,6 +9,7 @@
 //! | `column`, `values`, `labels`, `data` | Arrow arrays into compact columns, labels, event times and hashes |
 //! | `block` | the values of chosen rows, from memory or from the file |
 //! | `memory` | what may still be allocated |
+//! | `groups` | the region of each row |
 //! | `hash` | the digest of the data |
 //! | `split` | training, validation and test rows |
 //! | `leaks` | columns that know the outcome |
@@ -40,6 +41,7 @@ mod data;
 mod device;
 mod error;
 mod evaluate;
+mod groups;
 mod hash;
 mod importance;
 mod input;

@@ -98,6 +98,7 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         algorithm: artifact.algorithm,
         validation: measured.validation,
         test: measured.test,
+        by: measured.by,
         best_epoch: fit.best_epoch,
         parity: measured.parity,
         importance: if params.importance { importance(&artifact, &job)? } else { Vec::new() },

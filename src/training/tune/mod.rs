@@ -107,13 +107,13 @@ fn search_and_store(tuning: &Tuning, session: &Session, search: &mut Search) -> 
     let (best, trained) = search.run(&data)?;
     drop(data);
     let params = search.params(best)?;
-    let stored = session.attempt(|| {
+    session.attempt(|| {
         let stored = store(&tuning.request, &params, &trained, tuning.began)?;
         trained.run.became(stored.version)?;
         search.tune.succeed(stored.version, session)?;
-        Ok(stored)
-    })?;
-    search.tell_winner(best);
-    announce(&tuning.request, &trained.outcome, &stored, tuning.began);
-    Ok(())
+        // Here, since a notice is where a cancel is raised, and that is to be recorded.
+        search.tell_winner(best);
+        announce(&tuning.request, &trained.outcome, &stored, tuning.began);
+        Ok(())
+    })
 }

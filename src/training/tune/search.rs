@@ -6,7 +6,7 @@ use super::super::temp_file::TempFile;
 use super::record::{Seen, Tune};
 use super::request::Tuning;
 use crate::error::Error;
-use crate::session::{Failure, Session};
+use crate::session::{between_steps, Failure, Session};
 use model::halving::{best, Key, Results, Step};
 use model::params::Metric;
 use model::protocol::{Cause, Spec};
@@ -113,7 +113,9 @@ impl<'a> Search<'a> {
         let run = self.session.attempt(|| Run::start(request, &params, Some(trial), self.session))?;
         self.open.push(run);
         self.session.commit();
-        let attempt = Attempt::start(run, &Spec { params, ..request.spec.clone() }, data, None)?;
+        let spec = Spec { params, ..request.spec.clone() };
+        let attempt = self.session.attempt(|| Attempt::start(run, &spec, data, None))?;
+        self.session.commit();
         self.under_way.push(Trial { step, lane, attempt, compared: false });
         Ok(())
     }
@@ -178,7 +180,8 @@ impl<'a> Search<'a> {
 
     /// Leaves the search that was gone on with, whose trials had other rows, and begins a new one.
     fn start_over(&mut self) -> Result<(), Failure> {
-        notice!("{}: the rows have changed since that tuning: a new one begins", self.tuning.model());
+        let model = self.tuning.model();
+        between_steps(|| notice!("{model}: the rows have changed since that tuning: a new one begins"));
         self.stop_trials(|_, _| true)?;
         self.tune = self.session.attempt(|| {
             self.tune.fail("the rows have changed", self.session)?;
@@ -220,12 +223,13 @@ impl<'a> Search<'a> {
         if best(&self.results) == Some(step.key()) {
             self.kept = Some((step.key(), trained));
         }
-        self.tell(step, metric, value);
+        between_steps(|| self.tell(step, metric, value));
         Ok(())
     }
 
     fn fail(&mut self, step: Step, run: Run, error: Error) -> Result<(), Failure> {
-        warning!("{}: trial {} failed: {error}", self.tuning.model(), step.trial);
+        let model = self.tuning.model();
+        between_steps(|| warning!("{model}: trial {} failed: {error}", step.trial));
         self.session.attempt(|| run.fail(&error.to_string(), self.session))?;
         self.results.insert(step.key(), None);
         self.last_error = Some(error);

@@ -398,6 +398,12 @@ fn a_report_counts_what_was_shown_and_what_came_of_it() {
     let regions = "SELECT DISTINCT region FROM reco.ab_report('spring') WHERE region IS NOT NULL";
     assert_eq!(rows(&mut reader, regions), ["(r1)"]);
     assert!(rows(&mut reader, "SELECT * FROM reco.recommendations").is_empty());
+    // Nor is what the reader cannot see stored for them.
+    let of_two_regions = "SELECT reco.log_recommendations(ARRAY[1, 2, 1, 2], ARRAY['r1', 'r1', 'r2', 'r2'],
+                                                          'launch', '2024-01-10')";
+    assert_eq!(value::<i64>(&mut reader, of_two_regions), 2);
+    let stored = "SELECT region, shown_by, count(*) FROM reco.recommendations GROUP BY region, shown_by";
+    assert_eq!(rows(&mut reader, stored), ["(r1,ab_reads,2)"]);
     client.batch_execute("SELECT reco.revoke_model('launch', 'ab_reads', 'score')").unwrap();
     refusal(&mut reader, regions).expect("42501", &["to score with"], &[]);
 

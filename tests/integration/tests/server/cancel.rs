@@ -3,6 +3,7 @@
 use super::support::{advisory_locks, status, stored_status, versions, wait_for_status};
 use integration::process::Process;
 use integration::query::backend_pid;
+use integration::tuning::set_faulty_trainer;
 use integration::{refusal, value, wait_until, Background, Database, Training};
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,25 @@ fn a_cancel_while_the_rows_are_read_stops_it_within_a_second() {
     assert!(ended.at - asked <= AT_ONCE, "{:?}", ended.at - asked);
     ended.refusal().expect("57014", &["user request"], &[]);
     assert_eq!(stored_status(&mut observer, "slow"), "cancelled");
+}
+
+#[test]
+fn a_cancel_while_the_client_is_told_something_is_recorded() {
+    let database = Database::with_data();
+    let (mut client, mut observer) = (database.connect(), database.connect());
+    // Thousands of warnings, more than a pipe holds, and a cancel while they are told.
+    let trainer = r#"said='{"event":"warning","message":"again"}
+'
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13; do said=$said$said; done
+printf %s "$said"
+kill -INT $PPID
+exec sleep 100000"#;
+    set_faulty_trainer(&mut client, &database, "$n -eq 0", trainer);
+    let backend = backend_pid(&mut client);
+    Training::new("launch").refused(&mut client).expect("57014", &["user request"], &[]);
+    assert_eq!(stored_status(&mut observer, "launch"), "cancelled");
+    assert_eq!(advisory_locks(&mut observer, backend), 0);
+    assert_eq!(Process::children(backend), []);
 }
 
 #[test]

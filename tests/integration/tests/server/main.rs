@@ -28,6 +28,7 @@
 //! | `evaluation` | metrics and charts of scores and of versions |
 //! | `parallel` | parallel workers |
 //! | `encoders` | fits by parallel workers, beside Postgres' own aggregates |
+//! | `forecast` | what is expected of a region, by product and added up |
 //! | `ranking` | the best of many keys: order, ties, rights, memory |
 //! | `retraining` | which of two versions is better, and retraining |
 //! | `standby` | a streaming standby and read-only transactions |
@@ -65,6 +66,7 @@ mod feature_view_models;
 mod feature_view_refusals;
 mod feature_view_rights;
 mod feature_views;
+mod forecast;
 mod launch_features;
 mod model_card;
 mod model_files;

@@ -1,6 +1,7 @@
 //! Model cards.
 
 use integration::{refusal, rows, value, Database, Training};
+use postgres::Client;
 use serde_json::Value;
 
 #[test]
@@ -57,6 +58,78 @@ fn a_card_tells_purpose_metrics_columns_limits_and_lineage() {
     refusal(&mut client, "SELECT reco.model_card_text('nothing')").expect("42704", &["\"nothing\""], &[]);
 }
 
+/// What `reco.evaluate` says of the version in each region from a day on, in the shape of the card.
+fn by_region(client: &mut Client, version: i32, from: &str, until: &str, metrics: &str) -> Value {
+    let sql = format!(
+        "SELECT jsonb_object_agg(slice, jsonb_build_object({metrics}))
+         FROM reco.evaluate('launch', 'launch_features',
+                            by => 'region', version => {version}, from_week => '{from}', to_week => '{until}')
+         WHERE slice IS NOT NULL"
+    );
+    value(client, &sql)
+}
+
+#[test]
+fn a_card_has_the_metrics_of_every_region() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    let of_version = |client: &mut Client, version: i32| -> Value {
+        value(client, &format!("SELECT to_jsonb(v) FROM reco.versions AS v WHERE version = {version}"))
+    };
+    let binary =
+        "'rows', rows, 'positives', positives, 'auroc', auroc, 'average_precision', average_precision,
+                  'log_loss', log_loss, 'brier', brier, 'calibration', '[]'::jsonb";
+    let version = of_version(&mut client, 1);
+    let from = version["data"]["test_from"].as_str().unwrap();
+    let expected = by_region(&mut client, 1, from, "2024-12-31", binary);
+    assert_eq!(expected.as_object().unwrap().len(), 4);
+    assert_alike(&version["metrics"]["by"]["region"], &expected);
+    let card: Value = value(&mut client, "SELECT reco.model_card('launch')");
+    assert_eq!(card["metrics"]["by"], version["metrics"]["by"]);
+    let text: String = value(&mut client, "SELECT reco.model_card_text('launch')");
+    assert!(text.contains("- region r2: auroc 0."), "{text}");
+    // Without test rows, of the validation rows.
+    Training::new("launch").param(r#""test_share": 0"#).call(&mut client);
+    let version = of_version(&mut client, 2);
+    let from = version["data"]["validation_from"].as_str().unwrap();
+    let expected = by_region(&mut client, 2, from, "2024-12-31", binary);
+    assert_alike(&version["metrics"]["by"]["region"], &expected);
+    // Of quantities, and by a key that is a number.
+    client
+        .batch_execute(
+            "CREATE TABLE launch_features_numbers AS
+             SELECT product_id, substr(region, 2)::int AS store, week, price, sales_1w, households FROM launch_features",
+        )
+        .unwrap();
+    Training::new("units")
+        .source("launch_features_numbers")
+        .label("households")
+        .with("keys => '{product_id,store}'")
+        .call(&mut client);
+    let stores: Vec<String> = value(
+        &mut client,
+        "SELECT array_agg(format('%s %s %s', store, m ->> 'rows', m ? 'rmse') ORDER BY store)
+         FROM reco.versions, jsonb_each(metrics #> '{by,store}') AS s (store, m) WHERE model = 'units'",
+    );
+    assert_eq!(stores, ["0 240 t", "1 240 t", "2 240 t", "3 240 t"]);
+}
+
+/// The same but for the last digits.
+#[track_caller]
+fn assert_alike(found: &Value, expected: &Value) {
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) => {
+            assert!(found.keys().eq(expected.keys()), "{found:?}\n{expected:?}");
+            found.iter().for_each(|(key, value)| assert_alike(value, &expected[key]));
+        }
+        (Value::Number(found), Value::Number(expected)) => {
+            let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+            assert!((found - expected).abs() <= 1e-9 * expected.abs(), "{found} {expected}");
+        }
+        _ => assert_eq!(found, expected),
+    }
+}
+
 #[test]
 fn who_may_only_score_sees_nothing_of_the_data() {
     let database = Database::trained();
@@ -72,7 +145,11 @@ fn who_may_only_score_sees_nothing_of_the_data() {
     for hidden in ["data", "columns", "parameters"] {
         assert!(card.get(hidden).is_none(), "{hidden}");
     }
-    assert!(card["metrics"].get("importance").is_none() && card["metrics"]["test"].is_object());
+    assert!(
+        card["metrics"].get("importance").is_none()
+            && card["metrics"].get("by").is_none()
+            && card["metrics"]["test"].is_object()
+    );
     let text: String = value(&mut client, "SELECT reco.model_card_text('launch')");
-    assert!(!text.contains("## Data") && !text.contains("bakery"), "{text}");
+    assert!(!text.contains("## Data") && !text.contains("r2") && !text.contains("bakery"), "{text}");
 }

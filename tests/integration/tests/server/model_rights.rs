@@ -37,7 +37,8 @@ fn may_not_score(client: &mut Client) {
     error.expect("42501", &["permission denied to score with", "\"launch\""], &["reco.grant_model('launch'"]);
 }
 
-/// What every privilege allows: the statement, and the least privilege that it needs.
+/// What every privilege allows: the statement, and the least privilege that it needs. The model `m` predicts a quantity, `b` a
+/// probability, with the A/B tests `ab`, which runs, and `keyed`, which is over; `n` is like `b` without them.
 const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.predict('m', f) FROM numbers AS f LIMIT 1", "score"),
     ("SELECT reco.predict('m', ARRAY[1, 2, 3]::real[])", "score"),
@@ -49,6 +50,29 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.similar_launches(1, 'r1', model => 'm')", "score"),
     ("SELECT reco.top_products('r1', 3, 'm')", "score"),
     ("SELECT reco.top_regions(1, 3, 'm')", "score"),
+    ("SELECT reco.forecast('r1', 'b', 'm')", "score"),
+    ("SELECT reco.forecast_products('r1', 'b', 'm')", "score"),
+    ("SELECT reco.recommend(t, 'r1', 't') FROM unnest(ARRAY['p1']) AS t", "score"),
+    ("SELECT reco.recommend('p1'::text, 'r1', model => 't', as_of => '2024-05-01')", "score"),
+    ("SELECT reco.explain('p1'::text, 'r1', 't')", "score"),
+    ("SELECT reco.similar_launches('p1'::text, 'r1', model => 't')", "score"),
+    ("SELECT reco.top_regions('p1'::text, 3, 't')", "score"),
+    ("SELECT reco.evaluate('m', 'numbers')", "score"),
+    ("SELECT reco.roc_curve('b', 'numbers')", "score"),
+    ("SELECT reco.confusion_matrix('b', 'numbers')", "score"),
+    ("SELECT reco.calibration('b', 'numbers')", "score"),
+    ("SELECT reco.lift('b', 'numbers')", "score"),
+    ("SELECT reco.log_recommendations(ARRAY[1, 2], ARRAY['r1', 'r2'], 'b')", "score"),
+    ("SELECT reco.log_recommendations(ARRAY['1', '2'], ARRAY['r1', 'r2'], 'b')", "score"),
+    ("SELECT reco.ab_arm('ab', 1, 'r1')", "score"),
+    ("SELECT reco.ab_arm('ab', '1', 'r1')", "score"),
+    ("SELECT reco.ab_arm('keyed', 'anna')", "score"),
+    ("SELECT reco.ab_report('ab')", "score"),
+    (
+        r#"SELECT reco.start_ab_test('new', 'n', '[{"arm": "a", "version": 1, "share": 0.5}, {"arm": "b", "version": 2, "share": 0.5}]')"#,
+        "manage",
+    ),
+    ("SELECT reco.stop_ab_test('ab')", "manage"),
     ("CALL reco.train('m', 'numbers', 'sold', params => '{\"epochs\": 1}')", "train"),
     ("CALL reco.tune('m', 'numbers', 'sold', trials => 1, params => '{\"epochs\": 1}')", "train"),
     ("CALL reco.train('m', 'numbers', 'sold', params => '{\"epochs\": 1}', promote => true)", "manage"),
@@ -76,7 +100,10 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.drop_model('m', force => true)", "manage"),
 ];
 
-/// The least privilege that each role has on the model `m`.
+/// The models of the matrix; every role has the same privilege on each.
+const MODELS: [&str; 4] = ["m", "b", "n", "t"];
+
+/// The least privilege that each role has on them.
 const ROLES: &[(&str, Option<&str>)] = &[
     ("postgres", Some("manage")),
     ("matrix_owner", Some("manage")),
@@ -93,7 +120,8 @@ fn rank(privilege: &str) -> usize {
     ["score", "train", "manage"].iter().position(|name| *name == privilege).unwrap()
 }
 
-/// The model `m`, which `matrix_owner` owns, with two versions of which the second is the champion, and the roles.
+/// The models of the matrix, which `matrix_owner` owns, `m` with two versions of which the second is the champion, and the
+/// roles.
 fn matrix() -> Database {
     let database = Database::with_data();
     let mut admin = database.connect();
@@ -108,25 +136,45 @@ fn matrix() -> Database {
     admin
         .batch_execute(&format!(
             "GRANT USAGE ON SCHEMA reco TO {0}; GRANT SELECT ON launch_features TO {0};
-             CREATE TABLE numbers AS SELECT product_id, region, week, price, households, clicks, sales_1w AS sold
+             CREATE TABLE numbers AS SELECT product_id, region, week, price, households, clicks, sales_1w AS sold,
+                                            sales_1w > 8 AS bought
              FROM launch_features;
-             GRANT SELECT ON numbers TO {0}",
+             CREATE TABLE texts AS SELECT 'p' || product_id AS product_id, region, week, price, clicks, bought FROM numbers;
+             GRANT SELECT ON numbers, texts TO {0}",
             names.join(", ")
         ))
         .unwrap();
     let mut owner = database.connect_as("matrix_owner");
-    let train = Training::new("m").source("numbers").label("sold");
+    let train = Training::new("m").source("numbers").label("sold").param(r#""exclude": ["bought"]"#);
     train.call(&mut owner);
     train.with("promote => true").call(&mut owner);
+    let brief = |model: &str| Training::new(model).label("bought").param(r#""epochs": 1"#);
+    for model in ["b", "n"] {
+        let train = brief(model).source("numbers").param(r#""exclude": ["sold"]"#);
+        train.call(&mut owner);
+        train.param(r#""seed": 7"#).call(&mut owner);
+    }
+    brief("t").source("texts").call(&mut owner);
+    for model in MODELS {
+        let grants = [("score", "score"), ("train", "train"), ("manage", "manage"), ("group", "train")];
+        for (role, privilege) in grants {
+            owner
+                .batch_execute(&format!("SELECT reco.grant_model('{model}', 'matrix_{role}', '{privilege}')"))
+                .unwrap();
+        }
+    }
+    let arms = r#"[{"arm": "a", "version": 1, "share": 0.5}, {"arm": "b", "version": 2, "share": 0.5}]"#;
     owner
-        .batch_execute(
-            "SELECT reco.grant_model('m', 'matrix_score', 'score'), reco.grant_model('m', 'matrix_train', 'train'),
-                    reco.grant_model('m', 'matrix_manage', 'manage'), reco.grant_model('m', 'matrix_group', 'train')",
-        )
+        .batch_execute(&format!(
+            "SELECT reco.start_ab_test('keyed', 'b', '{arms}', unit => 'key'); SELECT reco.stop_ab_test('keyed');
+             SELECT reco.start_ab_test('ab', 'b', '{arms}')"
+        ))
         .unwrap();
     admin
         .batch_execute(
-            "CREATE TABLE artifact AS SELECT body FROM reco.artifact LIMIT 1; GRANT SELECT ON artifact TO PUBLIC",
+            "CREATE TABLE artifact AS SELECT body FROM reco.artifact JOIN reco.version USING (artifact_id)
+                                      WHERE model = 'm' AND version = 1;
+             GRANT SELECT ON artifact TO PUBLIC",
         )
         .unwrap();
     let mut other = database.connect_as("matrix_other");
@@ -143,10 +191,11 @@ fn allowed(client: &mut Client, role: &str, sql: &str, is_allowed: bool) {
         Ok(()) => assert!(is_allowed, "{role} must not: {sql}"),
         Err(error) => {
             assert!(!is_allowed, "{role}: {sql}\n{error:?}");
-            integration::refusal::Refusal::of(&error).expect(
-                "42501",
-                &["permission denied", "\"m\""],
-                &["reco.grant_model"],
+            let refusal = integration::refusal::Refusal::of(&error);
+            refusal.expect("42501", &["permission denied"], &["reco.grant_model"]);
+            assert!(
+                MODELS.iter().any(|model| refusal.message.contains(&format!("\"{model}\""))),
+                "{refusal:?}"
             );
         }
     }
@@ -170,13 +219,58 @@ fn every_function_as_every_kind_of_role() {
         }
     }
     // What is granted to public, everybody has.
-    database.connect().batch_execute("SELECT reco.grant_model('m', 'public', 'score')").unwrap();
+    for model in MODELS {
+        database
+            .connect()
+            .batch_execute(&format!("SELECT reco.grant_model('{model}', 'public', 'score')"))
+            .unwrap();
+    }
     for (role, has) in ROLES {
         let mut client = database.connect_as(role);
         for (sql, needs) in MATRIX.iter().filter(|(sql, _)| sql.starts_with("SELECT")) {
             allowed(&mut client, role, sql, rank(has.unwrap_or("score")) >= rank(needs));
         }
     }
+}
+
+/// Those that ask a privilege of nobody: what they show is filtered by views, or is no secret.
+const ASK_NOTHING: [&str; 2] = ["leaderboard", "has_model_privilege"];
+
+#[test]
+fn every_function_that_takes_a_model_is_in_the_matrix() {
+    let database = matrix();
+    let mut client = database.connect();
+    // Postgres counts the functions that it calls, each overload by itself, but not those in SQL that it writes out in the
+    // query: it leaves be those with a setting.
+    client
+        .batch_execute(
+            "SET track_functions = 'all'; CREATE TABLE called (funcid oid);
+             DO $$ DECLARE f regprocedure; BEGIN
+                 FOR f IN SELECT p.oid FROM pg_proc AS p JOIN pg_language AS l ON l.oid = prolang
+                          WHERE pronamespace = 'reco'::regnamespace AND lanname = 'sql'
+                 LOOP EXECUTE format('ALTER FUNCTION %s SET work_mem = 65536', f); END LOOP;
+             END $$",
+        )
+        .unwrap();
+    for (sql, _) in MATRIX {
+        client.batch_execute(&format!("BEGIN; {sql}")).unwrap();
+        let called = "SELECT array_agg(funcid) FROM pg_stat_xact_user_functions WHERE schemaname = 'reco'";
+        let called: Option<Vec<u32>> = value(&mut client, called);
+        client.batch_execute("ROLLBACK").unwrap();
+        let called = called.unwrap_or_default();
+        client.execute("INSERT INTO called SELECT unnest($1::oid[])", &[&called]).unwrap();
+    }
+    let sql = format!(
+        "SELECT p.oid::regprocedure FROM pg_proc AS p
+         WHERE p.pronamespace = 'reco'::regnamespace
+           AND (p.proname ~ '(^|_)ab_' OR EXISTS (
+                SELECT FROM unnest(p.proargnames, p.proargmodes) AS a (name, mode)
+                WHERE a.name ~ '(^|_)(model|test)$' AND coalesce(a.mode, 'i') IN ('i', 'b')))
+           AND p.proname <> ALL ('{{{}}}') AND p.oid NOT IN (SELECT funcid FROM called)
+         ORDER BY 1",
+        ASK_NOTHING.join(",")
+    );
+    assert!(rows(&mut client, &sql).is_empty(), "not in the matrix: {:?}", rows(&mut client, &sql));
 }
 
 #[test]
@@ -200,7 +294,7 @@ fn a_role_sees_of_a_model_what_its_privilege_allows() {
         assert_eq!(count("model_privileges"), if manages == 1 { 4 } else { own_grant }, "{role}");
         let hidden =
             "SELECT count(*) FROM reco.versions WHERE model = 'm' AND recipe IS NULL AND parameters IS NULL
-                      AND data IS NULL AND NOT metrics ? 'importance'";
+                      AND data IS NULL AND NOT metrics ?| '{importance,by}'";
         assert_eq!(value::<i64>(&mut client, hidden), 2 * (scores - trains), "{role}");
     }
     let mut other = database.connect_as("matrix_other");

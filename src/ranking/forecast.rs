@@ -1,0 +1,223 @@
+//! `reco.forecast_products(region)`: for each product of a region the probability that it is bought and the units. What
+//! `reco.forecast(region)` adds them up to is in sql/forecast.sql.
+
+use super::newest::{newest_rows, Id, Made, Of, Scoring, Wanted};
+use crate::call_site::argument;
+use crate::catalog::read::{self, VersionRow};
+use crate::catalog::rights::{self, Privilege};
+use crate::catalog::CHAMPION;
+use crate::error::Error;
+use crate::features::sql_function::{sql_function, Returned};
+use crate::row_set::RowSet;
+use crate::scoring::call::Resolved;
+use crate::scoring::key_plan::recipe_columns;
+use crate::scoring::row::Attributes;
+use crate::scoring::source::{Key, Source};
+use crate::values::{name_argument, with_text, Reader};
+use model::Task;
+use pgrx::memcxt::PgMemoryContexts;
+use pgrx::spi::quote_identifier;
+use pgrx::{pg_sys, IntoDatum, Spi};
+
+sql_function!(forecast_products, |fcinfo| call(fcinfo));
+
+/// (region text, model text, units_model text, by name, as_of date, version integer, units_version integer)
+unsafe fn call(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
+    let mut rows = RowSet::begin(fcinfo)?;
+    let Some(region) = argument(fcinfo, 0) else { return Ok(None) };
+    let wanted = Wanted {
+        of: Of::ProductsOfRegion,
+        given: (Key::Text, region),
+        as_of: argument(fcinfo, 4),
+        candidates: None,
+        // So that equal calls give equal sums.
+        in_order: true,
+    };
+    let (model, units) = (pgrx::pg_getarg::<String>(fcinfo, 1), pgrx::pg_getarg::<String>(fcinfo, 2));
+    let (version, units_version) = (pgrx::pg_getarg(fcinfo, 5), pgrx::pg_getarg(fcinfo, 6));
+    let models = Models::new(model.as_deref(), version, units.as_deref(), units_version)?;
+    let by = name_argument(fcinfo, 3);
+    // What a row's texts take, freed with each.
+    let mut scratch = PgMemoryContexts::new("pg_recommend forecast");
+    models.forecast(by.as_deref(), &wanted, |product, forecast| {
+        let put = scratch.switch_to(|_| rows.put(&fields(product, forecast)));
+        scratch.reset();
+        put
+    })?;
+    Ok(None)
+}
+
+/// product_id, category, week, probability, units, units_p10, units_p90.
+fn fields(product: Id, forecast: Forecast) -> [Option<pg_sys::Datum>; 7] {
+    let quantile = |n: usize| forecast.quantiles.map(|quantiles| quantiles[n]).into_datum();
+    [
+        product.to_string().into_datum(),
+        forecast.category.as_deref().into_datum(),
+        forecast.week,
+        forecast.probability.into_datum(),
+        forecast.units.into_datum(),
+        quantile(0),
+        quantile(2),
+    ]
+}
+
+/// What is expected of a product.
+struct Forecast {
+    category: Option<Box<str>>,
+    /// The Monday of the week of its newest row, a date.
+    week: Option<pg_sys::Datum>,
+    probability: f64,
+    units: Option<f64>,
+    quantiles: Option<[f64; 3]>,
+}
+
+impl Made for Forecast {
+    fn heap_bytes(&self) -> usize {
+        self.category.as_ref().map_or(0, |category| category.len())
+    }
+}
+
+/// The versions that a forecast is made with, both of the same rows.
+struct Models {
+    probability: Resolved,
+    units: Option<Resolved>,
+}
+
+impl Models {
+    fn new(
+        model: Option<&str>,
+        version: Option<i32>,
+        units: Option<&str>,
+        units_version: Option<i32>,
+    ) -> Result<Self, Error> {
+        let probability = Resolved::new(model, version)?;
+        let of = &probability.decoded.version;
+        if task(&probability) != Task::Binary {
+            return Err(Error::InvalidArgument(
+                format!("model \"{}\" predicts a quantity, not a probability", of.model),
+                Some("Name it as units_model, and as model one whose label is true or false.".into()),
+            ));
+        }
+        let units = match units {
+            Some(name) => Some(Resolved::new(Some(name), units_version)?),
+            None if units_version.is_some() => {
+                return Err(Error::invalid("units_version is that of a units_model, but none is named"))
+            }
+            None => units_of_the_same_rows(of)?,
+        };
+        if let Some(units) = &units {
+            check_units(of, units)?;
+        }
+        Ok(Self { probability, units })
+    }
+
+    /// Gives `take` each wanted product with what is expected of it. `by` is the source's column of the categories.
+    fn forecast(
+        self,
+        by: Option<&str>,
+        wanted: &Wanted,
+        mut take: impl FnMut(Id, Forecast) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let decoded = self.probability.decoded.clone();
+        let mut columns = recipe_columns(decoded.scorer.recipe());
+        if let Some(units) = &self.units {
+            let more = recipe_columns(units.decoded.scorer.recipe());
+            let new: Vec<_> = more.into_iter().filter(|column| !columns.contains(column)).collect();
+            columns.extend(new);
+        }
+        let position = columns.len();
+        columns.extend([week(&decoded.version), category(&decoded.version, by)?]);
+        let (mut probability, mut units) = (Scoring::new(self.probability), self.units.map(Scoring::new));
+        // SAFETY: the row has this descriptor, as all of the query's have; the category is a text.
+        let make = |descriptor, row: Attributes| unsafe {
+            let units = units.as_mut().map(|units| units.of(descriptor, row)).transpose()?;
+            let (units, quantiles) = match units {
+                Some(units) => {
+                    let quantiles = units.decoded.scorer.quantiles(&mut units.inputs.row);
+                    (Some(units.score()), quantiles)
+                }
+                None => (None, None),
+            };
+            let value = |n: usize| (!row.nulls[n]).then_some(row.values[n]);
+            let text = |datum| with_text(Reader::Text, datum, |text| text.into());
+            Ok(Forecast {
+                category: value(position + 1).map(text),
+                week: value(position),
+                probability: probability.of(descriptor, row)?.score(),
+                units,
+                quantiles,
+            })
+        };
+        Spi::connect(|client| newest_rows(client, &decoded.version, columns, wanted, make, &mut take))
+    }
+}
+
+fn task(resolved: &Resolved) -> Task {
+    resolved.decoded.scorer.task()
+}
+
+/// The only regression whose champion was trained on the same rows and which the caller may score with, if there is one.
+fn units_of_the_same_rows(of: &VersionRow) -> Result<Option<Resolved>, Error> {
+    let mut found = Vec::new();
+    for name in read::model_names()? {
+        let champion = match read::version_of_alias(&name, CHAMPION) {
+            Err(Error::NoChampion(_)) => continue,
+            champion => champion?.version,
+        };
+        let is_of_these = are_of_the_same_rows(of, &read::version(&name, champion)?);
+        if is_of_these && rights::may(&name, Privilege::Score)? {
+            found.push(Resolved::new(Some(&name), Some(champion))?);
+        }
+    }
+    found.retain(|resolved| task(resolved) == Task::Regression);
+    if found.len() > 1 {
+        let names = found.iter().map(|resolved| resolved.decoded.version.model.as_str());
+        return Err(Error::InvalidArgument(
+            format!("there are {} models of quantities of the rows of \"{}\"", found.len(), of.model),
+            Some(format!("Say which is meant with units_model: {}.", names.collect::<Vec<_>>().join(", "))),
+        ));
+    }
+    Ok(found.pop())
+}
+
+fn are_of_the_same_rows(one: &VersionRow, other: &VersionRow) -> bool {
+    one.source == other.source && one.keys == other.keys && one.time_column == other.time_column
+}
+
+fn check_units(of: &VersionRow, units: &Resolved) -> Result<(), Error> {
+    let version = &units.decoded.version;
+    if task(units) != Task::Regression {
+        return Err(Error::InvalidArgument(
+            format!("model \"{}\" predicts a probability, not a quantity", version.model),
+            Some("units_model is one whose label is a quantity, such as units sold.".into()),
+        ));
+    }
+    if !are_of_the_same_rows(of, version) {
+        return Err(Error::InvalidArgument(
+            format!("models \"{}\" and \"{}\" are not of the same rows", of.model, version.model),
+            Some("Train both from the same relation, with the same keys and time column.".into()),
+        ));
+    }
+    Ok(())
+}
+
+/// The Monday of a row's week.
+fn week(version: &VersionRow) -> String {
+    let Some(time) = &version.time_column else { return "NULL::pg_catalog.date".into() };
+    format!(
+        "pg_catalog.date_trunc('week', t.{}::pg_catalog.date::pg_catalog.timestamp)::pg_catalog.date",
+        quote_identifier(time)
+    )
+}
+
+/// A row's category.
+fn category(version: &VersionRow, by: Option<&str>) -> Result<String, Error> {
+    let Some(by) = by else { return Ok("NULL::pg_catalog.text".into()) };
+    match Source::find(version)?.type_of(by) {
+        Some(_) => Ok(format!("t.{}::pg_catalog.text", quote_identifier(by))),
+        None => Err(Error::UndefinedColumn {
+            message: format!("column \"{by}\" does not exist in {}", version.source),
+            hint: "by names the column of the products' categories.".into(),
+        }),
+    }
+}
