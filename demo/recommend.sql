@@ -52,20 +52,12 @@ ORDER BY auroc DESC;
 
 \echo '-- The ten new products most likely to be bought in region r1 next week'
 \set ECHO queries
-SELECT f.product_id, p.product_type, p.brand, p.package_size AS size,
-       f.weeks_since_launch AS age, f.customers_4w AS buyers, f.all_customers_4w AS everywhere,
-       round(reco.predict('launch', f)::numeric, 3) AS probability
-FROM launch_features f JOIN products p USING (product_id)
-WHERE f.region = 'r1' AND f.week = (SELECT max(week) FROM launch_features)
-ORDER BY reco.predict('launch', f) DESC, f.product_id
-LIMIT 10;
+SELECT t.rank, p.product_id, p.product_type, p.brand, p.package_size AS size, round(t.score::numeric, 3) AS probability
+FROM reco.top_products('r1', 10) AS t JOIN products AS p ON p.product_id = t.product_id::bigint
+ORDER BY t.rank;
 \set ECHO none
 
-SELECT f.product_id AS best
-FROM launch_features f
-WHERE f.region = 'r1' AND f.week = (SELECT max(week) FROM launch_features)
-ORDER BY reco.predict('launch', f) DESC, f.product_id
-LIMIT 1 \gset
+SELECT product_id AS best FROM reco.top_products('r1', 1) \gset
 
 \echo '-- One product, one region: what an application asks'
 \set ECHO queries
@@ -74,6 +66,4 @@ SELECT reco.recommend(:best, 'r1');
 
 \echo '-- Where should that product be offered first?'
 \set ECHO queries
-SELECT region, round(reco.recommend(:best, region)::numeric, 3) AS probability
-FROM (SELECT DISTINCT region FROM stores) AS regions
-ORDER BY reco.recommend(:best, region) DESC NULLS LAST;
+SELECT rank, region, round(score::numeric, 3) AS probability FROM reco.top_regions(:best);

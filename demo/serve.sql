@@ -1,0 +1,67 @@
+-- What a team does with a second version: judge it, try it against the first in every region, explain it, take it back.
+
+\set ON_ERROR_STOP on
+\pset footer off
+\pset null '-'
+\pset linestyle unicode
+\set VERBOSITY terse
+
+\echo
+\echo '-- A second version, of boosted trees, is promoted if it ranks the held-out rows better than the champion'
+\set ECHO queries
+CALL reco.train('launch', 'launch_features', algorithm => 'boosted_trees',
+    params => '{"trees":200,"leaves":63,"min_leaf_rows":2000,"column_share":0.35,"exclude":["season_sin","season_cos"]}');
+\set ECHO none
+SELECT max(version) AS trees FROM reco.versions WHERE model = 'launch' \gset
+SELECT format('trees of version %s', :trees) AS test \gset
+SELECT champion FROM reco.models WHERE model = 'launch' \gset
+\set ECHO queries
+SELECT promoted, champion_version, round(champion::numeric, 4) AS champion, round(candidate::numeric, 4) AS candidate, rows
+FROM reco.promote_if_better('launch', :trees, metric => 'auroc');
+\set ECHO none
+
+\echo '-- An A/B test over all regions: half of the pairs of product and region are scored by either version'
+\set ECHO queries
+SELECT reco.start_ab_test(:'test', 'launch',
+    format('[{"arm": "network", "version": %s, "share": 0.5}, {"arm": "trees", "version": %s, "share": 0.5}]', :champion, :trees)::jsonb);
+\set ECHO none
+
+\echo '-- Eight weeks of it, replayed: each arm shows the 60 products of each region that it expects most of'
+\set ECHO queries
+SELECT week, reco.log_recommendations(array_agg(product_id), array_agg(region), 'launch', as_of => week) AS shown
+FROM (SELECT week, region, product_id,
+             row_number() OVER (PARTITION BY week, region, reco.ab_arm(:'test', product_id, region)
+                                ORDER BY reco.recommend(product_id, region, 'launch', as_of => week) DESC, product_id) AS place
+      FROM launch_features
+      WHERE week > (SELECT max(week) - 9 * 7 FROM launch_features) AND purchased IS NOT NULL) AS ranked
+WHERE place <= 60
+GROUP BY week ORDER BY week;
+
+SELECT region, arm, exposures, purchases, round(rate::numeric, 3) AS rate, round(lift::numeric, 3) AS lift,
+       round(always_low::numeric, 3) AS low, round(always_high::numeric, 3) AS high,
+       round(always_p_value::numeric, 2) AS p_value, warning
+FROM reco.ab_report(:'test');
+\set ECHO none
+
+\echo '-- The test ends, and its winner is promoted in the same transaction'
+\set ECHO queries
+SELECT reco.stop_ab_test(:'test', 'trees', 'sells as much and trains faster');
+\set ECHO none
+
+SELECT product_id AS best FROM reco.top_products('r1', 1) \gset
+\echo '-- Why the product that is first now?'
+\set ECHO queries
+SELECT column_name, value, baseline, round(contribution::numeric, 3) AS contribution, round(score::numeric, 3) AS score
+FROM reco.explain(:best, 'r1') LIMIT 5;
+\set ECHO none
+
+\echo '-- What is expected of a region next week'
+\set ECHO queries
+SELECT level, category, products, round(purchases::numeric, 1) AS purchases
+FROM reco.forecast('r1', by => 'department') WHERE level <> 'product' LIMIT 6;
+\set ECHO none
+
+\echo '-- Back to what was, and what has happened'
+\set ECHO queries
+SELECT reco.rollback('launch', 'the demo is over');
+SELECT action, from_version, to_version, why FROM reco.promotions WHERE model = 'launch' ORDER BY step;
