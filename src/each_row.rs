@@ -47,6 +47,8 @@ unsafe fn list(parameters: &[Parameter]) -> pg_sys::ParamListInfo {
 #[repr(C)]
 struct Receiver<'a> {
     callbacks: pg_sys::DestReceiver,
+    /// The query's columns. A row's own descriptor may be that of a part of the plan, which has no names.
+    columns: pg_sys::TupleDesc,
     take: Take<'a>,
     refused: Option<Error>,
 }
@@ -60,18 +62,19 @@ impl<'a> Receiver<'a> {
             rDestroy: Some(destroy),
             mydest: pg_sys::CommandDest::DestNone,
         };
-        Self { callbacks, take, refused: None }
+        Self { callbacks, columns: std::ptr::null_mut(), take, refused: None }
     }
 }
 
 /// # Safety
-/// Called by the executor before the first row.
+/// Called by the executor, with a `Receiver`, before the first row.
 #[pg_guard]
 unsafe extern "C-unwind" fn start(
-    _receiver: *mut pg_sys::DestReceiver,
+    receiver: *mut pg_sys::DestReceiver,
     _operation: i32,
-    _columns: pg_sys::TupleDesc,
+    columns: pg_sys::TupleDesc,
 ) {
+    (*receiver.cast::<Receiver>()).columns = columns;
 }
 
 /// False ends the query.
@@ -85,13 +88,12 @@ unsafe extern "C-unwind" fn receive(
 ) -> bool {
     let receiver = &mut *receiver.cast::<Receiver>();
     pg_sys::slot_getallattrs(row);
-    let descriptor = (*row).tts_tupleDescriptor;
-    let width = (*descriptor).natts as usize;
+    let width = (*receiver.columns).natts as usize;
     let attributes = Attributes {
         values: std::slice::from_raw_parts((*row).tts_values, width),
         nulls: std::slice::from_raw_parts((*row).tts_isnull, width),
     };
-    match (receiver.take)(descriptor, attributes) {
+    match (receiver.take)(receiver.columns, attributes) {
         Ok(more) => more,
         Err(error) => {
             receiver.refused = Some(error);
