@@ -43,9 +43,9 @@ SELECT region, arm, exposures, purchases, round(rate::numeric, 3) AS rate, round
 FROM reco.ab_report(:'test');
 \set ECHO none
 
-\echo '-- The test ends, and its winner is promoted in the same transaction'
+\echo '-- The test ends with a winner, which is the champion from this transaction on'
 \set ECHO queries
-SELECT reco.stop_ab_test(:'test', 'trees', 'sells as much and trains faster');
+SELECT reco.stop_ab_test(:'test', 'trees', 'sells no worse');
 \set ECHO none
 
 SELECT product_id AS best FROM reco.top_products('r1', 1) \gset
