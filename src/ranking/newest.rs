@@ -1,169 +1,22 @@
 //! The newest row of every product of a region, or of every region of a product, scored in one pass over the source.
 //!
 //! Rows are read as they lie there, and a score is replaced when a newer row of the same key comes by: no sort of wide rows.
-//! Keys that do not fit into the memory of a hash table are read again in their order, which Postgres sorts in temporary files.
+//! They are scored in batches. Keys that do not fit into the memory of a hash table are read again in their order, which
+//! Postgres sorts in temporary files.
 
-use crate::cursor::Parameter;
+use super::query::{Columns, Id, Query, Wanted};
 use crate::each_row::each_row;
 use crate::error::Error;
 use crate::scoring::call::Resolved;
-use crate::scoring::key_plan::recipe_columns;
 use crate::scoring::row::{Attributes, Binding};
-use crate::scoring::source::{Key, Source};
-use crate::values::{self, Reader};
-use model::recipe::Family;
+use model::hash::MixState;
+use model::Batch;
 use pgrx::pg_sys;
-use pgrx::spi::{quote_identifier, SpiClient};
-use std::collections::HashMap;
-
-/// A key: numbers in their order, before texts in the order of their bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Id {
-    Number(i64),
-    Text(Box<str>),
-}
-
-impl std::fmt::Display for Id {
-    fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
-        match self {
-            Self::Number(number) => write!(to, "{number}"),
-            Self::Text(text) => write!(to, "{text}"),
-        }
-    }
-}
-
-/// Which of the two keys is given, and which is ranked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    ProductsOfRegion,
-    RegionsOfProduct,
-}
-
-/// Whose newest rows are wanted.
-pub struct Wanted {
-    pub of: Of,
-    /// The type of the key that is given, and the key.
-    pub given: (Key, pg_sys::Datum),
-    pub as_of: Option<pg_sys::Datum>,
-    /// Only these keys: an array, with its type.
-    pub candidates: Option<(pg_sys::Oid, pg_sys::Datum)>,
-}
+use pgrx::spi::SpiClient;
+use std::collections::hash_map::{Entry, HashMap};
 
 /// Bytes that a kept key takes besides its text, about.
-const BYTES_EACH: usize = 64;
-
-/// A query for the rows of the wanted keys: the recipe's columns, then the key, then the time if there is one.
-struct Query {
-    select: String,
-    /// Quoted names of the ranked key and of the time.
-    key: String,
-    time: Option<String>,
-    parameters: Vec<Parameter>,
-    key_reader: Reader,
-    time_reader: Option<Reader>,
-    /// Position of the key.
-    position: usize,
-}
-
-impl Query {
-    fn new(resolved: &Resolved, wanted: &Wanted) -> Result<Self, Error> {
-        let (version, recipe) = (&resolved.decoded.version, resolved.decoded.scorer.recipe());
-        let [product, region] = version.keys.as_slice() else {
-            return Err(Error::invalid(format!(
-                "model \"{}\" has the keys ({}), not a product and a region",
-                version.model,
-                version.keys.join(", ")
-            )));
-        };
-        let (ranked, given) = match wanted.of {
-            Of::ProductsOfRegion => (product, region),
-            Of::RegionsOfProduct => (region, product),
-        };
-        let source = Source::find(version)?;
-        let (given_type, given_value) = wanted.given;
-        let mut parameters = vec![(given_type.type_oid(), Some(given_value))];
-        let key = format!("t.{}", quote_identifier(ranked));
-        let mut conditions =
-            vec![source.equals(version, given, 1, given_type)?, format!("{key} IS NOT NULL")];
-        let time = version.time_column.as_ref().map(|time| format!("t.{}", quote_identifier(time)));
-        conditions.extend(time.as_ref().map(|time| format!("{time} IS NOT NULL")));
-        if let Some(as_of) = wanted.as_of {
-            let Some(time) = &time else {
-                return Err(Error::invalid(format!(
-                    "model \"{}\" has no time column, so as_of has no meaning",
-                    version.model
-                )));
-            };
-            parameters.push((pg_sys::DATEOID, Some(as_of)));
-            // To the end of that day, for a timestamp too.
-            conditions.push(format!(
-                "{time} OPERATOR(pg_catalog.<) (${} OPERATOR(pg_catalog.+) 1)",
-                parameters.len()
-            ));
-        }
-        let key_type = source.type_of(ranked).unwrap_or(pg_sys::InvalidOid);
-        if let Some((array_type, array)) = wanted.candidates {
-            parameters.push((array_type, Some(array)));
-            // SAFETY: a catalog look-up of a column's type.
-            let base = values::type_name(unsafe { pg_sys::getBaseType(key_type) }, -1);
-            conditions.push(format!("{key} OPERATOR(pg_catalog.=) ANY (${}::{base}[])", parameters.len()));
-        }
-        let (key_reader, as_type) = match values::reader_of(key_type) {
-            Some((Family::Number, Reader::Int2 | Reader::Int4 | Reader::Int8)) => (Reader::Int8, "int8"),
-            _ => (Reader::Text, "text"),
-        };
-        let mut columns = recipe_columns(recipe);
-        let position = columns.len();
-        columns.push(format!("{key}::pg_catalog.{as_type}"));
-        columns.extend(time.clone());
-        let time_type = version.time_column.as_ref().and_then(|name| source.type_of(name));
-        Ok(Self {
-            select: format!(
-                "{} FROM {} AS t WHERE {}",
-                columns.join(", "),
-                version.source,
-                conditions.join(" AND ")
-            ),
-            key,
-            time,
-            parameters,
-            key_reader,
-            time_reader: time_type.and_then(values::reader_of).map(|(_, reader)| reader),
-            position,
-        })
-    }
-
-    /// In any order.
-    fn unordered(&self) -> String {
-        format!("SELECT {}", self.select)
-    }
-
-    /// The newest row of each key only.
-    fn one_each(&self) -> String {
-        let newest = self.time.as_ref().map_or(String::new(), |time| format!(", {time} DESC"));
-        format!("SELECT DISTINCT ON ({0}) {1} ORDER BY {0}{newest}", self.key, self.select)
-    }
-
-    /// # Safety
-    /// The row is one of this query's.
-    unsafe fn id(&self, row: Attributes) -> Id {
-        let datum = row.values[self.position];
-        match self.key_reader {
-            Reader::Int8 => Id::Number(values::integer(Reader::Int8, datum)),
-            reader => Id::Text(values::with_text(reader, datum, |text| text.into())),
-        }
-    }
-
-    /// A number that grows with the row's time; the same for all where there is none.
-    fn time(&self, row: Attributes) -> i64 {
-        let value = || row.values[self.position + 1].value();
-        match self.time_reader {
-            Some(Reader::Date) => (value() as i32).into(),
-            Some(_) => value() as i64,
-            None => 0,
-        }
-    }
-}
+const BYTES_EACH: usize = 96;
 
 /// Scores the newest row of each wanted key and gives both to `take`, once for each key, in no order.
 pub fn score_newest(
@@ -173,54 +26,117 @@ pub fn score_newest(
     mut take: impl FnMut(Id, f64),
 ) -> Result<(), Error> {
     let query = Query::new(resolved, wanted)?;
-    if let Some(scores) = replacing(client, resolved, &query)? {
-        scores.into_iter().for_each(|(id, (_, score))| take(id, score));
+    if replacing(client, resolved, &query, &mut take)? {
         return Ok(());
     }
-    let mut scoring = Scoring { resolved, binding: None };
-    each_row(client, &query.one_each(), &query.parameters, &mut |descriptor, row| {
+    let (text, columns) = query.one_each();
+    let mut scoring = Scoring::new(resolved);
+    let mut waiting = Vec::new();
+    each_row(client, &text, &query.parameters, columns.width, &mut |descriptor, row| {
         // SAFETY: the row is one of the query's, and has this descriptor.
-        unsafe { take(query.id(row), scoring.score(descriptor, row)?) };
+        unsafe {
+            waiting.push(columns.id(row));
+            scoring.put(descriptor, row)?;
+        }
+        if scoring.batch.is_full() {
+            waiting.drain(..).zip(scoring.scores()).for_each(|(id, score)| take(id, *score));
+        }
         Ok(true)
-    })
+    })?;
+    waiting.drain(..).zip(scoring.scores()).for_each(|(id, score)| take(id, *score));
+    Ok(())
+}
+
+/// Does so with a hash table of all keys; false, and nothing was taken, if there are more than fit into its memory.
+fn replacing(
+    client: &SpiClient,
+    resolved: &mut Resolved,
+    query: &Query,
+    take: &mut impl FnMut(Id, f64),
+) -> Result<bool, Error> {
+    // SAFETY: settings of this process; a hash table of Postgres may be as large.
+    let room = unsafe { f64::from(pg_sys::work_mem) * 1024.0 * pg_sys::hash_mem_multiplier } as usize;
+    let (text, columns) = query.unordered();
+    let (mut newest, mut scoring) = (Newest::default(), Scoring::new(resolved));
+    each_row(client, &text, &query.parameters, columns.width, &mut |descriptor, row| {
+        // SAFETY: the row is one of the query's, and has this descriptor.
+        unsafe {
+            if newest.wants(columns, row) {
+                scoring.put(descriptor, row)?;
+            }
+        }
+        if scoring.batch.is_full() {
+            newest.scored(scoring.scores());
+        }
+        Ok(newest.bytes <= room)
+    })?;
+    let fits = newest.bytes <= room;
+    if fits {
+        newest.scored(scoring.scores());
+        newest.places.into_iter().for_each(|(id, place)| take(id, newest.rows[place].1));
+    }
+    Ok(fits)
 }
 
 /// The time and the score of each key's newest row.
-type Newest = HashMap<Id, (i64, f64)>;
+#[derive(Default)]
+struct Newest {
+    places: HashMap<Id, usize, MixState>,
+    rows: Vec<(i64, f64)>,
+    /// The rows whose scores are to come, in their order.
+    waiting: Vec<usize>,
+    bytes: usize,
+}
 
-/// Those of the wanted keys; `None` if there are more keys than fit into a hash table's memory.
-fn replacing(client: &SpiClient, resolved: &mut Resolved, query: &Query) -> Result<Option<Newest>, Error> {
-    // SAFETY: settings of this process; a hash table of Postgres may be as large.
-    let room = unsafe { f64::from(pg_sys::work_mem) * 1024.0 * pg_sys::hash_mem_multiplier } as usize;
-    let (mut newest, mut taken) = (Newest::new(), 0);
-    let mut scoring = Scoring { resolved, binding: None };
-    each_row(client, &query.unordered(), &query.parameters, &mut |descriptor, row| {
-        let time = query.time(row);
-        // SAFETY: the row is one of the query's, and has this descriptor.
-        let (id, mut score) = unsafe { (query.id(row), || scoring.score(descriptor, row)) };
-        match newest.get_mut(&id) {
-            Some(known) if known.0 >= time => {}
-            Some(known) => *known = (time, score()?),
-            None => {
-                taken += BYTES_EACH + if let Id::Text(text) = &id { text.len() } else { 0 };
-                newest.insert(id, (time, score()?));
+impl Newest {
+    /// Whether the row is to be scored: it is the newest of its key so far.
+    ///
+    /// # Safety
+    /// The row is one with these columns.
+    unsafe fn wants(&mut self, columns: &Columns, row: Attributes) -> bool {
+        let (id, time) = (columns.id(row), columns.time(row));
+        let next = self.rows.len();
+        let text = if let Id::Text(text) = &id { text.len() } else { 0 };
+        let place = match self.places.entry(id) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                self.bytes += BYTES_EACH + text;
+                self.rows.push((time, 0.0));
+                *new.insert(next)
             }
+        };
+        let known = &mut self.rows[place].0;
+        let wanted = place == next || *known < time;
+        if wanted {
+            *known = time;
+            self.waiting.push(place);
         }
-        Ok(taken <= room)
-    })?;
-    Ok((taken <= room).then_some(newest))
+        wanted
+    }
+
+    /// Takes the scores of the rows that wait. Of two rows of one key the newer waits behind the older.
+    fn scored(&mut self, scores: &[f64]) {
+        for (place, score) in self.waiting.drain(..).zip(scores) {
+            self.rows[place].1 = *score;
+        }
+    }
 }
 
 /// Scores rows of one query.
 struct Scoring<'a> {
     resolved: &'a mut Resolved,
+    batch: Batch,
     binding: Option<Binding>,
 }
 
-impl Scoring<'_> {
+impl<'a> Scoring<'a> {
+    fn new(resolved: &'a mut Resolved) -> Self {
+        Self { batch: resolved.decoded.scorer.batch(), resolved, binding: None }
+    }
+
     /// # Safety
     /// The row has this descriptor, which is the same for all rows.
-    unsafe fn score(&mut self, descriptor: pg_sys::TupleDesc, row: Attributes) -> Result<f64, Error> {
+    unsafe fn put(&mut self, descriptor: pg_sys::TupleDesc, row: Attributes) -> Result<(), Error> {
         let decoded = &self.resolved.decoded;
         let binding = match &self.binding {
             Some(binding) => binding,
@@ -230,6 +146,12 @@ impl Scoring<'_> {
             }
         };
         binding.fill(row, &decoded.scorer, &mut self.resolved.inputs)?;
-        Ok(self.resolved.score())
+        decoded.scorer.put(&mut self.resolved.inputs.row, &mut self.batch);
+        Ok(())
+    }
+
+    /// Of the rows put there since the last time.
+    fn scores(&mut self) -> &[f64] {
+        self.resolved.decoded.scorer.score_batch(&mut self.batch)
     }
 }

@@ -1,6 +1,7 @@
 //! `reco.top_products(region, k)` and `reco.top_regions(product_id, k)`: the k keys with the highest scores.
 
-use super::newest::{score_newest, Id, Of, Wanted};
+use super::newest::score_newest;
+use super::query::{Id, Of, Wanted};
 use crate::call_site::argument;
 use crate::error::{or_raise, Error};
 use crate::scoring::call::Resolved;
