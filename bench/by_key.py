@@ -9,52 +9,71 @@ from pathlib import Path
 
 from data import NAMES, REGIONS, newest_week, warm
 from measure import connect, figure, medians, seconds
+from standby import standby
 
 TITLE = "recommend(product_id, region)"
 NOTE = """pgbench with prepared statements over the socket; product and region are drawn at random in both scripts.
-The peer is a SELECT of the 30 columns of the row that `recommend` reads, by its whole primary key."""
+The peers are SELECTs by the whole primary key of the row that `recommend` reads: of its 30 columns, and of the last of them
+alone. The three take turns; the standby streams from the primary, and nothing is written meanwhile."""
 
 VARIABLES = """\\set product random(1, {products})
 \\set region random(1, {regions})
 """
 RECOMMEND = "SELECT reco.recommend(:product::bigint, :region::text);\n"
 SELECT = (
-    f"SELECT {', '.join(NAMES)} FROM launch_features\n"
+    "SELECT {columns} FROM launch_features\n"
     f"WHERE product_id = :product::bigint AND region = :region::text AND week = date '{newest_week()}';\n"
 )
+STATEMENTS = {
+    "ours": RECOMMEND,
+    "row": SELECT.format(columns=", ".join(NAMES)),
+    "column": SELECT.format(columns=NAMES[-1]),
+}
+PEERS = [("row", "the row", 1), ("column", "one column", 0.9)]
+RELATIONS = ["launch_features", "launch_features_pkey"]
 
 
 def run(scale):
     with connect() as connection:
-        warm(connection, "launch_features", "launch_features_pkey")
-    figures = []
+        warm(connection, *RELATIONS)
     with tempfile.TemporaryDirectory() as folder:
         variables = VARIABLES.format(products=scale.products, regions=REGIONS)
-        scripts = {"ours": Path(folder, "recommend.sql"), "peer": Path(folder, "select.sql")}
-        scripts["ours"].write_text(variables + RECOMMEND)
-        scripts["peer"].write_text(variables + SELECT)
-        for clients, bound in (1, None), (8, 0.95):
-            figures.append(beside_select(scale, scripts, clients, bound))
-    figures.append(many_keys(scale))
+        scripts = {}
+        for name, statement in STATEMENTS.items():
+            scripts[name] = Path(folder, f"{name}.sql")
+            scripts[name].write_text(variables + statement)
+        figures = beside_selects(scale, scripts, "by key", os.environ["PGPORT"])
+        with standby() as port:
+            with connect(port=port) as connection:
+                connection.execute("SELECT " + ", ".join(f"pg_prewarm('{name}')" for name in RELATIONS))
+            figures += beside_selects(scale, scripts, "by key, standby", port)
+    return [*figures, many_keys(scale)]
+
+
+def beside_selects(scale, scripts, what, port):
+    figures = []
+    for clients in (1, 8):
+        seconds = scale.pgbench_seconds / 2
+        sides = {name: partial(pgbench, script, clients, seconds, port) for name, script in scripts.items()}
+        rates = medians(scale.repetitions, **sides)
+        figures += [
+            figure(
+                f"{what}, {clients} client{'s' if clients > 1 else ''}",
+                f"{rates['ours']:,.0f}/s",
+                f"{rates[peer]:,.0f}/s, primary-key SELECT of {selected}",
+                rates["ours"] / rates[peer],
+                at_least=bound,
+            )
+            for peer, selected, bound in PEERS
+        ]
     return figures
 
 
-def beside_select(scale, scripts, clients, bound):
-    sides = {name: partial(pgbench, script, clients, scale.pgbench_seconds) for name, script in scripts.items()}
-    rates = medians(scale.repetitions, **sides)
-    return figure(
-        f"by key, {clients} client{'s' if clients > 1 else ''}",
-        f"{rates['ours']:,.0f}/s",
-        f"{rates['peer']:,.0f}/s, primary-key SELECT",
-        rates["ours"] / rates["peer"],
-        at_least=bound,
-    )
-
-
-def pgbench(script, clients, duration):
-    """Transactions a second."""
+def pgbench(script, clients, duration, port=None):
+    """Transactions a second; on the primary unless another port is given."""
     threads = min(clients, os.cpu_count())
-    command = ["pgbench", "-n", "-M", "prepared", "-c", clients, "-j", threads, "-T", duration, "-f", script]
+    command = ["pgbench", "-n", "-M", "prepared", "-c", clients, "-j", threads, "-T", round(duration), "-f", script]
+    command += [] if port is None else ["-p", port]
     output = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
     return float(re.search(r"tps = ([0-9.]+)", output)[1])
 

@@ -20,15 +20,19 @@ import measure
 import memory
 import quality
 import report
+import service
 import top
 import training
+import workers
 
 FULL = 1_000_000
 BENCHMARKS = {
     "bulk": bulk,
     "client": client,
     "by_key": by_key,
+    "service": service,
     "top": top,
+    "workers": workers,
     "training": training,
     "memory": memory,
     "connection": connection,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import psycopg
 
 
-def connect():
-    """To the benchmarks' cluster, which the environment names; each statement its own transaction."""
-    return psycopg.connect(autocommit=True, prepare_threshold=None)
+def connect(**other):
+    """To the benchmarks' cluster, which the environment names, or to what else is said; each statement its own
+    transaction."""
+    return psycopg.connect(autocommit=True, prepare_threshold=None, **other)
 
 
 def seconds(connection, statement):

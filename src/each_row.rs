@@ -10,13 +10,20 @@ use std::ffi::CString;
 /// What is done with a row, of which it gets the descriptor and the values; `false` ends the query.
 pub type Take<'a> = &'a mut dyn FnMut(pg_sys::TupleDesc, Attributes) -> Result<bool, Error>;
 
-/// Shows `take` every row of a query that only reads, with the rights and row security of the current user and under the
-/// statement's snapshot. An error of `take` ends the query and is returned. `parameters` are the values of $1 and so on.
-pub fn each_row(_: &SpiClient, query: &str, parameters: &[Parameter], take: Take) -> Result<(), Error> {
+/// Shows `take` the first `width` columns of every row of a query that only reads, with the rights and row security of the
+/// current user and under the statement's snapshot. An error of `take` ends the query and is returned. `parameters` are the
+/// values of $1 and so on.
+pub fn each_row(
+    _: &SpiClient,
+    query: &str,
+    parameters: &[Parameter],
+    width: usize,
+    take: Take,
+) -> Result<(), Error> {
     let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
     // SAFETY: SPI is connected, as the client shows; the receiver outlives the query.
     unsafe {
-        let mut receiver = Receiver::new(take);
+        let mut receiver = Receiver::new(width, take);
         let options = pg_sys::SPIExecuteOptions {
             params: list(parameters),
             read_only: true,
@@ -49,12 +56,13 @@ struct Receiver<'a> {
     callbacks: pg_sys::DestReceiver,
     /// The query's columns. A row's own descriptor may be that of a part of the plan, which has no names.
     columns: pg_sys::TupleDesc,
+    width: usize,
     take: Take<'a>,
     refused: Option<Error>,
 }
 
 impl<'a> Receiver<'a> {
-    fn new(take: Take<'a>) -> Self {
+    fn new(width: usize, take: Take<'a>) -> Self {
         let callbacks = pg_sys::DestReceiver {
             receiveSlot: Some(receive),
             rStartup: Some(start),
@@ -62,7 +70,7 @@ impl<'a> Receiver<'a> {
             rDestroy: Some(destroy),
             mydest: pg_sys::CommandDest::DestNone,
         };
-        Self { callbacks, columns: std::ptr::null_mut(), take, refused: None }
+        Self { callbacks, columns: std::ptr::null_mut(), width, take, refused: None }
     }
 }
 
@@ -87,8 +95,10 @@ unsafe extern "C-unwind" fn receive(
     receiver: *mut pg_sys::DestReceiver,
 ) -> bool {
     let receiver = &mut *receiver.cast::<Receiver>();
-    pg_sys::slot_getallattrs(row);
-    let width = (*receiver.columns).natts as usize;
+    let width = receiver.width.min((*receiver.columns).natts as usize);
+    if usize::try_from((*row).tts_nvalid).is_ok_and(|valid| valid < width) {
+        pg_sys::slot_getsomeattrs_int(row, width as i32);
+    }
     let attributes = Attributes {
         values: std::slice::from_raw_parts((*row).tts_values, width),
         nulls: std::slice::from_raw_parts((*row).tts_isnull, width),

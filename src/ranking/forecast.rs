@@ -1,7 +1,8 @@
 //! `reco.forecast_products(region)`: for each product of a region the probability that it is bought and the units. What
 //! `reco.forecast(region)` adds them up to is in sql/forecast.sql.
 
-use super::newest::{newest_rows, Id, Made, Of, Scoring, Wanted};
+use super::newest::{newest_rows, Filling, Made};
+use super::query::{Id, Of, Query, Wanted};
 use crate::call_site::argument;
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::{self, Privilege};
@@ -30,8 +31,6 @@ unsafe fn call(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
         given: (Key::Text, region),
         as_of: argument(fcinfo, 4),
         candidates: None,
-        // So that equal calls give equal sums.
-        in_order: true,
     };
     let (model, units) = (pgrx::pg_getarg::<String>(fcinfo, 1), pgrx::pg_getarg::<String>(fcinfo, 2));
     let (version, units_version) = (pgrx::pg_getarg(fcinfo, 5), pgrx::pg_getarg(fcinfo, 6));
@@ -62,6 +61,7 @@ fn fields(product: Id, forecast: Forecast) -> [Option<pg_sys::Datum>; 7] {
 }
 
 /// What is expected of a product.
+#[derive(Default)]
 struct Forecast {
     category: Option<Box<str>>,
     /// The Monday of the week of its newest row, a date.
@@ -127,10 +127,10 @@ impl Models {
         }
         let position = columns.len();
         columns.extend([week(&decoded.version), category(&decoded.version, by)?]);
-        let (mut probability, mut units) = (Scoring::new(self.probability), self.units.map(Scoring::new));
+        let (mut probability, mut units) = (Filling::new(self.probability), self.units.map(Filling::new));
         // SAFETY: the row has this descriptor, as all of the query's have; the category is a text.
         let make = |descriptor, row: Attributes| unsafe {
-            let units = units.as_mut().map(|units| units.of(descriptor, row)).transpose()?;
+            let units = units.as_mut().map(|units| units.fill(descriptor, row)).transpose()?;
             let (units, quantiles) = match units {
                 Some(units) => {
                     let quantiles = units.decoded.scorer.quantiles(&mut units.inputs.row);
@@ -143,12 +143,14 @@ impl Models {
             Ok(Forecast {
                 category: value(position + 1).map(text),
                 week: value(position),
-                probability: probability.of(descriptor, row)?.score(),
+                probability: probability.fill(descriptor, row)?.score(),
                 units,
                 quantiles,
             })
         };
-        Spi::connect(|client| newest_rows(client, &decoded.version, columns, wanted, make, &mut take))
+        // In the order of the products, so that equal calls give equal sums.
+        let query = Query::of_expressions(&decoded.version, columns, wanted)?;
+        Spi::connect(|client| newest_rows(client, &query, make, &mut take))
     }
 }
 

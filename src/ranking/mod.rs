@@ -4,10 +4,14 @@
 //! | --- | --- |
 //! | `top` | `reco.top_products(…)`, `reco.top_regions(…)` |
 //! | `forecast` | what `reco.forecast(…)` adds up: probability and units of every product of a region |
+//! | `scores` | the newest row of every key, scored in batches |
 //! | `newest` | the newest row of every product of a region, or of every region of a product |
+//! | `query` | the query for these rows, and where key and time stand in them |
 
 mod forecast;
 mod newest;
+mod query;
+mod scores;
 mod top;
 
 pgrx::extension_sql_file!("../../sql/ranking.sql", name = "ranking", requires = ["catalog"]);

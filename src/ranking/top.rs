@@ -1,10 +1,10 @@
 //! `reco.top_products(region, k)` and `reco.top_regions(product_id, k)`: the k keys with the highest scores.
 
-use super::newest::{newest_rows, Id, Of, Scoring, Wanted};
+use super::query::{Id, Of, Wanted};
+use super::scores::score_newest;
 use crate::call_site::argument;
 use crate::error::{or_raise, Error};
 use crate::scoring::call::Resolved;
-use crate::scoring::key_plan::recipe_columns;
 use crate::scoring::source::Key;
 use crate::values::given;
 use model::best::Best;
@@ -54,7 +54,6 @@ unsafe fn top(fcinfo: pg_sys::FunctionCallInfo, of: Of, key: Key) -> Ranked {
         given: (key, value),
         as_of: argument(fcinfo, 3),
         candidates: argument(fcinfo, 4).map(|array| (array_type, array)),
-        in_order: false,
     };
     let model = pgrx::pg_getarg::<String>(fcinfo, 2);
     let best = or_raise(best(model.as_deref(), pgrx::pg_getarg(fcinfo, 1), &wanted));
@@ -67,21 +66,7 @@ fn best(model: Option<&str>, k: Option<i32>, wanted: &Wanted) -> Result<Vec<(Id,
         return Err(Error::invalid(format!("k is a number from 1 to {MOST}, not {k}")));
     }
     let resolved = Resolved::new(model, None)?;
-    let decoded = resolved.decoded.clone();
-    let (mut scoring, mut best) = (Scoring::new(resolved), Best::new(k as usize));
-    Spi::connect(|client| {
-        newest_rows(
-            client,
-            &decoded.version,
-            recipe_columns(decoded.scorer.recipe()),
-            wanted,
-            // SAFETY: the row has this descriptor, as all of the query's have.
-            |descriptor, row| unsafe { Ok(scoring.of(descriptor, row)?.score()) },
-            |id, score| {
-                best.offer(id, score);
-                Ok(())
-            },
-        )
-    })?;
+    let mut best = Best::new(k as usize);
+    Spi::connect(|client| score_newest(client, resolved, wanted, |id, score| best.offer(id, score)))?;
     Ok(best.finish().into_iter().map(|scored| (scored.item, scored.score)).collect())
 }

@@ -82,6 +82,20 @@ impl Source {
         self.columns.iter().find(|(name, ..)| name == column).map(|(.., oid)| *oid)
     }
 
+    /// The number of columns if `SELECT *` gives a table's rows as they lie there and the current user may read all of it;
+    /// `None` for views, where a column was dropped, and for who may read some columns only.
+    pub fn rows_as_stored(&self) -> Option<usize> {
+        // SAFETY: catalog look-ups.
+        let (kind, allowed) = unsafe {
+            let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
+            let allowed = pg_sys::pg_class_aclcheck(self.oid, pg_sys::GetUserId(), select);
+            (pg_sys::get_rel_relkind(self.oid) as u8, allowed == pg_sys::AclResult::ACLCHECK_OK)
+        };
+        let count = self.columns.len();
+        let dense = self.columns.iter().all(|(_, position, _)| *position as usize <= count);
+        (matches!(kind, b'r' | b'm' | b'p') && allowed && dense).then_some(count)
+    }
+
     /// What kind of type a column has; `None` where there is no such column, or its type is of no kind.
     pub fn family(&self, column: &str) -> Option<Family> {
         self.type_of(column).and_then(values::reader_of).map(|(family, _)| family)

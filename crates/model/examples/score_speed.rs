@@ -35,7 +35,8 @@ fn main() -> Result<(), model::ModelError> {
         for kernel in Scorer::kernels() {
             let scorer = Scorer::with_kernel(&artifact, kernel)?;
             let mut row = scorer.row();
-            let mut times = [f64::INFINITY; 2];
+            let mut batch = scorer.batch();
+            let mut times = [f64::INFINITY; 3];
             let mut sum = 0.0;
             for _ in 0..200 {
                 let start = Instant::now();
@@ -51,12 +52,23 @@ fn main() -> Result<(), model::ModelError> {
                     sum += scorer.score(&mut row);
                 }
                 times[1] = times[1].min(start.elapsed().as_nanos() as f64 / rows.len() as f64);
+                let start = Instant::now();
+                for values in &rows {
+                    scorer.set_numbers(&mut row, values);
+                    scorer.put(&mut row, &mut batch);
+                    if batch.is_full() {
+                        sum += scorer.score_batch(&mut batch).iter().sum::<f64>();
+                    }
+                }
+                sum += scorer.score_batch(&mut batch).iter().sum::<f64>();
+                times[2] = times[2].min(start.elapsed().as_nanos() as f64 / rows.len() as f64);
             }
             println!(
-                "{name:9} {:7} array {:6.1} ns, set one by one {:6.1} ns ({sum:.0})",
+                "{name:9} {:7} array {:6.1} ns, set one by one {:6.1} ns, in batches {:6.1} ns ({sum:.0})",
                 scorer.kernel(),
                 times[0],
-                times[1]
+                times[1],
+                times[2]
             );
         }
     }

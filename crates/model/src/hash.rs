@@ -3,6 +3,8 @@
 //! Not cryptographic: nobody gains by making two rows collide. They must spread well and never change between
 //! versions, because a row's side of a split by hash and the keys of a stored model depend on them.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 /// Spreads 64 bits over 64 bits, one to one: two rounds of multiply and xor-shift.
 pub fn mix(value: u64) -> u64 {
     let mut x = value ^ 0x6a09_e667_f3bc_c909;
@@ -47,9 +49,74 @@ pub fn float(value: f64) -> u64 {
     mix(canonical.to_bits())
 }
 
+/// For hash tables that do not outlive a query: keys are mixed and not more, under a seed of the table's own, so that nobody
+/// can make keys collide by intent.
+#[derive(Clone)]
+pub struct MixState(u64);
+
+impl Default for MixState {
+    fn default() -> Self {
+        Self(RandomState::new().hash_one(0))
+    }
+}
+
+impl BuildHasher for MixState {
+    type Hasher = Mixer;
+
+    fn build_hasher(&self) -> Mixer {
+        Mixer(self.0)
+    }
+}
+
+/// See [`MixState`].
+pub struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    #[inline]
+    fn write_u64(&mut self, value: u64) {
+        self.0 = mix(self.0.rotate_left(23) ^ value);
+    }
+
+    #[inline]
+    fn write_i64(&mut self, value: i64) {
+        self.write_u64(value as u64);
+    }
+
+    /// Which kind of key: kinds are not mixed in one table.
+    #[inline]
+    fn write_isize(&mut self, value: isize) {
+        self.0 ^= value as u64;
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_a_hash_table_spread() {
+        let state = MixState::default();
+        let of = |number: i64, text: &str| state.hash_one((number, text));
+        let hashes: std::collections::HashSet<u64> =
+            (0..1000).flat_map(|n| [of(n, ""), of(n, "a"), of(0, &"b".repeat(n as usize))]).collect();
+        assert!(hashes.len() >= 2999, "{}", hashes.len());
+        let mut slots = [0; 16];
+        (0..16_000_i64).for_each(|n| slots[(state.hash_one(n) & 15) as usize] += 1);
+        assert!(slots.iter().all(|count| (850..1150).contains(count)), "{slots:?}");
+    }
 
     #[test]
     fn mixing_spreads_neighbours_over_all_sixteenths() {

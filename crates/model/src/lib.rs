@@ -15,7 +15,7 @@
 //! | `calibration`, `isotonic` | logits into calibrated probabilities |
 //! | `scorer`, `inputs` | the fast way from raw values to the output: scaling folded into the first layer, SIMD |
 //! | `stack` | a network's weights in the order in which the kernels read them |
-//! | `simd` | the kernels, chosen at run time; the one file that may hold `unsafe` |
+//! | `simd`, `tiles` | the kernels, chosen at run time: of one row, of many at once; the only files that may hold `unsafe` |
 //! | `forest` | boosted trees: their walk, as typed arrays, and what each input contributes |
 //! | `explain` | what each column contributes to a score; how alike two rows are |
 //! | `ranking` | scores beside their outcomes, in order |
@@ -57,6 +57,7 @@ mod simd;
 mod stack;
 pub mod tally;
 pub mod tensors;
+mod tiles;
 pub mod transform;
 
 pub use algorithm::{Algorithm, Task};
@@ -69,4 +70,4 @@ pub use params::Params;
 pub use predictor::Predictor;
 pub use quality::Quality;
 pub use recipe::Recipe;
-pub use scorer::{Row, Scorer};
+pub use scorer::{Batch, Row, Scorer};

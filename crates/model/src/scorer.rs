@@ -18,6 +18,10 @@ use crate::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Scratch, Stack}
 use ndarray::Array2;
 use std::collections::HashMap;
 
+mod batch;
+
+pub use batch::Batch;
+
 /// A model version ready to score rows. Holds the weights once, is immutable, and is shared between threads.
 pub struct Scorer {
     recipe: Recipe,

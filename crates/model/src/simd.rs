@@ -2,11 +2,12 @@
 //! chosen at run time.
 //!
 //! The bodies ([`pass`], [`cross`]) are written once over the [`Lanes`] trait; each instruction set only says what a vector
-//! is. This is the one file that may hold `unsafe`: the safe ways in are [`Kernel::logit`] and [`Kernel::cross`],
+//! is. Only this file and [`crate::tiles`] may hold `unsafe`: the safe ways in are [`Kernel::logit`] and [`Kernel::cross`],
 //! which check every length that comes from outside.
 #![allow(unsafe_code)]
 
 use crate::stack::{Chunk, CrossScratch, Crosses, Hidden, Scratch, Stack, BLOCK, CHUNK};
+use crate::tiles::{self, TileScratch};
 use once_cell::sync::Lazy;
 
 /// The forward pass for one instruction set.
@@ -20,6 +21,9 @@ pub(crate) struct Kernel {
     cross: unsafe fn(&Crosses, &[f32], &mut CrossScratch),
     /// Relies on the processor's instructions, and on as many floats as there are inputs behind both pointers.
     dot: unsafe fn(*const f32, *const f32, usize) -> f32,
+    /// The forward pass of many rows. Relies on: the processor has the instructions; the lengths that
+    /// [`Kernel::logits`] checks.
+    pub(crate) tiles: unsafe fn(&Stack, &[f32], &mut TileScratch, &mut [f32]),
 }
 
 impl Kernel {
@@ -67,8 +71,13 @@ impl Kernel {
     }
 }
 
-static SCALAR: Kernel =
-    Kernel { name: "scalar", pass: pass::<Plain>, cross: cross::<Plain>, dot: dot::<Plain> };
+static SCALAR: Kernel = Kernel {
+    name: "scalar",
+    pass: pass::<Plain>,
+    cross: cross::<Plain>,
+    dot: dot::<Plain>,
+    tiles: tiles::pass::<Plain>,
+};
 
 /// Every kernel this processor can run, fastest first; the scalar one is always there.
 #[cfg(target_arch = "x86_64")]
@@ -100,7 +109,7 @@ pub(crate) fn available() -> Vec<&'static Kernel> {
 ///
 /// Safety, for every function: the processor has the instructions, and `at` points to `WIDTH` floats (of any
 /// alignment).
-trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     const WIDTH: usize;
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(at: *const f32) -> Self;
@@ -238,7 +247,7 @@ impl Part {
 
 /// The sum of the vectors, by halves, so that the additions do not wait for each other.
 #[inline(always)]
-unsafe fn add_up<V: Lanes, const N: usize>(mut vectors: [V; N]) -> V {
+pub(crate) unsafe fn add_up<V: Lanes, const N: usize>(mut vectors: [V; N]) -> V {
     let mut half = N / 2;
     while half > 0 {
         for j in 0..half {
@@ -251,7 +260,7 @@ unsafe fn add_up<V: Lanes, const N: usize>(mut vectors: [V; N]) -> V {
 
 /// The dot product of `count` floats at `a` and at `b`.
 #[inline(always)]
-unsafe fn dot<V: Lanes>(a: *const f32, b: *const f32, count: usize) -> f32 {
+pub(crate) unsafe fn dot<V: Lanes>(a: *const f32, b: *const f32, count: usize) -> f32 {
     let mut sums = [V::splat(0.0); 4];
     let mut i = 0;
     while i + 4 * V::WIDTH <= count {
@@ -312,13 +321,18 @@ impl Lanes for Plain {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{cross, dot, pass, Chunk, CrossScratch, Crosses, Kernel, Lanes, Stack};
+    use super::{cross, dot, pass, tiles, Chunk, CrossScratch, Crosses, Kernel, Lanes, Stack, TileScratch};
     use std::arch::x86_64::*;
 
-    pub(super) static AVX512: Kernel =
-        Kernel { name: "avx512", pass: pass_avx512, cross: cross_avx512, dot: dot_avx512 };
+    pub(super) static AVX512: Kernel = Kernel {
+        name: "avx512",
+        pass: pass_avx512,
+        cross: cross_avx512,
+        dot: dot_avx512,
+        tiles: tiles_avx512,
+    };
     pub(super) static AVX2: Kernel =
-        Kernel { name: "avx2", pass: pass_avx2, cross: cross_avx2, dot: dot_avx2 };
+        Kernel { name: "avx2", pass: pass_avx2, cross: cross_avx2, dot: dot_avx2, tiles: tiles_avx2 };
 
     #[target_feature(enable = "avx512f")]
     unsafe fn pass_avx512(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
@@ -335,6 +349,11 @@ mod x86 {
         dot::<__m512>(a, b, count)
     }
 
+    #[target_feature(enable = "avx512f")]
+    unsafe fn tiles_avx512(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
+        tiles::pass::<__m512>(stack, inputs, scratch, logits);
+    }
+
     #[target_feature(enable = "avx2,fma")]
     unsafe fn pass_avx2(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
         pass::<__m256>(stack, inputs, from, to)
@@ -348,6 +367,11 @@ mod x86 {
     #[target_feature(enable = "avx2,fma")]
     unsafe fn dot_avx2(a: *const f32, b: *const f32, count: usize) -> f32 {
         dot::<__m256>(a, b, count)
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn tiles_avx2(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
+        tiles::pass::<__m256>(stack, inputs, scratch, logits);
     }
 
     impl Lanes for __m512 {
@@ -421,11 +445,11 @@ mod x86 {
 
 #[cfg(target_arch = "aarch64")]
 mod neon {
-    use super::{cross, dot, pass, Chunk, CrossScratch, Crosses, Kernel, Lanes, Stack};
+    use super::{cross, dot, pass, tiles, Chunk, CrossScratch, Crosses, Kernel, Lanes, Stack, TileScratch};
     use std::arch::aarch64::*;
 
     pub(super) static NEON: Kernel =
-        Kernel { name: "neon", pass: pass_neon, cross: cross_neon, dot: dot_neon };
+        Kernel { name: "neon", pass: pass_neon, cross: cross_neon, dot: dot_neon, tiles: tiles_neon };
 
     #[target_feature(enable = "neon")]
     unsafe fn pass_neon(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
@@ -440,6 +464,11 @@ mod neon {
     #[target_feature(enable = "neon")]
     unsafe fn dot_neon(a: *const f32, b: *const f32, count: usize) -> f32 {
         dot::<float32x4_t>(a, b, count)
+    }
+
+    #[target_feature(enable = "neon")]
+    unsafe fn tiles_neon(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
+        tiles::pass::<float32x4_t>(stack, inputs, scratch, logits);
     }
 
     impl Lanes for float32x4_t {

@@ -2,16 +2,16 @@
 
 mod common;
 
+use common::forests::random_forest;
 use common::{column, network_of, network_outputs, networks, Kind, Shape};
 use model::calibration::Platt;
 use model::explain::{integrated_gradients, Explainer, Explanation, Values};
-use model::forest::{category_set, Forest, Step};
 use model::isotonic::Isotonic;
 use model::predictor::{Blend, Weights};
 use model::rates::Rates;
 use model::recipe::{Column, Family, Input, Scaling, Slot};
 use model::transform::Transform;
-use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe, Scorer};
+use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe, Scorer, Task};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -53,38 +53,6 @@ fn random_network(recipe: &Recipe, crosses: usize, hidden: &[usize], seed: u64) 
     network_of(recipe, &Shape { crosses, rank: 2, hidden, outputs: 1 }, seed)
 }
 
-fn random_tree(recipe: &Recipe, random: &mut ChaCha8Rng) -> Vec<Step> {
-    let scalings = recipe.scalings();
-    let categories = recipe.categories();
-    let mut steps = vec![Step::Leaf { value: 0.0 }];
-    for _ in 0..random.random_range(0..12) {
-        let open: Vec<usize> =
-            (0..steps.len()).filter(|at| matches!(steps[*at], Step::Leaf { .. })).collect();
-        let (at, left) = (open[random.random_range(0..open.len())], steps.len());
-        steps[at] = if random.random_bool(0.7) {
-            let input = random.random_range(0..scalings.len());
-            let threshold = scalings[input].mean + scalings[input].scale * random.random_range(-2.0..2.0);
-            Step::Number { input, threshold, missing_left: random.random(), left }
-        } else {
-            let category = random.random_range(0..categories.len());
-            let codes: Vec<u32> =
-                (0..categories[category].rows() as u32).filter(|_| random.random()).collect();
-            Step::Category { category, set: category_set(codes), left }
-        };
-        steps.extend([0, 1].map(|_| Step::Leaf { value: random.random_range(-1.0..1.0) }));
-    }
-    steps
-}
-
-fn random_forest(recipe: &Recipe, seed: u64) -> Forest {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut forest = Forest::new(vec![0.25]).unwrap();
-    for _ in 0..20 {
-        forest.add_tree(0, &random_tree(recipe, &mut random)).unwrap();
-    }
-    forest
-}
-
 fn outputs() -> impl Strategy<Value = Output> {
     let platt =
         (0.2..3.0_f64, -2.0..2.0_f64).prop_map(|(slope, offset)| Output::Platt(Platt { slope, offset }));
@@ -98,7 +66,7 @@ fn artifacts() -> impl Strategy<Value = Artifact> {
         |(output, crosses, hidden, kind, seed)| {
             let recipe = recipe();
             let networks = (0..2).map(|m| random_network(&recipe, crosses, &hidden, seed ^ m)).collect();
-            let forest = random_forest(&recipe, seed);
+            let forest = random_forest(&recipe, Task::Binary, seed);
             let (algorithm, predictor) = match kind {
                 0 => (Algorithm::DeepCross, Predictor::Networks(networks)),
                 1 => (Algorithm::BoostedTrees, Predictor::Forest(forest)),

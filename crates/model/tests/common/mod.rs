@@ -1,6 +1,8 @@
 //! Random model versions and a plain double-precision forward pass to compare with.
 #![allow(dead_code)]
 
+pub mod forests;
+
 use model::calibration::Platt;
 use model::network::{Cross, Dense};
 use model::recipe::{

@@ -179,3 +179,50 @@ fn a_ranking_can_be_cancelled() {
     ranking.cancel();
     assert_eq!(ranking.finish().refusal().code, "57014");
 }
+
+#[test]
+fn the_source_may_be_anything_that_can_be_queried() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    let top = "SELECT * FROM reco.top_products('r2', 9)";
+    let expected = rows(&mut client, top);
+    let columns: String = value(
+        &mut client,
+        "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attname)
+         FROM pg_attribute WHERE attrelid = 'launch_features'::regclass AND attnum > 0",
+    );
+    let many: String = (0..30).map(|n| format!(", {n} AS not_needed_{n}")).collect();
+    let forms = [
+        format!("CREATE TABLE launch_features AS SELECT 'x' AS another, {columns} FROM first"),
+        format!(
+            "CREATE TABLE launch_features AS SELECT 1 AS dropped, {columns} FROM first;
+             ALTER TABLE launch_features DROP COLUMN dropped"
+        ),
+        format!("CREATE TABLE launch_features AS SELECT {columns} {many} FROM first"),
+        "CREATE TABLE launch_features AS TABLE first; ALTER TABLE launch_features ALTER product_id TYPE int"
+            .into(),
+        format!("CREATE VIEW launch_features AS SELECT {columns} FROM first"),
+        "CREATE TABLE launch_features (LIKE first) PARTITION BY RANGE (week);
+         CREATE TABLE earlier PARTITION OF launch_features FOR VALUES FROM (MINVALUE) TO ('2024-04-01');
+         CREATE TABLE later (dropped int, LIKE first); ALTER TABLE later DROP COLUMN dropped;
+         ALTER TABLE launch_features ATTACH PARTITION later FOR VALUES FROM ('2024-04-01') TO (MAXVALUE);
+         INSERT INTO launch_features TABLE first"
+            .into(),
+    ];
+    client.batch_execute("ALTER TABLE launch_features RENAME TO first").unwrap();
+    for form in forms {
+        client.batch_execute(&format!("BEGIN; {form}")).unwrap();
+        assert_eq!(rows(&mut client, top), expected, "{form}");
+        client.batch_execute("ROLLBACK").unwrap();
+    }
+    // Who may read no other columns than those needed.
+    client
+        .batch_execute(&format!(
+            "ALTER TABLE first RENAME TO launch_features; ALTER TABLE launch_features ADD secret text DEFAULT 'x';
+             CREATE ROLE ranking_columns LOGIN; GRANT USAGE ON SCHEMA reco TO ranking_columns;
+             GRANT SELECT ({columns}) ON launch_features TO ranking_columns;
+             SELECT reco.grant_model('launch', 'public', 'score')"
+        ))
+        .unwrap();
+    assert_eq!(rows(&mut database.connect_as("ranking_columns"), top), expected);
+}

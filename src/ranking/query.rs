@@ -1,0 +1,222 @@
+//! The query for the rows of the wanted keys, and where in its rows key and time stand.
+
+use crate::catalog::read::VersionRow;
+use crate::cursor::Parameter;
+use crate::error::Error;
+use crate::scoring::key_plan::recipe_columns;
+use crate::scoring::row::Attributes;
+use crate::scoring::source::{Key, Source};
+use crate::values::{self, Reader};
+use model::recipe::{Family, Recipe};
+use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
+
+/// A key: numbers in their order, before texts in the order of their bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Id {
+    Number(i64),
+    Text(Box<str>),
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(to, "{number}"),
+            Self::Text(text) => write!(to, "{text}"),
+        }
+    }
+}
+
+/// Which of the two keys is given, and which is ranked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    ProductsOfRegion,
+    RegionsOfProduct,
+}
+
+/// Whose newest rows are wanted.
+pub struct Wanted {
+    pub of: Of,
+    /// The type of the key that is given, and the key.
+    pub given: (Key, pg_sys::Datum),
+    pub as_of: Option<pg_sys::Datum>,
+    /// Only these keys: an array, with its type.
+    pub candidates: Option<(pg_sys::Oid, pg_sys::Datum)>,
+}
+
+/// A query for rows with columns that are asked for, the ranked key and the time.
+pub struct Query {
+    from: String,
+    /// Quoted names of the ranked key and of the time.
+    key: String,
+    time: Option<String>,
+    pub parameters: Vec<Parameter>,
+    /// Whole rows as they are stored, where that is less work: the executor does not put other rows together from them.
+    stored: Option<Columns>,
+    named: Columns,
+}
+
+/// What the query selects.
+pub struct Columns {
+    list: String,
+    key: (usize, Reader),
+    time: Option<(usize, Reader)>,
+    /// All that is read stands before this column.
+    pub width: usize,
+}
+
+impl Query {
+    /// For the columns that a version is scored from.
+    pub fn of_recipe(version: &VersionRow, recipe: &Recipe, wanted: &Wanted) -> Result<Self, Error> {
+        let source = Source::find(version)?;
+        let stored = |ranked: &str| Columns::stored(&source, recipe, ranked, version.time_column.as_deref());
+        Self::new(version, recipe_columns(recipe), wanted, stored)
+    }
+
+    /// For expressions over the source, which is called t: the first columns of the row.
+    pub fn of_expressions(
+        version: &VersionRow,
+        columns: Vec<String>,
+        wanted: &Wanted,
+    ) -> Result<Self, Error> {
+        Self::new(version, columns, wanted, |_| None)
+    }
+
+    fn new(
+        version: &VersionRow,
+        columns: Vec<String>,
+        wanted: &Wanted,
+        stored: impl FnOnce(&str) -> Option<Columns>,
+    ) -> Result<Self, Error> {
+        let [product, region] = version.keys.as_slice() else {
+            return Err(Error::invalid(format!(
+                "model \"{}\" has the keys ({}), not a product and a region",
+                version.model,
+                version.keys.join(", ")
+            )));
+        };
+        let (ranked, given) = match wanted.of {
+            Of::ProductsOfRegion => (product, region),
+            Of::RegionsOfProduct => (region, product),
+        };
+        let source = Source::find(version)?;
+        let (given_type, given_value) = wanted.given;
+        let mut parameters = vec![(given_type.type_oid(), Some(given_value))];
+        let key = format!("t.{}", quote_identifier(ranked));
+        let mut conditions =
+            vec![source.equals(version, given, 1, given_type)?, format!("{key} IS NOT NULL")];
+        let time = version.time_column.as_ref().map(|time| format!("t.{}", quote_identifier(time)));
+        conditions.extend(time.as_ref().map(|time| format!("{time} IS NOT NULL")));
+        if let Some(as_of) = wanted.as_of {
+            let Some(time) = &time else {
+                return Err(Error::invalid(format!(
+                    "model \"{}\" has no time column, so as_of has no meaning",
+                    version.model
+                )));
+            };
+            parameters.push((pg_sys::DATEOID, Some(as_of)));
+            // To the end of that day, for a timestamp too.
+            conditions.push(format!(
+                "{time} OPERATOR(pg_catalog.<) (${} OPERATOR(pg_catalog.+) 1)",
+                parameters.len()
+            ));
+        }
+        if let Some((array_type, array)) = wanted.candidates {
+            parameters.push((array_type, Some(array)));
+            // SAFETY: a catalog look-up of a column's type.
+            let base = values::type_name(unsafe { pg_sys::getBaseType(type_of(&source, ranked)) }, -1);
+            conditions.push(format!("{key} OPERATOR(pg_catalog.=) ANY (${}::{base}[])", parameters.len()));
+        }
+        Ok(Self {
+            from: format!("FROM {} AS t WHERE {}", version.source, conditions.join(" AND ")),
+            stored: stored(ranked),
+            named: Columns::named(&source, columns, ranked, version.time_column.as_deref()),
+            key,
+            time,
+            parameters,
+        })
+    }
+
+    /// In any order.
+    pub fn unordered(&self) -> (String, &Columns) {
+        let columns = self.stored.as_ref().unwrap_or(&self.named);
+        (format!("SELECT {} {}", columns.list, self.from), columns)
+    }
+
+    /// The newest row of each key only.
+    pub fn one_each(&self) -> (String, &Columns) {
+        let newest = self.time.as_ref().map_or(String::new(), |time| format!(", {time} DESC"));
+        let (key, list, from) = (&self.key, &self.named.list, &self.from);
+        (format!("SELECT DISTINCT ON ({key}) {list} {from} ORDER BY {key}{newest}"), &self.named)
+    }
+}
+
+impl Columns {
+    /// Whole rows, unless most of their columns are not needed, or the key cannot be read as it is.
+    fn stored(source: &Source, recipe: &Recipe, ranked: &str, time: Option<&str>) -> Option<Self> {
+        let all = source.rows_as_stored()?;
+        let place = |column: &str| usize::try_from(source.position(column)).ok()?.checked_sub(1);
+        let of_recipe: Option<Vec<usize>> = recipe.columns.iter().map(|column| place(&column.name)).collect();
+        let (key, key_type) = (place(ranked)?, type_of(source, ranked));
+        let time = match time {
+            Some(name) => Some((place(name)?, time_reader(source, name)?)),
+            None => None,
+        };
+        let used = of_recipe?.into_iter().chain([key]).chain(time.map(|(place, _)| place));
+        let (last, count) = used.fold((0, 0), |(last, count), place| (place.max(last), count + 1));
+        // SAFETY: a catalog look-up of a column's type.
+        let padded = unsafe { pg_sys::getBaseType(key_type) } == pg_sys::BPCHAROID;
+        let (_, reader) = values::reader_of(key_type)?;
+        let direct = !padded && matches!(reader, Reader::Int2 | Reader::Int4 | Reader::Int8 | Reader::Text);
+        (direct && 2 * count >= all).then(|| Self {
+            list: "t.*".into(),
+            key: (key, reader),
+            time,
+            width: last + 1,
+        })
+    }
+
+    /// Columns that are asked for, then the key, then the time if there is one.
+    fn named(source: &Source, mut columns: Vec<String>, ranked: &str, time: Option<&str>) -> Self {
+        let (reader, as_type) = match values::reader_of(type_of(source, ranked)) {
+            Some((Family::Number, Reader::Int2 | Reader::Int4 | Reader::Int8)) => (Reader::Int8, "int8"),
+            _ => (Reader::Text, "text"),
+        };
+        let place = columns.len();
+        columns.push(format!("t.{}::pg_catalog.{as_type}", quote_identifier(ranked)));
+        columns.extend(time.map(|time| format!("t.{}", quote_identifier(time))));
+        Self {
+            list: columns.join(", "),
+            key: (place, reader),
+            time: time.and_then(|name| time_reader(source, name)).map(|reader| (place + 1, reader)),
+            width: columns.len(),
+        }
+    }
+
+    /// # Safety
+    /// The row is one with these columns.
+    pub unsafe fn id(&self, row: Attributes) -> Id {
+        let (place, reader) = self.key;
+        match reader {
+            Reader::Text => Id::Text(values::with_text(reader, row.values[place], |text| text.into())),
+            reader => Id::Number(values::integer(reader, row.values[place])),
+        }
+    }
+
+    /// A number that grows with the row's time; the same for all where there is none.
+    pub fn time(&self, row: Attributes) -> i64 {
+        match self.time {
+            Some((place, Reader::Date)) => (row.values[place].value() as i32).into(),
+            Some((place, _)) => row.values[place].value() as i64,
+            None => 0,
+        }
+    }
+}
+
+fn type_of(source: &Source, column: &str) -> pg_sys::Oid {
+    source.type_of(column).unwrap_or(pg_sys::InvalidOid)
+}
+
+fn time_reader(source: &Source, column: &str) -> Option<Reader> {
+    source.type_of(column).and_then(values::reader_of).map(|(_, reader)| reader)
+}

@@ -1,0 +1,89 @@
+//! The scores of the newest rows of many keys, in batches.
+
+use super::newest::{Filling, Newest};
+use super::query::{Id, Query, Wanted};
+use crate::each_row::each_row;
+use crate::error::Error;
+use crate::scoring::call::Resolved;
+use crate::scoring::row::Attributes;
+use model::Batch;
+use pgrx::pg_sys;
+use pgrx::spi::SpiClient;
+
+/// Scores the newest row of each wanted key and gives both to `take`, once for each key, in no order.
+pub fn score_newest(
+    client: &SpiClient,
+    resolved: Resolved,
+    wanted: &Wanted,
+    mut take: impl FnMut(Id, f64),
+) -> Result<(), Error> {
+    let query = Query::of_recipe(&resolved.decoded.version, resolved.decoded.scorer.recipe(), wanted)?;
+    let mut scoring = Scoring::new(Filling::new(resolved));
+    let newest = replacing(client, &mut scoring, &query)?;
+    if newest.fits() {
+        newest.each(take);
+        return Ok(());
+    }
+    drop(newest);
+    let mut scoring = Scoring::new(scoring.filling.again());
+    let (text, columns) = query.one_each();
+    each_row(client, &text, &query.parameters, columns.width, &mut |descriptor, row| {
+        // SAFETY: the row is one of the query's, and has this descriptor.
+        unsafe { scoring.put(columns.id(row), descriptor, row)? };
+        if scoring.batch.is_full() {
+            scoring.finish(&mut take);
+        }
+        Ok(true)
+    })?;
+    scoring.finish(&mut take);
+    Ok(())
+}
+
+/// With a hash table of all keys, which may turn out not to fit: then some of them are not there.
+fn replacing(client: &SpiClient, scoring: &mut Scoring<usize>, query: &Query) -> Result<Newest<f64>, Error> {
+    let mut newest = Newest::default();
+    let (text, columns) = query.unordered();
+    each_row(client, &text, &query.parameters, columns.width, &mut |descriptor, row| {
+        // SAFETY: the row is one of the query's, and has this descriptor.
+        unsafe {
+            if let Some(place) = newest.place(columns, row) {
+                scoring.put(place, descriptor, row)?;
+            }
+        }
+        if scoring.batch.is_full() {
+            scoring.finish(|place, score| newest.keep(place, score));
+        }
+        Ok(newest.fits())
+    })?;
+    // Of two rows of one key the newer waits behind the older.
+    scoring.finish(|place, score| newest.keep(place, score));
+    Ok(newest)
+}
+
+/// Scores rows of one query, each for something that waits for its score.
+struct Scoring<W> {
+    filling: Filling,
+    batch: Batch,
+    waiting: Vec<W>,
+}
+
+impl<W> Scoring<W> {
+    fn new(filling: Filling) -> Self {
+        Self { batch: filling.resolved().decoded.scorer.batch(), filling, waiting: Vec::new() }
+    }
+
+    /// # Safety
+    /// The row has this descriptor, which is the same for all rows.
+    unsafe fn put(&mut self, what: W, descriptor: pg_sys::TupleDesc, row: Attributes) -> Result<(), Error> {
+        let resolved = self.filling.fill(descriptor, row)?;
+        resolved.decoded.scorer.put(&mut resolved.inputs.row, &mut self.batch);
+        self.waiting.push(what);
+        Ok(())
+    }
+
+    /// Scores the rows put there since the last time.
+    fn finish(&mut self, mut take: impl FnMut(W, f64)) {
+        let scores = self.filling.resolved().decoded.scorer.score_batch(&mut self.batch);
+        self.waiting.drain(..).zip(scores).for_each(|(what, score)| take(what, *score));
+    }
+}
