@@ -35,6 +35,7 @@ mod columns {
     pub const VERSION_LABEL: i32 = 9;
     pub const VERSION_METRICS: i32 = 12;
     pub const ARTIFACT_BODY: i32 = 2;
+    pub const ARTIFACT_DIGEST: i32 = 3;
     pub const MODEL_NAME: i32 = 1;
     pub const MODEL_OWNER: i32 = 2;
     pub const PRIVILEGE_GRANTEE: i32 = 2;
@@ -155,9 +156,21 @@ pub fn with_artifact<T>(
     artifact_id: Uuid,
     use_bytes: impl FnOnce(&[u8]) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let table = Table::open(Catalog::Artifact)?;
-    let read = |row: &CatalogRow| use_bytes(row.bytes(columns::ARTIFACT_BODY)?.as_slice());
-    table.find(&[Key::uuid(artifact_id)], read).unwrap_or_else(|| {
+    of_artifact(artifact_id, |row| use_bytes(row.bytes(columns::ARTIFACT_BODY)?.as_slice()))
+}
+
+/// What can be said of weights without reading them: their SHA-256, and how many bytes they are.
+pub fn artifact_summary(artifact_id: Uuid) -> Result<([u8; 32], usize), Error> {
+    of_artifact(artifact_id, |row| {
+        let digest = row.bytes(columns::ARTIFACT_DIGEST)?.as_slice().try_into().map_err(|_| damaged())?;
+        let body = row.datum(columns::ARTIFACT_BODY).ok_or_else(damaged)?;
+        // SAFETY: a bytea that is not NULL; only its header is read.
+        Ok((digest, unsafe { pg_sys::toast_raw_datum_size(body) }))
+    })
+}
+
+fn of_artifact<T>(artifact_id: Uuid, read: impl FnOnce(&CatalogRow) -> Result<T, Error>) -> Result<T, Error> {
+    Table::open(Catalog::Artifact)?.find(&[Key::uuid(artifact_id)], read).unwrap_or_else(|| {
         Err(Error::invalid(format!("the weights {artifact_id} are missing from the catalog")))
     })
 }
@@ -407,7 +420,7 @@ impl CatalogRow {
     }
 
     fn required<T: FromDatum>(&self, column: i32) -> Result<T, Error> {
-        self.value(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
+        self.value(column).ok_or_else(damaged)
     }
 
     /// Of a column of type name.
@@ -417,12 +430,16 @@ impl CatalogRow {
     }
 
     fn bytes(&self, column: i32) -> Result<Bytes, Error> {
-        let datum = self.datum(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))?;
+        let datum = self.datum(column).ok_or_else(damaged)?;
         let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
         // SAFETY: the column is a bytea.
         let plain = unsafe { pg_sys::pg_detoast_datum_packed(original) };
         Ok(Bytes { plain, copied: plain != original })
     }
+}
+
+fn damaged() -> Error {
+    Error::invalid("a row of the catalog is damaged")
 }
 
 /// A bytea out of its storage; the copy is freed when dropped.

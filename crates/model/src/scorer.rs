@@ -3,27 +3,28 @@
 //! Of a network, scaling is folded into the first layer where it can be (see [`crate::inputs`]) and the output's slope and
 //! offset into the last, both in double precision.
 
+mod image;
 mod networks;
 
 use crate::algorithm::Task;
 use crate::artifact::Artifact;
 use crate::error::ModelError;
-use crate::forest::Forest;
+use crate::forest::Trees;
 use crate::inputs::Way;
 use crate::output::Output;
 use crate::predictor::{Blend, Predictor};
 use crate::rates::Rates;
-use crate::recipe::{Input, Recipe, Scaling, NULL, UNSEEN};
+use crate::recipe::{Category, Input, Recipe, Scaling, NULL};
 use crate::simd::{available, Kernel};
 use crate::stack::{CrossScratch, Scratch};
 use networks::{Member, Networks};
-use std::collections::HashMap;
 
 /// A model version ready to score rows. Holds the weights once, is immutable, and is shared between threads.
 pub struct Scorer {
     recipe: Recipe,
     numbers: usize,
-    vocabularies: Vec<HashMap<Box<str>, u32>>,
+    /// The recipe's, sharing its vocabularies.
+    categories: Vec<Category>,
     engine: Engine,
     output: Output,
     kernel: &'static Kernel,
@@ -34,7 +35,7 @@ pub struct Scorer {
 #[derive(Default)]
 struct Engine {
     networks: Option<Networks>,
-    forest: Option<(Forest, f64)>,
+    forest: Option<(Trees, f64)>,
     rates: Option<(Rates, f64)>,
     offset: f64,
 }
@@ -74,17 +75,12 @@ impl Scorer {
         artifact.check()?;
         let recipe = artifact.recipe.clone();
         let engine = Engine::new(&artifact.predictor, &recipe, artifact.output.line())?;
-        let vocabularies = recipe.categories().into_iter().map(|category| {
-            category.embedding_rows().into_iter().map(|(value, row)| (value.into(), row)).collect()
-        });
-        Ok(Scorer {
-            numbers: recipe.scalings().len(),
-            vocabularies: vocabularies.collect(),
-            engine,
-            output: artifact.output.clone(),
-            kernel,
-            recipe,
-        })
+        Ok(Self::of_parts(recipe, engine, artifact.output.clone(), kernel))
+    }
+
+    fn of_parts(recipe: Recipe, engine: Engine, output: Output, kernel: &'static Kernel) -> Self {
+        let categories = recipe.categories().into_iter().cloned().collect();
+        Self { numbers: recipe.scalings().len(), categories, engine, output, kernel, recipe }
     }
 
     /// How many numbers a row has (elements of arrays counted one by one): the length
@@ -105,7 +101,7 @@ impl Scorer {
 
     /// True if a row is nothing but numbers.
     pub fn is_numeric_only(&self) -> bool {
-        self.vocabularies.is_empty() && !self.recipe.columns.iter().any(|c| c.input == Input::Key)
+        self.categories.is_empty() && !self.recipe.columns.iter().any(|c| c.input == Input::Key)
     }
 
     /// The instruction set in use: `avx512`, `avx2`, `neon` or `scalar`.
@@ -113,15 +109,15 @@ impl Scorer {
         self.kernel.name
     }
 
-    /// Bytes held, about.
+    /// Bytes of this process's own memory, about; an image is shared and does not count.
     pub fn memory(&self) -> usize {
         let scalings = self.numbers * size_of::<Scaling>();
         let names: usize = self.recipe.columns.iter().map(|c| size_of_val(c) + c.name.len()).sum();
-        let vocabularies: usize = self.vocabularies.iter().map(vocabulary_memory).sum();
+        let vocabularies: usize = self.categories.iter().map(|category| category.vocabulary.memory()).sum();
         let Engine { networks, forest, rates, .. } = &self.engine;
         let engine = networks.as_ref().map_or(0, Networks::memory)
             + forest.as_ref().map_or(0, |(forest, _)| forest.memory())
-            + rates.as_ref().map_or(0, |(rates, _)| size_of_val(&rates.of_key[..]));
+            + rates.as_ref().map_or(0, |(rates, _)| rates.memory());
         size_of::<Self>() + scalings + names + vocabularies + engine
     }
 
@@ -130,7 +126,7 @@ impl Scorer {
         let mut row = Row {
             inputs: Vec::new(),
             numbers: Vec::new(),
-            codes: vec![NULL; self.vocabularies.len()],
+            codes: vec![NULL; self.categories.len()],
             key: None,
             scratch: Vec::new(),
         };
@@ -144,7 +140,7 @@ impl Scorer {
         for number in 0..self.numbers {
             self.set_number(&mut row, number, None);
         }
-        for category in 0..self.vocabularies.len() {
+        for category in 0..self.categories.len() {
             self.set_category(&mut row, category, None);
         }
         row
@@ -199,10 +195,7 @@ impl Scorer {
     /// If there is no such category.
     #[inline]
     pub fn code(&self, category: usize, value: Option<&str>) -> u32 {
-        match value {
-            Some(value) => self.vocabularies[category].get(value).copied().unwrap_or(UNSEEN),
-            None => NULL,
-        }
+        self.categories[category].embedding_row(value)
     }
 
     /// Sets a category by its code.
@@ -304,13 +297,13 @@ impl Engine {
                 Self { networks, ..Self::default() }
             }
             Predictor::Forest(forest) => {
-                Self { forest: Some((forest.clone(), slope)), offset, ..Self::default() }
+                Self { forest: Some((Trees::new(forest), slope)), offset, ..Self::default() }
             }
             Predictor::Blend(Blend { networks, forest, weights }) => {
                 let line = (slope * weights.networks, slope * weights.offset + offset);
                 Self {
                     networks: Some(Networks::new(recipe, networks, line)?),
-                    forest: Some((forest.clone(), slope * weights.forest)),
+                    forest: Some((Trees::new(forest), slope * weights.forest)),
                     ..Self::default()
                 }
             }
@@ -319,10 +312,4 @@ impl Engine {
             }
         })
     }
-}
-
-/// Bytes held, about: each value stands in the recipe as well.
-fn vocabulary_memory(rows: &HashMap<Box<str>, u32>) -> usize {
-    let entry = size_of::<(Box<str>, u32)>() + size_of::<String>();
-    rows.capacity() * entry + rows.keys().map(|value| 2 * value.len()).sum::<usize>()
 }

@@ -2,13 +2,16 @@
 //! folded in.
 
 use super::Row;
+use crate::array::Array;
 use crate::error::ModelError;
+use crate::image::{refused, Reader, Writer};
 use crate::inputs::{Arrays, Number, Way};
 use crate::network::Network;
 use crate::recipe::{Recipe, Scaling};
 use crate::simd::Kernel;
-use crate::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Scratch, Stack};
+use crate::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Scratch, Stack, CHUNK};
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
 pub(super) struct Networks {
     numbers: Vec<Number>,
@@ -23,35 +26,72 @@ pub(super) struct Networks {
 
 /// One network.
 pub(super) struct Member {
-    embeddings: Vec<Vec<f32>>,
+    embeddings: Vec<Array<f32>>,
     pub crosses: Option<Crosses>,
     /// One for each output: the hidden layers, and the weights of what the crosses put out.
-    pub heads: Vec<(Stack, Vec<Chunk>)>,
+    pub heads: Vec<(Stack, Array<Chunk>)>,
+}
+
+/// What the arrays of a network do not say themselves.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Shape {
+    /// The outputs of each hidden layer.
+    hidden: Vec<usize>,
+    /// The rank of each cross layer.
+    ranks: Vec<usize>,
+    /// Of each output.
+    biases: Vec<f32>,
 }
 
 impl Networks {
     pub fn new(recipe: &Recipe, networks: &[Network], line: (f64, f64)) -> Result<Self, ModelError> {
         let foldable = networks.iter().all(|network| network.crosses.is_empty());
-        let number = |((scaling, indicator), second)| Number::new(scaling, indicator, second, foldable);
-        let scalings = recipe.scalings().into_iter();
-        let numbers: Vec<Number> =
-            scalings.zip(recipe.indicators()).zip(recipe.seconds()).map(number).collect();
+        let numbers = numbers(recipe, foldable);
         let share = networks.len() as f64;
         let line = (line.0 / share, line.1 / share);
         let member = |network| Member::new(network, recipe, &numbers, line);
+        let members = networks.iter().map(member).collect::<Result<_, _>>()?;
+        Ok(Self::of_members(recipe, numbers, members))
+    }
+
+    fn of_members(recipe: &Recipe, numbers: Vec<Number>, members: Vec<Member>) -> Self {
         let mut next = recipe.dense_width();
         let places = recipe.categories().into_iter().map(|category| {
             next += category.dimension;
             (next - category.dimension, category.dimension)
         });
-        Ok(Self {
+        Self {
             arrays: Arrays::new(&numbers),
             places: places.collect(),
             indicators: numbers.iter().filter(|number| number.indicator.is_some()).count(),
             width: recipe.width(),
-            members: networks.iter().map(member).collect::<Result<_, _>>()?,
+            members,
             numbers,
-        })
+        }
+    }
+
+    pub fn shapes(&self) -> Vec<Shape> {
+        self.members.iter().map(Member::shape).collect()
+    }
+
+    pub fn put(&self, image: &mut Writer) {
+        self.members.iter().for_each(|member| member.put(image));
+    }
+
+    /// What [`Self::put`] wrote of networks with these shapes and so many outputs.
+    pub fn take(
+        recipe: &Recipe,
+        shapes: &[Shape],
+        outputs: usize,
+        image: &mut Reader,
+    ) -> Result<Self, ModelError> {
+        if shapes.is_empty() || shapes.iter().any(|shape| shape.biases.len() != outputs) {
+            return Err(refused());
+        }
+        let foldable = shapes.iter().all(|shape| shape.ranks.is_empty());
+        let members = shapes.iter().map(|shape| Member::take(recipe, shape, image));
+        let members = members.collect::<Result<_, _>>()?;
+        Ok(Self::of_members(recipe, numbers(recipe, foldable), members))
     }
 
     pub fn memory(&self) -> usize {
@@ -152,7 +192,8 @@ impl Member {
         }
         let misfit = || ModelError::artifact("its layers do not fit together");
         let stacks = Stack::of_outputs(&layers).ok_or_else(misfit)?;
-        let crossed = crossed.iter().map(|weights| padded(weights)).chain(std::iter::repeat(Vec::new()));
+        let crossed =
+            crossed.iter().map(|weights| padded(weights)).chain(std::iter::repeat(Array::default()));
         Ok(Self {
             embeddings: network.embeddings.iter().map(|table| table.iter().copied().collect()).collect(),
             heads: stacks.into_iter().zip(crossed).collect(),
@@ -163,15 +204,50 @@ impl Member {
         })
     }
 
+    fn shape(&self) -> Shape {
+        let hidden = self.heads[0].0.hidden.iter().map(|layer| layer.outputs);
+        Shape {
+            hidden: hidden.collect(),
+            ranks: self.crosses.as_ref().map_or(Vec::new(), Crosses::ranks),
+            biases: self.heads.iter().map(|(stack, _)| stack.bias).collect(),
+        }
+    }
+
+    fn put(&self, image: &mut Writer) {
+        self.embeddings.iter().for_each(|table| image.put(table));
+        Stack::put(self.heads.iter().map(|(stack, _)| stack), image);
+        if let Some(crosses) = &self.crosses {
+            crosses.put(image);
+            self.heads.iter().for_each(|(_, crossed)| image.put(crossed));
+        }
+    }
+
+    fn take(recipe: &Recipe, shape: &Shape, image: &mut Reader) -> Result<Self, ModelError> {
+        let width = recipe.width();
+        let categories = recipe.categories().into_iter();
+        let tables = categories.map(|category| image.take_just(category.rows() * category.dimension));
+        let embeddings = tables.collect::<Result<_, _>>()?;
+        let stacks = Stack::take(width, &shape.hidden, &shape.biases, image)?;
+        let crosses = match shape.ranks.is_empty() {
+            true => None,
+            false => Some(Crosses::take(width, &shape.ranks, image)?),
+        };
+        let mut crossed = || match &crosses {
+            Some(_) => image.take_just(width.div_ceil(CHUNK)),
+            None => Ok(Array::default()),
+        };
+        let heads = stacks.into_iter().map(|stack| Ok((stack, crossed()?)));
+        Ok(Self { heads: heads.collect::<Result<_, ModelError>>()?, embeddings, crosses })
+    }
+
     pub fn scratch(&self) -> (Scratch, Option<CrossScratch>) {
         (self.heads[0].0.scratch(), self.crosses.as_ref().map(Crosses::scratch))
     }
 
     pub fn memory(&self) -> usize {
-        let chunks = |chunks: &[Chunk]| size_of_val(chunks);
-        let tables: usize = self.embeddings.iter().map(|table| size_of_val(&table[..])).sum();
+        let tables: usize = self.embeddings.iter().map(Array::memory).sum();
         let heads: usize =
-            self.heads.iter().map(|(stack, crossed)| chunks(&stack.last) + chunks(crossed)).sum();
+            self.heads.iter().map(|(stack, crossed)| stack.last.memory() + crossed.memory()).sum();
         self.heads[0].0.memory() + self.crosses.as_ref().map_or(0, Crosses::memory) + tables + heads
     }
 
@@ -193,6 +269,12 @@ impl Member {
             _ => hidden,
         }
     }
+}
+
+/// How each number of the recipe goes in; `foldable` as in [`Number::new`].
+fn numbers(recipe: &Recipe, foldable: bool) -> Vec<Number> {
+    let scalings = recipe.scalings().into_iter().zip(recipe.indicators()).zip(recipe.seconds());
+    scalings.map(|((scaling, indicator), second)| Number::new(scaling, indicator, second, foldable)).collect()
 }
 
 fn linear(weight: &Array2<f32>, bias: Vec<f32>) -> Linear {
