@@ -20,6 +20,7 @@ import measure
 import memory
 import quality
 import report
+import shared
 import top
 import training
 
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "training": training,
     "memory": memory,
     "connection": connection,
+    "shared": shared,
     "features": features,
     "quality": quality,
 }
