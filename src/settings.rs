@@ -19,7 +19,7 @@ pub fn default_model() -> Option<String> {
     text(&DEFAULT_MODEL)
 }
 
-/// Bytes of decoded models that a backend keeps.
+/// Bytes of decoded models that a backend keeps in memory of its own.
 pub fn model_cache_size() -> usize {
     MODEL_CACHE_SIZE.get() as usize * MEBIBYTE
 }
