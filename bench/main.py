@@ -21,6 +21,7 @@ import memory
 import quality
 import report
 import service
+import shared
 import top
 import training
 import workers
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "training": training,
     "memory": memory,
     "connection": connection,
+    "shared": shared,
     "features": features,
     "quality": quality,
 }

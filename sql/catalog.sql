@@ -58,10 +58,12 @@ COMMENT ON COLUMN version.seconds IS 'From the call to the stored version';
 
 CREATE TABLE artifact (
     artifact_id  uuid PRIMARY KEY,
-    body         bytea NOT NULL
+    body         bytea NOT NULL,
+    digest       bytea NOT NULL GENERATED ALWAYS AS (pg_catalog.sha256(body)) STORED
 );
 ALTER TABLE artifact ALTER COLUMN body SET STORAGE EXTERNAL;
 COMMENT ON TABLE artifact IS 'Weights and recipe of each version, as safetensors; read only through the scoring functions';
+COMMENT ON COLUMN artifact.digest IS 'SHA-256 of the body; the file that backends share a large model through has its name';
 
 CREATE TABLE alias (
     model    text COLLATE "C" NOT NULL,

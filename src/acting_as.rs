@@ -38,14 +38,25 @@ fn setting(name: &str, value: &str) -> Result<(CString, CString), Error> {
     Ok((owned(name)?, owned(value)?))
 }
 
-/// After an error the transaction's abort restores user and settings. Settings that only a superuser may change are
-/// refused.
 fn acting_as<T>(
     role: pg_sys::Oid,
     restriction: u32,
     settings: &[(CString, CString)],
     run: impl FnOnce(&mut SpiClient) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    let (mut run, mut result) = (Some(run), None);
+    run_as(role, restriction, settings, &mut |client| result = run.take().map(|run| run(client)));
+    result.expect("it was run")
+}
+
+/// After an error the transaction's abort restores user and settings. Settings that only a superuser may change are
+/// refused. Not generic: of this much code there is one copy and not one for each use, which a backend would have to load.
+fn run_as(
+    role: pg_sys::Oid,
+    restriction: u32,
+    settings: &[(CString, CString)],
+    run: &mut dyn FnMut(&mut SpiClient),
+) {
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
     let restriction = (restriction | pg_sys::SECURITY_LOCAL_USERID_CHANGE) as i32;
     // SAFETY: user and settings are restored below, in reverse order, on every path that returns.
@@ -66,11 +77,10 @@ fn acting_as<T>(
                 false,
             );
         }
-        let result = Spi::connect_mut(run);
+        Spi::connect_mut(run);
         pg_sys::SetUserIdAndSecContext(user, context);
         // As after an error: what the SQL has set is set back too.
         pg_sys::AtEOXact_GUC(false, level);
-        result
     }
 }
 

@@ -54,6 +54,16 @@ impl Session {
         if self.atomic {
             return step().map_err(Failure::Ours);
         }
+        let (mut step, mut value) = (Some(step), None);
+        self.attempt_to(&mut || {
+            value = step.take().map(|step| step()).transpose()?;
+            Ok(())
+        })?;
+        Ok(value.expect("the step was taken"))
+    }
+
+    /// Not generic: of this much code there is one copy and not one for each step, which a backend would have to load.
+    fn attempt_to(&self, step: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Failure> {
         // SAFETY: the subtransaction is ended on both ways out, and context and owner are those from before.
         unsafe {
             // It goes with the next commit: none is held while a procedure waits.

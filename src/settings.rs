@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static MODEL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
+static SHARED_MODELS_SIZE: GucSetting<i32> = GucSetting::<i32>::new(4096);
 static MAX_IMPORT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(256);
 static TRAINER_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static LIBTORCH_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -18,9 +19,14 @@ pub fn default_model() -> Option<String> {
     text(&DEFAULT_MODEL)
 }
 
-/// Bytes of decoded models that a backend keeps.
+/// Bytes of decoded models that a backend keeps in memory of its own.
 pub fn model_cache_size() -> usize {
     MODEL_CACHE_SIZE.get() as usize * MEBIBYTE
+}
+
+/// Bytes of the files through which backends share models.
+pub fn shared_models_size() -> u64 {
+    SHARED_MODELS_SIZE.get() as u64 * MEBIBYTE as u64
 }
 
 /// Bytes of the largest artifact that may be imported.
@@ -92,6 +98,16 @@ pub fn define() {
         1,
         65_536,
         GucContext::Userset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"reco.shared_models_size",
+        c"Disk that the files may take through which backends share large models",
+        c"The least recently used are deleted. A model that does not fit, or any at 0, is copied by each backend.",
+        &SHARED_MODELS_SIZE,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
         GucFlags::UNIT_MB,
     );
     GucRegistry::define_int_guc(

@@ -1,4 +1,5 @@
-"""A model of numbers only, read from reco.artifact. Standard library and numpy: also runs inside PL/Python."""
+"""Models read from reco.artifact (of numbers only), and written for reco.import_model. Standard library and numpy: the
+reading also runs inside PL/Python."""
 
 import json
 import math
@@ -49,3 +50,40 @@ class Network:
         hidden += self.bias
         numpy.maximum(hidden, 0, hidden)
         return 1 / (1 + math.exp(-(float(self.last_weight @ hidden) + self.last_bias)))
+
+
+def number(name, mean, scale):
+    """A column of a recipe."""
+    scaling = {"mean": mean, "scale": scale, "indicator": False}
+    return {"name": name, "sql_type": "real", "family": "number", "input": {"numbers": [scaling]}}
+
+
+def category(name, vocabulary, dimension):
+    """A column of a recipe."""
+    values = {"vocabulary": vocabulary, "dimension": dimension}
+    return {"name": name, "sql_type": "text", "family": "text", "input": {"category": values}}
+
+
+def weights(random, *shape):
+    return (random.standard_normal(shape, numpy.float32) / math.sqrt(shape[-1])).astype("<f4")
+
+
+def network(columns, embeddings, sizes, random):
+    """A safetensors file of one network with random weights, its layers of these sizes from the inputs on."""
+    arrays = dict(embeddings)
+    for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:])):
+        arrays[f"network.0.layer.{layer}.weight"] = weights(random, outputs, inputs)
+        arrays[f"network.0.layer.{layer}.bias"] = numpy.zeros(outputs, "<f4")
+    texts = {
+        "recipe": {"columns": columns},
+        "layout": {"networks": {"members": 1, "crosses": 0, "layers": len(sizes) - 1}},
+        "output": {"platt": {"slope": 1.0, "offset": 0.0}},
+    }
+    metadata = {"format": "pg_recommend", "format_version": "1", "algorithm": "mlp"}
+    header, end = {"__metadata__": metadata | {key: json.dumps(value) for key, value in texts.items()}}, 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [start, end]}
+    header = json.dumps(header).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + b"".join(array.tobytes() for array in arrays.values())

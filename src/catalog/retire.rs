@@ -4,6 +4,7 @@ use super::change::{change, require_usable};
 use super::rights::{self, Privilege};
 use crate::ab_test;
 use crate::error::{or_raise, Error};
+use crate::scoring::shared_models;
 use crate::values::given;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
@@ -22,6 +23,7 @@ fn archive_version(model: Option<&str>, version: Option<i32>) {
             require_usable(client, model, version)?;
             refuse_named(client, model, version)?;
             ab_test::refuse_arm(client, model, version)?;
+            remove_shared(client, model, Some(version))?;
             client.update(
                 "WITH archived AS (SELECT v.model, v.version, v.artifact_id FROM reco.version AS v \
                                    WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2), \
@@ -36,6 +38,19 @@ fn archive_version(model: Option<&str>, version: Option<i32>) {
         })
     };
     or_raise(archive());
+}
+
+/// Deletes the files through which backends share a version's weights, or those of all versions.
+fn remove_shared(client: &mut SpiClient, model: &str, version: Option<i32>) -> Result<(), Error> {
+    let sql = "SELECT a.digest FROM reco.artifact AS a \
+               JOIN reco.version AS v ON v.artifact_id OPERATOR(pg_catalog.=) a.artifact_id \
+               WHERE v.model OPERATOR(pg_catalog.=) $1 \
+                 AND ($2 IS NULL OR v.version OPERATOR(pg_catalog.=) $2)";
+    for row in client.update(sql, None, &[model.into(), version.into()])? {
+        let digest = row.get::<Vec<u8>>(1)?.unwrap_or_default();
+        digest[..].try_into().iter().for_each(shared_models::remove);
+    }
+    Ok(())
 }
 
 /// Refuses a version that an alias stands for.
@@ -66,6 +81,7 @@ fn drop_model(model: Option<&str>, force: Option<bool>) {
                 refuse_in_use(client, model)?;
             }
             rights::changed()?;
+            remove_shared(client, model, None)?;
             let mut versions = 0;
             for (n, delete) in DELETIONS.iter().enumerate() {
                 let deleted = client.update(*delete, None, &[model.into()])?.len();

@@ -320,7 +320,7 @@ impl CatalogRow {
         unsafe { (*self.tuple).t_self }
     }
 
-    fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
+    pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
         let mut is_null = false;
         // SAFETY: the column numbers are those of the table's definition.
         let datum = unsafe { pg_sys::heap_getattr(self.tuple, column, self.descriptor, &mut is_null) };
@@ -333,7 +333,7 @@ impl CatalogRow {
     }
 
     pub fn required<T: FromDatum>(&self, column: i32) -> Result<T, Error> {
-        self.value(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
+        self.value(column).ok_or_else(damaged)
     }
 
     /// Of a column of type name.
@@ -343,12 +343,16 @@ impl CatalogRow {
     }
 
     pub fn bytes(&self, column: i32) -> Result<Bytes, Error> {
-        let datum = self.datum(column).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))?;
+        let datum = self.datum(column).ok_or_else(damaged)?;
         let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
         // SAFETY: the column is a bytea.
         let plain = unsafe { pg_sys::pg_detoast_datum_packed(original) };
         Ok(Bytes { plain, copied: plain != original })
     }
+}
+
+pub fn damaged() -> Error {
+    Error::invalid("a row of the catalog is damaged")
 }
 
 /// A bytea out of its storage; the copy is freed when dropped.

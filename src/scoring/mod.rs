@@ -1,7 +1,7 @@
 //! Scoring in SQL. `predict` scores a row that it is given, `recommend` the newest row of a key.
 //!
 //! A call resolves its model once a statement ([`call`]), takes the decoded model from the backend's cache
-//! ([`model_cache`]), and reads the row's columns by name ([`row`]); `recommend` finds the row first
+//! ([`model_cache`]; large ones are mapped, [`shared_models`]), and reads the row's columns by name ([`row`]); `recommend` finds the row first
 //! ([`newest_row`]), straight from an index ([`index_probe`], [`open_scans`]), of each partition where there are some
 //! ([`partitions`]), or by a query ([`key_plan`]).
 //!
@@ -21,6 +21,7 @@ mod predict;
 mod reading;
 mod recommend;
 pub mod row;
+pub mod shared_models;
 mod similar_launches;
 pub mod source;
 

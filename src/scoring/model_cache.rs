@@ -1,10 +1,12 @@
 //! Decoded models, kept by the backend. Versions are immutable and their weights have an id of their own, so an
-//! entry is never stale; the least recently used go when the cache outgrows `reco.model_cache_size`.
+//! entry is never stale; the least recently used go when the cache outgrows `reco.model_cache_size`. Large ones are mapped
+//! and shared (`shared_models.rs`): of those only what is the backend's own counts.
 
+use super::shared_models;
 use crate::catalog::read::{self, VersionRow};
 use crate::error::Error;
 use crate::settings;
-use model::{Artifact, Scorer};
+use model::Scorer;
 use once_cell::sync::Lazy;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -32,8 +34,7 @@ pub fn decoded_version(model: &str, number: i32) -> Result<Arc<Decoded>, Error> 
 }
 
 fn decode(version: VersionRow) -> Result<Arc<Decoded>, Error> {
-    let prepare = |bytes: &[u8]| Ok(Scorer::new(&Artifact::from_bytes(bytes)?)?);
-    let scorer = read::with_artifact(version.artifact_id, prepare)?;
+    let scorer = shared_models::scorer(version.artifact_id)?;
     let decoded = Arc::new(Decoded { version, scorer });
     keep(Arc::clone(&decoded));
     Ok(decoded)

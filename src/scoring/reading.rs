@@ -82,7 +82,7 @@ impl Reading {
         ) {
             (Slot::Category { index }, Input::Category(category)) => {
                 let position = values.codes[index].checked_sub(model::recipe::FIRST_VALUE)?;
-                category.vocabulary.get(position as usize).cloned()
+                category.vocabulary.get(position as usize).map(str::to_owned)
             }
             (Slot::Numbers { first, count }, _) => {
                 let numbers = &values.numbers[first..first + count];

@@ -27,7 +27,7 @@ fn artifacts() -> Result<[(&'static str, Artifact); 5], model::ModelError> {
         forest: forest(1)?,
         weights: Weights { networks: 0.5, forest: 0.75, offset: -0.1 },
     };
-    let rates = Rates { of_key: vec![(7, 0.5), (9, -0.5)], of_others: 0.25 };
+    let rates = Rates::new(vec![(7, 0.5), (9, -0.5)], 0.25);
     let versions = [
         (
             "networks",
@@ -53,7 +53,7 @@ fn column(name: &str, family: Family, input: Input) -> Column {
 /// Five inputs: a number, its indicator and its second reading, and an embedding of two.
 fn recipe() -> Recipe {
     let second = Scaling { transform: Transform::SignedLog { unit: 2.0 }, scale: 1.0, ..Scaling::default() };
-    let points = vec![(0.0, -1.0), (5.0, 0.0), (9.0, 1.0)];
+    let points = vec![[0.0, -1.0], [5.0, 0.0], [9.0, 1.0]].into();
     let price = Scaling {
         transform: Transform::Quantile { points },
         mean: 0.5,
@@ -61,7 +61,7 @@ fn recipe() -> Recipe {
         indicator: true,
         second: Some(Box::new(second)),
     };
-    let kinds = Category { vocabulary: vec!["a".into(), "b".into()], dimension: 2 };
+    let kinds = Category { vocabulary: ["a", "b"].into_iter().collect(), dimension: 2 };
     Recipe {
         columns: vec![
             column("price", Family::Number, Input::Numbers(vec![price])),

@@ -287,7 +287,7 @@ mod tests {
             input,
         };
         let scaling = Scaling { scale: 1.0, indicator: true, ..Scaling::default() };
-        let category = Category { vocabulary: vec!["a".into(), "b".into()], dimension: 2 };
+        let category = Category { vocabulary: ["a", "b"].into_iter().collect(), dimension: 2 };
         Recipe {
             columns: vec![
                 column("price", Family::Number, Input::Numbers(vec![scaling])),

@@ -6,12 +6,15 @@
 
 mod arrays;
 mod shapley;
+mod trees;
+mod walk;
 
 use crate::error::ModelError;
-use crate::recipe::UNSEEN;
+use walk::{Node, Walk, CATEGORY, INPUT, LEAF, MISSING_LEFT};
 
 pub use arrays::{Tensor, NAMES};
 pub use shapley::{ForestRow, Players};
+pub(crate) use trees::Trees;
 
 /// Most nodes of all trees together.
 pub const MAX_NODES: usize = 1 << 24;
@@ -58,51 +61,6 @@ pub struct Forest {
     roots: Vec<Vec<u32>>,
     nodes: Vec<Node>,
     sets: Vec<u64>,
-}
-
-/// Four nodes share a cache line.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Node {
-    /// The bits of the threshold or leaf value; for a category the first word of its set and, above 32 bits, how
-    /// many there are.
-    payload: u64,
-    /// The number or category tested, with [`MISSING_LEFT`] and [`CATEGORY`]; [`LEAF`] in a leaf.
-    test: u32,
-    /// The left child among all nodes; the node itself in a leaf.
-    child: u32,
-}
-
-const MISSING_LEFT: u32 = 1 << 31;
-const CATEGORY: u32 = 1 << 30;
-const INPUT: u32 = CATEGORY - 1;
-/// The number that no row has, so that it is missing, and then left, which in a leaf leads to itself.
-const LEAF: u32 = MISSING_LEFT | INPUT;
-
-/// Trees walked side by side: a walk mostly waits for the node it goes to.
-const LANES: usize = 8;
-
-impl Node {
-    fn input(self) -> usize {
-        (self.test & INPUT) as usize
-    }
-
-    fn is_leaf(self) -> bool {
-        self.test == LEAF
-    }
-
-    fn is_category(self) -> bool {
-        self.test & CATEGORY != 0
-    }
-
-    fn number(self) -> f64 {
-        f64::from_bits(self.payload)
-    }
-
-    /// Where the words of a category's set stand.
-    fn words(self) -> std::ops::Range<usize> {
-        let first = self.payload as u32 as usize;
-        first..first + (self.payload >> 32) as usize
-    }
 }
 
 impl Forest {
@@ -247,45 +205,11 @@ impl Forest {
     /// # Panics
     /// If there is no such output.
     pub fn margin(&self, output: usize, numbers: &[f64], codes: &[u32]) -> f64 {
-        let (groups, rest) = self.roots[output].as_chunks::<LANES>();
-        let mut sum = 0.0;
-        for group in groups {
-            sum = self.leaves(*group, numbers, codes).iter().fold(sum, |sum, leaf| sum + leaf);
-        }
-        for root in rest {
-            sum += self.leaves([*root], numbers, codes)[0];
-        }
-        self.bases[output] + sum
+        self.bases[output] + self.walk().sum(&self.roots[output], numbers, codes)
     }
 
-    /// The leaf values that trees with these roots give a row.
-    fn leaves<const N: usize>(&self, roots: [u32; N], numbers: &[f64], codes: &[u32]) -> [f64; N] {
-        let mut at = roots;
-        loop {
-            let next = at.map(|at| self.next(at, numbers, codes));
-            if next == at {
-                return at.map(|at| self.nodes[at as usize].number());
-            }
-            at = next;
-        }
-    }
-
-    /// Where a row goes from a node: without a branch, which would be guessed wrong every other time.
-    fn next(&self, at: u32, numbers: &[f64], codes: &[u32]) -> u32 {
-        let node = self.nodes[at as usize];
-        let left = if node.is_category() {
-            self.contains(node, codes.get(node.input()).copied().unwrap_or(UNSEEN))
-        } else {
-            let number = numbers.get(node.input()).copied().unwrap_or(f64::NAN);
-            (number < node.number()) | (number.is_nan() & (node.test & MISSING_LEFT != 0))
-        };
-        node.child + u32::from(!left)
-    }
-
-    /// Whether the code is in the node's set; a code beyond the set is not.
-    fn contains(&self, node: Node, code: u32) -> bool {
-        let word = self.sets[node.words()].get(code as usize / WORD);
-        word.is_some_and(|word| word >> (code as usize % WORD) & 1 == 1)
+    fn walk(&self) -> Walk<'_> {
+        Walk { nodes: &self.nodes, sets: &self.sets }
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `params` | the parameters of `reco.train`, checked |
 //! | `search`, `halving`, `lanes` | tuning: which parameters a trial has, how long it is trained, how many at once |
 //! | `recipe`, `transform` | the fitted preprocessing: raw row in, vector out |
+//! | `vocabulary` | the values of a category that a model knows |
 //! | `hash` | hashes of values |
 //! | `predictor` | what turns a prepared row into numbers: one of the next three |
 //! | `network` | weights, and the plain forward pass that all others are tested against |
@@ -15,6 +16,7 @@
 //! | `calibration`, `isotonic` | logits into calibrated probabilities |
 //! | `scorer`, `inputs` | the fast way from raw values to the output: scaling folded into the first layer, SIMD |
 //! | `stack` | a network's weights in the order in which the kernels read them |
+//! | `array`, `image` | the arrays that scoring reads: a process's own, or mapped from a file that many share |
 //! | `simd`, `tiles` | the kernels, chosen at run time: of one row, of many at once; the only files that may hold `unsafe` |
 //! | `forest` | boosted trees: their walk, as typed arrays, and what each input contributes |
 //! | `explain` | what each column contributes to a score; how alike two rows are |
@@ -28,6 +30,7 @@
 
 pub mod ab;
 pub mod algorithm;
+pub mod array;
 pub mod artifact;
 pub mod best;
 pub mod calibration;
@@ -38,6 +41,7 @@ pub mod explain;
 pub mod forest;
 pub mod halving;
 pub mod hash;
+pub mod image;
 mod inputs;
 pub mod isotonic;
 pub mod lanes;
@@ -59,6 +63,7 @@ pub mod tally;
 pub mod tensors;
 mod tiles;
 pub mod transform;
+pub mod vocabulary;
 
 pub use algorithm::{Algorithm, Task};
 pub use artifact::Artifact;

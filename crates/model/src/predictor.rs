@@ -104,7 +104,7 @@ impl Predictor {
             Self::Blend(blend) => {
                 blend.networks.iter().map(Network::parameters).sum::<usize>() + blend.forest.leaf_count()
             }
-            Self::Rates(rates) => rates.of_key.len() + 1,
+            Self::Rates(rates) => rates.keys.len() + 1,
         }
     }
 
@@ -128,8 +128,8 @@ impl Predictor {
                 write_forest(&blend.forest, tensors);
             }
             Self::Rates(rates) => {
-                tensors.list("rates.key", rates.of_key.iter().map(|(key, _)| *key));
-                tensors.list("rates.rate", rates.of_key.iter().map(|(_, rate)| *rate));
+                tensors.list("rates.key", rates.keys.iter().copied());
+                tensors.list("rates.rate", rates.rates.iter().copied());
                 tensors.list("rates.others", [rates.of_others].into_iter());
             }
         }
@@ -151,7 +151,7 @@ impl Predictor {
                 let others: Vec<f64> = tensors.list("rates.others")?;
                 match others[..] {
                     [of_others] if keys.len() == rates.len() => {
-                        Ok(Self::Rates(Rates { of_key: keys.into_iter().zip(rates).collect(), of_others }))
+                        Ok(Self::Rates(Rates { keys: keys.into(), rates: rates.into(), of_others }))
                     }
                     _ => Err(ModelError::artifact("the rates of its keys")),
                 }

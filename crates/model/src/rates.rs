@@ -1,5 +1,6 @@
 //! What the popularity baseline knows: a number for each product, and one for all others.
 
+use crate::array::Array;
 use crate::error::ModelError;
 use std::collections::HashMap;
 
@@ -7,26 +8,39 @@ use std::collections::HashMap;
 /// regression means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rates {
-    /// Hashes of the keys (see [`crate::hash`]), ascending, each with its number.
-    pub of_key: Vec<(u64, f64)>,
+    /// Hashes of the keys (see [`crate::hash`]), ascending.
+    pub keys: Array<u64>,
+    /// The number of each key.
+    pub rates: Array<f64>,
     pub of_others: f64,
 }
 
 impl Rates {
     /// Checks that the keys ascend and every number is finite.
     pub fn check(&self) -> Result<(), ModelError> {
-        let ascend = self.of_key.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        let finite = self.of_others.is_finite() && self.of_key.iter().all(|(_, rate)| rate.is_finite());
-        match ascend && finite {
+        let ascend = self.keys.windows(2).all(|pair| pair[0] < pair[1]);
+        let finite = self.of_others.is_finite() && self.rates.iter().all(|rate| rate.is_finite());
+        match ascend && finite && self.keys.len() == self.rates.len() {
             true => Ok(()),
             false => Err(ModelError::artifact("the rates of its keys")),
         }
     }
 
+    /// From the hashes of keys, ascending, each with its number.
+    pub fn new(of_key: Vec<(u64, f64)>, of_others: f64) -> Self {
+        let (keys, rates): (Vec<u64>, Vec<f64>) = of_key.into_iter().unzip();
+        Self { keys: keys.into(), rates: rates.into(), of_others }
+    }
+
+    /// Bytes of this process's own memory.
+    pub fn memory(&self) -> usize {
+        self.keys.memory() + self.rates.memory()
+    }
+
     /// The number of a key, given by its hash.
     pub fn of(&self, key: Option<u64>) -> f64 {
-        let found = key.and_then(|key| self.of_key.binary_search_by_key(&key, |(known, _)| *known).ok());
-        found.map_or(self.of_others, |position| self.of_key[position].1)
+        let found = key.and_then(|key| self.keys.binary_search(&key).ok());
+        found.and_then(|position| self.rates.get(position)).copied().unwrap_or(self.of_others)
     }
 
     /// Smoothed means: `(sum + prior · overall) / (rows + prior)` for each key's rows, turned by `as_output` into what
@@ -49,7 +63,7 @@ impl Rates {
         };
         let mut of_key: Vec<(u64, f64)> = sums.into_iter().map(smooth).collect();
         of_key.sort_unstable_by_key(|(key, _)| *key);
-        Rates { of_key, of_others: as_output(overall) }
+        Self::new(of_key, as_output(overall))
     }
 }
 
@@ -68,7 +82,7 @@ mod tests {
 
     #[test]
     fn keys_out_of_order_and_numbers_that_are_none_are_refused() {
-        let rates = |of_key: &[(u64, f64)], of_others| Rates { of_key: of_key.to_vec(), of_others };
+        let rates = |of_key: &[(u64, f64)], of_others| Rates::new(of_key.to_vec(), of_others);
         assert!(rates(&[], 0.0).check().is_ok());
         assert!(rates(&[], f64::NAN).check().is_err());
         assert!(rates(&[(2, 0.0), (1, 0.0)], 0.0).check().is_err());

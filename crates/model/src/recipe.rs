@@ -9,8 +9,9 @@
 
 use crate::error::ModelError;
 use crate::transform::Transform;
+use crate::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// The embedding row of a value that training never saw (or saw too seldom).
 pub const UNSEEN: u32 = 0;
@@ -106,26 +107,24 @@ impl Scaling {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Category {
     /// In order of the embedding rows from [`FIRST_VALUE`] on.
-    pub vocabulary: Vec<String>,
+    pub vocabulary: Vocabulary,
     /// The length of an embedding.
     pub dimension: usize,
 }
 
 impl Category {
-    /// The embedding row of each value of the vocabulary. A value that is not in it belongs to [`UNSEEN`], and
-    /// NULL to [`NULL`].
-    pub fn embedding_rows(&self) -> HashMap<&str, u32> {
-        self.vocabulary.iter().map(String::as_str).zip(FIRST_VALUE..).collect()
+    /// The embedding row of a value: [`NULL`] for NULL, [`UNSEEN`] for one that is not in the vocabulary.
+    #[inline]
+    pub fn embedding_row(&self, value: Option<&str>) -> u32 {
+        match value {
+            Some(value) => self.vocabulary.position(value).map_or(UNSEEN, |position| position + FIRST_VALUE),
+            None => NULL,
+        }
     }
 
     /// Rows of the embedding table.
     pub fn rows(&self) -> usize {
         self.vocabulary.len() + FIRST_VALUE as usize
-    }
-
-    fn repeats_a_value(&self) -> bool {
-        let mut seen = HashSet::with_capacity(self.vocabulary.len());
-        !self.vocabulary.iter().all(|value| seen.insert(value))
     }
 }
 
@@ -277,7 +276,7 @@ impl Recipe {
                 Input::Category(category) => {
                     let fits =
                         (1..=256).contains(&category.dimension) && category.vocabulary.len() <= 1_000_000;
-                    if column.family != Family::Text || !fits || category.repeats_a_value() {
+                    if column.family != Family::Text || !fits || category.vocabulary.repeats() {
                         return refuse(format!("the categories of column \"{}\"", column.name));
                     }
                 }
@@ -401,7 +400,7 @@ impl CategoryFit {
         kept.truncate(max_categories);
         Category {
             dimension: embedding_dimension(kept.len()),
-            vocabulary: kept.into_iter().map(|(value, _)| value.clone()).collect(),
+            vocabulary: kept.into_iter().map(|(value, _)| value).collect(),
         }
     }
 }

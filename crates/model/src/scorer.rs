@@ -3,20 +3,21 @@
 //! Of a network, scaling is folded into the first layer where it can be (see [`crate::inputs`]) and the output's slope and
 //! offset into the last, both in double precision.
 
+mod image;
+mod networks;
+
 use crate::algorithm::Task;
 use crate::artifact::Artifact;
 use crate::error::ModelError;
-use crate::forest::Forest;
-use crate::inputs::{Arrays, Number, Way};
-use crate::network::Network;
+use crate::forest::Trees;
+use crate::inputs::Way;
 use crate::output::Output;
 use crate::predictor::{Blend, Predictor};
 use crate::rates::Rates;
-use crate::recipe::{Input, Recipe, Scaling, NULL, UNSEEN};
+use crate::recipe::{Category, Input, Recipe, Scaling, NULL};
 use crate::simd::{available, Kernel};
-use crate::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Scratch, Stack};
-use ndarray::Array2;
-use std::collections::HashMap;
+use crate::stack::{CrossScratch, Scratch};
+use networks::{Member, Networks};
 
 mod batch;
 
@@ -26,7 +27,8 @@ pub use batch::Batch;
 pub struct Scorer {
     recipe: Recipe,
     numbers: usize,
-    vocabularies: Vec<HashMap<Box<str>, u32>>,
+    /// The recipe's, sharing its vocabularies.
+    categories: Vec<Category>,
     engine: Engine,
     output: Output,
     kernel: &'static Kernel,
@@ -37,28 +39,9 @@ pub struct Scorer {
 #[derive(Default)]
 struct Engine {
     networks: Option<Networks>,
-    forest: Option<(Forest, f64)>,
+    forest: Option<(Trees, f64)>,
     rates: Option<(Rates, f64)>,
     offset: f64,
-}
-
-struct Networks {
-    numbers: Vec<Number>,
-    arrays: Arrays,
-    /// Where each category's embedding stands in the input, and how long it is.
-    places: Vec<(usize, usize)>,
-    /// How many numbers have a missing indicator; they follow the numbers in the input.
-    indicators: usize,
-    width: usize,
-    members: Vec<Member>,
-}
-
-/// One network.
-struct Member {
-    embeddings: Vec<Vec<f32>>,
-    crosses: Option<Crosses>,
-    /// One for each output: the hidden layers, and the weights of what the crosses put out.
-    heads: Vec<(Stack, Vec<Chunk>)>,
 }
 
 /// The values of one row on their way through a [`Scorer`]: made by [`Scorer::row`], reused for every row.
@@ -96,17 +79,12 @@ impl Scorer {
         artifact.check()?;
         let recipe = artifact.recipe.clone();
         let engine = Engine::new(&artifact.predictor, &recipe, artifact.output.line())?;
-        let vocabularies = recipe.categories().into_iter().map(|category| {
-            category.embedding_rows().into_iter().map(|(value, row)| (value.into(), row)).collect()
-        });
-        Ok(Scorer {
-            numbers: recipe.scalings().len(),
-            vocabularies: vocabularies.collect(),
-            engine,
-            output: artifact.output.clone(),
-            kernel,
-            recipe,
-        })
+        Ok(Self::of_parts(recipe, engine, artifact.output.clone(), kernel))
+    }
+
+    fn of_parts(recipe: Recipe, engine: Engine, output: Output, kernel: &'static Kernel) -> Self {
+        let categories = recipe.categories().into_iter().cloned().collect();
+        Self { numbers: recipe.scalings().len(), categories, engine, output, kernel, recipe }
     }
 
     /// How many numbers a row has (elements of arrays counted one by one): the length
@@ -127,7 +105,7 @@ impl Scorer {
 
     /// True if a row is nothing but numbers.
     pub fn is_numeric_only(&self) -> bool {
-        self.vocabularies.is_empty() && !self.recipe.columns.iter().any(|c| c.input == Input::Key)
+        self.categories.is_empty() && !self.recipe.columns.iter().any(|c| c.input == Input::Key)
     }
 
     /// The instruction set in use: `avx512`, `avx2`, `neon` or `scalar`.
@@ -135,15 +113,15 @@ impl Scorer {
         self.kernel.name
     }
 
-    /// Bytes held, about.
+    /// Bytes of this process's own memory, about; an image is shared and does not count.
     pub fn memory(&self) -> usize {
         let scalings = self.numbers * size_of::<Scaling>();
         let names: usize = self.recipe.columns.iter().map(|c| size_of_val(c) + c.name.len()).sum();
-        let vocabularies: usize = self.vocabularies.iter().map(vocabulary_memory).sum();
+        let vocabularies: usize = self.categories.iter().map(|category| category.vocabulary.memory()).sum();
         let Engine { networks, forest, rates, .. } = &self.engine;
         let engine = networks.as_ref().map_or(0, Networks::memory)
             + forest.as_ref().map_or(0, |(forest, _)| forest.memory())
-            + rates.as_ref().map_or(0, |(rates, _)| size_of_val(&rates.of_key[..]));
+            + rates.as_ref().map_or(0, |(rates, _)| rates.memory());
         size_of::<Self>() + scalings + names + vocabularies + engine
     }
 
@@ -152,7 +130,7 @@ impl Scorer {
         let mut row = Row {
             inputs: Vec::new(),
             numbers: Vec::new(),
-            codes: vec![NULL; self.vocabularies.len()],
+            codes: vec![NULL; self.categories.len()],
             key: None,
             scratch: Vec::new(),
         };
@@ -166,7 +144,7 @@ impl Scorer {
         for number in 0..self.numbers {
             self.set_number(&mut row, number, None);
         }
-        for category in 0..self.vocabularies.len() {
+        for category in 0..self.categories.len() {
             self.set_category(&mut row, category, None);
         }
         row
@@ -221,10 +199,7 @@ impl Scorer {
     /// If there is no such category.
     #[inline]
     pub fn code(&self, category: usize, value: Option<&str>) -> u32 {
-        match value {
-            Some(value) => self.vocabularies[category].get(value).copied().unwrap_or(UNSEEN),
-            None => NULL,
-        }
+        self.categories[category].embedding_row(value)
     }
 
     /// Sets a category by its code.
@@ -326,13 +301,13 @@ impl Engine {
                 Self { networks, ..Self::default() }
             }
             Predictor::Forest(forest) => {
-                Self { forest: Some((forest.clone(), slope)), offset, ..Self::default() }
+                Self { forest: Some((Trees::new(forest), slope)), offset, ..Self::default() }
             }
             Predictor::Blend(Blend { networks, forest, weights }) => {
                 let line = (slope * weights.networks, slope * weights.offset + offset);
                 Self {
                     networks: Some(Networks::new(recipe, networks, line)?),
-                    forest: Some((forest.clone(), slope * weights.forest)),
+                    forest: Some((Trees::new(forest), slope * weights.forest)),
                     ..Self::default()
                 }
             }
@@ -341,213 +316,4 @@ impl Engine {
             }
         })
     }
-}
-
-impl Networks {
-    fn new(recipe: &Recipe, networks: &[Network], line: (f64, f64)) -> Result<Self, ModelError> {
-        let foldable = networks.iter().all(|network| network.crosses.is_empty());
-        let number = |((scaling, indicator), second)| Number::new(scaling, indicator, second, foldable);
-        let scalings = recipe.scalings().into_iter();
-        let numbers: Vec<Number> =
-            scalings.zip(recipe.indicators()).zip(recipe.seconds()).map(number).collect();
-        let share = networks.len() as f64;
-        let line = (line.0 / share, line.1 / share);
-        let member = |network| Member::new(network, recipe, &numbers, line);
-        let mut next = recipe.dense_width();
-        let places = recipe.categories().into_iter().map(|category| {
-            next += category.dimension;
-            (next - category.dimension, category.dimension)
-        });
-        Ok(Self {
-            arrays: Arrays::new(&numbers),
-            places: places.collect(),
-            indicators: numbers.iter().filter(|number| number.indicator.is_some()).count(),
-            width: recipe.width(),
-            members: networks.iter().map(member).collect::<Result<_, _>>()?,
-            numbers,
-        })
-    }
-
-    fn memory(&self) -> usize {
-        let members: usize = self.members.iter().map(Member::memory).sum();
-        self.numbers.len() * size_of::<Number>() + self.arrays.memory() + members
-    }
-
-    #[inline]
-    fn set_number(&self, inputs: &mut [f32], number: usize, value: Option<f64>) {
-        let how = &self.numbers[number];
-        inputs[number] = value.map_or(how.missing, |value| how.input(value));
-        if let Some(indicator) = how.indicator {
-            inputs[indicator] = f32::from(u8::from(value.is_none()));
-        }
-        if let Some((how, position)) = &how.second {
-            inputs[*position] = value.map_or(how.missing, |value| how.input(value));
-        }
-    }
-
-    #[inline]
-    fn set_numbers(&self, inputs: &mut [f32], values: &[f32]) {
-        if matches!(self.arrays.way, Way::OneByOne) || !self.arrays.are_ordinary(values) {
-            for (number, value) in values.iter().enumerate() {
-                self.set_number(inputs, number, Some(f64::from(*value)).filter(|value| value.is_finite()));
-            }
-            return;
-        }
-        let (inputs, rest) = inputs.split_at_mut(values.len());
-        if matches!(self.arrays.way, Way::InPlace) {
-            inputs.copy_from_slice(values);
-        } else {
-            for ((input, value), center) in inputs.iter_mut().zip(values).zip(&self.arrays.centers) {
-                *input = (f64::from(*value) - center) as f32;
-            }
-        }
-        rest[..self.indicators].fill(0.0);
-    }
-
-    /// Puts a member's embedding of a category into the inputs.
-    #[inline]
-    fn embed(&self, member: usize, category: usize, code: u32, inputs: &mut [f32]) {
-        let (first, dimension) = self.places[category];
-        let from = code as usize * dimension;
-        let table = &self.members[member].embeddings[category];
-        inputs[first..first + dimension].copy_from_slice(&table[from..from + dimension]);
-    }
-
-    /// One output, averaged over the members, which read the same numbers through embeddings of their own.
-    #[inline]
-    fn number(&self, kernel: &Kernel, row: &mut Row, output: usize) -> f64 {
-        let mut sum = self.members[0].number(kernel, &row.inputs, &mut row.scratch[0], output);
-        for (m, member) in self.members.iter().enumerate().skip(1) {
-            self.embed_all(m, row);
-            sum += member.number(kernel, &row.inputs, &mut row.scratch[m], output);
-        }
-        if self.members.len() > 1 {
-            self.embed_all(0, row);
-        }
-        sum
-    }
-
-    fn embed_all(&self, member: usize, row: &mut Row) {
-        for (category, code) in row.codes.iter().enumerate() {
-            self.embed(member, category, *code, &mut row.inputs);
-        }
-    }
-}
-
-impl Member {
-    /// Folds the scaling that is left to fold into the first layer, and the line into the last.
-    fn new(
-        network: &Network,
-        recipe: &Recipe,
-        numbers: &[Number],
-        line: (f64, f64),
-    ) -> Result<Self, ModelError> {
-        let mut layers: Vec<Linear> =
-            network.layers.iter().map(|layer| linear(&layer.weight, layer.bias.to_vec())).collect();
-        if let Some(last) = layers.last_mut() {
-            last.weight.iter_mut().for_each(|w| *w = (f64::from(*w) * line.0) as f32);
-            last.bias.iter_mut().for_each(|b| *b = (f64::from(*b) * line.0 + line.1) as f32);
-        }
-        let crosses: Vec<_> = network
-            .crosses
-            .iter()
-            .map(|c| (linear(&c.down, vec![0.0; c.down.nrows()]), linear(&c.up, c.bias.to_vec())))
-            .collect();
-        let crossed = match crosses.is_empty() {
-            true => Vec::new(),
-            false => split_last(&mut layers, recipe.width()),
-        };
-        if crosses.is_empty() {
-            fold_scaling(&mut layers[0], &recipe.scalings(), numbers);
-        }
-        let finite = |layer: &Linear| layer.weight.iter().chain(&layer.bias).all(|w| w.is_finite());
-        if !layers.iter().all(finite) {
-            return Err(ModelError::artifact("its weights are too large once scaled"));
-        }
-        let misfit = || ModelError::artifact("its layers do not fit together");
-        let stacks = Stack::of_outputs(&layers).ok_or_else(misfit)?;
-        let crossed = crossed.iter().map(|weights| padded(weights)).chain(std::iter::repeat(Vec::new()));
-        Ok(Self {
-            embeddings: network.embeddings.iter().map(|table| table.iter().copied().collect()).collect(),
-            heads: stacks.into_iter().zip(crossed).collect(),
-            crosses: match crosses.is_empty() {
-                true => None,
-                false => Some(Crosses::new(&crosses).ok_or_else(misfit)?),
-            },
-        })
-    }
-
-    fn scratch(&self) -> (Scratch, Option<CrossScratch>) {
-        (self.heads[0].0.scratch(), self.crosses.as_ref().map(Crosses::scratch))
-    }
-
-    fn memory(&self) -> usize {
-        let chunks = |chunks: &[Chunk]| size_of_val(chunks);
-        let tables: usize = self.embeddings.iter().map(|table| size_of_val(&table[..])).sum();
-        let heads: usize =
-            self.heads.iter().map(|(stack, crossed)| chunks(&stack.last) + chunks(crossed)).sum();
-        self.heads[0].0.memory() + self.crosses.as_ref().map_or(0, Crosses::memory) + tables + heads
-    }
-
-    #[inline]
-    fn number(
-        &self,
-        kernel: &Kernel,
-        inputs: &[f32],
-        (scratch, cross_scratch): &mut (Scratch, Option<CrossScratch>),
-        output: usize,
-    ) -> f64 {
-        let (stack, weights) = &self.heads[output];
-        let hidden = f64::from(kernel.logit(stack, inputs, scratch));
-        match (&self.crosses, cross_scratch) {
-            (Some(crosses), Some(scratch)) => {
-                kernel.cross(crosses, inputs, scratch);
-                hidden + f64::from(kernel.weigh(&scratch.crossed, weights))
-            }
-            _ => hidden,
-        }
-    }
-}
-
-fn linear(weight: &Array2<f32>, bias: Vec<f32>) -> Linear {
-    Linear { inputs: weight.ncols(), weight: weight.iter().copied().collect(), bias }
-}
-
-/// Takes from the last layer the weights of what the crosses put out, one list for each output. Without hidden layers
-/// nothing else is left: its own weights become 0.
-fn split_last(layers: &mut [Linear], width: usize) -> Vec<Vec<f32>> {
-    let alone = layers.len() == 1;
-    let Some(last) = layers.last_mut() else { return Vec::new() };
-    let (mut crossed, mut left) = (Vec::new(), Vec::new());
-    for weights in last.weight.chunks_exact(last.inputs) {
-        let (of_crossed, of_hidden) = weights.split_at(width);
-        crossed.push(of_crossed.to_vec());
-        left.extend_from_slice(of_hidden);
-    }
-    if alone {
-        last.weight.fill(0.0);
-    } else {
-        (last.inputs, last.weight) = (last.inputs - width, left);
-    }
-    crossed
-}
-
-/// Turns weights for standardized numbers into weights for the numbers as they go in. The bias makes up for
-/// each weight as rounded, so that the rounding is multiplied by a value's distance from the mean only.
-fn fold_scaling(first: &mut Linear, scalings: &[&Scaling], numbers: &[Number]) {
-    let left: Vec<(f64, f64)> = numbers.iter().zip(scalings).map(|(n, s)| n.left_to_fold(s)).collect();
-    for (weights, bias) in first.weight.chunks_exact_mut(first.inputs).zip(&mut first.bias) {
-        let mut exact = f64::from(*bias);
-        for (weight, (factor, mean)) in weights.iter_mut().zip(&left) {
-            *weight = (f64::from(*weight) * factor) as f32;
-            exact -= f64::from(*weight) * mean;
-        }
-        *bias = exact as f32;
-    }
-}
-
-/// Bytes held, about: each value stands in the recipe as well.
-fn vocabulary_memory(rows: &HashMap<Box<str>, u32>) -> usize {
-    let entry = size_of::<(Box<str>, u32)>() + size_of::<String>();
-    rows.capacity() * entry + rows.keys().map(|value| 2 * value.len()).sum::<usize>()
 }

@@ -1,6 +1,10 @@
 //! A network laid out for the kernels: weights in the order in which they are read, padded to whole vectors.
 
+use crate::array::Array;
+use crate::error::ModelError;
+use crate::image::{refused, Reader, Writer};
 use std::sync::Arc;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Outputs are padded to a multiple of this: one AVX-512 vector, one cache line.
 pub(crate) const CHUNK: usize = 16;
@@ -8,7 +12,7 @@ pub(crate) const CHUNK: usize = 16;
 pub(crate) const BLOCK: usize = 8;
 
 /// Sixteen floats on a cache line of their own, so that no vector load crosses one.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(64))]
 pub(crate) struct Chunk(pub [f32; CHUNK]);
 
@@ -24,19 +28,20 @@ pub(crate) struct Scratch {
 pub(crate) struct Hidden {
     pub inputs: usize,
     pub outputs: usize,
-    pub bias: Vec<Chunk>,
+    pub bias: Array<Chunk>,
     /// For each block of up to [`BLOCK`] chunks of outputs, for each input, the weights of those outputs.
-    pub weight: Vec<Chunk>,
+    pub weight: Array<Chunk>,
 }
 
-/// All layers. The kernels rely on the lengths that [`Stack::of_outputs`] gives these fields; nothing changes them later.
+/// All layers. The kernels rely on the lengths that [`Stack::of_outputs`] and [`Stack::take`] give these fields; nothing
+/// changes them later.
 #[derive(Debug)]
 pub(crate) struct Stack {
     /// Shared by the stacks of a network with several outputs.
     pub hidden: Arc<[Hidden]>,
     pub inputs: usize,
     /// The weights of the one output, padded with zeros to whole chunks.
-    pub last: Vec<Chunk>,
+    pub last: Array<Chunk>,
     pub bias: f32,
     /// The widest hidden layer, in chunks.
     pub widest: usize,
@@ -65,7 +70,23 @@ impl Hidden {
                 weight.extend(block.map(|chunk| chunk_of(chunk, &|o| layer.weight[o * inputs + input])));
             }
         }
-        Self { inputs, outputs, bias, weight }
+        Self { inputs, outputs, bias, weight: weight.into() }
+    }
+
+    /// Bytes of this process's own memory.
+    fn memory(&self) -> usize {
+        self.bias.memory() + self.weight.memory()
+    }
+
+    fn put(&self, image: &mut Writer) {
+        image.put(&self.bias);
+        image.put(&self.weight);
+    }
+
+    fn take(inputs: usize, outputs: usize, image: &mut Reader) -> Result<Self, ModelError> {
+        let chunks = outputs.div_ceil(CHUNK);
+        let weights = inputs.checked_mul(chunks).filter(|weights| *weights > 0).ok_or_else(refused)?;
+        Ok(Self { inputs, outputs, bias: image.take_just(chunks)?, weight: image.take_just(weights)? })
     }
 }
 
@@ -80,14 +101,36 @@ impl Stack {
             return None;
         }
         let hidden: Arc<[Hidden]> = hidden.iter().map(Hidden::new).collect();
-        let stack = |(weights, bias): (&[f32], &f32)| Self {
-            inputs: layers[0].inputs,
-            widest: hidden.iter().map(|layer| layer.bias.len()).max().unwrap_or(0),
-            last: padded(weights),
-            bias: *bias,
-            hidden: Arc::clone(&hidden),
+        let stack = |(weights, bias): (&[f32], &f32)| {
+            Self::new(layers[0].inputs, Arc::clone(&hidden), padded(weights), *bias)
         };
         Some(last.weight.chunks_exact(last.inputs).zip(&last.bias).map(stack).collect())
+    }
+
+    fn new(inputs: usize, hidden: Arc<[Hidden]>, last: Array<Chunk>, bias: f32) -> Self {
+        let widest = hidden.iter().map(|layer| layer.bias.len()).max().unwrap_or(0);
+        Self { inputs, widest, last, bias, hidden }
+    }
+
+    /// The hidden layers' weights, then those of each stack's last layer.
+    pub(crate) fn put<'a>(stacks: impl Iterator<Item = &'a Self> + Clone, image: &mut Writer) {
+        stacks.clone().take(1).flat_map(|stack| &stack.hidden[..]).for_each(|layer| layer.put(image));
+        stacks.for_each(|stack| image.put(&stack.last));
+    }
+
+    /// What [`Stack::put`] wrote of stacks with so many inputs, hidden layers of so many outputs, and these biases.
+    pub(crate) fn take(
+        inputs: usize,
+        hidden: &[usize],
+        biases: &[f32],
+        image: &mut Reader,
+    ) -> Result<Vec<Self>, ModelError> {
+        let befores = [inputs].into_iter().chain(hidden.iter().copied());
+        let layers = befores.zip(hidden).map(|(inputs, outputs)| Hidden::take(inputs, *outputs, image));
+        let layers: Arc<[Hidden]> = layers.collect::<Result<_, _>>()?;
+        let read = hidden.last().copied().unwrap_or(inputs).div_ceil(CHUNK);
+        let stack = |bias: &f32| Ok(Self::new(inputs, Arc::clone(&layers), image.take_just(read)?, *bias));
+        biases.iter().map(stack).collect()
     }
 
     pub(crate) fn scratch(&self) -> Scratch {
@@ -95,10 +138,9 @@ impl Stack {
         Scratch { to: buffer.clone(), from: buffer }
     }
 
-    /// Bytes held.
+    /// Bytes of this process's own memory, all hidden layers' included.
     pub(crate) fn memory(&self) -> usize {
-        let hidden: usize = self.hidden.iter().map(|l| l.bias.len() + l.weight.len()).sum();
-        (hidden + self.last.len()) * size_of::<Chunk>()
+        self.hidden.iter().map(Hidden::memory).sum::<usize>() + self.last.memory()
     }
 }
 
@@ -133,9 +175,32 @@ impl Crosses {
         if !agree {
             return None;
         }
-        let layers: Vec<_> = layers.iter().map(|(down, up)| (Hidden::new(down), Hidden::new(up))).collect();
+        Some(Self::laid_out(
+            layers.iter().map(|(down, up)| (Hidden::new(down), Hidden::new(up))).collect(),
+            width,
+        ))
+    }
+
+    fn laid_out(layers: Vec<(Hidden, Hidden)>, width: usize) -> Self {
         let highest = layers.iter().map(|(down, _)| down.bias.len()).max().unwrap_or(0);
-        Some(Self { layers, width, highest })
+        Self { layers, width, highest }
+    }
+
+    /// The rank of each layer.
+    pub(crate) fn ranks(&self) -> Vec<usize> {
+        self.layers.iter().map(|(down, _)| down.outputs).collect()
+    }
+
+    pub(crate) fn put(&self, image: &mut Writer) {
+        self.layers.iter().flat_map(|(down, up)| [down, up]).for_each(|layer| layer.put(image));
+    }
+
+    /// What [`Crosses::put`] wrote of layers of this width and these ranks.
+    pub(crate) fn take(width: usize, ranks: &[usize], image: &mut Reader) -> Result<Self, ModelError> {
+        let mut layer =
+            |rank: usize| Ok((Hidden::take(width, rank, image)?, Hidden::take(rank, width, image)?));
+        let layers = ranks.iter().map(|rank| layer(*rank)).collect::<Result<_, ModelError>>()?;
+        Ok(Self::laid_out(layers, width))
     }
 
     pub(crate) fn scratch(&self) -> CrossScratch {
@@ -143,10 +208,9 @@ impl Crosses {
         CrossScratch { crossed: wide.clone(), up: wide, down: vec![Chunk::default(); self.highest] }
     }
 
-    /// Bytes held.
+    /// Bytes of this process's own memory.
     pub(crate) fn memory(&self) -> usize {
-        let layers = self.layers.iter().flat_map(|(down, up)| [down, up]);
-        layers.map(|l| (l.bias.len() + l.weight.len()) * size_of::<Chunk>()).sum()
+        self.layers.iter().map(|(down, up)| down.memory() + up.memory()).sum()
     }
 }
 
@@ -159,7 +223,7 @@ impl CrossScratch {
 }
 
 /// Weights, with zeros to whole chunks.
-pub(crate) fn padded(weights: &[f32]) -> Vec<Chunk> {
+pub(crate) fn padded(weights: &[f32]) -> Array<Chunk> {
     let chunk = |part: &[f32]| {
         let mut chunk = Chunk::default();
         chunk.0[..part.len()].copy_from_slice(part);

@@ -1,5 +1,6 @@
 //! Numbers with heavy tails (sales, counts, prices) brought into the range where a network learns from them.
 
+use crate::array::Array;
 use crate::error::ModelError;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ pub enum Transform {
     /// `sign(x) · ln(1 + |x| / unit)`.
     SignedLog { unit: f64 },
     /// Straight lines between points (value, normal score), level beyond the first and the last.
-    Quantile { points: Vec<(f64, f64)> },
+    Quantile { points: Array<[f64; 2]> },
 }
 
 /// How the transforms of the training's numbers are chosen.
@@ -68,9 +69,9 @@ impl Transform {
             Self::SignedLog { unit } => unit.is_finite() && *unit >= 1e-100,
             Self::Quantile { points } => {
                 (2..=MAX_POINTS).contains(&points.len())
-                    && points.iter().all(|(value, score)| value.is_finite() && score.is_finite())
-                    && points.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1)
-                    && (points[points.len() - 1].0 - points[0].0).is_finite()
+                    && points.iter().all(|[value, score]| value.is_finite() && score.is_finite())
+                    && points.windows(2).all(|pair| pair[0][0] < pair[1][0] && pair[0][1] <= pair[1][1])
+                    && (points[points.len() - 1][0] - points[0][0]).is_finite()
             }
         };
         match fits {
@@ -111,37 +112,37 @@ fn signed_log(sorted: &[f64]) -> Transform {
 /// Each distinct value among evenly spaced ones gets the normal score of the middle of its ranks.
 fn quantile(sorted: &[f64]) -> Transform {
     let rows = sorted.len();
-    let mut points: Vec<(f64, f64)> = Vec::new();
+    let mut points: Vec<[f64; 2]> = Vec::new();
     for step in 0..POINTS.min(rows) {
         let value = sorted[step * (rows - 1) / (POINTS - 1).max(1)];
-        if points.last().is_some_and(|(last, _)| *last == value) {
+        if points.last().is_some_and(|[last, _]| *last == value) {
             continue;
         }
         let first = sorted.partition_point(|v| *v < value);
         let end = sorted.partition_point(|v| *v <= value);
-        points.push((value, normal_score((first + end) as f64 / (2 * rows) as f64)));
+        points.push([value, normal_score((first + end) as f64 / (2 * rows) as f64)]);
     }
     match points.len() {
         0 | 1 => Transform::Identity,
-        _ => Transform::Quantile { points },
+        _ => Transform::Quantile { points: points.into() },
     }
 }
 
-fn between(points: &[(f64, f64)], value: f64) -> f64 {
-    let after = points.partition_point(|(at, _)| *at <= value);
+fn between(points: &[[f64; 2]], value: f64) -> f64 {
+    let after = points.partition_point(|[at, _]| *at <= value);
     match (after.checked_sub(1).and_then(|before| points.get(before)), points.get(after)) {
-        (Some((x0, y0)), Some((x1, y1))) => y0 + (y1 - y0) * ((value - x0) / (x1 - x0)),
-        (Some((_, score)), None) | (None, Some((_, score))) => *score,
+        (Some([x0, y0]), Some([x1, y1])) => y0 + (y1 - y0) * ((value - x0) / (x1 - x0)),
+        (Some([_, score]), None) | (None, Some([_, score])) => *score,
         (None, None) => value,
     }
 }
 
 /// [`between`] the other way round: the lowest value of the score.
-fn between_scores(points: &[(f64, f64)], score: f64) -> f64 {
-    let after = points.partition_point(|(_, at)| *at < score);
+fn between_scores(points: &[[f64; 2]], score: f64) -> f64 {
+    let after = points.partition_point(|[_, at]| *at < score);
     match (after.checked_sub(1).and_then(|before| points.get(before)), points.get(after)) {
-        (Some((x0, y0)), Some((x1, y1))) => x0 + (x1 - x0) * ((score - y0) / (y1 - y0)),
-        (Some((value, _)), None) | (None, Some((value, _))) => *value,
+        (Some([x0, y0]), Some([x1, y1])) => x0 + (x1 - x0) * ((score - y0) / (y1 - y0)),
+        (Some([value, _]), None) | (None, Some([value, _])) => *value,
         (None, None) => score,
     }
 }
@@ -234,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_inverse_leads_back() {
-        let points = vec![(-5.0, -2.0), (1.0, 0.0), (4.0, 0.0), (10.0, 1.5)];
+        let points = vec![[-5.0, -2.0], [1.0, 0.0], [4.0, 0.0], [10.0, 1.5]].into();
         for transform in
             [Transform::Identity, Transform::SignedLog { unit: 3.0 }, Transform::Quantile { points }]
         {
@@ -273,16 +274,16 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let points = |points: &[(f64, f64)]| Transform::Quantile { points: points.to_vec() };
+        let points = |points: &[[f64; 2]]| Transform::Quantile { points: points.to_vec().into() };
         for transform in [
             Transform::SignedLog { unit: 0.0 },
             Transform::SignedLog { unit: f64::NAN },
             points(&[]),
-            points(&[(1.0, 0.0)]),
-            points(&[(1.0, 0.0), (1.0, 1.0)]),
-            points(&[(1.0, 0.0), (2.0, -1.0)]),
-            points(&[(f64::MIN, 0.0), (f64::MAX, 1.0)]),
-            points(&[(1.0, 0.0), (2.0, f64::INFINITY)]),
+            points(&[[1.0, 0.0]]),
+            points(&[[1.0, 0.0], [1.0, 1.0]]),
+            points(&[[1.0, 0.0], [2.0, -1.0]]),
+            points(&[[f64::MIN, 0.0], [f64::MAX, 1.0]]),
+            points(&[[1.0, 0.0], [2.0, f64::INFINITY]]),
         ] {
             assert!(transform.check().is_err(), "{transform:?}");
         }

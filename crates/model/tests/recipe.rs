@@ -2,8 +2,9 @@
 
 use model::recipe::{
     Category, CategoryFit, Column, Family, Input, NumberFit, Recipe, Scaling, Slot, FIRST_VALUE, MAX_COLUMNS,
-    MAX_INPUTS, MAX_STANDARDIZED,
+    MAX_INPUTS, MAX_STANDARDIZED, NULL, UNSEEN,
 };
+use model::vocabulary::Vocabulary;
 use proptest::prelude::*;
 
 fn fit(values: &[f64]) -> Scaling {
@@ -18,7 +19,7 @@ fn number(name: &str, scalings: Vec<Scaling>) -> Column {
 }
 
 fn category(name: &str, vocabulary: &[&str], dimension: usize) -> Column {
-    let vocabulary = vocabulary.iter().map(|v| v.to_string()).collect();
+    let vocabulary = vocabulary.iter().collect();
     let input = Input::Category(Category { vocabulary, dimension });
     Column { name: name.into(), sql_type: "text".into(), family: Family::Text, input }
 }
@@ -112,17 +113,17 @@ fn the_vocabulary_is_ordered_by_count_then_value_and_cut() {
         counts.add(value, count - 1);
         counts.add(value, 1);
     }
-    assert_eq!(counts.finish(5, 100).vocabulary, ["top", "a", "b", "c"]);
-    assert_eq!(counts.finish(5, 2).vocabulary, ["top", "a"]);
-    assert_eq!(counts.finish(1, 100).vocabulary, ["top", "a", "b", "c", "rare"]);
+    assert_eq!(counts.finish(5, 100).vocabulary, Vocabulary::from_iter(["top", "a", "b", "c"]));
+    assert_eq!(counts.finish(5, 2).vocabulary, Vocabulary::from_iter(["top", "a"]));
+    assert_eq!(counts.finish(1, 100).vocabulary, Vocabulary::from_iter(["top", "a", "b", "c", "rare"]));
     assert!(counts.finish(1000, 100).vocabulary.is_empty());
 }
 
 #[test]
 fn embedding_rows_follow_the_vocabulary() {
-    let category = Category { vocabulary: vec!["x".into(), "y".into()], dimension: 2 };
-    let rows = category.embedding_rows();
-    assert_eq!((rows.get("x"), rows.get("y"), rows.get("z")), (Some(&FIRST_VALUE), Some(&3), None));
+    let category = Category { vocabulary: ["x", "y"].into_iter().collect(), dimension: 2 };
+    let rows = [Some("x"), Some("y"), Some("z"), None].map(|value| category.embedding_row(value));
+    assert_eq!(rows, [FIRST_VALUE, 3, UNSEEN, NULL]);
     assert_eq!(category.rows(), 4);
 }
 

@@ -52,7 +52,7 @@ pub fn fit<'a>(job: &'a Job) -> Result<Fit<'a>, TrainerError> {
         },
         units: (1.0, 0.0),
         best_epoch: 1,
-        parameters: rates.of_key.len() + 1,
+        parameters: rates.keys.len() + 1,
         reference: Rc::new(Lookup { rates: rates.clone(), keys, outputs: job.task.outputs() }),
         predictor: Predictor::Rates(rates),
     })

@@ -344,9 +344,7 @@ impl ColumnFit {
 
 /// The embedding row of each text of a dictionary.
 fn embedding_rows(category: &Category, dictionary: &Dictionary) -> Vec<i32> {
-    let known = category.embedding_rows();
-    let row_of = |text: &str| known.get(text).copied().unwrap_or(UNSEEN) as i32;
-    dictionary.texts.iter().map(|text| row_of(text)).collect()
+    dictionary.texts.iter().map(|text| category.embedding_row(Some(text)) as i32).collect()
 }
 
 /// The raw columns of a block behind the columns of a recipe: of the same name.

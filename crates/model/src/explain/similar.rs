@@ -87,7 +87,7 @@ mod tests {
 
     /// A number, an array of two, a category.
     fn recipe() -> Recipe {
-        let category = Category { vocabulary: vec!["a".into(), "b".into()], dimension: 2 };
+        let category = Category { vocabulary: ["a", "b"].into_iter().collect(), dimension: 2 };
         Recipe {
             columns: vec![
                 column("price", Family::Number, Input::Numbers(vec![scaling(10.0, 2.0)])),

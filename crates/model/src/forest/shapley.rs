@@ -96,8 +96,8 @@ impl Walk<'_> {
             if node.is_leaf() {
                 return self.credit(node.number());
             }
-            let here = self.forest.next(at, self.row.0, self.row.1);
-            let there = self.forest.next(at, self.baseline.0, self.baseline.1);
+            let here = self.forest.walk().next(at, self.row.0, self.row.1);
+            let there = self.forest.walk().next(at, self.baseline.0, self.baseline.1);
             let of = if node.is_category() { self.players.categories } else { self.players.numbers };
             let player = of[node.input()];
             at = match self.follows[player] {

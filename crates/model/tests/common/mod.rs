@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod forests;
+pub mod whole;
 
 use model::calibration::Platt;
 use model::network::{Cross, Dense};
@@ -42,7 +43,7 @@ pub fn scaling() -> impl Strategy<Value = Scaling> {
     let transform = prop_oneof![
         4 => Just(Transform::Identity),
         1 => (0.1..10.0_f64).prop_map(|unit| Transform::SignedLog { unit }),
-        1 => Just(Transform::Quantile { points: vec![(-3.0, -1.0), (0.0, 0.0), (0.5, 0.25), (9.0, 2.0)] }),
+        1 => Just(Transform::Quantile { points: vec![[-3.0, -1.0], [0.0, 0.0], [0.5, 0.25], [9.0, 2.0]].into() }),
     ];
     let second = prop_oneof![
         3 => Just(None),
@@ -200,7 +201,7 @@ pub fn random_row(recipe: &Recipe, random: &mut ChaCha8Rng) -> Vec<Value> {
             Input::Category(category) => row.push(Value::Text(match random.random_range(0..6) {
                 0 => None,
                 1 => Some("never seen".into()),
-                _ => category.vocabulary.get(random.random_range(0..30)).cloned(),
+                _ => category.vocabulary.get(random.random_range(0..30)).map(str::to_owned),
             })),
             Input::Key => panic!("no key"),
         }

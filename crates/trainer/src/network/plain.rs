@@ -154,7 +154,7 @@ mod tests {
     fn recipe() -> Recipe {
         let column =
             |name: &str, family, input| Column { name: name.into(), sql_type: "any".into(), family, input };
-        let category = Category { vocabulary: vec!["a".into(), "b".into()], dimension: 3 };
+        let category = Category { vocabulary: ["a", "b"].into_iter().collect(), dimension: 3 };
         let numbers = vec![Scaling { scale: 1.0, ..Scaling::default() }; 4];
         let columns = vec![
             column("numbers", Family::NumberArray, Input::Numbers(numbers)),

@@ -20,6 +20,7 @@
 //! | `retire` | archived versions and dropped models |
 //! | `model_card` | what a card tells, and to whom |
 //! | `model_files` | export and import, and files of another writer |
+//! | `shared_models` | large models in one file for all backends, damaged and gone |
 //! | `model_rights` | privileges on models, in every function, and when a change is heard |
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
 //! | `explain` | what each column contributes to a score |
@@ -82,6 +83,7 @@ mod rights;
 mod sales_summary;
 mod scoring;
 mod scoring_refusals;
+mod shared_models;
 mod similar_launches;
 mod sources;
 mod standby;

@@ -6,7 +6,7 @@ use postgres::Client;
 use serde_json::{json, Value};
 
 /// A safetensors file by hand: the header's length, the header, the numbers.
-fn file(metadata: &Value, tensors: &[(&str, &[usize], &[f32])]) -> Vec<u8> {
+pub fn file(metadata: &Value, tensors: &[(&str, &[usize], &[f32])]) -> Vec<u8> {
     let mut header = serde_json::Map::from_iter([("__metadata__".to_owned(), metadata.clone())]);
     let mut data = Vec::new();
     for (name, shape, values) in tensors {

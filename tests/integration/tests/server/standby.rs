@@ -1,3 +1,4 @@
+use super::shared_models;
 use super::support::{champion, sum_of_scores};
 use integration::{data, refusal, rows, value, wait_until, Cluster, Database, Training};
 use postgres::Client;
@@ -30,6 +31,13 @@ fn a_standby_scores_the_same_and_follows_a_promotion() {
         value::<f64>(&mut standby, "SELECT reco.recommend(1, 'r1')"),
         value::<f64>(&mut primary, "SELECT reco.recommend(1, 'r1')")
     );
+
+    // A model that is mapped from a file: each server makes its own.
+    shared_models::import(&mut primary, "large", 1);
+    let large = shared_models::score(&mut primary, "large");
+    wait_until_replayed(&mut primary, &mut standby);
+    assert_eq!(shared_models::score(&mut standby, "large"), large);
+    assert_eq!(shared_models::mapped(&mut standby).len(), 1);
 
     // In the session that has already scored.
     Training::new("launch").param(r#""seed": 5"#).with("promote => true").call(&mut primary);

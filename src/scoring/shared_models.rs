@@ -1,0 +1,156 @@
+//! Large models, mapped by all backends from one file each instead of decoded into the memory of every one.
+//!
+//! A file is an image of a scorer (see [`model::image`]), made from the catalog by the first backend that needs it and
+//! named by the digest of the weights, which the catalog holds. It lies among the server's temporary files, because that is
+//! what it is: it may be deleted at any time, is not part of a base backup, and is gone when the server starts. No file
+//! decides anything: which version scores, and that it exists, is what the catalog says under the statement's snapshot; one
+//! that is missing, or not exactly what this server wrote, is made anew; and where none can be made, the model is decoded.
+
+mod lock;
+
+use crate::catalog::read;
+use crate::error::Error;
+use crate::settings;
+use bytes::Bytes;
+use model::image::{Content, BUILD};
+use model::{Artifact, Scorer};
+use pgrx::prelude::*;
+use pgrx::Uuid;
+use std::fs::{DirBuilder, File, FileTimes, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use std::{fs, process};
+
+/// In the data folder, where every backend runs. Both names begin as the server wants them of what it deletes when it starts.
+const FOLDER: &str = "base/pgsql_tmp/pgsql_tmp_reco";
+/// Models whose artifact is smaller are decoded by each backend: their copies cost less than a mapping is worth.
+const LEAST: usize = 256 << 10;
+
+/// The scorer of a version's weights: mapped if they are large, otherwise decoded.
+pub fn scorer(artifact_id: Uuid) -> Result<Scorer, Error> {
+    let (content, size) = read::artifact_summary(artifact_id)?;
+    if size < LEAST || settings::shared_models_size() == 0 {
+        return decode(artifact_id);
+    }
+    if let Some(scorer) = open(&content) {
+        return Ok(scorer);
+    }
+    // One backend makes the file; those that wait here find it. Decoding takes several times the model's size.
+    let _turn = lock::take(&content);
+    if let Some(scorer) = open(&content) {
+        return Ok(scorer);
+    }
+    let decoded = decode(artifact_id)?;
+    if let Err(error) = write(&decoded, &content) {
+        debug1!("the file of the weights {artifact_id} could not be written: {error}");
+    }
+    Ok(open(&content).unwrap_or(decoded))
+}
+
+/// Deletes the file of weights that are about to leave the catalog. If they stay after all, it is made again.
+pub fn remove(content: &Content) {
+    // Nothing depends on it.
+    let _ = fs::remove_file(path(content));
+}
+
+fn decode(artifact_id: Uuid) -> Result<Scorer, Error> {
+    read::with_artifact(artifact_id, |bytes| Ok(Scorer::new(&Artifact::from_bytes(bytes)?)?))
+}
+
+/// Another build of this library has files of its own.
+fn path(content: &Content) -> PathBuf {
+    let digest: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
+    Path::new(FOLDER).join(format!("{digest}.{BUILD}"))
+}
+
+/// The scorer of the file, if it is there as [`write`] left it.
+fn open(content: &Content) -> Option<Scorer> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path(content)).ok()?;
+    if !is_untouched(&file, content).ok()? {
+        return None;
+    }
+    // The least recently opened are deleted first; a failure only makes this one look older.
+    let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
+    // SAFETY: nobody but this server's user can write to the file, and the server never does once it has its name.
+    let mapping = unsafe { memmap2::Mmap::map(&file) }.ok()?;
+    Scorer::of_image(Bytes::from_owner(mapping), content).ok()
+}
+
+/// Whether a file is the server's own and was not written to since [`write`] set its time.
+fn is_untouched(file: &File, content: &Content) -> io::Result<bool> {
+    let is = file.metadata()?;
+    // SAFETY: always succeeds.
+    let me = unsafe { libc::geteuid() };
+    Ok(is.is_file() && is.uid() == me && is.mode() & 0o7777 == MODE && is.modified()? == seal(content))
+}
+
+const MODE: u32 = 0o400;
+
+/// The time of last change that a file of this content has: one long ago, which no write leaves behind.
+fn seal(content: &Content) -> SystemTime {
+    let [a, b, c, ..] = *content;
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + u64::from(u32::from_be_bytes([0, a, b, c])))
+}
+
+/// Writes the file under another name and renames it, so that nobody sees a part of it.
+fn write(scorer: &Scorer, content: &Content) -> Result<(), Error> {
+    let image = scorer.image(content)?;
+    let write = || {
+        DirBuilder::new().recursive(true).mode(0o700).create(FOLDER)?;
+        make_room(image.length() as u64)?;
+        let unfinished = Unfinished(path(content).with_extension(process::id().to_string()));
+        // Of an earlier process with this number.
+        let _ = fs::remove_file(&unfinished.0);
+        let flags = libc::O_NOFOLLOW;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(flags)
+            .open(&unfinished.0)?;
+        image.write(&mut file)?;
+        file.flush()?;
+        file.set_permissions(fs::Permissions::from_mode(MODE))?;
+        file.set_times(FileTimes::new().set_modified(seal(content)).set_accessed(SystemTime::now()))?;
+        fs::rename(&unfinished.0, path(content))
+    };
+    write().map_err(Error::system("could not write a shared model"))
+}
+
+/// A file that is deleted unless it was renamed.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Deletes the least recently opened files until one of this length fits with the others. One that is mapped somewhere
+/// stays there until it is let go. A length that never fits is an error.
+fn make_room(length: u64) -> io::Result<()> {
+    let most = settings::shared_models_size();
+    if length > most {
+        return Err(io::Error::other(format!("its {length} bytes are more than reco.shared_models_size")));
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(FOLDER)? {
+        let entry = entry?;
+        // Gone by now: somebody else makes room as well.
+        let Ok(is) = entry.metadata() else { continue };
+        files.push((is.accessed()?, is.len(), entry.path()));
+    }
+    let mut taken: u64 = files.iter().map(|(_, length, _)| length).sum();
+    files.sort_unstable();
+    for (_, size, path) in files {
+        if taken + length <= most {
+            break;
+        }
+        if fs::remove_file(path).is_ok() {
+            taken -= size;
+        }
+    }
+    Ok(())
+}
