@@ -61,6 +61,8 @@ fn both_ways(scorer: &Scorer, count: usize, fill: impl Fn(usize, &mut Row)) -> [
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(80))]
+
     #[test]
     fn batches_score_as_single_rows_do(artifact in artifacts(), count in 0..200_usize, seed: u64) {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
