@@ -83,8 +83,7 @@ fn the_popularity_of_keys_too() {
         family: Family::Number,
         input: Input::Key,
     };
-    let rates =
-        Rates { of_key: (0..80).map(|key| (key, key as f64 / 10.0 - 3.0)).collect(), of_others: 0.25 };
+    let rates = Rates::new((0..80).map(|key| (key, key as f64 / 10.0 - 3.0)).collect(), 0.25);
     let artifact = Artifact {
         algorithm: Algorithm::Popularity,
         recipe: Recipe { columns: vec![key] },

@@ -13,6 +13,8 @@ const START: &str = r#"SELECT reco.start_ab_test('spring', 'launch',
 
 /// Keys in five regions: a product and the region's number.
 type Scores = HashMap<(i64, i32), f64>;
+/// The arm of a key; none for keys outside the test.
+type Arms = HashMap<(i64, i32), Option<String>>;
 
 /// A fifth region, and versions of two sources; the third one is the champion.
 fn three_versions(client: &mut Client) {
@@ -43,7 +45,7 @@ fn scores(client: &mut Client) -> Scores {
 }
 
 /// What every version gives every key, version 1 first; and the arms of the test `spring`, which is not started.
-fn known(client: &mut Client) -> (Vec<Scores>, HashMap<(i64, i32), Option<String>>) {
+fn known(client: &mut Client) -> (Vec<Scores>, Arms) {
     let scores = [1, 2, 3].map(|version| {
         client.batch_execute(&format!("BEGIN; SELECT reco.promote('launch', {version})")).unwrap();
         let found = scores(client);

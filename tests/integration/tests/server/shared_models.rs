@@ -114,8 +114,10 @@ fn many_first_scores_at_once_are_the_same() {
     assert!(scores.iter().all(|found| *found == scores[0]));
 }
 
-/// Ways to spoil the file of a model; the other path is that of another model's file.
-const DAMAGES: [(&str, fn(&Path, &Path)); 9] = [
+/// Spoils the file of a model; the other path is that of another model's file.
+type Damage = fn(&Path, &Path);
+
+const DAMAGES: [(&str, Damage); 9] = [
     ("deleted", |file, _| fs::remove_file(file).unwrap()),
     ("deleted with its folder", |file, _| fs::remove_dir_all(file.parent().unwrap()).unwrap()),
     ("changed in the middle", |file, _| rewrite(file, |bytes| bytes[300_000] ^= 0x40)),
