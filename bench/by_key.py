@@ -47,7 +47,9 @@ def run(scale):
             with connect(port=port) as connection:
                 connection.execute("SELECT " + ", ".join(f"pg_prewarm('{name}')" for name in RELATIONS))
             figures += beside_selects(scale, scripts, "by key, standby", port)
-    return [*figures, many_keys(scale)]
+    figures.append(many_keys(scale, "as their products come", "product_id, region"))
+    figures.append(many_keys(scale, "in random order", "random()"))
+    return figures
 
 
 def beside_selects(scale, scripts, what, port):
@@ -78,12 +80,14 @@ def pgbench(script, clients, duration, port=None):
     return float(re.search(r"tps = ([0-9.]+)", output)[1])
 
 
-def many_keys(scale):
+def many_keys(scale, what, order):
+    """The keys of a table that is read in the order given."""
     connection = connect()
     connection.execute("SELECT setseed(0.5)")
+    connection.execute("DROP TABLE IF EXISTS pairs")
     connection.execute(
         "CREATE TABLE pairs AS SELECT product_id, region FROM launch_features "
-        f"WHERE week = '{newest_week()}' ORDER BY random()"
+        f"WHERE week = '{newest_week()}' ORDER BY {order}"
     )
     connection.execute("VACUUM (FREEZE, ANALYZE) pairs")
     (pairs,) = connection.execute("SELECT count(*) FROM pairs").fetchone()
@@ -94,12 +98,12 @@ def many_keys(scale):
     )
     ours, peer = pairs / times["ours"], pairs / times["peer"]
     return figure(
-        f"{pairs:,} keys in one statement",
+        f"{pairs:,} keys in one statement, {what}",
         f"{ours:,.0f} keys/s",
         f"{peer:,.0f} keys/s, index lookups in a lateral join ({ours / peer:.2f}×)",
         ours,
         unit="keys/s",
-        at_least=180_000,
+        at_least=400_000,
     )
 
 
