@@ -22,7 +22,7 @@ EXCLUDE = ["season_sin", "season_cos"]  # one year cannot tell the season from t
 SHARES = {"validation_share": 0.07, "test_share": 0.18}  # 3 and 8 of 44 weeks
 
 # Chosen on the validation weeks.
-NETWORKS = {"hidden": [256, 128], "dropout": 0.3, "batch_norm": True, "batch_size": 4096, "schedule": "one_cycle", "epochs": 4}
+NETWORKS = {"hidden": [256, 128], "dropout": 0.3, "batch_norm": True, "batch_size": 4096, "schedule": "one_cycle", "epochs": 4, "members": 3}
 TREES = {"trees": 400, "leaves": 63, "min_leaf_rows": 2000, "column_share": 0.35}
 ALGORITHMS = {
     "logistic": {"batch_size": 4096, "schedule": "one_cycle", "epochs": 4},
