@@ -71,6 +71,16 @@ impl<T: Made> Newest<T> {
         self.bytes <= unsafe { f64::from(pg_sys::work_mem) * 1024.0 * pg_sys::hash_mem_multiplier } as usize
     }
 
+    /// The time of the newest row of all.
+    pub fn time(&self) -> Option<i64> {
+        self.rows.iter().map(|(time, _)| *time).max()
+    }
+
+    /// Forgets the keys that have no row of this time or later.
+    pub fn forget_before(&mut self, time: i64) {
+        self.places.retain(|_, place| self.rows[*place].0 >= time);
+    }
+
     /// Each key with what was made of its newest row, in no order.
     pub fn each(mut self, mut take: impl FnMut(Id, T)) {
         self.places.into_iter().for_each(|(id, place)| take(id, std::mem::take(&mut self.rows[place].1)));

@@ -11,6 +11,8 @@ use model::recipe::{Family, Recipe};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
+const USECS_PER_DAY: i64 = 86_400_000_000;
+
 /// A key: numbers in their order, before texts in the order of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Id {
@@ -210,6 +212,15 @@ impl Columns {
             Some((place, _)) => row.values[place].value() as i64,
             None => 0,
         }
+    }
+
+    /// The time that is so many days before another.
+    pub fn days_before(&self, time: i64, days: i32) -> i64 {
+        let unit = match self.time {
+            Some((_, Reader::Date)) | None => 1,
+            Some(_) => USECS_PER_DAY,
+        };
+        time.saturating_sub(i64::from(days) * unit)
     }
 }
 

@@ -10,24 +10,36 @@ use model::Batch;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 
-/// Scores the newest row of each wanted key and gives both to `take`, once for each key, in no order.
+/// Scores the newest row of each wanted key and gives both to `take`, once for each key, in no order. Keys whose row is more
+/// than `max_age` days older than the newest of all are left out.
 pub fn score_newest(
     client: &SpiClient,
     resolved: Resolved,
     wanted: &Wanted,
+    max_age: Option<i32>,
     mut take: impl FnMut(Id, f64),
 ) -> Result<(), Error> {
     let query = Query::of_recipe(&resolved.decoded.version, resolved.decoded.scorer.recipe(), wanted)?;
     let mut scoring = Scoring::new(Filling::new(resolved));
-    let newest = replacing(client, &mut scoring, &query)?;
+    let mut newest = replacing(client, &mut scoring, &query)?;
     if newest.fits() {
+        if let (Some(days), Some(time)) = (max_age, newest.time()) {
+            newest.forget_before(query.unordered().1.days_before(time, days));
+        }
         newest.each(take);
         return Ok(());
     }
     drop(newest);
     let mut scoring = Scoring::new(scoring.filling.again());
     let (text, columns) = query.one_each();
+    let earliest = match max_age {
+        Some(days) => columns.days_before(newest_time(client, &query)?, days),
+        None => i64::MIN,
+    };
     each_row(client, &text, &query.parameters, columns.width, &mut |descriptor, row| {
+        if columns.time(row) < earliest {
+            return Ok(true);
+        }
         // SAFETY: the row is one of the query's, and has this descriptor.
         unsafe { scoring.put(columns.id(row), descriptor, row)? };
         if scoring.batch.is_full() {
@@ -37,6 +49,17 @@ pub fn score_newest(
     })?;
     scoring.finish(&mut take);
     Ok(())
+}
+
+/// The time of the newest row of all, read for itself.
+fn newest_time(client: &SpiClient, query: &Query) -> Result<i64, Error> {
+    let mut newest = i64::MIN;
+    let (text, columns) = query.unordered();
+    each_row(client, &text, &query.parameters, columns.width, &mut |_, row| {
+        newest = newest.max(columns.time(row));
+        Ok(true)
+    })?;
+    Ok(newest)
 }
 
 /// With a hash table of all keys, which may turn out not to fit: then some of them are not there.

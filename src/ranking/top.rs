@@ -45,7 +45,7 @@ fn top_regions_text(
 }
 
 /// # Safety
-/// `fcinfo` is that of a running call with the arguments (the given key, k integer, model text, as_of date, candidates).
+/// `fcinfo` is that of a running call with the arguments (the given key, k integer, model text, as_of date, candidates, max_age integer).
 unsafe fn top(fcinfo: pg_sys::FunctionCallInfo, of: Of, key: Key) -> Ranked {
     let Some(value) = argument(fcinfo, 0) else { return Ranked::empty() };
     let array_type = pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 4);
@@ -56,17 +56,28 @@ unsafe fn top(fcinfo: pg_sys::FunctionCallInfo, of: Of, key: Key) -> Ranked {
         candidates: argument(fcinfo, 4).map(|array| (array_type, array)),
     };
     let model = pgrx::pg_getarg::<String>(fcinfo, 2);
-    let best = or_raise(best(model.as_deref(), pgrx::pg_getarg(fcinfo, 1), &wanted));
+    let (k, max_age) = (pgrx::pg_getarg(fcinfo, 1), pgrx::pg_getarg(fcinfo, 5));
+    let best = or_raise(best(model.as_deref(), k, max_age, &wanted));
     Ranked::new(best.into_iter().zip(1..).map(|((id, score), rank)| (rank, id.to_string(), score)))
 }
 
-fn best(model: Option<&str>, k: Option<i32>, wanted: &Wanted) -> Result<Vec<(Id, f64)>, Error> {
+fn best(
+    model: Option<&str>,
+    k: Option<i32>,
+    max_age: Option<i32>,
+    wanted: &Wanted,
+) -> Result<Vec<(Id, f64)>, Error> {
     let k = given(k, "k")?;
     if !(1..=MOST).contains(&k) {
         return Err(Error::invalid(format!("k is a number from 1 to {MOST}, not {k}")));
     }
+    if let Some(days) = max_age.filter(|days| *days < 0) {
+        return Err(Error::invalid(format!("max_age is a number of days, 0 or more, not {days}")));
+    }
     let resolved = Resolved::new(model, None)?;
     let mut best = Best::new(k as usize);
-    Spi::connect(|client| score_newest(client, resolved, wanted, |id, score| best.offer(id, score)))?;
+    Spi::connect(|client| {
+        score_newest(client, resolved, wanted, max_age, |id, score| best.offer(id, score))
+    })?;
     Ok(best.finish().into_iter().map(|scored| (scored.item, scored.score)).collect())
 }

@@ -115,6 +115,47 @@ fn more_keys_than_fit_into_work_mem_give_the_same() {
 }
 
 #[test]
+fn what_has_no_row_of_the_newest_week_is_left_out() {
+    let (_database, mut client) = many_products();
+    let recommended = |condition: &str| {
+        by_recommend("r2", 1000, condition, "NULL").replace("FROM launch_features", "FROM many")
+    };
+    let weeks = "SELECT (max(week) - 7)::text || ',' || (max(week) - 14)::text FROM many";
+    let weeks: String = value(&mut client, weeks);
+    let (last, before) = weeks.split_once(',').unwrap();
+    client
+        .batch_execute(&format!(
+            "DELETE FROM many WHERE week > '{last}' AND product_id % 3 = 1;
+             DELETE FROM many WHERE week > '{before}' AND product_id % 3 = 2"
+        ))
+        .unwrap();
+    for work_mem in ["4MB", "64kB"] {
+        client.batch_execute(&format!("SET work_mem = '{work_mem}'")).unwrap();
+        for (max_age, condition) in [
+            ("", "product_id % 3 = 0"),
+            (", max_age => 7", "product_id % 3 < 2"),
+            (", max_age => NULL", "true"),
+        ] {
+            let top = rows(&mut client, &format!("SELECT * FROM reco.top_products('r2', 1000{max_age})"));
+            assert_eq!(top, rows(&mut client, &recommended(condition)), "{work_mem}{max_age}");
+        }
+    }
+    // Rows with a time of day.
+    client.batch_execute("SET work_mem = '4MB'; ALTER TABLE many ALTER week TYPE timestamp").unwrap();
+    let top = rows(&mut client, "SELECT * FROM reco.top_products('r2', 1000)");
+    assert_eq!(top, rows(&mut client, &recommended("product_id % 3 = 0")));
+    // A region that a product has left.
+    client
+        .batch_execute(&format!(
+            "DELETE FROM many WHERE week > '{last}' AND region = 'r1' AND product_id = 3"
+        ))
+        .unwrap();
+    let left = |max_age| format!("SELECT count(*) FROM reco.top_regions(3{max_age}) WHERE region = 'r1'");
+    assert_eq!(value::<i64>(&mut client, &left("")), 0);
+    assert_eq!(value::<i64>(&mut client, &left(", max_age => 7")), 1);
+}
+
+#[test]
 fn rows_that_the_caller_may_not_see_are_not_ranked() {
     let database = Database::trained();
     let mut client = database.connect();
@@ -146,6 +187,7 @@ fn what_cannot_be_ranked_is_refused() {
         |arguments: &str| refusal(&mut client, &format!("SELECT * FROM reco.top_products({arguments})"));
     refused("'r1', 0").expect("22023", &["k is a number from 1 to 100000, not 0"], &[]);
     refused("'r1', NULL").expect("22023", &["k must not be NULL"], &[]);
+    refused("'r1', max_age => -1").expect("22023", &["max_age is a number of days, 0 or more, not -1"], &[]);
     refused("'r1', model => 'none'").expect("42704", &["\"none\""], &["reco.models"]);
     refused("'r1', candidates => ARRAY[now()]").expect("42846", &["cannot cast"], &[]);
     client
