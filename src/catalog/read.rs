@@ -173,9 +173,12 @@ fn of_artifact<T>(artifact_id: Uuid, read: impl FnOnce(&CatalogRow) -> Result<T,
     })
 }
 
-/// The name of every model.
+/// The name of every model, in their order.
 pub fn model_names() -> Result<Vec<String>, Error> {
-    Table::open(Catalog::Model)?.all(&[], Seen::ByStatement, |row| row.required(columns::MODEL_NAME))
+    let mut names: Vec<String> =
+        Table::open(Catalog::Model)?.all(&[], Seen::ByStatement, |row| row.required(columns::MODEL_NAME))?;
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// The role that owns a model now, whatever the statement's snapshot.

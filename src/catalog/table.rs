@@ -270,6 +270,8 @@ struct Scan<'table> {
 }
 
 impl<'table> Scan<'table> {
+    /// In the order of the primary key, or in no order if there are no keys: all of a small table is read faster without
+    /// its index.
     fn begin(table: &'table Table, keys: &[Key], seen: Seen) -> Self {
         let mut scan_keys: Vec<_> = (1..).zip(keys).map(|(column, key)| key.scan_key(column)).collect();
         // SAFETY: the scan copies the keys; the snapshot outlives the scan, which is one function call long. Without one
@@ -282,7 +284,7 @@ impl<'table> Scan<'table> {
             pg_sys::systable_beginscan(
                 table.relation,
                 table.index,
-                true,
+                !scan_keys.is_empty(),
                 snapshot,
                 scan_keys.len() as i32,
                 scan_keys.as_mut_ptr(),
