@@ -50,10 +50,11 @@ state_folder() {
 }
 
 # The state folder can only be placed once the server's user exists, so scripts/setup installs the
-# packages first and then calls this again.
+# packages before it calls this.
 use_state() {
     STATE=$(state_folder)
-    mkdir -p "$STATE/log" "$STATE/tmp"
+    LOGS=$STATE/log
+    mkdir -p "$LOGS" "$STATE/tmp"
     PRIVATE_PG_CONFIG=$STATE/pg/lib/postgresql/$PG_MAJOR/bin/pg_config
     export PATH=$STATE/tools/bin:$PATH
     export PGRX_HOME=$STATE/pgrx # the user's own pgrx set-up stays untouched
@@ -74,7 +75,9 @@ need_compiler() {
 step() {
     local title=$1 start=$SECONDS log status=0 watcher
     shift
-    log=$STATE/log/$(printf %s "$title" | tr -cs '[:alnum:].' '-' | sed 's/-$//').log
+    # Before the state folder is placed there is only the folder for temporary files.
+    : "${LOGS:=$(mktemp -d "${TMPDIR:-/tmp}/pg_recommend-log.XXXXXX")}"
+    log=$LOGS/$(printf %s "$title" | tr -cs '[:alnum:].' '-' | sed 's/-$//').log
     printf '==> %s … ' "$title"
     step_progress "$title" "$log" "$start" &
     watcher=$!
