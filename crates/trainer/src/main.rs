@@ -54,6 +54,7 @@ mod pipeline;
 mod popularity;
 mod precision;
 mod prepare;
+mod random;
 mod report;
 mod split;
 mod threads;

@@ -47,18 +47,18 @@ impl Drop for Reduced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::seeded;
     use tch::{Device, Reduction};
 
     const ROWS: i64 = 256;
 
     /// The losses of a small network on rows whose label is whether their numbers add up to more than 0.
     fn losses(precision: Precision) -> Vec<f64> {
-        tch::manual_seed(1);
         let options = (Kind::Float, Device::Cpu);
         let random = |shape: [i64; 2]| Tensor::randn(shape, options) * 0.3;
-        let x = random([ROWS, 16]);
+        let [x, first, last] = seeded(1, || [[ROWS, 16], [32, 16], [1, 32]].map(random));
         let targets = x.sum_dim_intlist(1, false, Kind::Float).gt(0.0).to_kind(Kind::Float);
-        let weights = [random([32, 16]), random([1, 32])].map(|w| w.set_requires_grad(true));
+        let weights = [first, last].map(|w| w.set_requires_grad(true));
         let biases = [32, 1].map(|n| Tensor::zeros([n], options).set_requires_grad(true));
         let _reduced = begin(precision).unwrap();
         let step = |_| {

@@ -43,8 +43,7 @@ pub fn fit<'a, W: Write>(
     let mut best_epochs = 0;
     for member in 0..params.members as u32 {
         let seed = params.seed.wrapping_add(u64::from(member));
-        tch::manual_seed(seed as i64);
-        let mut net = Net::new(&encoder.recipe, &shape, device)?;
+        let mut net = Net::new(&encoder.recipe, &shape, seed, device)?;
         let plan = Plan {
             task: job.task,
             params,

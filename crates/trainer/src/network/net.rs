@@ -7,6 +7,7 @@
 use super::noise::Noise;
 use crate::error::TrainerError;
 use crate::precision::linear;
+use crate::random::seeded;
 use model::network::{Cross, Dense};
 use model::params::Precision;
 use model::{Network, Recipe};
@@ -92,9 +93,9 @@ impl Net {
     /// Embeddings from a normal distribution; linear layers from the uniform distribution that PyTorch's `nn.Linear`
     /// starts with (He et al. 2015 with a = sqrt(5): within 1 / sqrt(inputs)). Drawn on the CPU, so that every device
     /// starts from the same numbers.
-    pub fn new(recipe: &Recipe, shape: &Shape, device: Device) -> Result<Self, TchError> {
+    pub fn new(recipe: &Recipe, shape: &Shape, seed: u64, device: Device) -> Result<Self, TchError> {
         let plan = plan(recipe, shape);
-        let parts = plan.iter().map(draw).collect::<Result<Vec<_>, _>>()?;
+        let parts = seeded(seed, || plan.iter().map(draw).collect::<Result<Vec<_>, _>>())?;
         let flat = Tensor::f_cat(&parts, 0)?.f_to(device)?;
         let layout = Layout {
             shapes: plan.into_iter().map(|(shape, _)| shape).collect(),

@@ -298,9 +298,8 @@ mod tests {
     }
 
     fn run_on(training: &Examples, block: i64, plan: &Plan) -> (Vec<f64>, Vec<f32>) {
-        tch::manual_seed(1);
         let shape = Shape { crosses: 1, rank: 2, hidden: vec![8], batch_norm: false, outputs: 1 };
-        let net = Net::new(&recipe(), &shape, Device::Cpu).unwrap();
+        let net = Net::new(&recipe(), &shape, 1, Device::Cpu).unwrap();
         let mut trainer = Loop::new(&net, training, plan, block).unwrap();
         let losses = (0..3).map(|_| trainer.epoch().unwrap()).collect();
         (losses, floats(&net.flat()).unwrap())
@@ -401,7 +400,7 @@ mod tests {
         let params = Params { negative_share: 0.5, ..Params::default() };
         let plan = Plan { positives: Some(&positives), ..plan(&params, 1) };
         let shape = Shape { crosses: 0, rank: 1, hidden: vec![], batch_norm: false, outputs: 1 };
-        let net = Net::new(&recipe(), &shape, Device::Cpu).unwrap();
+        let net = Net::new(&recipe(), &shape, 1, Device::Cpu).unwrap();
         let training = training();
         let mut trainer = Loop::new(&net, &training, &plan, 10).unwrap();
         let rows = trainer.rows_of_epoch() as usize;

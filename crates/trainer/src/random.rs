@@ -1,0 +1,13 @@
+//! Random numbers of libtorch. Its generator is the process's: whoever draws has it alone, so that the same seed gives the same
+//! numbers whatever other threads do.
+
+use parking_lot::Mutex;
+
+static GENERATOR: Mutex<()> = Mutex::new(());
+
+/// Runs `draw` with the generator seeded. `draw` must not come here again.
+pub fn seeded<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
+    let _alone = GENERATOR.lock();
+    tch::manual_seed(seed as i64);
+    draw()
+}
