@@ -10,12 +10,69 @@ fn examples(document: &Path) -> Vec<String> {
     text.split(OPEN).skip(1).map(|rest| rest.split(CLOSE).next().unwrap_or_default().to_owned()).collect()
 }
 
+/// The Markdown files of a folder, by name.
+fn pages(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
+    let mut pages: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(is_page).collect();
+    pages.sort();
+    pages
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Where the links of a text lead, those between back quotes and in blocks of code left out.
+fn links(text: &str) -> Vec<String> {
+    let prose = text.split("```").step_by(2).collect::<String>();
+    let prose = prose.split('`').step_by(2).collect::<Vec<_>>().join("code");
+    prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
+}
+
+/// The anchors of a text's headings, as GitHub makes them.
+fn anchors(text: &str) -> Vec<String> {
+    let prose = text.split("```").step_by(2).collect::<String>();
+    let headings =
+        prose.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    headings.map(anchor).collect()
+}
+
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    heading.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_of_a_document_leads_somewhere() {
+    let folders = ["", "docs", "bench"];
+    let mut checked = 0;
+    for document in folders.iter().flat_map(|folder| pages(&root().join(folder))) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
+            let (path, section) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match path {
+                "" => document.clone(),
+                path => document.parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{document:?} links to {link}, which is not there");
+            if !section.is_empty() {
+                let there = anchors(&std::fs::read_to_string(&target).unwrap());
+                assert!(
+                    there.iter().any(|anchor| anchor == section),
+                    "{document:?} links to {link}: {there:?}"
+                );
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 40, "only {checked} links were found");
+}
+
 #[test]
 fn the_sql_of_every_document_runs() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut documents: Vec<_> =
-        std::fs::read_dir(root.join("docs")).unwrap().map(|d| d.unwrap().path()).collect();
-    documents.sort();
+    let root = root();
+    let mut documents = pages(&root.join("docs"));
     documents.insert(0, root.join("README.md"));
     let database = Database::trained();
     let mut client = database.connect();

@@ -44,7 +44,7 @@
 //! | `launch_features` | the retail template: windows, labels, types, names and time zones |
 //! | `sales_summary` | summaries in workers, in little memory, and from damaged bytes |
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
-//! | `docs` | the SQL of the documents |
+//! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
 
