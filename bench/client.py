@@ -28,7 +28,7 @@ SCORERS = [torch_scorer, onnx_scorer]
 
 def run(scale):
     connection = connect()
-    query = "SELECT body FROM reco.artifact JOIN reco.version USING (artifact_id) WHERE model = 'wide'"
+    query = "SELECT string_agg(body, '' ORDER BY position) FROM reco.artifact_chunk JOIN reco.version USING (artifact_id) WHERE model = 'wide'"
     network = Network(connection.execute(query).fetchone()[0])
     clients = {
         f"client with {reader} and {scorer.NAME}": partial(by_client, connection, read, scorer.scorer(network))

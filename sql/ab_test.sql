@@ -4,7 +4,7 @@
 
 CREATE TABLE ab_test (
     test        text COLLATE "C" PRIMARY KEY CHECK (octet_length(test) BETWEEN 1 AND 63),
-    model       text COLLATE "C" NOT NULL REFERENCES model,
+    model       text COLLATE "C" NOT NULL,
     unit        text COLLATE "C" NOT NULL CHECK (unit IN ('region', 'product', 'pair', 'key')),
     regions     text[] CHECK (cardinality(regions) > 0),
     salt        text COLLATE "C" NOT NULL,
@@ -24,7 +24,7 @@ COMMENT ON COLUMN ab_test.salt IS 'Goes into the hash of every key';
 COMMENT ON COLUMN ab_test.winner IS 'The arm whose version was promoted when it was stopped; NULL where none was';
 
 CREATE TABLE ab_arm (
-    test      text COLLATE "C" NOT NULL REFERENCES ab_test,
+    test      text COLLATE "C" NOT NULL,
     position  integer NOT NULL CHECK (position > 0),
     arm       text COLLATE "C" NOT NULL CHECK (octet_length(arm) BETWEEN 1 AND 63),
     version   integer NOT NULL,

@@ -1,8 +1,10 @@
 -- The catalog: what was trained, from what, how good it is, and which version answers to which name.
 --
--- Plain tables on purpose: primary keys, no triggers, no inheritance, no sequences, so that they can be
--- dumped, replicated, or made reference tables of a sharded database. Scoring reads `alias`, `version` and
--- `artifact` through their primary keys; src/catalog/read.rs names the columns it relies on.
+-- Plain tables on purpose: primary keys, no foreign keys, no triggers, no inheritance, no sequences, so that they can be
+-- dumped, restored in any order and by several jobs at once, replicated, or made reference tables of a sharded database.
+-- What refers to what is kept by the functions, under the lock of the model's row; reco.check_setup() says where it is
+-- broken. Scoring reads `alias`, `version`, `artifact` and `artifact_chunk` through their primary keys; src/catalog/read.rs
+-- names the columns it relies on.
 
 DO $$
 BEGIN
@@ -27,7 +29,7 @@ COMMENT ON COLUMN model.begun_at IS 'When the run began that made it: runs befor
 COMMENT ON COLUMN model.purpose IS 'What it is for, as its model card says';
 
 CREATE TABLE version (
-    model         text COLLATE "C" NOT NULL REFERENCES model,
+    model         text COLLATE "C" NOT NULL,
     version       integer NOT NULL CHECK (version > 0),
     artifact_id   uuid UNIQUE,
     run_id        uuid,
@@ -58,12 +60,23 @@ COMMENT ON COLUMN version.seconds IS 'From the call to the stored version';
 
 CREATE TABLE artifact (
     artifact_id  uuid PRIMARY KEY,
-    body         bytea NOT NULL,
-    digest       bytea NOT NULL GENERATED ALWAYS AS (pg_catalog.sha256(body)) STORED
+    size         bigint NOT NULL CHECK (size > 0),
+    digest       bytea NOT NULL CHECK (octet_length(digest) = 32)
 );
-ALTER TABLE artifact ALTER COLUMN body SET STORAGE EXTERNAL;
-COMMENT ON TABLE artifact IS 'Weights and recipe of each version, as safetensors; read only through the scoring functions';
-COMMENT ON COLUMN artifact.digest IS 'SHA-256 of the body; the file that backends share a large model through has its name';
+COMMENT ON TABLE artifact IS 'Weights and recipe of each version, as safetensors, in the chunks of artifact_chunk';
+COMMENT ON COLUMN artifact.size IS 'Bytes, of all chunks together';
+COMMENT ON COLUMN artifact.digest IS 'SHA-256 of the chunks in their order; the file that backends share a large model through has its name';
+
+-- A value of half a gigabyte can be stored but not dumped: COPY writes two digits for each byte.
+CREATE TABLE artifact_chunk (
+    artifact_id  uuid NOT NULL,
+    position     integer NOT NULL CHECK (position >= 0),
+    body         bytea NOT NULL,
+    PRIMARY KEY (artifact_id, position)
+);
+ALTER TABLE artifact_chunk ALTER COLUMN body SET STORAGE EXTERNAL;
+COMMENT ON TABLE artifact_chunk IS 'The bytes of weights, a row for each 16 MB; read only through the scoring functions';
+COMMENT ON COLUMN artifact_chunk.position IS 'From 0';
 
 CREATE TABLE alias (
     model    text COLLATE "C" NOT NULL,
@@ -72,8 +85,7 @@ CREATE TABLE alias (
     set_by   name NOT NULL DEFAULT session_user,
     set_at   timestamptz NOT NULL DEFAULT now(),
     ab_test  text COLLATE "C" CHECK (alias = 'champion' OR ab_test IS NULL),
-    PRIMARY KEY (model, alias),
-    FOREIGN KEY (model, version) REFERENCES version
+    PRIMARY KEY (model, alias)
 );
 COMMENT ON TABLE alias IS 'Movable names of versions; champion is the one that predict and recommend use';
 COMMENT ON COLUMN alias.ab_test IS 'Of the champion: the A/B test that the model takes part in; scoring reads the row anyway';
@@ -113,7 +125,7 @@ CREATE TABLE run (
     started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at  timestamptz,
     error        text,
-    tune_id      uuid REFERENCES tune,
+    tune_id      uuid,
     trial        integer,
     rung         integer,
     value        double precision,
@@ -128,7 +140,7 @@ COMMENT ON COLUMN run.rung IS 'From 0: how long the trial was trained, in the se
 COMMENT ON COLUMN run.value IS 'The search''s metric on validation rows';
 
 CREATE TABLE run_metric (
-    run_id            uuid NOT NULL REFERENCES run ON DELETE CASCADE,
+    run_id            uuid NOT NULL,
     algorithm         text NOT NULL,
     epoch             integer NOT NULL,
     train_loss        double precision NOT NULL,
@@ -141,7 +153,7 @@ COMMENT ON TABLE run_metric IS 'One row for each epoch of a run, visible while i
 COMMENT ON COLUMN run_metric.epoch IS 'From 1; of boosted trees the tree; networks that are averaged count on from each other';
 
 CREATE TABLE run_candidate (
-    run_id      uuid NOT NULL REFERENCES run ON DELETE CASCADE,
+    run_id      uuid NOT NULL,
     algorithm   text NOT NULL,
     validation  jsonb,
     test        jsonb,
@@ -157,6 +169,7 @@ COMMENT ON COLUMN run_candidate.fitted IS 'How many numbers were fitted: weights
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('version', '');
 SELECT pg_catalog.pg_extension_config_dump('artifact', '');
+SELECT pg_catalog.pg_extension_config_dump('artifact_chunk', '');
 SELECT pg_catalog.pg_extension_config_dump('alias', '');
 SELECT pg_catalog.pg_extension_config_dump('tune', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');

@@ -28,7 +28,7 @@ COMMENT ON COLUMN feature_view.search_path IS 'Under which the definition was wr
 COMMENT ON COLUMN feature_view.settings IS 'Further settings under which it is run';
 
 CREATE TABLE feature_week (
-    view         text COLLATE "C" NOT NULL REFERENCES feature_view ON DELETE CASCADE,
+    view         text COLLATE "C" NOT NULL,
     week         date NOT NULL,
     rows         bigint NOT NULL,
     computed_at  timestamptz NOT NULL DEFAULT now(),

@@ -2,7 +2,7 @@
 -- one begins a new line from there.
 
 CREATE TABLE promotion (
-    model         text COLLATE "C" NOT NULL REFERENCES model,
+    model         text COLLATE "C" NOT NULL,
     step          integer NOT NULL CHECK (step > 0),
     action        text NOT NULL CHECK (action IN ('promoted', 'rolled_back', 'alias_dropped')),
     from_version  integer,

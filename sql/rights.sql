@@ -2,7 +2,7 @@
 -- where roles have other numbers: revoke before a role is dropped or renamed.
 
 CREATE TABLE model_privilege (
-    model       text COLLATE "C" NOT NULL REFERENCES model,
+    model       text COLLATE "C" NOT NULL,
     grantee     name NOT NULL,
     privilege   text COLLATE "C" NOT NULL CHECK (privilege IN ('score', 'train', 'manage')),
     granted_by  name NOT NULL,

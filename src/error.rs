@@ -31,6 +31,9 @@ pub enum Error {
     NoEarlierChampion(String),
     #[error("the artifact cannot be imported: {0}")]
     BadArtifact(String),
+    /// What the catalog holds cannot be so.
+    #[error("{0}")]
+    Damaged(String),
     #[error("{message}")]
     InUse { message: String, hint: String },
     #[error("model \"{0}\" has no source: its champion was imported without one")]
@@ -83,6 +86,10 @@ impl Error {
         Self::InvalidArgument(message.into(), None)
     }
 
+    pub fn damaged_row() -> Self {
+        Self::Damaged("a row of the catalog is damaged".into())
+    }
+
     pub fn system(context: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let context = context.into();
         move |cause| Self::System { context, cause }
@@ -119,7 +126,7 @@ impl Error {
             Self::Feature(error) => feature_code(error),
             Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
             Self::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            Self::Model(ModelError::Artifact(_)) => ERRCODE_DATA_CORRUPTED,
+            Self::Model(ModelError::Artifact(_)) | Self::Damaged(_) => ERRCODE_DATA_CORRUPTED,
             Self::System { .. } => ERRCODE_SYSTEM_ERROR,
             Self::Arrow(_) | Self::Spi(_) | Self::Json(_) => ERRCODE_INTERNAL_ERROR,
             Self::Interrupted => ERRCODE_QUERY_CANCELED,
@@ -155,6 +162,7 @@ impl Error {
             Self::NoSource(_) => {
                 Some("Import it with source => …, or score rows with reco.predict(model, row).".into())
             }
+            Self::Damaged(_) => Some("reco.check_setup() lists what is wrong, and what to do.".into()),
             Self::InUse { hint, .. } => Some(hint.clone()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
             Self::SeveralModels(_) => Some("Name it in the call, or set reco.default_model.".into()),

@@ -20,7 +20,7 @@ QUERY = (
 
 def scorer():
     with psycopg.connect() as connection:
-        query = "SELECT body FROM reco.artifact JOIN reco.version USING (artifact_id) WHERE model = 'launch'"
+        query = "SELECT string_agg(body, '' ORDER BY position) FROM reco.artifact_chunk JOIN reco.version USING (artifact_id) WHERE model = 'launch'"
         network = Network(connection.execute(query).fetchone()[0])
     torch.set_num_threads(1)
     weight, bias = torch.from_numpy(network.weight), torch.from_numpy(network.bias)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 LOAD = """
-row = plpy.execute("SELECT body FROM reco.artifact JOIN reco.version USING (artifact_id) WHERE model = 'wide'")[0]
+row = plpy.execute("SELECT string_agg(body, '' ORDER BY position) AS body FROM reco.artifact_chunk JOIN reco.version USING (artifact_id) WHERE model = 'wide'")[0]
 GD["network"] = Network(row["body"])
 """
 

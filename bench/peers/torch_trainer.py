@@ -34,7 +34,7 @@ def train(params):
 
 def start_from(network, model):
     """Takes the weights of a model of one hidden layer."""
-    query = "SELECT body FROM reco.artifact JOIN reco.version USING (artifact_id) WHERE model = %s"
+    query = "SELECT string_agg(body, '' ORDER BY position) FROM reco.artifact_chunk JOIN reco.version USING (artifact_id) WHERE model = %s"
     with connect() as connection:
         weights, _ = artifact.tensors(connection.execute(query, [model]).fetchone()[0])
     linear = {f"{2 * layer}.{part}": weights[f"network.0.layer.{layer}.{part}"] for layer in (0, 1) for part in ("weight", "bias")}

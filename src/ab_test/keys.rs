@@ -23,7 +23,7 @@ impl Keyed {
         let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
         let columns = relations::columns(relations::find(&version.source).ok_or_else(gone)?);
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
-            return Err(Error::invalid("a row of the catalog is damaged"));
+            return Err(Error::damaged_row());
         };
         let equals = |column: &String, key: &str| {
             let (_, found) = columns.iter().find(|(name, _)| name == column).ok_or_else(gone)?;

@@ -244,7 +244,7 @@ fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
             text(|row| &row.own).into(),
             BATCH.into(),
         ];
-        let damaged = || Error::invalid("a row of the catalog is damaged");
+        let damaged = || Error::damaged_row();
         let found = client.select(sql, None, &row)?;
         let logged = found.map(|row| {
             Ok(Logged {

@@ -15,8 +15,7 @@ pub struct Test {
 impl Test {
     pub fn read(name: &str) -> Result<Self, Error> {
         let (row, arms) = read::ab_test(name)?;
-        let unit =
-            Unit::from_name(&row.unit).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))?;
+        let unit = Unit::from_name(&row.unit).ok_or_else(|| Error::damaged_row())?;
         let shares: Vec<f64> = arms.iter().map(|arm| arm.share).collect();
         let assignment = Assignment::new(unit, &row.salt, &shares)?;
         Ok(Self { model: row.model, arms, assignment, regions: row.regions })

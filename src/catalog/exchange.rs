@@ -2,8 +2,9 @@
 
 use super::card::version_or_champion;
 use super::change::change;
-use super::read;
+use super::read::{self, VersionRow};
 use super::rights::Privilege;
+use super::weights;
 use super::write::{check_may_train, store_version, NewVersion};
 use crate::error::{or_raise, Error};
 use crate::scoring::check_columns;
@@ -28,12 +29,28 @@ fn export_model(model: Option<&str>, version: Option<i32>) -> Vec<u8> {
         let model = given(model, "model")?;
         change(c"reco.export_model()", model, Privilege::Manage, |client, caller| {
             let version = version_or_champion(model, version)?;
-            let artifact_id = read::version(model, version)?.artifact_id;
-            caller.did(client, "exported", model, Some(version), json!({}))?;
-            read::with_artifact(artifact_id, |bytes| Ok(bytes.to_vec()))
+            let version = read::version(model, version)?;
+            check_exportable(&version)?;
+            caller.did(client, "exported", model, Some(version.number), json!({}))?;
+            weights::read(&version)
         })
     };
     or_raise(export())
+}
+
+/// A value has less than a gigabyte, which stored weights need not.
+fn check_exportable(version: &VersionRow) -> Result<(), Error> {
+    const MOST: usize = (1 << 30) - (1 << 16);
+    match weights::summary(version)?.size {
+        ..=MOST => Ok(()),
+        size => Err(Error::Limit {
+            message: format!(
+                "version {} of model \"{}\" has {size} bytes, more than a bytea can hold",
+                version.number, version.model
+            ),
+            hint: "It can be taken elsewhere in a dump.".into(),
+        }),
+    }
 }
 
 /// See sql/exchange.sql.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `read`    | what scoring reads, straight from the primary keys |
 //! | `table`   | a row of a catalog table, by its primary key |
+//! | `weights` | the bytes of a version, in chunks |
 //! | `write`   | a new version, after training or import |
 //! | `rights`  | privileges on models: the check, and `reco.has_model_privilege` |
 //! | `grants`  | `reco.grant_model`, `reco.revoke_model`, `reco.set_model_owner` |
@@ -26,6 +27,7 @@ pub mod read;
 mod retire;
 pub mod rights;
 mod table;
+pub mod weights;
 pub mod write;
 
 /// The alias whose version scores.

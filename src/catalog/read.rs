@@ -3,7 +3,7 @@
 //! They see exactly what the statement sees, work on a standby, in a parallel worker and in a read-only
 //! transaction, and need no privilege of the caller on the tables: the weights are not the caller's to read.
 
-use super::table::{damaged, Catalog, CatalogRow, Key, Seen, Table};
+use super::table::{Catalog, CatalogRow, Key, Seen, Table};
 use crate::error::Error;
 use model::protocol::Importance;
 use pgrx::pg_sys;
@@ -32,8 +32,6 @@ mod columns {
     pub const VERSION_TIME: i32 = 8;
     pub const VERSION_LABEL: i32 = 9;
     pub const VERSION_METRICS: i32 = 12;
-    pub const ARTIFACT_BODY: i32 = 2;
-    pub const ARTIFACT_DIGEST: i32 = 3;
     pub const MODEL_NAME: i32 = 1;
     pub const MODEL_OWNER: i32 = 2;
     pub const PRIVILEGE_GRANTEE: i32 = 2;
@@ -147,30 +145,6 @@ fn of_version<T>(
         None if model_exists(model)? => Err(Error::UnknownVersion { model: model.to_owned(), version }),
         None => Err(Error::UnknownModel(model.to_owned())),
     }
-}
-
-/// The weights of a version, as `use_bytes` makes of them.
-pub fn with_artifact<T>(
-    artifact_id: Uuid,
-    use_bytes: impl FnOnce(&[u8]) -> Result<T, Error>,
-) -> Result<T, Error> {
-    of_artifact(artifact_id, |row| use_bytes(row.bytes(columns::ARTIFACT_BODY)?.as_slice()))
-}
-
-/// What can be said of weights without reading them: their SHA-256, and how many bytes they are.
-pub fn artifact_summary(artifact_id: Uuid) -> Result<([u8; 32], usize), Error> {
-    of_artifact(artifact_id, |row| {
-        let digest = row.bytes(columns::ARTIFACT_DIGEST)?.as_slice().try_into().map_err(|_| damaged())?;
-        let body = row.datum(columns::ARTIFACT_BODY).ok_or_else(damaged)?;
-        // SAFETY: a bytea that is not NULL; only its header is read.
-        Ok((digest, unsafe { pg_sys::toast_raw_datum_size(body) }))
-    })
-}
-
-fn of_artifact<T>(artifact_id: Uuid, read: impl FnOnce(&CatalogRow) -> Result<T, Error>) -> Result<T, Error> {
-    Table::open(Catalog::Artifact)?.find(&[Key::Uuid(artifact_id)], read).unwrap_or_else(|| {
-        Err(Error::invalid(format!("the weights {artifact_id} are missing from the catalog")))
-    })
 }
 
 /// The name of every model, in their order.

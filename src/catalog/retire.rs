@@ -27,8 +27,10 @@ fn archive_version(model: Option<&str>, version: Option<i32>) {
             client.update(
                 "WITH archived AS (SELECT v.model, v.version, v.artifact_id FROM reco.version AS v \
                                    WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2), \
-                      emptied AS (DELETE FROM reco.artifact AS a USING archived AS o \
-                                  WHERE a.artifact_id OPERATOR(pg_catalog.=) o.artifact_id) \
+                      emptied AS (DELETE FROM reco.artifact_chunk AS c USING archived AS o \
+                                  WHERE c.artifact_id OPERATOR(pg_catalog.=) o.artifact_id), \
+                      gone AS (DELETE FROM reco.artifact AS a USING archived AS o \
+                               WHERE a.artifact_id OPERATOR(pg_catalog.=) o.artifact_id) \
                  UPDATE reco.version AS v SET artifact_id = NULL FROM archived AS o \
                  WHERE v.model OPERATOR(pg_catalog.=) o.model AND v.version OPERATOR(pg_catalog.=) o.version",
                 None,
@@ -95,8 +97,8 @@ fn drop_model(model: Option<&str>, force: Option<bool>) {
     or_raise(drop());
 }
 
-/// All that a model has but its runs and its audit, in an order that foreign keys allow.
-const DELETIONS: [&str; 9] = [
+/// All that a model has but its runs and its audit: what refers to something before that, since nothing else deletes it.
+const DELETIONS: [&str; 10] = [
     "DELETE FROM reco.recommendation WHERE test IN \
          (SELECT t.test FROM reco.ab_test AS t WHERE t.model OPERATOR(pg_catalog.=) $1)",
     "DELETE FROM reco.ab_arm WHERE test IN \
@@ -105,13 +107,15 @@ const DELETIONS: [&str; 9] = [
     "DELETE FROM reco.alias WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.promotion WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.model_privilege WHERE model OPERATOR(pg_catalog.=) $1",
+    "DELETE FROM reco.artifact_chunk WHERE artifact_id IN \
+         (SELECT v.artifact_id FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) $1)",
     "DELETE FROM reco.artifact WHERE artifact_id IN \
          (SELECT v.artifact_id FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) $1)",
     "DELETE FROM reco.version WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.model WHERE model OPERATOR(pg_catalog.=) $1",
 ];
 /// Which of them deletes the versions.
-const VERSIONS: usize = 7;
+const VERSIONS: usize = 8;
 
 /// Refuses a model that has aliases: somebody scores with it.
 fn refuse_in_use(client: &mut SpiClient, model: &str) -> Result<(), Error> {

@@ -65,6 +65,7 @@ pub enum Catalog {
     Alias,
     Version,
     Artifact,
+    Chunk,
     Privilege,
     Test,
     Arm,
@@ -87,6 +88,7 @@ impl Catalog {
             Self::Alias => (c"alias", c"alias_pkey"),
             Self::Version => (c"version", c"version_pkey"),
             Self::Artifact => (c"artifact", c"artifact_pkey"),
+            Self::Chunk => (c"artifact_chunk", c"artifact_chunk_pkey"),
             Self::Privilege => (c"model_privilege", c"model_privilege_pkey"),
             Self::Test => (c"ab_test", c"ab_test_pkey"),
             Self::Arm => (c"ab_arm", c"ab_arm_pkey"),
@@ -96,7 +98,7 @@ impl Catalog {
     /// Table and primary key, looked up again after a change to any relation.
     pub fn find(self) -> Result<(pg_sys::Oid, pg_sys::Oid), Error> {
         thread_local! {
-            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 7]> = const { Cell::new([None; 7]) };
+            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 8]> = const { Cell::new([None; 8]) };
         }
         let mut found = FOUND.get();
         let generation = generation();
@@ -335,7 +337,7 @@ impl CatalogRow {
     }
 
     pub fn required<T: FromDatum>(&self, column: i32) -> Result<T, Error> {
-        self.value(column).ok_or_else(damaged)
+        self.value(column).ok_or_else(Error::damaged_row)
     }
 
     /// Of a column of type name.
@@ -345,16 +347,12 @@ impl CatalogRow {
     }
 
     pub fn bytes(&self, column: i32) -> Result<Bytes, Error> {
-        let datum = self.datum(column).ok_or_else(damaged)?;
+        let datum = self.datum(column).ok_or_else(Error::damaged_row)?;
         let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
         // SAFETY: the column is a bytea.
         let plain = unsafe { pg_sys::pg_detoast_datum_packed(original) };
         Ok(Bytes { plain, copied: plain != original })
     }
-}
-
-pub fn damaged() -> Error {
-    Error::invalid("a row of the catalog is damaged")
 }
 
 /// A bytea out of its storage; the copy is freed when dropped.

@@ -3,7 +3,7 @@
 
 use super::audit::Caller;
 use super::rights::{self, Privilege};
-use super::{change, history};
+use super::{change, history, weights};
 use crate::acting_as::as_owner;
 use crate::error::Error;
 use pgrx::spi::SpiClient;
@@ -50,9 +50,9 @@ pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
     as_owner(|client| make_or_lock_model(client, new, &caller))?;
     // Only now is it known whose model it is: another role may have been first.
     check_may_train(new.model, new.promote)?;
+    let artifact_id = weights::store(new.artifact)?;
     as_owner(|client| {
         let version = next_version(client, new.model)?;
-        let artifact_id = store_artifact(client, new.artifact)?;
         insert_version(client, new, version, artifact_id, &caller.role)?;
         let action = if new.run_id.is_some() { "trained" } else { "imported" };
         let detail = json!({"algorithm": new.algorithm, "source": new.source, "run_id": new.run_id.map(|id| id.to_string())});
@@ -85,13 +85,6 @@ fn next_version(client: &mut SpiClient, model: &str) -> Result<i32, Error> {
                WHERE v.model OPERATOR(pg_catalog.=) $1";
     let next = client.update(sql, Some(1), &[model.into()])?.first().get_one::<i32>()?;
     Ok(next.unwrap_or(1))
-}
-
-fn store_artifact(client: &mut SpiClient, bytes: &[u8]) -> Result<Uuid, Error> {
-    let sql = "INSERT INTO reco.artifact (artifact_id, body) \
-               VALUES (pg_catalog.gen_random_uuid(), $1) RETURNING artifact_id";
-    let id = client.update(sql, Some(1), &[bytes.into()])?.first().get_one::<Uuid>()?;
-    id.ok_or_else(|| Error::invalid("the weights could not be stored"))
 }
 
 fn insert_version(

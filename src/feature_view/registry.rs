@@ -46,9 +46,7 @@ impl FeatureView {
             }
             let row = rows.first();
             let text = |n| row.get::<String>(n);
-            let needed = |value: Option<String>| {
-                value.ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
-            };
+            let needed = |value: Option<String>| value.ok_or_else(|| Error::damaged_row());
             let number = |n| row.get::<i32>(n).map(|value| value.unwrap_or(0).max(0) as usize);
             Ok(Some(Self {
                 oid: relation,
@@ -161,7 +159,7 @@ impl FeatureView {
 }
 
 fn needed_date(date: Option<Date>) -> Result<i32, Error> {
-    date.map(|date| date.to_pg_epoch_days()).ok_or_else(|| Error::invalid("a row of the catalog is damaged"))
+    date.map(|date| date.to_pg_epoch_days()).ok_or_else(|| Error::damaged_row())
 }
 
 /// Registers a view by its qualified, quoted name. What was registered for a table of that name, which no longer exists,
@@ -198,8 +196,12 @@ pub fn register(name: &str, inputs: &[String], search_path: &str, view: &Argumen
 /// Forgets a view and which weeks it had; the record of its refreshes stays.
 pub fn forget(name: &str) -> Result<(), Error> {
     as_owner(|client| {
-        let sql = "DELETE FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
-        client.update(sql, None, &[name.into()])?;
+        for delete in [
+            "DELETE FROM reco.feature_week WHERE view OPERATOR(pg_catalog.=) $1",
+            "DELETE FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1",
+        ] {
+            client.update(delete, None, &[name.into()])?;
+        }
         Ok(())
     })
 }

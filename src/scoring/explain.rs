@@ -8,7 +8,8 @@ use super::reading::Reading;
 use super::row::Deformed;
 use super::source::Key;
 use crate::call_site::argument;
-use crate::catalog::read;
+use crate::catalog::read::VersionRow;
+use crate::catalog::weights;
 use crate::error::{or_raise, Error};
 use crate::settings;
 use crate::tuples::Composite;
@@ -137,7 +138,7 @@ unsafe fn explained(
     let mut deformed = Deformed::default();
     let attributes = deformed.take_apart(tuple, descriptor);
     let values = reading.values(attributes, scorer)?;
-    let explainer = explainer(version.artifact_id)?;
+    let explainer = explainer(version)?;
     let explanation = explainer.explain(scorer, &values, &mut || {
         check_for_interrupts!();
     });
@@ -162,17 +163,17 @@ thread_local! {
 }
 
 /// The explainer of a version; the last one is kept, if it fits into what a backend may keep of models.
-fn explainer(artifact_id: Uuid) -> Result<Rc<Explainer>, Error> {
+fn explainer(version: &VersionRow) -> Result<Rc<Explainer>, Error> {
+    let artifact_id = version.artifact_id;
     let known = LAST.with_borrow(|last| {
         last.as_ref().filter(|(id, _)| *id == artifact_id).map(|(_, explainer)| Rc::clone(explainer))
     });
     if let Some(explainer) = known {
         return Ok(explainer);
     }
-    let (explainer, size) = read::with_artifact(artifact_id, |bytes| {
-        Ok((Rc::new(Explainer::new(Artifact::from_bytes(bytes)?)?), bytes.len()))
-    })?;
-    let kept = (size <= settings::model_cache_size()).then(|| (artifact_id, Rc::clone(&explainer)));
+    let weights = weights::read(version)?;
+    let explainer = Rc::new(Explainer::new(Artifact::from_bytes(&weights)?)?);
+    let kept = (weights.len() <= settings::model_cache_size()).then(|| (artifact_id, Rc::clone(&explainer)));
     LAST.set(kept);
     Ok(explainer)
 }

@@ -34,7 +34,7 @@ pub fn decoded_version(model: &str, number: i32) -> Result<Arc<Decoded>, Error> 
 }
 
 fn decode(version: VersionRow) -> Result<Arc<Decoded>, Error> {
-    let scorer = shared_models::scorer(version.artifact_id)?;
+    let scorer = shared_models::scorer(&version)?;
     let decoded = Arc::new(Decoded { version, scorer });
     keep(Arc::clone(&decoded));
     Ok(decoded)

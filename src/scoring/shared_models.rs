@@ -8,14 +8,14 @@
 
 mod lock;
 
-use crate::catalog::read;
+use crate::catalog::read::VersionRow;
+use crate::catalog::weights::{self, Summary};
 use crate::error::Error;
 use crate::settings;
 use bytes::Bytes;
 use model::image::{Content, BUILD};
 use model::{Artifact, Scorer};
 use pgrx::prelude::*;
-use pgrx::Uuid;
 use std::fs::{DirBuilder, File, FileTimes, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -29,10 +29,10 @@ const FOLDER: &str = "base/pgsql_tmp/pgsql_tmp_reco";
 const LEAST: usize = 256 << 10;
 
 /// The scorer of a version's weights: mapped if they are large, otherwise decoded.
-pub fn scorer(artifact_id: Uuid) -> Result<Scorer, Error> {
-    let (content, size) = read::artifact_summary(artifact_id)?;
+pub fn scorer(version: &VersionRow) -> Result<Scorer, Error> {
+    let Summary { digest: content, size } = weights::summary(version)?;
     if size < LEAST || settings::shared_models_size() == 0 {
-        return decode(artifact_id);
+        return decode(version);
     }
     if let Some(scorer) = open(&content) {
         return Ok(scorer);
@@ -42,9 +42,9 @@ pub fn scorer(artifact_id: Uuid) -> Result<Scorer, Error> {
     if let Some(scorer) = open(&content) {
         return Ok(scorer);
     }
-    let decoded = decode(artifact_id)?;
+    let decoded = decode(version)?;
     if let Err(error) = write(&decoded, &content) {
-        debug1!("the file of the weights {artifact_id} could not be written: {error}");
+        debug1!("the file of the weights {} could not be written: {error}", version.artifact_id);
     }
     Ok(open(&content).unwrap_or(decoded))
 }
@@ -55,8 +55,8 @@ pub fn remove(content: &Content) {
     let _ = fs::remove_file(path(content));
 }
 
-fn decode(artifact_id: Uuid) -> Result<Scorer, Error> {
-    read::with_artifact(artifact_id, |bytes| Ok(Scorer::new(&Artifact::from_bytes(bytes)?)?))
+fn decode(version: &VersionRow) -> Result<Scorer, Error> {
+    Ok(Scorer::new(&Artifact::from_bytes(&weights::read(version)?)?)?)
 }
 
 /// Another build of this library has files of its own.

@@ -1,6 +1,6 @@
 //! The function `reco.check_setup`.
 
-use super::{server, trainer};
+use super::{catalog, server, trainer};
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -33,6 +33,7 @@ fn check_setup(
     let mut findings = server::installation();
     findings.extend(trainer::findings(limit));
     findings.extend(server::settings());
+    findings.extend(catalog::findings(limit));
     TableIterator::new(
         findings.into_iter().map(|finding| (finding.item.to_owned(), finding.ok, finding.detail)),
     )

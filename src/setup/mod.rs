@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | `check_setup` | the function: all findings, one row each |
 //! | `server`      | versions, settings beside the machine |
+//! | `catalog`     | whether what its rows refer to is there, and weights are what was stored |
 //! | `trainer`     | the trainer, libtorch, processors, GPUs |
 
+mod catalog;
 mod check_setup;
 mod server;
 mod trainer;

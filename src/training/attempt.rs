@@ -51,8 +51,6 @@ pub struct Trained {
 pub const PATIENCE: Duration = Duration::from_millis(100);
 const BETWEEN_COMMITS: Duration = Duration::from_millis(200);
 const BETWEEN_NOTICES: Duration = Duration::from_secs(2);
-/// A bytea holds less than 1 GiB.
-pub const LARGEST_ARTIFACT: usize = (1 << 30) - (1 << 16);
 
 impl Attempt {
     /// Starts the trainer on `data`, which is to live as long as this. The epochs are told to the client under the name
@@ -110,7 +108,7 @@ pub fn wait<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Result<(), Error
 impl Trained {
     /// The weights and what belongs to them.
     pub fn artifact(&self) -> Result<Vec<u8>, Error> {
-        self.output.read_all(LARGEST_ARTIFACT)
+        self.output.read_all()
     }
 }
 

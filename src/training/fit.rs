@@ -1,6 +1,6 @@
 //! A training whose result is not stored: no run, no version.
 
-use super::attempt::{LARGEST_ARTIFACT, PATIENCE};
+use super::attempt::PATIENCE;
 use super::temp_file::TempFile;
 use super::trainer::{reported, wait_for_any, News, Trainer};
 use crate::error::Error;
@@ -25,7 +25,7 @@ pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
                 _ => {}
             },
             News::None => wait_for_any(std::iter::once(&trainer), PATIENCE)?,
-            News::End if finished => return Ok(Artifact::from_bytes(&output.read_all(LARGEST_ARTIFACT)?)?),
+            News::End if finished => return Ok(Artifact::from_bytes(&output.read_all()?)?),
             News::End => return Err(trainer.cause_of_death()),
         }
     }

@@ -40,16 +40,18 @@ impl TempFile {
         }
     }
 
-    /// The whole content, of at most `limit` bytes.
-    pub fn read_all(&self, limit: usize) -> Result<Vec<u8>, Error> {
+    /// The whole content.
+    pub fn read_all(&self) -> Result<Vec<u8>, Error> {
         // SAFETY: an open file.
         let size = unsafe { pg_sys::FileSize(self.file) } as usize;
-        if size > limit {
-            return Err(Error::invalid(format!(
-                "a model of {size} bytes is larger than the {limit} that can be stored"
-            )));
+        let mut content = Vec::new();
+        if content.try_reserve_exact(size).is_err() {
+            return Err(Error::Limit {
+                message: format!("there is no memory for the {size} bytes that were trained"),
+                hint: "Train a smaller model, or give the server more memory.".into(),
+            });
         }
-        let mut content = vec![0; size];
+        content.resize(size, 0);
         let mut done = 0;
         while done < size {
             let read = self.read_at(&mut content[done..], done as i64)?;

@@ -126,7 +126,7 @@ fn two_trainings_with_one_seed_are_equal_to_the_bit() {
         for _ in 0..2 {
             train(&mut client, algorithm, Training::new("launch").params(params));
         }
-        let distinct: i64 = value(&mut client, "SELECT count(DISTINCT body) FROM reco.artifact");
+        let distinct: i64 = value(&mut client, "SELECT count(DISTINCT digest) FROM reco.artifact");
         assert_eq!(distinct, 1, "{algorithm}");
     }
 }

@@ -172,7 +172,7 @@ fn matrix() -> Database {
         .unwrap();
     admin
         .batch_execute(
-            "CREATE TABLE artifact AS SELECT body FROM reco.artifact JOIN reco.version USING (artifact_id)
+            "CREATE TABLE artifact AS SELECT body FROM reco.artifact_chunk JOIN reco.version USING (artifact_id)
                                       WHERE model = 'm' AND version = 1;
              GRANT SELECT ON artifact TO PUBLIC",
         )

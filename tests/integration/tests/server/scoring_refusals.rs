@@ -213,7 +213,7 @@ fn damaged_weights_are_an_error_and_no_crash() {
     for body in
         ["''", "'\\x00ff'", "substr(body, 1, 1000)", "overlay(body placing '\\xffffffffffffffff' from 1)"]
     {
-        client.batch_execute(&format!("BEGIN; UPDATE reco.artifact SET body = {body}")).unwrap();
+        client.batch_execute(&format!("BEGIN; UPDATE reco.artifact_chunk SET body = {body}")).unwrap();
         let error = refusal(&mut client, "SELECT reco.recommend(1, 'r1')");
         assert_eq!(error.code, "XX001", "{error:?}");
         client.batch_execute("ROLLBACK").unwrap();

@@ -20,7 +20,8 @@ pub fn auroc(client: &mut Client, score: &str, from: &str, condition: &str) -> f
 /// The weights, which only a superuser can read.
 pub fn artifact(client: &mut Client, model: &str, version: i32) -> Vec<u8> {
     let sql = format!(
-        "SELECT a.body FROM reco.artifact AS a JOIN reco.version AS v USING (artifact_id) \
+        "SELECT string_agg(c.body, '' ORDER BY c.position) \
+         FROM reco.artifact_chunk AS c JOIN reco.version AS v USING (artifact_id) \
          WHERE v.model = '{model}' AND v.version = {version}"
     );
     value(client, &sql)

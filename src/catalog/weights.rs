@@ -1,0 +1,106 @@
+//! The weights of versions. They lie in chunks, so that a dump can hold them and one of any size can be stored; the digest
+//! of them all is looked at whenever they are read.
+
+use super::read::VersionRow;
+use super::table::{Catalog, Key, Seen, Table};
+use crate::acting_as::as_owner;
+use crate::error::Error;
+use pgrx::Uuid;
+use sha2::{Digest, Sha256};
+
+/// Bytes of every chunk but the last.
+const CHUNK: usize = 16 << 20;
+
+// Column numbers in sql/catalog.sql.
+mod columns {
+    pub const ARTIFACT_SIZE: i32 = 2;
+    pub const ARTIFACT_DIGEST: i32 = 3;
+    pub const CHUNK_POSITION: i32 = 2;
+    pub const CHUNK_BODY: i32 = 3;
+}
+
+/// What can be said of weights without reading them.
+#[derive(Clone, Copy)]
+pub struct Summary {
+    /// SHA-256 of the chunks in their order.
+    pub digest: [u8; 32],
+    pub size: usize,
+}
+
+/// Of the weights of a version.
+pub fn summary(version: &VersionRow) -> Result<Summary, Error> {
+    let found = Table::open(Catalog::Artifact)?.find(&[Key::Uuid(version.artifact_id)], |row| {
+        let digest = row.bytes(columns::ARTIFACT_DIGEST)?.as_slice().try_into();
+        let size = usize::try_from(row.required::<i64>(columns::ARTIFACT_SIZE)?);
+        match (digest, size) {
+            (Ok(digest), Ok(size)) => Ok(Summary { digest, size }),
+            _ => Err(damaged(version, "their size or their digest cannot be one")),
+        }
+    });
+    found.unwrap_or_else(|| Err(damaged(version, "they have no row in the catalog")))
+}
+
+/// The weights of a version, exactly as they were stored.
+pub fn read(version: &VersionRow) -> Result<Vec<u8>, Error> {
+    let Summary { digest, size } = summary(version)?;
+    let mut weights = Vec::new();
+    if weights.try_reserve_exact(size).is_err() {
+        return Err(Error::Limit {
+            message: format!("there is no memory for the {size} bytes of {}", named(version)),
+            hint: "The server, or its container, is to have more memory.".into(),
+        });
+    }
+    let mut sum = Sha256::new();
+    let mut expected = 0;
+    Table::open(Catalog::Chunk)?.all(&[Key::Uuid(version.artifact_id)], Seen::ByStatement, |row| {
+        pgrx::check_for_interrupts!();
+        if row.required::<i32>(columns::CHUNK_POSITION)? != expected {
+            return Err(damaged(version, &format!("chunk {expected} is missing")));
+        }
+        let body = row.bytes(columns::CHUNK_BODY)?;
+        if body.as_slice().len() > size - weights.len() {
+            return Err(damaged(version, &format!("their chunks have more than their {size} bytes")));
+        }
+        sum.update(body.as_slice());
+        weights.extend_from_slice(body.as_slice());
+        expected += 1;
+        Ok(())
+    })?;
+    if weights.len() < size {
+        return Err(damaged(version, &format!("their chunks have {} of their {size} bytes", weights.len())));
+    }
+    if sum.finalize()[..] != digest {
+        return Err(damaged(version, "they are not what was stored: their digest is another one"));
+    }
+    Ok(weights)
+}
+
+/// Stores weights, and returns their id.
+pub fn store(weights: &[u8]) -> Result<Uuid, Error> {
+    let artifact_id = as_owner(|client| {
+        let insert = "INSERT INTO reco.artifact (artifact_id, size, digest) \
+                      VALUES (pg_catalog.gen_random_uuid(), $1, $2) RETURNING artifact_id";
+        let digest = Sha256::digest(weights);
+        let row = [(weights.len() as i64).into(), digest.as_slice().into()];
+        client.update(insert, Some(1), &row)?.first().get_one::<Uuid>().map_err(Error::from)
+    })?;
+    let artifact_id = artifact_id.ok_or_else(|| Error::invalid("the weights could not be stored"))?;
+    for (position, chunk) in (0_i32..).zip(weights.chunks(CHUNK)) {
+        pgrx::check_for_interrupts!();
+        // Each on its own, so that the copies that it takes are gone before the next.
+        as_owner(|client| {
+            let insert = "INSERT INTO reco.artifact_chunk (artifact_id, position, body) VALUES ($1, $2, $3)";
+            client.update(insert, None, &[artifact_id.into(), position.into(), chunk.into()])?;
+            Ok(())
+        })?;
+    }
+    Ok(artifact_id)
+}
+
+fn damaged(version: &VersionRow, how: &str) -> Error {
+    Error::Damaged(format!("{} are damaged: {how}", named(version)))
+}
+
+fn named(version: &VersionRow) -> String {
+    format!("the weights of version {} of model \"{}\"", version.number, version.model)
+}

@@ -1,0 +1,150 @@
+//! Whether what the catalog's rows refer to is there. No foreign key says so: see sql/catalog.sql.
+
+use super::check_setup::Finding;
+use super::server::size;
+use crate::catalog::read::VersionRow;
+use crate::catalog::weights;
+use crate::error::{or_raise, Error};
+use pgrx::spi::{Spi, SpiClient};
+use std::time::{Duration, Instant};
+
+const ITEM: &str = "catalog";
+/// So many faults are told one by one.
+const MOST_TOLD: usize = 20;
+const HINT: &str = "Restore what is missing from a backup; or, as a superuser, delete the rows that refer to it, and train again \
+                    what lost its weights.";
+
+/// Each finds what refers to something that is not there, and says so in words.
+const FAULTS: [&str; 13] = [
+    "SELECT pg_catalog.format('version %s of model \"%s\" has no model', v.version, v.model) FROM reco.version AS v \
+     WHERE NOT EXISTS (SELECT FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) v.model)",
+    "SELECT pg_catalog.format('alias \"%s\" of model \"%s\" stands for version %s, which has no weights or is missing', \
+                              a.alias, a.model, a.version) FROM reco.alias AS a \
+     WHERE NOT EXISTS (SELECT FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) a.model \
+                       AND v.version OPERATOR(pg_catalog.=) a.version AND v.artifact_id IS NOT NULL)",
+    "SELECT pg_catalog.format('the weights of version %s of model \"%s\" have no row', v.version, v.model) \
+     FROM reco.version AS v WHERE v.artifact_id IS NOT NULL AND NOT EXISTS \
+         (SELECT FROM reco.artifact AS a WHERE a.artifact_id OPERATOR(pg_catalog.=) v.artifact_id)",
+    "SELECT pg_catalog.format('the weights %s belong to no version', a.artifact_id) FROM reco.artifact AS a \
+     WHERE NOT EXISTS (SELECT FROM reco.version AS v WHERE v.artifact_id OPERATOR(pg_catalog.=) a.artifact_id)",
+    "SELECT DISTINCT pg_catalog.format('chunks of the weights %s have no row of these', c.artifact_id) \
+     FROM reco.artifact_chunk AS c \
+     WHERE NOT EXISTS (SELECT FROM reco.artifact AS a WHERE a.artifact_id OPERATOR(pg_catalog.=) c.artifact_id)",
+    "SELECT DISTINCT pg_catalog.format('%s of model \"%s\" have no model', l.what, l.model) \
+     FROM (SELECT 'privileges', model FROM reco.model_privilege UNION ALL SELECT 'promotions', model FROM reco.promotion \
+           UNION ALL SELECT 'A/B tests', model FROM reco.ab_test UNION ALL SELECT 'aliases', model FROM reco.alias) \
+          AS l (what, model) \
+     WHERE NOT EXISTS (SELECT FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) l.model)",
+    "SELECT pg_catalog.format('model \"%s\" takes part in the A/B test \"%s\", which is missing', a.model, a.ab_test) \
+     FROM reco.alias AS a WHERE a.ab_test IS NOT NULL \
+         AND NOT EXISTS (SELECT FROM reco.ab_test AS t WHERE t.test OPERATOR(pg_catalog.=) a.ab_test)",
+    "SELECT DISTINCT pg_catalog.format('%s of the A/B test \"%s\" have no test', l.what, l.test) \
+     FROM (SELECT 'arms', test FROM reco.ab_arm UNION ALL SELECT DISTINCT 'recommendations', test FROM reco.recommendation) \
+          AS l (what, test) \
+     WHERE NOT EXISTS (SELECT FROM reco.ab_test AS t WHERE t.test OPERATOR(pg_catalog.=) l.test)",
+    "SELECT pg_catalog.format('the A/B test \"%s\" has fewer than two arms', t.test) FROM reco.ab_test AS t \
+     WHERE (SELECT pg_catalog.count(*) FROM reco.ab_arm AS a WHERE a.test OPERATOR(pg_catalog.=) t.test) \
+           OPERATOR(pg_catalog.<) 2",
+    "SELECT pg_catalog.format('arm \"%s\" of the A/B test \"%s\" is version %s of model \"%s\", which is missing', \
+                              a.arm, a.test, a.version, t.model) \
+     FROM reco.ab_arm AS a JOIN reco.ab_test AS t ON t.test OPERATOR(pg_catalog.=) a.test \
+     WHERE NOT EXISTS (SELECT FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) t.model \
+                       AND v.version OPERATOR(pg_catalog.=) a.version)",
+    "SELECT DISTINCT pg_catalog.format('%s have no run %s', l.what, l.run_id) \
+     FROM (SELECT 'metrics', run_id FROM reco.run_metric UNION ALL SELECT 'candidates', run_id FROM reco.run_candidate) \
+          AS l (what, run_id) \
+     WHERE NOT EXISTS (SELECT FROM reco.run AS r WHERE r.run_id OPERATOR(pg_catalog.=) l.run_id)",
+    "SELECT DISTINCT pg_catalog.format('runs are trials of the tuning %s, which is missing', r.tune_id) FROM reco.run AS r \
+     WHERE r.tune_id IS NOT NULL \
+         AND NOT EXISTS (SELECT FROM reco.tune AS t WHERE t.tune_id OPERATOR(pg_catalog.=) r.tune_id)",
+    "SELECT DISTINCT pg_catalog.format('weeks are stored of a feature view that is missing: %s', w.view) \
+     FROM reco.feature_week AS w \
+     WHERE NOT EXISTS (SELECT FROM reco.feature_view AS f WHERE f.view OPERATOR(pg_catalog.=) w.view)",
+];
+
+/// Rows are looked at in one go, then weights for as long as the time limit lasts.
+pub fn findings(limit: Duration) -> Vec<Finding> {
+    let began = Instant::now();
+    or_raise(Spi::connect(|client| {
+        if !may_read(client)? {
+            return Ok(vec![Finding::good(
+                ITEM,
+                "not looked at: its tables are for superusers and the database's owner",
+            )]);
+        }
+        let mut faults = Vec::new();
+        for query in FAULTS {
+            for row in client.select(query, None, &[])? {
+                faults.extend(row.get::<String>(1)?);
+            }
+        }
+        let mut read = Read::default();
+        for version in versions(client)? {
+            read.of += 1;
+            if began.elapsed() < limit {
+                read.weights(&version, &mut faults)?;
+            }
+        }
+        Ok(vec![told(faults, &read)])
+    }))
+}
+
+/// What weights were read, and checked against their digest.
+#[derive(Default)]
+struct Read {
+    of: usize,
+    versions: usize,
+    bytes: u64,
+}
+
+impl Read {
+    fn weights(&mut self, version: &VersionRow, faults: &mut Vec<String>) -> Result<(), Error> {
+        match weights::read(version) {
+            Ok(bytes) => self.bytes += bytes.len() as u64,
+            Err(Error::Damaged(what)) => faults.push(what),
+            Err(other) => return Err(other),
+        }
+        self.versions += 1;
+        Ok(())
+    }
+}
+
+fn told(mut faults: Vec<String>, read: &Read) -> Finding {
+    if faults.is_empty() {
+        let of = if read.versions < read.of { format!(" of {}", read.of) } else { String::new() };
+        return Finding::good(
+            ITEM,
+            format!(
+                "whole; the weights of {}{of} versions, {}, are what was stored",
+                read.versions,
+                size(read.bytes)
+            ),
+        );
+    }
+    let several = faults.len();
+    faults.truncate(MOST_TOLD);
+    if several > MOST_TOLD {
+        faults.push(format!("and {} more", several - MOST_TOLD));
+    }
+    Finding::bad(ITEM, faults.join("\n"), HINT)
+}
+
+/// Whether the caller may see what the catalog holds.
+fn may_read(client: &SpiClient) -> Result<bool, Error> {
+    let sql = "SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')) \
+               FROM pg_catalog.pg_extension AS e \
+               JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) ANY (e.extconfig) \
+               WHERE e.extname OPERATOR(pg_catalog.=) 'pg_recommend'";
+    Ok(client.select(sql, Some(1), &[])?.first().get_one::<bool>()?.unwrap_or(false))
+}
+
+/// Those that have weights.
+fn versions(client: &SpiClient) -> Result<Vec<VersionRow>, Error> {
+    let sql = "SELECT v.model, v.version FROM reco.version AS v \
+               JOIN reco.artifact AS a ON a.artifact_id OPERATOR(pg_catalog.=) v.artifact_id ORDER BY 1, 2";
+    let rows = client.select(sql, None, &[])?;
+    let named = rows.map(|row| Ok((row.get::<String>(1)?, row.get::<i32>(2)?)));
+    let named = named.collect::<Result<Vec<_>, Error>>()?;
+    let found = named.into_iter().filter_map(|(model, version)| model.zip(version));
+    found.map(|(model, version)| crate::catalog::read::version(&model, version)).collect()
+}
