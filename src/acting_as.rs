@@ -1,5 +1,6 @@
 //! SQL under the rights of another role than the caller's, with a search path that is fixed for the purpose.
 
+use crate::catalog_lock::table_of_catalog;
 use crate::error::Error;
 use crate::relations;
 use pgrx::spi::SpiClient;
@@ -14,7 +15,8 @@ pub fn current_user() -> String {
 
 /// Runs SQL as the owner of the extension with a search path that nobody else can write to.
 pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
-    acting_as(catalog_owner()?, 0, &[setting("search_path", "pg_catalog, pg_temp")?], run)
+    let owner = relations::owner(table_of_catalog(c"version")?);
+    acting_as(owner, 0, &[setting("search_path", "pg_catalog, pg_temp")?], run)
 }
 
 /// Settings by name, as they are written.
@@ -82,17 +84,4 @@ fn run_as(
         // As after an error: what the SQL has set is set back too.
         pg_sys::AtEOXact_GUC(false, level);
     }
-}
-
-/// The role that owns the catalog tables.
-fn catalog_owner() -> Result<pg_sys::Oid, Error> {
-    // SAFETY: catalog look-ups by NUL-terminated names.
-    let table = unsafe {
-        let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
-        pg_sys::get_relname_relid(c"version".as_ptr(), schema)
-    };
-    if table == pg_sys::InvalidOid {
-        return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
-    }
-    Ok(relations::owner(table))
 }

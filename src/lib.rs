@@ -17,7 +17,8 @@
 //! | `cursor.rs`, `each_row.rs` | the rows of a query: a batch at a time, or one by one as the executor makes them |
 //! | `row_set.rs` | the rows that a function returns |
 //! | `relations.rs`, `relation_changes.rs`, `role_changes.rs` | names, owners and columns; what may be kept until a relation or a role changes |
-//! | `session.rs`, `liveness.rs`, `acting_as.rs` | procedures that commit between their steps; what says that one still runs; SQL with another role's rights |
+//! | `session.rs`, `acting_as.rs` | procedures that commit between their steps; SQL with another role's rights |
+//! | `catalog_lock.rs`, `liveness.rs` | locks that SQL cannot take; what says that a procedure still runs |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
 //!
@@ -29,6 +30,7 @@ mod ab_test;
 mod acting_as;
 mod call_site;
 mod catalog;
+mod catalog_lock;
 mod cursor;
 mod each_row;
 mod error;

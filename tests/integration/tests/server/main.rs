@@ -47,6 +47,7 @@
 //! | `docs` | the SQL of the documents |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
+//! | `locks` | what says that a backend is at work |
 
 mod ab_tests;
 mod algorithms;
@@ -69,6 +70,7 @@ mod feature_view_rights;
 mod feature_views;
 mod forecast;
 mod launch_features;
+mod locks;
 mod model_card;
 mod model_files;
 mod model_rights;
