@@ -3,6 +3,7 @@
 use crate::catalog_lock::table_of_catalog;
 use crate::error::Error;
 use crate::relations;
+use crate::session_locks::SessionLocks;
 use pgrx::spi::SpiClient;
 use pgrx::{pg_sys, Spi};
 use std::ffi::CString;
@@ -16,7 +17,7 @@ pub fn current_user() -> String {
 /// Runs SQL as the owner of the extension with a search path that nobody else can write to.
 pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
     let owner = relations::owner(table_of_catalog(c"version")?);
-    acting_as(owner, 0, &[setting("search_path", "pg_catalog, pg_temp")?], run)
+    acting_as(owner, 0, &[setting("search_path", FIXED_PATH)?], run)
 }
 
 /// Settings by name, as they are written.
@@ -32,8 +33,14 @@ pub fn as_author<T>(
     let path = setting("search_path", search_path);
     let others = settings.iter().map(|(name, value)| setting(name, value));
     let all = [path].into_iter().chain(others).collect::<Result<Vec<_>, _>>()?;
-    acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, &all, run)
+    let locks = SessionLocks::now();
+    let result = acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, &all, run)?;
+    locks.take_back()?;
+    Ok(result)
 }
+
+/// Nobody but superusers makes objects in its schemas, and in its last place no relation or type stands in for another.
+const FIXED_PATH: &str = "pg_catalog, pg_temp";
 
 fn setting(name: &str, value: &str) -> Result<(CString, CString), Error> {
     let owned = |text: &str| CString::new(text).map_err(|_| Error::invalid("a setting contains a zero byte"));

@@ -17,7 +17,8 @@
 //! | `cursor.rs`, `each_row.rs` | the rows of a query: a batch at a time, or one by one as the executor makes them |
 //! | `row_set.rs` | the rows that a function returns |
 //! | `relations.rs`, `relation_changes.rs`, `role_changes.rs` | names, owners and columns; what may be kept until a relation or a role changes |
-//! | `session.rs`, `acting_as.rs` | procedures that commit between their steps; SQL with another role's rights |
+//! | `session.rs` | procedures that commit between their steps |
+//! | `acting_as.rs`, `session_locks.rs` | SQL with another role's rights, and what it may leave behind |
 //! | `catalog_lock.rs`, `liveness.rs` | locks that SQL cannot take; what says that a procedure still runs |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
@@ -48,6 +49,7 @@ mod role_changes;
 mod row_set;
 mod scoring;
 mod session;
+mod session_locks;
 mod settings;
 mod setup;
 mod training;
