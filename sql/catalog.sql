@@ -11,6 +11,21 @@ BEGIN
             MESSAGE = 'pg_recommend needs a database whose encoding is UTF8, not '
                       OPERATOR(pg_catalog.||) pg_catalog.current_setting('server_encoding');
     END IF;
+    -- Views and bodies below are parsed with this schema on the path: what somebody has put there would be taken for what they mean.
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_roles AS o ON o.oid OPERATOR(pg_catalog.=) n.nspowner
+        WHERE n.nspname OPERATOR(pg_catalog.=) 'reco'
+          AND ((NOT o.rolsuper AND o.rolname OPERATOR(pg_catalog.<>) current_user)
+               OR EXISTS (SELECT FROM pg_catalog.aclexplode(n.nspacl) AS a
+                          WHERE a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+                            AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner)
+               OR EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.pronamespace OPERATOR(pg_catalog.=) n.oid)
+               OR EXISTS (SELECT FROM pg_catalog.pg_operator AS p WHERE p.oprnamespace OPERATOR(pg_catalog.=) n.oid))
+    ) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = 'schema "reco" exists and is not the extension''s alone: it has functions or operators, or another role owns it or may create in it',
+            HINT = 'Drop or rename it: CREATE EXTENSION makes the schema.';
+    END IF;
 END
 $$;
 

@@ -11,7 +11,7 @@ COMMENT ON FUNCTION forecast_products(text, text, text, name, date, integer, int
 'What forecast() adds up, with its arguments: each product of the region by its newest row, in the order of the products, also those whose
 newest row is of an earlier week.';
 
--- Operators are written with their schema: the caller''s search path is in force.
+-- Operators are written with their schema: the caller's search path is in force.
 CREATE FUNCTION forecast(region text, model text DEFAULT NULL, units_model text DEFAULT NULL, by name DEFAULT NULL,
                          as_of date DEFAULT NULL, version integer DEFAULT NULL, units_version integer DEFAULT NULL)
 RETURNS TABLE (level text, category text, product_id text, week date, products bigint, purchases double precision,

@@ -39,6 +39,13 @@ pub fn as_author<T>(
     Ok(result)
 }
 
+/// Runs `run` as the caller, with a search path that nobody else can write to.
+pub fn with_fixed_path<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // SAFETY: a plain look-up.
+    let caller = unsafe { pg_sys::GetUserId() };
+    acting_as(caller, 0, &[setting("search_path", FIXED_PATH)?], |_| run())
+}
+
 /// Nobody but superusers makes objects in its schemas, and in its last place no relation or type stands in for another.
 const FIXED_PATH: &str = "pg_catalog, pg_temp";
 

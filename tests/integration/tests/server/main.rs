@@ -47,6 +47,7 @@
 //! | `docs` | the SQL of the documents |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
+//! | `hostile_path` | every function and view under a path whose operators, functions and types are another's |
 //! | `locks` | what says that a backend is at work |
 
 mod ab_tests;
@@ -69,6 +70,7 @@ mod feature_view_refusals;
 mod feature_view_rights;
 mod feature_views;
 mod forecast;
+mod hostile_path;
 mod launch_features;
 mod locks;
 mod model_card;
