@@ -47,6 +47,7 @@
 //! | `docs` | the SQL of the documents |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
+//! | `what_is_shown` | who sees texts of errors and definitions, and whose relation is read |
 //! | `hostile_path` | every function and view under a path whose operators, functions and types are another's |
 //! | `locks` | what says that a backend is at work |
 
@@ -101,3 +102,4 @@ mod tune;
 mod tune_cancel;
 mod tune_refusals;
 mod views;
+mod what_is_shown;
