@@ -47,6 +47,7 @@
 //! | `docs` | the SQL of the documents |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
+//! | `defaults` | what others make and grant changes nothing for who names no model |
 //! | `what_is_shown` | who sees texts of errors and definitions, and whose relation is read |
 //! | `hostile_path` | every function and view under a path whose operators, functions and types are another's |
 //! | `locks` | what says that a backend is at work |
@@ -58,6 +59,7 @@ mod cancel;
 mod champion_history;
 mod check_setup;
 mod crash;
+mod defaults;
 mod demo;
 mod docs;
 mod dump;
