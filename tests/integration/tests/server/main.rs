@@ -47,9 +47,10 @@
 //! | `docs` | the SQL of the documents |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
-//! | `defaults` | what others make and grant changes nothing for who names no model |
-//! | `what_is_shown` | who sees texts of errors and definitions, and whose relation is read |
 //! | `hostile_path` | every function and view under a path whose operators, functions and types are another's |
+//! | `what_is_shown` | who sees texts of errors and definitions, and whose relation is read |
+//! | `defaults` | what others make and grant changes nothing for who names no model |
+//! | `limits` | settings that are limits, and who may change them |
 //! | `locks` | what says that a backend is at work |
 
 mod ab_tests;
@@ -75,6 +76,7 @@ mod feature_views;
 mod forecast;
 mod hostile_path;
 mod launch_features;
+mod limits;
 mod locks;
 mod model_card;
 mod model_files;
