@@ -18,9 +18,12 @@ COMMENT ON COLUMN audit_event.role IS 'The current user, with whose rights it wa
 SELECT pg_catalog.pg_extension_config_dump('audit_event', '');
 
 CREATE VIEW audit WITH (security_barrier) AS
-SELECT e.at, e.login, e.role, e.action, e.model, e.version, e.detail, e.event_id
+SELECT e.at, e.login, e.role, e.action, e.model, e.version,
+       -- The text of an error has values of the training data in it.
+       CASE WHEN e.role = current_user OR has_model_privilege(e.model, 'train') THEN e.detail ELSE e.detail - 'error' END AS detail,
+       e.event_id
 FROM audit_event e LEFT JOIN model m USING (model)
 WHERE (e.at >= m.begun_at AND has_model_privilege(e.model, 'score'))
    OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
-COMMENT ON VIEW audit IS 'Who trained, promoted, granted and so on, and when: the models on which one has a privilege; to superusers all, also those that are dropped';
+COMMENT ON VIEW audit IS 'Who trained, promoted, granted and so on, and when: the models on which one has a privilege; to superusers all, also those that are dropped. Texts of errors are shown to those who may train';
 GRANT SELECT ON audit TO PUBLIC;

@@ -13,6 +13,21 @@ BEGIN
             MESSAGE = 'pg_recommend needs a database whose encoding is UTF8, not '
                       OPERATOR(pg_catalog.||) pg_catalog.current_setting('server_encoding');
     END IF;
+    -- Views and bodies below are parsed with this schema on the path: what somebody has put there would be taken for what they mean.
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_roles AS o ON o.oid OPERATOR(pg_catalog.=) n.nspowner
+        WHERE n.nspname OPERATOR(pg_catalog.=) 'reco'
+          AND ((NOT o.rolsuper AND o.rolname OPERATOR(pg_catalog.<>) current_user)
+               OR EXISTS (SELECT FROM pg_catalog.aclexplode(n.nspacl) AS a
+                          WHERE a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+                            AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner)
+               OR EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.pronamespace OPERATOR(pg_catalog.=) n.oid)
+               OR EXISTS (SELECT FROM pg_catalog.pg_operator AS p WHERE p.oprnamespace OPERATOR(pg_catalog.=) n.oid))
+    ) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = 'schema "reco" exists and is not the extension''s alone: it has functions or operators, or another role owns it or may create in it',
+            HINT = 'Drop or rename it: CREATE EXTENSION makes the schema.';
+    END IF;
 END
 $$;
 
@@ -176,25 +191,23 @@ SELECT pg_catalog.pg_extension_config_dump('run', '');
 SELECT pg_catalog.pg_extension_config_dump('run_metric', '');
 SELECT pg_catalog.pg_extension_config_dump('run_candidate', '');
 
--- A training backend holds a session advisory lock on its run, and one that tunes on its search. A run that says `running` and whose lock is
--- gone has lost its backend or its server: it failed. A standby does not see the primary's locks.
-CREATE FUNCTION run_lock_key(run_id uuid) RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-AS $$ SELECT pg_catalog.hashtextextended(run_id::pg_catalog.text, 7363756) $$;
-COMMENT ON FUNCTION run_lock_key(uuid) IS 'The advisory lock that the backend of a running training holds';
-
+-- A backend that trains holds a lock on its run, one that tunes on its search, one that refreshes on its refresh, as no SQL
+-- can: see src/catalog_lock.rs. A row that says `running` and whose lock is gone has lost its backend or its server: it failed.
+-- A standby does not see the primary's locks.
 CREATE FUNCTION run_is_alive(run_id uuid) RETURNS boolean
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 AS $$
     SELECT pg_catalog.pg_is_in_recovery() OR EXISTS (
         SELECT FROM pg_catalog.pg_locks AS l
-        WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'
-          AND l.objsubid OPERATOR(pg_catalog.=) 1
+        WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.granted
+          AND l.classid OPERATOR(pg_catalog.=) '@extschema@.run'::pg_catalog.regclass::pg_catalog.oid
           AND l.database OPERATOR(pg_catalog.=) (
               SELECT d.oid FROM pg_catalog.pg_database AS d
               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
-          AND (l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32)
-              OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8
-              OPERATOR(pg_catalog.=) @extschema@.run_lock_key(run_id))
+          -- The first 48 bits of the id: its text begins with eight digits, a hyphen and four more.
+          AND pg_catalog.concat(
+                  pg_catalog.lpad(pg_catalog.to_hex(l.objid::pg_catalog.int8), 8, '0'), '-',
+                  pg_catalog.lpad(pg_catalog.to_hex(l.objsubid::pg_catalog.int4 OPERATOR(pg_catalog.&) 65535), 4, '0'))
+              OPERATOR(pg_catalog.=) pg_catalog.left(run_id::pg_catalog.text, 13))
 $$;
 COMMENT ON FUNCTION run_is_alive(uuid) IS 'Whether the backend that trains this run still exists; true on a standby, which cannot know';

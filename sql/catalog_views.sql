@@ -95,8 +95,8 @@ AS $$
            m.auroc, m.average_precision, m.log_loss, m.rmse, m.mae, m.pinball,
            t.auroc, t.average_precision, t.rmse, v.seconds, v.error
     FROM (
-        SELECT version, run_id, algorithm, aliases, metrics #> '{validation,model}' AS validation,
-               metrics #> '{test,model}' AS test, seconds, NULL AS error
+        SELECT version, run_id, algorithm, aliases, metrics OPERATOR(pg_catalog.#>) '{validation,model}' AS validation,
+               metrics OPERATOR(pg_catalog.#>) '{test,model}' AS test, seconds, NULL AS error
         FROM @extschema@.versions
         WHERE model OPERATOR(pg_catalog.=) $1
         UNION ALL

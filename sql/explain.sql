@@ -21,7 +21,7 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'explain_bigint_wrapper';
 COMMENT ON FUNCTION explain(bigint, text, text, date) IS
 'What each column contributes to what recommend() says of a key: the columns of explain_row() for its newest feature row (not
 later than as_of), read with the caller''s rights. No rows if the key has no row. model: the setting reco.default_model,
-else the only model there is.';
+else as in recommend().';
 
 CREATE FUNCTION explain(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
 RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
@@ -43,7 +43,7 @@ by then, at the same weeks_since_launch if the relation has such a column; one r
 down to 0, 1 / (1 + distance); a column counts as much as the model owes to it. outcome: the label of that row, 1 for true.
 launch, first_quantity, first_sales: where the model was trained on a view of create_launch_features, the week of the launch,
 and the pieces and the amount that the region bought in the first four weeks; NULL for those who may not read the view''s
-weekly sales. Read with the caller''s rights. model: the setting reco.default_model, else the only model there is.';
+weekly sales. Read with the caller''s rights. model: the setting reco.default_model, else as in recommend().';
 
 CREATE FUNCTION similar_launches(product_id text, region text, k integer DEFAULT 5, model text DEFAULT NULL,
                                  as_of date DEFAULT NULL)

@@ -11,7 +11,7 @@ COMMENT ON FUNCTION forecast_products(text, text, text, name, date, integer, int
 'What forecast() adds up, with its arguments: each product of the region by its newest row, in the order of the products, also those whose
 newest row is of an earlier week.';
 
--- Operators are written with their schema: the caller''s search path is in force.
+-- Operators are written with their schema: the caller's search path is in force.
 CREATE FUNCTION forecast(region text, model text DEFAULT NULL, units_model text DEFAULT NULL, by name DEFAULT NULL,
                          as_of date DEFAULT NULL, version integer DEFAULT NULL, units_version integer DEFAULT NULL)
 RETURNS TABLE (level text, category text, product_id text, week date, products bigint, purchases double precision,
@@ -50,6 +50,6 @@ where the model has them. What is added up is the sum of its products; the inter
 independent: the distances of quantile and mean in quadrature, not below 0 unless a quantile is. Products are scored by their
 newest row (not later than as_of), read as top_products() does, with the caller''s rights and row security; those without a
 row in the newest week of the region are left out. week: its Monday. model: one that predicts a probability; NULL is the setting
-reco.default_model, else the only model that the caller may score with. units_model: one that predicts a quantity of the same
-source, keys and time; NULL is the only one that the caller may score with, and if there is none units are NULL. by: the
+reco.default_model, else as in recommend(). units_model: one that predicts a quantity of the same
+source, keys and time; NULL is the only one of the same owner, if the caller may score with it, else units are NULL. by: the
 source''s column with the categories. version, units_version: champions by default. No rows if the region is NULL or has none.';

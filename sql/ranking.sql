@@ -12,8 +12,8 @@ row security in one pass over the relation that the model was trained on. candid
 that casts to theirs, such as ARRAY(SELECT product_id FROM …); NULL takes all. max_age: left out are products whose newest row
 is more than so many days older than the newest of all rows read, since nothing is known of them now; NULL leaves out none. k: 1
 to 100000. product_id is text: cast it to the type that it has. What is kept is within work_mem times hash_mem_multiplier;
-beyond it rows are sorted in temporary files. No rows if the region is NULL. model: the setting reco.default_model, else the
-only model that the caller may score with.';
+beyond it rows are sorted in temporary files. No rows if the region is NULL. model: the setting reco.default_model, else as in
+recommend().';
 
 CREATE FUNCTION top_regions(product_id bigint, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
                             candidates text[] DEFAULT NULL, max_age integer DEFAULT 6)

@@ -1,7 +1,9 @@
 //! SQL under the rights of another role than the caller's, with a search path that is fixed for the purpose.
 
+use crate::catalog_lock::table_of_catalog;
 use crate::error::Error;
 use crate::relations;
+use crate::session_locks::SessionLocks;
 use pgrx::spi::SpiClient;
 use pgrx::{pg_sys, Spi};
 use std::ffi::CString;
@@ -14,7 +16,8 @@ pub fn current_user() -> String {
 
 /// Runs SQL as the owner of the extension with a search path that nobody else can write to.
 pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
-    acting_as(catalog_owner()?, 0, &[setting("search_path", "pg_catalog, pg_temp")?], run)
+    let owner = relations::owner(table_of_catalog(c"version")?);
+    acting_as(owner, 0, &[setting("search_path", FIXED_PATH)?], run)
 }
 
 /// Settings by name, as they are written.
@@ -30,8 +33,21 @@ pub fn as_author<T>(
     let path = setting("search_path", search_path);
     let others = settings.iter().map(|(name, value)| setting(name, value));
     let all = [path].into_iter().chain(others).collect::<Result<Vec<_>, _>>()?;
-    acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, &all, run)
+    let locks = SessionLocks::now();
+    let result = acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, &all, run)?;
+    locks.take_back()?;
+    Ok(result)
 }
+
+/// Runs `run` as the caller, with a search path that nobody else can write to.
+pub fn with_fixed_path<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // SAFETY: a plain look-up.
+    let caller = unsafe { pg_sys::GetUserId() };
+    acting_as(caller, 0, &[setting("search_path", FIXED_PATH)?], |_| run())
+}
+
+/// Nobody but superusers makes objects in its schemas, and in its last place no relation or type stands in for another.
+const FIXED_PATH: &str = "pg_catalog, pg_temp";
 
 fn setting(name: &str, value: &str) -> Result<(CString, CString), Error> {
     let owned = |text: &str| CString::new(text).map_err(|_| Error::invalid("a setting contains a zero byte"));
@@ -82,17 +98,4 @@ fn run_as(
         // As after an error: what the SQL has set is set back too.
         pg_sys::AtEOXact_GUC(false, level);
     }
-}
-
-/// The role that owns the catalog tables.
-fn catalog_owner() -> Result<pg_sys::Oid, Error> {
-    // SAFETY: catalog look-ups by NUL-terminated names.
-    let table = unsafe {
-        let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
-        pg_sys::get_relname_relid(c"version".as_ptr(), schema)
-    };
-    if table == pg_sys::InvalidOid {
-        return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
-    }
-    Ok(relations::owner(table))
 }

@@ -15,8 +15,8 @@ pub enum Error {
     NoChampion(String),
     #[error("there is no model yet")]
     NoModel,
-    #[error("there are {0} models: say which one is meant")]
-    SeveralModels(usize),
+    #[error("there are {} models: say which one is meant", .0.len())]
+    SeveralModels(Vec<String>),
     #[error("role \"{0}\" does not exist")]
     UnknownRole(String),
     #[error("model \"{model}\" has no alias \"{alias}\"")]
@@ -165,7 +165,10 @@ impl Error {
             Self::Damaged(_) => Some("reco.check_setup() lists what is wrong, and what to do.".into()),
             Self::InUse { hint, .. } => Some(hint.clone()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
-            Self::SeveralModels(_) => Some("Name it in the call, or set reco.default_model.".into()),
+            Self::SeveralModels(names) => Some(format!(
+                "Name it in the call, or set reco.default_model: {}.",
+                first_names(names)
+            )),
             Self::MissingColumn { .. } => {
                 Some("Columns are found by name: rename the row's column, or train again.".into())
             }
@@ -205,6 +208,16 @@ impl Error {
         }
         report.report(PgLogLevel::ERROR);
         unreachable!("an ERROR does not return")
+    }
+}
+
+/// The first few of many names.
+fn first_names(names: &[String]) -> String {
+    const FEW: usize = 5;
+    let shown = names.iter().take(FEW).cloned().collect::<Vec<_>>().join(", ");
+    match names.len() > FEW {
+        true => format!("{shown}, …"),
+        false => shown,
     }
 }
 

@@ -17,7 +17,9 @@
 //! | `cursor.rs`, `each_row.rs` | the rows of a query: a batch at a time, or one by one as the executor makes them |
 //! | `row_set.rs` | the rows that a function returns |
 //! | `relations.rs`, `relation_changes.rs`, `role_changes.rs` | names, owners and columns; what may be kept until a relation or a role changes |
-//! | `session.rs`, `liveness.rs`, `acting_as.rs` | procedures that commit between their steps; what says that one still runs; SQL with another role's rights |
+//! | `session.rs` | procedures that commit between their steps |
+//! | `acting_as.rs`, `session_locks.rs` | SQL with another role's rights, and what it may leave behind |
+//! | `catalog_lock.rs`, `liveness.rs` | locks that SQL cannot take; what says that a procedure still runs |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
 //!
@@ -29,6 +31,7 @@ mod ab_test;
 mod acting_as;
 mod call_site;
 mod catalog;
+mod catalog_lock;
 mod cursor;
 mod each_row;
 mod error;
@@ -46,6 +49,7 @@ mod role_changes;
 mod row_set;
 mod scoring;
 mod session;
+mod session_locks;
 mod settings;
 mod setup;
 mod training;

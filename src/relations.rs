@@ -58,6 +58,17 @@ pub fn owner(relation: pg_sys::Oid) -> pg_sys::Oid {
     }
 }
 
+/// What a relation is, in a word.
+pub fn kind(relation: pg_sys::Oid) -> &'static str {
+    // SAFETY: a catalog look-up.
+    match unsafe { pg_sys::get_rel_relkind(relation) } as u8 {
+        b'v' => "view",
+        b'm' => "materialized view",
+        b'f' => "foreign table",
+        _ => "table",
+    }
+}
+
 /// The role of this name.
 pub fn role(name: &str) -> Option<pg_sys::Oid> {
     let name = CString::new(name).ok()?;

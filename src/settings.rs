@@ -1,4 +1,8 @@
 //! Every setting of the extension.
+//!
+//! What begins with `max_` or `min_` is a limit: a superuser sets it, or who was granted SET on it, for the server, a database
+//! or a role. What anybody wishes within it is a setting of its own: one that any role may set, it may also set for itself
+//! or for its database to be there at login, and nothing tells then who wanted it.
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::{CStr, CString};
@@ -11,8 +15,10 @@ static MAX_IMPORT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(256);
 static TRAINER_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static LIBTORCH_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TRAINING_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
-static TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(10);
+static MIN_TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(10);
+static TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(8192);
+static TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(0);
 
 /// The model that `recommend` uses when none is named; `None` when unset.
 pub fn default_model() -> Option<String> {
@@ -52,17 +58,16 @@ pub fn training_threads() -> usize {
     TRAINING_THREADS.get() as usize
 }
 
-/// How much a training yields to the server: the trainer's nice value.
+/// How much a training yields to the server: the trainer's nice value, at least what a superuser has set.
 pub fn training_nice() -> i32 {
-    TRAINING_NICE.get()
+    MIN_TRAINING_NICE.get().max(TRAINING_NICE.get())
 }
 
-/// Bytes of memory a trainer may allocate; `None` means no bound.
-pub fn max_training_memory() -> Option<u64> {
-    match MAX_TRAINING_MEMORY.get() {
-        0 => None,
-        mebibytes => Some(mebibytes as u64 * MEBIBYTE as u64),
-    }
+/// Bytes of memory a trainer may allocate, at most what a superuser has set; `None` means no bound.
+pub fn training_memory() -> Option<u64> {
+    let bounds = [MAX_TRAINING_MEMORY.get(), TRAINING_MEMORY.get()];
+    let least = bounds.into_iter().filter(|mebibytes| *mebibytes > 0).min();
+    least.map(|mebibytes| mebibytes as u64 * MEBIBYTE as u64)
 }
 
 const MEBIBYTE: usize = 1 << 20;
@@ -85,7 +90,7 @@ pub fn define() {
     GucRegistry::define_string_guc(
         c"reco.default_model",
         c"Model that recommend() uses when none is named",
-        c"Empty: the only model that the caller may score with.",
+        c"Empty: the only one that the caller owns, else that it was granted, else that everybody was.",
         &DEFAULT_MODEL,
         GucContext::Userset,
         GucFlags::default(),
@@ -147,23 +152,43 @@ pub fn define() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
-        c"reco.training_nice",
-        c"Nice value of the training process",
+        c"reco.min_training_nice",
+        c"Least nice value of the training process",
         c"0 competes with the server's own processes, 19 takes only what they leave.",
-        &TRAINING_NICE,
+        &MIN_TRAINING_NICE,
         0,
         19,
         GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
+        c"reco.training_nice",
+        c"Nice value of the training process, where it is more than the least",
+        c"0: reco.min_training_nice.",
+        &TRAINING_NICE,
+        0,
+        19,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
         c"reco.max_training_memory",
-        c"Memory a training process may allocate",
+        c"Most memory a training process may allocate",
         c"0: no bound. Data that need more are read from disk by the block; what cannot fit is refused.",
         &MAX_TRAINING_MEMORY,
         0,
         i32::MAX,
         GucContext::Suset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"reco.training_memory",
+        c"Memory a training process may allocate, where it is less than the most",
+        c"0: reco.max_training_memory.",
+        &TRAINING_MEMORY,
+        0,
+        i32::MAX,
+        GucContext::Userset,
         GucFlags::UNIT_MB,
     );
     reserve_prefix();

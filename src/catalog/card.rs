@@ -6,10 +6,12 @@ use super::rights::{self, Privilege};
 use super::CHAMPION;
 use crate::acting_as::as_owner;
 use crate::error::{or_raise, Error};
+use crate::relations;
 use crate::values::given;
-use model::card::{self, Card};
+use model::card::{self, Card, Reads};
 use model::protocol::Importance;
 use model::Recipe;
+use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::JsonB;
 use serde::Deserialize;
@@ -48,21 +50,27 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
     rights::check(model, Privilege::Score)?;
     let trains = rights::may(model, Privilege::Train)?;
     let version = version_or_champion(model, version)?;
-    let (shown, hidden) = as_owner(|client| {
+    let (mut card, hidden) = as_owner(|client| {
         let rows = client.select(QUERY, Some(1), &[model.into(), version.into(), trains.into()])?;
         if rows.is_empty() {
             return Err(Error::UnknownVersion { model: model.to_owned(), version });
         }
-        Ok(rows.first().get_two::<JsonB, JsonB>()?)
+        let (shown, hidden) = rows.first().get_two::<JsonB, JsonB>()?;
+        let mut card: Card = serde_json::from_value(shown.ok_or_else(Error::damaged_row)?.0)?;
+        card.reads = card.source.as_deref().and_then(relations::find).map(reads);
+        Ok((card, hidden))
     })?;
-    let damaged = || Error::damaged_row();
-    let mut card: Card = serde_json::from_value(shown.ok_or_else(damaged)?.0)?;
     if let Some(JsonB(hidden)) = hidden {
         let hidden: Hidden = serde_json::from_value(hidden)?;
         card.columns = Some(card::columns(&hidden.recipe, &hidden.importance.unwrap_or_default()));
     }
     card.limits = card.limits();
     Ok(card)
+}
+
+fn reads(relation: pg_sys::Oid) -> Reads {
+    let owner = relations::role_name(relations::owner(relation));
+    Reads { owner, kind: relations::kind(relation).into() }
 }
 
 /// The version that was asked for, or the champion.

@@ -7,6 +7,7 @@ use super::rights::Privilege;
 use super::weights;
 use super::write::{check_may_train, store_version, NewVersion};
 use crate::error::{or_raise, Error};
+use crate::relations;
 use crate::scoring::check_columns;
 use crate::session::refuse_read_only;
 use crate::settings;
@@ -111,8 +112,11 @@ impl Import<'_> {
         check_may_train(&self.model, self.promote)?;
         let artifact = read_artifact(self.bytes)?;
         let origin = self.origin()?;
-        if let Some(source) = self.source {
+        if let (Some(source), Some(origin)) = (self.source, &origin) {
             check_columns(&self.model, &artifact.recipe, source)?;
+            let inputs = artifact.recipe.columns.iter().map(|column| &column.name);
+            let others = origin.keys.iter().chain(&origin.time_column).chain(&self.label);
+            may_select(source, &inputs.chain(others).map(String::as_str).collect::<Vec<_>>())?;
         }
         let stored = store_version(&NewVersion {
             model: &self.model,
@@ -146,6 +150,24 @@ impl Import<'_> {
             }
             None => Ok(None),
         }
+    }
+}
+
+/// Refuses a caller who may not read what the model would be scored from: whoever uses the model takes it for one of these
+/// rows.
+fn may_select(source: pg_sys::Oid, columns: &[&str]) -> Result<(), Error> {
+    let sql = "SELECT pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AND ( \
+                   pg_catalog.has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS ( \
+                       SELECT FROM pg_catalog.unnest($2) AS u (name) \
+                       WHERE NOT pg_catalog.has_column_privilege(c.oid, u.name, 'SELECT'))) \
+               FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $1";
+    let names: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+    match Spi::get_one_with_args::<bool>(sql, &[source.into(), names.into()])? {
+        Some(true) => Ok(()),
+        _ => Err(Error::Privilege {
+            message: format!("permission denied for relation {}", relations::qualified_name(source)?),
+            hint: Some("A model is imported for a source by those who may SELECT from it.".into()),
+        }),
     }
 }
 

@@ -98,13 +98,66 @@ fn has(role: pg_sys::Oid, model: &str, privilege: Privilege) -> Result<bool, Err
             return Ok(true);
         }
     }
-    if let Some(answer) = KNOWN.with_borrow_mut(|known| known.find(role, model, privilege)) {
-        return Ok(answer);
+    Ok(claim(role, model)?.most() >= Some(privilege))
+}
+
+/// How near a model is to the caller, the nearest first; `None` where it may not be scored with. A model of a nearer kind is
+/// never put in doubt by those of farther ones, which others make and grant as they like.
+pub fn nearness(model: &str) -> Result<Option<Nearness>, Error> {
+    // SAFETY: plain look-ups.
+    let (role, superuser) = unsafe {
+        pg_sys::AcceptInvalidationMessages();
+        (pg_sys::GetUserId(), pg_sys::superuser())
+    };
+    let claim = match claim(role, model) {
+        Err(Error::UnknownModel(_)) => return Ok(None),
+        claim => claim?,
+    };
+    Ok(match claim {
+        Claim { owns: true, .. } => Some(Nearness::Owned),
+        Claim { granted: Some(_), .. } => Some(Nearness::Granted),
+        Claim { public: Some(_), .. } => Some(Nearness::Public),
+        _ if superuser => Some(Nearness::Superuser),
+        _ => None,
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Nearness {
+    /// By the caller, or a role that it is a member of.
+    Owned,
+    /// To one of these.
+    Granted,
+    /// Granted to everybody.
+    Public,
+    /// A superuser may all the same.
+    Superuser,
+}
+
+/// What gives a role its privileges on a model, besides being a superuser.
+#[derive(Clone, Copy)]
+struct Claim {
+    owns: bool,
+    granted: Option<Privilege>,
+    public: Option<Privilege>,
+}
+
+impl Claim {
+    fn most(self) -> Option<Privilege> {
+        let owner = self.owns.then_some(Privilege::Manage);
+        owner.max(self.granted).max(self.public)
+    }
+}
+
+/// What is remembered, or else looked up; the caller has accepted what other sessions have invalidated.
+fn claim(role: pg_sys::Oid, model: &str) -> Result<Claim, Error> {
+    if let Some(claim) = KNOWN.with_borrow_mut(|known| known.find(role, model)) {
+        return Ok(claim);
     }
     let as_of = generations();
-    let answer = look_up(role, model, privilege)?;
-    KNOWN.with_borrow_mut(|known| known.keep(as_of, role, model, privilege, answer));
-    Ok(answer)
+    let claim = look_up(role, model)?;
+    KNOWN.with_borrow_mut(|known| known.keep(as_of, role, model, claim));
+    Ok(claim)
 }
 
 /// Makes every backend forget what it knows about privileges, when this transaction commits; this one at once, and again
@@ -116,25 +169,31 @@ pub fn changed() -> Result<(), Error> {
     Ok(())
 }
 
-fn look_up(role: pg_sys::Oid, model: &str, privilege: Privilege) -> Result<bool, Error> {
+fn look_up(role: pg_sys::Oid, model: &str) -> Result<Claim, Error> {
     let Some(owner) = read::model_owner(model)? else {
         return Err(Error::UnknownModel(model.to_owned()));
     };
-    if acts_for(role, &owner) {
-        return Ok(true);
-    }
+    let mut claim = Claim { owns: acts_for(role, &owner), granted: None, public: None };
     for (grantee, granted) in read::model_grants(model)? {
-        if Privilege::from_name(&granted)? >= privilege && (grantee == PUBLIC || acts_for(role, &grantee)) {
-            return Ok(true);
+        let granted = Some(Privilege::from_name(&granted)?);
+        if grantee == PUBLIC {
+            claim.public = claim.public.max(granted);
+        } else if acts_for(role, &grantee) {
+            claim.granted = claim.granted.max(granted);
         }
     }
-    Ok(false)
+    Ok(claim)
 }
 
-/// Whether a role has the rights of another, which may be gone.
+/// Whether a role has the rights of another, which may be gone, by being a member of it; a superuser is no member of all.
 fn acts_for(role: pg_sys::Oid, other: &str) -> bool {
-    // SAFETY: a look-up of two roles that exist.
-    relations::role(other).is_some_and(|other| unsafe { pg_sys::has_privs_of_role(role, other) })
+    // SAFETY: look-ups of two roles that exist.
+    relations::role(other).is_some_and(|other| unsafe {
+        match pg_sys::superuser_arg(role) {
+            true => pg_sys::is_member_of_role_nosuper(role, other),
+            false => pg_sys::has_privs_of_role(role, other),
+        }
+    })
 }
 
 fn refusal(role: pg_sys::Oid, model: &str, privilege: Privilege) -> Result<Error, Error> {
@@ -171,26 +230,25 @@ struct Known {
 
 struct Answer {
     role: pg_sys::Oid,
-    privilege: Privilege,
     model: String,
-    has: bool,
+    claim: Claim,
 }
 
 impl Known {
-    fn find(&mut self, role: pg_sys::Oid, model: &str, privilege: Privilege) -> Option<bool> {
+    fn find(&mut self, role: pg_sys::Oid, model: &str) -> Option<Claim> {
         if self.as_of != generations() {
             return None;
         }
-        let same = |a: &&Answer| a.role == role && a.privilege == privilege && a.model == model;
-        self.answers.iter().find(same).map(|answer| answer.has)
+        let same = |a: &&Answer| a.role == role && a.model == model;
+        self.answers.iter().find(same).map(|answer| answer.claim)
     }
 
-    fn keep(&mut self, as_of: (u64, u64), role: pg_sys::Oid, model: &str, privilege: Privilege, has: bool) {
+    fn keep(&mut self, as_of: (u64, u64), role: pg_sys::Oid, model: &str, claim: Claim) {
         if self.as_of != as_of || self.answers.len() == MOST_KEPT {
             self.answers.clear();
             self.as_of = as_of;
         }
-        self.answers.push(Answer { role, privilege, model: model.to_owned(), has });
+        self.answers.push(Answer { role, model: model.to_owned(), claim });
     }
 }
 

@@ -2,7 +2,7 @@
 //! stores: sales by week as summaries, and from these the features of products in their first weeks.
 
 use super::create::{create, Arguments};
-use crate::acting_as::Settings;
+use crate::acting_as::{with_fixed_path, Settings};
 use crate::error::{or_raise, Error};
 use crate::relations;
 use crate::session::refuse_read_only;
@@ -165,8 +165,11 @@ impl Template {
                 settings: settings(),
             })
         };
-        let weekly_oid = make(&weekly, WEEKLY, None, Vec::new(), 0)?;
-        let oid = make(&view, FEATURES, Some("purchased"), vec![weekly_oid], 1)?;
+        // The template is ours, not the caller's: what it names is found where it was written for.
+        let oid = with_fixed_path(|| {
+            let weekly_oid = make(&weekly, WEEKLY, None, Vec::new(), 0)?;
+            make(&view, FEATURES, Some("purchased"), vec![weekly_oid], 1)
+        })?;
         for view in [&weekly, &view] {
             Spi::run(&format!("CREATE INDEX ON {view} (week)"))?;
         }

@@ -1,6 +1,6 @@
 //! The record of each refresh: `reco.feature_refresh`.
 //!
-//! As with trainings, the backend holds an advisory lock on what it has under way, so that a refresh whose backend
+//! As with trainings, the backend holds a lock on what it has under way, so that a refresh whose backend
 //! was killed does not count as running: see `reco.run_is_alive`.
 
 use super::registry::FeatureView;
@@ -42,7 +42,7 @@ impl Record {
             let args = [view.name.as_str().into(), caller.as_str().into()];
             let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
             let id = id.ok_or_else(|| Error::invalid("the refresh could not be recorded"))?;
-            liveness::hold(client, id, session)?;
+            liveness::hold(id, session)?;
             Ok(Self { id, began: Instant::now() })
         })
     }
@@ -87,7 +87,7 @@ impl Record {
 
     /// Lets go of the session's lock that says that this refresh is alive. Before what it recorded is committed,
     /// others would take it for one that has lost its backend.
-    pub fn unlock(&self) -> Result<(), Error> {
-        liveness::release(self.id)
+    pub fn unlock(&self, session: &Session) -> Result<(), Error> {
+        liveness::end(self.id, session)
     }
 }

@@ -96,7 +96,7 @@ fn run(views: &[FeatureView], asked: &Asked, session: &Session) -> Result<(), Fa
     match refreshed {
         Ok(()) => {
             session.commit();
-            session.attempt(|| unlock(&records, session))
+            session.attempt(|| records.iter().try_for_each(|record| record.unlock(session)))
         }
         Err(failure) => {
             record_failure(&failure, session, &records);
@@ -115,17 +115,9 @@ fn record_failure(failure: &Failure, session: &Session, records: &[Record]) {
             // Without its lock a refresh counts as failed; nothing more can be done for one that is not recorded.
             let _ = session.attempt(write);
         }
+        // The locks go when the failure is raised.
         session.commit();
-        let _ = session.attempt(|| unlock(records, session));
     })
-}
-
-/// The locks of the caller's transaction end with it.
-fn unlock(records: &[Record], session: &Session) -> Result<(), Error> {
-    match session.is_atomic() {
-        true => Ok(()),
-        false => records.iter().try_for_each(Record::unlock),
-    }
 }
 
 fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Error> {
@@ -204,7 +196,7 @@ type Ends = (Option<Week>, Option<Week>);
 /// From the week of the first moment to the last week that the data cover to its end.
 fn available(view: &FeatureView, query: &str) -> Result<Ends, Error> {
     let sql = format!(
-        "SELECT first::timestamp::date, complete::timestamp::date FROM {} AS available (first, complete)",
+        "SELECT first::pg_catalog.timestamp::pg_catalog.date, complete::pg_catalog.timestamp::pg_catalog.date FROM {} AS available (first, complete)",
         as_subquery(query)
     );
     view.as_author(|client| {

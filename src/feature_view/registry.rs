@@ -146,7 +146,7 @@ impl FeatureView {
         as_owner(|client| {
             client.update(
                 "INSERT INTO reco.feature_week (view, week, rows) \
-                 SELECT $1, DATE '2000-01-01' OPERATOR(pg_catalog.+) d, n \
+                 SELECT $1, '2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) d, n \
                  FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) AS w (d, n) \
                  ON CONFLICT (view, week) DO UPDATE \
                  SET rows = excluded.rows, computed_at = excluded.computed_at",

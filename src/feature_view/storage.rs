@@ -70,7 +70,8 @@ impl<'a> Target<'a> {
         for statement in [
             format!(
                 "ALTER TABLE {partition} ADD PRIMARY KEY ({}), \
-                 ADD CONSTRAINT in_range CHECK ({time} >= {from} AND {time} < {until})",
+                 ADD CONSTRAINT in_range CHECK \
+                 ({time} OPERATOR(pg_catalog.>=) {from} AND {time} OPERATOR(pg_catalog.<) {until})",
                 primary_key(&view.keys, &view.time_column)
             ),
             format!(
@@ -109,7 +110,10 @@ impl<'a> Target<'a> {
     fn replace(&self, client: &mut SpiClient, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {
         let Self { run, partition, time, .. } = self;
         if stored.range(run.first..=run.last).next().is_some() {
-            let delete = format!("DELETE FROM {partition} WHERE {time} BETWEEN $1 AND $2");
+            let delete = format!(
+                "DELETE FROM {partition} \
+                 WHERE {time} OPERATOR(pg_catalog.>=) $1 AND {time} OPERATOR(pg_catalog.<=) $2"
+            );
             client.update(&delete, None, &self.weeks())?;
         }
         self.insert(client)

@@ -158,10 +158,15 @@ fn task(resolved: &Resolved) -> Task {
     resolved.decoded.scorer.task()
 }
 
-/// The only regression whose champion was trained on the same rows and which the caller may score with, if there is one.
+/// The only regression of the same owner whose champion was trained on the same rows and which the caller may score with, if
+/// there is one: those that others have made of these rows have no say in it.
 fn units_of_the_same_rows(of: &VersionRow) -> Result<Option<Resolved>, Error> {
+    let owner = read::model_owner(&of.model)?;
     let mut found = Vec::new();
     for name in read::model_names()? {
+        if read::model_owner(&name)? != owner {
+            continue;
+        }
         let champion = match read::version_of_alias(&name, CHAMPION) {
             Err(Error::NoChampion(_)) => continue,
             champion => champion?.version,

@@ -6,6 +6,7 @@ use super::settings::of_champion;
 use crate::acting_as::as_owner;
 use crate::catalog::audit::Caller;
 use crate::catalog::rights::{check, may, Privilege};
+use crate::catalog_lock::CatalogLock;
 use crate::error::{or_raise, Error};
 use crate::feature_view::refresh::refresh_all;
 use crate::feature_view::registry::FeatureView;
@@ -31,16 +32,18 @@ fn retrain(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (session, asked) = unsafe { (Session::begin(fcinfo), or_raise(Asked::read(fcinfo))) };
     or_raise(check(&asked.model, Privilege::Train));
-    or_raise(hold(&asked.model, &session));
-    match asked.run(&session).and_then(|()| session.attempt(|| release(&asked.model, &session))) {
-        Ok(()) => session.end(),
+    let lock = or_raise(hold(&asked.model, &session));
+    match asked.run(&session) {
+        Ok(()) => {
+            lock.release(&session);
+            session.end();
+        }
         Err(failure) => session.record_and_raise(failure, |failure| {
             let outcome = json!({ "status": if failure.is_cancel() { "cancelled" } else { "failed" },
                                   "error": failure.message() });
             let _ = session.attempt(|| note(&asked.model, None, outcome));
+            // The lock goes when the failure is raised.
             session.commit();
-            // Without it the lock lasts as long as the session; nothing more can be done.
-            let _ = session.attempt(|| release(&asked.model, &session));
         }),
     }
 }
@@ -119,32 +122,14 @@ fn note(model: &str, version: Option<i32>, outcome: Value) -> Result<(), Error> 
     as_owner(|client| caller.did(client, "retrained", model, version, outcome))
 }
 
-/// The advisory lock of a model's retraining.
-const LOCK_KEY: &str = "pg_catalog.hashtextextended('retrain ' OPERATOR(pg_catalog.||) $1, 7363756)";
-
-/// Takes the lock, or refuses: the transaction's where all is one, else the session's.
-fn hold(model: &str, session: &Session) -> Result<(), Error> {
-    let lock = if session.is_atomic() { "pg_try_advisory_xact_lock" } else { "pg_try_advisory_lock" };
-    let taken = as_owner(|client| {
-        let sql = format!("SELECT pg_catalog.{lock}({LOCK_KEY})");
-        Ok(client.update(&sql, Some(1), &[model.into()])?.first().get_one::<bool>()?)
-    })?;
-    match taken {
-        Some(true) => Ok(()),
-        _ => Err(Error::InUse {
+/// Takes the lock on the model's retraining, or refuses.
+fn hold(model: &str, session: &Session) -> Result<CatalogLock, Error> {
+    let lock = CatalogLock::of_retraining(model)?;
+    match lock.try_take(session) {
+        true => Ok(lock),
+        false => Err(Error::InUse {
             message: format!("model \"{model}\" is being retrained by another session"),
             hint: "The view reco.runs shows how far it is.".into(),
         }),
     }
-}
-
-/// Lets go of it. The transaction's own goes with the transaction.
-fn release(model: &str, session: &Session) -> Result<(), Error> {
-    if session.is_atomic() {
-        return Ok(());
-    }
-    as_owner(|client| {
-        client.update(&format!("SELECT pg_catalog.pg_advisory_unlock({LOCK_KEY})"), None, &[model.into()])?;
-        Ok(())
-    })
 }

@@ -65,18 +65,21 @@ impl Resolved {
     }
 }
 
-/// The only model that the caller may score with: those of others do not disturb.
+/// The only model among those that are nearest to the caller: what others make or grant to everybody does not disturb.
 fn only_model() -> Result<String, Error> {
     let names = read::model_names()?;
     let models = names.len();
     let mut allowed = Vec::new();
     for name in names {
-        if rights::may(&name, Privilege::Score)? {
-            allowed.push(name);
+        if let Some(nearness) = rights::nearness(&name)? {
+            allowed.push((nearness, name));
         }
     }
-    match (allowed.len(), models) {
-        (1, _) => Ok(allowed.swap_remove(0)),
+    let nearest = allowed.iter().map(|(nearness, _)| *nearness).min();
+    allowed.retain(|(nearness, _)| Some(*nearness) == nearest);
+    let mut names: Vec<String> = allowed.into_iter().map(|(_, name)| name).collect();
+    match (names.len(), models) {
+        (1, _) => Ok(names.swap_remove(0)),
         (0, 0) => Err(Error::NoModel),
         (0, _) => Err(Error::Privilege {
             message: format!(
@@ -87,6 +90,6 @@ fn only_model() -> Result<String, Error> {
                 "Whoever manages one can grant it: SELECT reco.grant_model(model, role, 'score').".into(),
             ),
         }),
-        (several, _) => Err(Error::SeveralModels(several)),
+        _ => Err(Error::SeveralModels(names)),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::check_setup::Finding;
 use crate::error::or_raise;
-use crate::settings::max_training_memory;
+use crate::settings::training_memory;
 use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiError};
 use std::ffi::CStr;
@@ -64,7 +64,7 @@ fn postgres() -> Finding {
 
 /// Settings beside what the machine has.
 pub fn settings() -> Vec<Finding> {
-    vec![memory(max_training_memory(), machine_memory()), temporary_files(temporary_limit())]
+    vec![memory(training_memory(), machine_memory()), temporary_files(temporary_limit())]
 }
 
 /// Bounds in bytes; `None` is no bound, or a machine that does not say.

@@ -116,7 +116,7 @@ impl Request {
         let query = format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source);
         match (self.before, &self.time_column) {
             (Some(day), Some(time)) => format!(
-                "{query} WHERE {} OPERATOR(pg_catalog.<) (DATE '2000-01-01' OPERATOR(pg_catalog.+) {day})",
+                "{query} WHERE {} OPERATOR(pg_catalog.<) ('2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) {day})",
                 pgrx::spi::quote_identifier(time)
             ),
             _ => query,

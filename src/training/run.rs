@@ -1,6 +1,6 @@
 //! One training attempt in the catalog: `reco.run` and `reco.run_metric`.
 //!
-//! The backend holds an advisory lock on its run, so that a run whose backend was killed is told from one that
+//! The backend holds a lock on its run, so that a run whose backend was killed is told from one that
 //! is under way: see `reco.run_is_alive` in `sql/catalog.sql`.
 
 use super::request::Request;
@@ -64,7 +64,7 @@ impl Run {
             ];
             let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
             let id = id.ok_or_else(|| Error::invalid("the run could not be recorded"))?;
-            liveness::hold(client, id, session)?;
+            liveness::hold(id, session)?;
             Ok(Self { id })
         })
     }
@@ -134,7 +134,7 @@ impl Run {
     /// Records how it ended, as well as it can be after a failure.
     pub fn end_after(&self, failure: &Failure, session: &Session) {
         let write = |status: &str, error: Option<&str>| self.finish(status, None, None, error, session);
-        liveness::end_after(self.id, failure, session, write);
+        liveness::end_after(failure, session, write);
     }
 
     /// Says which version a trial has become.

@@ -150,7 +150,7 @@ fn confine(command: &mut Command, descriptors: &[OwnedFd]) {
     let keep: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let parent = std::process::id();
     let nice = settings::training_nice();
-    let memory = settings::max_training_memory();
+    let memory = settings::training_memory();
     // SAFETY: the closure makes system calls only, on its own copies.
     unsafe {
         command.pre_exec(move || {

@@ -22,6 +22,9 @@ pub struct Card {
     /// What is predicted, from which relation, and by which keys and time.
     pub label: Option<String>,
     pub source: Option<String>,
+    /// Whose rows these are, and of what: the functions of a view run whoever scores.
+    #[serde(default)]
+    pub reads: Option<Reads>,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
     /// By part (`validation`, `test`) the metrics of the `model` and of the `popularity` baseline. Under `by`, where they
@@ -44,6 +47,14 @@ pub struct Card {
     pub libraries: Value,
     /// Moves of the model's champion, the newest first.
     pub history: Vec<Move>,
+}
+
+/// A relation that scoring reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reads {
+    pub owner: String,
+    /// `table`, `view` and so on.
+    pub kind: String,
 }
 
 /// A move of the champion.
@@ -150,6 +161,8 @@ impl Card {
         item(&mut text, "Owner", Some(&self.owner));
         item(&mut text, "Predicts", self.label.as_deref());
         item(&mut text, "Source", self.source.as_deref());
+        let reads = self.reads.as_ref().map(|reads| format!("a {} of {}", reads.kind, reads.owner));
+        item(&mut text, "Reads", reads.as_deref());
         item(&mut text, "Keys", joined(&self.keys).as_deref());
         item(&mut text, "Time", self.time_column.as_deref());
         self.data_section(&mut text);

@@ -1,6 +1,6 @@
 //! One search in the catalog: `reco.tune`, and its trials among the runs.
 //!
-//! As with a run, the backend holds an advisory lock on a search while it makes it.
+//! As with a run, the backend holds a lock on a search while it makes it.
 
 use super::request::Tuning;
 use crate::acting_as::{as_owner, current_user};
@@ -63,7 +63,7 @@ impl Tune {
             ];
             let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
             let id = id.ok_or_else(|| Error::invalid("the tuning could not be recorded"))?;
-            liveness::hold(client, id, session)?;
+            liveness::hold(id, session)?;
             Ok(Self { id, threads, seen: None, trained: Vec::new() })
         })
     }
@@ -93,7 +93,7 @@ impl Tune {
     /// Records how it ended, as well as it can be after a failure.
     pub fn end_after(&self, failure: &Failure, session: &Session) {
         let write = |status: &str, error: Option<&str>| self.finish(status, None, error, session);
-        liveness::end_after(self.id, failure, session, write);
+        liveness::end_after(failure, session, write);
     }
 
     fn finish(
@@ -139,7 +139,7 @@ fn resume(client: &mut SpiClient, tuning: &Tuning, session: &Session) -> Result<
     let (Some(id), Some(threads)) = (row.get::<Uuid>(1)?, row.get::<i32>(2)?) else { return Ok(None) };
     let metric = row.get::<String>(4)?.map(|name| serde_json::from_value(name.into())).transpose()?;
     let seen = row.get::<String>(3)?.zip(metric).map(|(digest, metric)| Seen { digest, metric });
-    liveness::hold(client, id, session)?;
+    liveness::hold(id, session)?;
     let trained = trained(client, id)?;
     Ok(Some(Tune { id, threads: threads as usize, seen, trained }))
 }

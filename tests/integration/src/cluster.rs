@@ -23,7 +23,7 @@ timezone = 'UTC'
 jit = off
 logging_collector = off
 reco.training_threads = 1
-reco.training_nice = 0
+reco.min_training_nice = 0
 ";
 
 pub struct Cluster {

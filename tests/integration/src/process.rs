@@ -75,6 +75,11 @@ impl Process {
         Some(text.trim().to_owned())
     }
 
+    /// Its limits, as Linux tells them.
+    pub fn limits(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/limits", self.pid)).unwrap_or_default()
+    }
+
     /// Targets of its open descriptors.
     pub fn open_files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();

@@ -1,6 +1,6 @@
 //! Ways to stop a training. However it is stopped, the trainer is gone within a second and no run says `running`.
 
-use super::support::{advisory_locks, status, stored_status, versions, wait_for_status};
+use super::support::{locks_held, status, stored_status, versions, wait_for_status};
 use integration::process::Process;
 use integration::query::backend_pid;
 use integration::tuning::set_faulty_trainer;
@@ -16,7 +16,7 @@ fn pg_cancel_backend_stops_it_within_a_second() {
     let (training, trainer) =
         Background::training(database.connect(), &Training::endless("launch"), &mut observer);
     let backend = training.backend;
-    assert_eq!(advisory_locks(&mut observer, backend), 1);
+    assert_eq!(locks_held(&mut observer, backend), 1);
     let asked = Instant::now();
     let cancel = format!("SELECT pg_cancel_backend({backend})");
     assert!(value::<bool>(&mut observer, &cancel));
@@ -28,10 +28,10 @@ fn pg_cancel_backend_stops_it_within_a_second() {
     assert!(versions(&mut observer, "launch").is_empty());
 
     // The session goes on.
-    assert_eq!(advisory_locks(&mut observer, backend), 0);
+    assert_eq!(locks_held(&mut observer, backend), 0);
     Training::new("launch").call(&mut ended.client);
     assert_eq!(versions(&mut observer, "launch"), [1]);
-    assert_eq!(advisory_locks(&mut observer, backend), 0);
+    assert_eq!(locks_held(&mut observer, backend), 0);
 }
 
 #[test]
@@ -100,7 +100,7 @@ exec sleep 100000"#;
     let backend = backend_pid(&mut client);
     Training::new("launch").refused(&mut client).expect("57014", &["user request"], &[]);
     assert_eq!(stored_status(&mut observer, "launch"), "cancelled");
-    assert_eq!(advisory_locks(&mut observer, backend), 0);
+    assert_eq!(locks_held(&mut observer, backend), 0);
     assert_eq!(Process::children(backend), []);
 }
 

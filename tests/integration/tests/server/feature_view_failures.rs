@@ -1,6 +1,6 @@
 //! A refresh that does not succeed leaves the rows as they were, and says how it ended.
 
-use super::support::advisory_locks;
+use super::support::locks_held;
 use super::views::{built_anew, contents, create, newest_record, refresh};
 use integration::process::Process;
 use integration::query::backend_pid;
@@ -52,7 +52,7 @@ fn a_failing_definition_leaves_the_rows_of_the_whole_chain() {
     assert_eq!(records(&mut client), ["failed", "failed"]);
     assert_eq!(error(&mut client), "division by zero");
     let backend = backend_pid(&mut client);
-    assert_eq!(advisory_locks(&mut client, backend), 0);
+    assert_eq!(locks_held(&mut client, backend), 0);
     client.batch_execute("UPDATE switch SET divisor = 1").unwrap();
     refresh(&mut client, "'above'");
     let anew = built_anew(&mut client);
@@ -82,7 +82,7 @@ fn inside_a_transaction_nothing_is_left_after_a_rollback() {
         .unwrap();
     assert!(records(&mut client).iter().all(|record| record.starts_with("succeeded 2024-0")));
     let backend = backend_pid(&mut client);
-    assert_eq!(advisory_locks(&mut client, backend), 0);
+    assert_eq!(locks_held(&mut client, backend), 0);
 }
 
 /// A refresh whose definition sleeps, and another session.
@@ -111,7 +111,7 @@ fn a_refresh_that_is_cancelled_says_so() {
     assert_untouched(&mut client, &before);
     assert_eq!(records(&mut client), ["cancelled", "cancelled"]);
     let backend = backend_pid(&mut ended.client);
-    assert_eq!(advisory_locks(&mut client, backend), 0);
+    assert_eq!(locks_held(&mut client, backend), 0);
     client.batch_execute("UPDATE switch SET seconds = 0").unwrap();
     refresh(&mut ended.client, "'above'");
     let anew = built_anew(&mut client);

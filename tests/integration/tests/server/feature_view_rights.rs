@@ -97,6 +97,8 @@ fn a_definition_cannot_do_anything_to_the_callers_session() {
         ("RESET SESSION AUTHORIZATION", "security-restricted operation"),
         ("CREATE TEMP TABLE planted ()", "security-restricted operation"),
         ("DECLARE planted CURSOR WITH HOLD FOR SELECT 1", "security-restricted operation"),
+        ("PREPARE planted AS SELECT 1", "security-restricted operation"),
+        ("LISTEN planted", "security-restricted operation"),
     ] {
         owner
             .batch_execute(&format!(
@@ -121,6 +123,42 @@ fn a_definition_cannot_do_anything_to_the_callers_session() {
     let path: String = value(&mut admin, "SHOW search_path");
     admin.batch_execute(ONE_WEEK).unwrap();
     assert_eq!(value::<String>(&mut admin, "SHOW search_path"), path);
+}
+
+#[test]
+fn a_definition_leaves_no_advisory_lock_and_takes_none_away() {
+    let database = Database::with_data();
+    let mut owner = role(&database, "locking_owner");
+    let mut admin = database.connect();
+    owner
+        .batch_execute(
+            "CREATE TABLE how (words text);
+             CREATE FUNCTION scheme() RETURNS integer LANGUAGE plpgsql AS $$
+             BEGIN
+                 PERFORM pg_advisory_unlock_all();
+                 PERFORM pg_advisory_lock(1), pg_advisory_lock(1), pg_advisory_lock_shared(2, 3), pg_advisory_xact_lock(4);
+                 IF EXISTS (SELECT FROM how) THEN RAISE EXCEPTION '%', (SELECT words FROM how); END IF;
+                 RETURN 1;
+             END $$",
+        )
+        .unwrap();
+    create_signed(&mut owner, "scheme() AS one", ", lookback => 9");
+    admin.batch_execute("SELECT pg_advisory_lock(5), pg_advisory_lock_shared(6)").unwrap();
+    let held = "SELECT objid, mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() ORDER BY 1";
+    let of_admin = ["(5,ExclusiveLock)", "(6,ShareLock)"];
+    assert_eq!(rows(&mut admin, held), of_admin);
+    admin.batch_execute(ONE_WEEK).unwrap();
+    assert_eq!(rows(&mut admin, held), of_admin);
+    // Those of the transaction go with it.
+    admin.batch_execute(&format!("BEGIN; {ONE_WEEK}")).unwrap();
+    assert_eq!(rows(&mut admin, held), ["(4,ExclusiveLock)", "(5,ExclusiveLock)", "(6,ShareLock)"]);
+    admin.batch_execute("COMMIT").unwrap();
+    assert_eq!(rows(&mut admin, held), of_admin);
+    // Nor where it fails.
+    owner.batch_execute("INSERT INTO how VALUES ('on purpose')").unwrap();
+    admin.batch_execute("SELECT pg_advisory_unlock_all()").unwrap();
+    refusal(&mut admin, ONE_WEEK).expect("P0001", &["on purpose"], &[]);
+    assert_eq!(rows(&mut admin, held), Vec::<String>::new());
 }
 
 #[test]

@@ -47,6 +47,11 @@
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
+//! | `hostile_path` | every function and view under a path whose operators, functions and types are another's |
+//! | `what_is_shown` | who sees texts of errors and definitions, and whose relation is read |
+//! | `defaults` | what others make and grant changes nothing for who names no model |
+//! | `limits` | settings that are limits, and who may change them |
+//! | `locks` | what says that a backend is at work |
 
 mod ab_tests;
 mod algorithms;
@@ -55,6 +60,7 @@ mod cancel;
 mod champion_history;
 mod check_setup;
 mod crash;
+mod defaults;
 mod demo;
 mod docs;
 mod dump;
@@ -68,7 +74,10 @@ mod feature_view_refusals;
 mod feature_view_rights;
 mod feature_views;
 mod forecast;
+mod hostile_path;
 mod launch_features;
+mod limits;
+mod locks;
 mod model_card;
 mod model_files;
 mod model_rights;
@@ -97,3 +106,4 @@ mod tune;
 mod tune_cancel;
 mod tune_refusals;
 mod views;
+mod what_is_shown;

@@ -1,6 +1,6 @@
 //! Champions that are kept up to date: which of two versions is better, and retraining.
 
-use super::support::{advisory_locks, champion, status, versions, wait_for_status};
+use super::support::{locks_held, champion, status, versions, wait_for_status};
 use integration::{refusal, rows, value, Background, Database, Training};
 use postgres::Client;
 
@@ -177,7 +177,7 @@ fn a_second_retraining_is_refused_and_the_first_can_be_cancelled() {
     let audited = "SELECT detail ->> 'status' FROM reco.audit WHERE action = 'retrained'";
     assert_eq!(rows(&mut observer, audited), ["(cancelled)"]);
     let backend: i32 = value(&mut ended.client, "SELECT pg_backend_pid()");
-    assert_eq!(advisory_locks(&mut observer, backend), 0);
+    assert_eq!(locks_held(&mut observer, backend), 0);
     assert_eq!(versions(&mut observer, "launch"), [1]);
 }
 
@@ -197,7 +197,7 @@ fn a_retraining_that_fails_says_so_and_can_be_tried_again() {
     assert_eq!(rows(&mut client, audited), ["(failed,t)", "(failed,t)"]);
     assert_eq!(status(&mut client, "launch"), "failed");
     let backend = value(&mut client, "SELECT pg_backend_pid()");
-    assert_eq!(advisory_locks(&mut client, backend), 0);
+    assert_eq!(locks_held(&mut client, backend), 0);
     client
         .batch_execute("SELECT reco.import_model('copy', reco.export_model('launch'), source => 'launch_features', label => 'purchased')")
         .unwrap();

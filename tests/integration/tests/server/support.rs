@@ -64,7 +64,12 @@ pub fn sum_of_scores(client: &mut Client, model: &str) -> f64 {
     value(client, &format!("SELECT sum(reco.predict('{model}', f) ORDER BY product_id, region, week) FROM launch_features AS f"))
 }
 
-/// Advisory locks that a session holds; a training holds one while it runs.
-pub fn advisory_locks(observer: &mut Client, backend: i32) -> i64 {
-    value(observer, &format!("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = {backend}"))
+/// Locks that a session holds on what it has under way; a training holds one while it runs. And advisory ones, of which none
+/// is ours.
+pub fn locks_held(observer: &mut Client, backend: i32) -> i64 {
+    let ours = "locktype = 'object' AND classid IN ('reco.run'::regclass, 'reco.model'::regclass)";
+    let sql = format!(
+        "SELECT count(*) FROM pg_locks WHERE (locktype = 'advisory' OR {ours}) AND granted AND pid = {backend}"
+    );
+    value(observer, &sql)
 }

@@ -243,7 +243,7 @@ fn only_a_superuser_chooses_or_sees_programs_and_paths() {
         );
         integration::refusal(&mut client, &format!("SHOW {setting}")).expect("42501", &[setting], &[]);
     }
-    for setting in ["reco.max_training_memory", "reco.training_nice"] {
+    for setting in ["reco.max_training_memory", "reco.min_training_nice"] {
         integration::refusal(&mut client, &format!("SET {setting} = 0")).expect("42501", &[setting], &[]);
     }
     client.batch_execute("SET reco.default_model = 'x'; SET reco.model_cache_size = '8MB'").unwrap();

@@ -1,6 +1,6 @@
 //! What a training refuses, and how it says so. Nothing is stored, and the session goes on.
 
-use super::support::{advisory_locks, versions};
+use super::support::{locks_held, versions};
 use integration::query::backend_pid;
 use integration::refusal::Refusal;
 use integration::{refusal, rows, Database, Training};
@@ -303,5 +303,5 @@ fn an_error_of_the_source_is_the_users_error() {
     refusal.expect("22012", &["division by zero"], &[]);
     assert_eq!(rows(&mut client, "SELECT status, error FROM reco.runs"), ["(failed,\"division by zero\")"]);
     let backend = backend_pid(&mut client);
-    assert_eq!(advisory_locks(&mut client, backend), 0, "the run is not held any longer");
+    assert_eq!(locks_held(&mut client, backend), 0, "the run is not held any longer");
 }

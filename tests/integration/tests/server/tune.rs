@@ -1,6 +1,6 @@
 //! The best of several trials, each a run.
 
-use super::support::{advisory_locks, champion, stored_status, versions};
+use super::support::{locks_held, champion, stored_status, versions};
 use integration::process::Process;
 use integration::query::backend_pid;
 use integration::tuning::{set_faulty_trainer, TRAININGS_OF_NINE};
@@ -35,7 +35,7 @@ fn the_best_trial_becomes_the_version() {
     let epochs = "SELECT count(DISTINCT run_id) = (SELECT count(*) FROM reco.trials) FROM reco.run_metrics";
     assert!(value::<bool>(&mut client, epochs), "each trial has its epochs");
     let backend = backend_pid(&mut client);
-    assert_eq!((advisory_locks(&mut client, backend), Process::children(backend)), (0, vec![]));
+    assert_eq!((locks_held(&mut client, backend), Process::children(backend)), (0, vec![]));
     let files = format!("SELECT count(*) FROM pg_ls_tmpdir() WHERE name LIKE 'pgsql\\_tmp{backend}.%'");
     assert_eq!(value::<i64>(&mut client, &files), 0);
 }
@@ -161,7 +161,7 @@ fn when_the_time_is_up_it_ends_with_the_best_so_far() {
     let trials = "SELECT trial, status, version FROM reco.trials ORDER BY trial";
     assert_eq!(rows(&mut client, trials), ["(1,succeeded,1)", "(2,cancelled,)"]);
     assert_eq!(rows(&mut client, "SELECT status, version FROM reco.tune"), ["(succeeded,1)"]);
-    assert_eq!(advisory_locks(&mut client, backend), 0);
+    assert_eq!(locks_held(&mut client, backend), 0);
 }
 
 #[test]
@@ -193,5 +193,5 @@ fn inside_a_transaction_it_is_part_of_it() {
     assert_eq!(value::<i64>(&mut observer, all), 1 + 3 + 1);
     assert_eq!(rows(&mut observer, "SELECT DISTINCT status FROM reco.runs"), ["(succeeded)"]);
     let backend = backend_pid(&mut client);
-    assert_eq!(advisory_locks(&mut client, backend), 0);
+    assert_eq!(locks_held(&mut client, backend), 0);
 }

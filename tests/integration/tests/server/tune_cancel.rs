@@ -1,6 +1,6 @@
 //! A search that was cut off leaves nothing running, and the same call goes on with it.
 
-use super::support::{advisory_locks, artifact, versions};
+use super::support::{locks_held, artifact, versions};
 use integration::process::Process;
 use integration::query::backend_pid;
 use integration::tuning::{set_faulty_trainer, TRAININGS_OF_NINE};
@@ -63,7 +63,7 @@ fn after_a_cancel_it_goes_on_where_it_stood() {
     let mut observer = database.connect();
     let search = cut_off_after(&database, 4, &mut observer);
     let trainer = Process::trainer_of(search.backend);
-    assert_eq!(advisory_locks(&mut observer, search.backend), 2, "of the search and of its trial");
+    assert_eq!(locks_held(&mut observer, search.backend), 2, "of the search and of its trial");
     assert_eq!(rows(&mut observer, "SELECT status FROM reco.tunes"), ["(running)"]);
     let asked = Instant::now();
     assert!(value::<bool>(&mut observer, &format!("SELECT pg_cancel_backend({})", search.backend)));
@@ -73,7 +73,7 @@ fn after_a_cancel_it_goes_on_where_it_stood() {
     ended.refusal().expect("57014", &["user request"], &[]);
     assert!(!trainer.is_alive());
     assert_eq!(Process::children(backend), []);
-    assert_eq!(advisory_locks(&mut observer, backend), 0);
+    assert_eq!(locks_held(&mut observer, backend), 0);
     assert_eq!(rows(&mut observer, "SELECT status, version FROM reco.tune"), ["(cancelled,)"]);
     assert_eq!(
         rows(&mut observer, "SELECT status, count(*) FROM reco.run GROUP BY 1 ORDER BY 1"),
@@ -166,7 +166,7 @@ fn statement_timeout_stops_all_trainers_within_a_second() {
     let trials = "SELECT trial, status FROM reco.trials ORDER BY 1";
     assert_eq!(rows(&mut client, trials), ["(1,cancelled)", "(2,cancelled)"]);
     assert_eq!(rows(&mut client, "SELECT status FROM reco.tune"), ["(cancelled)"]);
-    assert_eq!(advisory_locks(&mut client, backend), 0);
+    assert_eq!(locks_held(&mut client, backend), 0);
 }
 
 #[test]
@@ -195,6 +195,6 @@ fn inside_a_transaction_a_cancel_leaves_no_trainer() {
     );
     assert_eq!(Process::children(backend), []);
     client.batch_execute("ROLLBACK").unwrap();
-    assert_eq!(advisory_locks(&mut client, backend), 0);
+    assert_eq!(locks_held(&mut client, backend), 0);
     assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM reco.tune"), 0);
 }
