@@ -29,8 +29,8 @@ impl Keyed {
             let (_, found) = columns.iter().find(|(name, _)| name == column).ok_or_else(gone)?;
             // SAFETY: a catalog look-up of a column's type.
             let base = unsafe { pg_sys::getBaseType(*found) };
-            let (column, type_name) = (quote_identifier(column), values::type_name(base, -1));
-            Ok::<_, Error>(format!("t.{column} OPERATOR(pg_catalog.=) u.{key}::{type_name}"))
+            let (column, sql_type) = (quote_identifier(column), values::sql_type(base, -1));
+            Ok::<_, Error>(format!("t.{column} OPERATOR(pg_catalog.=) u.{key}::{sql_type}"))
         };
         let same_key = format!("{} AND {}", equals(product, "product_id")?, equals(region, "region")?);
         let time = format!("t.{}", quote_identifier(time));

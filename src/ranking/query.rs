@@ -126,7 +126,7 @@ impl Query {
         if let Some((array_type, array)) = wanted.candidates {
             parameters.push((array_type, Some(array)));
             // SAFETY: a catalog look-up of a column's type.
-            let base = values::type_name(unsafe { pg_sys::getBaseType(type_of(&source, ranked)) }, -1);
+            let base = values::sql_type(unsafe { pg_sys::getBaseType(type_of(&source, ranked)) }, -1);
             conditions.push(format!("{key} OPERATOR(pg_catalog.=) ANY (${}::{base}[])", parameters.len()));
         }
         Ok(Self {

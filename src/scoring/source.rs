@@ -120,7 +120,6 @@ impl Source {
             let base = pg_sys::getBaseType(*found);
             (base, pg_sys::type_is_enum(base))
         };
-        let type_name = values::type_name(base, -1);
         let family = values::reader_of(base).map(|(family, _)| family);
         let fits = match argument {
             Key::Bigint => family == Some(Family::Number),
@@ -129,13 +128,15 @@ impl Source {
         if !fits {
             return Err(Error::InvalidArgument(
                 format!(
-                    "{column} is {type_name} in {}, but {} was given",
+                    "{column} is {} in {}, but {} was given",
+                    values::type_name(base, -1),
                     version.source,
                     argument.sql_name()
                 ),
                 Some("recommend takes the product as bigint or as text, and the region as text.".into()),
             ));
         }
+        let sql_type = values::sql_type(base, -1);
         // A key that is no value of the column's type has no row; it is no error.
         let value = match base {
             pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID | pg_sys::TEXTOID | pg_sys::VARCHAROID => {
@@ -146,10 +147,10 @@ impl Source {
                  THEN ${n}::pg_catalog.uuid END)"
             ),
             _ if is_enum => format!(
-                "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{type_name})) AS v \
+                "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{sql_type})) AS v \
                  WHERE v::pg_catalog.text OPERATOR(pg_catalog.=) ${n})"
             ),
-            _ => format!("${n}::{type_name}"),
+            _ => format!("${n}::{sql_type}"),
         };
         Ok(format!("t.{} OPERATOR(pg_catalog.=) {value}", quote_identifier(column)))
     }
