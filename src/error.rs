@@ -183,17 +183,23 @@ impl Error {
     /// Message, detail and hint, a line each, where they are shown and not raised.
     pub fn in_lines(&self) -> String {
         let lines = [Some(self.to_string()), self.detail(), self.hint()];
-        lines.into_iter().flatten().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+        let lines = lines.into_iter().flatten().filter(|line| !line.is_empty());
+        lines.map(|line| shortened(line, LONGEST_DETAIL)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What it says first, as it is raised and as it is recorded.
+    pub fn message(&self) -> String {
+        shortened(self.to_string(), LONGEST_MESSAGE)
     }
 
     /// Raises the error in Postgres.
     pub fn raise(self) -> ! {
         let mut report = ErrorReport::new(self.code(), self.to_string(), "pg_recommend");
         if let Some(detail) = self.detail() {
-            report = report.set_detail(detail);
+            report = report.set_detail(shortened(detail, LONGEST_DETAIL));
         }
         if let Some(hint) = self.hint().filter(|h| !h.is_empty()) {
-            report = report.set_hint(hint);
+            report = report.set_hint(shortened(hint, LONGEST_DETAIL));
         }
         report.report(PgLogLevel::ERROR);
         unreachable!("an ERROR does not return")
@@ -215,3 +221,18 @@ fn feature_code(error: &FeatureError) -> PgSqlErrorCode {
 pub fn or_raise<T>(result: Result<T, Error>) -> T {
     result.unwrap_or_else(|error| error.raise())
 }
+/// Bytes of an error's message, and of its detail and its hint: an argument that it repeats may be of any length.
+const LONGEST_MESSAGE: usize = 1000;
+const LONGEST_DETAIL: usize = 8000;
+
+/// A text of at most so many bytes and a little: of a longer one the beginning and the end, which say what it is about.
+fn shortened(text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let whole = |at: &usize| text.is_char_boundary(*at);
+    let first = (0..=most / 2).rev().find(whole).unwrap_or(0);
+    let last = (text.len() - most / 2..text.len()).find(whole).unwrap_or(text.len());
+    format!("{} … ({} bytes) … {}", &text[..first], last - first, &text[last..])
+}
+
