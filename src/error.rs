@@ -5,6 +5,7 @@ use model::protocol::Cause;
 use model::ModelError;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
+use std::io::ErrorKind;
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -73,6 +74,9 @@ pub enum Error {
     Spi(#[from] pgrx::spi::Error),
     #[error("{0}")]
     Json(#[from] serde_json::Error),
+    /// `path` is relative to the data directory.
+    #[error("could not write {holds} into the temporary file \"{path}\" after {written} bytes: {cause}")]
+    TempFile { holds: &'static str, path: String, written: u64, cause: std::io::Error },
     /// A cancel or a shutdown was asked for while the trainer ran; Postgres has its own words for it.
     #[error("training was cancelled")]
     Interrupted,
@@ -84,6 +88,10 @@ impl Error {
     }
 
     pub fn system(context: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+/// What to do where temporary files do not fit.
+pub const TEMPORARY_SPACE: &str = "Free some space there, or set temp_tablespaces to a tablespace on a larger disk; \
+     temp_file_limit bounds what a session may take. Rows of fewer weeks or columns take less.";
+
         let context = context.into();
         move |cause| Self::System { context, cause }
     }
@@ -136,6 +144,8 @@ impl Error {
         }
     }
 
+            Self::TempFile { cause, .. } if cause.kind() == ErrorKind::StorageFull => ERRCODE_DISK_FULL,
+            Self::TempFile { .. } => ERRCODE_IO_ERROR,
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownModel(_) => Some("The view reco.models lists the models there are.".into()),
@@ -183,6 +193,12 @@ impl Error {
     /// Message, detail and hint, a line each, where they are shown and not raised.
     pub fn in_lines(&self) -> String {
         let lines = [Some(self.to_string()), self.detail(), self.hint()];
+            Self::NoScore { .. } => Some(
+                "A value of the row is far from all that the model was trained on: make it NULL, or train with fewer cross \
+                 layers."
+                    .into(),
+            ),
+            Self::TempFile { .. } => Some(TEMPORARY_SPACE.into()),
         let lines = lines.into_iter().flatten().filter(|line| !line.is_empty());
         lines.map(|line| shortened(line, LONGEST_DETAIL)).collect::<Vec<_>>().join("\n")
     }
