@@ -65,6 +65,7 @@ impl Trainer {
 
     fn spawn(arguments: impl IntoIterator<Item = String>, descriptors: &[OwnedFd]) -> Result<Self, Error> {
         let path = settings::trainer_path();
+        settings::check_libtorch_path()?;
         let mut command = Command::new(&path);
         command.args(arguments);
         command.env_clear().current_dir("/");
@@ -116,10 +117,10 @@ impl Trainer {
             let said = String::from_utf8_lossy(&line).trim().to_owned();
             trainer_error("the trainer said something that is no event", Some(said), None)
         })?;
-        Ok(Some(event))
         if let Event::Error { message, .. } = &mut event {
             self.files.iter().for_each(|(from, to)| *message = message.replace(from, to));
         }
+        Ok(Some(event))
     }
 
     /// Waits for a trainer that closed its output without a last event, and says how it ended.
@@ -323,7 +324,7 @@ fn cannot_start(path: &Path, cause: &io::Error) -> Error {
 /// A failure in words: what killed the trainer, and what to do about it.
 fn explain(status: ExitStatus, words: Option<String>) -> Error {
     let said = |text: &str| words.as_deref().is_some_and(|words| words.contains(text));
-    if status.code() == Some(CANNOT_LOAD) && said("shared librar") {
+    if status.code() == Some(CANNOT_LOAD) && (said("shared librar") || said("symbol lookup")) {
         return trainer_error(
             "the trainer could not load libtorch",
             words,
@@ -349,6 +350,6 @@ pub fn reported(cause: Cause, message: String, detail: Option<String>, hint: Opt
     let said = |text: &str| message.contains(text) || detail.as_deref().is_some_and(|d| d.contains(text));
     let needs_memory = cause == Cause::Trainer && hint.is_none() && (said("alloc") || said("memory"));
     let hint = hint.or_else(|| needs_memory.then(|| MEMORY_HINT.to_owned()));
-    Error::Trainer { cause, message, detail, hint }
     let hint = hint.or_else(|| said(NO_SPACE).then(|| TEMPORARY_SPACE.to_owned()));
+    Error::Trainer { cause, message, detail, hint }
 }
