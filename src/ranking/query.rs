@@ -116,12 +116,9 @@ impl Query {
                     version.model
                 )));
             };
-            parameters.push((pg_sys::DATEOID, Some(as_of)));
             // To the end of that day, for a timestamp too.
-            conditions.push(format!(
-                "{time} OPERATOR(pg_catalog.<) (${} OPERATOR(pg_catalog.+) 1)",
-                parameters.len()
-            ));
+            parameters.push((pg_sys::DATEOID, Some(values::day_after(as_of))));
+            conditions.push(format!("{time} OPERATOR(pg_catalog.<) ${}", parameters.len()));
         }
         if let Some((array_type, array)) = wanted.candidates {
             parameters.push((array_type, Some(array)));

@@ -7,6 +7,7 @@ use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::tuples;
 use model::recipe::Recipe;
+use crate::values::day_after;
 use model::Scorer;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
@@ -93,7 +94,8 @@ impl Plan {
         as_of: Option<pg_sys::Datum>,
         take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        let mut values = [key[0], key[1], as_of.unwrap_or(pg_sys::Datum::from(0))];
+        let until = as_of.map_or(pg_sys::Datum::from(0), day_after);
+        let mut values = [key[0], key[1], until];
         pg_sys::SPI_connect();
         pg_sys::SPI_execute_plan(self.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
         let found = pg_sys::SPI_processed > 0;
@@ -146,7 +148,8 @@ fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result
 /// A query for the newest row of a key.
 pub struct Query {
     pub text: String,
-    /// Of the product, the region and, if it takes one, the as-of date.
+    /// Of the product, the region and, if it takes one, the day after the as-of date: that day counts to its end, for a
+    /// timestamp too.
     pub argument_types: Vec<pg_sys::Oid>,
 }
 
@@ -204,8 +207,7 @@ pub fn newest_row(
         Some(time) => {
             let time = quote_identifier(time);
             if with_as_of {
-                // To the end of that day, for a timestamp too.
-                text += &format!(" AND t.{time} OPERATOR(pg_catalog.<) ($3 OPERATOR(pg_catalog.+) 1)");
+                text += &format!(" AND t.{time} OPERATOR(pg_catalog.<) $3");
                 argument_types.push(pg_sys::DATEOID);
             }
             text += &format!(" AND t.{time} IS NOT NULL ORDER BY t.{time} DESC LIMIT 1");

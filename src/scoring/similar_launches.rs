@@ -14,7 +14,7 @@ use crate::cursor::{Cursor, Parameter, Snapshot};
 use crate::error::{or_raise, Error};
 use crate::feature_view::registry::FeatureView;
 use crate::tuples;
-use crate::values::given;
+use crate::values::{day_after, given};
 use model::explain::{Near, Nearest, Similarity, Values};
 use model::recipe::Family;
 use pgrx::datum::Date;
