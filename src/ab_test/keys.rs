@@ -21,7 +21,9 @@ pub struct Keyed {
 impl Keyed {
     pub fn of(version: &VersionRow) -> Result<Self, Error> {
         let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
-        let columns = relations::columns(relations::find(&version.source).ok_or_else(gone)?);
+        let found = relations::find(&version.source).filter(|found| !relations::is_temporary(*found));
+        let found = found.ok_or_else(gone)?;
+        let columns = relations::columns(found);
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
             return Err(Error::invalid("a row of the catalog is damaged"));
         };

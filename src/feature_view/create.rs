@@ -89,6 +89,12 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
     }
     let (schema, base) = relations::creation_place(&arguments.view);
     let name = quote_qualified_identifier(&schema, &base);
+    if schema.starts_with(TEMPORARY_SCHEMAS) {
+        return Err(Error::InvalidArgument(
+            format!("{name} would be temporary, and a feature view is there for all sessions"),
+            Some("Name another schema: view => 'public.…'.".into()),
+        ));
+    }
     let longest = pg_sys::NAMEDATALEN as usize - 1 - LONGEST_SUFFIX;
     if base.len() > longest {
         return Err(Error::invalid(format!(
@@ -123,6 +129,8 @@ fn check_settings(search_path: &str, settings: &Settings) -> Result<(), Error> {
 }
 
 const MOST_WEEKS_BACK: i32 = 520;
+/// How the schemas of temporary relations are named; no other may be.
+const TEMPORARY_SCHEMAS: &str = "pg_temp_";
 
 /// Temporary tables of whoever refreshes must not stand in for those that the definition means.
 fn without_temporary_tables_first(search_path: &str) -> String {
@@ -172,17 +180,22 @@ fn describe(query: &str, what: &str) -> Result<Vec<Column>, Error> {
             }
             let sources =
                 PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(plan));
-            let descriptor = (*sources.get_ptr(0)?).resultDesc;
+            let source = sources.get_ptr(0)?;
+            let read = PgList::<pg_sys::Oid>::from_pg((*source).relationOids);
+            if let Some(relation) = read.iter_oid().find(|relation| relations::is_temporary(*relation)) {
+                return Some(relations::refuse_temporary(relation, "a refresh").map(|()| Vec::new()));
+            }
+            let descriptor = (*source).resultDesc;
             let column = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| Column {
                 name: tuples::attribute_name(attribute),
                 type_oid: attribute.atttypid,
                 modifier: attribute.atttypmod,
                 collation: attribute.attcollation,
             };
-            Some(tuples::attributes(descriptor).map(column).collect())
+            Some(Ok(tuples::attributes(descriptor).map(column).collect()))
         }
     });
-    described.ok_or_else(|| Error::invalid(format!("the {what} is not a query that returns rows")))
+    described.unwrap_or_else(|| Err(Error::invalid(format!("the {what} is not a query that returns rows"))))
 }
 
 fn check_columns(arguments: &Arguments, columns: &[Column]) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::tuples;
+use crate::relations;
 use crate::values;
 use model::recipe::Family;
 use pgrx::pg_sys;
@@ -51,7 +52,8 @@ impl Source {
             let lock = pg_sys::AccessShareLock as i32;
             let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
             let oid = pg_sys::RangeVarGetRelidExtended(range, lock, missing_ok, None, std::ptr::null_mut());
-            if oid == pg_sys::InvalidOid {
+            // Nobody's temporary table stands in for it.
+            if oid == pg_sys::InvalidOid || relations::is_temporary(oid) {
                 return Err(gone());
             }
             Ok(Self::of(oid))

@@ -124,6 +124,13 @@ impl Request {
     }
 }
 
+impl Arguments {
+    /// What is trained is scored with later, by others too: its source has to be there then.
+    pub fn check_source_stays(&self) -> Result<(), Error> {
+        relations::refuse_temporary(self.source, &format!("model \"{}\"", self.model))
+    }
+}
+
 /// The relation whose rows `recommend` reads, and how it finds them.
 pub struct Origin {
     /// Qualified, quoted name.
@@ -140,6 +147,7 @@ impl Origin {
         time_column: Option<String>,
         label: Option<&str>,
     ) -> Result<Self, Error> {
+        relations::refuse_temporary(relation, "recommend")?;
         let source = Source::open(relation)?;
         let unique = unique_columns(relation)?;
         let time_column = source.find_time(time_column, &unique)?;
