@@ -49,6 +49,8 @@ pub enum Error {
     #[error("{message}")]
     Limit { message: String, hint: String },
     #[error("{message}")]
+    #[error("version {version} of model \"{model}\" has no score for the row: its sums overflow")]
+    NoScore { model: String, version: i32 },
     UndefinedColumn { message: String, hint: String },
     #[error("column \"{column}\" has type {found}, which cannot be used for training")]
     UnsupportedType { column: String, found: String, hint: String },
@@ -138,6 +140,7 @@ pub const TEMPORARY_SPACE: &str = "Free some space there, or set temp_tablespace
         match self {
             Self::MissingColumn { model, expected, .. } => {
                 Some(format!("Model \"{model}\" expects it to be {expected}."))
+            Self::NoScore { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             }
             Self::Trainer { detail, .. } => detail.clone(),
             _ => None,
@@ -190,15 +193,15 @@ pub const TEMPORARY_SPACE: &str = "Free some space there, or set temp_tablespace
         }
     }
 
-    /// Message, detail and hint, a line each, where they are shown and not raised.
-    pub fn in_lines(&self) -> String {
-        let lines = [Some(self.to_string()), self.detail(), self.hint()];
             Self::NoScore { .. } => Some(
                 "A value of the row is far from all that the model was trained on: make it NULL, or train with fewer cross \
                  layers."
                     .into(),
             ),
             Self::TempFile { .. } => Some(TEMPORARY_SPACE.into()),
+    /// Message, detail and hint, a line each, where they are shown and not raised.
+    pub fn in_lines(&self) -> String {
+        let lines = [Some(self.to_string()), self.detail(), self.hint()];
         let lines = lines.into_iter().flatten().filter(|line| !line.is_empty());
         lines.map(|line| shortened(line, LONGEST_DETAIL)).collect::<Vec<_>>().join("\n")
     }

@@ -145,7 +145,7 @@ fn score(
                     binding.fill(row, scorer, &mut inputs)?;
                     let (week, ordinal) = (row.values[columns.len()], row.values[columns.len() + 1]);
                     let (week, key) = (week.value() as i32, ordinal.value() - 1);
-                    shown.push(Shown { key, week, score: scorer.score(&mut inputs.row) });
+                    shown.push(Shown { key, week, score: decoded.score(&mut inputs.row)? });
                 }
             }
         }

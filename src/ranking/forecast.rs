@@ -133,8 +133,8 @@ impl Models {
             let units = units.as_mut().map(|units| units.fill(descriptor, row)).transpose()?;
             let (units, quantiles) = match units {
                 Some(units) => {
-                    let quantiles = units.decoded.scorer.quantiles(&mut units.inputs.row);
-                    (Some(units.score()), quantiles)
+                    let quantiles = units.decoded.quantiles(&mut units.inputs.row)?;
+                    (Some(units.score()?), quantiles)
                 }
                 None => (None, None),
             };
@@ -143,7 +143,7 @@ impl Models {
             Ok(Forecast {
                 category: value(position + 1).map(text),
                 week: value(position),
-                probability: probability.fill(descriptor, row)?.score(),
+                probability: probability.fill(descriptor, row)?.score()?,
                 units,
                 quantiles,
             })
