@@ -12,6 +12,7 @@ use crate::features::sql_function::{sql_function, Returned};
 use crate::row_set::RowSet;
 use crate::scoring::call::Resolved;
 use crate::scoring::key_plan::recipe_columns;
+use crate::scoring::model_cache::Decoded;
 use crate::scoring::row::Attributes;
 use crate::scoring::source::{Key, Source};
 use crate::values::{name_argument, with_text, Reader};
@@ -124,6 +125,10 @@ impl Models {
             let more = recipe_columns(units.decoded.scorer.recipe());
             let new: Vec<_> = more.into_iter().filter(|column| !columns.contains(column)).collect();
             columns.extend(new);
+        }
+        for resolved in [Some(&self.probability), self.units.as_ref()].into_iter().flatten() {
+            let Decoded { version, scorer } = &*resolved.decoded;
+            Source::find(version)?.check(version, scorer.recipe())?;
         }
         let position = columns.len();
         columns.extend([week(&decoded.version), category(&decoded.version, by)?]);

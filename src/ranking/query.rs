@@ -71,11 +71,12 @@ impl Query {
     /// For the columns that a version is scored from.
     pub fn of_recipe(version: &VersionRow, recipe: &Recipe, wanted: &Wanted) -> Result<Self, Error> {
         let source = Source::find(version)?;
+        source.check(version, recipe)?;
         let stored = |ranked: &str| Columns::stored(&source, recipe, ranked, version.time_column.as_deref());
         Self::new(version, recipe_columns(recipe), wanted, stored)
     }
 
-    /// For expressions over the source, which is called t: the first columns of the row.
+    /// For expressions over the source, which is called t and has been checked: the first columns of the row.
     pub fn of_expressions(
         version: &VersionRow,
         columns: Vec<String>,

@@ -5,9 +5,10 @@ use super::row::{Binding, Deformed, Inputs};
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::relation_changes::generation;
 use crate::tuples;
-use model::recipe::Recipe;
 use crate::values::day_after;
+use model::recipe::Recipe;
 use model::Scorer;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
@@ -31,7 +32,7 @@ pub struct PlanAccess {
 impl PlanAccess {
     pub fn of(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Self, Error> {
         let id = PlanId { artifact_id: version.artifact_id, key, with_as_of };
-        let plan = kept_plan(id, || newest_row(version, &recipe_columns(recipe), key, with_as_of))?;
+        let plan = kept_plan(id, || newest_row(version, recipe, &[], key, with_as_of))?;
         Ok(Self { plan, model: version.model.clone(), binding: None, deformed: Deformed::default() })
     }
 
@@ -126,21 +127,34 @@ struct PlanId {
 }
 
 thread_local! {
-    static PLANS: RefCell<Vec<(PlanId, Rc<Plan>)>> = const { RefCell::new(Vec::new()) };
+    static PLANS: RefCell<Vec<KeptPlan>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A plan as of one state of the relation cache: after a change of its source it may say something else, or nothing.
+struct KeptPlan {
+    id: PlanId,
+    generation: u64,
+    plan: Rc<Plan>,
 }
 
 fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result<Rc<Plan>, Error> {
-    let known = PLANS
-        .with_borrow(|plans| plans.iter().find(|(known, _)| *known == id).map(|(_, plan)| Rc::clone(plan)));
+    let known = PLANS.with_borrow(|plans| {
+        let known = plans.iter().find(|known| known.id == id && known.generation == generation());
+        known.map(|known| Rc::clone(&known.plan))
+    });
     if let Some(plan) = known {
         return Ok(plan);
     }
-    let plan = Rc::new(query()?.prepare()?);
+    let query = query()?;
+    // The source is locked from here on.
+    let generation = generation();
+    let plan = Rc::new(query.prepare()?);
     PLANS.with_borrow_mut(|plans| {
+        plans.retain(|known| known.id != id);
         if plans.len() == MOST_KEPT {
             plans.remove(0);
         }
-        plans.push((id, Rc::clone(&plan)));
+        plans.push(KeptPlan { id, generation, plan: Rc::clone(&plan) });
     });
     Ok(plan)
 }
@@ -177,10 +191,11 @@ pub fn recipe_columns(recipe: &Recipe) -> Vec<String> {
     recipe.columns.iter().map(|column| format!("t.{}", quote_identifier(&column.name))).collect()
 }
 
-/// The query for these columns of a source that is called t.
+/// The query for the recipe's columns, and more, of a source that is called t.
 pub fn newest_row(
     version: &VersionRow,
-    columns: &[String],
+    recipe: &Recipe,
+    more: &[String],
     key: Key,
     with_as_of: bool,
 ) -> Result<Query, Error> {
@@ -195,6 +210,8 @@ pub fn newest_row(
         ));
     };
     let source = Source::find(version)?;
+    source.check(version, recipe)?;
+    let columns: Vec<String> = recipe_columns(recipe).into_iter().chain(more.iter().cloned()).collect();
     let mut text = format!(
         "SELECT {} FROM {} AS t WHERE {} AND {}",
         columns.join(", "),

@@ -1,11 +1,12 @@
 //! The relation that a version was trained on, as `recommend` finds it, and how its keys are compared.
 
+use super::row::check_columns;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::tuples;
 use crate::relations;
+use crate::tuples;
 use crate::values;
-use model::recipe::Family;
+use model::recipe::{Family, Recipe};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -57,6 +58,21 @@ impl Source {
                 return Err(gone());
             }
             Ok(Self::of(oid))
+        }
+    }
+
+    /// Refuses it if a column that the version reads is gone, or has another type: a query would name an alias of ours.
+    pub fn check(&self, version: &VersionRow, recipe: &Recipe) -> Result<(), Error> {
+        check_columns(&version.model, recipe, self.oid)?;
+        version.keys.iter().try_for_each(|key| self.require(version, "key", key))?;
+        version.time_column.iter().try_for_each(|time| self.require(version, "time", time))
+    }
+
+    /// Refuses it if a column is gone; `what` says what the column is to the version.
+    pub fn require(&self, version: &VersionRow, what: &str, column: &str) -> Result<(), Error> {
+        match self.type_of(column) {
+            Some(_) => Ok(()),
+            None => Err(missing(version, what, column)),
         }
     }
 
@@ -112,10 +128,7 @@ impl Source {
         argument: Key,
     ) -> Result<String, Error> {
         let Some((_, _, found)) = self.columns.iter().find(|(name, ..)| name == column) else {
-            return Err(Error::UndefinedColumn {
-                message: format!("key column \"{column}\" does not exist in {}", version.source),
-                hint: format!("Train \"{}\" again.", version.model),
-            });
+            return Err(missing(version, "key", column));
         };
         // SAFETY: catalog look-ups of a column's type.
         let (base, is_enum) = unsafe {
@@ -155,5 +168,14 @@ impl Source {
             _ => format!("${n}::{sql_type}"),
         };
         Ok(format!("t.{} OPERATOR(pg_catalog.=) {value}", quote_identifier(column)))
+    }
+}
+
+/// The error of a column that a version reads and its source no longer has.
+pub fn missing(version: &VersionRow, what: &str, column: &str) -> Error {
+    let VersionRow { model, source, .. } = version;
+    Error::UndefinedColumn {
+        message: format!("{what} column \"{column}\" of model \"{model}\" does not exist in {source}"),
+        hint: format!("Give the column its name again, or train \"{model}\" again."),
     }
 }
