@@ -154,8 +154,8 @@ CREATE AGGREGATE calibration_bins(score double precision, label boolean, bins in
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE calibration_bins(double precision, boolean, integer) IS
 'How often what was scored about alike came true, in bins of equal width from 0 to 1, as an array for unnest; bins without
-rows are left out. bins: 1 to 10000, the same in every row. Scores are probabilities: those below 0 count as 0, above 1 as 1,
-NaN as 0. Rows where score or label is NULL are left out. NULL without rows. At most 67108864 rows a group.';
+rows are left out. bins: 1 to 10000, the same in every row. Scores are probabilities: one below 0, above 1 or NaN is an error.
+Rows where score or label is NULL are left out. NULL without rows. At most 67108864 rows a group.';
 
 CREATE AGGREGATE lift_buckets(score double precision, label boolean, buckets integer) (
     SFUNC = lift_buckets_step, STYPE = internal, SSPACE = 1024, FINALFUNC = lift_buckets_final,
@@ -204,8 +204,8 @@ CREATE AGGREGATE log_loss(score double precision, label boolean) (
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE log_loss(double precision, boolean) IS
 'The mean negative logarithm, to base e, of the probability that was given to what came true. Probabilities are kept 2^-52 away
-from 0 and 1: a sure mistake costs 36.04. Scores below 0 count as 0, above 1 as 1, NaN as 0. Rows where one of the two is
-NULL are left out. NULL without rows.';
+from 0 and 1: a sure mistake costs 36.04. A score below 0, above 1 or NaN is no probability, and an error. Rows where one of
+the two is NULL are left out. NULL without rows.';
 
 CREATE AGGREGATE log_loss(score double precision, label double precision) (
     SFUNC = probability_losses_step, STYPE = internal, SSPACE = 32, FINALFUNC = log_loss_final,
@@ -219,8 +219,8 @@ CREATE AGGREGATE brier(score double precision, label boolean) (
     COMBINEFUNC = losses_combine, SERIALFUNC = losses_serialize, DESERIALFUNC = losses_deserialize,
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE brier(double precision, boolean) IS
-'The Brier score: the mean squared difference between the probability and 1 or 0. NULL, NaN and scores beyond 0 and 1 as in
-reco.log_loss.';
+'The Brier score: the mean squared difference between the probability and 1 or 0. NULL and what is no
+probability as in reco.log_loss.';
 
 CREATE AGGREGATE brier(score double precision, label double precision) (
     SFUNC = probability_losses_step, STYPE = internal, SSPACE = 32, FINALFUNC = brier_final,

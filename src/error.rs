@@ -5,6 +5,7 @@ use model::protocol::Cause;
 use model::ModelError;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
+use std::io::ErrorKind;
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -40,13 +41,19 @@ pub enum Error {
     NoSource(String),
     #[error("{0}")]
     InvalidArgument(String, Option<String>),
-    #[error("column \"{column}\" is missing from the row")]
-    MissingColumn { column: String, model: String, expected: String },
-    #[error("column \"{column}\" has type {found}, but model \"{model}\" expects {expected}")]
-    WrongType { column: String, model: String, found: String, expected: String },
+    /// `relation` is the one that a version reads, `None` where a row was given.
+    #[error("column \"{column}\" is missing from {}", relation.as_deref().unwrap_or("the row"))]
+    MissingColumn { column: String, relation: Option<String>, model: String, expected: String },
+    #[error(
+        "column \"{column}\"{} has type {found}, but model \"{model}\" expects {expected}",
+        relation.as_ref().map_or(String::new(), |relation| format!(" of {relation}"))
+    )]
+    WrongType { column: String, relation: Option<String>, model: String, found: String, expected: String },
     /// Rows that cannot be what they are said to be.
     #[error("{message}")]
     Data { message: String, hint: String },
+    #[error("version {version} of model \"{model}\" has no score for the row: its sums overflow")]
+    NoScore { model: String, version: i32 },
     /// More than there is room for.
     #[error("{message}")]
     Limit { message: String, hint: String },
@@ -70,6 +77,9 @@ pub enum Error {
     Model(#[from] ModelError),
     #[error("{context}: {cause}")]
     System { context: String, cause: std::io::Error },
+    /// `path` is relative to the data directory.
+    #[error("could not write {holds} into the temporary file \"{path}\" after {written} bytes: {cause}")]
+    TempFile { holds: &'static str, path: String, written: u64, cause: std::io::Error },
     #[error("{0}")]
     Arrow(#[from] arrow_schema::ArrowError),
     #[error("{0}")]
@@ -80,6 +90,10 @@ pub enum Error {
     #[error("training was cancelled")]
     Interrupted,
 }
+
+/// What to do where temporary files do not fit.
+pub const TEMPORARY_SPACE: &str = "Free some space there, or set temp_tablespaces to a tablespace on a larger disk; \
+     temp_file_limit bounds what a session may take. Rows of fewer weeks or columns take less.";
 
 impl Error {
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -93,6 +107,14 @@ impl Error {
     pub fn system(context: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let context = context.into();
         move |cause| Self::System { context, cause }
+    }
+
+    /// The same of a column of a relation, where it was said of a row.
+    pub fn of_relation(mut self, name: &str) -> Self {
+        if let Self::MissingColumn { relation, .. } | Self::WrongType { relation, .. } = &mut self {
+            *relation = Some(name.to_owned());
+        }
+        self
     }
 
     fn code(&self) -> PgSqlErrorCode {
@@ -125,9 +147,12 @@ impl Error {
             Self::SourceGone(..) => ERRCODE_UNDEFINED_TABLE,
             Self::Feature(error) => feature_code(error),
             Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
+            Self::NoScore { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Self::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Model(ModelError::Artifact(_)) | Self::Damaged(_) => ERRCODE_DATA_CORRUPTED,
             Self::System { .. } => ERRCODE_SYSTEM_ERROR,
+            Self::TempFile { cause, .. } if cause.kind() == ErrorKind::StorageFull => ERRCODE_DISK_FULL,
+            Self::TempFile { .. } => ERRCODE_IO_ERROR,
             Self::Arrow(_) | Self::Spi(_) | Self::Json(_) => ERRCODE_INTERNAL_ERROR,
             Self::Interrupted => ERRCODE_QUERY_CANCELED,
         }
@@ -169,12 +194,22 @@ impl Error {
                 "Name it in the call, or set reco.default_model: {}.",
                 first_names(names)
             )),
+            Self::MissingColumn { relation: Some(_), model, .. } => {
+                Some(format!("Give the column its name again, or train \"{model}\" again."))
+            }
+            Self::WrongType { model, .. } => Some(format!("Cast the column in a view, or train \"{model}\" again.")),
             Self::MissingColumn { .. } => {
                 Some("Columns are found by name: rename the row's column, or train again.".into())
             }
             Self::SourceGone(_, model) => {
                 Some(format!("Train \"{model}\" again from the relation that replaced it."))
             }
+            Self::NoScore { .. } => Some(
+                "A value of the row is far from all that the model was trained on: make it NULL, or train with fewer cross \
+                 layers."
+                    .into(),
+            ),
+            Self::TempFile { .. } => Some(TEMPORARY_SPACE.into()),
             Self::InvalidArgument(_, hint) | Self::Privilege { hint, .. } | Self::Trainer { hint, .. } => {
                 hint.clone()
             }
@@ -194,17 +229,23 @@ impl Error {
     /// Message, detail and hint, a line each, where they are shown and not raised.
     pub fn in_lines(&self) -> String {
         let lines = [Some(self.to_string()), self.detail(), self.hint()];
-        lines.into_iter().flatten().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+        let lines = lines.into_iter().flatten().filter(|line| !line.is_empty());
+        lines.map(|line| shortened(line, LONGEST_DETAIL)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What it says first, as it is raised and as it is recorded.
+    pub fn message(&self) -> String {
+        shortened(self.to_string(), LONGEST_MESSAGE)
     }
 
     /// Raises the error in Postgres.
     pub fn raise(self) -> ! {
-        let mut report = ErrorReport::new(self.code(), self.to_string(), "pg_recommend");
+        let mut report = ErrorReport::new(self.code(), self.message(), "pg_recommend");
         if let Some(detail) = self.detail() {
-            report = report.set_detail(detail);
+            report = report.set_detail(shortened(detail, LONGEST_DETAIL));
         }
         if let Some(hint) = self.hint().filter(|h| !h.is_empty()) {
-            report = report.set_hint(hint);
+            report = report.set_hint(shortened(hint, LONGEST_DETAIL));
         }
         report.report(PgLogLevel::ERROR);
         unreachable!("an ERROR does not return")
@@ -219,6 +260,21 @@ fn first_names(names: &[String]) -> String {
         true => format!("{shown}, …"),
         false => shown,
     }
+}
+
+/// Bytes of an error's message, and of its detail and its hint: an argument that it repeats may be of any length.
+const LONGEST_MESSAGE: usize = 1000;
+const LONGEST_DETAIL: usize = 8000;
+
+/// A text of at most so many bytes and a little: of a longer one the beginning and the end, which say what it is about.
+fn shortened(text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let whole = |at: &usize| text.is_char_boundary(*at);
+    let first = (0..=most / 2).rev().find(whole).unwrap_or(0);
+    let last = (text.len() - most / 2..text.len()).find(whole).unwrap_or(text.len());
+    format!("{} … ({} bytes) … {}", &text[..first], last - first, &text[last..])
 }
 
 fn feature_code(error: &FeatureError) -> PgSqlErrorCode {

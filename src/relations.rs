@@ -36,6 +36,23 @@ pub fn find(name: &str) -> Option<pg_sys::Oid> {
     (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
+/// Whether a relation goes with the session that made it: a temporary table, or a view that reads one.
+pub fn is_temporary(relation: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up; 0 of a relation that is not there.
+    unsafe { pg_sys::get_rel_persistence(relation) as u8 == pg_sys::RELPERSISTENCE_TEMP }
+}
+
+/// Refuses a relation that others cannot read, and this session not for long; `what` reads its rows later.
+pub fn refuse_temporary(relation: pg_sys::Oid, what: &str) -> Result<(), Error> {
+    match is_temporary(relation) {
+        false => Ok(()),
+        true => Err(Error::InvalidArgument(
+            format!("{} is temporary, and {what} is to read it later", qualified_name(relation)?),
+            Some("Put its rows into a table of their own: CREATE TABLE … AS TABLE …".into()),
+        )),
+    }
+}
+
 /// The schema in which a relation of this name would be created, and its name without the schema.
 pub fn creation_place(name: &str) -> (String, String) {
     let text = pgrx::rust_str_to_text_p(name);

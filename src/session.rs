@@ -137,7 +137,7 @@ impl Failure {
 
     pub fn message(&self) -> String {
         match self {
-            Self::Ours(error) => error.to_string(),
+            Self::Ours(error) => error.message(),
             Self::Postgres(error) => report(error).message().to_owned(),
         }
     }

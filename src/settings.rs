@@ -4,9 +4,10 @@
 //! or a role. What anybody wishes within it is a setting of its own: one that any role may set, it may also set for itself
 //! or for its database to be there at login, and nothing tells then who wanted it.
 
+use crate::error::Error;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::{CStr, CString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static MODEL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
@@ -51,6 +52,20 @@ pub fn trainer_path() -> PathBuf {
 /// Where the trainer looks for libtorch before its own folder `lib`.
 pub fn libtorch_path() -> Option<String> {
     text(&LIBTORCH_PATH)
+}
+
+/// The library that the trainer is linked with.
+const LIBTORCH: &str = "libtorch_cpu.so";
+
+/// Refuses a folder without libtorch: the dynamic linker would look elsewhere, and say nothing.
+pub fn check_libtorch_path() -> Result<(), Error> {
+    match libtorch_path() {
+        Some(folder) if !Path::new(&folder).join(LIBTORCH).is_file() => Err(Error::InvalidArgument(
+            format!("reco.libtorch_path names a folder in which the server finds no {LIBTORCH}"),
+            Some("Name the folder of libtorch's shared libraries, or leave it empty for those beside the trainer.".into()),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// CPU threads of a training; 0 means all.

@@ -113,11 +113,25 @@ fn output_reader(type_oid: pg_sys::Oid) -> Reader {
     Reader::Output(function)
 }
 
-/// A type's name as SQL writes it, with its modifier: `integer`, `numeric(10,2)`, `real[]`.
+/// The schema of the types that come with Postgres.
+const BUILT_IN: &str = "pg_catalog.";
+
+/// A type's name as people read it, with its modifier: `text`, `numeric(10,2)`, `real[]`, `public.colour`. It does not
+/// depend on the caller's `search_path`, since it is kept with a model.
 pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
-    // SAFETY: returns a palloc'd NUL-terminated string.
+    let name = sql_type(type_oid, typmod);
+    name.strip_prefix(BUILT_IN).map_or_else(|| name.clone(), str::to_owned)
+}
+
+/// A type's name for SQL, with its modifier, which means the same under every `search_path`: `pg_catalog.text`, `integer`,
+/// `public.colour`.
+pub fn sql_type(type_oid: pg_sys::Oid, typmod: i32) -> String {
+    // SAFETY: returns a palloc'd NUL-terminated string; a type that is not there is written as `???`.
     unsafe {
-        let name = pg_sys::format_type_with_typemod(type_oid, typmod);
+        let how = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN
+            | pg_sys::FORMAT_TYPE_FORCE_QUALIFY
+            | pg_sys::FORMAT_TYPE_ALLOW_INVALID;
+        let name = pg_sys::format_type_extended(type_oid, typmod, how as pg_sys::bits16);
         let owned = CStr::from_ptr(name).to_string_lossy().into_owned();
         pg_sys::pfree(name.cast());
         owned
@@ -260,6 +274,12 @@ pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, Error> {
 /// `fcinfo` is that of a running call whose n-th argument, from 0, is a name.
 pub unsafe fn name_argument(fcinfo: pg_sys::FunctionCallInfo, n: usize) -> Option<String> {
     pgrx::pg_getarg::<&CStr>(fcinfo, n).map(|name| name.to_string_lossy().into_owned())
+}
+
+/// The next day of a date; infinite ones stay what they are. The last date of all has one that can only be compared.
+pub fn day_after(date: pg_sys::Datum) -> pg_sys::Datum {
+    let day = date.value() as i32;
+    pg_sys::Datum::from(if day == i32::MIN { day } else { day.saturating_add(1) })
 }
 
 /// The value of an argument that must not be NULL.

@@ -3,12 +3,14 @@
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::relations;
+use crate::scoring::source::missing;
 use crate::values;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
 /// The source of a version, called t in SQL, and its keys beside the columns product_id and region of u.
 pub struct Keyed {
+    pub oid: pg_sys::Oid,
     /// Qualified, quoted name.
     pub source: String,
     pub columns: Vec<(String, pg_sys::Oid)>,
@@ -21,19 +23,25 @@ pub struct Keyed {
 impl Keyed {
     pub fn of(version: &VersionRow) -> Result<Self, Error> {
         let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
-        let columns = relations::columns(relations::find(&version.source).ok_or_else(gone)?);
+        let found = relations::find(&version.source).filter(|found| !relations::is_temporary(*found));
+        let found = found.ok_or_else(gone)?;
+        let columns = relations::columns(found);
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
             return Err(Error::damaged_row());
         };
         let equals = |column: &String, key: &str| {
-            let (_, found) = columns.iter().find(|(name, _)| name == column).ok_or_else(gone)?;
+            let known = columns.iter().find(|(name, _)| name == column);
+            let (_, found) = known.ok_or_else(|| missing(version, "key", column))?;
             // SAFETY: a catalog look-up of a column's type.
             let base = unsafe { pg_sys::getBaseType(*found) };
-            let (column, type_name) = (quote_identifier(column), values::type_name(base, -1));
-            Ok::<_, Error>(format!("t.{column} OPERATOR(pg_catalog.=) u.{key}::{type_name}"))
+            let (column, sql_type) = (quote_identifier(column), values::sql_type(base, -1));
+            Ok::<_, Error>(format!("t.{column} OPERATOR(pg_catalog.=) u.{key}::{sql_type}"))
         };
         let same_key = format!("{} AND {}", equals(product, "product_id")?, equals(region, "region")?);
+        if !columns.iter().any(|(name, _)| name == time) {
+            return Err(missing(version, "time", time));
+        }
         let time = format!("t.{}", quote_identifier(time));
-        Ok(Self { source: version.source.clone(), columns, time, same_key })
+        Ok(Self { oid: found, source: version.source.clone(), columns, time, same_key })
     }
 }

@@ -7,6 +7,7 @@ use crate::acting_as::{as_owner, current_user};
 use crate::cursor::{Cursor, Parameter, Snapshot};
 use crate::error::{or_raise, Error};
 use crate::scoring::call::Resolved;
+use crate::scoring::check_columns;
 use crate::scoring::model_cache;
 use crate::scoring::row::{Binding, Deformed, Inputs};
 use crate::session::refuse_read_only;
@@ -125,7 +126,9 @@ fn score(
         let decoded = model_cache::decoded_version(model, version)?;
         let scorer = &decoded.scorer;
         let columns: Vec<String> = scorer.recipe().columns.iter().map(|column| column.name.clone()).collect();
-        let query = newest_rows(&Keyed::of(&decoded.version)?, &columns, as_of.is_some());
+        let keyed = Keyed::of(&decoded.version)?;
+        check_columns(model, scorer.recipe(), keyed.oid)?;
+        let query = newest_rows(&keyed, &columns, as_of.is_some());
         let mut parameters: Vec<Parameter> = vec![
             (pg_sys::TEXTARRAYOID, keys.products.clone().into_datum()),
             (pg_sys::TEXTARRAYOID, keys.regions.clone().into_datum()),
@@ -145,7 +148,7 @@ fn score(
                     binding.fill(row, scorer, &mut inputs)?;
                     let (week, ordinal) = (row.values[columns.len()], row.values[columns.len() + 1]);
                     let (week, key) = (week.value() as i32, ordinal.value() - 1);
-                    shown.push(Shown { key, week, score: scorer.score(&mut inputs.row) });
+                    shown.push(Shown { key, week, score: decoded.score(&mut inputs.row)? });
                 }
             }
         }

@@ -263,7 +263,7 @@ fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
 /// A query for the numbers, from 1, of the keys whose rows the caller may see, and their labels.
 fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
     let version = read::version(model, number)?;
-    let Keyed { source, columns, time, same_key } = Keyed::of(&version)?;
+    let Keyed { source, columns, time, same_key, .. } = Keyed::of(&version)?;
     let label = columns.iter().find(|(name, _)| Some(name) == version.label.as_ref());
     let value = match label.and_then(|(name, oid)| Some((name, values::reader_of(*oid)?.0))) {
         Some((name, Family::Boolean)) => {
@@ -273,7 +273,9 @@ fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
         _ => {
             return Err(Error::UndefinedColumn {
                 message: format!("{source} has no column with the label of model \"{model}\""),
-                hint: "The outcomes of a test are read from the source of each arm's version.".into(),
+                hint: "The outcomes of a test are read from the source of each arm's version: give the column its name \
+                       again."
+                    .into(),
             })
         }
     };

@@ -6,8 +6,8 @@ use super::{too_many_rows, MAX_ROWS};
 use crate::cursor::{Cursor, Snapshot};
 use crate::error::Error;
 use crate::features::memory::Palloc;
-use crate::relations;
 use crate::scoring::call::Resolved;
+use crate::scoring::check_columns;
 use crate::scoring::row::{Attributes, Binding, Deformed};
 use crate::values::{self, Reader};
 use model::tally::Tally;
@@ -52,10 +52,7 @@ pub fn parts<T>(
     Spi::connect(|_| {
         let (version, scorer) = (&resolved.decoded.version, &resolved.decoded.scorer);
         // Before the query is, for messages that say what the model needs.
-        // SAFETY: the descriptor is that of an open relation.
-        relations::with_descriptor(subject.source, |descriptor| unsafe {
-            Binding::new(&version.model, scorer.recipe(), descriptor).map(drop)
-        })?;
+        check_columns(&version.model, scorer.recipe(), subject.source)?;
         let query = Query::new(subject, version, scorer.recipe(), scorer.task())?;
         let mut slices = Slices::new(Tally::new_in(scorer.task(), Palloc));
         read(&query, resolved, &mut slices)?;
@@ -77,7 +74,7 @@ fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(
                 pgrx::check_for_interrupts!();
                 let row = deformed.take_apart(fetched.tuple(n), fetched.descriptor());
                 binding.fill(row, scorer, inputs)?;
-                let (score, quantiles) = (scorer.score(&mut inputs.row), scorer.quantiles(&mut inputs.row));
+                let (score, quantiles) = (decoded.score(&mut inputs.row)?, decoded.quantiles(&mut inputs.row)?);
                 let label = query.label.value(row.values[query.label.position])?;
                 slices.of(row, query.slice)?.insert(score, quantiles.as_ref(), label);
             }

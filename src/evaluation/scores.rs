@@ -3,7 +3,7 @@
 use super::chart::Chart;
 use super::rows::{array, row};
 use super::state::{
-    combine, damaged, deserialize, score_and_boolean, score_and_number, serialize, state, step, State,
+    check_probability, combine, damaged, deserialize, score_and_boolean, score_and_number, serialize, state, step, State,
 };
 use super::{too_many_rows, MAX_ROWS};
 use crate::call_site::argument;
@@ -112,6 +112,9 @@ unsafe fn insert(fcinfo: pg_sys::FunctionCallInfo, row: Option<(f64, bool)>) -> 
 unsafe fn insert_for(fcinfo: pg_sys::FunctionCallInfo, chart: Chart) -> Returned {
     let Some((score, label)) = score_and_boolean(fcinfo) else { return Ok(argument(fcinfo, 0)) };
     let option = chart.option(given(argument(fcinfo, 3), chart.option_name())?)?;
+    if matches!(chart, Chart::Calibration) {
+        check_probability(score)?;
+    }
     step(fcinfo, |scores: &mut Scores| {
         scores.agree(option, chart.option_name())?;
         scores.insert(score, label)

@@ -96,6 +96,23 @@ pub unsafe fn float(fcinfo: pg_sys::FunctionCallInfo, n: usize) -> Option<f64> {
     argument(fcinfo, n).map(|datum| values::number(values::Reader::Float8, datum))
 }
 
+/// Refuses a score that is no probability, where it is read as one.
+#[inline]
+pub fn check_probability(score: f64) -> Result<(), Error> {
+    match (0.0..=1.0).contains(&score) {
+        true => Ok(()),
+        false => Err(no_probability(score)),
+    }
+}
+
+#[cold]
+fn no_probability(score: f64) -> Error {
+    Error::InvalidArgument(
+        format!("a score that is a probability lies between 0 and 1, not at {score}"),
+        Some("Of scores on another scale auroc and average_precision measure the ranking.".into()),
+    )
+}
+
 /// Score and label of a row, arguments 1 and 2, the label a boolean; `None` where one is NULL.
 ///
 /// # Safety

@@ -186,6 +186,7 @@ impl<'a> Columns<'a> {
     fn wrong_type(&self, column: &str, type_oid: pg_sys::Oid, expected: &str) -> Error {
         Error::WrongType {
             column: column.to_owned(),
+            relation: Some(self.source.clone()),
             model: self.version.model.clone(),
             found: values::type_name(type_oid, -1),
             expected: expected.to_owned(),

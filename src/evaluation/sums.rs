@@ -1,7 +1,7 @@
 //! The aggregates `log_loss`, `brier`, `rmse` and `mae`: means of what each row loses.
 
 use super::state::{
-    combine, deserialize, float, score_and_boolean, score_and_number, serialize, state, step, State,
+    check_probability, combine, deserialize, float, score_and_boolean, score_and_number, serialize, state, step, State,
 };
 use crate::error::Error;
 use crate::features::sql_function::{sql_function, Returned};
@@ -65,6 +65,7 @@ impl State for Losses {
 unsafe fn probability(fcinfo: pg_sys::FunctionCallInfo, row: Option<(f64, bool)>) -> Returned {
     match row {
         Some((score, label)) => step(fcinfo, |losses: &mut Losses| {
+            check_probability(score)?;
             losses.insert([log_loss_of_row(score, label), brier_of_row(score, label)]);
             Ok(())
         }),

@@ -4,7 +4,7 @@ use super::registry::FeatureView;
 use crate::call_site::{argument, state};
 use crate::error::{or_raise, Error};
 use crate::tuples::{self, Composite};
-use crate::values;
+use crate::values::{self, Reader};
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -48,6 +48,8 @@ struct Lookup {
     descriptor: pg_sys::TupleDesc,
     /// Attribute numbers of the keys and of the moment in the spine.
     columns: Vec<i32>,
+    /// How the moment, the last of these, is read.
+    moment: Reader,
 }
 
 impl Drop for Lookup {
@@ -87,6 +89,9 @@ unsafe fn look_up(
             return Ok(());
         }
         values.push(value);
+    }
+    if let Some(moment) = values.last_mut() {
+        *moment = within_reach(lookup.moment, *moment);
     }
     let nulls = format!("{}{}", " ".repeat(values.len()), if max_age.is_none() { "n" } else { " " });
     values.push(max_age.unwrap_or(pg_sys::Datum::from(0)));
@@ -148,6 +153,7 @@ unsafe fn prepare(
         },
     };
     chosen.push(moment);
+    let Some((_, reader)) = values::reader_of(moment.2) else { unreachable!("a date or a timestamp") };
     let mut types: Vec<_> = chosen.iter().map(|(.., oid)| *oid).collect();
     types.push(pg_sys::INTERVALOID);
     let text = CString::new(query(&view)).map_err(|_| Error::invalid("a name contains a zero byte"))?;
@@ -156,7 +162,26 @@ unsafe fn prepare(
     pg_sys::SPI_keepplan(plan);
     pg_sys::SPI_finish();
     let columns = chosen.iter().map(|(_, number, _)| i32::from(*number)).collect();
-    Ok(Lookup { view: relation, spine, at, plan, descriptor, columns })
+    Ok(Lookup { view: relation, spine, at, plan, descriptor, columns, moment: reader })
+}
+
+/// Days and microseconds from 2000-01-01 that a week can be taken from, in any time zone: a timestamp ends in the year 294276.
+const NEAR_DAYS: std::ops::RangeInclusive<i32> = -2_451_535..=106_751_980;
+const NEAR_MOMENTS: std::ops::RangeInclusive<i64> = -2_451_535 * DAY..=106_751_980 * DAY;
+const DAY: i64 = 86_400_000_000;
+
+/// A moment, or the infinite one in place of one that is too far off to be reckoned with.
+fn within_reach(reader: Reader, moment: pg_sys::Datum) -> pg_sys::Datum {
+    match reader {
+        Reader::Date => match moment.value() as i32 {
+            day if NEAR_DAYS.contains(&day) => moment,
+            day => pg_sys::Datum::from(if day < 0 { i32::MIN } else { i32::MAX }),
+        },
+        _ => match moment.value() as i64 {
+            at if NEAR_MOMENTS.contains(&at) => moment,
+            at => pg_sys::Datum::from(if at < 0 { i64::MIN } else { i64::MAX }),
+        },
+    }
 }
 
 /// A row of week w is known when the week is over, on the Monday after.

@@ -89,6 +89,12 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
     }
     let (schema, base) = relations::creation_place(&arguments.view);
     let name = quote_qualified_identifier(&schema, &base);
+    if schema.starts_with(TEMPORARY_SCHEMAS) {
+        return Err(Error::InvalidArgument(
+            format!("{name} would be temporary, and a feature view is there for all sessions"),
+            Some("Name another schema: view => 'public.…'.".into()),
+        ));
+    }
     let longest = pg_sys::NAMEDATALEN as usize - 1 - LONGEST_SUFFIX;
     if base.len() > longest {
         return Err(Error::invalid(format!(
@@ -123,6 +129,8 @@ fn check_settings(search_path: &str, settings: &Settings) -> Result<(), Error> {
 }
 
 const MOST_WEEKS_BACK: i32 = 520;
+/// How the schemas of temporary relations are named; no other may be.
+const TEMPORARY_SCHEMAS: &str = "pg_temp_";
 
 /// Temporary tables of whoever refreshes must not stand in for those that the definition means.
 fn without_temporary_tables_first(search_path: &str) -> String {
@@ -137,8 +145,20 @@ fn without_temporary_tables_first(search_path: &str) -> String {
 struct Column {
     name: String,
     type_oid: pg_sys::Oid,
-    sql_type: String,
+    modifier: i32,
     collation: pg_sys::Oid,
+}
+
+impl Column {
+    fn type_name(&self) -> String {
+        values::type_name(self.type_oid, self.modifier)
+    }
+
+    /// As a column of a new table.
+    fn declared(&self) -> String {
+        let sql_type = values::sql_type(self.type_oid, self.modifier);
+        format!("{} {sql_type}{}", quote_identifier(&self.name), collation(self))
+    }
 }
 
 /// A query over the definition; the line break ends a comment at its end.
@@ -160,17 +180,22 @@ fn describe(query: &str, what: &str) -> Result<Vec<Column>, Error> {
             }
             let sources =
                 PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(plan));
-            let descriptor = (*sources.get_ptr(0)?).resultDesc;
+            let source = sources.get_ptr(0)?;
+            let read = PgList::<pg_sys::Oid>::from_pg((*source).relationOids);
+            if let Some(relation) = read.iter_oid().find(|relation| relations::is_temporary(*relation)) {
+                return Some(relations::refuse_temporary(relation, "a refresh").map(|()| Vec::new()));
+            }
+            let descriptor = (*source).resultDesc;
             let column = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| Column {
                 name: tuples::attribute_name(attribute),
                 type_oid: attribute.atttypid,
-                sql_type: values::type_name(attribute.atttypid, attribute.atttypmod),
+                modifier: attribute.atttypmod,
                 collation: attribute.attcollation,
             };
-            Some(tuples::attributes(descriptor).map(column).collect())
+            Some(Ok(tuples::attributes(descriptor).map(column).collect()))
         }
     });
-    described.ok_or_else(|| Error::invalid(format!("the {what} is not a query that returns rows")))
+    described.unwrap_or_else(|| Err(Error::invalid(format!("the {what} is not a query that returns rows"))))
 }
 
 fn check_columns(arguments: &Arguments, columns: &[Column]) -> Result<(), Error> {
@@ -195,7 +220,7 @@ fn check_columns(arguments: &Arguments, columns: &[Column]) -> Result<(), Error>
     }
     let time = find(&arguments.time_column, "time")?;
     if time.type_oid != pg_sys::DATEOID {
-        return Err(Error::UnsupportedTime { column: time.name.clone(), found: time.sql_type.clone() });
+        return Err(Error::UnsupportedTime { column: time.name.clone(), found: time.type_name() });
     }
     if let Some(label) = &arguments.label {
         let column = find(label, "label")?;
@@ -203,7 +228,7 @@ fn check_columns(arguments: &Arguments, columns: &[Column]) -> Result<(), Error>
         if !matches!(family, Some(Family::Boolean | Family::Number)) {
             return Err(Error::UnsupportedType {
                 column: label.clone(),
-                found: column.sql_type.clone(),
+                found: column.type_name(),
                 hint: "A label is a boolean, or a number that is 0 or 1.".into(),
             });
         }
@@ -217,7 +242,7 @@ fn check_available(query: &str) -> Result<(), Error> {
     if columns.len() == 2 && columns.iter().all(|column| moments.contains(&column.type_oid)) {
         return Ok(());
     }
-    let found: Vec<_> = columns.iter().map(|column| column.sql_type.as_str()).collect();
+    let found: Vec<_> = columns.iter().map(Column::type_name).collect();
     Err(Error::InvalidArgument(
         format!("available is a query for two dates or timestamps, not for ({})", found.join(", ")),
         Some("For example: SELECT min(sold_at), max(sold_at) FROM sales".into()),
@@ -225,10 +250,7 @@ fn check_available(query: &str) -> Result<(), Error> {
 }
 
 fn table(name: &str, columns: &[Column], arguments: &Arguments) -> String {
-    let declared = columns
-        .iter()
-        .map(|column| format!("{} {}{}", quote_identifier(&column.name), column.sql_type, collation(column)));
-    let mut parts: Vec<_> = declared.collect();
+    let mut parts: Vec<_> = columns.iter().map(Column::declared).collect();
     parts.push(format!("PRIMARY KEY ({})", primary_key(&arguments.keys, &arguments.time_column)));
     let time = quote_identifier(&arguments.time_column);
     format!("CREATE TABLE {name} (\n    {}\n) PARTITION BY RANGE ({time})", parts.join(",\n    "))
@@ -249,10 +271,16 @@ fn collation(column: &Column) -> String {
         {
             return String::new();
         }
-        let name = pg_sys::get_collation_name(column.collation);
-        if name.is_null() {
+        let cache = pg_sys::SysCacheIdentifier::COLLOID as i32;
+        let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(column.collation));
+        if row.is_null() {
             return String::new();
         }
-        format!(" COLLATE {}", quote_identifier(CStr::from_ptr(name).to_string_lossy()))
+        let found = &*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_collation>();
+        let (schema, name) = (pg_sys::get_namespace_name(found.collnamespace), found.collname.data.as_ptr());
+        let text = |name| CStr::from_ptr(name).to_string_lossy();
+        let qualified = quote_qualified_identifier(text(schema), text(name));
+        pg_sys::ReleaseSysCache(row);
+        format!(" COLLATE {qualified}")
     }
 }

@@ -208,7 +208,7 @@ fn columns(table: pg_sys::Oid) -> Vec<String> {
         let opened = pg_sys::relation_open(table, pg_sys::AccessShareLock as i32);
         let columns = tuples::attributes((*opened).rd_att).map(|(_, attribute)| {
             let name = quote_identifier(tuples::attribute_name(attribute));
-            let sql_type = values::type_name(attribute.atttypid, attribute.atttypmod);
+            let sql_type = values::sql_type(attribute.atttypid, attribute.atttypmod);
             format!("d.{name}::{sql_type} AS {name}")
         });
         let columns = columns.collect();

@@ -12,6 +12,7 @@ use crate::features::sql_function::{sql_function, Returned};
 use crate::row_set::RowSet;
 use crate::scoring::call::Resolved;
 use crate::scoring::key_plan::recipe_columns;
+use crate::scoring::model_cache::Decoded;
 use crate::scoring::row::Attributes;
 use crate::scoring::source::{Key, Source};
 use crate::values::{name_argument, with_text, Reader};
@@ -125,6 +126,10 @@ impl Models {
             let new: Vec<_> = more.into_iter().filter(|column| !columns.contains(column)).collect();
             columns.extend(new);
         }
+        for resolved in [Some(&self.probability), self.units.as_ref()].into_iter().flatten() {
+            let Decoded { version, scorer } = &*resolved.decoded;
+            Source::find(version)?.check(version, scorer.recipe())?;
+        }
         let position = columns.len();
         columns.extend([week(&decoded.version), category(&decoded.version, by)?]);
         let (mut probability, mut units) = (Filling::new(self.probability), self.units.map(Filling::new));
@@ -133,8 +138,8 @@ impl Models {
             let units = units.as_mut().map(|units| units.fill(descriptor, row)).transpose()?;
             let (units, quantiles) = match units {
                 Some(units) => {
-                    let quantiles = units.decoded.scorer.quantiles(&mut units.inputs.row);
-                    (Some(units.score()), quantiles)
+                    let quantiles = units.decoded.quantiles(&mut units.inputs.row)?;
+                    (Some(units.score()?), quantiles)
                 }
                 None => (None, None),
             };
@@ -143,7 +148,7 @@ impl Models {
             Ok(Forecast {
                 category: value(position + 1).map(text),
                 week: value(position),
-                probability: probability.fill(descriptor, row)?.score(),
+                probability: probability.fill(descriptor, row)?.score()?,
                 units,
                 quantiles,
             })

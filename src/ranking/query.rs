@@ -71,11 +71,12 @@ impl Query {
     /// For the columns that a version is scored from.
     pub fn of_recipe(version: &VersionRow, recipe: &Recipe, wanted: &Wanted) -> Result<Self, Error> {
         let source = Source::find(version)?;
+        source.check(version, recipe)?;
         let stored = |ranked: &str| Columns::stored(&source, recipe, ranked, version.time_column.as_deref());
         Self::new(version, recipe_columns(recipe), wanted, stored)
     }
 
-    /// For expressions over the source, which is called t: the first columns of the row.
+    /// For expressions over the source, which is called t and has been checked: the first columns of the row.
     pub fn of_expressions(
         version: &VersionRow,
         columns: Vec<String>,
@@ -116,17 +117,14 @@ impl Query {
                     version.model
                 )));
             };
-            parameters.push((pg_sys::DATEOID, Some(as_of)));
             // To the end of that day, for a timestamp too.
-            conditions.push(format!(
-                "{time} OPERATOR(pg_catalog.<) (${} OPERATOR(pg_catalog.+) 1)",
-                parameters.len()
-            ));
+            parameters.push((pg_sys::DATEOID, Some(values::day_after(as_of))));
+            conditions.push(format!("{time} OPERATOR(pg_catalog.<) ${}", parameters.len()));
         }
         if let Some((array_type, array)) = wanted.candidates {
             parameters.push((array_type, Some(array)));
             // SAFETY: a catalog look-up of a column's type.
-            let base = values::type_name(unsafe { pg_sys::getBaseType(type_of(&source, ranked)) }, -1);
+            let base = values::sql_type(unsafe { pg_sys::getBaseType(type_of(&source, ranked)) }, -1);
             conditions.push(format!("{key} OPERATOR(pg_catalog.=) ANY (${}::{base}[])", parameters.len()));
         }
         Ok(Self {

@@ -43,12 +43,11 @@ pub fn score_newest(
         // SAFETY: the row is one of the query's, and has this descriptor.
         unsafe { scoring.put(columns.id(row), descriptor, row)? };
         if scoring.batch.is_full() {
-            scoring.finish(&mut take);
+            scoring.finish(&mut take)?;
         }
         Ok(true)
     })?;
-    scoring.finish(&mut take);
-    Ok(())
+    scoring.finish(&mut take)
 }
 
 /// The time of the newest row of all, read for itself.
@@ -74,12 +73,12 @@ fn replacing(client: &SpiClient, scoring: &mut Scoring<usize>, query: &Query) ->
             }
         }
         if scoring.batch.is_full() {
-            scoring.finish(|place, score| newest.keep(place, score));
+            scoring.finish(|place, score| newest.keep(place, score))?;
         }
         Ok(newest.fits())
     })?;
     // Of two rows of one key the newer waits behind the older.
-    scoring.finish(|place, score| newest.keep(place, score));
+    scoring.finish(|place, score| newest.keep(place, score))?;
     Ok(newest)
 }
 
@@ -105,8 +104,12 @@ impl<W> Scoring<W> {
     }
 
     /// Scores the rows put there since the last time.
-    fn finish(&mut self, mut take: impl FnMut(W, f64)) {
-        let scores = self.filling.resolved().decoded.scorer.score_batch(&mut self.batch);
-        self.waiting.drain(..).zip(scores).for_each(|(what, score)| take(what, *score));
+    fn finish(&mut self, mut take: impl FnMut(W, f64)) -> Result<(), Error> {
+        let decoded = &self.filling.resolved().decoded;
+        let scores = decoded.scorer.score_batch(&mut self.batch);
+        self.waiting.drain(..).zip(scores).try_for_each(|(what, score)| {
+            take(what, decoded.number(*score)?);
+            Ok(())
+        })
     }
 }

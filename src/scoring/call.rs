@@ -50,10 +50,10 @@ impl Resolved {
         Self { asked: None, default: None, moment: Moment::now(), decoded, inputs, test: None }
     }
 
-    /// The probability of the row that the inputs were filled from.
+    /// The score of the row that the inputs were filled from.
     #[inline]
-    pub fn score(&mut self) -> f64 {
-        self.decoded.scorer.score(&mut self.inputs.row)
+    pub fn score(&mut self) -> Result<f64, Error> {
+        self.decoded.score(&mut self.inputs.row)
     }
 
     /// Whether this, made for a champion, answers for `model` at this moment.

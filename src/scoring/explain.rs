@@ -142,6 +142,8 @@ unsafe fn explained(
     let explanation = explainer.explain(scorer, &values, &mut || {
         check_for_interrupts!();
     });
+    decoded.number(explanation.score)?;
+    decoded.number(explanation.baseline_score)?;
     let texts = reading.texts(attributes).into_iter().zip(reading.texts_of(explainer.baseline(), recipe));
     let columns = recipe.columns.iter().zip(texts).zip(&explanation.columns);
     let row = |((column, (value, baseline)), contribution): (

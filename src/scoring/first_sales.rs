@@ -46,7 +46,7 @@ impl WeeklySales {
             let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), select);
             (pg_sys::getBaseType(product?), allowed == pg_sys::AclResult::ACLCHECK_OK)
         };
-        Some(Self { view: weekly.clone(), product_type: values::type_name(base, -1), may_read })
+        Some(Self { view: weekly.clone(), product_type: values::sql_type(base, -1), may_read })
     }
 
     /// For each launch what was sold in the region; nothing is known to a caller who may not read the weekly sales.

@@ -12,6 +12,7 @@ use crate::call_site::OwnContext;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::tuples;
+use crate::values::day_after;
 use model::recipe::Recipe;
 use model::Scorer;
 use pgrx::{pg_sys, PgList};
@@ -199,12 +200,6 @@ impl TimeColumn {
             }
         }
     }
-}
-
-/// The next day; infinite dates stay what they are.
-fn day_after(date: pg_sys::Datum) -> pg_sys::Datum {
-    let day = date.value() as i32;
-    pg_sys::Datum::from(if day == i32::MIN { day } else { day.saturating_add(1) })
 }
 
 unsafe fn scan_key(

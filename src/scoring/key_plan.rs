@@ -5,7 +5,9 @@ use super::row::{Binding, Deformed, Inputs};
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::relation_changes::generation;
 use crate::tuples;
+use crate::values::day_after;
 use model::recipe::Recipe;
 use model::Scorer;
 use pgrx::pg_sys;
@@ -30,7 +32,7 @@ pub struct PlanAccess {
 impl PlanAccess {
     pub fn of(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Self, Error> {
         let id = PlanId { artifact_id: version.artifact_id, key, with_as_of };
-        let plan = kept_plan(id, || newest_row(version, &recipe_columns(recipe), key, with_as_of))?;
+        let plan = kept_plan(id, || newest_row(version, recipe, &[], key, with_as_of))?;
         Ok(Self { plan, model: version.model.clone(), binding: None, deformed: Deformed::default() })
     }
 
@@ -93,7 +95,8 @@ impl Plan {
         as_of: Option<pg_sys::Datum>,
         take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        let mut values = [key[0], key[1], as_of.unwrap_or(pg_sys::Datum::from(0))];
+        let until = as_of.map_or(pg_sys::Datum::from(0), day_after);
+        let mut values = [key[0], key[1], until];
         pg_sys::SPI_connect();
         pg_sys::SPI_execute_plan(self.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
         let found = pg_sys::SPI_processed > 0;
@@ -124,21 +127,34 @@ struct PlanId {
 }
 
 thread_local! {
-    static PLANS: RefCell<Vec<(PlanId, Rc<Plan>)>> = const { RefCell::new(Vec::new()) };
+    static PLANS: RefCell<Vec<KeptPlan>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A plan as of one state of the relation cache: after a change of its source it may say something else, or nothing.
+struct KeptPlan {
+    id: PlanId,
+    generation: u64,
+    plan: Rc<Plan>,
 }
 
 fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result<Rc<Plan>, Error> {
-    let known = PLANS
-        .with_borrow(|plans| plans.iter().find(|(known, _)| *known == id).map(|(_, plan)| Rc::clone(plan)));
+    let known = PLANS.with_borrow(|plans| {
+        let known = plans.iter().find(|known| known.id == id && known.generation == generation());
+        known.map(|known| Rc::clone(&known.plan))
+    });
     if let Some(plan) = known {
         return Ok(plan);
     }
-    let plan = Rc::new(query()?.prepare()?);
+    let query = query()?;
+    // The source is locked from here on.
+    let generation = generation();
+    let plan = Rc::new(query.prepare()?);
     PLANS.with_borrow_mut(|plans| {
+        plans.retain(|known| known.id != id);
         if plans.len() == MOST_KEPT {
             plans.remove(0);
         }
-        plans.push((id, Rc::clone(&plan)));
+        plans.push(KeptPlan { id, generation, plan: Rc::clone(&plan) });
     });
     Ok(plan)
 }
@@ -146,7 +162,8 @@ fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result
 /// A query for the newest row of a key.
 pub struct Query {
     pub text: String,
-    /// Of the product, the region and, if it takes one, the as-of date.
+    /// Of the product, the region and, if it takes one, the day after the as-of date: that day counts to its end, for a
+    /// timestamp too.
     pub argument_types: Vec<pg_sys::Oid>,
 }
 
@@ -174,10 +191,11 @@ pub fn recipe_columns(recipe: &Recipe) -> Vec<String> {
     recipe.columns.iter().map(|column| format!("t.{}", quote_identifier(&column.name))).collect()
 }
 
-/// The query for these columns of a source that is called t.
+/// The query for the recipe's columns, and more, of a source that is called t.
 pub fn newest_row(
     version: &VersionRow,
-    columns: &[String],
+    recipe: &Recipe,
+    more: &[String],
     key: Key,
     with_as_of: bool,
 ) -> Result<Query, Error> {
@@ -192,6 +210,8 @@ pub fn newest_row(
         ));
     };
     let source = Source::find(version)?;
+    source.check(version, recipe)?;
+    let columns: Vec<String> = recipe_columns(recipe).into_iter().chain(more.iter().cloned()).collect();
     let mut text = format!(
         "SELECT {} FROM {} AS t WHERE {} AND {}",
         columns.join(", "),
@@ -204,8 +224,7 @@ pub fn newest_row(
         Some(time) => {
             let time = quote_identifier(time);
             if with_as_of {
-                // To the end of that day, for a timestamp too.
-                text += &format!(" AND t.{time} OPERATOR(pg_catalog.<) ($3 OPERATOR(pg_catalog.+) 1)");
+                text += &format!(" AND t.{time} OPERATOR(pg_catalog.<) $3");
                 argument_types.push(pg_sys::DATEOID);
             }
             text += &format!(" AND t.{time} IS NOT NULL ORDER BY t.{time} DESC LIMIT 1");

@@ -6,7 +6,7 @@ use super::shared_models;
 use crate::catalog::read::{self, VersionRow};
 use crate::error::Error;
 use crate::settings;
-use model::Scorer;
+use model::{Row, Scorer};
 use once_cell::sync::Lazy;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -15,6 +15,35 @@ use std::sync::Arc;
 pub struct Decoded {
     pub version: VersionRow,
     pub scorer: Scorer,
+}
+
+impl Decoded {
+    /// What the version gives a row; an error where that is no number.
+    #[inline]
+    pub fn score(&self, row: &mut Row) -> Result<f64, Error> {
+        self.number(self.scorer.score(row))
+    }
+
+    /// The quantiles that it gives a row, if it knows any.
+    pub fn quantiles(&self, row: &mut Row) -> Result<Option<[f64; 3]>, Error> {
+        let quantiles = self.scorer.quantiles(row);
+        quantiles.iter().flatten().try_for_each(|quantile| self.number(*quantile).map(drop))?;
+        Ok(quantiles)
+    }
+
+    /// A score of the scorer's, which is NaN where its sums overflowed.
+    #[inline]
+    pub fn number(&self, score: f64) -> Result<f64, Error> {
+        match score.is_nan() {
+            false => Ok(score),
+            true => Err(self.no_number()),
+        }
+    }
+
+    #[cold]
+    fn no_number(&self) -> Error {
+        Error::NoScore { model: self.version.model.clone(), version: self.version.number }
+    }
 }
 
 /// Most recently used last. A handful of entries: a list beats a map.

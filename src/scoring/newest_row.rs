@@ -107,6 +107,7 @@ unsafe fn index_path(
         }
     }
     let source = Source::find(version)?;
+    source.check(version, recipe)?;
     let generation = generation();
     let path = NewestFirst::find(version, recipe, id.1, &source)?.map(Rc::new);
     PATHS.with_borrow_mut(|paths| {

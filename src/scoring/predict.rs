@@ -38,7 +38,7 @@ fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     unsafe {
         let name = text_bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
         let row = argument(fcinfo, 1).unwrap_or_else(|| unreachable!("the function is strict"));
-        or_raise(with_row(state::<RowCall>(fcinfo), name, row, |resolved| Ok(resolved.score())))
+        or_raise(with_row(state::<RowCall>(fcinfo), name, row, Resolved::score))
     }
 }
 
@@ -59,7 +59,7 @@ fn predict_quantiles(fcinfo: pg_sys::FunctionCallInfo) -> Vec<f64> {
 
 fn quantiles(resolved: &mut Resolved) -> Result<[f64; 3], Error> {
     let Decoded { scorer, version } = &*resolved.decoded;
-    scorer.quantiles(&mut resolved.inputs.row).ok_or_else(|| {
+    resolved.decoded.quantiles(&mut resolved.inputs.row)?.ok_or_else(|| {
         let what = match scorer.task() {
             Task::Binary => "predicts a probability",
             Task::Regression => "predicts a mean only",
@@ -151,13 +151,19 @@ unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayTyp
         let header = std::mem::size_of::<pg_sys::ArrayType>() + 2 * std::mem::size_of::<i32>();
         let start = array.cast::<u8>().add(header.next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize));
         let values = std::slice::from_raw_parts(start.cast::<f32>(), expected);
-        return Ok(resolved.decoded.scorer.score_numbers(&mut resolved.inputs.row, values));
+        return score_numbers(resolved, values);
     }
     let mut elements = Vec::with_capacity(expected);
     let datum = pg_sys::Datum::from(array.cast_mut());
     crate::values::push_elements(crate::values::ElementReader::Float4, datum, &mut elements);
     let singles: Vec<f32> = elements.iter().map(|value| *value as f32).collect();
-    Ok(resolved.decoded.scorer.score_numbers(&mut resolved.inputs.row, &singles))
+    score_numbers(resolved, &singles)
+}
+
+#[inline]
+fn score_numbers(resolved: &mut Resolved, values: &[f32]) -> Result<f64, Error> {
+    let decoded = &resolved.decoded;
+    decoded.number(decoded.scorer.score_numbers(&mut resolved.inputs.row, values))
 }
 
 unsafe fn wrong_shape(resolved: &Resolved, array: *const pg_sys::ArrayType) -> Error {

@@ -115,7 +115,7 @@ impl Question {
         }
         let Some(newest) = newest else { unreachable!("prepared above") };
         let found = newest.fill(self.values, self.as_of, &decoded.scorer, inputs)?;
-        Ok(found.then(|| decoded.scorer.score(&mut inputs.row)))
+        found.then(|| decoded.score(&mut inputs.row)).transpose()
     }
 }
 

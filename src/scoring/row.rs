@@ -2,6 +2,7 @@
 //! have others besides.
 
 use crate::error::Error;
+use crate::relations;
 use crate::tuples;
 use crate::values::{self, ElementReader, Reader};
 use model::recipe::{Column, Family, Recipe, Slot};
@@ -110,13 +111,11 @@ impl Binding {
 
 /// Refuses a relation that lacks a column of the recipe, or has one of another family of types.
 pub fn check_columns(model: &str, recipe: &Recipe, relation: pg_sys::Oid) -> Result<(), Error> {
-    // SAFETY: opened and closed under a lock that is kept to the end of the transaction.
-    unsafe {
-        let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
-        let bound = Binding::new(model, recipe, (*opened).rd_att);
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-        bound.map(|_| ())
-    }
+    let name = relations::qualified_name(relation)?;
+    // SAFETY: the descriptor is live.
+    relations::with_descriptor(relation, |descriptor| unsafe {
+        Binding::new(model, recipe, descriptor).map(drop).map_err(|error| error.of_relation(&name))
+    })
 }
 
 impl BoundColumn {
@@ -217,6 +216,7 @@ pub unsafe fn bind_column(
     let Some((attribute, found)) = tuples::attributes(descriptor).find(named) else {
         return Err(Error::MissingColumn {
             column: column.name.clone(),
+            relation: None,
             model: model.to_owned(),
             expected: describe(column),
         });
@@ -225,6 +225,7 @@ pub unsafe fn bind_column(
         Some((family, reader)) if family == column.family => Ok(BoundColumn { attribute, reader, slot }),
         _ => Err(Error::WrongType {
             column: column.name.clone(),
+            relation: None,
             model: model.to_owned(),
             found: values::type_name(found.atttypid, found.atttypmod),
             expected: describe(column),

@@ -14,7 +14,7 @@ use crate::cursor::{Cursor, Parameter, Snapshot};
 use crate::error::{or_raise, Error};
 use crate::feature_view::registry::FeatureView;
 use crate::tuples;
-use crate::values::given;
+use crate::values::{day_after, given};
 use model::explain::{Near, Nearest, Similarity, Values};
 use model::recipe::Family;
 use pgrx::datum::Date;
@@ -154,6 +154,8 @@ impl<'a> Search<'a> {
             return refuse("it has no time column or no label");
         };
         let source = Source::find(version)?;
+        source.check(version, decoded.scorer.recipe())?;
+        source.require(version, "label", label)?;
         if !matches!(source.family(time), Some(Family::Date | Family::Timestamp)) {
             return refuse("its time column is neither a date nor a timestamp");
         }
@@ -183,10 +185,10 @@ impl<'a> Search<'a> {
         as_of: Option<pg_sys::Datum>,
     ) -> Result<Option<Subject>, Error> {
         let Decoded { version, scorer } = self.decoded;
-        let mut columns = recipe_columns(scorer.recipe());
-        columns.extend([column(self.time), self.age()]);
-        let Query { text, argument_types } = newest_row(version, &columns, self.key, as_of.is_some())?;
-        let values = of.iter().map(|(_, value)| *value).chain([as_of]);
+        let more = [column(self.time), self.age()];
+        let Query { text, argument_types } =
+            newest_row(version, scorer.recipe(), &more, self.key, as_of.is_some())?;
+        let values = of.iter().map(|(_, value)| *value).chain([as_of.map(day_after)]);
         let parameters: Vec<Parameter> = argument_types.into_iter().zip(values).collect();
         let mut cursor = Cursor::open(&text, &parameters, Snapshot::Statement)?;
         let Some(fetched) = cursor.fetch() else { return Ok(None) };

@@ -1,10 +1,12 @@
 //! The relation that a version was trained on, as `recommend` finds it, and how its keys are compared.
 
+use super::row::check_columns;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::relations;
 use crate::tuples;
 use crate::values;
-use model::recipe::Family;
+use model::recipe::{Family, Recipe};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -51,10 +53,26 @@ impl Source {
             let lock = pg_sys::AccessShareLock as i32;
             let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
             let oid = pg_sys::RangeVarGetRelidExtended(range, lock, missing_ok, None, std::ptr::null_mut());
-            if oid == pg_sys::InvalidOid {
+            // Nobody's temporary table stands in for it.
+            if oid == pg_sys::InvalidOid || relations::is_temporary(oid) {
                 return Err(gone());
             }
             Ok(Self::of(oid))
+        }
+    }
+
+    /// Refuses it if a column that the version reads is gone, or has another type: a query would name an alias of ours.
+    pub fn check(&self, version: &VersionRow, recipe: &Recipe) -> Result<(), Error> {
+        check_columns(&version.model, recipe, self.oid)?;
+        version.keys.iter().try_for_each(|key| self.require(version, "key", key))?;
+        version.time_column.iter().try_for_each(|time| self.require(version, "time", time))
+    }
+
+    /// Refuses it if a column is gone; `what` says what the column is to the version.
+    pub fn require(&self, version: &VersionRow, what: &str, column: &str) -> Result<(), Error> {
+        match self.type_of(column) {
+            Some(_) => Ok(()),
+            None => Err(missing(version, what, column)),
         }
     }
 
@@ -110,17 +128,13 @@ impl Source {
         argument: Key,
     ) -> Result<String, Error> {
         let Some((_, _, found)) = self.columns.iter().find(|(name, ..)| name == column) else {
-            return Err(Error::UndefinedColumn {
-                message: format!("key column \"{column}\" does not exist in {}", version.source),
-                hint: format!("Train \"{}\" again.", version.model),
-            });
+            return Err(missing(version, "key", column));
         };
         // SAFETY: catalog look-ups of a column's type.
         let (base, is_enum) = unsafe {
             let base = pg_sys::getBaseType(*found);
             (base, pg_sys::type_is_enum(base))
         };
-        let type_name = values::type_name(base, -1);
         let family = values::reader_of(base).map(|(family, _)| family);
         let fits = match argument {
             Key::Bigint => family == Some(Family::Number),
@@ -129,13 +143,15 @@ impl Source {
         if !fits {
             return Err(Error::InvalidArgument(
                 format!(
-                    "{column} is {type_name} in {}, but {} was given",
+                    "{column} is {} in {}, but {} was given",
+                    values::type_name(base, -1),
                     version.source,
                     argument.sql_name()
                 ),
                 Some("recommend takes the product as bigint or as text, and the region as text.".into()),
             ));
         }
+        let sql_type = values::sql_type(base, -1);
         // A key that is no value of the column's type has no row; it is no error.
         let value = match base {
             pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID | pg_sys::TEXTOID | pg_sys::VARCHAROID => {
@@ -146,11 +162,20 @@ impl Source {
                  THEN ${n}::pg_catalog.uuid END)"
             ),
             _ if is_enum => format!(
-                "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{type_name})) AS v \
+                "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{sql_type})) AS v \
                  WHERE v::pg_catalog.text OPERATOR(pg_catalog.=) ${n})"
             ),
-            _ => format!("${n}::{type_name}"),
+            _ => format!("${n}::{sql_type}"),
         };
         Ok(format!("t.{} OPERATOR(pg_catalog.=) {value}", quote_identifier(column)))
+    }
+}
+
+/// The error of a column that a version reads and its source no longer has.
+pub fn missing(version: &VersionRow, what: &str, column: &str) -> Error {
+    let VersionRow { model, source, .. } = version;
+    Error::UndefinedColumn {
+        message: format!("{what} column \"{column}\" of model \"{model}\" does not exist in {source}"),
+        hint: format!("Give the column its name again, or train \"{model}\" again."),
     }
 }

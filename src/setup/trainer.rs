@@ -3,7 +3,7 @@
 use super::check_setup::Finding;
 use super::server::size;
 use crate::error::Error;
-use crate::settings::{trainer_path, training_nice, training_threads};
+use crate::settings::{check_libtorch_path, trainer_path, training_nice, training_threads};
 use crate::training::trainer::{reported, silent, unasked, wait_for_any, News, Trainer};
 use model::protocol::{Event, Gpu, Setup};
 use pgrx::pg_sys;
@@ -17,6 +17,9 @@ const PG_READ_ALL_SETTINGS: u32 = 3374;
 
 /// Starts the trainer and asks it. A trainer that fails is one finding.
 pub fn findings(limit: Duration) -> Vec<Finding> {
+    if let Err(error) = check_libtorch_path() {
+        return vec![Finding { item: LIBTORCH, ok: false, detail: error.in_lines() }];
+    }
     match ask(limit) {
         Ok(setup) => {
             let mut findings = vec![version(&setup), libtorch(&setup), processors(&setup)];
@@ -72,7 +75,7 @@ fn may_see_paths() -> bool {
 }
 
 fn libtorch(setup: &Setup) -> Finding {
-    Finding::good("libtorch", format!("{} with {} kernels", setup.libtorch, setup.instructions))
+    Finding::good(LIBTORCH, format!("{} with {} kernels", setup.libtorch, setup.instructions))
 }
 
 fn processors(setup: &Setup) -> Finding {
@@ -109,6 +112,7 @@ fn gpus(setup: &Setup) -> Vec<Finding> {
 }
 
 const GPU: &str = "GPU";
+const LIBTORCH: &str = "libtorch";
 
 fn usable_gpu(index: usize, gpu: &Gpu) -> Finding {
     let name = format!("cuda:{index} is {}", described(gpu));

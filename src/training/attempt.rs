@@ -56,8 +56,8 @@ impl Attempt {
     /// Starts the trainer on `data`, which is to live as long as this. The epochs are told to the client under the name
     /// `told_as`, if there is one.
     pub fn start(run: Run, spec: &Spec, data: &TempFile, told_as: Option<&str>) -> Result<Self, Error> {
-        let spec = TempFile::with_content(&serde_json::to_vec(spec)?)?;
-        let output = TempFile::create();
+        let spec = TempFile::with_content("what is to be trained", &serde_json::to_vec(spec)?)?;
+        let output = TempFile::create("the trained model");
         let trainer = Trainer::start(&spec, data, &output)?;
         let progress = Progress::new(told_as);
         Ok(Self { run, trainer, output, _spec: spec, outcome: Outcome::default(), progress })

@@ -10,8 +10,8 @@ use pgrx::prelude::*;
 
 /// What a trainer makes of these rows. A cancel is [`Error::Interrupted`].
 pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
-    let spec = TempFile::with_content(&serde_json::to_vec(spec)?)?;
-    let output = TempFile::create();
+    let spec = TempFile::with_content("what is to be trained", &serde_json::to_vec(spec)?)?;
+    let output = TempFile::create("the trained model");
     let mut trainer = Trainer::start(&spec, data, &output)?;
     let mut finished = false;
     loop {

@@ -21,7 +21,7 @@ pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
     let columns = request.spec.columns.iter().zip(&request.readers);
     let fields = columns.map(|(column, reader)| Field::new(&column.name, arrow_type(*reader), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let file = BufWriter::with_capacity(BUFFER, TempFile::create());
+    let file = BufWriter::with_capacity(BUFFER, TempFile::create("the rows of a training"));
     let mut writer = FileWriter::try_new(file, &schema)?;
     let mut cursor = Cursor::open(&request.query(), &[], Snapshot::New)?;
     let mut columns = Columns::new(request);

@@ -124,6 +124,13 @@ impl Request {
     }
 }
 
+impl Arguments {
+    /// What is trained is scored with later, by others too: its source has to be there then.
+    pub fn check_source_stays(&self) -> Result<(), Error> {
+        relations::refuse_temporary(self.source, &format!("model \"{}\"", self.model))
+    }
+}
+
 /// The relation whose rows `recommend` reads, and how it finds them.
 pub struct Origin {
     /// Qualified, quoted name.
@@ -140,6 +147,7 @@ impl Origin {
         time_column: Option<String>,
         label: Option<&str>,
     ) -> Result<Self, Error> {
+        relations::refuse_temporary(relation, "recommend")?;
         let source = Source::open(relation)?;
         let unique = unique_columns(relation)?;
         let time_column = source.find_time(time_column, &unique)?;
@@ -229,24 +237,36 @@ struct Attribute {
 
 impl Attribute {
     fn column(&self, role: Role) -> Result<(SourceColumn, Reader), Error> {
-        let Some((family, reader)) = values::reader_of(self.type_oid) else {
-            return Err(self.unsupported("Leave it out: params => '{\"exclude\": [\"…\"]}'."));
+        let Some((family, reader)) = values::reader_of(self.type_oid).filter(|(family, _)| match role {
+            Role::Label => matches!(family, Family::Boolean | Family::Number),
+            role if role.is_time() => matches!(family, Family::Date | Family::Timestamp),
+            role if role.is_key() => *family != Family::NumberArray,
+            _ => true,
+        }) else {
+            return Err(self.unsupported(role));
         };
-        if role == Role::Label && !matches!(family, Family::Boolean | Family::Number) {
-            return Err(self.unsupported("A label is a boolean or a number."));
-        }
-        if role.is_time() && !matches!(family, Family::Date | Family::Timestamp) {
-            return Err(self.unsupported("The time column is a date or a timestamp."));
-        }
-        if role.is_key() && family == Family::NumberArray {
-            return Err(self.unsupported("A key is no array."));
-        }
         let column = SourceColumn { name: self.name.clone(), sql_type: self.sql_type.clone(), family, role };
         Ok((column, reader))
     }
 
-    fn unsupported(&self, hint: &str) -> Error {
-        let hint = hint.replace('…', &self.name);
+    /// Says what a column of this role may be, and which argument names another.
+    fn unsupported(&self, role: Role) -> Error {
+        let hint = match role {
+            Role::Label => "A label is a boolean or a number: name another with label => '…', or cast it in a view.".into(),
+            role if role.is_time() => {
+                "The time column is a date or a timestamp: name another with time_column => '…', or cast it in a view."
+                    .into()
+            }
+            role if role.is_key() => {
+                "A key is a number, a text, a boolean or a date, no array: name others with keys => '{…}', or train from a \
+                 view that casts it to text."
+                    .into()
+            }
+            _ => {
+                let name = serde_json::Value::from(self.name.as_str());
+                format!("Leave it out: params => '{{\"exclude\": [{name}]}}'.")
+            }
+        };
         Error::UnsupportedType { column: self.name.clone(), found: self.sql_type.clone(), hint }
     }
 }

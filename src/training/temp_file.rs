@@ -3,26 +3,45 @@
 
 use crate::error::Error;
 use pgrx::pg_sys;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 pub struct TempFile {
     file: pg_sys::File,
     size: i64,
+    /// What is in it, in words.
+    holds: &'static str,
 }
 
 impl TempFile {
-    pub fn create() -> Self {
-        // SAFETY: `true` detaches the file from the transaction; `drop` closes it.
-        Self { file: unsafe { pg_sys::OpenTemporaryFile(true) }, size: 0 }
+    /// An empty file for what `holds` says: "the rows of a training".
+    pub fn create(holds: &'static str) -> Self {
+        // SAFETY: inside a transaction, which the look-up of the tablespaces needs; `true` detaches the file from it, and
+        // `drop` closes it.
+        let file = unsafe {
+            pg_sys::PrepareTempTablespaces();
+            pg_sys::OpenTemporaryFile(true)
+        };
+        Self { file, size: 0, holds }
     }
 
     /// A file with this content.
-    pub fn with_content(content: &[u8]) -> Result<Self, Error> {
-        let mut file = Self::create();
-        io::Write::write_all(&mut file, content)
-            .map_err(Error::system("could not write a temporary file"))?;
+    pub fn with_content(holds: &'static str, content: &[u8]) -> Result<Self, Error> {
+        let mut file = Self::create(holds);
+        io::Write::write_all(&mut file, content).map_err(Error::system("could not write a temporary file"))?;
         Ok(file)
+    }
+
+    /// The error of a write that failed: what was to be written, and where.
+    fn cannot_write(&self, cause: io::Error) -> Error {
+        Error::TempFile { holds: self.holds, path: self.path(), written: self.size as u64, cause }
+    }
+
+    /// Where it lies, from the data directory.
+    pub fn path(&self) -> String {
+        // SAFETY: an open file, whose name is NUL-terminated.
+        unsafe { CStr::from_ptr(pg_sys::FilePathName(self.file)) }.to_string_lossy().into_owned()
     }
 
     /// A descriptor of its own for the file, above the numbers that other code expects to be free.
@@ -86,9 +105,14 @@ impl io::Write for TempFile {
         let written = unsafe {
             pg_sys::FileWrite(self.file, bytes.as_ptr().cast_mut().cast(), amount, self.size, wait)
         };
-        let written = usize::try_from(written).map_err(|_| io::Error::last_os_error())?;
-        self.size += written as i64;
-        Ok(written)
+        match usize::try_from(written) {
+            Ok(written) => {
+                self.size += written as i64;
+                Ok(written)
+            }
+            // Here, as the server does where `temp_file_limit` is reached: only here it is known what is written where.
+            Err(_) => self.cannot_write(io::Error::last_os_error()).raise(),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

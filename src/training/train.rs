@@ -31,6 +31,7 @@ fn train(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.train()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (session, arguments) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
+    or_raise(arguments.check_source_stays());
     let request = or_raise(Request::new(arguments));
     or_raise(check_may_train(&request.spec.model, request.promote));
     match run(&request, &session) {

@@ -4,7 +4,7 @@
 //! descriptors besides its standard streams: spec, data and output; a check inherits none.
 
 use super::temp_file::TempFile;
-use crate::error::Error;
+use crate::error::{Error, TEMPORARY_SPACE};
 use crate::session::between_steps;
 use crate::settings;
 use model::protocol::{Cause, Event};
@@ -34,23 +34,28 @@ pub struct Trainer {
     /// The end of what it has written to its standard error.
     last_words: Vec<u8>,
     ended: bool,
+    /// What the trainer calls the files that it was given, and what they are called here.
+    files: Vec<(String, String)>,
 }
 
 /// A line longer than this is no event.
 const LONGEST_LINE: usize = 16 << 20;
 const MOST_LAST_WORDS: usize = 4096;
 const MEMORY_HINT: &str = "It may need more memory: see reco.max_training_memory, or train on fewer rows.";
+/// How the system says that a disk is full.
+const NO_SPACE: &str = "No space left on device";
 /// The exit status of the dynamic linker when a library is missing.
 const CANNOT_LOAD: i32 = 127;
 
 impl Trainer {
     pub fn start(spec: &TempFile, data: &TempFile, output: &TempFile) -> Result<Self, Error> {
         let descriptors = [spec.descriptor()?, data.descriptor()?, output.descriptor()?];
-        let arguments =
-            ["--spec", "--data", "--out"].iter().zip(&descriptors).flat_map(|(name, descriptor)| {
-                [(*name).to_owned(), format!("/proc/self/fd/{}", descriptor.as_raw_fd())]
-            });
-        Self::spawn(arguments, &descriptors)
+        let paths = descriptors.each_ref().map(|open| format!("/proc/self/fd/{}", open.as_raw_fd()));
+        let arguments = ["--spec", "--data", "--out"].map(str::to_owned).into_iter().zip(paths.clone());
+        let mut trainer = Self::spawn(arguments.flat_map(|(name, path)| [name, path]), &descriptors)?;
+        let names = [spec, data, output].map(|file| format!("the temporary file \"{}\"", file.path()));
+        trainer.files = paths.into_iter().zip(names).collect();
+        Ok(trainer)
     }
 
     /// A trainer that only says what a training would run on: one event, [`Event::Setup`].
@@ -60,6 +65,7 @@ impl Trainer {
 
     fn spawn(arguments: impl IntoIterator<Item = String>, descriptors: &[OwnedFd]) -> Result<Self, Error> {
         let path = settings::trainer_path();
+        settings::check_libtorch_path()?;
         let mut command = Command::new(&path);
         command.args(arguments);
         command.env_clear().current_dir("/");
@@ -76,7 +82,8 @@ impl Trainer {
         };
         set_nonblocking(stdout.as_raw_fd())?;
         set_nonblocking(stderr.as_raw_fd())?;
-        Ok(Self { child, stdout, stderr, unread: Vec::new(), last_words: Vec::new(), ended: false })
+        let (unread, last_words, files) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { child, stdout, stderr, unread, last_words, ended: false, files })
     }
 
     /// What it has said next, without a wait. A cancel or a shutdown is [`Error::Interrupted`]; the caller then has to
@@ -106,10 +113,13 @@ impl Trainer {
     fn whole_line(&mut self) -> Result<Option<Event>, Error> {
         let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
         let line: Vec<u8> = self.unread.drain(..=end).collect();
-        let event = serde_json::from_slice(&line).map_err(|_| {
+        let mut event = serde_json::from_slice(&line).map_err(|_| {
             let said = String::from_utf8_lossy(&line).trim().to_owned();
             trainer_error("the trainer said something that is no event", Some(said), None)
         })?;
+        if let Event::Error { message, .. } = &mut event {
+            self.files.iter().for_each(|(from, to)| *message = message.replace(from, to));
+        }
         Ok(Some(event))
     }
 
@@ -314,7 +324,7 @@ fn cannot_start(path: &Path, cause: &io::Error) -> Error {
 /// A failure in words: what killed the trainer, and what to do about it.
 fn explain(status: ExitStatus, words: Option<String>) -> Error {
     let said = |text: &str| words.as_deref().is_some_and(|words| words.contains(text));
-    if status.code() == Some(CANNOT_LOAD) && said("shared librar") {
+    if status.code() == Some(CANNOT_LOAD) && (said("shared librar") || said("symbol lookup")) {
         return trainer_error(
             "the trainer could not load libtorch",
             words,
@@ -340,5 +350,6 @@ pub fn reported(cause: Cause, message: String, detail: Option<String>, hint: Opt
     let said = |text: &str| message.contains(text) || detail.as_deref().is_some_and(|d| d.contains(text));
     let needs_memory = cause == Cause::Trainer && hint.is_none() && (said("alloc") || said("memory"));
     let hint = hint.or_else(|| needs_memory.then(|| MEMORY_HINT.to_owned()));
+    let hint = hint.or_else(|| said(NO_SPACE).then(|| TEMPORARY_SPACE.to_owned()));
     Error::Trainer { cause, message, detail, hint }
 }

@@ -20,9 +20,18 @@ SELECT reco.auroc(score, bought) = reco.auroc(score, bought::int) AS auroc,
 FROM scored;
 SELECT reco.auroc(score, units) FROM scored;
 
--- NULLs are left out; NaN ranks last and is the probability 0; what cannot be said is NULL.
-SELECT reco.auroc(s, l), reco.average_precision(s, l), reco.log_loss(s, l), reco.brier(s, l), reco.rmse(s, l::int), reco.mae(s, l::int)
+-- NULLs are left out; NaN ranks last; what cannot be said is NULL.
+SELECT reco.auroc(s, l), reco.average_precision(s, l)
 FROM (VALUES (0.9::float8, true), (NULL, true), (0.5, NULL), ('NaN', false), (0.1, false)) AS v (s, l);
+SELECT reco.log_loss(s, l), reco.brier(s, l), reco.rmse(s, l::int), reco.mae(s, l::int)
+FROM (VALUES (0.9::float8, true), (NULL, true), (0.5, NULL), (0.0, false), (0.1, false)) AS v (s, l);
+-- What is no probability is none.
+SELECT reco.log_loss(1.2, true);
+SELECT reco.log_loss('NaN', 1);
+SELECT reco.brier(-0.001, false);
+SELECT reco.brier('Infinity', 0);
+SELECT reco.calibration_bins(1.0000001, true, 10);
+SELECT reco.calibration_bins('NaN', true, 10);
 SELECT label, reco.auroc(score, label), reco.average_precision(score, label), round(reco.log_loss(score, label)::numeric, 6) AS log_loss,
        reco.roc_points(score, label, 10), (reco.confusion(score, label, 0.5)).recall
 FROM (VALUES (0.5::float8, true), (0.5, true), (0.25, false)) AS v (score, label) GROUP BY label ORDER BY label;

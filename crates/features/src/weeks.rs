@@ -36,7 +36,10 @@ impl Week {
 }
 
 fn out_of_range() -> FeatureError {
-    FeatureError::Range { message: "a week is out of the calendar's range".into(), hint: None }
+    FeatureError::Range {
+        message: "a week is out of the calendar's range".into(),
+        hint: Some("Check the dates of the data, or name from_week and to_week.".into()),
+    }
 }
 
 /// What a refresh is asked for.

@@ -77,7 +77,8 @@ impl Number {
         let folded = foldable && FOLDED_SCALES.contains(&scale);
         let center = if folded && mean.abs() <= CENTER_ABOVE * scale { 0.0 } else { mean };
         let gain = if folded { 1.0 } else { 1.0 / scale };
-        let (middle, reach) = ((mean - center) * gain, MAX_STANDARDIZED * scale * gain);
+        // The product of the two is about 1, where the scale alone may be near the largest number.
+        let (middle, reach) = ((mean - center) * gain, MAX_STANDARDIZED * (scale * gain));
         let (low, high, missing) = (middle - reach, middle + reach, middle as f32);
         Self { transform, center, gain, low, high, missing, indicator, second }
     }
@@ -94,6 +95,11 @@ impl Number {
     #[inline]
     pub fn input(&self, value: f64) -> f32 {
         ((self.transform.apply(value) - self.center) * self.gain).clamp(self.low, self.high) as f32
+    }
+
+    /// The largest size of what goes in.
+    pub fn largest(&self) -> f64 {
+        self.low.abs().max(self.high.abs())
     }
 
     /// The raw values that need no clamping: any for a constant number, whose weight is 0.

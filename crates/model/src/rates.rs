@@ -37,6 +37,11 @@ impl Rates {
         self.keys.memory() + self.rates.memory()
     }
 
+    /// The largest size of its numbers.
+    pub fn largest(&self) -> f64 {
+        self.rates.iter().fold(self.of_others.abs(), |most, rate| most.max(rate.abs()))
+    }
+
     /// The number of a key, given by its hash.
     pub fn of(&self, key: Option<u64>) -> f64 {
         let found = key.and_then(|key| self.keys.binary_search(&key).ok());

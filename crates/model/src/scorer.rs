@@ -3,6 +3,7 @@
 //! Of a network, scaling is folded into the first layer where it can be (see [`crate::inputs`]) and the output's slope and
 //! offset into the last, both in double precision.
 
+mod bounds;
 mod image;
 mod networks;
 
@@ -33,6 +34,9 @@ pub struct Scorer {
     output: Output,
     kernel: &'static Kernel,
 }
+
+/// The largest sum of a predictor's parts.
+const MOST: f64 = f64::MAX / 4.0;
 
 /// What the predictor has become: parts that are added up. Networks have the output's line folded in; other parts come
 /// with their factor of it.
@@ -217,13 +221,13 @@ impl Scorer {
         row.key = key;
     }
 
-    /// The calibrated probability of the row, or the mean of its quantity.
+    /// The calibrated probability of the row, or the mean of its quantity. NaN where the sums of cross layers overflowed.
     ///
     /// # Panics
     /// If the row is another scorer's.
     #[inline]
     pub fn score(&self, row: &mut Row) -> f64 {
-        self.output.finish(self.margin(row))
+        self.finish(self.margin(row))
     }
 
     /// What the score is made of, on the scale on which a model adds up: of a probability the log-odds, calibrated if its
@@ -236,7 +240,16 @@ impl Scorer {
         self.number(row, 0)
     }
 
-    /// The 10 %, 50 % and 90 % quantiles of the row's quantity, ascending. `None` for probabilities, and where the model
+    /// What a number becomes, NaN if it is none: a probability or a least quantity would hide that.
+    #[inline]
+    fn finish(&self, number: f64) -> f64 {
+        match number.is_finite() {
+            true => self.output.finish(number),
+            false => f64::NAN,
+        }
+    }
+
+    /// The 10 %, 50 % and 90 % quantiles of the row's quantity, ascending; NaN as in [`Scorer::score`]. `None` for probabilities, and where the model
     /// knows only the mean.
     ///
     /// # Panics
@@ -245,7 +258,7 @@ impl Scorer {
         if self.task() != Task::Regression || self.engine.rates.is_some() {
             return None;
         }
-        let mut quantiles = [1, 2, 3].map(|output| self.output.finish(self.number(row, output)));
+        let mut quantiles = [1, 2, 3].map(|output| self.finish(self.number(row, output)));
         quantiles.sort_unstable_by(f64::total_cmp);
         Some(quantiles)
     }
@@ -283,7 +296,7 @@ impl Scorer {
                 if arrays.are_ordinary(values) {
                     // No value is missing, so the indicators are all 0 and can be left out.
                     let logit = self.kernel.logit(&heads[0].0, values, &mut row.scratch[0].0);
-                    return self.output.finish(f64::from(logit));
+                    return self.finish(f64::from(logit));
                 }
             }
         }
@@ -295,7 +308,7 @@ impl Scorer {
 impl Engine {
     /// `line` is the output's slope and offset.
     fn new(predictor: &Predictor, recipe: &Recipe, (slope, offset): (f64, f64)) -> Result<Self, ModelError> {
-        Ok(match predictor {
+        let engine = match predictor {
             Predictor::Networks(members) => {
                 let networks = Some(Networks::new(recipe, members, (slope, offset))?);
                 Self { networks, ..Self::default() }
@@ -314,6 +327,17 @@ impl Engine {
             Predictor::Rates(rates) => {
                 Self { rates: Some((rates.clone(), slope)), offset, ..Self::default() }
             }
-        })
+        };
+        match engine.largest() <= MOST {
+            true => Ok(engine),
+            false => Err(ModelError::artifact("its numbers are so large that their sums overflow")),
+        }
+    }
+
+    /// The largest size of what the parts beside the networks, whose sums are bounded, can add up to.
+    fn largest(&self) -> f64 {
+        let forest = self.forest.as_ref().map_or(0.0, |(forest, gain)| gain.abs() * forest.largest());
+        let rates = self.rates.as_ref().map_or(0.0, |(rates, gain)| gain.abs() * rates.largest());
+        forest + rates + self.offset.abs()
     }
 }

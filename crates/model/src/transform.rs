@@ -71,7 +71,7 @@ impl Transform {
                 (2..=MAX_POINTS).contains(&points.len())
                     && points.iter().all(|[value, score]| value.is_finite() && score.is_finite())
                     && points.windows(2).all(|pair| pair[0][0] < pair[1][0] && pair[0][1] <= pair[1][1])
-                    && (points[points.len() - 1][0] - points[0][0]).is_finite()
+                    && [0, 1].iter().all(|n| (points[points.len() - 1][*n] - points[0][*n]).is_finite())
             }
         };
         match fits {
@@ -284,6 +284,7 @@ mod tests {
             points(&[[1.0, 0.0], [2.0, -1.0]]),
             points(&[[f64::MIN, 0.0], [f64::MAX, 1.0]]),
             points(&[[1.0, 0.0], [2.0, f64::INFINITY]]),
+            points(&[[1.0, f64::MIN], [2.0, f64::MAX]]),
         ] {
             assert!(transform.check().is_err(), "{transform:?}");
         }

@@ -49,6 +49,7 @@ impl Tuning {
         let deadline = asked.time_budget.map(|budget| deadline(began, budget)).transpose()?;
         let fixed = with_metric(asked.params, asked.metric)?;
         let given = settings_of(&asked.training);
+        asked.training.check_source_stays()?;
         let training = Arguments { params: Value::Object(fixed.clone()).to_string(), ..asked.training };
         let request = Request::new(training)?;
         let params = &request.spec.params;

@@ -93,7 +93,7 @@ impl Scorer {
             let sums = networks.sums(self, rows, inputs, codes, buffers);
             scores.extend(sums.iter().map(|sum| self.engine.offset + sum));
             scores.iter_mut().zip(&*added).for_each(|(score, added)| *score += added);
-            scores.iter_mut().for_each(|score| *score = self.output.finish(*score));
+            scores.iter_mut().for_each(|score| *score = self.finish(*score));
             inputs.clear();
             codes.clear();
             added.clear();

@@ -1,7 +1,7 @@
 //! The networks of a [`Scorer`](super::Scorer): how a row's values go in, and the weights with scaling and the output's line
 //! folded in.
 
-use super::Row;
+use super::{bounds, Row};
 use crate::array::Array;
 use crate::error::ModelError;
 use crate::image::{refused, Reader, Writer};
@@ -189,6 +189,9 @@ impl Member {
         let finite = |layer: &Linear| layer.weight.iter().chain(&layer.bias).all(|w| w.is_finite());
         if !layers.iter().all(finite) {
             return Err(ModelError::artifact("its weights are too large once scaled"));
+        }
+        if !bounds::fit(bounds::of_inputs(recipe, numbers, network), &layers) {
+            return Err(ModelError::artifact("its weights are so large that their sums overflow"));
         }
         let misfit = || ModelError::artifact("its layers do not fit together");
         let stacks = Stack::of_outputs(&layers).ok_or_else(misfit)?;

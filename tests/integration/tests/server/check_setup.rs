@@ -201,3 +201,20 @@ fn it_works_in_a_read_only_transaction() {
     assert!(finding(&mut client, "trainer").0);
     client.batch_execute("COMMIT").unwrap();
 }
+
+#[test]
+fn a_folder_without_libtorch_is_told_and_not_passed_over() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    for folder in ["/nowhere/lib", "/usr", "not a path"] {
+        client.batch_execute(&format!("SET reco.libtorch_path = '{folder}'")).unwrap();
+        expect_bad(&mut client, "libtorch", &["reco.libtorch_path", "libtorch_cpu.so", "leave it empty"]);
+        integration::Training::new("launch").refused(&mut client).expect(
+            "22023",
+            &["reco.libtorch_path", "libtorch_cpu.so"],
+            &["libtorch"],
+        );
+    }
+    client.batch_execute("RESET reco.libtorch_path").unwrap();
+    assert!(finding(&mut client, "libtorch").0);
+}

@@ -158,7 +158,7 @@ fn faults() -> Vec<Fault> {
         file(&changed, &TENSORS)
     };
     let with_tensors = |n: usize, tensor: (&'static str, &'static [usize], &'static [f32])| {
-        let mut tensors = TENSORS;
+        let mut tensors: [(&str, &[usize], &[f32]); 5] = TENSORS;
         tensors[n] = tensor;
         file(&metadata(), &tensors)
     };
@@ -232,4 +232,58 @@ fn bad_arguments_of_an_import_are_named() {
         &["more than 1048576"],
         &["reco.max_import_size"],
     );
+}
+
+/// With a cross layer in place of the hidden ones, whose sums can grow without a bound.
+fn crossed(size: f32) -> Vec<u8> {
+    let mut metadata = metadata();
+    metadata["layout"] = json!({"networks": {"members": 1, "crosses": 2, "layers": 1}}).to_string().into();
+    metadata["algorithm"] = "deep_cross".into();
+    let (down, up, bias, last) = ([size; 4], [size; 4], [0.1; 4], [0.5; 4]);
+    let cross = |k: usize| [format!("network.0.cross.{k}.down"), format!("network.0.cross.{k}.up"), format!("network.0.cross.{k}.bias")];
+    let (first, second) = (cross(0), cross(1));
+    let mut tensors: Vec<(&str, &[usize], &[f32])> = vec![("network.0.embedding.0", &[4, 2], &EMBEDDING)];
+    for names in [&first, &second] {
+        tensors.push((&names[0], &[1, 4], &down));
+        tensors.push((&names[1], &[4, 1], &up));
+        tensors.push((&names[2], &[4], &bias));
+    }
+    tensors.push(("network.0.layer.0.weight", &[1, 4], &last));
+    tensors.push(("network.0.layer.0.bias", &[1], &LAST_BIAS));
+    file(&metadata, &tensors)
+}
+
+#[test]
+fn weights_whose_sums_can_overflow_are_refused() {
+    let mut client = Database::with_data().connect();
+    for (layer, size) in [(1, 1e36_f32), (3, 3e38)] {
+        let large = [size, -size, size, -size, size, -size, size, -size, size, -size, size, -size];
+        let mut tensors: [(&str, &[usize], &[f32]); 5] = TENSORS;
+        tensors[layer].2 = &large[..TENSORS[layer].2.len()];
+        let error = import(&mut client, "large", &file(&metadata(), &tensors), "").unwrap_err();
+        let refused = integration::refusal::Refusal::of(&error);
+        refused.expect("22P03", &["cannot be imported", "weights"], &["docs/models.md"]);
+    }
+    assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM reco.models"), 0);
+}
+
+#[test]
+fn a_score_that_is_no_number_is_an_error_that_names_the_model() {
+    let mut client = Database::with_data().connect();
+    client.batch_execute("UPDATE launch_features SET price = 99999 WHERE product_id = 7").unwrap();
+    import(&mut client, "wild", &crossed(1e8), ", source => 'launch_features', label => 'purchased'").unwrap();
+    for call in [
+        "reco.predict('wild', f) FROM launch_features AS f WHERE product_id = 7",
+        "reco.recommend(7::bigint, 'r1')",
+        "reco.top_products('r1')",
+        "reco.explain(7::bigint, 'r1')",
+        "reco.forecast('r1')",
+        "reco.evaluate('wild', 'launch_features')",
+    ] {
+        let error = refusal(&mut client, &format!("SELECT {call}"));
+        error.expect("22003", &["version 1 of model \"wild\"", "overflow"], &["NULL"]);
+    }
+    // Missing values, infinite ones among them, have no such effect.
+    let missing = "SELECT reco.predict('wild', r) FROM (SELECT 'Infinity'::float8 AS price, NULL::text AS category) AS r";
+    assert!((0.0..=1.0).contains(&value::<f64>(&mut client, missing)));
 }

@@ -1,5 +1,5 @@
 use super::support::{artifact, versions};
-use integration::{rows, value, Database, Training};
+use integration::{refusal, rows, value, Database, Training};
 use postgres::Client;
 
 /// Keys and time column of the only version.
@@ -168,4 +168,63 @@ fn names_that_need_quotes_are_quoted() {
     let sql =
         r#"SELECT count(reco.predict('O''Brien "x"', l)) FROM "My ""Shop"""."Launch; DROP TABLE x" AS l"#;
     assert_eq!(value::<i64>(&mut client, sql), 6000);
+}
+
+#[test]
+fn a_temporary_relation_is_no_source_of_what_is_scored_later() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE TEMP TABLE passing AS SELECT * FROM launch_features;
+             CREATE VIEW passing_view AS SELECT * FROM passing",
+        )
+        .unwrap();
+    let hint: &[&str] = &["CREATE TABLE"];
+    for source in ["passing", "passing_view"] {
+        Training::new("launch").source(source).refused(&mut client).expect(
+            "22023",
+            &[source, "is temporary", "\"launch\""],
+            hint,
+        );
+        let tune = format!("CALL reco.tune('launch', '{source}', 'purchased', trials => 2)");
+        refusal(&mut client, &tune).expect("22023", &[source, "is temporary"], hint);
+        let view = format!(
+            "SELECT reco.create_feature_view('kept', 'SELECT product_id, region, week FROM {source} WHERE week BETWEEN $1 AND $2',
+                 '{{product_id,region}}', available => 'SELECT min(week), max(week) FROM launch_features')"
+        );
+        refusal(&mut client, &view).expect("22023", &["passing", "is temporary"], hint);
+        let available = view.replace(source, "launch_features").replace("max(week) FROM launch_features", &format!("max(week) FROM {source}"));
+        refusal(&mut client, &available).expect("22023", &["passing", "is temporary"], hint);
+    }
+    let view = "SELECT reco.create_feature_view('pg_temp.kept', 'SELECT 1 AS product_id, NULL::date AS week', '{product_id}')";
+    refusal(&mut client, view).expect("22023", &["would be temporary"], &["schema"]);
+    assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM reco.models"), 0);
+    // What is kept nowhere may be measured and replayed.
+    Training::new("launch").call(&mut client);
+    let evaluate = "SELECT count(*) FROM reco.evaluate('launch', 'passing')";
+    assert_eq!(value::<i64>(&mut client, evaluate), 1);
+    let bytes: Vec<u8> = value(&mut client, "SELECT reco.export_model('launch')");
+    let import = client.query_one("SELECT reco.import_model('other', $1, source => 'passing')", &[&bytes]).unwrap_err();
+    integration::refusal::Refusal::of(&import).expect("22023", &["is temporary"], hint);
+}
+
+#[test]
+fn nobodys_temporary_table_stands_in_for_a_source_that_is_gone() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE TEMP TABLE passing AS SELECT * FROM launch_features;
+             UPDATE reco.version SET source = (SELECT quote_ident(nspname) || '.passing' FROM pg_namespace
+                                               WHERE oid = pg_my_temp_schema())",
+        )
+        .unwrap();
+    for call in ["recommend(1::bigint, 'r1')", "top_products('r1')", "forecast('r1')", "explain(1::bigint, 'r1')"] {
+        refusal(&mut client, &format!("SELECT * FROM reco.{call}")).expect(
+            "42P01",
+            &["passing", "\"launch\""],
+            &["Train"],
+        );
+    }
 }

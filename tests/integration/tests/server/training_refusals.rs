@@ -305,3 +305,21 @@ fn an_error_of_the_source_is_the_users_error() {
     let backend = backend_pid(&mut client);
     assert_eq!(locks_held(&mut client, backend), 0, "the run is not held any longer");
 }
+
+#[test]
+fn what_to_do_about_a_type_depends_on_what_the_column_is() {
+    let source = "SELECT f.*, product_id::text::jsonb AS document, tstzrange(updated_at, NULL) AS period FROM launch_features AS f";
+    let with = |argument: &str| after(&format!("CREATE VIEW given AS {source}"), Training::new("launch").source("given").with(argument));
+    with("keys => '{document,region}'").expect("42804", &["\"document\" has type jsonb"], &["keys => ", "casts it"]);
+    with("keys => '{history,region}'").expect("42804", &["\"history\" has type real[]"], &["keys => "]);
+    with("time_column => 'period'").expect("42804", &["\"period\" has type tstzrange"], &["time_column => "]);
+    let label = after(&format!("CREATE VIEW given AS {source}"), Training::new("launch").source("given").label("document"));
+    label.expect("42804", &["\"document\""], &["label => "]);
+    from(source).expect("42804", &["\"document\""], &[r#"{"exclude": ["document"]}"#]);
+    // What a hint says helps.
+    let mut client = database();
+    client.batch_execute(&format!("CREATE VIEW given AS SELECT f.*, '{{}}'::jsonb AS \"a \"\"document\"\"\" FROM launch_features AS f")).unwrap();
+    let hint = Training::new("launch").source("given").refused(&mut client).hint;
+    let params = hint.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\'')).unwrap().0;
+    Training::new("launch").source("given").param(params.trim_start_matches('{').trim_end_matches('}')).call(&mut client);
+}
