@@ -17,6 +17,7 @@
 //! | `cursor.rs`, `each_row.rs` | the rows of a query: a batch at a time, or one by one as the executor makes them |
 //! | `row_set.rs` | the rows that a function returns |
 //! | `relations.rs`, `relation_changes.rs`, `role_changes.rs` | names, owners and columns; what may be kept until a relation or a role changes |
+//! | `guard.rs`, `transactions.rs` | errors of C that pass by; what may be kept until a transaction ends or is rolled back |
 //! | `session.rs` | procedures that commit between their steps |
 //! | `acting_as.rs`, `session_locks.rs` | SQL with another role's rights, and what it may leave behind |
 //! | `catalog_lock.rs`, `liveness.rs` | locks that SQL cannot take; what says that a procedure still runs |
@@ -38,6 +39,7 @@ mod error;
 mod evaluation;
 mod feature_view;
 mod features;
+mod guard;
 mod liveness;
 mod moment;
 mod numeric;
@@ -53,6 +55,7 @@ mod session_locks;
 mod settings;
 mod setup;
 mod training;
+mod transactions;
 mod tuples;
 mod values;
 
@@ -66,5 +69,6 @@ pub extern "C-unwind" fn _PG_init() {
     // Errors are for users: no stack traces in them, even where the server's environment asks for some.
     std::env::set_var("RUST_LIB_BACKTRACE", "0");
     settings::define();
+    transactions::listen();
     scoring::open_scans::listen();
 }
