@@ -55,8 +55,13 @@ state_folder() {
 # packages before it calls this.
 use_state() {
     STATE=$(state_folder)
+    mkdir -p "$STATE/log" "$STATE/tmp"
+    # Those of steps before.
+    if [ -n "${LOGS:-}" ]; then
+        mv "$LOGS"/* "$STATE/log/"
+        rmdir "$LOGS"
+    fi
     LOGS=$STATE/log
-    mkdir -p "$LOGS" "$STATE/tmp"
     PRIVATE_PG_CONFIG=$STATE/pg/lib/postgresql/$PG_MAJOR/bin/pg_config
     export PGRX_HOME=$STATE/pgrx # the user's own pgrx set-up is not looked at
     export LIBTORCH=$STATE/libtorch
