@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test install bench lint fuzz psql stop clean
+.PHONY: help demo test test-bare install bench lint fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -10,10 +10,13 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' "$(here)"/Makefile
 
 demo: ## From nothing to recommendations out of SQL (DATA=generator: on generated sales)
-	@"$(here)"/scripts/demo $(DATA)
+	@"$(here)"/scripts/demo $(DATA) $(PRODUCTS)
 
-test: ## Every test
-	@"$(here)"/scripts/test
+test: ## Every test (PART=crates, sql or server: only those)
+	@"$(here)"/scripts/test $(PART)
+
+test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as an ordinary user
+	@"$(here)"/scripts/test-bare
 
 install: ## Into a PostgreSQL one already has: make install PG_CONFIG=/path/to/pg_config
 	@test -n "$(PG_CONFIG)" || { echo "error: which PostgreSQL? make install PG_CONFIG=/path/to/its/pg_config" >&2; exit 1; }

@@ -7,7 +7,9 @@ umask 022 # what root builds here, the server's user must be able to read
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
-PGRX_VERSION=$(sed -n 's/^pgrx = "=\(.*\)"/\1/p' "$REPO/Cargo.toml")
+# What the workspace's manifest says of itself: its version, the oldest Rust.
+manifest() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$REPO/Cargo.toml" | head -n 1; }
+
 LIBTORCH_VERSION=2.11.0
 PG_MAJOR=15
 SERVER_USER=postgres
@@ -53,20 +55,31 @@ state_folder() {
 # packages before it calls this.
 use_state() {
     STATE=$(state_folder)
+    mkdir -p "$STATE/log" "$STATE/tmp"
+    # Those of steps before.
+    if [ -n "${LOGS:-}" ]; then
+        mv "$LOGS"/* "$STATE/log/"
+        rmdir "$LOGS"
+    fi
     LOGS=$STATE/log
-    mkdir -p "$LOGS" "$STATE/tmp"
     PRIVATE_PG_CONFIG=$STATE/pg/lib/postgresql/$PG_MAJOR/bin/pg_config
-    export PATH=$STATE/tools/bin:$PATH
-    export PGRX_HOME=$STATE/pgrx # the user's own pgrx set-up stays untouched
+    export PGRX_HOME=$STATE/pgrx # the user's own pgrx set-up is not looked at
     export LIBTORCH=$STATE/libtorch
 }
 
 seconds() { printf '%d s' "$((SECONDS - ${1:-0}))"; }
 
 need_compiler() {
-    command -v cargo >/dev/null ||
-        fail "Rust is missing: install it with rustup (version $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$REPO/Cargo.toml") or newer)."
+    local oldest found
+    oldest=$(manifest rust-version)
+    command -v cargo >/dev/null && command -v rustc >/dev/null ||
+        fail "Rust is missing: install it with rustup (version $oldest or newer)."
+    found=$(cd "$REPO" && rustc --version | cut -d' ' -f2)
+    [ "$(printf '%s\n' "$oldest" "$found" | sort -V | head -n 1)" = "$oldest" ] ||
+        fail "Rust $found is too old: version $oldest or newer is needed (rustup update)."
 }
+
+libtorch_is_there() { [ "$(cat "$STATE/libtorch/version" 2>/dev/null)" = "$LIBTORCH_VERSION" ]; }
 
 # --- steps ----------------------------------------------------------------------------------------
 
@@ -77,7 +90,7 @@ step() {
     shift
     # Before the state folder is placed there is only the folder for temporary files.
     : "${LOGS:=$(mktemp -d "${TMPDIR:-/tmp}/pg_recommend-log.XXXXXX")}"
-    log=$LOGS/$(printf %s "$title" | tr -cs '[:alnum:].' '-' | sed 's/-$//').log
+    log=$LOGS/$(log_name "$title")
     printf '==> %s … ' "$title"
     step_progress "$title" "$log" "$start" &
     watcher=$!
@@ -100,6 +113,8 @@ step() {
     fi
     printf '%s\n' "$(seconds "$start")"
 }
+
+log_name() { printf '%s.log' "$(printf %s "$1" | tr -cs '[:alnum:].' '-' | sed 's/-$//')"; }
 
 STEP_QUIET=15 # seconds between two lines of progress where the output is no terminal
 
@@ -126,6 +141,17 @@ step_progress() {
 }
 
 already() { printf '==> %s … %s\n' "$1" "${2:-already there}"; }
+
+# --- counting tests ---------------------------------------------------------------------------------
+
+PASSED=0 FAILED=0
+count_passed() { PASSED=$((PASSED + ${1:-1})); }
+
+# closing_line STATUS, for a script's EXIT trap: the line that says how many tests passed; one that stopped the script counts as failed.
+closing_line() {
+    [ "$1" -eq 0 ] || [ "$FAILED" -gt 0 ] || FAILED=1
+    printf '\n%s passed, %s failed\n' "$PASSED" "$FAILED"
+}
 
 # Only sockets are used, but the port is part of their name and of what people copy into a client.
 free_port() {
