@@ -10,7 +10,7 @@ pub struct Options {
     pub sessions: usize,
     /// Stop after so long, however many statements that were.
     pub time: Option<Duration>,
-    /// Whether wrong answers and errors are collected; a crash always ends the run.
+    /// Whether it goes on after a failure, so that several are found.
     pub keep_going: bool,
     /// A file that gets every statement with its time and its end, to see how sessions met.
     pub trace: Option<String>,

@@ -26,10 +26,15 @@ pub struct Session<'a> {
     dice: Dice,
     client: Client,
     backend: i32,
+    /// Whether the transaction has failed: what is not its end would be refused.
+    refused: bool,
     /// Statements so far.
     count: usize,
     history: VecDeque<String>,
 }
+
+/// How statements begin that a failed transaction takes.
+const ENDS: [&str; 2] = ["COMMIT", "ROLLBACK"];
 
 /// Why a session goes on no more.
 struct Over;
@@ -40,7 +45,7 @@ impl<'a> Session<'a> {
         let backend = backend_pid(&mut client);
         record.began_backend(backend, number);
         let (place, dice) = (Place::new(number, sessions), Dice::of(seed, number));
-        Self { cluster, record, number, place, dice, client, backend, count: 0, history: VecDeque::new() }
+        Self { cluster, record, number, place, dice, client, backend, refused: false, count: 0, history: VecDeque::new() }
     }
 
     /// Runs so many statements, or until all stop.
@@ -55,6 +60,9 @@ impl<'a> Session<'a> {
     }
 
     fn take(&mut self, step: &Step) -> Result<(), Over> {
+        if self.refused && !ENDS.iter().any(|end| step.sql.starts_with(end)) {
+            return Ok(());
+        }
         self.count += 1;
         self.record.statements.fetch_add(1, Ordering::Relaxed);
         self.record.count(|counts| *counts.statements.entry(step.kind).or_default() += 1);
@@ -76,6 +84,10 @@ impl<'a> Session<'a> {
             last.push_str(&format!(" -- {}", end.replace('\n', " ")));
         }
         self.record.trace(self.number, self.count, &end);
+        self.refused = match &asked {
+            Ok(_) => false,
+            Err(error) => error.code().is_some_and(|code| code.code() == "25P02"),
+        };
         match asked {
             Ok(wrong) => {
                 if let Some(wrong) = wrong {
@@ -178,17 +190,25 @@ impl<'a> Session<'a> {
 
     /// A connection may only be lost where its backend was terminated.
     fn lost(&mut self, error: &Error) -> Result<(), Over> {
-        if !self.record.was_killed(self.backend) {
-            self.fail(format!("the connection of backend {} was lost: {error}", self.backend));
-            self.record.end();
-            return Err(Over);
+        let killed = self.record.was_killed(self.backend);
+        if killed {
+            self.record.count(|counts| counts.terminated += 1);
+        } else {
+            // Where one backend crashes, all others end: it is the statement of that one that matters.
+            match crashed(self.cluster) {
+                Some(backend) if backend != self.backend => {}
+                _ => self.fail(format!("the connection of backend {} was lost: {error}", self.backend)),
+            }
+            if self.record.is_over() {
+                return Err(Over);
+            }
         }
-        self.record.count(|counts| counts.terminated += 1);
-        let Ok(mut client) = self.cluster.try_connect(DATABASE) else {
-            self.fail("no new connection after its backend was terminated".into());
+        let Some(mut client) = reconnect(self.cluster) else {
+            self.fail("the server takes no more connections".into());
             self.record.end();
             return Err(Over);
         };
+        self.refused = false;
         self.backend = backend_pid(&mut client);
         self.client = client;
         self.record.began_backend(self.backend, self.number);
@@ -203,4 +223,24 @@ impl<'a> Session<'a> {
             history: self.history.iter().cloned().collect(),
         });
     }
+}
+
+/// The backend that crashed last.
+fn crashed(cluster: &Cluster) -> Option<i32> {
+    // The postmaster writes it down a moment after.
+    std::thread::sleep(Duration::from_millis(200));
+    let log = cluster.log();
+    let (_, last) = log.rsplit_once("server process (PID ")?;
+    last.split_once(')')?.0.parse().ok()
+}
+
+/// A new connection; after a crash once the server has recovered.
+fn reconnect(cluster: &Cluster) -> Option<Client> {
+    (0..300).find_map(|_| {
+        let client = cluster.try_connect(DATABASE).ok();
+        if client.is_none() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        client
+    })
 }
