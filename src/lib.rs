@@ -17,6 +17,7 @@
 //! | `cursor.rs`, `each_row.rs` | the rows of a query: a batch at a time, or one by one as the executor makes them |
 //! | `row_set.rs` | the rows that a function returns |
 //! | `relations.rs`, `relation_changes.rs`, `role_changes.rs` | names, owners and columns; what may be kept until a relation or a role changes |
+//! | `guard.rs`, `transactions.rs` | errors of C that pass by; what may be kept until a transaction ends or is rolled back |
 //! | `session.rs`, `liveness.rs`, `acting_as.rs` | procedures that commit between their steps; what says that one still runs; SQL with another role's rights |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
@@ -35,6 +36,7 @@ mod error;
 mod evaluation;
 mod feature_view;
 mod features;
+mod guard;
 mod liveness;
 mod moment;
 mod numeric;
@@ -49,6 +51,7 @@ mod session;
 mod settings;
 mod setup;
 mod training;
+mod transactions;
 mod tuples;
 mod values;
 
@@ -62,5 +65,6 @@ pub extern "C-unwind" fn _PG_init() {
     // Errors are for users: no stack traces in them, even where the server's environment asks for some.
     std::env::set_var("RUST_LIB_BACKTRACE", "0");
     settings::define();
+    transactions::listen();
     scoring::open_scans::listen();
 }

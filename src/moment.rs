@@ -1,5 +1,6 @@
 //! Who asks, and under which snapshot.
 
+use crate::transactions;
 use pgrx::pg_sys;
 
 /// The current user and the active snapshot. Both stay the same for the length of a statement. PL/pgSQL evaluates many
@@ -13,6 +14,8 @@ pub struct Moment {
     running: u32,
     running_subtransactions: i32,
     command: u32,
+    /// A snapshot does not tell that a subtransaction was rolled back since.
+    transactions: u64,
 }
 
 impl Moment {
@@ -29,6 +32,7 @@ impl Moment {
                 running: snapshot.xcnt,
                 running_subtransactions: snapshot.subxcnt,
                 command: snapshot.curcid,
+                transactions: transactions::generation(),
             }
         }
     }

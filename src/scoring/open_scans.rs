@@ -1,11 +1,12 @@
 //! Index scans that stay open while a query runs, so that many keys cost one opening of table and index.
 //!
 //! The executor says when a run begins and ends: what was opened for its expressions is closed before anything looks for what
-//! was left open. Nothing stays open for an expression that PL/pgSQL evaluates without the executor: until its transaction
-//! ended, the table could not be altered.
+//! was left open. After an error the abort closes it, and here it is only forgotten: as the error passes by, and once more when
+//! the (sub)transaction is rolled back. Nothing stays open for an expression that PL/pgSQL evaluates without the executor:
+//! until its transaction ended, the table could not be altered.
 
+use crate::guard;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use std::cell::RefCell;
 
 /// An open scan of one index, with its table.
@@ -22,6 +23,10 @@ pub struct OpenScan {
 struct Run {
     /// The memory of its query, in which its expressions live.
     context: pg_sys::MemoryContext,
+    /// What is open for it is this owner's; under another one nothing is kept.
+    owner: pg_sys::ResourceOwner,
+    /// How deep in subtransactions it began.
+    level: i32,
     open: Vec<OpenScan>,
 }
 
@@ -103,10 +108,18 @@ pub unsafe fn with_scan<T>(
     result
 }
 
+impl Run {
+    /// Whether a scan at this call site is one for the run to keep.
+    fn keeps_for(&self, context: pg_sys::MemoryContext) -> bool {
+        // SAFETY: a variable of this process.
+        self.context == context && self.owner == unsafe { pg_sys::CurrentResourceOwner }
+    }
+}
+
 /// What is open on an index for the innermost run, if the call site belongs to it.
 unsafe fn take(context: pg_sys::MemoryContext, index: pg_sys::Oid) -> Option<OpenScan> {
     RUNS.with_borrow_mut(|runs| {
-        let run = runs.last_mut().filter(|run| run.context == context)?;
+        let run = runs.last_mut().filter(|run| run.keeps_for(context))?;
         let place = run.open.iter().position(|open| (*open.index).rd_id == index)?;
         Some(run.open.swap_remove(place))
     })
@@ -115,26 +128,12 @@ unsafe fn take(context: pg_sys::MemoryContext, index: pg_sys::Oid) -> Option<Ope
 /// Keeps a scan open for the innermost run; gives it back if the call site does not belong to it.
 fn keep(context: pg_sys::MemoryContext, open: OpenScan) -> Option<OpenScan> {
     RUNS.with_borrow_mut(|runs| match runs.last_mut() {
-        Some(run) if run.context == context => {
+        Some(run) if run.keeps_for(context) => {
             run.open.push(open);
             None
         }
         _ => Some(open),
     })
-}
-
-/// Ends the innermost run when dropped.
-struct RunGuard;
-
-impl Drop for RunGuard {
-    fn drop(&mut self) {
-        let run = RUNS.with_borrow_mut(Vec::pop);
-        // While an error unwinds, the abort of the transaction closes what is open.
-        if !std::thread::panicking() {
-            // SAFETY: opened in this run, closed once.
-            run.into_iter().flat_map(|run| run.open).for_each(|open| unsafe { open.close() });
-        }
-    }
 }
 
 static mut PREVIOUS: pg_sys::ExecutorRun_hook_type = None;
@@ -148,37 +147,96 @@ pub fn listen() {
     }
 }
 
+/// The function of Postgres as it is: that of pgrx would make a panic of an error that only passes by.
+mod postgres {
+    use pgrx::pg_sys;
+
+    #[cfg(not(feature = "pg18"))]
+    extern "C-unwind" {
+        pub fn standard_ExecutorRun(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            count: u64,
+            once: bool,
+        );
+    }
+
+    #[cfg(feature = "pg18")]
+    extern "C-unwind" {
+        pub fn standard_ExecutorRun(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            count: u64,
+        );
+    }
+}
+
+/// # Safety
+/// Called by the executor. This frame owns nothing: see [`guard`].
 #[cfg(not(feature = "pg18"))]
-#[pg_guard]
 unsafe extern "C-unwind" fn run(
     query: *mut pg_sys::QueryDesc,
     direction: pg_sys::ScanDirection::Type,
     count: u64,
     once: bool,
 ) {
-    let _run = begin(query);
-    match PREVIOUS {
-        Some(previous) => previous(query, direction, count, once),
-        None => pg_sys::standard_ExecutorRun(query, direction, count, once),
+    // SAFETY: the arguments are those of the executor.
+    unsafe {
+        let next = PREVIOUS.unwrap_or(postgres::standard_ExecutorRun);
+        watched(query, || next(query, direction, count, once));
     }
 }
 
+/// # Safety
+/// Called by the executor. This frame owns nothing: see [`guard`].
 #[cfg(feature = "pg18")]
-#[pg_guard]
 unsafe extern "C-unwind" fn run(
     query: *mut pg_sys::QueryDesc,
     direction: pg_sys::ScanDirection::Type,
     count: u64,
 ) {
-    let _run = begin(query);
-    match PREVIOUS {
-        Some(previous) => previous(query, direction, count),
-        None => pg_sys::standard_ExecutorRun(query, direction, count),
+    // SAFETY: the arguments are those of the executor.
+    unsafe {
+        let next = PREVIOUS.unwrap_or(postgres::standard_ExecutorRun);
+        watched(query, || next(query, direction, count));
     }
 }
 
-unsafe fn begin(query: *mut pg_sys::QueryDesc) -> RunGuard {
-    let context = (*(*query).estate).es_query_cxt;
-    RUNS.with_borrow_mut(|runs| runs.push(Run { context, open: Vec::new() }));
-    RunGuard
+/// Lets a query run, between its begin and its end.
+///
+/// # Safety
+/// `query` is started, and `run` does nothing but run it, in C.
+unsafe fn watched(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
+    // SAFETY: no frame from here to the executor owns anything.
+    unsafe {
+        guard::within(|| begin((*(*query).estate).es_query_cxt));
+        guard::around(run, |returned| {
+            if !returned {
+                forget_innermost();
+            }
+        });
+        guard::within(close_innermost);
+    }
+}
+
+fn begin(context: pg_sys::MemoryContext) {
+    // SAFETY: a variable of this process, and a plain look-up.
+    let (owner, level) = unsafe { (pg_sys::CurrentResourceOwner, pg_sys::GetCurrentTransactionNestLevel()) };
+    RUNS.with_borrow_mut(|runs| runs.push(Run { context, owner, level, open: Vec::new() }));
+}
+
+fn close_innermost() {
+    let run = RUNS.with_borrow_mut(Vec::pop);
+    // SAFETY: opened in this run, closed once.
+    run.into_iter().flat_map(|run| run.open).for_each(|open| unsafe { open.close() });
+}
+
+fn forget_innermost() {
+    let _ = RUNS.try_with(|runs| runs.borrow_mut().pop());
+}
+
+/// Forgets the runs that began so deep in subtransactions, or deeper, and what was open for them: their abort closes it.
+pub fn forget_from(level: i32) {
+    // When the process exits, the list may be gone already.
+    let _ = RUNS.try_with(|runs| runs.borrow_mut().retain(|run| run.level < level));
 }

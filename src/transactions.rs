@@ -1,0 +1,57 @@
+//! A number that grows when a transaction ends and when a subtransaction is rolled back: what was seen before may be gone then,
+//! though the snapshot looks the same.
+
+use crate::scoring::open_scans;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::cell::Cell;
+use std::ffi::c_void;
+
+thread_local! {
+    static GENERATION: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The number as of now.
+#[inline]
+pub fn generation() -> u64 {
+    GENERATION.get()
+}
+
+/// Listens to transactions. Called once, when the library is loaded.
+pub fn listen() {
+    // SAFETY: the callbacks live as long as the library, which is never unloaded.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(transaction), std::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(subtransaction), std::ptr::null_mut());
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn transaction(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
+    use pg_sys::XactEvent::*;
+    let ended = [
+        XACT_EVENT_COMMIT,
+        XACT_EVENT_PARALLEL_COMMIT,
+        XACT_EVENT_ABORT,
+        XACT_EVENT_PARALLEL_ABORT,
+        XACT_EVENT_PREPARE,
+    ];
+    if ended.contains(&event) {
+        GENERATION.set(GENERATION.get() + 1);
+        open_scans::forget_from(0);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn subtransaction(
+    event: pg_sys::SubXactEvent::Type,
+    _this: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _argument: *mut c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        GENERATION.set(GENERATION.get() + 1);
+        // SAFETY: a plain look-up. The subtransaction that is rolled back is the innermost.
+        open_scans::forget_from(unsafe { pg_sys::GetCurrentTransactionNestLevel() });
+    }
+}
