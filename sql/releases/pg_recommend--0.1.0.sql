@@ -5,9 +5,11 @@
 
 -- The catalog: what was trained, from what, how good it is, and which version answers to which name.
 --
--- Plain tables on purpose: primary keys, no triggers, no inheritance, no sequences, so that they can be
--- dumped, replicated, or made reference tables of a sharded database. Scoring reads `alias`, `version` and
--- `artifact` through their primary keys; src/catalog/read.rs names the columns it relies on.
+-- Plain tables on purpose: primary keys, no foreign keys, no triggers, no inheritance, no sequences, so that they can be
+-- dumped, restored in any order and by several jobs at once, replicated, or made reference tables of a sharded database.
+-- What refers to what is kept by the functions, under the lock of the model's row; reco.check_setup() says where it is
+-- broken. Scoring reads `alias`, `version`, `artifact` and `artifact_chunk` through their primary keys; src/catalog/read.rs
+-- names the columns it relies on.
 
 DO $$
 BEGIN
@@ -15,6 +17,21 @@ BEGIN
         RAISE feature_not_supported USING
             MESSAGE = 'pg_recommend needs a database whose encoding is UTF8, not '
                       OPERATOR(pg_catalog.||) pg_catalog.current_setting('server_encoding');
+    END IF;
+    -- Views and bodies below are parsed with this schema on the path: what somebody has put there would be taken for what they mean.
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_roles AS o ON o.oid OPERATOR(pg_catalog.=) n.nspowner
+        WHERE n.nspname OPERATOR(pg_catalog.=) 'reco'
+          AND ((NOT o.rolsuper AND o.rolname OPERATOR(pg_catalog.<>) current_user)
+               OR EXISTS (SELECT FROM pg_catalog.aclexplode(n.nspacl) AS a
+                          WHERE a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+                            AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner)
+               OR EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.pronamespace OPERATOR(pg_catalog.=) n.oid)
+               OR EXISTS (SELECT FROM pg_catalog.pg_operator AS p WHERE p.oprnamespace OPERATOR(pg_catalog.=) n.oid))
+    ) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = 'schema "reco" exists and is not the extension''s alone: it has functions or operators, or another role owns it or may create in it',
+            HINT = 'Drop or rename it: CREATE EXTENSION makes the schema.';
     END IF;
 END
 $$;
@@ -32,7 +49,7 @@ COMMENT ON COLUMN model.begun_at IS 'When the run began that made it: runs befor
 COMMENT ON COLUMN model.purpose IS 'What it is for, as its model card says';
 
 CREATE TABLE version (
-    model         text COLLATE "C" NOT NULL REFERENCES model,
+    model         text COLLATE "C" NOT NULL,
     version       integer NOT NULL CHECK (version > 0),
     artifact_id   uuid UNIQUE,
     run_id        uuid,
@@ -63,12 +80,23 @@ COMMENT ON COLUMN version.seconds IS 'From the call to the stored version';
 
 CREATE TABLE artifact (
     artifact_id  uuid PRIMARY KEY,
-    body         bytea NOT NULL,
-    digest       bytea NOT NULL GENERATED ALWAYS AS (pg_catalog.sha256(body)) STORED
+    size         bigint NOT NULL CHECK (size > 0),
+    digest       bytea NOT NULL CHECK (octet_length(digest) = 32)
 );
-ALTER TABLE artifact ALTER COLUMN body SET STORAGE EXTERNAL;
-COMMENT ON TABLE artifact IS 'Weights and recipe of each version, as safetensors; read only through the scoring functions';
-COMMENT ON COLUMN artifact.digest IS 'SHA-256 of the body; the file that backends share a large model through has its name';
+COMMENT ON TABLE artifact IS 'Weights and recipe of each version, as safetensors, in the chunks of artifact_chunk';
+COMMENT ON COLUMN artifact.size IS 'Bytes, of all chunks together';
+COMMENT ON COLUMN artifact.digest IS 'SHA-256 of the chunks in their order; the file that backends share a large model through has its name';
+
+-- A value of half a gigabyte can be stored but not dumped: COPY writes two digits for each byte.
+CREATE TABLE artifact_chunk (
+    artifact_id  uuid NOT NULL,
+    position     integer NOT NULL CHECK (position >= 0),
+    body         bytea NOT NULL,
+    PRIMARY KEY (artifact_id, position)
+);
+ALTER TABLE artifact_chunk ALTER COLUMN body SET STORAGE EXTERNAL;
+COMMENT ON TABLE artifact_chunk IS 'The bytes of weights, a row for each 16 MB; read only through the scoring functions';
+COMMENT ON COLUMN artifact_chunk.position IS 'From 0';
 
 CREATE TABLE alias (
     model    text COLLATE "C" NOT NULL,
@@ -77,8 +105,7 @@ CREATE TABLE alias (
     set_by   name NOT NULL DEFAULT session_user,
     set_at   timestamptz NOT NULL DEFAULT now(),
     ab_test  text COLLATE "C" CHECK (alias = 'champion' OR ab_test IS NULL),
-    PRIMARY KEY (model, alias),
-    FOREIGN KEY (model, version) REFERENCES version
+    PRIMARY KEY (model, alias)
 );
 COMMENT ON TABLE alias IS 'Movable names of versions; champion is the one that predict and recommend use';
 COMMENT ON COLUMN alias.ab_test IS 'Of the champion: the A/B test that the model takes part in; scoring reads the row anyway';
@@ -118,7 +145,7 @@ CREATE TABLE run (
     started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at  timestamptz,
     error        text,
-    tune_id      uuid REFERENCES tune,
+    tune_id      uuid,
     trial        integer,
     rung         integer,
     value        double precision,
@@ -133,7 +160,7 @@ COMMENT ON COLUMN run.rung IS 'From 0: how long the trial was trained, in the se
 COMMENT ON COLUMN run.value IS 'The search''s metric on validation rows';
 
 CREATE TABLE run_metric (
-    run_id            uuid NOT NULL REFERENCES run ON DELETE CASCADE,
+    run_id            uuid NOT NULL,
     algorithm         text NOT NULL,
     epoch             integer NOT NULL,
     train_loss        double precision NOT NULL,
@@ -146,7 +173,7 @@ COMMENT ON TABLE run_metric IS 'One row for each epoch of a run, visible while i
 COMMENT ON COLUMN run_metric.epoch IS 'From 1; of boosted trees the tree; networks that are averaged count on from each other';
 
 CREATE TABLE run_candidate (
-    run_id      uuid NOT NULL REFERENCES run ON DELETE CASCADE,
+    run_id      uuid NOT NULL,
     algorithm   text NOT NULL,
     validation  jsonb,
     test        jsonb,
@@ -162,32 +189,31 @@ COMMENT ON COLUMN run_candidate.fitted IS 'How many numbers were fitted: weights
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('version', '');
 SELECT pg_catalog.pg_extension_config_dump('artifact', '');
+SELECT pg_catalog.pg_extension_config_dump('artifact_chunk', '');
 SELECT pg_catalog.pg_extension_config_dump('alias', '');
 SELECT pg_catalog.pg_extension_config_dump('tune', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');
 SELECT pg_catalog.pg_extension_config_dump('run_metric', '');
 SELECT pg_catalog.pg_extension_config_dump('run_candidate', '');
 
--- A training backend holds a session advisory lock on its run, and one that tunes on its search. A run that says `running` and whose lock is
--- gone has lost its backend or its server: it failed. A standby does not see the primary's locks.
-CREATE FUNCTION run_lock_key(run_id uuid) RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-AS $$ SELECT pg_catalog.hashtextextended(run_id::pg_catalog.text, 7363756) $$;
-COMMENT ON FUNCTION run_lock_key(uuid) IS 'The advisory lock that the backend of a running training holds';
-
+-- A backend that trains holds a lock on its run, one that tunes on its search, one that refreshes on its refresh, as no SQL
+-- can: see src/catalog_lock.rs. A row that says `running` and whose lock is gone has lost its backend or its server: it failed.
+-- A standby does not see the primary's locks.
 CREATE FUNCTION run_is_alive(run_id uuid) RETURNS boolean
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 AS $$
     SELECT pg_catalog.pg_is_in_recovery() OR EXISTS (
         SELECT FROM pg_catalog.pg_locks AS l
-        WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'
-          AND l.objsubid OPERATOR(pg_catalog.=) 1
+        WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.granted
+          AND l.classid OPERATOR(pg_catalog.=) '@extschema@.run'::pg_catalog.regclass::pg_catalog.oid
           AND l.database OPERATOR(pg_catalog.=) (
               SELECT d.oid FROM pg_catalog.pg_database AS d
               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
-          AND (l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32)
-              OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8
-              OPERATOR(pg_catalog.=) @extschema@.run_lock_key(run_id))
+          -- The first 48 bits of the id: its text begins with eight digits, a hyphen and four more.
+          AND pg_catalog.concat(
+                  pg_catalog.lpad(pg_catalog.to_hex(l.objid::pg_catalog.int8), 8, '0'), '-',
+                  pg_catalog.lpad(pg_catalog.to_hex(l.objsubid::pg_catalog.int4 OPERATOR(pg_catalog.&) 65535), 4, '0'))
+              OPERATOR(pg_catalog.=) pg_catalog.left(run_id::pg_catalog.text, 13))
 $$;
 COMMENT ON FUNCTION run_is_alive(uuid) IS 'Whether the backend that trains this run still exists; true on a standby, which cannot know';
 
@@ -695,8 +721,8 @@ CREATE AGGREGATE calibration_bins(score double precision, label boolean, bins in
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE calibration_bins(double precision, boolean, integer) IS
 'How often what was scored about alike came true, in bins of equal width from 0 to 1, as an array for unnest; bins without
-rows are left out. bins: 1 to 10000, the same in every row. Scores are probabilities: those below 0 count as 0, above 1 as 1,
-NaN as 0. Rows where score or label is NULL are left out. NULL without rows. At most 67108864 rows a group.';
+rows are left out. bins: 1 to 10000, the same in every row. Scores are probabilities: one below 0, above 1 or NaN is an error.
+Rows where score or label is NULL are left out. NULL without rows. At most 67108864 rows a group.';
 
 CREATE AGGREGATE lift_buckets(score double precision, label boolean, buckets integer) (
     SFUNC = lift_buckets_step, STYPE = internal, SSPACE = 1024, FINALFUNC = lift_buckets_final,
@@ -745,8 +771,8 @@ CREATE AGGREGATE log_loss(score double precision, label boolean) (
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE log_loss(double precision, boolean) IS
 'The mean negative logarithm, to base e, of the probability that was given to what came true. Probabilities are kept 2^-52 away
-from 0 and 1: a sure mistake costs 36.04. Scores below 0 count as 0, above 1 as 1, NaN as 0. Rows where one of the two is
-NULL are left out. NULL without rows.';
+from 0 and 1: a sure mistake costs 36.04. A score below 0, above 1 or NaN is no probability, and an error. Rows where one of
+the two is NULL are left out. NULL without rows.';
 
 CREATE AGGREGATE log_loss(score double precision, label double precision) (
     SFUNC = probability_losses_step, STYPE = internal, SSPACE = 32, FINALFUNC = log_loss_final,
@@ -760,8 +786,8 @@ CREATE AGGREGATE brier(score double precision, label boolean) (
     COMBINEFUNC = losses_combine, SERIALFUNC = losses_serialize, DESERIALFUNC = losses_deserialize,
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE brier(double precision, boolean) IS
-'The Brier score: the mean squared difference between the probability and 1 or 0. NULL, NaN and scores beyond 0 and 1 as in
-reco.log_loss.';
+'The Brier score: the mean squared difference between the probability and 1 or 0. NULL and what is no
+probability as in reco.log_loss.';
 
 CREATE AGGREGATE brier(score double precision, label double precision) (
     SFUNC = probability_losses_step, STYPE = internal, SSPACE = 32, FINALFUNC = brier_final,
@@ -906,7 +932,7 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'explain_bigint_wrapper';
 COMMENT ON FUNCTION explain(bigint, text, text, date) IS
 'What each column contributes to what recommend() says of a key: the columns of explain_row() for its newest feature row (not
 later than as_of), read with the caller''s rights. No rows if the key has no row. model: the setting reco.default_model,
-else the only model there is.';
+else as in recommend().';
 
 CREATE FUNCTION explain(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
 RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
@@ -928,7 +954,7 @@ by then, at the same weeks_since_launch if the relation has such a column; one r
 down to 0, 1 / (1 + distance); a column counts as much as the model owes to it. outcome: the label of that row, 1 for true.
 launch, first_quantity, first_sales: where the model was trained on a view of create_launch_features, the week of the launch,
 and the pieces and the amount that the region bought in the first four weeks; NULL for those who may not read the view''s
-weekly sales. Read with the caller''s rights. model: the setting reco.default_model, else the only model there is.';
+weekly sales. Read with the caller''s rights. model: the setting reco.default_model, else as in recommend().';
 
 CREATE FUNCTION similar_launches(product_id text, region text, k integer DEFAULT 5, model text DEFAULT NULL,
                                  as_of date DEFAULT NULL)
@@ -968,7 +994,7 @@ COMMENT ON COLUMN feature_view.search_path IS 'Under which the definition was wr
 COMMENT ON COLUMN feature_view.settings IS 'Further settings under which it is run';
 
 CREATE TABLE feature_week (
-    view         text COLLATE "C" NOT NULL REFERENCES feature_view ON DELETE CASCADE,
+    view         text COLLATE "C" NOT NULL,
     week         date NOT NULL,
     rows         bigint NOT NULL,
     computed_at  timestamptz NOT NULL DEFAULT now(),
@@ -997,23 +1023,41 @@ SELECT pg_catalog.pg_extension_config_dump('feature_view', '');
 SELECT pg_catalog.pg_extension_config_dump('feature_week', '');
 SELECT pg_catalog.pg_extension_config_dump('feature_refresh', '');
 
-CREATE VIEW feature_views AS
+-- A definition may have data in it, and so has the text of an error: they are for the owner of the view, its members, and
+-- whoever wrote or started it.
+CREATE FUNCTION is_own_feature_view(view text, author name) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+AS $$
+    SELECT author OPERATOR(pg_catalog.=) current_user
+        OR (SELECT u.rolsuper FROM pg_catalog.pg_roles AS u WHERE u.rolname OPERATOR(pg_catalog.=) current_user)
+        OR EXISTS (
+            SELECT FROM pg_catalog.pg_class AS c
+            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+            WHERE ARRAY[n.nspname, c.relname]::pg_catalog.text[] OPERATOR(pg_catalog.=) pg_catalog.parse_ident(view)
+              AND pg_catalog.pg_has_role(c.relowner, 'USAGE'))
+$$;
+COMMENT ON FUNCTION is_own_feature_view(text, name) IS 'Whether the caller owns a feature view, is a member of the role that does, or is the role named, which wrote or started something';
+
+CREATE VIEW feature_views WITH (security_barrier) AS
 SELECT v.view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
-       v.inputs, v.lookback, v.horizon, v.partition_by, v.settings, v.definition, v.available, v.created_by, v.created_at
-FROM feature_view v LEFT JOIN LATERAL (
+       v.inputs, v.lookback, v.horizon, v.partition_by,
+       CASE WHEN o.own THEN v.settings END AS settings, CASE WHEN o.own THEN v.definition END AS definition,
+       CASE WHEN o.own THEN v.available END AS available, v.created_by, v.created_at
+FROM feature_view v CROSS JOIN LATERAL (SELECT is_own_feature_view(v.view, v.created_by) AS own) o LEFT JOIN LATERAL (
     SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, sum(w.rows)::bigint AS rows,
            max(w.computed_at) AS computed_at
     FROM feature_week w WHERE w.view = v.view) w ON true;
-COMMENT ON VIEW feature_views IS 'Every feature view with the weeks that it has stored';
+COMMENT ON VIEW feature_views IS 'Every feature view with the weeks that it has stored. Settings, definition and available are shown to its owner';
 
-CREATE VIEW feature_refreshes AS
+CREATE VIEW feature_refreshes WITH (security_barrier) AS
 SELECT r.refresh_id, r.view,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.refresh_id) THEN 'failed' ELSE r.status END AS status,
        r.first_week, r.last_week, r.weeks, r.rows, r.seconds, r.started_by, r.started_at, r.finished_at,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.refresh_id)
-            THEN 'the server process that refreshed it ended' ELSE r.error END AS error
+            THEN 'the server process that refreshed it ended'
+            WHEN is_own_feature_view(r.view, r.started_by) THEN r.error END AS error
 FROM feature_refresh r;
-COMMENT ON VIEW feature_refreshes IS 'Every refresh of a feature view: weeks, rows, seconds, and how it ended';
+COMMENT ON VIEW feature_refreshes IS 'Every refresh of a feature view: weeks, rows, seconds, and how it ended. Errors are shown to the view''s owner and to whoever started it';
 
 GRANT SELECT ON feature_views, feature_refreshes TO PUBLIC;
 
@@ -1030,7 +1074,7 @@ COMMENT ON FUNCTION forecast_products(text, text, text, name, date, integer, int
 'What forecast() adds up, with its arguments: each product of the region by its newest row, in the order of the products, also those whose
 newest row is of an earlier week.';
 
--- Operators are written with their schema: the caller''s search path is in force.
+-- Operators are written with their schema: the caller's search path is in force.
 CREATE FUNCTION forecast(region text, model text DEFAULT NULL, units_model text DEFAULT NULL, by name DEFAULT NULL,
                          as_of date DEFAULT NULL, version integer DEFAULT NULL, units_version integer DEFAULT NULL)
 RETURNS TABLE (level text, category text, product_id text, week date, products bigint, purchases double precision,
@@ -1069,8 +1113,8 @@ where the model has them. What is added up is the sum of its products; the inter
 independent: the distances of quantile and mean in quadrature, not below 0 unless a quantile is. Products are scored by their
 newest row (not later than as_of), read as top_products() does, with the caller''s rights and row security; those without a
 row in the newest week of the region are left out. week: its Monday. model: one that predicts a probability; NULL is the setting
-reco.default_model, else the only model that the caller may score with. units_model: one that predicts a quantity of the same
-source, keys and time; NULL is the only one that the caller may score with, and if there is none units are NULL. by: the
+reco.default_model, else as in recommend(). units_model: one that predicts a quantity of the same
+source, keys and time; NULL is the only one of the same owner, if the caller may score with it, else units are NULL. by: the
 source''s column with the categories. version, units_version: champions by default. No rows if the region is NULL or has none.';
 
 -- The best of many keys.
@@ -1087,8 +1131,8 @@ row security in one pass over the relation that the model was trained on. candid
 that casts to theirs, such as ARRAY(SELECT product_id FROM …); NULL takes all. max_age: left out are products whose newest row
 is more than so many days older than the newest of all rows read, since nothing is known of them now; NULL leaves out none. k: 1
 to 100000. product_id is text: cast it to the type that it has. What is kept is within work_mem times hash_mem_multiplier;
-beyond it rows are sorted in temporary files. No rows if the region is NULL. model: the setting reco.default_model, else the
-only model that the caller may score with.';
+beyond it rows are sorted in temporary files. No rows if the region is NULL. model: the setting reco.default_model, else as in
+recommend().';
 
 CREATE FUNCTION top_regions(product_id bigint, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
                             candidates text[] DEFAULT NULL, max_age integer DEFAULT 6)
@@ -1536,8 +1580,8 @@ AS $$
            m.auroc, m.average_precision, m.log_loss, m.rmse, m.mae, m.pinball,
            t.auroc, t.average_precision, t.rmse, v.seconds, v.error
     FROM (
-        SELECT version, run_id, algorithm, aliases, metrics #> '{validation,model}' AS validation,
-               metrics #> '{test,model}' AS test, seconds, NULL AS error
+        SELECT version, run_id, algorithm, aliases, metrics OPERATOR(pg_catalog.#>) '{validation,model}' AS validation,
+               metrics OPERATOR(pg_catalog.#>) '{test,model}' AS test, seconds, NULL AS error
         FROM @extschema@.versions
         WHERE model OPERATOR(pg_catalog.=) $1
         UNION ALL
@@ -1562,7 +1606,7 @@ GRANT SELECT ON models, versions, aliases, runs, run_metrics, run_candidates, tr
 
 CREATE TABLE ab_test (
     test        text COLLATE "C" PRIMARY KEY CHECK (octet_length(test) BETWEEN 1 AND 63),
-    model       text COLLATE "C" NOT NULL REFERENCES model,
+    model       text COLLATE "C" NOT NULL,
     unit        text COLLATE "C" NOT NULL CHECK (unit IN ('region', 'product', 'pair', 'key')),
     regions     text[] CHECK (cardinality(regions) > 0),
     salt        text COLLATE "C" NOT NULL,
@@ -1582,7 +1626,7 @@ COMMENT ON COLUMN ab_test.salt IS 'Goes into the hash of every key';
 COMMENT ON COLUMN ab_test.winner IS 'The arm whose version was promoted when it was stopped; NULL where none was';
 
 CREATE TABLE ab_arm (
-    test      text COLLATE "C" NOT NULL REFERENCES ab_test,
+    test      text COLLATE "C" NOT NULL,
     position  integer NOT NULL CHECK (position > 0),
     arm       text COLLATE "C" NOT NULL CHECK (octet_length(arm) BETWEEN 1 AND 63),
     version   integer NOT NULL,
@@ -1716,11 +1760,14 @@ COMMENT ON COLUMN audit_event.role IS 'The current user, with whose rights it wa
 SELECT pg_catalog.pg_extension_config_dump('audit_event', '');
 
 CREATE VIEW audit WITH (security_barrier) AS
-SELECT e.at, e.login, e.role, e.action, e.model, e.version, e.detail, e.event_id
+SELECT e.at, e.login, e.role, e.action, e.model, e.version,
+       -- The text of an error has values of the training data in it.
+       CASE WHEN e.role = current_user OR has_model_privilege(e.model, 'train') THEN e.detail ELSE e.detail - 'error' END AS detail,
+       e.event_id
 FROM audit_event e LEFT JOIN model m USING (model)
 WHERE (e.at >= m.begun_at AND has_model_privilege(e.model, 'score'))
    OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
-COMMENT ON VIEW audit IS 'Who trained, promoted, granted and so on, and when: the models on which one has a privilege; to superusers all, also those that are dropped';
+COMMENT ON VIEW audit IS 'Who trained, promoted, granted and so on, and when: the models on which one has a privilege; to superusers all, also those that are dropped. Texts of errors are shown to those who may train';
 GRANT SELECT ON audit TO PUBLIC;
 
 COMMENT ON FUNCTION model_card(text, integer) IS
@@ -1749,7 +1796,7 @@ the privilege train, to promote it manage.';
 -- one begins a new line from there.
 
 CREATE TABLE promotion (
-    model         text COLLATE "C" NOT NULL REFERENCES model,
+    model         text COLLATE "C" NOT NULL,
     step          integer NOT NULL CHECK (step > 0),
     action        text NOT NULL CHECK (action IN ('promoted', 'rolled_back', 'alias_dropped')),
     from_version  integer,
@@ -1804,7 +1851,7 @@ alias, which somebody may score with; force drops it all the same. For those who
 -- where roles have other numbers: revoke before a role is dropped or renamed.
 
 CREATE TABLE model_privilege (
-    model       text COLLATE "C" NOT NULL REFERENCES model,
+    model       text COLLATE "C" NOT NULL,
     grantee     name NOT NULL,
     privilege   text COLLATE "C" NOT NULL CHECK (privilege IN ('score', 'train', 'manage')),
     granted_by  name NOT NULL,
@@ -2067,7 +2114,8 @@ three. The row is read as by predict(). An error if the model predicts probabili
 COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
 'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
 newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
-no row. model: the setting reco.default_model, else the only model that the caller may score with. While an A/B test runs, a
+no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else that
+was granted to one of these, else that everybody may score with. While an A/B test runs, a
 key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
 
 COMMENT ON FUNCTION recommend(text, text, text, date, text) IS
@@ -2114,3 +2162,25 @@ COMMENT ON FUNCTION check_setup(interval) IS
 'What is installed, what a training would run on, and what is wrong with it: a row for each item; where ok is false, the
 detail says what to do. Starts the trainer, which uses the processor and every GPU once. A trainer that cannot start or
 does not answer within time_limit is a row too, not an error. For everybody who may train.';
+
+-- Whoever owns a database dumps it, without being a superuser. A dump holds the catalog, weights included, so that its owner
+-- can read them. Superusers only before PostgreSQL 14, which has no such role.
+DO $$
+DECLARE
+    configuration record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'pg_database_owner') THEN
+        RETURN;
+    END IF;
+    GRANT USAGE ON SCHEMA @extschema@ TO pg_database_owner;
+    FOR configuration IN
+        SELECT n.nspname, c.relname
+        FROM pg_catalog.pg_extension AS e
+        JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) ANY (e.extconfig)
+        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        WHERE e.extname OPERATOR(pg_catalog.=) 'pg_recommend'
+    LOOP
+        EXECUTE pg_catalog.format('GRANT SELECT ON %I.%I TO pg_database_owner', configuration.nspname, configuration.relname);
+    END LOOP;
+END
+$$;
