@@ -2,15 +2,14 @@
 
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::relations;
+use crate::relations::{self, RelationName};
 use crate::values;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
 /// The source of a version, called t in SQL, and its keys beside the columns product_id and region of u.
 pub struct Keyed {
-    /// Qualified, quoted name.
-    pub source: String,
+    pub source: RelationName,
     pub columns: Vec<(String, pg_sys::Oid)>,
     /// `t.time`
     pub time: String,
@@ -20,8 +19,8 @@ pub struct Keyed {
 
 impl Keyed {
     pub fn of(version: &VersionRow) -> Result<Self, Error> {
-        let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
-        let columns = relations::columns(relations::find(&version.source).ok_or_else(gone)?);
+        let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
+        let columns = relations::columns(version.source.find().ok_or_else(gone)?);
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
             return Err(Error::damaged_row());
         };

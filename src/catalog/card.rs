@@ -82,7 +82,7 @@ SELECT pg_catalog.jsonb_build_object(
            'aliases', ARRAY(SELECT a.alias FROM reco.alias AS a
                             WHERE a.model OPERATOR(pg_catalog.=) v.model AND a.version OPERATOR(pg_catalog.=) v.version
                             ORDER BY a.alias),
-           'label', v.label, 'source', v.source, 'keys', v.keys, 'time_column', v.time_column,
+           'label', v.label, 'source', reco.relation_name(v.source_schema, v.source_name), 'keys', v.keys, 'time_column', v.time_column,
            'metrics', v.metrics OPERATOR(pg_catalog.-) CASE WHEN $3 THEN '{importance,best_epoch,parity}'
                                                             ELSE '{importance,best_epoch,parity,by}' END::pg_catalog.text[],
            'data_age_days', CURRENT_DATE OPERATOR(pg_catalog.-)

@@ -16,7 +16,7 @@ const LARGE: usize = 400;
 const SMALL: usize = 8;
 
 /// A network of three layers with weights that look random.
-fn network(hidden: usize, seed: u64) -> Vec<u8> {
+pub fn network(hidden: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut weights = |count: usize| -> Vec<f32> {
         let next = |_| {
