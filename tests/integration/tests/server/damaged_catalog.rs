@@ -41,7 +41,7 @@ const DAMAGES: [(&str, &str, &str, &str); 14] = [
         "digest",
     ),
     ("UPDATE reco.artifact_chunk SET position = 1", "XX001", "chunk 0 is missing", "chunk 0 is missing"),
-    ("UPDATE reco.artifact SET size = 9000000000000000000", "53", "memory", "memory"),
+    ("UPDATE reco.artifact SET size = 9000000000000000000", "54000", "memory", "memory"),
     (
         "DELETE FROM reco.version",
         "42704",
@@ -49,7 +49,7 @@ const DAMAGES: [(&str, &str, &str, &str); 14] = [
         "stands for version 1, which has no weights or is missing",
     ),
     ("DELETE FROM reco.alias", "42704", "no champion", ""),
-    ("DELETE FROM reco.model", "42704", "\"launch\"", "has no model"),
+    ("DELETE FROM reco.model", "", "", "has no model"),
     ("DELETE FROM reco.ab_test", "42704", "\"spring\" does not exist", "\"spring\", which is missing"),
     ("DELETE FROM reco.ab_arm", "XX001", "\"spring\"", "fewer than two arms"),
     ("DELETE FROM reco.ab_arm WHERE position = 2", "XX001", "\"spring\"", "fewer than two arms"),
