@@ -49,7 +49,8 @@ CREATE TABLE version (
     artifact_id   uuid UNIQUE,
     run_id        uuid,
     algorithm     text NOT NULL,
-    source        text,
+    source_schema text,
+    source_name   text,
     keys          text[] NOT NULL,
     time_column   text,
     label         text,
@@ -66,7 +67,8 @@ CREATE TABLE version (
 COMMENT ON TABLE version IS 'Immutable results of training: parameters, recipe, metrics and lineage';
 COMMENT ON COLUMN version.artifact_id IS 'The weights, in the table artifact; NULL once it is archived';
 COMMENT ON COLUMN version.run_id IS 'The run that made it; NULL of one that was imported';
-COMMENT ON COLUMN version.source IS 'Qualified, quoted name of the relation it was trained on and recommend() reads; NULL of one that was imported without';
+COMMENT ON COLUMN version.source_schema IS 'Schema of the relation it was trained on and recommend() reads; NULL of one that was imported without';
+COMMENT ON COLUMN version.source_name IS 'Its name, unquoted: whichever table or view has it is read';
 COMMENT ON COLUMN version.trained_by IS 'The role that trained or imported it';
 COMMENT ON COLUMN version.keys IS 'Key columns of the source, in the order of recommend()''s arguments';
 COMMENT ON COLUMN version.data IS 'The data it saw: rows by part, time range, digest, the source''s definition';
@@ -110,7 +112,8 @@ CREATE TABLE tune (
     model        text COLLATE "C" NOT NULL,
     status       text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled')),
     algorithm    text NOT NULL,
-    source       text NOT NULL,
+    source_schema text NOT NULL,
+    source_name  text NOT NULL,
     settings     jsonb NOT NULL,
     threads      integer NOT NULL,
     digest       text,
@@ -133,7 +136,8 @@ CREATE TABLE run (
     model        text COLLATE "C" NOT NULL,
     status       text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled')),
     algorithm    text NOT NULL,
-    source       text NOT NULL,
+    source_schema text NOT NULL,
+    source_name  text NOT NULL,
     parameters   jsonb NOT NULL,
     version      integer,
     started_by   name NOT NULL,
@@ -190,6 +194,14 @@ SELECT pg_catalog.pg_extension_config_dump('tune', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');
 SELECT pg_catalog.pg_extension_config_dump('run_metric', '');
 SELECT pg_catalog.pg_extension_config_dump('run_candidate', '');
+
+CREATE FUNCTION relation_name(relation_schema text, relation_name text) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT pg_catalog.quote_ident(relation_schema) OPERATOR(pg_catalog.||) '.'
+           OPERATOR(pg_catalog.||) pg_catalog.quote_ident(relation_name)
+$$;
+COMMENT ON FUNCTION relation_name(text, text) IS 'A relation as SQL writes it: schema and name, quoted where that is needed';
 
 -- A backend that trains holds a lock on its run, one that tunes on its search, one that refreshes on its refresh, as no SQL
 -- can: see src/catalog_lock.rs. A row that says `running` and whose lock is gone has lost its backend or its server: it failed.

@@ -17,7 +17,7 @@ SELECT v.model, v.version, v.algorithm,
        CASE WHEN p.trains THEN v.parameters END AS parameters,
        CASE WHEN p.trains THEN v.recipe END AS recipe,
        CASE WHEN p.trains THEN v.data END AS data,
-       v.source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
+       relation_name(v.source_schema, v.source_name) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
        CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported' ELSE 'trained' END AS status
 FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
 WHERE has_model_privilege(v.model, 'score');
@@ -31,7 +31,7 @@ COMMENT ON VIEW aliases IS 'Which version each movable name stands for';
 CREATE VIEW runs WITH (security_barrier) AS
 SELECT r.run_id, r.model,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id) THEN 'failed' ELSE r.status END AS status,
-       r.version, r.algorithm, r.source, r.parameters, r.started_by, r.started_at, r.finished_at,
+       r.version, r.algorithm, relation_name(r.source_schema, r.source_name) AS source, r.parameters, r.started_by, r.started_at, r.finished_at,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id)
             THEN 'the server process that trained it ended' ELSE r.error END AS error,
        r.tune_id, r.trial, r.rung, r.value
@@ -63,7 +63,7 @@ COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch
 CREATE VIEW tunes WITH (security_barrier) AS
 SELECT t.tune_id, t.model,
        CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id) THEN 'failed' ELSE t.status END AS status,
-       t.version, t.algorithm, t.source, t.metric, (t.settings ->> 'trials')::integer AS trials,
+       t.version, t.algorithm, relation_name(t.source_schema, t.source_name) AS source, t.metric, (t.settings ->> 'trials')::integer AS trials,
        (SELECT count(*) FROM run r WHERE r.tune_id = t.tune_id AND r.status = 'succeeded') AS trained,
        t.settings, t.threads, t.digest, t.started_by, t.started_at, t.finished_at,
        CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id)

@@ -2,13 +2,15 @@
 -- users' own.
 
 CREATE TABLE feature_view (
-    view          text COLLATE "C" PRIMARY KEY,
+    view_id       uuid PRIMARY KEY,
+    table_schema  text NOT NULL,
+    table_name    text NOT NULL,
     definition    text NOT NULL,
     available     text,
     keys          text[] NOT NULL,
     time_column   text NOT NULL,
     label         text,
-    inputs        text[] NOT NULL,
+    inputs        uuid[] NOT NULL,
     lookback      integer NOT NULL,
     horizon       integer NOT NULL,
     partition_by  text NOT NULL,
@@ -18,7 +20,9 @@ CREATE TABLE feature_view (
     created_at    timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE feature_view IS 'Feature views: how the rows of each are computed';
-COMMENT ON COLUMN feature_view.view IS 'Qualified, quoted name of the table that holds the rows';
+COMMENT ON COLUMN feature_view.view_id IS 'The table that holds the rows has a mark of this name: see feature_view_table()';
+COMMENT ON COLUMN feature_view.table_schema IS 'Where the table was when it was created or refreshed last';
+COMMENT ON COLUMN feature_view.table_name IS 'Its name then, unquoted';
 COMMENT ON COLUMN feature_view.definition IS 'Query with the first week ($1) and the last ($2) as parameters';
 COMMENT ON COLUMN feature_view.available IS 'Query for the first moment of the data and the moment up to which they are complete';
 COMMENT ON COLUMN feature_view.inputs IS 'Feature views that are refreshed before this one';
@@ -28,17 +32,19 @@ COMMENT ON COLUMN feature_view.search_path IS 'Under which the definition was wr
 COMMENT ON COLUMN feature_view.settings IS 'Further settings under which it is run';
 
 CREATE TABLE feature_week (
-    view         text COLLATE "C" NOT NULL,
+    view_id      uuid NOT NULL,
     week         date NOT NULL,
     rows         bigint NOT NULL,
     computed_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (view, week)
+    PRIMARY KEY (view_id, week)
 );
 COMMENT ON TABLE feature_week IS 'The weeks that a feature view has stored, also those without a row';
 
 CREATE TABLE feature_refresh (
     refresh_id   uuid PRIMARY KEY,
-    view         text COLLATE "C" NOT NULL,
+    view_id      uuid NOT NULL,
+    table_schema text NOT NULL,
+    table_name   text NOT NULL,
     status       text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled')),
     first_week   date,
     last_week    date,
@@ -50,46 +56,80 @@ CREATE TABLE feature_refresh (
     finished_at  timestamptz,
     error        text
 );
-CREATE INDEX feature_refresh_view ON feature_refresh (view, started_at);
+CREATE INDEX feature_refresh_view ON feature_refresh (view_id, started_at);
 COMMENT ON TABLE feature_refresh IS 'One row for each refresh of a feature view';
 
 SELECT pg_catalog.pg_extension_config_dump('feature_view', '');
 SELECT pg_catalog.pg_extension_config_dump('feature_week', '');
 SELECT pg_catalog.pg_extension_config_dump('feature_refresh', '');
 
+-- What a table is called says nothing: it can be renamed, and another can take its name. A feature view's has a statistics
+-- object that is named after the view's id and gathers nothing. It comes back with a dump and an upgrade, partitions need not
+-- have it, and a table made LIKE this one has none of that name. Of several that have it all the same, the one at the place
+-- that is known counts, else the oldest.
+CREATE FUNCTION feature_view_table(view_id uuid, table_schema text, table_name text) RETURNS oid
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT c.oid
+    FROM pg_catalog.pg_statistic_ext AS s
+    JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) s.stxrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE s.stxname OPERATOR(pg_catalog.=)
+              ('feature_view_' OPERATOR(pg_catalog.||) view_id::pg_catalog.text)::pg_catalog.name
+      AND c.relkind OPERATOR(pg_catalog.=) 'p'
+    ORDER BY (n.nspname OPERATOR(pg_catalog.=) table_schema AND c.relname OPERATOR(pg_catalog.=) table_name) DESC, c.oid
+    LIMIT 1
+$$;
+COMMENT ON FUNCTION feature_view_table(uuid, text, text) IS 'The table that holds the rows of a feature view, wherever it is by now; NULL where it is gone';
+
+CREATE FUNCTION feature_view_name(view_id uuid, table_schema text, table_name text) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT @extschema@.relation_name(coalesce(n.nspname::pg_catalog.text, table_schema),
+                                     coalesce(c.relname::pg_catalog.text, table_name))
+    FROM (SELECT @extschema@.feature_view_table(view_id, table_schema, table_name)) AS t (oid)
+    LEFT JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.oid
+    LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+$$;
+COMMENT ON FUNCTION feature_view_name(uuid, text, text) IS 'What that table is called now, else what it was called';
+
 -- A definition may have data in it, and so has the text of an error: they are for the owner of the view, its members, and
 -- whoever wrote or started it.
-CREATE FUNCTION is_own_feature_view(view text, author name) RETURNS boolean
+CREATE FUNCTION is_own_feature_view(view_table oid, author name) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 AS $$
     SELECT author OPERATOR(pg_catalog.=) current_user
         OR (SELECT u.rolsuper FROM pg_catalog.pg_roles AS u WHERE u.rolname OPERATOR(pg_catalog.=) current_user)
         OR EXISTS (
             SELECT FROM pg_catalog.pg_class AS c
-            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-            WHERE ARRAY[n.nspname, c.relname]::pg_catalog.text[] OPERATOR(pg_catalog.=) pg_catalog.parse_ident(view)
-              AND pg_catalog.pg_has_role(c.relowner, 'USAGE'))
+            WHERE c.oid OPERATOR(pg_catalog.=) view_table AND pg_catalog.pg_has_role(c.relowner, 'USAGE'))
 $$;
-COMMENT ON FUNCTION is_own_feature_view(text, name) IS 'Whether the caller owns a feature view, is a member of the role that does, or is the role named, which wrote or started something';
+COMMENT ON FUNCTION is_own_feature_view(oid, name) IS 'Whether the caller owns the table of a feature view, is a member of the role that does, or is the role named, which wrote or started something';
 
 CREATE VIEW feature_views WITH (security_barrier) AS
-SELECT v.view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
-       v.inputs, v.lookback, v.horizon, v.partition_by,
+SELECT feature_view_name(v.view_id, v.table_schema, v.table_name) AS view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
+       ARRAY(SELECT feature_view_name(i.view_id, i.table_schema, i.table_name)
+             FROM unnest(v.inputs) WITH ORDINALITY AS n (view_id, position) JOIN feature_view i USING (view_id)
+             ORDER BY n.position) AS inputs,
+       v.lookback, v.horizon, v.partition_by,
        CASE WHEN o.own THEN v.settings END AS settings, CASE WHEN o.own THEN v.definition END AS definition,
        CASE WHEN o.own THEN v.available END AS available, v.created_by, v.created_at
-FROM feature_view v CROSS JOIN LATERAL (SELECT is_own_feature_view(v.view, v.created_by) AS own) o LEFT JOIN LATERAL (
+FROM feature_view v
+CROSS JOIN LATERAL (
+    SELECT is_own_feature_view(feature_view_table(v.view_id, v.table_schema, v.table_name), v.created_by) AS own) o
+LEFT JOIN LATERAL (
     SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, sum(w.rows)::bigint AS rows,
            max(w.computed_at) AS computed_at
-    FROM feature_week w WHERE w.view = v.view) w ON true;
+    FROM feature_week w WHERE w.view_id = v.view_id) w ON true;
 COMMENT ON VIEW feature_views IS 'Every feature view with the weeks that it has stored. Settings, definition and available are shown to its owner';
 
 CREATE VIEW feature_refreshes WITH (security_barrier) AS
-SELECT r.refresh_id, r.view,
+SELECT r.refresh_id, feature_view_name(r.view_id, r.table_schema, r.table_name) AS view,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.refresh_id) THEN 'failed' ELSE r.status END AS status,
        r.first_week, r.last_week, r.weeks, r.rows, r.seconds, r.started_by, r.started_at, r.finished_at,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.refresh_id)
             THEN 'the server process that refreshed it ended'
-            WHEN is_own_feature_view(r.view, r.started_by) THEN r.error END AS error
+            WHEN is_own_feature_view(feature_view_table(r.view_id, r.table_schema, r.table_name), r.started_by) THEN r.error END AS error
 FROM feature_refresh r;
 COMMENT ON VIEW feature_refreshes IS 'Every refresh of a feature view: weeks, rows, seconds, and how it ended. Errors are shown to the view''s owner and to whoever started it';
 

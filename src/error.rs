@@ -75,6 +75,8 @@ pub enum Error {
     Feature(#[from] FeatureError),
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error("the file that a large model is shared through was cut short while it was in use")]
+    LostModel,
     #[error("{context}: {cause}")]
     System { context: String, cause: std::io::Error },
     /// `path` is relative to the data directory.
@@ -150,6 +152,7 @@ impl Error {
             Self::NoScore { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Self::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Model(ModelError::Artifact(_)) | Self::Damaged(_) => ERRCODE_DATA_CORRUPTED,
+            Self::LostModel => ERRCODE_IO_ERROR,
             Self::System { .. } => ERRCODE_SYSTEM_ERROR,
             Self::TempFile { cause, .. } if cause.kind() == ErrorKind::StorageFull => ERRCODE_DISK_FULL,
             Self::TempFile { .. } => ERRCODE_IO_ERROR,
@@ -187,6 +190,10 @@ impl Error {
             Self::NoSource(_) => {
                 Some("Import it with source => …, or score rows with reco.predict(model, row).".into())
             }
+            Self::LostModel => Some(
+                "Run the statement again: the file is made anew. Nothing but the server is to write below base/pgsql_tmp."
+                    .into(),
+            ),
             Self::Damaged(_) => Some("reco.check_setup() lists what is wrong, and what to do.".into()),
             Self::InUse { hint, .. } => Some(hint.clone()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
@@ -288,7 +295,11 @@ fn feature_code(error: &FeatureError) -> PgSqlErrorCode {
     }
 }
 
-/// The value, or the error raised in Postgres.
+/// The value, or the error raised in Postgres. Every function ends here: also one that has read a model whose file was cut
+/// short meanwhile, and whose value is none.
 pub fn or_raise<T>(result: Result<T, Error>) -> T {
+    if let Some(lost) = crate::scoring::shared_models::lost() {
+        lost.raise();
+    }
     result.unwrap_or_else(|error| error.raise())
 }

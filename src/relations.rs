@@ -5,6 +5,7 @@ use crate::tuples;
 use pgrx::pg_sys;
 use pgrx::spi::quote_qualified_identifier;
 use std::ffi::{CStr, CString};
+use std::fmt;
 
 /// The schema and the name of a relation, `None` where there is none with that id.
 pub fn schema_and_name(relation: pg_sys::Oid) -> Option<(String, String)> {
@@ -16,24 +17,67 @@ pub fn schema_and_name(relation: pg_sys::Oid) -> Option<(String, String)> {
     }
 }
 
-/// Its qualified, quoted name.
-pub fn qualified_name(relation: pg_sys::Oid) -> Result<String, Error> {
-    match schema_and_name(relation) {
-        Some((schema, name)) => Ok(quote_qualified_identifier(schema, name)),
-        None => Err(Error::invalid(format!("there is no relation with the OID {}", relation.to_u32()))),
+/// A relation's schema and name, as the catalog holds them: whether they are quoted depends on settings, and on who has the
+/// name. Written as SQL has it, quoted where that is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RelationName {
+    pub schema: String,
+    pub name: String,
+}
+
+impl RelationName {
+    pub fn of(relation: pg_sys::Oid) -> Result<Self, Error> {
+        match schema_and_name(relation) {
+            Some((schema, name)) => Ok(Self { schema, name }),
+            None => Err(Error::invalid(format!("there is no relation with the OID {}", relation.to_u32()))),
+        }
+    }
+
+    /// From two columns, of which both are NULL where there is no relation.
+    pub fn of_columns(schema: Option<String>, name: Option<String>) -> Option<Self> {
+        schema.zip(name).map(|(schema, name)| Self { schema, name })
+    }
+
+    /// Stands for no relation.
+    pub fn is_empty(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// The table or view that has the name now; `None` where there is none. No search path has a say in it, and no temporary
+    /// table. An error where the caller may not look into the schema.
+    pub fn find(&self) -> Option<pg_sys::Oid> {
+        self.find_locked(pg_sys::NoLock)
+    }
+
+    /// As [`Self::find`], under a lock that is kept to the statement's end.
+    pub fn find_locked(&self, lock: u32) -> Option<pg_sys::Oid> {
+        let (schema, name) = (CString::new(&*self.schema).ok()?, CString::new(&*self.name).ok()?);
+        if self.is_empty() {
+            return None;
+        }
+        // SAFETY: a name look-up; both strings outlive it.
+        unsafe {
+            let range = pg_sys::makeRangeVar(schema.as_ptr().cast_mut(), name.as_ptr().cast_mut(), -1);
+            let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
+            let oid =
+                pg_sys::RangeVarGetRelidExtended(range, lock as i32, missing_ok, None, std::ptr::null_mut());
+            let is_meant = oid != pg_sys::InvalidOid
+                && matches!(pg_sys::get_rel_relkind(oid) as u8, b'r' | b'p' | b'v' | b'm' | b'f')
+                && pg_sys::get_rel_persistence(oid) as u8 != pg_sys::RELPERSISTENCE_TEMP;
+            is_meant.then_some(oid)
+        }
     }
 }
 
-/// The relation that a qualified name names, as SQL would find it; `None` where there is none.
-pub fn find(name: &str) -> Option<pg_sys::Oid> {
-    let text = pgrx::rust_str_to_text_p(name);
-    // SAFETY: a name look-up that takes no lock.
-    let oid = unsafe {
-        let range = pg_sys::makeRangeVarFromNameList(pg_sys::textToQualifiedNameList(text.into_pg()));
-        let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
-        pg_sys::RangeVarGetRelidExtended(range, pg_sys::NoLock as i32, missing_ok, None, std::ptr::null_mut())
-    };
-    (oid != pg_sys::InvalidOid).then_some(oid)
+impl fmt::Display for RelationName {
+    fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        to.write_str(&quote_qualified_identifier(&self.schema, &self.name))
+    }
+}
+
+/// Its qualified, quoted name.
+pub fn qualified_name(relation: pg_sys::Oid) -> Result<String, Error> {
+    RelationName::of(relation).map(|name| name.to_string())
 }
 
 /// Whether a relation goes with the session that made it: a temporary table, or a view that reads one.
@@ -54,13 +98,13 @@ pub fn refuse_temporary(relation: pg_sys::Oid, what: &str) -> Result<(), Error> 
 }
 
 /// The schema in which a relation of this name would be created, and its name without the schema.
-pub fn creation_place(name: &str) -> (String, String) {
+pub fn creation_place(name: &str) -> RelationName {
     let text = pgrx::rust_str_to_text_p(name);
     // SAFETY: the range variable is palloc'd; a schema that is missing or forbidden is raised as an error.
     unsafe {
         let range = pg_sys::makeRangeVarFromNameList(pg_sys::textToQualifiedNameList(text.into_pg()));
         let schema = pg_sys::RangeVarGetCreationNamespace(range);
-        (owned(pg_sys::get_namespace_name(schema)), owned((*range).relname))
+        RelationName { schema: owned(pg_sys::get_namespace_name(schema)), name: owned((*range).relname) }
     }
 }
 

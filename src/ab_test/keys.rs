@@ -2,7 +2,7 @@
 
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::relations;
+use crate::relations::{self, RelationName};
 use crate::scoring::source::missing;
 use crate::values;
 use pgrx::pg_sys;
@@ -11,8 +11,7 @@ use pgrx::spi::quote_identifier;
 /// The source of a version, called t in SQL, and its keys beside the columns product_id and region of u.
 pub struct Keyed {
     pub oid: pg_sys::Oid,
-    /// Qualified, quoted name.
-    pub source: String,
+    pub source: RelationName,
     pub columns: Vec<(String, pg_sys::Oid)>,
     /// `t.time`
     pub time: String,
@@ -22,9 +21,8 @@ pub struct Keyed {
 
 impl Keyed {
     pub fn of(version: &VersionRow) -> Result<Self, Error> {
-        let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
-        let found = relations::find(&version.source).filter(|found| !relations::is_temporary(*found));
-        let found = found.ok_or_else(gone)?;
+        let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
+        let found = version.source.find().ok_or_else(gone)?;
         let columns = relations::columns(found);
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
             return Err(Error::damaged_row());

@@ -6,7 +6,7 @@ use super::rights::{self, Privilege};
 use super::CHAMPION;
 use crate::acting_as::as_owner;
 use crate::error::{or_raise, Error};
-use crate::relations;
+use crate::relations::{self, RelationName};
 use crate::values::given;
 use model::card::{self, Card, Reads};
 use model::protocol::Importance;
@@ -55,10 +55,12 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
         if rows.is_empty() {
             return Err(Error::UnknownVersion { model: model.to_owned(), version });
         }
-        let (shown, hidden) = rows.first().get_two::<JsonB, JsonB>()?;
-        let mut card: Card = serde_json::from_value(shown.ok_or_else(Error::damaged_row)?.0)?;
-        card.reads = card.source.as_deref().and_then(relations::find).map(reads);
-        Ok((card, hidden))
+        let row = rows.first();
+        let shown = row.get::<JsonB>(1)?.ok_or_else(Error::damaged_row)?;
+        let mut card: Card = serde_json::from_value(shown.0)?;
+        let source = RelationName::of_columns(row.get(3)?, row.get(4)?);
+        card.reads = source.and_then(|source| source.find()).map(reads);
+        Ok((card, row.get::<JsonB>(2)?))
     })?;
     if let Some(JsonB(hidden)) = hidden {
         let hidden: Hidden = serde_json::from_value(hidden)?;
@@ -81,7 +83,7 @@ pub fn version_or_champion(model: &str, version: Option<i32>) -> Result<i32, Err
     }
 }
 
-/// All of a card but what is computed; and what only those see who may train.
+/// All of a card but what is computed; what only those see who may train; the relation that it reads.
 const QUERY: &str = "
 SELECT pg_catalog.jsonb_build_object(
            'model', m.model, 'version', v.version, 'algorithm', v.algorithm, 'owner', m.owner, 'purpose', m.purpose,
@@ -90,7 +92,7 @@ SELECT pg_catalog.jsonb_build_object(
            'aliases', ARRAY(SELECT a.alias FROM reco.alias AS a
                             WHERE a.model OPERATOR(pg_catalog.=) v.model AND a.version OPERATOR(pg_catalog.=) v.version
                             ORDER BY a.alias),
-           'label', v.label, 'source', v.source, 'keys', v.keys, 'time_column', v.time_column,
+           'label', v.label, 'source', reco.relation_name(v.source_schema, v.source_name), 'keys', v.keys, 'time_column', v.time_column,
            'metrics', v.metrics OPERATOR(pg_catalog.-) CASE WHEN $3 THEN '{importance,best_epoch,parity}'
                                                             ELSE '{importance,best_epoch,parity,by}' END::pg_catalog.text[],
            'data_age_days', CURRENT_DATE OPERATOR(pg_catalog.-)
@@ -106,7 +108,8 @@ SELECT pg_catalog.jsonb_build_object(
        CASE WHEN $3 THEN pg_catalog.jsonb_build_object('data', v.data, 'parameters', v.parameters)
             ELSE '{}'::pg_catalog.jsonb END,
        CASE WHEN $3 THEN pg_catalog.jsonb_build_object(
-           'recipe', v.recipe, 'importance', v.metrics OPERATOR(pg_catalog.->) 'importance') END
+           'recipe', v.recipe, 'importance', v.metrics OPERATOR(pg_catalog.->) 'importance') END,
+       v.source_schema, v.source_name
 FROM reco.version AS v JOIN reco.model AS m ON m.model OPERATOR(pg_catalog.=) v.model
 WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
 

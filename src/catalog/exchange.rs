@@ -122,7 +122,7 @@ impl Import<'_> {
             model: &self.model,
             run_id: None,
             algorithm: artifact.algorithm.name(),
-            source: origin.as_ref().map(|origin| origin.source.as_str()),
+            source: origin.as_ref().map(|origin| &origin.source),
             keys: origin.as_ref().map_or(&[], |origin| &origin.keys),
             time_column: origin.as_ref().and_then(|origin| origin.time_column.as_deref()),
             label: self.label.as_deref(),

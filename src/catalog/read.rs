@@ -5,6 +5,7 @@
 
 use super::table::{Catalog, CatalogRow, Key, Seen, Table};
 use crate::error::Error;
+use crate::relations::RelationName;
 use model::protocol::Importance;
 use pgrx::pg_sys;
 use pgrx::Uuid;
@@ -15,8 +16,8 @@ pub struct VersionRow {
     pub model: String,
     pub number: i32,
     pub artifact_id: Uuid,
-    /// Qualified, quoted name of the relation; empty where the version was imported without one.
-    pub source: String,
+    /// The relation; empty where the version was imported without one.
+    pub source: RelationName,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
     pub label: Option<String>,
@@ -27,11 +28,12 @@ mod columns {
     pub const ALIAS_VERSION: i32 = 3;
     pub const ALIAS_TEST: i32 = 6;
     pub const VERSION_ARTIFACT: i32 = 3;
-    pub const VERSION_SOURCE: i32 = 6;
-    pub const VERSION_KEYS: i32 = 7;
-    pub const VERSION_TIME: i32 = 8;
-    pub const VERSION_LABEL: i32 = 9;
-    pub const VERSION_METRICS: i32 = 12;
+    pub const VERSION_SCHEMA: i32 = 6;
+    pub const VERSION_SOURCE: i32 = 7;
+    pub const VERSION_KEYS: i32 = 8;
+    pub const VERSION_TIME: i32 = 9;
+    pub const VERSION_LABEL: i32 = 10;
+    pub const VERSION_METRICS: i32 = 13;
     pub const MODEL_NAME: i32 = 1;
     pub const MODEL_OWNER: i32 = 2;
     pub const PRIVILEGE_GRANTEE: i32 = 2;
@@ -76,7 +78,11 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
             model: model.to_owned(),
             number: version,
             artifact_id: artifact_of(row, model, version)?,
-            source: row.value(columns::VERSION_SOURCE).unwrap_or_default(),
+            source: RelationName::of_columns(
+                row.value(columns::VERSION_SCHEMA),
+                row.value(columns::VERSION_SOURCE),
+            )
+            .unwrap_or_default(),
             keys: row.required(columns::VERSION_KEYS)?,
             time_column: row.value(columns::VERSION_TIME),
             label: row.value(columns::VERSION_LABEL),

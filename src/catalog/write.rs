@@ -6,6 +6,7 @@ use super::rights::{self, Privilege};
 use super::{change, history, weights};
 use crate::acting_as::as_owner;
 use crate::error::Error;
+use crate::relations::RelationName;
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 use serde_json::json;
@@ -16,7 +17,7 @@ pub struct NewVersion<'a> {
     /// `None` if it is imported.
     pub run_id: Option<Uuid>,
     pub algorithm: &'a str,
-    pub source: Option<&'a str>,
+    pub source: Option<&'a RelationName>,
     pub keys: &'a [String],
     pub time_column: Option<&'a str>,
     pub label: Option<&'a str>,
@@ -55,7 +56,7 @@ pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
         let version = next_version(client, new.model)?;
         insert_version(client, new, version, artifact_id, &caller.role)?;
         let action = if new.run_id.is_some() { "trained" } else { "imported" };
-        let detail = json!({"algorithm": new.algorithm, "source": new.source, "run_id": new.run_id.map(|id| id.to_string())});
+        let detail = json!({"algorithm": new.algorithm, "source": new.source.map(RelationName::to_string), "run_id": new.run_id.map(|id| id.to_string())});
         caller.did(client, action, new.model, Some(version), detail)?;
         let champion = new.promote || version == 1;
         if champion {
@@ -95,10 +96,10 @@ fn insert_version(
     caller: &str,
 ) -> Result<(), Error> {
     client.update(
-        "INSERT INTO reco.version (model, version, artifact_id, run_id, algorithm, source, keys, time_column, \
-                                   label, parameters, recipe, metrics, data, libraries, seconds, trained_by) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.jsonb, $11::pg_catalog.jsonb, \
-                 $12::pg_catalog.jsonb, $13::pg_catalog.jsonb, $14::pg_catalog.jsonb, $15, $16)",
+        "INSERT INTO reco.version (model, version, artifact_id, run_id, algorithm, source_schema, source_name, keys, \
+                                   time_column, label, parameters, recipe, metrics, data, libraries, seconds, trained_by) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::pg_catalog.jsonb, $12::pg_catalog.jsonb, \
+                 $13::pg_catalog.jsonb, $14::pg_catalog.jsonb, $15::pg_catalog.jsonb, $16, $17)",
         None,
         &[
             new.model.into(),
@@ -106,7 +107,8 @@ fn insert_version(
             artifact_id.into(),
             new.run_id.into(),
             new.algorithm.into(),
-            new.source.into(),
+            new.source.map(|source| source.schema.as_str()).into(),
+            new.source.map(|source| source.name.as_str()).into(),
             new.keys.to_vec().into(),
             new.time_column.into(),
             new.label.into(),

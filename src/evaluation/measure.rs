@@ -9,6 +9,7 @@ use crate::features::memory::Palloc;
 use crate::scoring::call::Resolved;
 use crate::scoring::check_columns;
 use crate::scoring::row::{Attributes, Binding, Deformed};
+use crate::scoring::shared_models;
 use crate::values::{self, Reader};
 use model::tally::Tally;
 use pgrx::Spi;
@@ -80,7 +81,8 @@ fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(
             }
         }
     }
-    Ok(())
+    // Here, since a procedure goes on with what was measured.
+    shared_models::lost().map_or(Ok(()), Err)
 }
 
 /// One tally for each slice, or one for all rows.

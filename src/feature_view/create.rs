@@ -1,9 +1,9 @@
 //! `reco.create_feature_view`: checks the definition and makes the table for its rows.
 
-use super::registry::{read_settings, register, FeatureView};
+use super::registry::{mark, read_settings, register, FeatureView};
 use crate::acting_as::{as_author, Settings};
 use crate::error::{or_raise, Error};
-use crate::relations;
+use crate::relations::{self, RelationName};
 use crate::session::refuse_read_only;
 use crate::tuples;
 use crate::values;
@@ -11,7 +11,7 @@ use features::weeks::{Period, LONGEST_SUFFIX};
 use model::recipe::Family;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
-use pgrx::{pg_sys, PgList};
+use pgrx::{pg_sys, PgList, Uuid};
 use std::ffi::{CStr, CString};
 
 /// The arguments of `reco.create_feature_view`.
@@ -87,14 +87,14 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
             )));
         }
     }
-    let (schema, base) = relations::creation_place(&arguments.view);
-    let name = quote_qualified_identifier(&schema, &base);
-    if schema.starts_with(TEMPORARY_SCHEMAS) {
+    let name = relations::creation_place(&arguments.view);
+    if name.schema.starts_with(TEMPORARY_SCHEMAS) {
         return Err(Error::InvalidArgument(
             format!("{name} would be temporary, and a feature view is there for all sessions"),
             Some("Name another schema: view => 'public.…'.".into()),
         ));
     }
+    let base = &name.name;
     let longest = pg_sys::NAMEDATALEN as usize - 1 - LONGEST_SUFFIX;
     if base.len() > longest {
         return Err(Error::invalid(format!(
@@ -103,7 +103,7 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
             base.len()
         )));
     }
-    let inputs = arguments.inputs.iter().map(|input| Ok(FeatureView::get(*input)?.name));
+    let inputs = arguments.inputs.iter().map(|input| Ok(FeatureView::get(*input)?.id));
     let inputs = inputs.collect::<Result<Vec<_>, Error>>()?;
     let search_path = Spi::get_one::<String>("SELECT pg_catalog.current_setting('search_path')")?;
     let search_path = without_temporary_tables_first(&search_path.unwrap_or_default());
@@ -113,12 +113,18 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
     if let Some(available) = &arguments.available {
         check_available(available)?;
     }
+    let id = Spi::get_one::<Uuid>("SELECT pg_catalog.gen_random_uuid()")?;
+    let id = id.ok_or_else(|| Error::invalid("there is no random number"))?;
     Spi::connect_mut(|client| client.update(&table(&name, &columns, arguments), None, &[]).map(|_| ()))?;
     Spi::run(&format!(
         "COMMENT ON TABLE {name} IS 'Feature view; its rows are kept by reco.refresh_features'"
     ))?;
-    register(&name, &inputs, &search_path, arguments)?;
-    relations::find(&name).ok_or_else(|| Error::invalid(format!("{name} could not be created")))
+    let (mark, key) = (mark(id, &name), quote_identifier(&arguments.keys[0]));
+    let time = quote_identifier(&arguments.time_column);
+    Spi::run(&format!("CREATE STATISTICS {mark} (ndistinct) ON {key}, {time} FROM {name}"))?;
+    Spi::run(&format!("ALTER STATISTICS {mark} SET STATISTICS 0"))?;
+    register(id, &name, &inputs, &search_path, arguments)?;
+    name.find().ok_or_else(|| Error::invalid(format!("{name} could not be created")))
 }
 
 /// Postgres refuses what is no setting, or not the caller's to change.
@@ -249,7 +255,7 @@ fn check_available(query: &str) -> Result<(), Error> {
     ))
 }
 
-fn table(name: &str, columns: &[Column], arguments: &Arguments) -> String {
+fn table(name: &RelationName, columns: &[Column], arguments: &Arguments) -> String {
     let mut parts: Vec<_> = columns.iter().map(Column::declared).collect();
     parts.push(format!("PRIMARY KEY ({})", primary_key(&arguments.keys, &arguments.time_column)));
     let time = quote_identifier(&arguments.time_column);

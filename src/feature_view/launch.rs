@@ -4,7 +4,7 @@
 use super::create::{create, Arguments};
 use crate::acting_as::{with_fixed_path, Settings};
 use crate::error::{or_raise, Error};
-use crate::relations;
+use crate::relations::{self, RelationName};
 use crate::session::refuse_read_only;
 use crate::values::{self, given};
 use model::recipe::Family;
@@ -145,7 +145,7 @@ impl Template {
 
     /// Makes both views.
     fn create(&self) -> Result<pg_sys::Oid, Error> {
-        let (schema, name) = relations::creation_place(&self.view);
+        let RelationName { schema, name } = relations::creation_place(&self.view);
         let weekly = quote_qualified_identifier(schema.as_str(), format!("{name}_weekly").as_str());
         let view = quote_qualified_identifier(schema.as_str(), name.as_str());
         let keys = ["product_id", "region"].map(str::to_owned);

@@ -37,9 +37,16 @@ impl Record {
         let caller = current_user();
         as_owner(|client| {
             liveness::fail_lost(client, "feature_refresh", "refresh_id", "refreshed")?;
-            let insert = "INSERT INTO reco.feature_refresh (refresh_id, view, status, started_by) \
-                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2) RETURNING refresh_id";
-            let args = [view.name.as_str().into(), caller.as_str().into()];
+            let insert = "INSERT INTO reco.feature_refresh (refresh_id, view_id, table_schema, table_name, status, \
+                                                            started_by) \
+                          VALUES (pg_catalog.gen_random_uuid(), $1, $2, $3, 'running', $4) RETURNING refresh_id";
+            let name = &view.name;
+            let args = [
+                view.id.into(),
+                name.schema.as_str().into(),
+                name.name.as_str().into(),
+                caller.as_str().into(),
+            ];
             let id = client.update(insert, Some(1), &args)?.first().get_one::<Uuid>()?;
             let id = id.ok_or_else(|| Error::invalid("the refresh could not be recorded"))?;
             liveness::hold(id, session)?;

@@ -121,7 +121,7 @@ fn record_failure(failure: &Failure, session: &Session, records: &[Record]) {
 }
 
 fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Error> {
-    lock(view)?;
+    let view = &lock(view)?;
     let began = Instant::now();
     let Some((first, last)) = range(view, asked, is_input)? else {
         notice!("{}: there are no data yet", view.name);
@@ -157,12 +157,15 @@ fn tell(view: &FeatureView, computed: &[(Week, i64)], began: Instant) {
     notice!("{}: {weeks}, {rows} rows in {:.1} s", view.name, began.elapsed().as_secs_f64());
 }
 
-/// Whoever else refreshes or writes to the view waits until this transaction has ended; readers do not.
-fn lock(view: &FeatureView) -> Result<(), Error> {
-    view.as_author(|client| {
-        client.update(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", view.name), None, &[])?;
-        Ok(())
-    })
+/// Whoever else refreshes or writes to the view waits until this transaction has ended; readers do not. Returns what it is
+/// by then: it may have been renamed, or dropped.
+fn lock(view: &FeatureView) -> Result<FeatureView, Error> {
+    // SAFETY: a lock of the transaction's, which may be of a relation that is gone.
+    unsafe { pg_sys::LockRelationOid(view.oid, pg_sys::ShareRowExclusiveLock as i32) };
+    let view = FeatureView::get(view.oid)?;
+    view.check_author()?;
+    view.note_name()?;
+    Ok(view)
 }
 
 /// The first and the last week that the view can have: as asked, else as available, else as stored. An input gets all

@@ -3,26 +3,28 @@
 use super::create::Arguments;
 use crate::acting_as::{as_author, as_owner, current_user, Settings};
 use crate::error::Error;
-use crate::relations;
+use crate::relations::{self, RelationName};
 use features::weeks::{Period, Week};
 use pgrx::datum::Date;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
+use pgrx::Uuid;
 use serde_json::json;
 use std::collections::BTreeSet;
 
 /// A registered feature view.
 #[derive(Debug, Clone)]
 pub struct FeatureView {
+    pub id: Uuid,
     pub oid: pg_sys::Oid,
-    /// Qualified, quoted name.
-    pub name: String,
+    /// What its table is called.
+    pub name: RelationName,
     pub definition: String,
     pub available: Option<String>,
     pub keys: Vec<String>,
     pub time_column: String,
     pub label: Option<String>,
-    pub inputs: Vec<String>,
+    pub inputs: Vec<Uuid>,
     pub lookback: usize,
     pub horizon: usize,
     pub period: Period,
@@ -35,12 +37,16 @@ pub struct FeatureView {
 impl FeatureView {
     /// The feature view that a relation is, `None` if it is none.
     pub fn find(relation: pg_sys::Oid) -> Result<Option<Self>, Error> {
-        let name = relations::qualified_name(relation)?;
+        let name = RelationName::of(relation)?;
         as_owner(|client| {
-            let sql = "SELECT definition, available, keys, time_column, label, inputs, lookback, horizon, \
-                              partition_by, search_path, settings, created_by::pg_catalog.text \
-                       FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1";
-            let rows = client.select(sql, Some(1), &[name.as_str().into()])?;
+            let sql = "SELECT v.definition, v.available, v.keys, v.time_column, v.label, v.inputs, v.lookback, v.horizon, \
+                              v.partition_by, v.search_path, v.settings, v.created_by::pg_catalog.text, v.view_id \
+                       FROM pg_catalog.pg_statistic_ext AS s JOIN reco.feature_view AS v \
+                         ON s.stxname OPERATOR(pg_catalog.=) \
+                            ('feature_view_' OPERATOR(pg_catalog.||) v.view_id::pg_catalog.text)::pg_catalog.name \
+                       WHERE s.stxrelid OPERATOR(pg_catalog.=) $1 \
+                         AND reco.feature_view_table(v.view_id, v.table_schema, v.table_name) OPERATOR(pg_catalog.=) $1";
+            let rows = client.select(sql, Some(1), &[relation.into()])?;
             if rows.is_empty() {
                 return Ok(None);
             }
@@ -49,6 +55,7 @@ impl FeatureView {
             let needed = |value: Option<String>| value.ok_or_else(|| Error::damaged_row());
             let number = |n| row.get::<i32>(n).map(|value| value.unwrap_or(0).max(0) as usize);
             Ok(Some(Self {
+                id: row.get(13)?.ok_or_else(Error::damaged_row)?,
                 oid: relation,
                 definition: needed(text(1)?)?,
                 available: text(2)?,
@@ -80,12 +87,16 @@ impl FeatureView {
 
     /// The feature views that are refreshed before this one.
     pub fn open_inputs(&self) -> Result<Vec<Self>, Error> {
-        let open = |name: &String| match relations::find(name) {
-            Some(oid) => Self::get(oid),
-            None => Err(Error::InvalidArgument(
-                format!("feature view {name}, an input of {}, does not exist", self.name),
+        let gone = |what: &str| {
+            Error::InvalidArgument(
+                format!("{what}, an input of {}, does not exist", self.name),
                 Some("Drop the view with reco.drop_feature_view(…), and create both again.".into()),
-            )),
+            )
+        };
+        let open = |id: &Uuid| match table_of(*id)? {
+            Some((Some(oid), _)) => Self::get(oid),
+            Some((None, name)) => Err(gone(&format!("feature view {name}"))),
+            None => Err(gone(&format!("the feature view with the id {id}"))),
         };
         self.inputs.iter().map(open).collect()
     }
@@ -105,8 +116,8 @@ impl FeatureView {
         })
     }
 
-    /// Refuses a definition whose author has no claim to the rights of the table's owner: a table of the same name
-    /// may have taken the place of the author's.
+    /// Refuses a definition whose author has no claim to the rights of the table's owner: whoever makes a table may give it
+    /// the mark of another's view.
     pub fn check_author(&self) -> Result<(), Error> {
         let owner = relations::owner(self.oid);
         let author = relations::role(&self.author);
@@ -133,9 +144,21 @@ impl FeatureView {
     /// The weeks that are stored.
     pub fn stored_weeks(&self) -> Result<BTreeSet<Week>, Error> {
         as_owner(|client| {
-            let sql = "SELECT week FROM reco.feature_week WHERE view OPERATOR(pg_catalog.=) $1";
-            let rows = client.update(sql, None, &[self.name.as_str().into()])?;
+            let sql = "SELECT week FROM reco.feature_week WHERE view_id OPERATOR(pg_catalog.=) $1";
+            let rows = client.update(sql, None, &[self.id.into()])?;
             rows.map(|row| Ok(Week::of_day(needed_date(row.get::<Date>(1)?)?))).collect()
+        })
+    }
+
+    /// Notes what its table is called now.
+    pub fn note_name(&self) -> Result<(), Error> {
+        as_owner(|client| {
+            let update = "UPDATE reco.feature_view SET table_schema = $2, table_name = $3 \
+                          WHERE view_id OPERATOR(pg_catalog.=) $1 \
+                            AND (table_schema, table_name) IS DISTINCT FROM ($2, $3)";
+            let RelationName { schema, name } = &self.name;
+            client.update(update, None, &[self.id.into(), schema.as_str().into(), name.as_str().into()])?;
+            Ok(())
         })
     }
 
@@ -145,13 +168,13 @@ impl FeatureView {
         let counts: Vec<_> = rows.iter().map(|(_, count)| *count).collect();
         as_owner(|client| {
             client.update(
-                "INSERT INTO reco.feature_week (view, week, rows) \
+                "INSERT INTO reco.feature_week (view_id, week, rows) \
                  SELECT $1, '2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) d, n \
                  FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) AS w (d, n) \
-                 ON CONFLICT (view, week) DO UPDATE \
+                 ON CONFLICT (view_id, week) DO UPDATE \
                  SET rows = excluded.rows, computed_at = excluded.computed_at",
                 None,
-                &[self.name.as_str().into(), days.into(), counts.into()],
+                &[self.id.into(), days.into(), counts.into()],
             )?;
             Ok(())
         })
@@ -162,19 +185,50 @@ fn needed_date(date: Option<Date>) -> Result<i32, Error> {
     date.map(|date| date.to_pg_epoch_days()).ok_or_else(|| Error::damaged_row())
 }
 
-/// Registers a view by its qualified, quoted name. What was registered for a table of that name, which no longer exists,
-/// goes.
-pub fn register(name: &str, inputs: &[String], search_path: &str, view: &Arguments) -> Result<(), Error> {
+/// The table of a feature view, where it has one, and what that is called, or was; `None` where there is no such view.
+fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>, Error> {
+    as_owner(|client| {
+        let sql =
+            "SELECT reco.feature_view_table(view_id, table_schema, table_name), table_schema, table_name \
+                   FROM reco.feature_view WHERE view_id OPERATOR(pg_catalog.=) $1";
+        let rows = client.select(sql, Some(1), &[id.into()])?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let row = rows.first();
+        let recorded = RelationName::of_columns(row.get(2)?, row.get(3)?).ok_or_else(Error::damaged_row)?;
+        Ok(Some((row.get(1)?, recorded)))
+    })
+}
+
+/// The name of the statistics object that tells a feature view's table from all others, whatever they are called.
+pub fn mark(id: Uuid, table: &RelationName) -> RelationName {
+    RelationName { schema: table.schema.clone(), name: format!("feature_view_{id}") }
+}
+
+/// Registers a view and its new table. What was registered for a table of that name, which no longer exists, goes.
+pub fn register(
+    id: Uuid,
+    name: &RelationName,
+    inputs: &[Uuid],
+    search_path: &str,
+    view: &Arguments,
+) -> Result<(), Error> {
     let caller = current_user();
-    forget(name)?;
+    for replaced in gone_from(name)? {
+        forget(replaced)?;
+    }
     as_owner(|client| {
         client.update(
-            "INSERT INTO reco.feature_view (view, definition, available, keys, time_column, label, inputs, lookback, \
-                                            horizon, partition_by, search_path, settings, created_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "INSERT INTO reco.feature_view (view_id, table_schema, table_name, definition, available, keys, time_column, \
+                                            label, inputs, lookback, horizon, partition_by, search_path, settings, \
+                                            created_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
             None,
             &[
-                name.into(),
+                id.into(),
+                name.schema.as_str().into(),
+                name.name.as_str().into(),
                 view.definition.as_str().into(),
                 view.available.as_deref().into(),
                 view.keys.clone().into(),
@@ -193,14 +247,25 @@ pub fn register(name: &str, inputs: &[String], search_path: &str, view: &Argumen
     })
 }
 
+/// The views whose table had this name and is gone.
+fn gone_from(name: &RelationName) -> Result<Vec<Uuid>, Error> {
+    as_owner(|client| {
+        let sql = "SELECT view_id FROM reco.feature_view \
+                   WHERE table_schema OPERATOR(pg_catalog.=) $1 AND table_name OPERATOR(pg_catalog.=) $2 \
+                     AND reco.feature_view_table(view_id, table_schema, table_name) IS NULL";
+        let rows = client.update(sql, None, &[name.schema.as_str().into(), name.name.as_str().into()])?;
+        rows.map(|row| row.get::<Uuid>(1)?.ok_or_else(Error::damaged_row)).collect()
+    })
+}
+
 /// Forgets a view and which weeks it had; the record of its refreshes stays.
-pub fn forget(name: &str) -> Result<(), Error> {
+pub fn forget(id: Uuid) -> Result<(), Error> {
     as_owner(|client| {
         for delete in [
-            "DELETE FROM reco.feature_week WHERE view OPERATOR(pg_catalog.=) $1",
-            "DELETE FROM reco.feature_view WHERE view OPERATOR(pg_catalog.=) $1",
+            "DELETE FROM reco.feature_week WHERE view_id OPERATOR(pg_catalog.=) $1",
+            "DELETE FROM reco.feature_view WHERE view_id OPERATOR(pg_catalog.=) $1",
         ] {
-            client.update(delete, None, &[name.into()])?;
+            client.update(delete, None, &[id.into()])?;
         }
         Ok(())
     })

@@ -3,9 +3,10 @@
 use super::registry::{forget, FeatureView};
 use crate::acting_as::as_owner;
 use crate::error::{or_raise, Error};
+use crate::relations::RelationName;
 use crate::session::refuse_read_only;
-use pgrx::pg_sys;
 use pgrx::prelude::*;
+use pgrx::{pg_sys, Uuid};
 
 /// See sql/comments.sql.
 #[pg_extern(sql = "
@@ -20,7 +21,7 @@ fn drop_feature_view(view: pg_sys::Oid, with_inputs: bool) {
 
 fn remove(view: &FeatureView, with_inputs: bool) -> Result<(), Error> {
     view.check_owner("drop")?;
-    let dependents = dependents(&view.name)?;
+    let dependents = dependents(view.id)?;
     if !dependents.is_empty() {
         return Err(Error::InvalidArgument(
             format!("{} is an input of {}", view.name, dependents.join(", ")),
@@ -28,11 +29,12 @@ fn remove(view: &FeatureView, with_inputs: bool) -> Result<(), Error> {
         ));
     }
     let inputs = if with_inputs { view.open_inputs()? } else { Vec::new() };
-    Spi::run(&format!("DROP TABLE {}", view.name))?;
-    forget(&view.name)?;
+    // The check of the owner has locked it: it is not renamed any more, and nothing else can take its name.
+    Spi::run(&format!("DROP TABLE {}", RelationName::of(view.oid)?))?;
+    forget(view.id)?;
     for input in inputs {
         // Another view may still need it.
-        if self::dependents(&input.name)?.is_empty() {
+        if self::dependents(input.id)?.is_empty() {
             remove(&input, true)?;
         }
     }
@@ -40,11 +42,11 @@ fn remove(view: &FeatureView, with_inputs: bool) -> Result<(), Error> {
 }
 
 /// The feature views that have this one as an input.
-fn dependents(name: &str) -> Result<Vec<String>, Error> {
+fn dependents(id: Uuid) -> Result<Vec<String>, Error> {
     as_owner(|client| {
-        let sql =
-            "SELECT view FROM reco.feature_view WHERE $1 OPERATOR(pg_catalog.=) ANY (inputs) ORDER BY view";
-        let rows = client.update(sql, None, &[name.into()])?;
+        let sql = "SELECT reco.feature_view_name(view_id, table_schema, table_name) FROM reco.feature_view \
+                   WHERE $1 OPERATOR(pg_catalog.=) ANY (inputs) ORDER BY 1";
+        let rows = client.update(sql, None, &[id.into()])?;
         rows.map(|row| Ok(row.get::<String>(1)?.unwrap_or_default())).collect()
     })
 }

@@ -8,13 +8,13 @@ use super::bulk_insert;
 use super::create::{as_subquery, primary_key};
 use super::registry::FeatureView;
 use crate::error::Error;
-use crate::relations;
+use crate::relations::{self, RelationName};
 use crate::tuples;
 use crate::values;
 use features::weeks::{Run, Week};
 use pgrx::datum::Date;
 use pgrx::pg_sys;
-use pgrx::spi::{quote_identifier, quote_qualified_identifier, SpiClient};
+use pgrx::spi::{quote_identifier, SpiClient};
 use std::collections::BTreeSet;
 
 /// Computes the weeks of a run and returns how many rows each has. Runs as the view's owner.
@@ -22,10 +22,10 @@ pub fn compute(view: &FeatureView, run: &Run, stored: &BTreeSet<Week>) -> Result
     // Types too are named as the view's author would name them.
     view.as_author(|client| {
         let target = Target::of(view, run)?;
-        match relations::find(&target.partition) {
+        match partition_of(client, view, run)? {
+            Some(partition) => Target { partition, ..target }.replace(client, stored),
+            None if target.partition.find().is_some() => Err(target.in_the_way()),
             None => target.build(client),
-            Some(found) if is_partition(client, found, view.oid)? => target.replace(client, stored),
-            Some(_) => Err(target.in_the_way()),
         }
     })
 }
@@ -33,20 +33,18 @@ pub fn compute(view: &FeatureView, run: &Run, stored: &BTreeSet<Week>) -> Result
 struct Target<'a> {
     view: &'a FeatureView,
     run: &'a Run,
-    /// Qualified, quoted name.
-    partition: String,
+    partition: RelationName,
     time: String,
     query: String,
 }
 
 impl<'a> Target<'a> {
     fn of(view: &'a FeatureView, run: &'a Run) -> Result<Self, Error> {
-        let (schema, name) = relations::schema_and_name(view.oid)
-            .ok_or_else(|| Error::invalid(format!("{} does not exist", view.name)))?;
+        let RelationName { schema, name } = RelationName::of(view.oid)?;
         Ok(Self {
             view,
             run,
-            partition: quote_qualified_identifier(schema, format!("{name}_{}", run.partition.suffix)),
+            partition: RelationName { schema, name: format!("{name}_{}", run.partition.suffix) },
             time: quote_identifier(&view.time_column),
             query: format!(
                 "SELECT {} FROM {} AS d",
@@ -90,7 +88,7 @@ impl<'a> Target<'a> {
     #[cfg(not(feature = "pg13"))]
     fn fill(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
         let gone = || Error::invalid(format!("{} could not be created", self.partition));
-        let table = relations::find(&self.partition).ok_or_else(gone)?;
+        let table = self.partition.find().ok_or_else(gone)?;
         let is_time = |column: &(String, pg_sys::Oid)| column.0 == self.view.time_column;
         let time = relations::columns(table).iter().position(is_time).ok_or_else(gone)?;
         let mut counts = Counts::of(self.run);
@@ -195,10 +193,23 @@ impl Counts {
     }
 }
 
-fn is_partition(client: &mut SpiClient, table: pg_sys::Oid, of: pg_sys::Oid) -> Result<bool, Error> {
-    let sql = "SELECT FROM pg_catalog.pg_inherits \
-               WHERE inhrelid OPERATOR(pg_catalog.=) $1 AND inhparent OPERATOR(pg_catalog.=) $2";
-    Ok(!client.update(sql, Some(1), &[table.into(), of.into()])?.is_empty())
+/// The partition of a run, if there is one: its name ends as the run's would, and begins with what the view was called when
+/// it was made.
+fn partition_of(
+    client: &mut SpiClient,
+    view: &FeatureView,
+    run: &Run,
+) -> Result<Option<RelationName>, Error> {
+    let sql = "SELECT c.oid FROM pg_catalog.pg_inherits AS i \
+               JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) i.inhrelid \
+               WHERE i.inhparent OPERATOR(pg_catalog.=) $1 \
+                 AND pg_catalog.right(c.relname::pg_catalog.text, pg_catalog.length($2)) OPERATOR(pg_catalog.=) $2";
+    let suffix = format!("_{}", run.partition.suffix);
+    let found = client.update(sql, Some(1), &[view.oid.into(), suffix.as_str().into()])?;
+    match found.into_iter().next() {
+        Some(row) => Ok(Some(RelationName::of(row.get::<pg_sys::Oid>(1)?.ok_or_else(Error::damaged_row)?)?)),
+        None => Ok(None),
+    }
 }
 
 /// The definition's columns as those of the table.

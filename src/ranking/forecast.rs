@@ -127,7 +127,7 @@ impl Models {
             columns.extend(new);
         }
         for resolved in [Some(&self.probability), self.units.as_ref()].into_iter().flatten() {
-            let Decoded { version, scorer } = &*resolved.decoded;
+            let Decoded { version, scorer, .. } = &*resolved.decoded;
             Source::find(version)?.check(version, scorer.recipe())?;
         }
         let position = columns.len();

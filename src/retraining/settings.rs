@@ -3,7 +3,7 @@
 use crate::acting_as::as_owner;
 use crate::catalog::CHAMPION;
 use crate::error::Error;
-use crate::relations;
+use crate::relations::RelationName;
 use crate::training::request::Arguments;
 use pgrx::datum::Date;
 use pgrx::pg_sys;
@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 /// A version that is to be compared with another.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contender {
-    pub source: String,
+    pub source: RelationName,
     pub label: Option<String>,
     pub time_column: Option<String>,
     /// The first day, in PostgreSQL's days, of which it has seen no row: where its test rows begin, else the day after
@@ -22,7 +22,7 @@ pub struct Contender {
 impl Contender {
     pub fn read(model: &str, version: i32) -> Result<Self, Error> {
         // Rows of the day on which test rows begin may have been trained on, if they do not begin with it.
-        let sql = "SELECT v.source, v.label, v.time_column, \
+        let sql = "SELECT v.source_schema, v.source_name, v.label, v.time_column, \
                           COALESCE(pg_catalog.ceil(pg_catalog.date_part('epoch', t.test_from \
                                        OPERATOR(pg_catalog.-) TIMESTAMP '2000-01-01') OPERATOR(pg_catalog./) 86400), \
                                    1 OPERATOR(pg_catalog.+) pg_catalog.floor(pg_catalog.date_part('epoch', t.time_to \
@@ -40,10 +40,10 @@ impl Contender {
             }
             let row = rows.first();
             Ok(Self {
-                source: row.get(1)?.unwrap_or_default(),
-                label: row.get(2)?,
-                time_column: row.get(3)?,
-                unseen_from: row.get(4)?,
+                source: RelationName::of_columns(row.get(1)?, row.get(2)?).unwrap_or_default(),
+                label: row.get(3)?,
+                time_column: row.get(4)?,
+                unseen_from: row.get(5)?,
             })
         })
     }
@@ -57,7 +57,8 @@ pub fn champion(model: &str) -> Result<i32, Error> {
 
 /// The arguments of a training like the champion's.
 pub fn of_champion(model: &str) -> Result<Arguments, Error> {
-    let sql = "SELECT v.source, v.label, v.keys, v.time_column, v.parameters::pg_catalog.text, r.algorithm \
+    let sql = "SELECT v.source_schema, v.source_name, v.label, v.keys, v.time_column, v.parameters::pg_catalog.text, \
+                      r.algorithm \
                FROM reco.alias AS a \
                JOIN reco.version AS v ON v.model OPERATOR(pg_catalog.=) a.model \
                     AND v.version OPERATOR(pg_catalog.=) a.version \
@@ -75,26 +76,26 @@ pub fn of_champion(model: &str) -> Result<Arguments, Error> {
             return Err(Error::NoChampion(model.to_owned()));
         }
         let row = rows.first();
-        let source: String = row.get(1)?.ok_or_else(imported)?;
+        let source = RelationName::of_columns(row.get(1)?, row.get(2)?).ok_or_else(imported)?;
         Ok(Arguments {
             model: model.to_owned(),
             source: relation(&source, model)?,
-            label: row.get(2)?,
-            algorithm: row.get(6)?.ok_or_else(imported)?,
-            params: row.get(5)?.ok_or_else(imported)?,
-            keys: row.get(3)?,
-            time_column: row.get(4)?,
+            label: row.get(3)?,
+            algorithm: row.get(7)?.ok_or_else(imported)?,
+            params: row.get(6)?.ok_or_else(imported)?,
+            keys: row.get(4)?,
+            time_column: row.get(5)?,
             promote: false,
         })
     })
 }
 
 /// The relation that a version was trained on.
-pub fn relation(source: &str, model: &str) -> Result<pg_sys::Oid, Error> {
+pub fn relation(source: &RelationName, model: &str) -> Result<pg_sys::Oid, Error> {
     if source.is_empty() {
         return Err(Error::NoSource(model.to_owned()));
     }
-    relations::find(source).ok_or_else(|| Error::SourceGone(source.to_owned(), model.to_owned()))
+    source.find().ok_or_else(|| Error::SourceGone(source.to_string(), model.to_owned()))
 }
 
 /// A day as SQL writes it.

@@ -2,6 +2,7 @@
 
 use super::model_cache::{self, Decoded};
 use super::row::Inputs;
+use super::shared_models;
 use crate::acting_as::current_user;
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::{self, Privilege};
@@ -19,6 +20,8 @@ pub struct Resolved {
     /// The setting `reco.default_model`, if nothing was asked for.
     default: Option<String>,
     moment: Moment,
+    /// Mappings that were lost before: what this reads may be one that is lost after.
+    losses: u64,
     pub decoded: Arc<Decoded>,
     pub inputs: Inputs,
     /// The A/B test that decides by key which version scores, where one runs and no version was asked for.
@@ -40,14 +43,23 @@ impl Resolved {
             None => model_cache::decoded(&name, CHAMPION)?,
         };
         let inputs = Inputs::of(&decoded.scorer);
-        Ok(Self { asked: model.map(str::to_owned), default, moment, decoded, inputs, test })
+        let losses = shared_models::losses();
+        Ok(Self { asked: model.map(str::to_owned), default, moment, losses, decoded, inputs, test })
     }
 
     /// A version that is in no catalog.
     pub fn unstored(version: VersionRow, scorer: Scorer) -> Self {
         let inputs = Inputs::of(&scorer);
-        let decoded = Arc::new(Decoded { version, scorer });
-        Self { asked: None, default: None, moment: Moment::now(), decoded, inputs, test: None }
+        let decoded = Arc::new(Decoded { version, scorer, mapping: None });
+        Self {
+            asked: None,
+            default: None,
+            moment: Moment::now(),
+            losses: shared_models::losses(),
+            decoded,
+            inputs,
+            test: None,
+        }
     }
 
     /// The score of the row that the inputs were filled from.
@@ -61,6 +73,7 @@ impl Resolved {
     pub fn answers(&self, model: Option<&[u8]>) -> bool {
         self.asked.as_deref().map(str::as_bytes) == model
             && self.moment == Moment::now()
+            && self.losses == shared_models::losses()
             && (model.is_some() || self.default == settings::default_model())
     }
 }

@@ -132,7 +132,7 @@ unsafe fn explained(
     descriptor: pg_sys::TupleDesc,
     tuple: pg_sys::HeapTuple,
 ) -> Result<Vec<ExplainedColumn>, Error> {
-    let Decoded { version, scorer } = decoded;
+    let Decoded { version, scorer, .. } = decoded;
     let recipe = scorer.recipe();
     let reading = Reading::new(&version.model, recipe, descriptor)?;
     let mut deformed = Deformed::default();

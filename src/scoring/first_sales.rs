@@ -4,7 +4,7 @@
 use super::source::Source;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
-use crate::relations;
+use crate::relations::RelationName;
 use crate::values;
 use pgrx::datum::Date;
 use pgrx::pg_sys;
@@ -17,7 +17,7 @@ pub const FIRST_WEEKS: i32 = 4;
 /// The weekly sales behind a view of new products.
 pub struct WeeklySales {
     /// Qualified, quoted name.
-    view: String,
+    view: RelationName,
     /// Of its column product_id.
     product_type: String,
     may_read: bool,
@@ -32,8 +32,7 @@ pub type FirstSales = (Option<f64>, Option<f64>);
 impl WeeklySales {
     /// Those that a feature view is made of, `None` where it is none of new products.
     pub fn behind(view: &FeatureView) -> Option<Self> {
-        let [weekly] = view.inputs.as_slice() else { return None };
-        let oid = relations::find(weekly)?;
+        let [FeatureView { oid, name, .. }] = view.open_inputs().ok()?.try_into().ok()?;
         let source = Source::of(oid);
         let [product, sales] = ["product_id", "sales"].map(|column| source.type_of(column));
         let named = ["region", "week"].iter().all(|column| source.type_of(column).is_some());
@@ -46,7 +45,7 @@ impl WeeklySales {
             let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), select);
             (pg_sys::getBaseType(product?), allowed == pg_sys::AclResult::ACLCHECK_OK)
         };
-        Some(Self { view: weekly.clone(), product_type: values::sql_type(base, -1), may_read })
+        Some(Self { view: name, product_type: values::sql_type(base, -1), may_read })
     }
 
     /// For each launch what was sold in the region; nothing is known to a caller who may not read the weekly sales.

@@ -2,7 +2,7 @@
 //! entry is never stale; the least recently used go when the cache outgrows `reco.model_cache_size`. Large ones are mapped
 //! and shared (`shared_models.rs`): of those only what is the backend's own counts.
 
-use super::shared_models;
+use super::shared_models::{self, Mapping};
 use crate::catalog::read::{self, VersionRow};
 use crate::error::Error;
 use crate::settings;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub struct Decoded {
     pub version: VersionRow,
     pub scorer: Scorer,
+    /// What it reads, if that is mapped.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 impl Decoded {
@@ -63,8 +65,8 @@ pub fn decoded_version(model: &str, number: i32) -> Result<Arc<Decoded>, Error> 
 }
 
 fn decode(version: VersionRow) -> Result<Arc<Decoded>, Error> {
-    let scorer = shared_models::scorer(&version)?;
-    let decoded = Arc::new(Decoded { version, scorer });
+    let (scorer, mapping) = shared_models::scorer(&version)?;
+    let decoded = Arc::new(Decoded { version, scorer, mapping });
     keep(Arc::clone(&decoded));
     Ok(decoded)
 }
@@ -73,8 +75,16 @@ fn cached(artifact_id: pgrx::Uuid) -> Option<Arc<Decoded>> {
     let mut cache = CACHE.lock();
     let position = cache.iter().position(|entry| entry.version.artifact_id == artifact_id)?;
     let entry = cache.remove(position);
+    if entry.mapping.as_ref().is_some_and(|mapping| !mapping.is_intact()) {
+        return None;
+    }
     cache.push(Arc::clone(&entry));
     Some(entry)
+}
+
+/// Lets go of all of them.
+pub fn clear() {
+    CACHE.lock().clear();
 }
 
 fn keep(entry: Arc<Decoded>) {

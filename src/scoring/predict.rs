@@ -58,7 +58,7 @@ fn predict_quantiles(fcinfo: pg_sys::FunctionCallInfo) -> Vec<f64> {
 }
 
 fn quantiles(resolved: &mut Resolved) -> Result<[f64; 3], Error> {
-    let Decoded { scorer, version } = &*resolved.decoded;
+    let Decoded { scorer, version, .. } = &*resolved.decoded;
     resolved.decoded.quantiles(&mut resolved.inputs.row)?.ok_or_else(|| {
         let what = match scorer.task() {
             Task::Binary => "predicts a probability",

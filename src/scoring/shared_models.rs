@@ -7,7 +7,11 @@
 //! that is missing, or not exactly what this server wrote, is made anew; and where none can be made, the model is decoded.
 
 mod lock;
+mod mapping;
 
+pub use mapping::{losses, Mapping};
+
+use super::model_cache;
 use crate::catalog::read::VersionRow;
 use crate::catalog::weights::{self, Summary};
 use crate::error::Error;
@@ -20,6 +24,7 @@ use std::fs::{DirBuilder, File, FileTimes, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fs, process};
 
@@ -28,25 +33,28 @@ const FOLDER: &str = "base/pgsql_tmp/pgsql_tmp_reco";
 /// Models whose artifact is smaller are decoded by each backend: their copies cost less than a mapping is worth.
 const LEAST: usize = 256 << 10;
 
+/// A scorer, and what it reads if that is mapped.
+pub type Found = (Scorer, Option<Arc<Mapping>>);
+
 /// The scorer of a version's weights: mapped if they are large, otherwise decoded.
-pub fn scorer(version: &VersionRow) -> Result<Scorer, Error> {
+pub fn scorer(version: &VersionRow) -> Result<Found, Error> {
     let Summary { digest: content, size } = weights::summary(version)?;
     if size < LEAST || settings::shared_models_size() == 0 {
-        return decode(version);
+        return Ok((decode(version)?, None));
     }
-    if let Some(scorer) = open(&content) {
-        return Ok(scorer);
+    if let Some(found) = open(&content) {
+        return Ok(found);
     }
     // One backend makes the file; those that wait here find it. Decoding takes several times the model's size.
     let _turn = lock::take(&content);
-    if let Some(scorer) = open(&content) {
-        return Ok(scorer);
+    if let Some(found) = open(&content) {
+        return Ok(found);
     }
     let decoded = decode(version)?;
     if let Err(error) = write(&decoded, &content) {
         debug1!("the file of the weights {} could not be written: {error}", version.artifact_id);
     }
-    Ok(open(&content).unwrap_or(decoded))
+    Ok(open(&content).unwrap_or((decoded, None)))
 }
 
 /// Deletes the file of weights that are about to leave the catalog. If they stay after all, it is made again.
@@ -66,16 +74,39 @@ fn path(content: &Content) -> PathBuf {
 }
 
 /// The scorer of the file, if it is there as [`write`] left it.
-fn open(content: &Content) -> Option<Scorer> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path(content)).ok()?;
+fn open(content: &Content) -> Option<Found> {
+    let path = path(content);
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path).ok()?;
     if !is_untouched(&file, content).ok()? {
         return None;
     }
     // The least recently opened are deleted first; a failure only makes this one look older.
     let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
-    // SAFETY: nobody but this server's user can write to the file, and the server never does once it has its name.
-    let mapping = unsafe { memmap2::Mmap::map(&file) }.ok()?;
-    Scorer::of_image(Bytes::from_owner(mapping), content).ok()
+    let before = losses();
+    let mapping = Arc::new(Mapping::new(&file, &path)?);
+    let scorer = Scorer::of_image(Bytes::from_owner(Shared(Arc::clone(&mapping))), content).ok()?;
+    (losses() == before).then_some((scorer, Some(mapping)))
+}
+
+/// A share of a mapping.
+struct Shared(Arc<Mapping>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
+}
+
+/// The error of a statement that has read what was no longer in the file; `None` where nothing was lost. What is kept of
+/// the models is let go of.
+#[inline]
+pub fn lost() -> Option<Error> {
+    if !mapping::is_lost() {
+        return None;
+    }
+    mapping::told();
+    model_cache::clear();
+    Some(Error::LostModel)
 }
 
 /// Whether a file is the server's own and was not written to since [`write`] set its time.

@@ -184,7 +184,7 @@ impl<'a> Search<'a> {
         of: [Parameter; 2],
         as_of: Option<pg_sys::Datum>,
     ) -> Result<Option<Subject>, Error> {
-        let Decoded { version, scorer } = self.decoded;
+        let Decoded { version, scorer, .. } = self.decoded;
         let more = [column(self.time), self.age()];
         let Query { text, argument_types } =
             newest_row(version, scorer.recipe(), &more, self.key, as_of.is_some())?;
@@ -209,7 +209,7 @@ impl<'a> Search<'a> {
         subject: &Subject,
         k: usize,
     ) -> Result<Vec<Near<Row>>, Error> {
-        let Decoded { version, scorer } = self.decoded;
+        let Decoded { version, scorer, .. } = self.decoded;
         let age = (pg_sys::FLOAT8OID, subject.age.and_then(IntoDatum::into_datum));
         let mut cursor =
             Cursor::open(&self.earlier_rows()?, &[of[0], of[1], subject.time, age], Snapshot::Statement)?;
@@ -240,7 +240,7 @@ impl<'a> Search<'a> {
     /// The query for the rows that are compared, product by product. Of the row that they are compared with, $1 is the
     /// product, $2 the region, $3 the time and $4 the age.
     fn earlier_rows(&self) -> Result<String, Error> {
-        let Decoded { version, scorer } = self.decoded;
+        let Decoded { version, scorer, .. } = self.decoded;
         let (product, time, label) = (column(self.product), column(self.time), column(self.label));
         let outcome = match self.source.family(self.label) {
             Some(Family::Boolean) => format!("{label}::pg_catalog.int4::pg_catalog.float8"),

@@ -3,7 +3,6 @@
 use super::row::check_columns;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::relations;
 use crate::tuples;
 use crate::values;
 use model::recipe::{Family, Recipe};
@@ -44,21 +43,8 @@ impl Source {
         if version.source.is_empty() {
             return Err(Error::NoSource(version.model.clone()));
         }
-        let gone = || Error::SourceGone(version.source.clone(), version.model.clone());
-        let name = pgrx::rust_str_to_text_p(&version.source);
-        // SAFETY: a name look-up; the lock is kept to the statement's end.
-        unsafe {
-            let names = pg_sys::textToQualifiedNameList(name.into_pg());
-            let range = pg_sys::makeRangeVarFromNameList(names);
-            let lock = pg_sys::AccessShareLock as i32;
-            let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
-            let oid = pg_sys::RangeVarGetRelidExtended(range, lock, missing_ok, None, std::ptr::null_mut());
-            // Nobody's temporary table stands in for it.
-            if oid == pg_sys::InvalidOid || relations::is_temporary(oid) {
-                return Err(gone());
-            }
-            Ok(Self::of(oid))
-        }
+        let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
+        version.source.find_locked(pg_sys::AccessShareLock).map(Self::of).ok_or_else(gone)
     }
 
     /// Refuses it if a column that the version reads is gone, or has another type: a query would name an alias of ours.

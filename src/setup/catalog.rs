@@ -15,7 +15,7 @@ const HINT: &str = "Restore what is missing from a backup; or, as a superuser, d
                     what lost its weights.";
 
 /// Each finds what refers to something that is not there, and says so in words.
-const FAULTS: [&str; 13] = [
+const FAULTS: [&str; 14] = [
     "SELECT pg_catalog.format('version %s of model \"%s\" has no model', v.version, v.model) FROM reco.version AS v \
      WHERE NOT EXISTS (SELECT FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) v.model)",
     "SELECT pg_catalog.format('alias \"%s\" of model \"%s\" stands for version %s, which has no weights or is missing', \
@@ -57,9 +57,13 @@ const FAULTS: [&str; 13] = [
     "SELECT DISTINCT pg_catalog.format('runs are trials of the tuning %s, which is missing', r.tune_id) FROM reco.run AS r \
      WHERE r.tune_id IS NOT NULL \
          AND NOT EXISTS (SELECT FROM reco.tune AS t WHERE t.tune_id OPERATOR(pg_catalog.=) r.tune_id)",
-    "SELECT DISTINCT pg_catalog.format('weeks are stored of a feature view that is missing: %s', w.view) \
+    "SELECT DISTINCT pg_catalog.format('weeks are stored of the feature view %s, which is missing', w.view_id) \
      FROM reco.feature_week AS w \
-     WHERE NOT EXISTS (SELECT FROM reco.feature_view AS f WHERE f.view OPERATOR(pg_catalog.=) w.view)",
+     WHERE NOT EXISTS (SELECT FROM reco.feature_view AS f WHERE f.view_id OPERATOR(pg_catalog.=) w.view_id)",
+    "SELECT pg_catalog.format('an input of the feature view %s is missing: %s', \
+                              reco.feature_view_name(v.view_id, v.table_schema, v.table_name), i.view_id) \
+     FROM reco.feature_view AS v CROSS JOIN LATERAL pg_catalog.unnest(v.inputs) AS i (view_id) \
+     WHERE NOT EXISTS (SELECT FROM reco.feature_view AS f WHERE f.view_id OPERATOR(pg_catalog.=) i.view_id)",
 ];
 
 /// Rows are looked at in one go, then weights for as long as the time limit lasts.
@@ -82,7 +86,7 @@ pub fn findings(limit: Duration) -> Vec<Finding> {
         for version in versions(client)? {
             read.of += 1;
             if began.elapsed() < limit {
-                read.weights(&version, &mut faults)?;
+                read.weights(&version, &mut faults);
             }
         }
         Ok(vec![told(faults, &read)])
@@ -98,14 +102,12 @@ struct Read {
 }
 
 impl Read {
-    fn weights(&mut self, version: &VersionRow, faults: &mut Vec<String>) -> Result<(), Error> {
+    fn weights(&mut self, version: &VersionRow, faults: &mut Vec<String>) {
         match weights::read(version) {
             Ok(bytes) => self.bytes += bytes.len() as u64,
-            Err(Error::Damaged(what)) => faults.push(what),
-            Err(other) => return Err(other),
+            Err(error) => faults.push(error.to_string()),
         }
         self.versions += 1;
-        Ok(())
     }
 }
 

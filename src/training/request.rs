@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
-use crate::relations;
+use crate::relations::{self, RelationName};
 use crate::settings;
 use crate::tuples;
 use crate::values::{self, Reader};
@@ -32,8 +32,7 @@ pub struct Request {
     pub algorithm: String,
     /// How each column of the spec is read.
     pub readers: Vec<Reader>,
-    /// Qualified, quoted name of the source.
-    pub source: String,
+    pub source: RelationName,
     /// The query of a view or a feature view, `None` for a table.
     pub definition: Option<String>,
     pub keys: Vec<String>,
@@ -133,8 +132,7 @@ impl Arguments {
 
 /// The relation whose rows `recommend` reads, and how it finds them.
 pub struct Origin {
-    /// Qualified, quoted name.
-    pub source: String,
+    pub source: RelationName,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
 }
@@ -158,7 +156,11 @@ impl Origin {
 }
 
 /// The label as given, else the feature view's.
-fn find_label(given: Option<String>, view: Option<&FeatureView>, source: &str) -> Result<String, Error> {
+fn find_label(
+    given: Option<String>,
+    view: Option<&FeatureView>,
+    source: &RelationName,
+) -> Result<String, Error> {
     given.or_else(|| view.and_then(|view| view.label.clone())).ok_or_else(|| {
         Error::InvalidArgument(
             format!("{source} has no label of its own"),
@@ -273,14 +275,14 @@ impl Attribute {
 
 /// The relation that a model is trained from.
 struct Source {
-    name: String,
+    name: RelationName,
     definition: Option<String>,
     attributes: Vec<Attribute>,
 }
 
 impl Source {
     fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
-        let name = relations::qualified_name(relation)?;
+        let name = RelationName::of(relation)?;
         // SAFETY: the relation is opened under a lock that is kept to the end of the transaction.
         unsafe {
             let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);

@@ -47,15 +47,16 @@ impl Run {
         let parameters = serde_json::to_string(params)?;
         as_owner(|client| {
             liveness::fail_lost(client, "run", "run_id", "trained")?;
-            let insert = "INSERT INTO reco.run (run_id, model, status, algorithm, source, parameters, started_by, \
-                                                tune_id, trial, rung) \
-                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2, $3, $4::pg_catalog.jsonb, $5, \
-                                  $6, $7, $8) \
+            let insert = "INSERT INTO reco.run (run_id, model, status, algorithm, source_schema, source_name, \
+                                                parameters, started_by, tune_id, trial, rung) \
+                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2, $3, $4, $5::pg_catalog.jsonb, \
+                                  $6, $7, $8, $9) \
                           RETURNING run_id";
             let args = [
                 request.spec.model.as_str().into(),
                 request.algorithm.as_str().into(),
-                request.source.as_str().into(),
+                request.source.schema.as_str().into(),
+                request.source.name.as_str().into(),
                 parameters.as_str().into(),
                 caller.as_str().into(),
                 trial.as_ref().map(|trial| trial.tune).into(),

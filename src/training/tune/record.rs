@@ -50,13 +50,15 @@ impl Tune {
         let caller = current_user();
         let threads = tuning.lanes.threads;
         as_owner(|client| {
-            let insert = "INSERT INTO reco.tune (tune_id, model, status, algorithm, source, settings, threads, started_by) \
-                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2, $3, $4::pg_catalog.jsonb, $5, $6) \
+            let insert = "INSERT INTO reco.tune (tune_id, model, status, algorithm, source_schema, source_name, settings, \
+                                                 threads, started_by) \
+                          VALUES (pg_catalog.gen_random_uuid(), $1, 'running', $2, $3, $4, $5::pg_catalog.jsonb, $6, $7) \
                           RETURNING tune_id";
             let args = [
                 tuning.model().into(),
                 tuning.algorithm.name().into(),
-                tuning.request.source.as_str().into(),
+                tuning.request.source.schema.as_str().into(),
+                tuning.request.source.name.as_str().into(),
                 tuning.settings.to_string().into(),
                 (threads as i32).into(),
                 caller.as_str().into(),
@@ -124,14 +126,15 @@ fn resume(client: &mut SpiClient, tuning: &Tuning, session: &Session) -> Result<
                     AND t.tune_id OPERATOR(pg_catalog.=) ( \
                       SELECT n.tune_id FROM reco.tune AS n \
                       WHERE n.model OPERATOR(pg_catalog.=) $1 AND n.algorithm OPERATOR(pg_catalog.=) $2 \
-                        AND n.source OPERATOR(pg_catalog.=) $3 \
-                        AND n.settings OPERATOR(pg_catalog.=) $4::pg_catalog.jsonb \
+                        AND n.source_schema OPERATOR(pg_catalog.=) $3 AND n.source_name OPERATOR(pg_catalog.=) $4 \
+                        AND n.settings OPERATOR(pg_catalog.=) $5::pg_catalog.jsonb \
                       ORDER BY n.started_at DESC LIMIT 1) \
                   RETURNING t.tune_id, t.threads, t.digest, t.metric";
     let args = [
         tuning.model().into(),
         tuning.algorithm.name().into(),
-        tuning.request.source.as_str().into(),
+        tuning.request.source.schema.as_str().into(),
+        tuning.request.source.name.as_str().into(),
         tuning.settings.to_string().into(),
     ];
     let rows = client.update(update, Some(1), &args)?;

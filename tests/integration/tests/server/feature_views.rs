@@ -332,7 +332,7 @@ fn a_view_is_dropped_with_its_inputs_where_nobody_else_reads_them() {
     );
     client.batch_execute("SELECT reco.drop_feature_view('other', with_inputs => true)").unwrap();
     let left = "SELECT relname FROM pg_class WHERE relname ~ '^(one|other|demand)' UNION ALL
-                SELECT view FROM reco.feature_views UNION ALL SELECT view FROM reco.feature_week";
+                SELECT view FROM reco.feature_views UNION ALL SELECT view_id::text FROM reco.feature_week";
     assert!(rows(&mut client, left).is_empty());
     assert!(value::<i64>(&mut client, "SELECT count(*) FROM reco.feature_refreshes") > 0, "the record stays");
     refusal(&mut client, "SELECT reco.drop_feature_view('sold')").expect(

@@ -34,6 +34,8 @@
 //! | `retraining` | which of two versions is better, and retraining |
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
+//! | `damaged_catalog` | rows and bytes of the catalog that are missing |
+//! | `relation_names` | which relation is meant, whatever settings and names say |
 //! | `feature_views` | which weeks a refresh computes, partitions, waiting, dump and drop |
 //! | `feature_view_builds` | what fills a new partition: batches, wide values, cancel, parallel workers |
 //! | `feature_view_failures` | refreshes that fail, are cancelled or killed; rows that are refused |
@@ -60,6 +62,7 @@ mod cancel;
 mod champion_history;
 mod check_setup;
 mod crash;
+mod damaged_catalog;
 mod defaults;
 mod demo;
 mod docs;
@@ -86,6 +89,7 @@ mod parallel;
 mod progress;
 mod promotion;
 mod ranking;
+mod relation_names;
 mod retire;
 mod retraining;
 mod rights;

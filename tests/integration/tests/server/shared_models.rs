@@ -16,7 +16,7 @@ const LARGE: usize = 400;
 const SMALL: usize = 8;
 
 /// A network of three layers with weights that look random.
-fn network(hidden: usize, seed: u64) -> Vec<u8> {
+pub fn network(hidden: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut weights = |count: usize| -> Vec<f32> {
         let next = |_| {
@@ -164,6 +164,93 @@ fn a_file_that_is_gone_or_not_the_servers_changes_no_score() {
         assert_eq!((score(&mut next, "large"), score(&mut next, "other")), (expected, others), "{what}");
         assert_eq!(mapped(&mut next).len(), 2, "{what}: a right one was made");
     }
+}
+
+/// Makes a mapped file shorter, in place.
+fn cut(file: &Path, length: u64) {
+    let mode = fs::metadata(file).unwrap().permissions();
+    fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+    OpenOptions::new().write(true).open(file).unwrap().set_len(length).unwrap();
+    fs::set_permissions(file, mode).unwrap();
+}
+
+#[test]
+fn a_file_that_is_cut_short_while_it_is_mapped_ends_a_statement_and_no_backend() {
+    let cluster = Cluster::new();
+    let mut client = cluster.connect("postgres");
+    client.batch_execute("CREATE EXTENSION pg_recommend").unwrap();
+    import(&mut client, "large", 8);
+    let expected = score(&mut client, "large");
+    for length in [0, 4096, 300_001] {
+        let mut session = cluster.connect("postgres");
+        let pid = backend_pid(&mut session);
+        assert_eq!(score(&mut session, "large"), expected);
+        let file = file_of(&mut client, "large");
+        // One call site that scores on while the file shrinks.
+        let scores = "SELECT reco.predict('large', ARRAY[0.5, -1, 2, 3.25 + 0 * n]::real[]), pg_sleep(0.2) \
+                      FROM generate_series(1, 10) AS n";
+        std::thread::scope(|scope| {
+            let statement = scope.spawn(|| session.batch_execute(scores));
+            integration::wait_until("it scores", || {
+                value::<bool>(
+                    &mut client,
+                    &format!("SELECT coalesce(wait_event = 'PgSleep', false) FROM pg_stat_activity WHERE pid = {pid}"),
+                )
+            });
+            cut(&file, length);
+            let error = statement.join().unwrap().unwrap_err();
+            let error = integration::refusal::Refusal::of(&error);
+            error.expect("58030", &["cut short"], &["again"]);
+        });
+        // The same session, and others, map a new one.
+        assert_eq!(score(&mut session, "large"), expected, "{length}");
+        assert_eq!(backend_pid(&mut session), pid);
+        assert_eq!(mapped(&mut session).len(), 1);
+        assert_eq!(score(&mut client, "large"), expected);
+    }
+}
+
+#[test]
+fn a_function_that_catches_the_error_scores_on_with_a_new_file() {
+    let cluster = Cluster::new();
+    let mut client = cluster.connect("postgres");
+    client
+        .batch_execute(
+            "CREATE EXTENSION pg_recommend;
+             CREATE FUNCTION scores() RETURNS SETOF double precision LANGUAGE plpgsql AS $$
+             DECLARE score double precision;
+             BEGIN
+                 FOR n IN 1 .. 10 LOOP
+                     BEGIN
+                         score := reco.predict('large', ARRAY[0.5, -1, 2, 3.25]::real[]);
+                         RETURN NEXT score;
+                     EXCEPTION WHEN io_error THEN
+                         RETURN NEXT NULL;
+                     END;
+                     PERFORM pg_sleep(0.2);
+                 END LOOP;
+             END $$",
+        )
+        .unwrap();
+    import(&mut client, "large", 9);
+    let expected = score(&mut client, "large");
+    let file = file_of(&mut client, "large");
+    let mut session = cluster.connect("postgres");
+    let pid = backend_pid(&mut session);
+    let scores: Vec<Option<f64>> = std::thread::scope(|scope| {
+        let statement = scope.spawn(|| value(&mut session, "SELECT array_agg(s) FROM scores() AS s"));
+        integration::wait_until("it scores", || {
+            let sql = format!(
+                "SELECT coalesce(wait_event = 'PgSleep', false) FROM pg_stat_activity WHERE pid = {pid}"
+            );
+            value::<bool>(&mut client, &sql)
+        });
+        cut(&file, 0);
+        statement.join().unwrap()
+    });
+    assert_eq!(scores.len(), 10);
+    assert!(scores.iter().flatten().all(|score| score.to_bits() == expected), "{scores:?}");
+    assert!(scores.iter().filter(|score| score.is_none()).count() <= 1, "{scores:?}");
 }
 
 #[test]
