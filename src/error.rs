@@ -157,10 +157,9 @@ impl Error {
             }
             Self::InUse { hint, .. } => Some(hint.clone()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
-            Self::SeveralModels(names) => Some(format!(
-                "Name it in the call, or set reco.default_model: {}.",
-                first_names(names)
-            )),
+            Self::SeveralModels(names) => {
+                Some(format!("Name it in the call, or set reco.default_model: {}.", first_names(names)))
+            }
             Self::MissingColumn { .. } => {
                 Some("Columns are found by name: rename the row's column, or train again.".into())
             }
