@@ -197,10 +197,9 @@ impl Error {
             Self::Damaged(_) => Some("reco.check_setup() lists what is wrong, and what to do.".into()),
             Self::InUse { hint, .. } => Some(hint.clone()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
-            Self::SeveralModels(names) => Some(format!(
-                "Name it in the call, or set reco.default_model: {}.",
-                first_names(names)
-            )),
+            Self::SeveralModels(names) => {
+                Some(format!("Name it in the call, or set reco.default_model: {}.", first_names(names)))
+            }
             Self::MissingColumn { relation: Some(_), model, .. } => {
                 Some(format!("Give the column its name again, or train \"{model}\" again."))
             }

@@ -36,7 +36,8 @@ impl SessionLocks {
             let taken = unsafe { pg_sys::LockAcquire(&lost.tag, lost.mode, true, true) };
             if taken == pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL {
                 return Err(Error::InUse {
-                    message: "the definition of a feature view let go of an advisory lock of this session".into(),
+                    message: "the definition of a feature view let go of an advisory lock of this session"
+                        .into(),
                     hint: "Another session has taken it meanwhile.".into(),
                 });
             }

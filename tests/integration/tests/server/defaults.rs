@@ -40,7 +40,11 @@ fn the_default_is_the_nearest_model() {
     let of_owner: f64 = value(&mut owner, SCORE);
     let of_launch: f64 = value(&mut granted, SCORE);
     assert_ne!(of_owner, of_launch);
-    refusal(&mut anybody, SCORE).expect("42501", &["no model that role \"default_anybody\""], &["grant_model"]);
+    refusal(&mut anybody, SCORE).expect(
+        "42501",
+        &["no model that role \"default_anybody\""],
+        &["grant_model"],
+    );
 
     train(&mut stranger, "theirs", 2);
     grant(&mut stranger, "theirs", "public");
@@ -76,7 +80,11 @@ fn the_default_is_the_nearest_model() {
     let mut superuser = database.connect_as("default_super");
     assert_eq!(value::<f64>(&mut superuser, SCORE), of_stranger);
     stranger.batch_execute("SELECT reco.revoke_model('theirs', 'public', 'score')").unwrap();
-    refusal(&mut superuser, SCORE).expect("42P08", &["there are 4 models"], &["launch, own, theirs, theirs_too"]);
+    refusal(&mut superuser, SCORE).expect(
+        "42P08",
+        &["there are 4 models"],
+        &["launch, own, theirs, theirs_too"],
+    );
 }
 
 #[test]
@@ -96,7 +104,10 @@ fn units_are_those_of_the_same_owner_or_of_the_model_that_is_named() {
     let ours: f64 = value(&mut admin, "SELECT sum(units) FROM reco.forecast_products('r1', 'launch')");
     exclude(&mut stranger, "more_of_theirs", "sales_1w");
     grant(&mut stranger, "more_of_theirs", "public");
-    assert_eq!(value::<f64>(&mut admin, "SELECT sum(units) FROM reco.forecast_products('r1', 'launch')"), ours);
+    assert_eq!(
+        value::<f64>(&mut admin, "SELECT sum(units) FROM reco.forecast_products('r1', 'launch')"),
+        ours
+    );
     let named = "SELECT sum(units) FROM reco.forecast_products('r1', 'launch', 'their_units')";
     assert_ne!(value::<f64>(&mut admin, named), ours);
 }
@@ -122,10 +133,21 @@ fn a_model_is_imported_only_for_what_one_may_read() {
         refusal(&mut client, &refused).expect("42501", &["permission denied for relation"], &["SELECT"]);
     }
     let inputs = "price, sales_1w, sales_4w, households, weeks_since_launch, clicks, on_promotion, category, size, launched_on, updated_at, history, ranks";
-    admin.batch_execute(&format!("GRANT SELECT (product_id, region, week, {inputs}) ON launch_features TO imports")).unwrap();
+    admin
+        .batch_execute(&format!(
+            "GRANT SELECT (product_id, region, week, {inputs}) ON launch_features TO imports"
+        ))
+        .unwrap();
     refusal(&mut client, &import("'launch_features'")).expect("42501", &["permission denied"], &[]);
-    admin.batch_execute("GRANT SELECT (purchased) ON launch_features TO imports; GRANT USAGE ON SCHEMA closed TO imports").unwrap();
+    admin
+        .batch_execute(
+            "GRANT SELECT (purchased) ON launch_features TO imports; GRANT USAGE ON SCHEMA closed TO imports",
+        )
+        .unwrap();
     client.batch_execute(&import("'launch_features'")).unwrap();
     client.batch_execute(&closed).unwrap();
-    assert_eq!(rows(&mut client, "SELECT source FROM reco.versions ORDER BY version"), ["(public.launch_features)", "(closed.rows)"]);
+    assert_eq!(
+        rows(&mut client, "SELECT source FROM reco.versions ORDER BY version"),
+        ["(public.launch_features)", "(closed.rows)"]
+    );
 }

@@ -144,7 +144,8 @@ fn a_definition_leaves_no_advisory_lock_and_takes_none_away() {
         .unwrap();
     create_signed(&mut owner, "scheme() AS one", ", lookback => 9");
     admin.batch_execute("SELECT pg_advisory_lock(5), pg_advisory_lock_shared(6)").unwrap();
-    let held = "SELECT objid, mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() ORDER BY 1";
+    let held =
+        "SELECT objid, mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() ORDER BY 1";
     let of_admin = ["(5,ExclusiveLock)", "(6,ShareLock)"];
     assert_eq!(rows(&mut admin, held), of_admin);
     admin.batch_execute(ONE_WEEK).unwrap();

@@ -191,7 +191,11 @@ fn prepared() -> Database {
         keyed(source, source).call(&mut admin);
     }
     keyed("units", "launch_features").label("sales_1w").call(&mut admin);
-    admin.batch_execute("ALTER DATABASE {0} SET reco.default_model = 'launch'".replace("{0}", &database.name).as_str()).unwrap();
+    admin
+        .batch_execute(
+            "ALTER DATABASE {0} SET reco.default_model = 'launch'".replace("{0}", &database.name).as_str(),
+        )
+        .unwrap();
     admin.batch_execute(PLANTED).unwrap();
     database
 }
@@ -206,15 +210,25 @@ fn that_run_sql(honest: &mut Client) -> BTreeSet<String> {
 fn nothing_of_a_schema_before_pg_catalog_runs() {
     let database = prepared();
     let (mut honest, mut client) = (database.connect(), database.connect());
-    let called = that_run_sql(&mut honest).into_iter().filter(|name| !CALLS.contains(&format!("reco.{name}(")));
+    let called =
+        that_run_sql(&mut honest).into_iter().filter(|name| !CALLS.contains(&format!("reco.{name}(")));
     assert_eq!(called.collect::<Vec<_>>(), Vec::<String>::new(), "is called by no statement of this test");
-    let views = rows(&mut honest, "SELECT relname FROM pg_class WHERE relnamespace = 'reco'::regnamespace AND relkind IN ('v', 'r')");
+    let views = rows(
+        &mut honest,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'reco'::regnamespace AND relkind IN ('v', 'r')",
+    );
 
     client.batch_execute("SET search_path = hostile, pg_catalog, public").unwrap();
-    for trap in ["SELECT 'a'::pg_catalog.text = 'b'::pg_catalog.text", "SELECT lower('A'::pg_catalog.text)", "SELECT DATE '2024-01-01'", "SELECT max(1)"] {
+    for trap in [
+        "SELECT 'a'::pg_catalog.text = 'b'::pg_catalog.text",
+        "SELECT lower('A'::pg_catalog.text)",
+        "SELECT DATE '2024-01-01'",
+        "SELECT max(1)",
+    ] {
         refusal(&mut client, trap).expect("P0001", &["planted"], &[]);
     }
-    let planted: i64 = value(&mut honest, "SELECT count(*) FROM pg_operator WHERE oprnamespace = 'hostile'::regnamespace");
+    let planted: i64 =
+        value(&mut honest, "SELECT count(*) FROM pg_operator WHERE oprnamespace = 'hostile'::regnamespace");
     assert!(planted > 5000, "{planted}");
 
     let mut failed = Vec::new();
@@ -226,4 +240,25 @@ fn nothing_of_a_schema_before_pg_catalog_runs() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn the_extension_is_not_made_in_a_schema_where_others_wait_for_it() {
+    let database = Database::with_data();
+    let name = format!("{}_empty", database.name);
+    database.connect().batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+    let mut client = database.cluster.connect(&name);
+    client.batch_execute("CREATE ROLE waits_in_schema").unwrap();
+    let waiting = [
+        "CREATE SCHEMA reco AUTHORIZATION waits_in_schema",
+        "CREATE SCHEMA reco; GRANT CREATE ON SCHEMA reco TO waits_in_schema",
+        "CREATE SCHEMA reco; CREATE FUNCTION reco.same(text, name) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    ];
+    for schema in waiting {
+        client.batch_execute(schema).unwrap();
+        let error = refusal(&mut client, "CREATE EXTENSION pg_recommend");
+        error.expect("42501", &["\"reco\"", "not the extension's alone"], &["Drop or rename"]);
+        client.batch_execute("DROP SCHEMA reco CASCADE").unwrap();
+    }
+    client.batch_execute("CREATE SCHEMA reco; CREATE EXTENSION pg_recommend").unwrap();
 }

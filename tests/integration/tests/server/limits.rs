@@ -19,7 +19,9 @@ fn role(database: &Database, name: &str) -> Client {
 
 /// Loads the library, which defines the settings; what had been set before is then checked.
 fn load(client: &mut Client) {
-    client.batch_execute("DO $$ BEGIN PERFORM reco.recommend(1, 'r'); EXCEPTION WHEN OTHERS THEN END $$").unwrap();
+    client
+        .batch_execute("DO $$ BEGIN PERFORM reco.recommend(1, 'r'); EXCEPTION WHEN OTHERS THEN END $$")
+        .unwrap();
 }
 
 fn show(client: &mut Client, setting: &str) -> String {
@@ -60,7 +62,11 @@ fn no_role_raises_a_limit_in_any_way() {
                 if with_library {
                     load(&mut client);
                 }
-                refusal(&mut client, &format!("{statement} SET {setting} = '{beyond}'")).expect("42501", &[setting], &[]);
+                refusal(&mut client, &format!("{statement} SET {setting} = '{beyond}'")).expect(
+                    "42501",
+                    &[setting],
+                    &[],
+                );
             }
         }
         // Nor by a function's own settings, nor by options of the connection.
@@ -78,7 +84,9 @@ fn no_role_raises_a_limit_in_any_way() {
                 load(&mut client);
                 assert_eq!(show(&mut client, setting), limit);
             }
-            Err(error) => assert!(error.to_string().contains(setting) || error.as_db_error().is_some(), "{error:?}"),
+            Err(error) => {
+                assert!(error.to_string().contains(setting) || error.as_db_error().is_some(), "{error:?}")
+            }
         }
     }
 }

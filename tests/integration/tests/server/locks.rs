@@ -44,7 +44,10 @@ fn no_role_makes_a_dead_run_look_alive() {
     assert!(!value::<bool>(&mut admin, &alive));
     // The next training corrects the row.
     Training::new("launch").call(&mut admin);
-    assert_eq!(value::<String>(&mut admin, &format!("SELECT status FROM reco.run WHERE run_id = '{id}'")), "failed");
+    assert_eq!(
+        value::<String>(&mut admin, &format!("SELECT status FROM reco.run WHERE run_id = '{id}'")),
+        "failed"
+    );
 }
 
 #[test]

@@ -506,7 +506,11 @@ fn the_only_model_is_the_only_one_that_one_may_score_with() {
     let mut client = database.connect_as("scores_one");
     let expected: f64 = value(&mut client, SCORE);
     assert_eq!(value::<f64>(&mut client, "SELECT reco.recommend(1, 'r1')"), expected);
-    assert_eq!(value::<f64>(&mut admin, "SELECT reco.recommend(1, 'r1')"), expected, "its own, not trains_one's");
+    assert_eq!(
+        value::<f64>(&mut admin, "SELECT reco.recommend(1, 'r1')"),
+        expected,
+        "its own, not trains_one's"
+    );
 }
 
 #[test]

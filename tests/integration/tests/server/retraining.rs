@@ -1,6 +1,6 @@
 //! Champions that are kept up to date: which of two versions is better, and retraining.
 
-use super::support::{locks_held, champion, status, versions, wait_for_status};
+use super::support::{champion, locks_held, status, versions, wait_for_status};
 use integration::{refusal, rows, value, Background, Database, Training};
 use postgres::Client;
 

@@ -1,6 +1,6 @@
 //! The best of several trials, each a run.
 
-use super::support::{locks_held, champion, stored_status, versions};
+use super::support::{champion, locks_held, stored_status, versions};
 use integration::process::Process;
 use integration::query::backend_pid;
 use integration::tuning::{set_faulty_trainer, TRAININGS_OF_NINE};

@@ -1,6 +1,6 @@
 //! A search that was cut off leaves nothing running, and the same call goes on with it.
 
-use super::support::{locks_held, artifact, versions};
+use super::support::{artifact, locks_held, versions};
 use integration::process::Process;
 use integration::query::backend_pid;
 use integration::tuning::{set_faulty_trainer, TRAININGS_OF_NINE};

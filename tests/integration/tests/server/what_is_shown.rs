@@ -66,7 +66,10 @@ fn texts_of_errors_are_for_those_who_may_train_and_those_of_definitions_for_owne
     // That it failed is no secret, nor that there is such a view.
     let failed = "SELECT detail ->> 'status', detail ? 'error' FROM reco.audit WHERE action = 'retrained'";
     assert_eq!(rows(&mut scores, failed), ["(failed,f)"]);
-    assert_eq!(rows(&mut scores, "SELECT view, created_by FROM reco.feature_views"), ["(public.noted_weekly,told_owner)"]);
+    assert_eq!(
+        rows(&mut scores, "SELECT view, created_by FROM reco.feature_views"),
+        ["(public.noted_weekly,told_owner)"]
+    );
     assert_eq!(rows(&mut scores, "SELECT status FROM reco.feature_refreshes"), ["(failed)"]);
 }
 
@@ -76,9 +79,15 @@ fn the_card_says_whose_relation_is_read() {
     let mut admin = database.connect();
     let mut owner = role(&database, "card_view_owner");
     admin.batch_execute("GRANT SELECT ON launch_features TO card_view_owner").unwrap();
-    owner.batch_execute("CREATE VIEW carded AS SELECT product_id, region, week, price, purchased FROM launch_features").unwrap();
+    owner
+        .batch_execute(
+            "CREATE VIEW carded AS SELECT product_id, region, week, price, purchased FROM launch_features",
+        )
+        .unwrap();
     admin
-        .batch_execute("CALL reco.train('carded', 'carded', 'purchased', 'popularity', keys => '{product_id,region}')")
+        .batch_execute(
+            "CALL reco.train('carded', 'carded', 'purchased', 'popularity', keys => '{product_id,region}')",
+        )
         .unwrap();
     let reads = |client: &mut Client, model: &str| {
         value::<String>(client, &format!("SELECT reco.model_card('{model}') ->> 'reads'"))
