@@ -46,6 +46,7 @@
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
 //! | `docs` | the SQL of the documents |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
+//! | `names`, `dates` | types and collations off the path; dates without an end |
 //! | `rights` | privileges, row security, hostile search paths |
 
 mod ab_tests;
@@ -55,6 +56,7 @@ mod cancel;
 mod champion_history;
 mod check_setup;
 mod crash;
+mod dates;
 mod demo;
 mod docs;
 mod dump;
@@ -72,6 +74,7 @@ mod launch_features;
 mod model_card;
 mod model_files;
 mod model_rights;
+mod names;
 mod newest_row;
 mod parallel;
 mod progress;

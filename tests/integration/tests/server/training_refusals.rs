@@ -312,7 +312,11 @@ fn what_to_do_about_a_type_depends_on_what_the_column_is() {
     let with = |argument: &str| after(&format!("CREATE VIEW given AS {source}"), Training::new("launch").source("given").with(argument));
     with("keys => '{document,region}'").expect("42804", &["\"document\" has type jsonb"], &["keys => ", "casts it"]);
     with("keys => '{history,region}'").expect("42804", &["\"history\" has type real[]"], &["keys => "]);
-    with("time_column => 'period'").expect("42804", &["\"period\" has type tstzrange"], &["time_column => "]);
+    let document = r#"params => '{"exclude": ["document"]}'"#;
+    let period = format!("CALL reco.train('launch', 'given', 'purchased', time_column => 'period', {document})");
+    let mut given = database();
+    given.batch_execute(&format!("CREATE VIEW given AS {source}")).unwrap();
+    refusal(&mut given, &period).expect("42804", &["\"period\" has type tstzrange"], &["time_column => "]);
     let label = after(&format!("CREATE VIEW given AS {source}"), Training::new("launch").source("given").label("document"));
     label.expect("42804", &["\"document\""], &["label => "]);
     from(source).expect("42804", &["\"document\""], &[r#"{"exclude": ["document"]}"#]);
