@@ -282,13 +282,13 @@ fn a_column_that_the_source_no_longer_has_is_named_with_source_and_model() {
     client
         .batch_execute(
             "ALTER TABLE launch_features RENAME COLUMN other TO week; DROP VIEW seen, owned;
-             ALTER TABLE launch_features ALTER price TYPE text USING 'dear'",
+             ALTER TABLE launch_features ALTER launched_on TYPE text USING 'soon'",
         )
         .unwrap();
     for call in ["recommend(3::bigint, 'r1', 'launch')", "top_products('r1', 5, 'launch')"] {
         refusal(&mut client, &format!("SELECT * FROM reco.{call}")).expect(
             "42804",
-            &["\"price\" of public.launch_features has type text", "\"launch\" expects"],
+            &["\"launched_on\" of public.launch_features has type text", "\"launch\" expects"],
             &["again"],
         );
     }

@@ -2,7 +2,6 @@ use integration::installation::Installation;
 use integration::query::backend_pid;
 use integration::{value, Background, Database, Training};
 use postgres::Client;
-use std::path::PathBuf;
 
 /// Temporary files of this backend.
 fn files(observer: &mut Client, backend: i32) -> i64 {
@@ -74,55 +73,26 @@ fn temp_file_limit_holds_with_postgres_own_error() {
     Training::new("launch").call(&mut client);
 }
 
-/// A tablespace inside the data directory, and the folder of its temporary files, which a first training has made.
-fn tablespace(database: &Database, client: &mut Client, name: &str) -> (u32, PathBuf) {
-    for sql in ["SET allow_in_place_tablespaces = on", "CREATE TABLESPACE {} LOCATION ''", "SET temp_tablespaces = {}"] {
-        client.batch_execute(&sql.replace("{}", name)).unwrap();
-    }
-    Training::new("first").call(client);
-    let oid: u32 = value(client, &format!("SELECT oid FROM pg_tablespace WHERE spcname = '{name}'"));
-    let folder = database.cluster.folder().join(format!("data/pg_tblspc/{oid}"));
-    let version = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
-    (oid, version.join("pgsql_tmp"))
-}
-
 #[test]
-fn they_lie_where_temp_tablespaces_says() {
+fn a_full_disk_is_told_with_the_file_what_it_holds_and_the_setting() {
     let database = Database::with_data();
-    let (mut client, mut observer) = (database.connect(), database.connect());
-    let (oid, _) = tablespace(&database, &mut client, "for_rows");
-    let (training, _) = Background::training(client, &Training::endless("launch"), &mut observer);
-    let backend = training.backend;
-    let there = format!("SELECT count(*) FROM pg_ls_tmpdir({oid}) WHERE name LIKE 'pgsql\\_tmp{backend}.%'");
-    assert!(value::<i64>(&mut observer, &there) >= 1);
-    assert_eq!(files(&mut observer, backend), 0, "none lies in the default tablespace");
-    training.cancel();
-    let _session_lives = training.finish();
-    assert_eq!(value::<i64>(&mut observer, &there), 0);
-}
-
-#[test]
-fn a_full_disk_is_told_with_the_file_what_it_holds_and_the_settings() {
-    let database = Database::with_data();
-    let mut first = database.connect();
-    let (_, folder) = tablespace(&database, &mut first, "too_small");
+    let mut observer = database.connect();
+    Training::new("first").call(&mut observer);
+    let folder = database.cluster.folder().join("data/base/pgsql_tmp");
     // Each of a backend's temporary files in turn is on a disk that is full.
     for (number, holds) in [(0, "the rows of a training"), (1, "what is to be trained"), (2, "the model")] {
         let mut client = database.connect();
-        client.batch_execute("SET temp_tablespaces = too_small").unwrap();
         let name = format!("pgsql_tmp{}.{number}", backend_pid(&mut client));
-        let full = folder.join(&name);
-        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.join(&name)).unwrap();
         let error = Training::new("launch").refused(&mut client);
         error.expect(
             if number < 2 { "53100" } else { "38000" },
             &[holds, "temporary file", &name],
-            &["temp_tablespaces", "temp_file_limit"],
+            &["default tablespace", "temp_file_limit"],
         );
         let all = format!("{} {}", error.message, error.detail);
         assert!(all.contains("No space left on device"), "{error:?}");
-        assert_eq!(super::support::stored_status(&mut first, "launch"), "failed");
-        client.batch_execute("RESET temp_tablespaces").unwrap();
+        assert_eq!(super::support::stored_status(&mut observer, "launch"), "failed");
         Training::new("launch").call(&mut client);
     }
 }
