@@ -89,7 +89,8 @@ pub enum Error {
 }
 
 /// What to do where temporary files do not fit.
-pub const TEMPORARY_SPACE: &str = "Free some space in the database's default tablespace, or train on fewer weeks \
+pub const TEMPORARY_SPACE: &str =
+    "Free some space in the database's default tablespace, or train on fewer weeks \
      or columns; temp_file_limit bounds what a session may take there.";
 
 impl Error {

@@ -25,7 +25,8 @@ impl TempFile {
     /// A file with this content.
     pub fn with_content(holds: &'static str, content: &[u8]) -> Result<Self, Error> {
         let mut file = Self::create(holds);
-        io::Write::write_all(&mut file, content).map_err(Error::system("could not write a temporary file"))?;
+        io::Write::write_all(&mut file, content)
+            .map_err(Error::system("could not write a temporary file"))?;
         Ok(file)
     }
 

@@ -78,7 +78,9 @@ fn weeks_without_an_end_are_measured_as_all_weeks() {
     for model in ["launch", "moments"] {
         let source = if model == "launch" { "launch_features" } else { "moments" };
         let evaluate = |from: &str, to: &str| {
-            format!("SELECT * FROM reco.evaluate('{model}', '{source}', from_week => {from}, to_week => {to})")
+            format!(
+                "SELECT * FROM reco.evaluate('{model}', '{source}', from_week => {from}, to_week => {to})"
+            )
         };
         let all = rows(&mut client, &evaluate("NULL", "NULL"));
         for (from, to) in EARLY.iter().zip(LATE) {
@@ -89,7 +91,8 @@ fn weeks_without_an_end_are_measured_as_all_weeks() {
             nothing.expect("22000", &["no row", "in these weeks"], &["from_week"]);
         }
     }
-    let chart = "SELECT count(*) > 0 FROM reco.calibration('launch', 'launch_features', from_week => '-infinity')";
+    let chart =
+        "SELECT count(*) > 0 FROM reco.calibration('launch', 'launch_features', from_week => '-infinity')";
     assert!(value::<bool>(&mut client, chart));
 }
 
@@ -101,13 +104,24 @@ fn what_is_computed_for_each_week_has_ends() {
     for day in LATE.iter().chain(&EARLY) {
         let words: &[&str] = if day.contains("infinity") { &["infinite"] } else { &["week"] };
         for (call, code) in [
-            (format!("CALL reco.refresh_features('demand', from_week => '{day}', to_week => '2024-01-01')"), ""),
-            (format!("CALL reco.refresh_features('demand', from_week => '2024-01-01', to_week => '{day}')"), ""),
+            (
+                format!(
+                    "CALL reco.refresh_features('demand', from_week => '{day}', to_week => '2024-01-01')"
+                ),
+                "",
+            ),
+            (
+                format!(
+                    "CALL reco.refresh_features('demand', from_week => '2024-01-01', to_week => '{day}')"
+                ),
+                "",
+            ),
             (format!("SELECT * FROM reco.backtest('launch_features', '{day}', '2024-05-06')"), "22023"),
             (format!("SELECT * FROM reco.backtest('launch_features', '2024-05-06', '{day}')"), "22023"),
         ] {
             // From a later week to an earlier one there is nothing to do.
-            let backwards = call.contains("refresh") && !day.contains("infinity")
+            let backwards = call.contains("refresh")
+                && !day.contains("infinity")
                 && (call.contains("to_week => '4713") || call.contains("from_week => '5874897"));
             if backwards {
                 client.batch_execute(&call).unwrap_or_else(|error| panic!("{call}: {error:?}"));
@@ -144,7 +158,10 @@ fn features_are_looked_up_as_of_any_day() {
              LATERAL reco.features_as_of(NULL::demand, s{more}) AS f"
         )
     };
-    let newest = rows(&mut client, "SELECT * FROM demand WHERE (product_id, region) = (1, 'r0') ORDER BY week DESC LIMIT 1");
+    let newest = rows(
+        &mut client,
+        "SELECT * FROM demand WHERE (product_id, region) = (1, 'r0') ORDER BY week DESC LIMIT 1",
+    );
     for (kind, late, early) in [
         ("date", "5874897-12-31", "4713-01-01 BC"),
         ("timestamp", "294276-12-31 23:59", "4713-01-01 00:00 BC"),
@@ -153,10 +170,16 @@ fn features_are_looked_up_as_of_any_day() {
         for day in ["infinity", late] {
             assert_eq!(rows(&mut client, &found(kind, day, "")), newest, "{kind} {day}");
             // Nothing is young by then.
-            assert!(rows(&mut client, &found(kind, day, ", max_age => '4 weeks'")).is_empty(), "{kind} {day}");
+            assert!(
+                rows(&mut client, &found(kind, day, ", max_age => '4 weeks'")).is_empty(),
+                "{kind} {day}"
+            );
         }
         for day in ["-infinity", early] {
-            assert!(rows(&mut client, &found(kind, day, ", max_age => '4 weeks'")).is_empty(), "{kind} {day}");
+            assert!(
+                rows(&mut client, &found(kind, day, ", max_age => '4 weeks'")).is_empty(),
+                "{kind} {day}"
+            );
             assert!(rows(&mut client, &found(kind, day, "")).is_empty(), "{kind} {day}");
         }
     }

@@ -31,7 +31,10 @@ fn keys_are_found_whatever_the_path_is() {
     let mut client = Database::with_data().connect();
     client.batch_execute(TYPES).unwrap();
     for model in ["typed", "seen"] {
-        Training::new(model).source(&format!("public.{model}")).with("keys => '{product_id,region}'").call(&mut client);
+        Training::new(model)
+            .source(&format!("public.{model}"))
+            .with("keys => '{product_id,region}'")
+            .call(&mut client);
     }
     let on_the_path = ANSWERS.map(|sql| rows(&mut client, sql));
     assert!(on_the_path.iter().all(|found| !found.is_empty()));
@@ -77,7 +80,8 @@ fn a_feature_view_is_made_of_types_and_collations_off_the_path() {
     client.batch_execute("SET search_path = ''").unwrap();
     refresh(&mut client, "'public.dressed', lookback => 3");
     assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM public.dressed"), 6000);
-    let collations = "SELECT DISTINCT collname::text FROM pg_attribute JOIN pg_collation AS c ON c.oid = attcollation \
+    let collations =
+        "SELECT DISTINCT collname::text FROM pg_attribute JOIN pg_collation AS c ON c.oid = attcollation \
                       WHERE attrelid::regclass::text LIKE 'public.dressed%' AND attname = 'category'";
     assert_eq!(rows(&mut client, collations), ["(Deutsch)"]);
 }

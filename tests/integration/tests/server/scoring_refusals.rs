@@ -251,7 +251,9 @@ fn a_column_that_the_source_no_longer_has_is_named_with_source_and_model() {
     };
     // Plans are kept from here on.
     for (model, source) in [("launch", "launch_features"), ("seen", "seen")] {
-        calls(model, source).iter().for_each(|call| client.batch_execute(call).unwrap_or_else(|e| panic!("{call}: {e:?}")));
+        calls(model, source)
+            .iter()
+            .for_each(|call| client.batch_execute(call).unwrap_or_else(|e| panic!("{call}: {e:?}")));
     }
     for (column, what) in [("sales_1w", "inputs"), ("region", "key"), ("week", "time")] {
         for (model, source) in [("launch", "launch_features"), ("seen", "seen")] {
@@ -317,6 +319,8 @@ fn what_an_error_repeats_of_an_argument_is_short() {
     }
     let error = refusal(&mut client, &format!("SELECT reco.recommend(1::bigint, 'r1', {long})"));
     error.expect("42704", &["model \"model model", "(11999", "does not exist"], &["reco.models"]);
-    let train = format!("DO $$ BEGIN CALL reco.train('launch', 'launch_features', 'purchased', algorithm => {long}); END $$");
+    let train = format!(
+        "DO $$ BEGIN CALL reco.train('launch', 'launch_features', 'purchased', algorithm => {long}); END $$"
+    );
     assert!(refusal(&mut client, &train).message.len() < 1200);
 }
