@@ -94,8 +94,9 @@ pub enum Error {
 }
 
 /// What to do where temporary files do not fit.
-pub const TEMPORARY_SPACE: &str = "Free some space there, or set temp_tablespaces to a tablespace on a larger disk; \
-     temp_file_limit bounds what a session may take. Rows of fewer weeks or columns take less.";
+pub const TEMPORARY_SPACE: &str =
+    "Free some space in the database's default tablespace, or train on fewer weeks \
+     or columns; temp_file_limit bounds what a session may take there.";
 
 impl Error {
     pub fn invalid(message: impl Into<String>) -> Self {

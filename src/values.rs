@@ -138,6 +138,16 @@ pub fn sql_type(type_oid: pg_sys::Oid, typmod: i32) -> String {
     }
 }
 
+/// An expression of this type as its base type, for operators that take no domain: those of enums.
+pub fn as_base(expression: String, type_oid: pg_sys::Oid) -> String {
+    // SAFETY: a catalog look-up of a type that a live tuple descriptor names.
+    let base = unsafe { pg_sys::getBaseType(type_oid) };
+    match base == type_oid {
+        true => expression,
+        false => format!("{expression}::{}", sql_type(base, -1)),
+    }
+}
+
 /// Microseconds since 2000-01-01 at which PostgreSQL keeps `infinity` and `-infinity`.
 const NOT_A_TIMESTAMP: [i64; 2] = [i64::MIN, i64::MAX];
 /// Days since 2000-01-01 at which PostgreSQL keeps `infinity` and `-infinity`.

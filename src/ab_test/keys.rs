@@ -32,8 +32,9 @@ impl Keyed {
             let (_, found) = known.ok_or_else(|| missing(version, "key", column))?;
             // SAFETY: a catalog look-up of a column's type.
             let base = unsafe { pg_sys::getBaseType(*found) };
-            let (column, sql_type) = (quote_identifier(column), values::sql_type(base, -1));
-            Ok::<_, Error>(format!("t.{column} OPERATOR(pg_catalog.=) u.{key}::{sql_type}"))
+            let column = values::as_base(format!("t.{}", quote_identifier(column)), *found);
+            let sql_type = values::sql_type(base, -1);
+            Ok::<_, Error>(format!("{column} OPERATOR(pg_catalog.=) u.{key}::{sql_type}"))
         };
         let same_key = format!("{} AND {}", equals(product, "product_id")?, equals(region, "region")?);
         if !columns.iter().any(|(name, _)| name == time) {

@@ -75,7 +75,8 @@ fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(
                 pgrx::check_for_interrupts!();
                 let row = deformed.take_apart(fetched.tuple(n), fetched.descriptor());
                 binding.fill(row, scorer, inputs)?;
-                let (score, quantiles) = (decoded.score(&mut inputs.row)?, decoded.quantiles(&mut inputs.row)?);
+                let (score, quantiles) =
+                    (decoded.score(&mut inputs.row)?, decoded.quantiles(&mut inputs.row)?);
                 let label = query.label.value(row.values[query.label.position])?;
                 slices.of(row, query.slice)?.insert(score, quantiles.as_ref(), label);
             }

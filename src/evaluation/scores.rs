@@ -3,7 +3,8 @@
 use super::chart::Chart;
 use super::rows::{array, row};
 use super::state::{
-    check_probability, combine, damaged, deserialize, score_and_boolean, score_and_number, serialize, state, step, State,
+    check_probability, combine, damaged, deserialize, score_and_boolean, score_and_number, serialize, state,
+    step, State,
 };
 use super::{too_many_rows, MAX_ROWS};
 use crate::call_site::argument;

@@ -1,7 +1,8 @@
 //! The aggregates `log_loss`, `brier`, `rmse` and `mae`: means of what each row loses.
 
 use super::state::{
-    check_probability, combine, deserialize, float, score_and_boolean, score_and_number, serialize, state, step, State,
+    check_probability, combine, deserialize, float, score_and_boolean, score_and_number, serialize, state,
+    step, State,
 };
 use crate::error::Error;
 use crate::features::sql_function::{sql_function, Returned};

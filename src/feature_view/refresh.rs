@@ -199,7 +199,8 @@ type Ends = (Option<Week>, Option<Week>);
 /// From the week of the first moment to the last week that the data cover to its end.
 fn available(view: &FeatureView, query: &str) -> Result<Ends, Error> {
     let sql = format!(
-        "SELECT first::pg_catalog.timestamp::pg_catalog.date, complete::pg_catalog.timestamp::pg_catalog.date FROM {} AS available (first, complete)",
+        "SELECT first::pg_catalog.timestamp::pg_catalog.date, complete::pg_catalog.timestamp::pg_catalog.date \
+         FROM {} AS available (first, complete)",
         as_subquery(query)
     );
     view.as_author(|client| {

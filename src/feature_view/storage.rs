@@ -19,7 +19,6 @@ use std::collections::BTreeSet;
 
 /// Computes the weeks of a run and returns how many rows each has. Runs as the view's owner.
 pub fn compute(view: &FeatureView, run: &Run, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {
-    // Types too are named as the view's author would name them.
     view.as_author(|client| {
         let target = Target::of(view, run)?;
         match partition_of(client, view, run)? {

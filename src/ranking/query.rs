@@ -123,9 +123,11 @@ impl Query {
         }
         if let Some((array_type, array)) = wanted.candidates {
             parameters.push((array_type, Some(array)));
+            let ranked_type = type_of(&source, ranked);
             // SAFETY: a catalog look-up of a column's type.
-            let base = values::sql_type(unsafe { pg_sys::getBaseType(type_of(&source, ranked)) }, -1);
-            conditions.push(format!("{key} OPERATOR(pg_catalog.=) ANY (${}::{base}[])", parameters.len()));
+            let base = values::sql_type(unsafe { pg_sys::getBaseType(ranked_type) }, -1);
+            let ranked = values::as_base(key.clone(), ranked_type);
+            conditions.push(format!("{ranked} OPERATOR(pg_catalog.=) ANY (${}::{base}[])", parameters.len()));
         }
         Ok(Self {
             from: format!("FROM {} AS t WHERE {}", version.source, conditions.join(" AND ")),

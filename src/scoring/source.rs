@@ -153,7 +153,8 @@ impl Source {
             ),
             _ => format!("${n}::{sql_type}"),
         };
-        Ok(format!("t.{} OPERATOR(pg_catalog.=) {value}", quote_identifier(column)))
+        let column = values::as_base(format!("t.{}", quote_identifier(column)), *found);
+        Ok(format!("{column} OPERATOR(pg_catalog.=) {value}"))
     }
 }
 

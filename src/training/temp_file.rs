@@ -1,5 +1,6 @@
-//! Postgres's own temporary files: counted by `temp_file_limit`, placed by `temp_tablespaces`, and removed after
-//! a crash. They outlive a commit and are deleted when dropped.
+//! Postgres's own temporary files: counted by `temp_file_limit` and removed after a crash. They outlive a commit and are
+//! deleted when dropped. Postgres puts such files into the database's default tablespace, whatever `temp_tablespaces` says:
+//! they must not stand in the way of whoever drops another one.
 
 use crate::error::Error;
 use pgrx::pg_sys;
@@ -17,19 +18,15 @@ pub struct TempFile {
 impl TempFile {
     /// An empty file for what `holds` says: "the rows of a training".
     pub fn create(holds: &'static str) -> Self {
-        // SAFETY: inside a transaction, which the look-up of the tablespaces needs; `true` detaches the file from it, and
-        // `drop` closes it.
-        let file = unsafe {
-            pg_sys::PrepareTempTablespaces();
-            pg_sys::OpenTemporaryFile(true)
-        };
-        Self { file, size: 0, holds }
+        // SAFETY: `true` detaches the file from the transaction; `drop` closes it.
+        Self { file: unsafe { pg_sys::OpenTemporaryFile(true) }, size: 0, holds }
     }
 
     /// A file with this content.
     pub fn with_content(holds: &'static str, content: &[u8]) -> Result<Self, Error> {
         let mut file = Self::create(holds);
-        io::Write::write_all(&mut file, content).map_err(Error::system("could not write a temporary file"))?;
+        io::Write::write_all(&mut file, content)
+            .map_err(Error::system("could not write a temporary file"))?;
         Ok(file)
     }
 

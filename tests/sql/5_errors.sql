@@ -21,6 +21,7 @@ CALL reco.train('launch', 'launches', 'purchased', params => '{"exclude": ["colo
 CALL reco.train('launch', 'launches', 'households', params => '{"task": "binary"}');
 CREATE VIEW with_document AS SELECT *, '{}'::jsonb AS document FROM launches;
 CALL reco.train('launch', 'with_document', 'purchased');
+CALL reco.train('launch', 'with_document', 'purchased', keys => '{document,region}');
 CREATE VIEW empty AS SELECT * FROM launches WHERE false;
 CALL reco.train('launch', 'empty', 'purchased');
 CREATE VIEW unknown AS SELECT * FROM launches WHERE purchased IS NULL;
@@ -40,6 +41,7 @@ SET reco.no_such_setting = 1;
 SELECT reco.predict('nobody', l) FROM launches l LIMIT 1;
 SELECT reco.recommend(1, 'r1');
 SELECT reco.recommend(1, 'r1', 'nobody');
+SELECT reco.recommend(1, 'r1', repeat('somebody ', 100000));
 SELECT reco.recommend('one', 'r1', 'launch');
 SELECT reco.predict('launch', '{1,2}'::real[]);
 SELECT reco.predict('numbers', '{1,2,3}'::real[]);

@@ -31,7 +31,8 @@ impl Week {
 
     fn date(self) -> Result<NaiveDate, FeatureError> {
         let date = i64::from(self.monday()) + 10_957; // days from 1970-01-01 to 2000-01-01
-        i32::try_from(date).ok().and_then(NaiveDate::from_epoch_days).ok_or_else(out_of_range)
+        let date = i32::try_from(date).ok().and_then(NaiveDate::from_epoch_days);
+        date.filter(|date| YEARS.contains(&date.year())).ok_or_else(out_of_range)
     }
 }
 
@@ -41,6 +42,9 @@ fn out_of_range() -> FeatureError {
         hint: Some("Check the dates of the data, or name from_week and to_week.".into()),
     }
 }
+
+/// Those whose periods have ends that PostgreSQL's dates can have, and names of four digits.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9998;
 
 /// What a refresh is asked for.
 #[derive(Debug, Clone, Copy)]

@@ -35,7 +35,9 @@ impl Trees {
 
     /// The largest size that a margin can have, about.
     pub fn largest(&self) -> f64 {
-        let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, |most: f64, value| most.max(value.abs()));
+        let most = |values: &mut dyn Iterator<Item = f64>| {
+            values.fold(0.0, |most: f64, value| most.max(value.abs()))
+        };
         let leaf = most(&mut self.nodes.iter().filter(|node| node.is_leaf()).map(|node| node.number()));
         let trees = self.roots.iter().map(|roots| roots.len()).max().unwrap_or(0);
         most(&mut self.bases.iter().copied()) + trees as f64 * leaf

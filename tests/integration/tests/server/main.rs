@@ -48,6 +48,7 @@
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
+//! | `names`, `dates` | types and collations off the path; dates without an end |
 //! | `rights` | privileges, row security, hostile search paths |
 //! | `hostile_path` | every function and view under a path whose operators, functions and types are another's |
 //! | `what_is_shown` | who sees texts of errors and definitions, and whose relation is read |
@@ -63,6 +64,7 @@ mod champion_history;
 mod check_setup;
 mod crash;
 mod damaged_catalog;
+mod dates;
 mod defaults;
 mod demo;
 mod docs;
@@ -84,6 +86,7 @@ mod locks;
 mod model_card;
 mod model_files;
 mod model_rights;
+mod names;
 mod newest_row;
 mod parallel;
 mod progress;

@@ -240,7 +240,13 @@ fn crossed(size: f32) -> Vec<u8> {
     metadata["layout"] = json!({"networks": {"members": 1, "crosses": 2, "layers": 1}}).to_string().into();
     metadata["algorithm"] = "deep_cross".into();
     let (down, up, bias, last) = ([size; 4], [size; 4], [0.1; 4], [0.5; 4]);
-    let cross = |k: usize| [format!("network.0.cross.{k}.down"), format!("network.0.cross.{k}.up"), format!("network.0.cross.{k}.bias")];
+    let cross = |k: usize| {
+        [
+            format!("network.0.cross.{k}.down"),
+            format!("network.0.cross.{k}.up"),
+            format!("network.0.cross.{k}.bias"),
+        ]
+    };
     let (first, second) = (cross(0), cross(1));
     let mut tensors: Vec<(&str, &[usize], &[f32])> = vec![("network.0.embedding.0", &[4, 2], &EMBEDDING)];
     for names in [&first, &second] {
@@ -271,7 +277,8 @@ fn weights_whose_sums_can_overflow_are_refused() {
 fn a_score_that_is_no_number_is_an_error_that_names_the_model() {
     let mut client = Database::with_data().connect();
     client.batch_execute("UPDATE launch_features SET price = 99999 WHERE product_id = 7").unwrap();
-    import(&mut client, "wild", &crossed(1e8), ", source => 'launch_features', label => 'purchased'").unwrap();
+    import(&mut client, "wild", &crossed(1e8), ", source => 'launch_features', label => 'purchased'")
+        .unwrap();
     for call in [
         "reco.predict('wild', f) FROM launch_features AS f WHERE product_id = 7",
         "reco.recommend(7::bigint, 'r1')",

@@ -219,3 +219,108 @@ fn damaged_weights_are_an_error_and_no_crash() {
         client.batch_execute("ROLLBACK").unwrap();
     }
 }
+
+#[test]
+fn a_column_that_the_source_no_longer_has_is_named_with_source_and_model() {
+    let mut client = Database::trained().connect();
+    client
+        .batch_execute(
+            r#"CREATE VIEW seen AS SELECT * FROM launch_features;
+               CREATE VIEW owned AS SELECT * FROM launch_features;
+               CALL reco.train('seen', 'seen', 'purchased', keys => '{product_id,region}', params => '{"epochs": 1, "threads": 1}');
+               CALL reco.train('units', 'launch_features', 'households',
+                               params => '{"epochs": 1, "threads": 1, "exclude": ["purchased"]}');
+               CALL reco.train('launch', 'launch_features', 'purchased', params => '{"epochs": 1, "threads": 1}');
+               SELECT reco.start_ab_test('spring', 'launch',
+                   '[{"arm": "a", "version": 1, "share": 0.5}, {"arm": "b", "version": 2, "share": 0.5}]')"#,
+        )
+        .unwrap();
+    let all = [
+        "reco.recommend(3::bigint, 'r1', '{}')",
+        "reco.recommend(3::bigint, 'r1', '{}', as_of => '2024-05-01')",
+        "reco.top_products('r1', 5, '{}')",
+        "reco.top_regions(3::bigint, 5, '{}')",
+        "reco.explain(3::bigint, 'r1', '{}')",
+        "reco.similar_launches(3::bigint, 'r1', 5, '{}')",
+        "reco.forecast('r1', '{}')",
+        "reco.evaluate('{}', '{source}')",
+        "reco.log_recommendations('{1,2,3,4}'::text[], '{r1,r1,r1,r1}', '{}')",
+    ];
+    let calls = |model: &str, source: &str| {
+        all.map(|call| format!("SELECT * FROM {}", call.replace("{}", model).replace("{source}", source)))
+    };
+    // Plans are kept from here on.
+    for (model, source) in [("launch", "launch_features"), ("seen", "seen")] {
+        calls(model, source)
+            .iter()
+            .for_each(|call| client.batch_execute(call).unwrap_or_else(|e| panic!("{call}: {e:?}")));
+    }
+    for (column, what) in [("sales_1w", "inputs"), ("region", "key"), ("week", "time")] {
+        for (model, source) in [("launch", "launch_features"), ("seen", "seen")] {
+            let kind = if source == "seen" { "VIEW" } else { "TABLE" };
+            client.batch_execute(&format!("ALTER {kind} {source} RENAME COLUMN {column} TO other")).unwrap();
+            for call in calls(model, source) {
+                let measured = call.contains("evaluate") || (model == "seen" && call.contains("log_"));
+                if measured && what != "inputs" || (model == "seen" && call.contains("log_")) {
+                    continue;
+                }
+                let error = refusal(&mut client, &call);
+                assert_eq!(error.code, "42703", "{call}: {error:?}");
+                for word in [format!("\"{column}\""), format!("public.{source}")] {
+                    assert!(error.message.contains(&word), "{call}: {error:?}");
+                }
+                let all = format!("{} {}", error.message, error.detail);
+                assert!(all.contains(&format!("\"{model}\"")), "{call}: {error:?}");
+                assert!(error.hint.contains("again"), "{call}: {error:?}");
+            }
+            client.batch_execute(&format!("ALTER {kind} {source} RENAME COLUMN other TO {column}")).unwrap();
+            let still = format!("SELECT reco.recommend(3::bigint, 'r1', '{model}')");
+            assert!(value::<Option<f64>>(&mut client, &still).is_some());
+        }
+    }
+    let report = "SELECT count(*) FROM reco.ab_report('spring')";
+    client.batch_execute("ALTER TABLE launch_features RENAME COLUMN week TO other").unwrap();
+    refusal(&mut client, report).expect("42703", &["time column \"week\"", "launch_features"], &["again"]);
+    client
+        .batch_execute(
+            "ALTER TABLE launch_features RENAME COLUMN other TO week; DROP VIEW seen, owned;
+             ALTER TABLE launch_features ALTER launched_on TYPE text USING 'soon'",
+        )
+        .unwrap();
+    for call in ["recommend(3::bigint, 'r1', 'launch')", "top_products('r1', 5, 'launch')"] {
+        refusal(&mut client, &format!("SELECT * FROM reco.{call}")).expect(
+            "42804",
+            &["\"launched_on\" of public.launch_features has type text", "\"launch\" expects"],
+            &["again"],
+        );
+    }
+}
+
+#[test]
+fn what_an_error_repeats_of_an_argument_is_short() {
+    let mut client = Database::trained().connect();
+    let long = "repeat('model ', 2000000)";
+    for call in [
+        format!("reco.recommend(1::bigint, 'r1', {long})"),
+        format!("reco.predict({long}, f) FROM launch_features AS f"),
+        format!("reco.top_products('r1', model => {long})"),
+        format!("reco.promote({long}, 1)"),
+        format!("reco.set_alias('launch', {long}, 7)"),
+        format!("reco.grant_model('launch', {long}, 'score')"),
+        format!("reco.grant_model('launch', 'postgres', {long})"),
+        format!("reco.ab_report({long})"),
+        format!("reco.create_feature_view('wide', 'SELECT 1 AS a, NULL::date AS week', '{{a}}', partition_by => {long})"),
+        format!("reco.promote_if_better('launch', 1, metric => {long})"),
+    ] {
+        let error = refusal(&mut client, &format!("SELECT {call}"));
+        assert!(error.message.len() < 1200, "{call}: {} bytes", error.message.len());
+        assert!(error.detail.len() + error.hint.len() < 17_000, "{call}");
+        assert_ne!(error.code, "42883", "{error:?}");
+    }
+    let error = refusal(&mut client, &format!("SELECT reco.recommend(1::bigint, 'r1', {long})"));
+    error.expect("42704", &["model \"model model", "(11999", "does not exist"], &["reco.models"]);
+    let train = format!(
+        "DO $$ BEGIN CALL reco.train('launch', 'launch_features', 'purchased', algorithm => {long}); END $$"
+    );
+    assert!(refusal(&mut client, &train).message.len() < 1200);
+}

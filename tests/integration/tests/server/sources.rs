@@ -194,7 +194,9 @@ fn a_temporary_relation_is_no_source_of_what_is_scored_later() {
                  '{{product_id,region}}', available => 'SELECT min(week), max(week) FROM launch_features')"
         );
         refusal(&mut client, &view).expect("22023", &["passing", "is temporary"], hint);
-        let available = view.replace(source, "launch_features").replace("max(week) FROM launch_features", &format!("max(week) FROM {source}"));
+        let available = view
+            .replace(source, "launch_features")
+            .replace("max(week) FROM launch_features", &format!("max(week) FROM {source}"));
         refusal(&mut client, &available).expect("22023", &["passing", "is temporary"], hint);
     }
     let view = "SELECT reco.create_feature_view('pg_temp.kept', 'SELECT 1 AS product_id, NULL::date AS week', '{product_id}')";
@@ -205,7 +207,9 @@ fn a_temporary_relation_is_no_source_of_what_is_scored_later() {
     let evaluate = "SELECT count(*) FROM reco.evaluate('launch', 'passing')";
     assert_eq!(value::<i64>(&mut client, evaluate), 1);
     let bytes: Vec<u8> = value(&mut client, "SELECT reco.export_model('launch')");
-    let import = client.query_one("SELECT reco.import_model('other', $1, source => 'passing')", &[&bytes]).unwrap_err();
+    let import = client
+        .query_one("SELECT reco.import_model('other', $1, source => 'passing')", &[&bytes])
+        .unwrap_err();
     integration::refusal::Refusal::of(&import).expect("22023", &["is temporary"], hint);
 }
 
@@ -220,7 +224,9 @@ fn nobodys_temporary_table_stands_in_for_a_source_that_is_gone() {
                                                WHERE oid = pg_my_temp_schema())",
         )
         .unwrap();
-    for call in ["recommend(1::bigint, 'r1')", "top_products('r1')", "forecast('r1')", "explain(1::bigint, 'r1')"] {
+    for call in
+        ["recommend(1::bigint, 'r1')", "top_products('r1')", "forecast('r1')", "explain(1::bigint, 'r1')"]
+    {
         refusal(&mut client, &format!("SELECT * FROM reco.{call}")).expect(
             "42P01",
             &["passing", "\"launch\""],

@@ -72,3 +72,27 @@ fn temp_file_limit_holds_with_postgres_own_error() {
     client.batch_execute("RESET temp_file_limit").unwrap();
     Training::new("launch").call(&mut client);
 }
+
+#[test]
+fn a_full_disk_is_told_with_the_file_what_it_holds_and_the_setting() {
+    let database = Database::with_data();
+    let mut observer = database.connect();
+    Training::new("first").call(&mut observer);
+    let folder = database.cluster.folder().join("data/base/pgsql_tmp");
+    // Each of a backend's temporary files in turn is on a disk that is full.
+    for (number, holds) in [(0, "the rows of a training"), (1, "what is to be trained"), (2, "the model")] {
+        let mut client = database.connect();
+        let name = format!("pgsql_tmp{}.{number}", backend_pid(&mut client));
+        std::os::unix::fs::symlink("/dev/full", folder.join(&name)).unwrap();
+        let error = Training::new("launch").refused(&mut client);
+        error.expect(
+            if number < 2 { "53100" } else { "38000" },
+            &[holds, "temporary file", &name],
+            &["default tablespace", "temp_file_limit"],
+        );
+        let all = format!("{} {}", error.message, error.detail);
+        assert!(all.contains("No space left on device"), "{error:?}");
+        assert_eq!(super::support::stored_status(&mut observer, "launch"), "failed");
+        Training::new("launch").call(&mut client);
+    }
+}

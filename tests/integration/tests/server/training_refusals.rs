@@ -309,11 +309,28 @@ fn an_error_of_the_source_is_the_users_error() {
 #[test]
 fn what_to_do_about_a_type_depends_on_what_the_column_is() {
     let source = "SELECT f.*, product_id::text::jsonb AS document, tstzrange(updated_at, NULL) AS period FROM launch_features AS f";
-    let with = |argument: &str| after(&format!("CREATE VIEW given AS {source}"), Training::new("launch").source("given").with(argument));
-    with("keys => '{document,region}'").expect("42804", &["\"document\" has type jsonb"], &["keys => ", "casts it"]);
+    let with = |argument: &str| {
+        after(
+            &format!("CREATE VIEW given AS {source}"),
+            Training::new("launch").source("given").with(argument),
+        )
+    };
+    with("keys => '{document,region}'").expect(
+        "42804",
+        &["\"document\" has type jsonb"],
+        &["keys => ", "casts it"],
+    );
     with("keys => '{history,region}'").expect("42804", &["\"history\" has type real[]"], &["keys => "]);
-    with("time_column => 'period'").expect("42804", &["\"period\" has type tstzrange"], &["time_column => "]);
-    let label = after(&format!("CREATE VIEW given AS {source}"), Training::new("launch").source("given").label("document"));
+    let document = r#"params => '{"exclude": ["document"]}'"#;
+    let period =
+        format!("CALL reco.train('launch', 'given', 'purchased', time_column => 'period', {document})");
+    let mut given = database();
+    given.batch_execute(&format!("CREATE VIEW given AS {source}")).unwrap();
+    refusal(&mut given, &period).expect("42804", &["\"period\" has type tstzrange"], &["time_column => "]);
+    let label = after(
+        &format!("CREATE VIEW given AS {source}"),
+        Training::new("launch").source("given").label("document"),
+    );
     label.expect("42804", &["\"document\""], &["label => "]);
     from(source).expect("42804", &["\"document\""], &[r#"{"exclude": ["document"]}"#]);
     // What a hint says helps.
@@ -321,5 +338,8 @@ fn what_to_do_about_a_type_depends_on_what_the_column_is() {
     client.batch_execute(&format!("CREATE VIEW given AS SELECT f.*, '{{}}'::jsonb AS \"a \"\"document\"\"\" FROM launch_features AS f")).unwrap();
     let hint = Training::new("launch").source("given").refused(&mut client).hint;
     let params = hint.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\'')).unwrap().0;
-    Training::new("launch").source("given").param(params.trim_start_matches('{').trim_end_matches('}')).call(&mut client);
+    Training::new("launch")
+        .source("given")
+        .param(params.trim_start_matches('{').trim_end_matches('}'))
+        .call(&mut client);
 }
