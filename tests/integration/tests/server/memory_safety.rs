@@ -138,21 +138,18 @@ fn an_error_passes_as_it_was_raised() {
 #[test]
 fn errors_beneath_our_own_callbacks_end_the_statement_only() {
     let mut client = Database::trained().connect();
-    client
-        .batch_execute(
-            "CREATE VIEW failing AS SELECT product_id, region, week, price, sales_1w,
-                    (households / (households - households)) AS households, clicks, purchased FROM launch_features",
-        )
-        .unwrap();
     Training::new("numeric").source("numeric_features").call(&mut client);
     client
-        .batch_execute("UPDATE reco.version SET source = 'public.failing' WHERE model = 'numeric'")
+        .batch_execute(
+            "CREATE OR REPLACE VIEW numeric_features AS SELECT product_id, region, week, price, sales_1w,
+                    households / (households - households) AS households, clicks, purchased FROM launch_features",
+        )
         .unwrap();
     for _ in 0..3 {
         for statement in [
             "SELECT * FROM reco.top_products('r1', 5, 'numeric')",
             "SELECT reco.recommend(7, 'r1', 'numeric')",
-            "SELECT * FROM reco.evaluate('numeric', 'failing', 'purchased')",
+            "SELECT * FROM reco.evaluate('numeric', 'numeric_features', 'purchased')",
             "SELECT reco.trailing_weeks(NULL, week, (1 / (product_id - product_id))::int) OVER (ORDER BY week) FROM launch_features",
         ] {
             let error = refusal(&mut client, statement);
@@ -168,6 +165,7 @@ fn what_a_subtransaction_did_is_forgotten_with_it() {
     let database = Database::trained();
     let mut client = database.connect();
     Training::new("launch").param("\"seed\": 7").call(&mut client);
+    client.batch_execute("DROP VIEW numeric_features").unwrap();
     let first = score(&mut client, 7);
     for isolation in ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] {
         for (change, other) in [
@@ -181,8 +179,7 @@ fn what_a_subtransaction_did_is_forgotten_with_it() {
                 false => format!("EXECUTE '{step}';"),
             });
             let sql = format!(
-                "DROP VIEW IF EXISTS numeric_features;
-                 BEGIN ISOLATION LEVEL {isolation};
+                "BEGIN ISOLATION LEVEL {isolation};
                  DO $$
                  DECLARE seen float8[] := '{{}}'; queried float8;
                  BEGIN
