@@ -34,8 +34,11 @@ pub unsafe fn check(relations: impl IntoIterator<Item = pg_sys::Oid>) -> Result<
 /// The relations that a running query reads.
 ///
 /// # Safety
-/// The query is started.
+/// The query is started, or NULL.
 pub unsafe fn relations_of(query: *mut pg_sys::QueryDesc) -> Vec<pg_sys::Oid> {
+    if query.is_null() {
+        return Vec::new();
+    }
     // SAFETY: a started query has a plan.
     unsafe { relations_of_plan((*query).plannedstmt) }
 }
@@ -47,6 +50,8 @@ pub unsafe fn relations_of_plan(statement: *mut pg_sys::PlannedStmt) -> Vec<pg_s
     unsafe { pgrx::PgList::<pg_sys::Oid>::from_pg((*statement).relationOids).iter_oid().collect() }
 }
 
+/// # Safety
+/// As for [`check`].
 unsafe fn is_as_seen(relation: pg_sys::Oid) -> bool {
     // SAFETY: the row of the cache is released after its last use.
     unsafe {
@@ -72,6 +77,9 @@ unsafe fn is_as_seen(relation: pg_sys::Oid) -> bool {
 
 /// Whether the snapshot sees whoever wrote the row as long done; not where that was this transaction, which can do it later
 /// in its course.
+///
+/// # Safety
+/// A live row of pg_class; there is an active snapshot.
 unsafe fn is_seen(row: pg_sys::HeapTuple) -> bool {
     // SAFETY: a live tuple and the active snapshot.
     unsafe {
@@ -85,12 +93,17 @@ unsafe fn is_seen(row: pg_sys::HeapTuple) -> bool {
     }
 }
 
+/// # Safety
+/// A live row of pg_class.
 unsafe fn file_of(row: pg_sys::HeapTuple) -> pg_sys::Oid {
     // SAFETY: a live row of pg_class.
     unsafe { (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>()).relfilenode }
 }
 
 /// The relation's file as the snapshot sees it; `None` where it sees no such relation.
+///
+/// # Safety
+/// There is an active snapshot.
 unsafe fn file_seen(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     let mut found = None;
     // SAFETY: the caller's promises.
@@ -110,6 +123,9 @@ const CHILD: i16 = 1;
 const PARENT: i16 = 2;
 
 /// Whether all partitions that the snapshot sees beside this one are there still.
+///
+/// # Safety
+/// There is an active snapshot.
 unsafe fn siblings_are_there(partition: pg_sys::Oid) -> bool {
     let [inherits, by_child, by_parent] =
         [INHERITS, INHERITS_BY_CHILD, INHERITS_BY_PARENT].map(pg_sys::Oid::from);
@@ -135,6 +151,8 @@ unsafe fn siblings_are_there(partition: pg_sys::Oid) -> bool {
     }
 }
 
+/// # Safety
+/// A live row with this descriptor, whose column is an OID.
 unsafe fn oid_in(row: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, column: i16) -> pg_sys::Oid {
     let mut is_null = false;
     // SAFETY: the row has this descriptor.
@@ -143,6 +161,9 @@ unsafe fn oid_in(row: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, column: 
 }
 
 /// Shows `take` the rows of a table of Postgres whose column is this OID.
+///
+/// # Safety
+/// `index` is one of `table` that begins with the column; the snapshot is NULL or lives through the call.
 unsafe fn each_with_oid(
     (table, index, column): (pg_sys::Oid, pg_sys::Oid, i16),
     oid: pg_sys::Oid,

@@ -97,6 +97,8 @@ const MOST_ATTEMPTS: usize = 3;
 type Path = (Option<Rc<NewestFirst>>, u64);
 
 impl Access {
+    /// # Safety
+    /// Called with an active snapshot.
     unsafe fn of(
         version: &VersionRow,
         recipe: &Recipe,
@@ -148,6 +150,9 @@ fn generations() -> (u64, u64) {
 }
 
 /// The path that this backend knows, if nothing has happened since it was found; else it is found now.
+///
+/// # Safety
+/// Called with an active snapshot.
 unsafe fn known_path(id: PathId, version: &VersionRow, recipe: &Recipe) -> Result<Path, Error> {
     let known = || {
         PATHS.with_borrow(|paths| {
@@ -168,6 +173,9 @@ unsafe fn known_path(id: PathId, version: &VersionRow, recipe: &Recipe) -> Resul
 }
 
 /// Finds the path, with all its tables locked, and remembers it.
+///
+/// # Safety
+/// Called with an active snapshot.
 unsafe fn find_path(
     id: PathId,
     version: &VersionRow,

@@ -103,6 +103,8 @@ unsafe fn with_row<T>(
 }
 
 impl Rows {
+    /// # Safety
+    /// There is a value of the row type.
     unsafe fn new(row_type: RowType, resolved: &Resolved) -> Result<Self, Error> {
         let recipe = resolved.decoded.scorer.recipe();
         // SAFETY: the descriptor lives as long as the row type.
