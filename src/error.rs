@@ -54,6 +54,9 @@ pub enum Error {
     Data { message: String, hint: String },
     #[error("version {version} of model \"{model}\" has no score for the row: its sums overflow")]
     NoScore { model: String, version: i32 },
+    /// What was looked up is no longer so.
+    #[error("{0}")]
+    Changed(String),
     /// More than there is room for.
     #[error("{message}")]
     Limit { message: String, hint: String },
@@ -151,6 +154,7 @@ impl Error {
             Self::Feature(error) => feature_code(error),
             Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
             Self::NoScore { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            Self::Changed(_) => ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Model(ModelError::Artifact(_)) | Self::Damaged(_) => ERRCODE_DATA_CORRUPTED,
             Self::LostModel => ERRCODE_IO_ERROR,
@@ -197,6 +201,7 @@ impl Error {
             ),
             Self::Damaged(_) => Some("reco.check_setup() lists what is wrong, and what to do.".into()),
             Self::InUse { hint, .. } => Some(hint.clone()),
+            Self::Changed(_) => Some("Nothing is lost: call again.".into()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
             Self::SeveralModels(names) => {
                 Some(format!("Name it in the call, or set reco.default_model: {}.", first_names(names)))

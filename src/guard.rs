@@ -16,6 +16,17 @@ extern "C-unwind" {
     fn pg_re_throw() -> !;
 }
 
+/// Calls C through a pointer or by a name of our own. An error becomes a panic, as those of `pgrx::pg_sys` do: what the frames
+/// on its way own is given back.
+///
+/// # Safety
+/// `c` does nothing but call C.
+#[inline]
+pub unsafe fn call<T>(c: impl FnOnce() -> T) -> T {
+    // SAFETY: the caller's promise; a backend has one thread.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(c) }
+}
+
 /// Calls C, and `after` when C has returned (`true`) or raised an error (`false`), which then goes on.
 ///
 /// # Safety

@@ -17,6 +17,7 @@
 //! | `cursor.rs`, `each_row.rs` | the rows of a query: a batch at a time, or one by one as the executor makes them |
 //! | `row_set.rs` | the rows that a function returns |
 //! | `relations.rs`, `relation_changes.rs`, `role_changes.rs` | names, owners and columns; what may be kept until a relation or a role changes |
+//! | `layout.rs`, `storage_age.rs` | whether rows are still of the types, and in the place, that a reader was chosen for |
 //! | `guard.rs`, `transactions.rs` | errors of C that pass by; what may be kept until a transaction ends or is rolled back |
 //! | `session.rs` | procedures that commit between their steps |
 //! | `acting_as.rs`, `session_locks.rs` | SQL with another role's rights, and what it may leave behind |
@@ -40,6 +41,7 @@ mod evaluation;
 mod feature_view;
 mod features;
 mod guard;
+mod layout;
 mod liveness;
 mod moment;
 mod numeric;
@@ -54,6 +56,7 @@ mod session;
 mod session_locks;
 mod settings;
 mod setup;
+mod storage_age;
 mod training;
 mod transactions;
 mod tuples;

@@ -26,6 +26,8 @@ pub fn listen() {
     }
 }
 
+/// # Safety
+/// Called by Postgres.
 #[pg_guard]
 unsafe extern "C-unwind" fn transaction(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     use pg_sys::XactEvent::*;
@@ -42,6 +44,8 @@ unsafe extern "C-unwind" fn transaction(event: pg_sys::XactEvent::Type, _argumen
     }
 }
 
+/// # Safety
+/// Called by Postgres.
 #[pg_guard]
 unsafe extern "C-unwind" fn subtransaction(
     event: pg_sys::SubXactEvent::Type,

@@ -4,10 +4,10 @@
 use super::memory::{bytes, in_context, varlena, Palloc};
 use super::sql_function::{sql_function, Returned};
 use crate::error::Error;
+use crate::guard;
 use features::trailing::Trailing;
 use features::weeks::Week;
 use pgrx::pg_sys;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::ffi::{c_int, c_void};
 
 sql_function!(trailing_weeks, |call| trailing(call));
@@ -34,7 +34,7 @@ unsafe fn trailing(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
     }
     let current = |n| {
         let mut is_null = false;
-        let value = pg_guard_ffi_boundary(|| WinGetFuncArgCurrent(window, n, &mut is_null));
+        let value = guard::call(|| WinGetFuncArgCurrent(window, n, &mut is_null));
         (!is_null).then_some(value)
     };
     let (Some(day), Some(weeks)) = (current(1), current(2)) else {
@@ -45,7 +45,7 @@ unsafe fn trailing(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
         return Err(Error::invalid(format!("a window has 1 to {MOST_WEEKS} weeks, not {weeks}")));
     }
     let size = std::mem::size_of::<Partition>();
-    let partition = pg_guard_ffi_boundary(|| WinGetPartitionLocalMemory(window, size)).cast::<Partition>();
+    let partition = guard::call(|| WinGetPartitionLocalMemory(window, size)).cast::<Partition>();
     let sales = current(0).map(|datum| bytes(datum));
     in_context(pg_sys::GetMemoryChunkContext(partition.cast()), || {
         if (*partition).window.is_null() {

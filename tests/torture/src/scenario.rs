@@ -59,8 +59,13 @@ const ALONE: &[(usize, Make)] = &[
 ];
 
 /// What changes nothing.
-const ASKING: &[(usize, Make)] =
-    &[(6, asking::recommend), (2, asking::predict), (2, tables::top), (8, tables::table), (1, tables::evaluated)];
+const ASKING: &[(usize, Make)] = &[
+    (6, asking::recommend),
+    (2, asking::predict),
+    (2, tables::top),
+    (8, tables::table),
+    (1, tables::evaluated),
+];
 
 pub fn next(dice: &mut Dice, place: &mut Place) -> Vec<Step> {
     place.scenario += 1;
@@ -105,7 +110,8 @@ fn transaction(dice: &mut Dice, place: &Place, steps: &mut Vec<Step>) {
     let in_do = Frame { steady: level != "READ COMMITTED", ..frame };
     steps.push(begin(dice, level, 10));
     if dice.percent(10) {
-        steps.push(Step::new("transaction", format!("SET LOCAL statement_timeout = {}", dice.between(1, 30))));
+        steps
+            .push(Step::new("transaction", format!("SET LOCAL statement_timeout = {}", dice.between(1, 30))));
     }
     let mut savepoints = 0;
     for _ in 0..dice.between(2, 9) {

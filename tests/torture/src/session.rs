@@ -45,7 +45,18 @@ impl<'a> Session<'a> {
         let backend = backend_pid(&mut client);
         record.began_backend(backend, number);
         let (place, dice) = (Place::new(number, sessions), Dice::of(seed, number));
-        Self { cluster, record, number, place, dice, client, backend, refused: false, count: 0, history: VecDeque::new() }
+        Self {
+            cluster,
+            record,
+            number,
+            place,
+            dice,
+            client,
+            backend,
+            refused: false,
+            count: 0,
+            history: VecDeque::new(),
+        }
     }
 
     /// Runs so many statements, or until all stop.
