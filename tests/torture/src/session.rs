@@ -10,7 +10,7 @@ use crate::step::{Disturb, Expect, Step};
 use crate::world::DATABASE;
 use integration::query::backend_pid;
 use integration::Cluster;
-use postgres::{Client, Error, NoTls};
+use postgres::{Client, Error, NoTls, Row};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -152,14 +152,18 @@ impl<'a> Session<'a> {
         self.record.count(|counts| counts.compared += answers);
     }
 
-    fn through_portal(&mut self, sql: &str, at_once: i32) -> Result<Rows, Error> {
+    fn through_portal(&mut self, sql: &str, at_once: Option<i32>) -> Result<Rows, Error> {
+        let texts = |row: &Row| (0..row.len()).map(|n| row.get(n)).collect::<Vec<_>>();
+        let Some(at_once) = at_once else {
+            return Ok(self.client.query(sql, &[])?.iter().map(texts).collect());
+        };
         let mut transaction = self.client.transaction()?;
         let portal = transaction.bind(sql, &[])?;
         let mut all = Rows::new();
         loop {
             let some = transaction.query_portal(&portal, at_once)?;
             let fewer = some.len() < at_once as usize;
-            all.extend(some.iter().map(|row| (0..row.len()).map(|n| row.get(n)).collect::<Vec<_>>()));
+            all.extend(some.iter().map(texts));
             // Some are left open, until the transaction ends.
             if fewer || all.len() > 8 * at_once as usize {
                 break;

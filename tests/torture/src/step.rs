@@ -22,8 +22,8 @@ pub enum Expect {
     /// A fresh session gets the same rows under the same snapshot. Only in a transaction that has changed nothing and
     /// keeps its snapshot.
     Fresh,
-    /// `Pairs` through the extended protocol, so many rows at a time.
-    Portal(i32),
+    /// `Pairs` through the extended protocol, so many rows at a time; without a number all at once.
+    Portal(Option<i32>),
 }
 
 /// What others do to a statement while it runs.

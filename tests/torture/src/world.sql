@@ -141,7 +141,7 @@ STABLE LANGUAGE plpgsql AS $$
 DECLARE answer double precision;
 BEGIN
     BEGIN
-        SELECT sum(reco.recommend(p, $3, $1) / (p - $2)) INTO answer FROM generate_series($2 - 2, $2 + 1) AS p;
+        SELECT sum(reco.recommend(p, $3, $1) * (1 / (p - $2))) INTO answer FROM generate_series($2 - 2, $2 + 1) AS p;
     EXCEPTION WHEN division_by_zero THEN
         answer := reco.recommend(product_id, region, model);
     END;

@@ -10,12 +10,12 @@ use crate::step::{Expect, Step};
 
 /// A model whose right answer stays the same from one statement of the block to the next.
 fn target(dice: &mut Dice, place: &Place, frame: Frame) -> Target {
-    if !frame.steady {
+    if !frame.kept {
         return Target::own(place);
     }
     match dice.below(4) {
         0 => Target::churned(dice),
-        1 => Target::shaken(dice),
+        1 => Target::shaken(dice, frame),
         _ => Target::own(place),
     }
 }
