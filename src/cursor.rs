@@ -1,6 +1,7 @@
 //! Rows of a query, a batch at a time, with the rights and row security of the current user.
 
 use crate::error::Error;
+use crate::storage_age;
 use pgrx::pg_sys;
 use std::ffi::CString;
 
@@ -46,7 +47,12 @@ impl Cursor {
                 pg_sys::CURSOR_OPT_NO_SCROLL as i32,
             )
         };
-        Ok(Self { portal })
+        let cursor = Self { portal };
+        if snapshot == Snapshot::Statement {
+            // SAFETY: a cursor over a query that reads is started when it is open, and holds its locks.
+            unsafe { storage_age::check(storage_age::relations_of((*portal).queryDesc))? };
+        }
+        Ok(cursor)
     }
 
     /// What the rows look like.

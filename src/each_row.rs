@@ -2,7 +2,10 @@
 
 use crate::cursor::Parameter;
 use crate::error::Error;
+use crate::layout::Layout;
+use crate::scoring::open_scans::running_query;
 use crate::scoring::row::Attributes;
+use crate::storage_age;
 use pgrx::spi::{Spi, SpiClient};
 use pgrx::{pg_guard, pg_sys};
 use std::ffi::CString;
@@ -11,19 +14,19 @@ use std::ffi::CString;
 pub type Take<'a> = &'a mut dyn FnMut(pg_sys::TupleDesc, Attributes) -> Result<bool, Error>;
 
 /// Shows `take` the first `width` columns of every row of a query that only reads, with the rights and row security of the
-/// current user and under the statement's snapshot. An error of `take` ends the query and is returned. `parameters` are the
-/// values of $1 and so on.
+/// current user and under the statement's snapshot. An error of `take` ends the query and is returned, and so is that for rows
+/// which are not of this layout. `parameters` are the values of $1 and so on.
 pub fn each_row(
     _: &SpiClient,
     query: &str,
     parameters: &[Parameter],
-    width: usize,
+    (width, layout): (usize, &Layout),
     take: Take,
 ) -> Result<(), Error> {
     let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
     // SAFETY: SPI is connected, as the client shows; the receiver outlives the query.
     unsafe {
-        let mut receiver = Receiver::new(width, take);
+        let mut receiver = Receiver::new(width, layout, take);
         let options = pg_sys::SPIExecuteOptions {
             params: list(parameters),
             read_only: true,
@@ -57,12 +60,13 @@ struct Receiver<'a> {
     /// The query's columns. A row's own descriptor may be that of a part of the plan, which has no names.
     columns: pg_sys::TupleDesc,
     width: usize,
+    layout: &'a Layout,
     take: Take<'a>,
     refused: Option<Error>,
 }
 
 impl<'a> Receiver<'a> {
-    fn new(width: usize, take: Take<'a>) -> Self {
+    fn new(width: usize, layout: &'a Layout, take: Take<'a>) -> Self {
         let callbacks = pg_sys::DestReceiver {
             receiveSlot: Some(receive),
             rStartup: Some(start),
@@ -70,7 +74,7 @@ impl<'a> Receiver<'a> {
             rDestroy: Some(destroy),
             mydest: pg_sys::CommandDest::DestNone,
         };
-        Self { callbacks, columns: std::ptr::null_mut(), width, take, refused: None }
+        Self { callbacks, columns: std::ptr::null_mut(), width, layout, take, refused: None }
     }
 }
 
@@ -82,7 +86,17 @@ unsafe extern "C-unwind" fn start(
     _operation: i32,
     columns: pg_sys::TupleDesc,
 ) {
-    (*receiver.cast::<Receiver>()).columns = columns;
+    // SAFETY: the executor's own, and ours.
+    unsafe {
+        let receiver = &mut *receiver.cast::<Receiver>();
+        receiver.columns = columns;
+        // By now the query's relations are locked.
+        let as_expected = receiver.layout.check(columns);
+        let in_place = || {
+            storage_age::check(running_query().map_or(Vec::new(), |query| storage_age::relations_of(query)))
+        };
+        receiver.refused = as_expected.and_then(|()| in_place()).err();
+    }
 }
 
 /// False ends the query.
@@ -95,6 +109,9 @@ unsafe extern "C-unwind" fn receive(
     receiver: *mut pg_sys::DestReceiver,
 ) -> bool {
     let receiver = &mut *receiver.cast::<Receiver>();
+    if receiver.refused.is_some() {
+        return false;
+    }
     let width = receiver.width.min((*receiver.columns).natts as usize);
     if usize::try_from((*row).tts_nvalid).is_ok_and(|valid| valid < width) {
         pg_sys::slot_getsomeattrs_int(row, width as i32);

@@ -44,6 +44,9 @@ pub enum Error {
     /// Rows that cannot be what they are said to be.
     #[error("{message}")]
     Data { message: String, hint: String },
+    /// What was looked up is no longer so.
+    #[error("{0}")]
+    Changed(String),
     /// More than there is room for.
     #[error("{message}")]
     Limit { message: String, hint: String },
@@ -118,6 +121,7 @@ impl Error {
             Self::SourceGone(..) => ERRCODE_UNDEFINED_TABLE,
             Self::Feature(error) => feature_code(error),
             Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
+            Self::Changed(_) => ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Model(ModelError::Artifact(_)) => ERRCODE_DATA_CORRUPTED,
             Self::System { .. } => ERRCODE_SYSTEM_ERROR,
@@ -156,6 +160,7 @@ impl Error {
                 Some("Import it with source => …, or score rows with reco.predict(model, row).".into())
             }
             Self::InUse { hint, .. } => Some(hint.clone()),
+            Self::Changed(_) => Some("Nothing is lost: call again.".into()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
             Self::SeveralModels(_) => Some("Name it in the call, or set reco.default_model.".into()),
             Self::MissingColumn { .. } => {

@@ -17,6 +17,7 @@
 //! | `cursor.rs`, `each_row.rs` | the rows of a query: a batch at a time, or one by one as the executor makes them |
 //! | `row_set.rs` | the rows that a function returns |
 //! | `relations.rs`, `relation_changes.rs`, `role_changes.rs` | names, owners and columns; what may be kept until a relation or a role changes |
+//! | `layout.rs`, `storage_age.rs` | whether rows are still of the types, and in the place, that a reader was chosen for |
 //! | `guard.rs`, `transactions.rs` | errors of C that pass by; what may be kept until a transaction ends or is rolled back |
 //! | `session.rs`, `liveness.rs`, `acting_as.rs` | procedures that commit between their steps; what says that one still runs; SQL with another role's rights |
 //! | `settings.rs` | every `reco.*` setting |
@@ -37,6 +38,7 @@ mod evaluation;
 mod feature_view;
 mod features;
 mod guard;
+mod layout;
 mod liveness;
 mod moment;
 mod numeric;
@@ -50,6 +52,7 @@ mod scoring;
 mod session;
 mod settings;
 mod setup;
+mod storage_age;
 mod training;
 mod transactions;
 mod tuples;

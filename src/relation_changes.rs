@@ -1,4 +1,4 @@
-//! A number that grows with every change to a relation that this backend hears of, so that what was looked up about
+//! A number that grows with every change to a relation or to a schema that this backend hears of, so that what was looked up about
 //! relations can be kept until then.
 
 use pgrx::pg_sys;
@@ -24,8 +24,17 @@ unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, _relation
     GENERATION.set(GENERATION.get() + 1);
 }
 
+#[pg_guard]
+unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    GENERATION.set(GENERATION.get() + 1);
+}
+
 fn listen() {
     // SAFETY: the callback lives as long as the library, which is never unloaded.
-    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0)) };
+    unsafe {
+        let schemas = pg_sys::SysCacheIdentifier::NAMESPACEOID as i32;
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0));
+        pg_sys::CacheRegisterSyscacheCallback(schemas, Some(schema_changed), pg_sys::Datum::from(0));
+    }
     LISTENING.set(true);
 }

@@ -71,6 +71,7 @@ fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(
     let (scorer, inputs) = (&decoded.scorer, &mut resolved.inputs);
     // SAFETY: the cursor is open, and every tuple of it has its descriptor.
     unsafe {
+        query.layout.check(cursor.descriptor())?;
         let binding = Binding::new(&decoded.version.model, scorer.recipe(), cursor.descriptor())?;
         while let Some(fetched) = cursor.fetch() {
             for n in 0..fetched.len() {

@@ -4,6 +4,7 @@ use crate::call_site::argument;
 use crate::catalog::read::VersionRow;
 use crate::cursor::Parameter;
 use crate::error::Error;
+use crate::layout::Layout;
 use crate::relations;
 use crate::values::{self, Reader};
 use features::weeks::Week;
@@ -79,6 +80,8 @@ pub struct Query {
     /// Qualified, quoted name of the relation.
     pub source: String,
     pub label: Label,
+    /// What the label's reader and the slice's are for.
+    pub layout: Layout,
     /// Position of the slice's text.
     pub slice: Option<usize>,
 }
@@ -97,7 +100,7 @@ impl Query {
         let columns = Columns::of(subject.source, version)?;
         let inputs = recipe.columns.iter().map(|column| column.name.as_str());
         let name = subject.label.as_ref().or(version.label.as_ref()).ok_or_else(|| no_label(version))?;
-        let reader = columns.label(name, task)?;
+        let (reader, label_type) = columns.label(name, task)?;
         let mut selected: Vec<String> = inputs.chain([name.as_str()]).map(column).collect();
         let position = selected.len() - 1;
         if let Some(by) = &subject.by {
@@ -112,12 +115,16 @@ impl Query {
             parameters.push((pg_sys::DATEOID, Some(pg_sys::Datum::from(day))));
             conditions.push(format!("{time} OPERATOR(pg_catalog.{operator}) ${}", parameters.len()));
         }
+        let slice = subject.by.is_some().then_some(position + 1);
+        let types = [(position, label_type)].into_iter().chain(slice.map(|slice| (slice, pg_sys::TEXTOID)));
+        let layout = Layout::new(&columns.source, types);
         let (selected, conditions) = (selected.join(", "), conditions.join(" AND "));
         Ok(Self {
             text: format!("SELECT {selected} FROM {} AS t WHERE {conditions}", columns.source),
             parameters,
             label: Label { name: name.clone(), position, reader, task },
-            slice: subject.by.is_some().then_some(position + 1),
+            layout,
+            slice,
             source: columns.source,
         })
     }
@@ -192,10 +199,10 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn label(&self, name: &str, task: Task) -> Result<Reader, Error> {
+    fn label(&self, name: &str, task: Task) -> Result<(Reader, pg_sys::Oid), Error> {
         let type_oid = self.require(name, "label")?;
         match values::reader_of(type_oid) {
-            Some((Family::Boolean | Family::Number, reader)) => Ok(reader),
+            Some((Family::Boolean | Family::Number, reader)) => Ok((reader, type_oid)),
             _ => Err(self.wrong_type(
                 name,
                 type_oid,

@@ -3,6 +3,9 @@
 use super::registry::FeatureView;
 use crate::call_site::{argument, state};
 use crate::error::{or_raise, Error};
+use crate::layout::{changed, RowType};
+use crate::moment::Moment;
+use crate::relation_changes::generation;
 use crate::tuples::{self, Composite};
 use crate::values;
 use model::recipe::Family;
@@ -39,13 +42,14 @@ struct Call {
     lookup: Option<Lookup>,
 }
 
-/// A kept plan for spines of one type.
+/// A kept plan for spines of one type, as of one state of the relation cache.
 struct Lookup {
     view: pg_sys::Oid,
-    spine: (pg_sys::Oid, i32),
+    spine: RowType,
     at: Option<String>,
+    generation: u64,
+    moment: Moment,
     plan: pg_sys::SPIPlanPtr,
-    descriptor: pg_sys::TupleDesc,
     /// Attribute numbers of the keys and of the moment in the spine.
     columns: Vec<i32>,
 }
@@ -53,7 +57,7 @@ struct Lookup {
 impl Drop for Lookup {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: kept in `prepare`, freed once. The descriptor goes with the call site's memory.
+            // SAFETY: kept in `prepare`, freed once.
             unsafe { pg_sys::SPI_freeplan(self.plan) };
         }
     }
@@ -70,19 +74,24 @@ unsafe fn look_up(
 ) -> Result<(), Error> {
     let call = state::<Call>(fcinfo);
     let (view, row_type) = (result.view, spine.row_type());
-    let fits = |known: &Lookup| known.view == view && known.spine == row_type && known.at == at;
+    if let Some(known) = call.lookup.as_mut().filter(|known| known.spine.id == row_type) {
+        // Of two rows of one statement nothing tells which definition they were made with.
+        if !known.spine.is_unchanged() && known.moment == Moment::now() {
+            return Err(changed(&known.spine.name()));
+        }
+    }
+    let fits = |known: &Lookup| {
+        (known.view, known.spine.id, known.generation) == (view, row_type, generation()) && known.at == at
+    };
     if !call.lookup.as_ref().is_some_and(fits) {
-        let previous = pg_sys::MemoryContextSwitchTo((*(*fcinfo).flinfo).fn_mcxt);
-        let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(row_type.0, row_type.1);
-        pg_sys::MemoryContextSwitchTo(previous);
-        call.lookup = Some(prepare(view, row_type, at, descriptor)?);
+        call.lookup = Some(prepare(view, RowType::of(row_type), at)?);
     }
     let Some(lookup) = &call.lookup else { unreachable!("prepared above") };
     let mut tuple = spine.tuple();
     let mut values = Vec::with_capacity(lookup.columns.len() + 1);
     for column in &lookup.columns {
         let mut is_null = false;
-        let value = pg_sys::heap_getattr(&mut tuple, *column, lookup.descriptor, &mut is_null);
+        let value = pg_sys::heap_getattr(&mut tuple, *column, lookup.spine.descriptor, &mut is_null);
         if is_null {
             return Ok(());
         }
@@ -96,22 +105,18 @@ unsafe fn look_up(
         let table = &*pg_sys::SPI_tuptable;
         let mut is_null = false;
         let row = pg_sys::SPI_getbinval(*table.vals, table.tupdesc, 1, &mut is_null);
-        result.put(&Composite::of(row));
+        result.put(&Composite::of(row))?;
     }
     pg_sys::SPI_finish();
     Ok(())
 }
 
 /// # Safety
-/// `descriptor` is that of the spine's type, and lives as long as the call site.
-unsafe fn prepare(
-    relation: pg_sys::Oid,
-    spine: (pg_sys::Oid, i32),
-    at: Option<String>,
-    descriptor: pg_sys::TupleDesc,
-) -> Result<Lookup, Error> {
+/// The view is locked, and there is a row of the spine.
+unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> Result<Lookup, Error> {
+    let (generation, now) = (generation(), Moment::now());
     let view = FeatureView::get(relation)?;
-    let found: Vec<_> = tuples::attributes(descriptor)
+    let found: Vec<_> = tuples::attributes(spine.descriptor)
         .map(|(_, attribute)| (tuples::attribute_name(attribute), attribute.attnum, attribute.atttypid))
         .collect();
     let missing = |message| Error::UndefinedColumn {
@@ -156,7 +161,7 @@ unsafe fn prepare(
     pg_sys::SPI_keepplan(plan);
     pg_sys::SPI_finish();
     let columns = chosen.iter().map(|(_, number, _)| i32::from(*number)).collect();
-    Ok(Lookup { view: relation, spine, at, plan, descriptor, columns })
+    Ok(Lookup { view: relation, spine, at, generation, moment: now, plan, columns })
 }
 
 /// A row of week w is known when the week is over, on the Monday after.
@@ -182,6 +187,7 @@ fn query(view: &FeatureView) -> String {
 /// The rows that a call returns, in a tuple store.
 struct ResultSet {
     view: pg_sys::Oid,
+    row_type: pg_sys::Oid,
     store: *mut pg_sys::Tuplestorestate,
 }
 
@@ -202,6 +208,8 @@ impl ResultSet {
                 Some("For example: reco.features_as_of(NULL::launch_features, spine)".into()),
             ));
         }
+        // The rows are to have the columns that they are said to have: from here on nobody can alter the view.
+        pg_sys::LockRelationOid(view, pg_sys::AccessShareLock as i32);
         let previous = pg_sys::MemoryContextSwitchTo((*(*info).econtext).ecxt_per_query_memory);
         let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(row_type, -1);
         let store = pg_sys::tuplestore_begin_heap(false, false, pg_sys::work_mem);
@@ -209,11 +217,15 @@ impl ResultSet {
         (*info).returnMode = materialize;
         (*info).setResult = store;
         (*info).setDesc = descriptor;
-        Ok(Self { view, store })
+        Ok(Self { view, row_type, store })
     }
 
-    unsafe fn put(&self, row: &Composite) {
+    unsafe fn put(&self, row: &Composite) -> Result<(), Error> {
+        if row.row_type().0 != self.row_type {
+            return Err(changed(&values::type_name(self.row_type, -1)));
+        }
         let mut tuple = row.tuple();
         pg_sys::tuplestore_puttuple(self.store, &mut tuple);
+        Ok(())
     }
 }

@@ -4,6 +4,9 @@
 //! executed as `CREATE TABLE AS` executes it, by parallel workers too.
 
 use crate::error::Error;
+use crate::layout::changed;
+use crate::relations;
+use crate::tuples;
 use pgrx::spi::{Spi, SpiClient};
 use pgrx::{pg_guard, pg_sys, PgMemoryContexts};
 use std::ffi::CString;
@@ -87,10 +90,12 @@ impl<'a> Receiver<'a> {
 unsafe extern "C-unwind" fn start(
     receiver: *mut pg_sys::DestReceiver,
     _operation: i32,
-    _columns: pg_sys::TupleDesc,
+    columns: pg_sys::TupleDesc,
 ) {
+    let receiver = &mut *receiver.cast::<Receiver>();
     // Parallel workers run by the next call, and then a command may no longer begin to write.
-    (*receiver.cast::<Receiver>()).batch.command = pg_sys::GetCurrentCommandId(true);
+    receiver.batch.command = pg_sys::GetCurrentCommandId(true);
+    receiver.refused = receiver.batch.check(columns).err();
 }
 
 /// False ends the query.
@@ -103,6 +108,9 @@ unsafe extern "C-unwind" fn receive(
     receiver: *mut pg_sys::DestReceiver,
 ) -> bool {
     let receiver = &mut *receiver.cast::<Receiver>();
+    if receiver.refused.is_some() {
+        return false;
+    }
     let mut is_null = false;
     let date = pg_sys::slot_getattr(row, receiver.time, &mut is_null);
     match (receiver.observe)((!is_null).then(|| date.value() as i32)) {
@@ -147,6 +155,21 @@ impl Batch {
             filled: 0,
             bytes: 0,
             memory: PgMemoryContexts::new("rows of a new partition"),
+        }
+    }
+
+    /// Refuses a query whose columns are not those that the table was made with.
+    ///
+    /// # Safety
+    /// `columns` is a live tuple descriptor.
+    unsafe fn check(&self, columns: pg_sys::TupleDesc) -> Result<(), Error> {
+        // SAFETY: the table is open.
+        unsafe {
+            let types = |of| tuples::attributes(of).map(|(_, column)| (column.atttypid, column.atttypmod));
+            match types((*self.table).rd_att).eq(types(columns)) {
+                true => Ok(()),
+                false => Err(changed(&relations::qualified_name((*self.table).rd_id)?)),
+            }
         }
     }
 

@@ -96,7 +96,7 @@ pub fn newest_rows<T: Made>(
 ) -> Result<(), Error> {
     let mut newest = Newest::default();
     let (text, columns) = query.unordered();
-    each_row(client, &text, &query.parameters, columns.width, &mut |descriptor, row| {
+    each_row(client, &text, &query.parameters, columns.read(), &mut |descriptor, row| {
         // SAFETY: the row is one of the query's.
         if let Some(place) = unsafe { newest.place(columns, row) } {
             newest.keep(place, make(descriptor, row)?);
@@ -114,7 +114,7 @@ pub fn newest_rows<T: Made>(
     }
     drop(newest);
     let (text, columns) = query.one_each();
-    each_row(client, &text, &query.parameters, columns.width, &mut |descriptor, row| {
+    each_row(client, &text, &query.parameters, columns.read(), &mut |descriptor, row| {
         // SAFETY: the row is one of the query's.
         let id = unsafe { columns.id(row) };
         take(id, make(descriptor, row)?)?;

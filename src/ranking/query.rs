@@ -3,6 +3,7 @@
 use crate::catalog::read::VersionRow;
 use crate::cursor::Parameter;
 use crate::error::Error;
+use crate::layout::Layout;
 use crate::scoring::key_plan::recipe_columns;
 use crate::scoring::row::Attributes;
 use crate::scoring::source::{Key, Source};
@@ -64,14 +65,16 @@ pub struct Columns {
     key: (usize, Reader),
     time: Option<(usize, Reader)>,
     /// All that is read stands before this column.
-    pub width: usize,
+    width: usize,
+    /// What key and time are read as.
+    layout: Layout,
 }
 
 impl Query {
     /// For the columns that a version is scored from.
     pub fn of_recipe(version: &VersionRow, recipe: &Recipe, wanted: &Wanted) -> Result<Self, Error> {
         let source = Source::find(version)?;
-        let stored = |ranked: &str| Columns::stored(&source, recipe, ranked, version.time_column.as_deref());
+        let stored = |ranked: &str| Columns::stored(version, &source, recipe, ranked);
         Self::new(version, recipe_columns(recipe), wanted, stored)
     }
 
@@ -132,7 +135,7 @@ impl Query {
         Ok(Self {
             from: format!("FROM {} AS t WHERE {}", version.source, conditions.join(" AND ")),
             stored: stored(ranked),
-            named: Columns::named(&source, columns, ranked, version.time_column.as_deref()),
+            named: Columns::named(version, &source, columns, ranked),
             key,
             time,
             parameters,
@@ -155,16 +158,18 @@ impl Query {
 
 impl Columns {
     /// Whole rows, unless most of their columns are not needed, or the key cannot be read as it is.
-    fn stored(source: &Source, recipe: &Recipe, ranked: &str, time: Option<&str>) -> Option<Self> {
+    fn stored(version: &VersionRow, source: &Source, recipe: &Recipe, ranked: &str) -> Option<Self> {
         let all = source.rows_as_stored()?;
         let place = |column: &str| usize::try_from(source.position(column)).ok()?.checked_sub(1);
         let of_recipe: Option<Vec<usize>> = recipe.columns.iter().map(|column| place(&column.name)).collect();
         let (key, key_type) = (place(ranked)?, type_of(source, ranked));
-        let time = match time {
+        let time_name = version.time_column.as_deref();
+        let time = match time_name {
             Some(name) => Some((place(name)?, time_reader(source, name)?)),
             None => None,
         };
-        let used = of_recipe?.into_iter().chain([key]).chain(time.map(|(place, _)| place));
+        let time_place = time.map(|(place, _)| place);
+        let used = of_recipe?.into_iter().chain([key]).chain(time_place);
         let (last, count) = used.fold((0, 0), |(last, count), place| (place.max(last), count + 1));
         // SAFETY: a catalog look-up of a column's type.
         let padded = unsafe { pg_sys::getBaseType(key_type) } == pg_sys::BPCHAROID;
@@ -175,11 +180,18 @@ impl Columns {
             key: (key, reader),
             time,
             width: last + 1,
+            layout: Layout::new(
+                &version.source,
+                [(key, key_type)]
+                    .into_iter()
+                    .chain(time_place.zip(time_name.and_then(|name| source.type_of(name)))),
+            ),
         })
     }
 
     /// Columns that are asked for, then the key, then the time if there is one.
-    fn named(source: &Source, mut columns: Vec<String>, ranked: &str, time: Option<&str>) -> Self {
+    fn named(version: &VersionRow, source: &Source, mut columns: Vec<String>, ranked: &str) -> Self {
+        let time = version.time_column.as_deref();
         let (reader, as_type) = match values::reader_of(type_of(source, ranked)) {
             Some((Family::Number, Reader::Int2 | Reader::Int4 | Reader::Int8)) => (Reader::Int8, "int8"),
             _ => (Reader::Text, "text"),
@@ -192,7 +204,18 @@ impl Columns {
             key: (place, reader),
             time: time.and_then(|name| time_reader(source, name)).map(|reader| (place + 1, reader)),
             width: columns.len(),
+            layout: Layout::new(
+                &version.source,
+                [(place, if as_type == "int8" { pg_sys::INT8OID } else { pg_sys::TEXTOID })]
+                    .into_iter()
+                    .chain(time.and_then(|name| source.type_of(name)).map(|type_oid| (place + 1, type_oid))),
+            ),
         }
+    }
+
+    /// How much of each row is read, and what must be there.
+    pub fn read(&self) -> (usize, &Layout) {
+        (self.width, &self.layout)
     }
 
     /// # Safety

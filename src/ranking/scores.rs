@@ -36,7 +36,7 @@ pub fn score_newest(
         Some(days) => columns.days_before(newest_time(client, &query)?, days),
         None => i64::MIN,
     };
-    each_row(client, &text, &query.parameters, columns.width, &mut |descriptor, row| {
+    each_row(client, &text, &query.parameters, columns.read(), &mut |descriptor, row| {
         if columns.time(row) < earliest {
             return Ok(true);
         }
@@ -55,7 +55,7 @@ pub fn score_newest(
 fn newest_time(client: &SpiClient, query: &Query) -> Result<i64, Error> {
     let mut newest = i64::MIN;
     let (text, columns) = query.unordered();
-    each_row(client, &text, &query.parameters, columns.width, &mut |_, row| {
+    each_row(client, &text, &query.parameters, columns.read(), &mut |_, row| {
         newest = newest.max(columns.time(row));
         Ok(true)
     })?;
@@ -66,7 +66,7 @@ fn newest_time(client: &SpiClient, query: &Query) -> Result<i64, Error> {
 fn replacing(client: &SpiClient, scoring: &mut Scoring<usize>, query: &Query) -> Result<Newest<f64>, Error> {
     let mut newest = Newest::default();
     let (text, columns) = query.unordered();
-    each_row(client, &text, &query.parameters, columns.width, &mut |descriptor, row| {
+    each_row(client, &text, &query.parameters, columns.read(), &mut |descriptor, row| {
         // SAFETY: the row is one of the query's, and has this descriptor.
         unsafe {
             if let Some(place) = newest.place(columns, row) {

@@ -10,6 +10,7 @@ use super::source::Key;
 use crate::call_site::argument;
 use crate::catalog::read;
 use crate::error::{or_raise, Error};
+use crate::layout::RowType;
 use crate::settings;
 use crate::tuples::Composite;
 use model::explain::Explainer;
@@ -104,10 +105,10 @@ unsafe fn explain_key(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Explained {
 }
 
 unsafe fn of_row(model: &str, version: Option<i32>, row: &Composite) -> Result<Vec<ExplainedColumn>, Error> {
+    // The row was made before the version is looked up: its type may be another one by then.
+    let row_type = RowType::of(row.row_type());
     let resolved = Resolved::new(Some(model), version)?;
-    let (type_oid, modifier) = row.row_type();
-    let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(type_oid, modifier);
-    explained(&resolved.decoded, descriptor, &mut row.tuple())
+    explained(&resolved.decoded, row_type.descriptor, &mut row.tuple())
 }
 
 unsafe fn of_key(

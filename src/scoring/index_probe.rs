@@ -5,7 +5,7 @@
 //! product, region and time, a caller with SELECT on all of it, and no row security for that caller. Everything
 //! else goes through a plan ([`super::key_plan`]).
 
-use super::open_scans::with_scan;
+use super::open_scans::{with_scan, Indexed};
 use super::row::{Attributes, Binding, Inputs};
 use super::source::{Key, Source};
 use crate::call_site::OwnContext;
@@ -27,6 +27,26 @@ pub struct IndexPath {
     binding: Binding,
     /// Where rows are put; away while a probe uses it, and lost with one that failed.
     slot: Cell<Option<Slot>>,
+}
+
+/// Who reads, and how old a path is.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// The memory of the call site.
+    pub call_site: pg_sys::MemoryContext,
+    /// The state of the relation cache in which the path was found.
+    pub found_at: u64,
+}
+
+/// What became of the inputs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// They are filled from the newest row.
+    Row,
+    /// The key has none.
+    Nothing,
+    /// The path is to be found anew.
+    Stale,
 }
 
 struct Slot {
@@ -66,7 +86,9 @@ impl IndexPath {
         let [product, region] = version.keys.as_slice() else { return Ok(None) };
         let table = pg_sys::table_open(source.oid, pg_sys::AccessShareLock as i32);
         let class = &*(*table).rd_rel;
-        let plain = matches!(class.relkind as u8, b'r' | b'm') && !class.relhassubclass;
+        // Of a materialized view that was never filled a query says so.
+        let plain =
+            matches!(class.relkind as u8, b'r' | b'm') && !class.relhassubclass && class.relispopulated;
         let mut found = None;
         if plain {
             let wanted = Wanted {
@@ -89,31 +111,42 @@ impl IndexPath {
         Ok(path)
     }
 
-    /// Fills the inputs from the newest row of the key; false where the key has none. `call_site` is its memory.
+    pub fn table(&self) -> pg_sys::Oid {
+        self.table
+    }
+
+    /// Fills the inputs from the newest row of the key.
     ///
     /// # Safety
     /// The values are of the types that the path was found for.
     pub unsafe fn fill(
         &self,
-        call_site: pg_sys::MemoryContext,
+        place: Place,
         key: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
         scorer: &Scorer,
         inputs: &mut Inputs,
-    ) -> Result<bool, Error> {
+    ) -> Result<Found, Error> {
         let take = |attributes: Attributes| self.binding.fill(attributes, scorer, inputs);
-        self.probe(call_site, key, as_of, take).transpose().map(|found| found.is_some())
+        Ok(match self.probe(place, key, as_of, take) {
+            None => Found::Stale,
+            Some(None) => Found::Nothing,
+            Some(Some(filled)) => {
+                filled?;
+                Found::Row
+            }
+        })
     }
 
-    /// Calls `take` with the newest row of the key, if there is one.
+    /// Calls `take` with the newest row of the key, if there is one; `None` where the path may no longer be one.
     unsafe fn probe<T>(
         &self,
-        call_site: pg_sys::MemoryContext,
+        place: Place,
         [product, region]: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
         take: impl FnOnce(Attributes) -> T,
-    ) -> Option<T> {
-        let product = self.product.convert(product)?;
+    ) -> Option<Option<T>> {
+        let Some(product) = self.product.convert(product) else { return Some(None) };
         let mut keys = [pg_sys::ScanKeyData::default(); 3];
         // In the order of the index, which has the two in either order.
         keys[self.product.position as usize - 1] = self.product.scan_key(product);
@@ -123,7 +156,8 @@ impl IndexPath {
             keys[2] = time.scan_key(as_of);
             count = 3;
         }
-        with_scan(call_site, (self.table, self.index), count, |open| {
+        let indexed = Indexed { table: self.table, index: self.index, found_at: place.found_at };
+        with_scan(place.call_site, indexed, count, |open| {
             let kept = self.slot.take().unwrap_or_else(|| Slot::new(open.table));
             let slot = kept.pointer;
             let direction =

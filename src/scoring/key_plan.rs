@@ -5,13 +5,15 @@ use super::row::{Binding, Deformed, Inputs};
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::relation_changes::generation;
+use crate::storage_age;
 use crate::tuples;
 use model::recipe::Recipe;
 use model::Scorer;
-use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 use pgrx::Uuid;
-use std::cell::RefCell;
+use pgrx::{pg_sys, PgList};
+use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::rc::Rc;
 
@@ -25,13 +27,16 @@ pub struct PlanAccess {
     /// The types of the result's columns, which must stay those that they were bound for.
     binding: Option<(Vec<pg_sys::Oid>, Binding)>,
     deformed: Deformed,
+    /// Whether what the plan reads is known to be stored as the snapshot sees it.
+    in_place: Cell<bool>,
 }
 
 impl PlanAccess {
     pub fn of(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Self, Error> {
         let id = PlanId { artifact_id: version.artifact_id, key, with_as_of };
         let plan = kept_plan(id, || newest_row(version, &recipe_columns(recipe), key, with_as_of))?;
-        Ok(Self { plan, model: version.model.clone(), binding: None, deformed: Deformed::default() })
+        let (model, deformed) = (version.model.clone(), Deformed::default());
+        Ok(Self { plan, model, binding: None, deformed, in_place: Cell::new(false) })
     }
 
     /// Fills the inputs from the newest row of the key; false where the key has none.
@@ -46,7 +51,8 @@ impl PlanAccess {
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
         let plan = Rc::clone(&self.plan);
-        let found = plan.newest(key, as_of, |descriptor, tuple| {
+        let in_place = self.in_place.clone();
+        let found = plan.newest(key, as_of, &in_place, |descriptor, tuple| {
             self.bind(descriptor, scorer.recipe())?;
             let attributes = self.deformed.take_apart(tuple, descriptor);
             match &self.binding {
@@ -54,6 +60,7 @@ impl PlanAccess {
                 None => unreachable!("bound above"),
             }
         });
+        self.in_place = in_place;
         Ok(found?.is_some())
     }
 
@@ -68,7 +75,7 @@ impl PlanAccess {
         as_of: Option<pg_sys::Datum>,
         take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        self.plan.newest(key, as_of, take)
+        self.plan.newest(key, as_of, &self.in_place, take)
     }
 
     unsafe fn bind(&mut self, descriptor: pg_sys::TupleDesc, recipe: &Recipe) -> Result<(), Error> {
@@ -83,6 +90,7 @@ impl PlanAccess {
 /// A prepared query that outlives the transaction.
 struct Plan {
     pointer: pg_sys::SPIPlanPtr,
+    query: Query,
 }
 
 impl Plan {
@@ -91,11 +99,16 @@ impl Plan {
         &self,
         key: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
+        in_place: &Cell<bool>,
         take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let mut values = [key[0], key[1], as_of.unwrap_or(pg_sys::Datum::from(0))];
         pg_sys::SPI_connect();
         pg_sys::SPI_execute_plan(self.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
+        if !in_place.replace(true) {
+            // Here, since the first run has taken the locks.
+            self.check_storage()?;
+        }
         let found = pg_sys::SPI_processed > 0;
         let taken = found.then(|| {
             let table = &*pg_sys::SPI_tuptable;
@@ -104,6 +117,28 @@ impl Plan {
         let taken = taken.transpose()?;
         pg_sys::SPI_finish();
         Ok(taken)
+    }
+
+    /// # Safety
+    /// It has run in this statement.
+    unsafe fn check_storage(&self) -> Result<(), Error> {
+        // SAFETY: a plan has sources.
+        unsafe {
+            let sources =
+                PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(self.pointer));
+            for source in sources.iter_ptr() {
+                storage_age::check(PgList::<pg_sys::Oid>::from_pg((*source).relationOids).iter_oid())?;
+                // With the partitions, which the source does not name. There is none where a setting forbids it.
+                if (*source).gplan.is_null() {
+                    continue;
+                }
+                let statements = PgList::<pg_sys::PlannedStmt>::from_pg((*(*source).gplan).stmt_list);
+                for statement in statements.iter_ptr() {
+                    storage_age::check(storage_age::relations_of_plan(statement))?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -116,34 +151,55 @@ impl Drop for Plan {
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct PlanId {
     artifact_id: Uuid,
     key: Key,
     with_as_of: bool,
 }
 
+/// A plan whose query is the right one as of one state of the relation cache. Postgres makes plans anew after a change, but
+/// from the same words: they name columns and types of before.
+struct KnownPlan {
+    id: PlanId,
+    as_of: u64,
+    plan: Rc<Plan>,
+}
+
 thread_local! {
-    static PLANS: RefCell<Vec<(PlanId, Rc<Plan>)>> = const { RefCell::new(Vec::new()) };
+    static PLANS: RefCell<Vec<KnownPlan>> = const { RefCell::new(Vec::new()) };
 }
 
 fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result<Rc<Plan>, Error> {
-    let known = PLANS
-        .with_borrow(|plans| plans.iter().find(|(known, _)| *known == id).map(|(_, plan)| Rc::clone(plan)));
-    if let Some(plan) = known {
-        return Ok(plan);
+    let find = || {
+        PLANS.with_borrow(|plans| {
+            plans.iter().find(|known| known.id == id).map(|known| (known.as_of, Rc::clone(&known.plan)))
+        })
+    };
+    let known = find();
+    if let Some((as_of, plan)) = &known {
+        if *as_of == generation() {
+            return Ok(Rc::clone(plan));
+        }
     }
-    let plan = Rc::new(query()?.prepare()?);
+    let as_of = generation();
+    let query = query()?;
+    let plan = match known {
+        Some((_, plan)) if plan.query == query => plan,
+        _ => Rc::new(query.prepare()?),
+    };
     PLANS.with_borrow_mut(|plans| {
+        plans.retain(|known| known.id != id);
         if plans.len() == MOST_KEPT {
             plans.remove(0);
         }
-        plans.push((id, Rc::clone(&plan)));
+        plans.push(KnownPlan { id, as_of, plan: Rc::clone(&plan) });
     });
     Ok(plan)
 }
 
 /// A query for the newest row of a key.
+#[derive(PartialEq, Eq)]
 pub struct Query {
     pub text: String,
     /// Of the product, the region and, if it takes one, the as-of date.
@@ -152,7 +208,8 @@ pub struct Query {
 
 impl Query {
     fn prepare(mut self) -> Result<Plan, Error> {
-        let text = CString::new(self.text).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+        let text =
+            CString::new(self.text.as_str()).map_err(|_| Error::invalid("a name contains a zero byte"))?;
         // SAFETY: text and types live through the calls; trouble is raised as an error.
         unsafe {
             pg_sys::SPI_connect();
@@ -164,7 +221,7 @@ impl Query {
             );
             pg_sys::SPI_keepplan(plan);
             pg_sys::SPI_finish();
-            Ok(Plan { pointer: plan })
+            Ok(Plan { pointer: plan, query: self })
         }
     }
 }

@@ -6,6 +6,7 @@
 //! until its transaction ended, the table could not be altered.
 
 use crate::guard;
+use crate::relation_changes::generation;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -21,6 +22,7 @@ pub struct OpenScan {
 
 /// A run of the executor and what is open for it.
 struct Run {
+    query: *mut pg_sys::QueryDesc,
     /// The memory of its query, in which its expressions live.
     context: pg_sys::MemoryContext,
     /// What is open for it is this owner's; under another one nothing is kept.
@@ -36,18 +38,27 @@ thread_local! {
 }
 
 impl OpenScan {
-    /// Opens both under locks that are held to the transaction's end.
+    /// Opens both under locks that are held to the transaction's end; `None` where they may no longer be what was found.
     ///
     /// # Safety
-    /// `index` is an index of `table`; there is an active snapshot.
+    /// `index` was an index of `table` as of `found_at`; there is an active snapshot.
     unsafe fn begin(
         memory: pg_sys::MemoryContext,
-        table: pg_sys::Oid,
-        index: pg_sys::Oid,
+        Indexed { table, index, found_at }: Indexed,
         keys: i32,
-    ) -> Self {
+    ) -> Option<Self> {
         let previous = pg_sys::MemoryContextSwitchTo(memory);
-        let table = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let table = pg_sys::try_table_open(table, pg_sys::AccessShareLock as i32);
+        if table.is_null() {
+            pg_sys::MemoryContextSwitchTo(previous);
+            return None;
+        }
+        // With the lock comes the news of what happened before; from then on nobody can take away or alter either.
+        if found_at != generation() {
+            pg_sys::table_close(table, pg_sys::NoLock as i32);
+            pg_sys::MemoryContextSwitchTo(previous);
+            return None;
+        }
         let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
         let snapshot = pg_sys::GetActiveSnapshot();
         #[cfg(feature = "pg18")]
@@ -55,7 +66,7 @@ impl OpenScan {
         #[cfg(not(feature = "pg18"))]
         let scan = pg_sys::index_beginscan(table, index, snapshot, keys, 0);
         pg_sys::MemoryContextSwitchTo(previous);
-        Self { table, index, scan, snapshot, memory }
+        Some(Self { table, index, scan, snapshot, memory })
     }
 
     /// Puts the first row that the keys let through into the slot, if there is one.
@@ -82,30 +93,40 @@ impl OpenScan {
     }
 }
 
-/// Lets `probe` use a scan of the index, which may be open already. `context` is that of the call site (`fn_mcxt`).
+/// A table and an index of it.
+#[derive(Clone, Copy)]
+pub struct Indexed {
+    pub table: pg_sys::Oid,
+    pub index: pg_sys::Oid,
+    /// The state of the relation cache in which they were found.
+    pub found_at: u64,
+}
+
+/// Lets `probe` use a scan of the index, which may be open already; `None` where table and index may no longer be what was
+/// found. `context` is that of the call site (`fn_mcxt`).
 ///
 /// # Safety
-/// `index` is an index of `table`, and always asked for with as many keys; there is an active snapshot.
+/// As found, and always asked for with as many keys; there is an active snapshot.
 pub unsafe fn with_scan<T>(
     context: pg_sys::MemoryContext,
-    (table, index): (pg_sys::Oid, pg_sys::Oid),
+    of: Indexed,
     keys: i32,
     probe: impl FnOnce(&OpenScan) -> T,
-) -> T {
-    let open = match take(context, index) {
+) -> Option<T> {
+    let open = match take(context, of.index) {
         Some(open) if open.snapshot == pg_sys::GetActiveSnapshot() => open,
         stale => {
             if let Some(stale) = stale {
                 stale.close();
             }
-            OpenScan::begin(context, table, index, keys)
+            OpenScan::begin(context, of, keys)?
         }
     };
     let result = probe(&open);
     if let Some(open) = keep(context, open) {
         open.close();
     }
-    result
+    Some(result)
 }
 
 impl Run {
@@ -209,7 +230,7 @@ unsafe extern "C-unwind" fn run(
 unsafe fn watched(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
     // SAFETY: no frame from here to the executor owns anything.
     unsafe {
-        guard::within(|| begin((*(*query).estate).es_query_cxt));
+        guard::within(|| begin(query));
         guard::around(run, |returned| {
             if !returned {
                 forget_innermost();
@@ -219,10 +240,20 @@ unsafe fn watched(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
     }
 }
 
-fn begin(context: pg_sys::MemoryContext) {
-    // SAFETY: a variable of this process, and a plain look-up.
-    let (owner, level) = unsafe { (pg_sys::CurrentResourceOwner, pg_sys::GetCurrentTransactionNestLevel()) };
-    RUNS.with_borrow_mut(|runs| runs.push(Run { context, owner, level, open: Vec::new() }));
+/// # Safety
+/// `query` is started.
+unsafe fn begin(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: the caller's promise, a variable of this process, and a plain look-up.
+    let (context, owner, level) = unsafe {
+        let context = (*(*query).estate).es_query_cxt;
+        (context, pg_sys::CurrentResourceOwner, pg_sys::GetCurrentTransactionNestLevel())
+    };
+    RUNS.with_borrow_mut(|runs| runs.push(Run { query, context, owner, level, open: Vec::new() }));
+}
+
+/// The query that runs now, the innermost.
+pub fn running_query() -> Option<*mut pg_sys::QueryDesc> {
+    RUNS.with_borrow(|runs| runs.last().map(|run| run.query))
 }
 
 fn close_innermost() {

@@ -1,11 +1,12 @@
 //! The index paths to a key's newest row: one for a plain table, one for each partition of a table that is partitioned
 //! by ranges of time, as feature views are.
 
-use super::index_probe::IndexPath;
+use super::index_probe::{Found, IndexPath, Place};
 use super::row::Inputs;
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::storage_age;
 use model::recipe::Recipe;
 use model::Scorer;
 use pgrx::pg_sys;
@@ -49,24 +50,30 @@ impl NewestFirst {
         self.relation
     }
 
-    /// Fills the inputs from the newest row of the key; false where the key has none. `call_site` is its memory.
+    /// Fills the inputs from the newest row of the key. `in_place` counts the first paths whose tables are known to be stored
+    /// as the snapshot sees them; a key that is in none of these is not there.
     ///
     /// # Safety
     /// The values are of the types that the paths were found for.
     pub unsafe fn fill(
         &self,
-        call_site: pg_sys::MemoryContext,
+        place: Place,
         key: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
         scorer: &Scorer,
-        inputs: &mut Inputs,
-    ) -> Result<bool, Error> {
-        for path in &self.paths {
-            if path.fill(call_site, key, as_of, scorer, inputs)? {
-                return Ok(true);
+        (inputs, in_place): (&mut Inputs, &mut usize),
+    ) -> Result<Found, Error> {
+        for (n, path) in self.paths.iter().enumerate() {
+            let found = path.fill(place, key, as_of, scorer, inputs)?;
+            if found != Found::Nothing {
+                return Ok(found);
+            }
+            if n >= *in_place {
+                storage_age::check([path.table()])?;
+                *in_place = n + 1;
             }
         }
-        Ok(false)
+        Ok(Found::Nothing)
     }
 }
 

@@ -3,8 +3,9 @@
 use super::call::Resolved;
 use super::model_cache::Decoded;
 use super::row::{Binding, Deformed};
-use crate::call_site::{argument, is_plain, state, text_bytes, OwnContext};
+use crate::call_site::{argument, is_plain, state, text_bytes};
 use crate::error::{or_raise, Error};
+use crate::layout::{changed, RowType};
 use crate::tuples::Composite;
 use model::Task;
 use pgrx::pg_sys;
@@ -14,17 +15,14 @@ use pgrx::prelude::*;
 #[derive(Default)]
 struct RowCall {
     resolved: Option<Resolved>,
-    rows: Option<RowType>,
+    rows: Option<Rows>,
     deformed: Deformed,
 }
 
 /// Rows of one type, and how they are read.
-struct RowType {
-    /// Type and modifier.
-    id: (pg_sys::Oid, i32),
-    descriptor: pg_sys::TupleDesc,
+struct Rows {
+    row_type: RowType,
     binding: Binding,
-    _memory: OwnContext,
 }
 
 /// What `model`'s champion gives the row; see sql/comments.sql.
@@ -78,24 +76,39 @@ unsafe fn with_row<T>(
     datum: pg_sys::Datum,
     then: impl FnOnce(&mut Resolved) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
-        call.rows = None;
-        call.resolved = Some(Resolved::new(Some(&String::from_utf8_lossy(model)), None)?);
-    }
-    let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
     let composite = Composite::of(datum);
     let id = composite.row_type();
-    if !call.rows.as_ref().is_some_and(|rows| rows.id == id) {
-        let (memory, descriptor) = OwnContext::holding(|| pg_sys::lookup_rowtype_tupdesc_copy(id.0, id.1));
-        let recipe = resolved.decoded.scorer.recipe();
-        let binding = Binding::new(&resolved.decoded.version.model, recipe, descriptor)?;
-        call.rows = Some(RowType { id, descriptor, binding, _memory: memory });
+    let resolved = match &mut call.resolved {
+        Some(resolved) if resolved.answers(Some(model)) => resolved,
+        other => {
+            // The row was made before the version is looked up: its type may be another one by then.
+            let row_type = RowType::of(id);
+            call.rows = None;
+            let resolved = other.insert(Resolved::new(Some(&String::from_utf8_lossy(model)), None)?);
+            call.rows = Some(Rows::new(row_type, resolved)?);
+            resolved
+        }
+    };
+    let rows = match &mut call.rows {
+        Some(rows) if rows.row_type.id == id => rows,
+        other => other.insert(Rows::new(RowType::of(id), resolved)?),
+    };
+    if !rows.row_type.is_unchanged() {
+        return Err(changed(&rows.row_type.name()));
     }
-    let Some(rows) = &mut call.rows else { unreachable!("bound above") };
     let mut tuple = composite.tuple();
-    let attributes = call.deformed.take_apart(&mut tuple, rows.descriptor);
+    let attributes = call.deformed.take_apart(&mut tuple, rows.row_type.descriptor);
     rows.binding.fill(attributes, &resolved.decoded.scorer, &mut resolved.inputs)?;
     then(resolved)
+}
+
+impl Rows {
+    unsafe fn new(row_type: RowType, resolved: &Resolved) -> Result<Self, Error> {
+        let recipe = resolved.decoded.scorer.recipe();
+        // SAFETY: the descriptor lives as long as the row type.
+        let binding = unsafe { Binding::new(&resolved.decoded.version.model, recipe, row_type.descriptor)? };
+        Ok(Self { row_type, binding })
+    }
 }
 
 /// The state of a call site of `predict(model, real[])`.

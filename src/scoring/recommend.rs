@@ -110,11 +110,10 @@ impl Question {
     ) -> Result<Option<f64>, Error> {
         let with_as_of = self.as_of.is_some();
         if !newest.as_ref().is_some_and(|newest| newest.serves(with_as_of)) {
-            let recipe = decoded.scorer.recipe();
-            *newest = Some(NewestRow::of(self.call_site, &decoded.version, recipe, self.key, with_as_of)?);
+            *newest = Some(NewestRow::of(self.call_site, decoded, self.key, with_as_of)?);
         }
         let Some(newest) = newest else { unreachable!("prepared above") };
-        let found = newest.fill(self.values, self.as_of, &decoded.scorer, inputs)?;
+        let found = newest.fill(self.values, self.as_of, decoded, inputs)?;
         Ok(found.then(|| decoded.scorer.score(&mut inputs.row)))
     }
 }

@@ -13,6 +13,7 @@ use crate::catalog::read;
 use crate::cursor::{Cursor, Parameter, Snapshot};
 use crate::error::{or_raise, Error};
 use crate::feature_view::registry::FeatureView;
+use crate::layout::Layout;
 use crate::tuples;
 use crate::values::given;
 use model::explain::{Near, Nearest, Similarity, Values};
@@ -189,12 +190,16 @@ impl<'a> Search<'a> {
         let values = of.iter().map(|(_, value)| *value).chain([as_of]);
         let parameters: Vec<Parameter> = argument_types.into_iter().zip(values).collect();
         let mut cursor = Cursor::open(&text, &parameters, Snapshot::Statement)?;
+        let extra = scorer.recipe().columns.len();
+        let time_type = self.source.type_of(self.time).map(|time| (extra, time));
+        let layout =
+            Layout::new(&version.source, time_type.into_iter().chain([(extra + 1, pg_sys::FLOAT8OID)]));
+        layout.check(cursor.descriptor())?;
         let Some(fetched) = cursor.fetch() else { return Ok(None) };
         let descriptor = fetched.descriptor();
         let mut deformed = Deformed::default();
         let row = deformed.take_apart(fetched.tuple(0), descriptor);
         let values = Reading::new(&version.model, scorer.recipe(), descriptor)?.values(row, scorer)?;
-        let extra = scorer.recipe().columns.len();
         // Dates and timestamps are passed by value: the row may go.
         let time = (tuples::attribute(descriptor, extra).atttypid, attribute(row, extra));
         Ok(Some(Subject { values, time, age: attribute(row, extra + 1) }))

@@ -24,11 +24,13 @@ pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
     let file = BufWriter::with_capacity(BUFFER, TempFile::create());
     let mut writer = FileWriter::try_new(file, &schema)?;
     let mut cursor = Cursor::open(&request.query(), &[], Snapshot::New)?;
+    // SAFETY: the cursor is open.
+    unsafe { request.layout.check(cursor.descriptor())? };
     let mut columns = Columns::new(request);
     let mut rows = 0;
     while let Some(fetched) = cursor.fetch() {
         for n in 0..fetched.len() {
-            // SAFETY: the n-th tuple of this batch; its columns are those of the query.
+            // SAFETY: the n-th tuple of this batch; its columns are those of the query, whose types were compared.
             unsafe { columns.append(fetched.tuple(n), fetched.descriptor())? };
         }
         rows += fetched.len() as u64;

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
+use crate::layout::Layout;
 use crate::relations;
 use crate::settings;
 use crate::tuples;
@@ -32,6 +33,8 @@ pub struct Request {
     pub algorithm: String,
     /// How each column of the spec is read.
     pub readers: Vec<Reader>,
+    /// The types that they are readers of.
+    pub layout: Layout,
     /// Qualified, quoted name of the source.
     pub source: String,
     /// The query of a view or a feature view, `None` for a table.
@@ -83,23 +86,24 @@ impl Request {
         source.check_names(&params.include, "include")?;
         source.check_names(&params.exclude, "exclude")?;
 
-        let (mut columns, mut readers) = (Vec::new(), Vec::new());
+        let mut columns = Vec::new();
         for attribute in &source.attributes {
             let role = role(attribute, &label, &keys, time_column.as_deref(), &params)?;
             if let Some(role) = role {
                 let (column, reader) = attribute.column(role)?;
-                columns.push(column);
-                readers.push(reader);
+                columns.push((column, (reader, attribute.type_oid)));
             }
         }
-        if !columns.iter().any(|column| column.role.is_feature()) {
+        if !columns.iter().any(|(column, _)| column.role.is_feature()) {
             return Err(Error::invalid(format!("{} has no column that could be an input", source.name)));
         }
-        columns_in_key_order(&mut columns, &mut readers, &keys);
+        in_key_order(&mut columns, &keys);
+        let (columns, (readers, types)): (Vec<_>, (Vec<_>, Vec<_>)) = columns.into_iter().unzip();
         Ok(Self {
             spec: Spec { model: arguments.model, algorithms, params, columns },
             algorithm: arguments.algorithm,
             readers,
+            layout: Layout::new(&source.name, types.into_iter().enumerate()),
             source: source.name,
             definition: view.map(|view| view.definition).or(source.definition),
             keys,
@@ -213,11 +217,9 @@ fn role(
 }
 
 /// The first key column is the product: the trainer takes the keys in the order in which they come.
-fn columns_in_key_order(columns: &mut Vec<SourceColumn>, readers: &mut Vec<Reader>, keys: &[String]) {
+fn in_key_order<T>(columns: &mut [(SourceColumn, T)], keys: &[String]) {
     let rank = |column: &SourceColumn| keys.iter().position(|key| *key == column.name).unwrap_or(keys.len());
-    let mut both: Vec<_> = columns.drain(..).zip(readers.drain(..)).collect();
-    both.sort_by_key(|(column, _)| rank(column));
-    (*columns, *readers) = both.into_iter().unzip();
+    columns.sort_by_key(|(column, _)| rank(column));
 }
 
 /// A column of the source.

@@ -22,6 +22,13 @@ shared_buffers = 64MB
 timezone = 'UTC'
 jit = off
 logging_collector = off
+# As nearly every production server has them. What is explained is not logged: nobody would read it.
+shared_preload_libraries = 'pg_stat_statements,auto_explain'
+pg_stat_statements.track = all
+auto_explain.log_min_duration = 0
+auto_explain.log_analyze = on
+auto_explain.log_nested_statements = on
+auto_explain.log_level = debug5
 reco.training_threads = 1
 reco.training_nice = 0
 ";

@@ -25,6 +25,7 @@
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
 //! | `explain` | what each column contributes to a score |
 //! | `similar_launches` | earlier launches that a product is like |
+//! | `memory_safety` | scans, readers, plans and versions that are kept, when statements fail and tables change |
 //! | `newest_row` | which row of a key is recommended from, whatever the indexes |
 //! | `evaluation` | metrics and charts of scores and of versions |
 //! | `parallel` | parallel workers |
@@ -69,6 +70,7 @@ mod feature_view_rights;
 mod feature_views;
 mod forecast;
 mod launch_features;
+mod memory_safety;
 mod model_card;
 mod model_files;
 mod model_rights;

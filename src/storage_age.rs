@@ -1,0 +1,170 @@
+//! Whether a relation is stored as the statement's snapshot knows it.
+//!
+//! A statement of SQL locks its relations first and takes its snapshot then. A function locks the relations that it reads when
+//! the snapshot is there already. While it waits for the lock, the relation may be rewritten by `ALTER TABLE`, truncated, or
+//! dropped and made again: the snapshot sees none of the rows that lie there now, and an answer made of them would be that there
+//! are none. It is an error that asks for another try instead. Where all statements of a transaction share one snapshot, a SELECT
+//! sees no more than we do, and nothing is refused.
+
+use crate::error::Error;
+use crate::relations;
+use pgrx::pg_sys;
+use std::collections::BTreeSet;
+
+/// Refuses relations whose rows the active snapshot cannot see because they were written anew since.
+///
+/// # Safety
+/// There is an active snapshot, and the relations are locked.
+pub unsafe fn check(relations: impl IntoIterator<Item = pg_sys::Oid>) -> Result<(), Error> {
+    // SAFETY: a setting of this process; the rest is the caller's promise.
+    unsafe {
+        if pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 {
+            return Ok(());
+        }
+        match relations.into_iter().find(|relation| !is_as_seen(*relation)) {
+            None => Ok(()),
+            Some(relation) => Err(Error::Changed(format!(
+                "{} was written anew while this statement waited for it",
+                relations::qualified_name(relation)?
+            ))),
+        }
+    }
+}
+
+/// The relations that a running query reads.
+///
+/// # Safety
+/// The query is started.
+pub unsafe fn relations_of(query: *mut pg_sys::QueryDesc) -> Vec<pg_sys::Oid> {
+    // SAFETY: a started query has a plan.
+    unsafe { relations_of_plan((*query).plannedstmt) }
+}
+
+/// # Safety
+/// The statement is a live plan.
+pub unsafe fn relations_of_plan(statement: *mut pg_sys::PlannedStmt) -> Vec<pg_sys::Oid> {
+    // SAFETY: a list of OIDs, or NULL for none.
+    unsafe { pgrx::PgList::<pg_sys::Oid>::from_pg((*statement).relationOids).iter_oid().collect() }
+}
+
+unsafe fn is_as_seen(relation: pg_sys::Oid) -> bool {
+    // SAFETY: the row of the cache is released after its last use.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(relation));
+        if row.is_null() {
+            return true;
+        }
+        let is_old = is_seen(row);
+        let file = file_of(row);
+        let is_partition = (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>()).relispartition;
+        pg_sys::ReleaseSysCache(row);
+        if is_old {
+            return true;
+        }
+        match file_seen(relation) {
+            Some(seen) => seen == file,
+            // A partition that is new takes nothing away, unless it stands in the place of one that is gone.
+            None => is_partition && siblings_are_there(relation),
+        }
+    }
+}
+
+/// Whether the snapshot sees whoever wrote the row as long done; not where that was this transaction, which can do it later
+/// in its course.
+unsafe fn is_seen(row: pg_sys::HeapTuple) -> bool {
+    // SAFETY: a live tuple and the active snapshot.
+    unsafe {
+        let header = &*(*row).t_data;
+        if u32::from(header.t_infomask) & pg_sys::HEAP_XMIN_FROZEN == pg_sys::HEAP_XMIN_FROZEN {
+            return true;
+        }
+        let writer = header.t_choice.t_heap.t_xmin;
+        !pg_sys::XidInMVCCSnapshot(writer, pg_sys::GetActiveSnapshot())
+            && !pg_sys::TransactionIdIsCurrentTransactionId(writer)
+    }
+}
+
+unsafe fn file_of(row: pg_sys::HeapTuple) -> pg_sys::Oid {
+    // SAFETY: a live row of pg_class.
+    unsafe { (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>()).relfilenode }
+}
+
+/// The relation's file as the snapshot sees it; `None` where it sees no such relation.
+unsafe fn file_seen(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    let mut found = None;
+    // SAFETY: the caller's promises.
+    unsafe {
+        let by_oid = (pg_sys::RelationRelationId, pg_sys::Oid::from(pg_sys::ClassOidIndexId), 1);
+        let snapshot = pg_sys::GetActiveSnapshot();
+        each_with_oid(by_oid, relation, snapshot, &mut |row, _| found = Some(file_of(row)));
+    }
+    found
+}
+
+// From pg_inherits.h, of which pgrx knows a part only.
+const INHERITS: u32 = 2611;
+const INHERITS_BY_CHILD: u32 = 2680;
+const INHERITS_BY_PARENT: u32 = 2187;
+const CHILD: i16 = 1;
+const PARENT: i16 = 2;
+
+/// Whether all partitions that the snapshot sees beside this one are there still.
+unsafe fn siblings_are_there(partition: pg_sys::Oid) -> bool {
+    let [inherits, by_child, by_parent] =
+        [INHERITS, INHERITS_BY_CHILD, INHERITS_BY_PARENT].map(pg_sys::Oid::from);
+    // SAFETY: both columns are OIDs that are never NULL; without a snapshot it is the newest.
+    unsafe {
+        let mut parent = pg_sys::InvalidOid;
+        each_with_oid(
+            (inherits, by_child, CHILD),
+            partition,
+            std::ptr::null_mut(),
+            &mut |row, descriptor| {
+                parent = oid_in(row, descriptor, PARENT);
+            },
+        );
+        let children = |snapshot| {
+            let mut children = BTreeSet::new();
+            each_with_oid((inherits, by_parent, PARENT), parent, snapshot, &mut |row, descriptor| {
+                children.insert(oid_in(row, descriptor, CHILD).to_u32());
+            });
+            children
+        };
+        children(pg_sys::GetActiveSnapshot()).is_subset(&children(std::ptr::null_mut()))
+    }
+}
+
+unsafe fn oid_in(row: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, column: i16) -> pg_sys::Oid {
+    let mut is_null = false;
+    // SAFETY: the row has this descriptor.
+    let value = unsafe { pg_sys::heap_getattr(row, column.into(), descriptor, &mut is_null) };
+    pg_sys::Oid::from(value.value() as u32)
+}
+
+/// Shows `take` the rows of a table of Postgres whose column is this OID.
+unsafe fn each_with_oid(
+    (table, index, column): (pg_sys::Oid, pg_sys::Oid, i16),
+    oid: pg_sys::Oid,
+    snapshot: pg_sys::Snapshot,
+    take: &mut dyn FnMut(pg_sys::HeapTuple, pg_sys::TupleDesc),
+) {
+    let mut key = pg_sys::ScanKeyData::default();
+    // SAFETY: table, index and column belong together; everything is closed again, or by the abort after an error.
+    unsafe {
+        let strategy = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
+        let equals = pg_sys::Oid::from(pg_sys::F_OIDEQ);
+        pg_sys::ScanKeyInit(&mut key, column, strategy, equals, pg_sys::Datum::from(oid));
+        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let scan = pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut key);
+        loop {
+            let row = pg_sys::systable_getnext(scan);
+            if row.is_null() {
+                break;
+            }
+            take(row, (*relation).rd_att);
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+    }
+}

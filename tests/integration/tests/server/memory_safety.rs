@@ -1,0 +1,500 @@
+//! What is kept from call to call when things fail or change under it: scans, readers, plans, versions. The server has
+//! pg_stat_statements and auto_explain preloaded, as production servers have.
+
+use integration::query::backend_pid;
+use integration::training::Background;
+use integration::{refusal, rows, value, wait_until, Cluster, Database, Training};
+use postgres::Client;
+
+/// Postgres says in its log what was left open, or closed twice.
+#[track_caller]
+fn assert_nothing_leaked() {
+    let log = Cluster::shared().log();
+    let bad = |line: &&str| line.contains(" leak: ") || line.contains("not owned by resource owner");
+    let lines: Vec<&str> = log.lines().filter(bad).collect();
+    assert!(lines.is_empty(), "{lines:?}");
+}
+
+fn score(client: &mut Client, product: i32) -> Option<f64> {
+    value(client, &format!("SELECT reco.recommend({product}, 'r2', 'launch')"))
+}
+
+/// Waits until the session of this process waits for a lock.
+fn wait_for_lock(observer: &mut Client, backend: i32) {
+    let waits = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {backend}");
+    wait_until("the session waits for a lock", || value::<Option<bool>>(observer, &waits) == Some(true));
+}
+
+/// What another session does to the tables while a statement waits for them: `hold` takes locks, and `then` is done before
+/// they are given back.
+fn meanwhile(database: &Database, hold: &str, statement: &str, then: &str) -> Result<(), postgres::Error> {
+    after(database, "", hold, statement, then)
+}
+
+/// The same in a session that has done something `before`.
+fn after(
+    database: &Database,
+    before: &str,
+    hold: &str,
+    statement: &str,
+    then: &str,
+) -> Result<(), postgres::Error> {
+    let (mut other, mut observer, mut client) = (database.connect(), database.connect(), database.connect());
+    client.batch_execute(before).unwrap();
+    other.batch_execute(&format!("BEGIN; {hold}")).unwrap();
+    let waiting = Background::start(client, statement);
+    wait_for_lock(&mut observer, waiting.backend);
+    other.batch_execute(&format!("{then}; COMMIT")).unwrap_or_else(|error| panic!("{then}: {error:?}"));
+    waiting.finish().result
+}
+
+/// Refuses a NULL, and where a statement is to be repeated says so.
+fn score_or_again(result: &Result<(), postgres::Error>, when: &str) {
+    if let Err(error) = result {
+        let error = error.as_db_error().unwrap_or_else(|| panic!("{when}: {error:?}"));
+        assert_eq!(error.code().code(), "40001", "{when}: {error:?}");
+    }
+}
+
+const NOT_NULL: &str = "DO $$ BEGIN
+    ASSERT reco.recommend(7, 'r2', 'launch') IS NOT NULL;
+END $$";
+const QUERY_NOT_NULL: &str = "DO $$ DECLARE score float8; BEGIN
+    SELECT reco.recommend(7, 'r2', 'launch') INTO score;
+    ASSERT score IS NOT NULL;
+END $$";
+
+#[test]
+fn a_statement_that_fails_leaves_no_scan_behind() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE FUNCTION in_a_loop(n int) RETURNS float8 LANGUAGE plpgsql AS $$
+             DECLARE total float8 := 0;
+             BEGIN
+                 FOR p IN 1..n LOOP
+                     total := total + reco.recommend(p, 'r1', 'launch');
+                     BEGIN
+                         PERFORM reco.recommend(q::bigint, 'r2', 'launch'), 1 / (p % 4) FROM generate_series(1, 3) AS q;
+                     EXCEPTION WHEN division_by_zero THEN
+                         total := total + reco.recommend(p + 1, 'r3', 'launch');
+                     END;
+                 END LOOP;
+                 RETURN total;
+             END $$",
+        )
+        .unwrap();
+    let expected = (1..=8).map(|p| score(&mut client, p)).collect::<Vec<_>>();
+    let total: f64 = value(&mut client, "SELECT in_a_loop(10)");
+    for round in 0..60 {
+        let failing = [
+            format!("SELECT reco.recommend(p::bigint, 'r2', 'launch'), 1 / ({} - p) FROM generate_series(1, 5) AS p", round % 5 + 1),
+            format!("SELECT reco.recommend(p::bigint, 'r2', 'launch'), in_a_loop(3), 1 / ({} - p) FROM generate_series(1, 5) AS p", round % 5 + 1),
+            "DO $$ BEGIN PERFORM reco.recommend(3, 'r2', 'launch'); PERFORM in_a_loop(5) / 0; END $$".into(),
+            "SELECT in_a_loop(p) / (2 - p) FROM generate_series(1, 3) AS p".into(),
+        ];
+        for statement in &failing {
+            refusal(&mut client, statement).expect("22012", &["division by zero"], &[]);
+        }
+        client
+            .batch_execute(
+                "BEGIN;
+                 DECLARE c CURSOR FOR SELECT reco.recommend(p::bigint, 'r2', 'launch'), 1 / (4 - p) FROM generate_series(1, 6) AS p;
+                 FETCH 2 FROM c; SAVEPOINT s",
+            )
+            .unwrap();
+        refusal(&mut client, "FETCH 4 FROM c").expect("22012", &[], &[]);
+        client.batch_execute("ROLLBACK TO s; SELECT in_a_loop(3); ROLLBACK").unwrap();
+        assert_eq!(value::<f64>(&mut client, "SELECT in_a_loop(10)"), total);
+        let scores: Vec<Option<f64>> = client
+            .query("SELECT reco.recommend(p::bigint, 'r2', 'launch') FROM generate_series(1, 8) AS p", &[])
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+        assert_eq!(scores, expected);
+    }
+    assert_nothing_leaked();
+}
+
+#[test]
+fn an_error_passes_as_it_was_raised() {
+    let mut client = Database::trained().connect();
+    client
+        .batch_execute(
+            "SELECT reco.recommend(7, 'r2', 'launch');
+             CREATE TABLE named (n int CONSTRAINT only_once PRIMARY KEY);
+             INSERT INTO named VALUES (1);
+             CREATE FUNCTION fails() RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO named VALUES (1); RETURN 1; END $$",
+        )
+        .unwrap();
+    let error = client.batch_execute("SELECT reco.recommend(7, 'r2', 'launch'), fails()").unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!((error.constraint(), error.table()), (Some("only_once"), Some("named")), "{error:?}");
+    assert!(error.where_().is_some_and(|lines| lines.contains("function fails() line 1")), "{error:?}");
+}
+
+#[test]
+fn errors_beneath_our_own_callbacks_end_the_statement_only() {
+    let mut client = Database::trained().connect();
+    client
+        .batch_execute(
+            "CREATE VIEW failing AS SELECT product_id, region, week, price, sales_1w,
+                    (households / (households - households)) AS households, clicks, purchased FROM launch_features",
+        )
+        .unwrap();
+    Training::new("numeric").source("numeric_features").call(&mut client);
+    client
+        .batch_execute("UPDATE reco.version SET source = 'public.failing' WHERE model = 'numeric'")
+        .unwrap();
+    for _ in 0..3 {
+        for statement in [
+            "SELECT * FROM reco.top_products('r1', 5, 'numeric')",
+            "SELECT reco.recommend(7, 'r1', 'numeric')",
+            "SELECT * FROM reco.evaluate('numeric', 'failing', 'purchased')",
+            "SELECT reco.trailing_weeks(NULL, week, (1 / (product_id - product_id))::int) OVER (ORDER BY week) FROM launch_features",
+        ] {
+            let error = refusal(&mut client, statement);
+            assert_eq!(error.code, "22012", "{statement}: {error:?}");
+        }
+        assert!(score(&mut client, 7).is_some());
+    }
+    assert_nothing_leaked();
+}
+
+#[test]
+fn what_a_subtransaction_did_is_forgotten_with_it() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    Training::new("launch").param("\"seed\": 7").call(&mut client);
+    let first = score(&mut client, 7);
+    for isolation in ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] {
+        for (change, other) in [
+            ("PERFORM reco.promote('launch', 2)", true),
+            ("ALTER TABLE launch_features ALTER COLUMN price TYPE float8 USING 1", true),
+            ("ALTER TABLE launch_features DROP CONSTRAINT launch_features_pkey; CREATE INDEX made_there ON launch_features (region, product_id, week)", false),
+            ("DELETE FROM launch_features WHERE product_id = 7", true),
+        ] {
+            let change = change.split("; ").map(|step| match step.starts_with("PERFORM") {
+                true => format!("{step};"),
+                false => format!("EXECUTE '{step}';"),
+            });
+            let sql = format!(
+                "DROP VIEW IF EXISTS numeric_features;
+                 BEGIN ISOLATION LEVEL {isolation};
+                 DO $$
+                 DECLARE seen float8[] := '{{}}'; queried float8;
+                 BEGIN
+                     FOR round IN 1..4 LOOP
+                         BEGIN
+                             IF round = 2 THEN {} END IF;
+                             seen := seen || reco.recommend(7, 'r2', 'launch');
+                             SELECT reco.recommend(7, 'r2', 'launch') INTO queried;
+                             ASSERT queried IS NOT DISTINCT FROM seen[round];
+                             RAISE 'undo';
+                         EXCEPTION WHEN raise_exception THEN NULL;
+                         END;
+                     END LOOP;
+                     PERFORM set_config('test.seen', array_to_string(seen, ',', 'none'), false);
+                 END $$;
+                 COMMIT",
+                change.collect::<String>()
+            );
+            client.batch_execute(&sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            let seen: String = value(&mut client, "SELECT current_setting('test.seen')");
+            let seen: Vec<Option<f64>> = seen.split(',').map(|text| text.parse().ok()).collect();
+            assert_eq!([seen[0], seen[2], seen[3]], [first; 3], "{isolation}: {sql}");
+            assert_eq!(seen[1] != first, other, "{isolation}: {sql}");
+        }
+    }
+    assert_nothing_leaked();
+}
+
+#[test]
+fn a_grant_that_was_rolled_back_is_not_remembered() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    client
+        .batch_execute("CREATE ROLE rolled_back; GRANT SELECT ON launch_features TO rolled_back; GRANT rolled_back TO CURRENT_USER")
+        .unwrap();
+    client
+        .batch_execute(
+            "DO $$
+             DECLARE answers text := '';
+             BEGIN
+                 FOR round IN 1..3 LOOP
+                     BEGIN
+                         IF round = 2 THEN PERFORM reco.grant_model('launch', 'rolled_back', 'score'); END IF;
+                         answers := answers || reco.has_model_privilege('launch', 'score', 'rolled_back') || ' ';
+                         RAISE 'undo';
+                     EXCEPTION WHEN raise_exception THEN NULL;
+                     END;
+                 END LOOP;
+                 ASSERT answers = 'false true false ', answers;
+             END $$",
+        )
+        .unwrap();
+    client.batch_execute("SET ROLE rolled_back").unwrap();
+    refusal(&mut client, "SELECT reco.recommend(7, 'r2', 'launch')").expect("42501", &["launch"], &[]);
+}
+
+#[test]
+fn a_column_that_becomes_an_address_is_refused_by_a_training() {
+    let database = Database::trained();
+    let mut setup = database.connect();
+    setup.batch_execute("DROP VIEW numeric_features").unwrap();
+    let training = Training::new("launch").sql();
+    let result = meanwhile(
+        &database,
+        // The types are looked up, the run is recorded, and there it waits.
+        "LOCK TABLE reco.run IN EXCLUSIVE MODE; ",
+        &training,
+        "ALTER TABLE launch_features ALTER COLUMN category TYPE bigint USING 81985529216486895",
+    );
+    let error = result.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code().code(), "40001", "{error:?}");
+    assert!(error.message().contains("launch_features") && error.hint().is_some(), "{error:?}");
+    let runs = "SELECT status FROM reco.runs ORDER BY started_at DESC LIMIT 1";
+    assert_eq!(rows(&mut setup, runs), ["(failed)"]);
+    Training::new("launch").call(&mut setup);
+}
+
+#[test]
+fn a_source_that_is_another_relation_by_now_is_not_read_with_old_readers() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "DROP VIEW numeric_features;
+             CREATE SCHEMA here; CREATE SCHEMA there;
+             CREATE TABLE here.f AS SELECT * FROM launch_features;
+             CREATE TABLE there.f AS SELECT * FROM launch_features;
+             ALTER TABLE there.f ALTER COLUMN category TYPE bigint USING 81985529216486895",
+        )
+        .unwrap();
+    let result = meanwhile(
+        &database,
+        "LOCK TABLE reco.run IN EXCLUSIVE MODE",
+        &Training::new("other").source("here.f").sql(),
+        "ALTER SCHEMA here RENAME TO away; ALTER SCHEMA there RENAME TO here",
+    );
+    score_or_again(&result, "renamed");
+    assert!(result.is_err());
+}
+
+#[test]
+fn a_row_type_that_was_altered_is_looked_up_again() {
+    let mut client = Database::trained().connect();
+    Training::new("numeric").source("numeric_features").call(&mut client);
+    client
+        .batch_execute(
+            "DROP VIEW numeric_features;
+             CREATE TABLE kept AS SELECT * FROM launch_features WHERE week = '2024-06-17';
+             CREATE FUNCTION total() RETURNS float8 LANGUAGE plpgsql AS $$
+             DECLARE result float8; BEGIN
+                 SELECT sum(reco.predict('numeric', k) ORDER BY product_id, region) INTO result FROM kept AS k;
+                 RETURN result;
+             END $$;
+             CREATE FUNCTION one() RETURNS float8 LANGUAGE plpgsql AS $$
+             DECLARE r kept; result float8; BEGIN
+                 FOR round IN 1..2 LOOP
+                     SELECT * INTO r FROM kept WHERE product_id = 7 AND region = 'r2';
+                     result := reco.predict('numeric', r);
+                     IF round = 1 THEN
+                         EXECUTE 'ALTER TABLE kept DROP COLUMN size, ALTER COLUMN clicks TYPE numeric, ADD COLUMN more text DEFAULT repeat(''x'', 100)';
+                     END IF;
+                 END LOOP;
+                 RETURN result;
+             END $$;
+             PREPARE scores AS SELECT sum(reco.predict('numeric', k) ORDER BY product_id, region) FROM kept AS k",
+        )
+        .unwrap();
+    let total: f64 = value(&mut client, "SELECT total()");
+    for change in [
+        "ALTER TABLE kept ALTER COLUMN price TYPE float8",
+        "ALTER TABLE kept DROP COLUMN category",
+        "ALTER TABLE kept ALTER COLUMN households TYPE bigint, ALTER COLUMN sales_1w TYPE numeric",
+        "ALTER TABLE kept ADD COLUMN late text DEFAULT 'x'",
+    ] {
+        client.batch_execute(change).unwrap();
+        assert!((value::<f64>(&mut client, "SELECT total()") - total).abs() < 1e-6, "{change}");
+        let prepared: f64 = client
+            .simple_query("EXECUTE scores")
+            .unwrap()
+            .iter()
+            .find_map(|message| match message {
+                postgres::SimpleQueryMessage::Row(row) => row.get(0).and_then(|text| text.parse().ok()),
+                _ => None,
+            })
+            .unwrap();
+        assert!((prepared - total).abs() < 1e-6, "{change}");
+    }
+    let before: f64 = value(
+        &mut client,
+        "SELECT reco.predict('numeric', k) FROM kept AS k WHERE product_id = 7 AND region = 'r2'",
+    );
+    let after: f64 = value(&mut client, "SELECT one()");
+    assert!((before - after).abs() < 1e-6);
+}
+
+#[test]
+fn a_rewritten_table_is_seen_or_asked_for_again() {
+    for (before, kind) in [("", "first"), ("SELECT reco.recommend(7, 'r2', 'launch')", "again")] {
+        for statement in [
+            NOT_NULL,
+            QUERY_NOT_NULL,
+            "SELECT reco.recommend(7, 'r2', 'launch') / (reco.recommend(7, 'r2', 'launch') IS NOT NULL)::int",
+        ] {
+            for change in [
+                "ALTER TABLE launch_features ALTER COLUMN households TYPE bigint",
+                "CREATE TABLE copy (LIKE launch_features INCLUDING ALL); INSERT INTO copy SELECT * FROM launch_features;
+                 DROP TABLE launch_features; ALTER TABLE copy RENAME TO launch_features",
+                "CLUSTER launch_features USING launch_features_pkey",
+                "REINDEX TABLE launch_features",
+                "ALTER TABLE launch_features DROP CONSTRAINT launch_features_pkey",
+                "ALTER TABLE launch_features DROP CONSTRAINT launch_features_pkey, ALTER COLUMN households TYPE bigint",
+            ] {
+                let database = Database::trained();
+                database.connect().batch_execute("DROP VIEW numeric_features").unwrap();
+                let hold = "LOCK TABLE launch_features IN ACCESS EXCLUSIVE MODE";
+                let when = format!("{kind}: {statement} after {change}");
+                let result = after(&database, before, hold, statement, change);
+                score_or_again(&result, &when);
+                assert!(score(&mut database.connect(), 7).is_some(), "{when}");
+            }
+        }
+    }
+    assert_nothing_leaked();
+}
+
+#[test]
+fn a_view_over_a_rewritten_table_is_seen_or_asked_for_again() {
+    for before in ["", "SELECT reco.recommend(7, 'r2', 'seen')"] {
+        let database = Database::trained();
+        let mut client = database.connect();
+        client
+            .batch_execute(
+                "DROP VIEW numeric_features;
+                 CREATE TABLE prices AS SELECT product_id, region, week, price FROM launch_features;
+                 CREATE VIEW seen AS SELECT f.product_id, f.region, f.week, p.price, f.sales_1w, f.purchased
+                 FROM launch_features AS f LEFT JOIN prices AS p USING (product_id, region, week)",
+            )
+            .unwrap();
+        Training::new("seen").source("seen").call(&mut client);
+        let expected: f64 = value(&mut client, "SELECT reco.recommend(7, 'r2', 'seen')");
+        let statement = format!(
+            "DO $$ DECLARE score float8; BEGIN
+                SELECT reco.recommend(7, 'r2', 'seen') INTO score;
+                ASSERT score = {expected:?}, score;
+            END $$"
+        );
+        let result = after(
+            &database,
+            before,
+            "LOCK TABLE prices IN ACCESS EXCLUSIVE MODE",
+            &statement,
+            // A column that the view does not read may be altered.
+            "ALTER TABLE prices ADD COLUMN made timestamptz DEFAULT clock_timestamp()",
+        );
+        score_or_again(&result, "a view");
+    }
+}
+
+#[test]
+fn partitions_that_change_while_a_key_waits_for_them() {
+    let partitioned = "
+        DROP VIEW numeric_features;
+        CREATE TABLE parted (LIKE launch_features) PARTITION BY RANGE (week);
+        CREATE TABLE parted_1 PARTITION OF parted (PRIMARY KEY (product_id, region, week)) FOR VALUES FROM ('2024-01-01') TO ('2024-04-01');
+        CREATE TABLE parted_2 PARTITION OF parted (PRIMARY KEY (product_id, region, week)) FOR VALUES FROM ('2024-04-01') TO ('2024-05-01');
+        CREATE TABLE parted_3 PARTITION OF parted (PRIMARY KEY (product_id, region, week)) FOR VALUES FROM ('2024-05-01') TO ('2025-01-01');
+        INSERT INTO parted SELECT * FROM launch_features";
+    let plain = "DO $$ DECLARE expected float8; BEGIN
+            EXECUTE 'SELECT reco.predict(''parted'', f) FROM parted AS f WHERE product_id = 7 AND region = ''r2'' ORDER BY week DESC LIMIT 1' INTO expected;
+            ASSERT reco.recommend(7, 'r2', 'parted') = expected;
+        END $$";
+    for (hold, change) in [
+        ("LOCK TABLE parted_3 IN ACCESS EXCLUSIVE MODE", "ALTER TABLE parted_3 DROP CONSTRAINT parted_3_pkey"),
+        ("LOCK TABLE parted_3 IN ACCESS EXCLUSIVE MODE", "REINDEX TABLE parted_3"),
+        ("LOCK TABLE parted_3 IN ACCESS EXCLUSIVE MODE", "CLUSTER parted_3 USING parted_3_pkey"),
+        ("LOCK TABLE parted_3 IN ACCESS EXCLUSIVE MODE", "ALTER TABLE parted_3 ADD COLUMN x int; ALTER TABLE parted_3 DROP COLUMN x"),
+        ("LOCK TABLE parted IN ACCESS EXCLUSIVE MODE", "ALTER TABLE parted DETACH PARTITION parted_3"),
+        ("LOCK TABLE parted IN ACCESS EXCLUSIVE MODE", "DROP TABLE parted_3"),
+        (
+            "LOCK TABLE parted IN ACCESS EXCLUSIVE MODE",
+            "CREATE TABLE made (LIKE parted_3 INCLUDING ALL); INSERT INTO made SELECT * FROM parted_3; DROP TABLE parted_3;
+             ALTER TABLE parted ATTACH PARTITION made FOR VALUES FROM ('2024-05-01') TO ('2025-01-01')",
+        ),
+        ("LOCK TABLE parted IN ACCESS EXCLUSIVE MODE", "ALTER TABLE parted ALTER COLUMN households TYPE bigint"),
+    ] {
+        for before in ["", "SELECT reco.recommend(7, 'r2', 'parted')"] {
+            let database = Database::trained();
+            let mut client = database.connect();
+            client.batch_execute(partitioned).unwrap();
+            Training::new("parted").source("parted").call(&mut client);
+            // One call alone, since a second statement has a newer snapshot.
+            let statement = "DO $$ DECLARE score float8; BEGIN
+                    score := reco.recommend(7, 'r2', 'parted');
+                    PERFORM set_config('test.score', coalesce(score::text, 'none'), false);
+                END $$";
+            let (mut other, mut observer, mut reader) = (database.connect(), database.connect(), database.connect());
+            reader.batch_execute(before).unwrap();
+            other.batch_execute(&format!("BEGIN; {hold}")).unwrap();
+            let waiting = Background::start(reader, statement);
+            wait_for_lock(&mut observer, waiting.backend);
+            other.batch_execute(&format!("{change}; COMMIT")).unwrap_or_else(|error| panic!("{change}: {error:?}"));
+            let mut ended = waiting.finish();
+            score_or_again(&ended.result, change);
+            let now: Option<f64> = value(&mut client, "SELECT reco.predict('parted', f) FROM parted AS f WHERE product_id = 7 AND region = 'r2' ORDER BY week DESC LIMIT 1");
+            if ended.result.is_ok() {
+                let seen: String = value(&mut ended.client, "SELECT current_setting('test.score')");
+                assert_eq!(seen.parse().ok(), now, "{change}");
+            }
+            ended.client.batch_execute(plain).unwrap_or_else(|error| panic!("{change}: {error:?}"));
+        }
+    }
+    assert_nothing_leaked();
+}
+
+#[test]
+fn a_materialized_view_that_was_never_filled_is_an_error() {
+    let mut client = Database::with_data().connect();
+    client.batch_execute("CREATE MATERIALIZED VIEW stored AS SELECT * FROM launch_features; CREATE UNIQUE INDEX ON stored (product_id, region, week)").unwrap();
+    Training::new("launch").source("stored").call(&mut client);
+    assert!(score(&mut client, 7).is_some());
+    client.batch_execute("REFRESH MATERIALIZED VIEW stored WITH NO DATA").unwrap();
+    for statement in
+        ["SELECT reco.recommend(7, 'r2', 'launch')", "SELECT * FROM reco.top_products('r2', 3, 'launch')"]
+    {
+        refusal(&mut client, statement).expect("55000", &["stored", "not been populated"], &["REFRESH"]);
+    }
+    client.batch_execute("REFRESH MATERIALIZED VIEW stored").unwrap();
+    assert!(score(&mut client, 7).is_some());
+}
+
+#[test]
+fn a_statement_that_alters_what_it_reads_gets_an_error_or_an_answer() {
+    let mut client = Database::trained().connect();
+    client
+        .batch_execute(
+            "DROP VIEW numeric_features;
+             CREATE FUNCTION alters(step int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+                 IF step = 2 THEN ALTER TABLE launch_features DROP CONSTRAINT launch_features_pkey; END IF;
+                 RETURN step;
+             END $$",
+        )
+        .unwrap();
+    let pid = backend_pid(&mut client);
+    let statement =
+        "SELECT reco.recommend(p::bigint, 'r2', 'launch'), alters(p) FROM generate_series(1, 4) AS p";
+    refusal(&mut client, statement).expect("55006", &["launch_features"], &[]);
+    client
+        .batch_execute(
+            "SELECT alters(p), reco.recommend(p::bigint, 'r2', 'launch') FROM generate_series(2, 4) AS p",
+        )
+        .unwrap();
+    assert_eq!(backend_pid(&mut client), pid);
+    assert_nothing_leaked();
+}
