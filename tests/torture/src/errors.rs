@@ -52,6 +52,7 @@ const CONCURRENT: &[&str] = &[
     "tuple concurrently deleted",
     "cache lookup failed for relation",
     "could not open relation with OID",
+    "could not find tuple for",
 ];
 
 pub fn is_allowed(kind: &str, code: &str, message: &str) -> bool {

@@ -72,6 +72,7 @@ BEGIN
             EXECUTE format('ALTER TABLE torture.%s ADD PRIMARY KEY (product_id, region, week)', name);
         END IF;
     END CASE;
+    EXECUTE format('GRANT SELECT ON torture.%s TO reader, keeper', name);
 END $$;
 
 -- Numbers only, for predict() of arrays; and the source of a quantity.

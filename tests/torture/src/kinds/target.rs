@@ -55,9 +55,17 @@ impl Target {
     /// One whose rows are always the same.
     pub fn known(dice: &mut Dice, place: &Place, frame: Frame) -> Self {
         match dice.below(3) {
-            0 => Self::own(place),
-            1 if !frame.kept => Self::shaken(dice, frame),
-            _ => Self::stable(dice),
+            0 if !frame.kept => Self::shaken(dice, frame),
+            _ => Self::unshaken(dice, place),
+        }
+    }
+
+    /// One whose source nobody touches.
+    pub fn unshaken(dice: &mut Dice, place: &Place) -> Self {
+        if dice.percent(50) {
+            Self::own(place)
+        } else {
+            Self::stable(dice)
         }
     }
 
