@@ -8,9 +8,24 @@ use std::path::Path;
 
 /// Words of the log that mean memory or resources were handled wrongly, wherever they stand.
 const BAD_WORDS: &[&str] = &[
-    "leak", "not owned by resource owner", "PANIC", "TRAP:", "terminated by signal", "server process (", "corrupt",
-    "panicked", "still referenced", "detected write past", "problem in alloc set", "bogus", "AbortTransaction",
-    "already been released", "refcount", "portal snapshots", "invalid memory alloc", "not closed",
+    "leak",
+    "not owned by resource owner",
+    "PANIC",
+    "TRAP:",
+    "terminated by signal",
+    "server process (",
+    "corrupt",
+    "panicked",
+    "still referenced",
+    "detected write past",
+    "problem in alloc set",
+    "bogus",
+    "AbortTransaction",
+    "already been released",
+    "refcount",
+    "portal snapshots",
+    "invalid memory alloc",
+    "not closed",
 ];
 
 /// Parts of lines that have such words and mean nothing bad.
@@ -38,7 +53,10 @@ pub fn check(cluster: &Cluster, record: &Record) {
 const LEFT_OVERS: &[(&str, &str)] = &[
     ("runs that still run", "SELECT count(*) FROM reco.runs WHERE status = 'running'"),
     ("advisory locks", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
-    ("feature refreshes that still run", "SELECT count(*) FROM reco.feature_refreshes WHERE status = 'running'"),
+    (
+        "feature refreshes that still run",
+        "SELECT count(*) FROM reco.feature_refreshes WHERE status = 'running'",
+    ),
 ];
 
 /// Once more, when nothing moves: every known answer.
@@ -68,7 +86,10 @@ fn log(text: &str, record: &Record) {
         if !is_bad || HARMLESS.iter().any(|part| line.contains(part)) {
             continue;
         }
-        let backend = line.split_once('[').and_then(|(_, rest)| rest.split_once(']')).and_then(|(pid, _)| pid.parse().ok());
+        let backend = line
+            .split_once('[')
+            .and_then(|(_, rest)| rest.split_once(']'))
+            .and_then(|(pid, _)| pid.parse().ok());
         let message = line.split_once("] ").map_or(line, |(_, message)| message);
         let session = backend.and_then(|backend| record.session_of(backend));
         fail_in(record, session, format!("in the log: {message} [{}]", backend.unwrap_or_default()));

@@ -25,7 +25,11 @@ impl Options {
         let seconds = number(value("SECONDS"));
         Self {
             seed: number(value("SEED")).unwrap_or(1),
-            statements: number(value("STATEMENTS")).unwrap_or(if seconds.is_some() { usize::MAX } else { 20_000 }),
+            statements: number(value("STATEMENTS")).unwrap_or(if seconds.is_some() {
+                usize::MAX
+            } else {
+                20_000
+            }),
             sessions: number(value("SESSIONS")).unwrap_or(6),
             time: seconds.map(Duration::from_secs),
             keep_going: number::<u8>(value("KEEP_GOING")).unwrap_or(0) != 0,

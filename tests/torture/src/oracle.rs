@@ -21,7 +21,9 @@ fn columns(row: &SimpleQueryRow) -> Vec<Option<String>> {
 /// The first row whose last two columns differ.
 pub fn first_wrong(rows: &Rows) -> Option<String> {
     let differs = |row: &&Vec<Option<String>>| {
-        let Some(([.., got], right)) = row.split_last().map(|(right, rest)| (rest, right)) else { return false };
+        let Some(([.., got], right)) = row.split_last().map(|(right, rest)| (rest, right)) else {
+            return false;
+        };
         got != right
     };
     rows.iter().find(differs).map(|row| format!("{row:?}, of {} rows", rows.len()))

@@ -17,7 +17,12 @@ pub fn print(options: &Options, record: &Record, log: &str, took: Duration) -> u
         println!("the log ends with:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
     }
     let statements = record.statements.load(Ordering::Relaxed);
-    println!("seed {}, {} sessions, {:.0} s, {statements} statements", options.seed, options.sessions, took.as_secs_f64());
+    println!(
+        "seed {}, {} sessions, {:.0} s, {statements} statements",
+        options.seed,
+        options.sessions,
+        took.as_secs_f64()
+    );
     record.count(|counts| {
         println!("by kind: {}", list(&counts.statements));
         println!("errors by SQLSTATE: {}", list(&counts.errors));

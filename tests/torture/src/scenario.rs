@@ -59,8 +59,13 @@ const ALONE: &[(usize, Make)] = &[
 ];
 
 /// What changes nothing.
-const ASKING: &[(usize, Make)] =
-    &[(6, asking::recommend), (2, asking::predict), (2, tables::top), (8, tables::table), (1, tables::evaluated)];
+const ASKING: &[(usize, Make)] = &[
+    (6, asking::recommend),
+    (2, asking::predict),
+    (2, tables::top),
+    (8, tables::table),
+    (1, tables::evaluated),
+];
 
 pub fn next(dice: &mut Dice, place: &mut Place) -> Vec<Step> {
     place.scenario += 1;
@@ -81,13 +86,25 @@ pub fn next(dice: &mut Dice, place: &mut Place) -> Vec<Step> {
 
 fn make(dice: &mut Dice, place: &Place, from: &[(usize, Make)], frame: Frame) -> Step {
     let step = dice.weighted(from)(dice, place, frame);
+    if step.disturb.is_some() {
+        return step;
+    }
     match dice.below(60) {
-        0 if step.disturb.is_none() => {
+        0 => {
             let after = 1 << dice.between(1, 16);
             step.disturb(Disturb::Cancel(after))
         }
+        1..5 => meanwhile(dice, step),
         _ => step,
     }
+}
+
+/// At about the time of another connection's change of what the statement reads.
+fn meanwhile(dice: &mut Dice, step: Step) -> Step {
+    let Some(sql) = ddl::of_what_it_reads(dice, &step.sql) else { return step };
+    let mut moment = |first| 1 << dice.between(first, 15);
+    let (after, statement_after) = (moment(8), moment(8));
+    step.disturb(Disturb::Meanwhile { sql, after, statement_after })
 }
 
 fn alone(dice: &mut Dice, place: &Place, steps: &mut Vec<Step>) {
@@ -103,7 +120,8 @@ fn transaction(dice: &mut Dice, place: &Place, steps: &mut Vec<Step>) {
     let frame = Frame { block: true, kept: level != "READ COMMITTED", unchanged: false };
     steps.push(begin(dice, level, 10));
     if dice.percent(10) {
-        steps.push(Step::new("transaction", format!("SET LOCAL statement_timeout = {}", dice.between(1, 30))));
+        steps
+            .push(Step::new("transaction", format!("SET LOCAL statement_timeout = {}", dice.between(1, 30))));
     }
     let mut savepoints = 0;
     for _ in 0..dice.between(2, 9) {

@@ -45,7 +45,18 @@ impl<'a> Session<'a> {
         let backend = backend_pid(&mut client);
         record.began_backend(backend, number);
         let (place, dice) = (Place::new(number, sessions), Dice::of(seed, number));
-        Self { cluster, record, number, place, dice, client, backend, refused: false, count: 0, history: VecDeque::new() }
+        Self {
+            cluster,
+            record,
+            number,
+            place,
+            dice,
+            client,
+            backend,
+            refused: false,
+            count: 0,
+            history: VecDeque::new(),
+        }
     }
 
     /// Runs so many statements, or until all stop.
@@ -86,7 +97,10 @@ impl<'a> Session<'a> {
         self.record.trace(self.number, self.count, &end);
         self.refused = match &asked {
             Ok(_) => false,
-            Err(error) => error.code().is_some_and(|code| code.code() == "25P02"),
+            // A savepoint that is not there does not bring the transaction back.
+            Err(error) => error
+                .code()
+                .is_some_and(|code| code.code() == "25P02" || (self.refused && code.code() == "3B001")),
         };
         match asked {
             Ok(wrong) => {
@@ -109,6 +123,15 @@ impl<'a> Session<'a> {
                     let _ = cancel.cancel_query(NoTls);
                 });
                 step.sql.clone()
+            }
+            Some(Disturb::Meanwhile { sql, after, statement_after }) => {
+                // A connection takes its time to come: it is waited for, so that both begin when they are meant to.
+                if let Ok(other) = self.cluster.try_connect(DATABASE) {
+                    let hold = statement_after / 1000;
+                    std::thread::spawn(move || change(other, sql, after, hold));
+                }
+                std::thread::sleep(Duration::from_micros(statement_after));
+                format!("/* with {sql} after {after} us of another session */ {}", step.sql)
             }
             Some(Disturb::Terminate(victim)) => {
                 let backend = self.record.backend_of(victim).unwrap_or_default();
@@ -227,6 +250,13 @@ impl<'a> Session<'a> {
             history: self.history.iter().cloned().collect(),
         });
     }
+}
+
+/// Makes a change and keeps its locks for some milliseconds, unless what it needs is locked for too long.
+fn change(mut client: Client, sql: &str, after: u64, hold: u64) {
+    std::thread::sleep(Duration::from_micros(after));
+    let held = format!("SET lock_timeout = '300ms'; BEGIN; {sql}; SELECT pg_sleep({hold} / 1000.0); COMMIT");
+    let _ = client.batch_execute(&held);
 }
 
 /// The backend that crashed last.

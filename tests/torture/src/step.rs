@@ -33,6 +33,8 @@ pub enum Disturb {
     Cancel(u64),
     /// Terminate the backend of this session.
     Terminate(usize),
+    /// Another connection changes what it reads; each begins after so many microseconds.
+    Meanwhile { sql: &'static str, after: u64, statement_after: u64 },
 }
 
 impl Step {

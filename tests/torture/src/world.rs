@@ -23,8 +23,12 @@ pub const STABLE: &[Source] = &[
     source("s_mat", "matview"),
     source("s_feature", "feature"),
 ];
-pub const SHAKEN: &[Source] =
-    &[source("h_table", "table"), source("h_text", "text"), source("h_part", "part"), source("h_mat", "matview")];
+pub const SHAKEN: &[Source] = &[
+    source("h_table", "table"),
+    source("h_text", "text"),
+    source("h_part", "part"),
+    source("h_mat", "matview"),
+];
 pub const CHURNED: &[Source] = &[
     source("c_table", "table"),
     source("c_part", "part"),
@@ -126,9 +130,15 @@ fn train(client: &mut Client) {
         );
     }
     let (network, params) = ALGORITHMS[2];
-    run(client, &format!("CALL reco.train('numbers', 'torture.numbers', 'purchased', '{network}', '{params}')"));
+    run(
+        client,
+        &format!("CALL reco.train('numbers', 'torture.numbers', 'purchased', '{network}', '{params}')"),
+    );
     let params = params.replace('{', r#"{"exclude": ["purchased"], "#);
-    run(client, &format!("CALL reco.train('units', 'torture.s_table', 'households', '{network}', '{params}')"));
+    run(
+        client,
+        &format!("CALL reco.train('units', 'torture.s_table', 'households', '{network}', '{params}')"),
+    );
 }
 
 fn add_model(client: &mut Client, model: &str, source: &str, number: usize) {

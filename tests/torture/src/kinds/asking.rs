@@ -13,7 +13,8 @@ pub fn pairs(dice: &mut Dice, target: &Target) -> String {
         let ask = dice.word(&["ask", "ask_by_query", "ask_in_loop", "ask_caught", "ask_sql"]);
         got = format!("torture.{ask}('{}', k.product_id, k.region)", target.model);
     }
-    let select = format!("SELECT k.product_id, k.region, {got} AS got, {right} AS expected FROM torture.keys AS k");
+    let select =
+        format!("SELECT k.product_id, k.region, {got} AS got, {right} AS expected FROM torture.keys AS k");
     match dice.below(9) {
         0 => format!("{select} ORDER BY k.region DESC, k.product_id"),
         1 => format!("{select} WHERE k.product_id = {} AND k.region = 'r1'", dice.between(1, 13)),
@@ -67,7 +68,8 @@ pub fn failing(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
 pub fn predict(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
     let target = Target::any(dice, place, frame);
     let (model, source) = (&target.model, target.source);
-    let condition = dice.word(&["true", "f.week > '2024-02-05'", "f.region = 'r2'", "f.product_id::text = '7'"]);
+    let condition =
+        dice.word(&["true", "f.week > '2024-02-05'", "f.region = 'r2'", "f.product_id::text = '7'"]);
     let sql = format!(
         "SELECT f.product_id, f.region, f.week, reco.predict('{model}', f) AS got,
                 (SELECT min(e.score) FROM reco.explain_row('{model}', f, torture.champion_of('{model}')) AS e) AS expected

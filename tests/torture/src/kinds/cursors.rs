@@ -21,7 +21,10 @@ pub fn declare(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
     let name = name(dice, "c");
     let scroll = dice.word(&["", "SCROLL ", "NO SCROLL "]);
     let hold = if !frame.block || dice.percent(40) { "WITH HOLD " } else { "" };
-    Step::new("cursor declare", format!("DECLARE {name} {scroll}CURSOR {hold}FOR {}", answers(dice, place, frame)))
+    Step::new(
+        "cursor declare",
+        format!("DECLARE {name} {scroll}CURSOR {hold}FOR {}", answers(dice, place, frame)),
+    )
 }
 
 pub fn fetch(dice: &mut Dice, _: &Place, _: Frame) -> Step {

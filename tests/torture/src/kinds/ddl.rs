@@ -3,6 +3,7 @@
 use super::{Frame, Place};
 use crate::dice::Dice;
 use crate::step::Step;
+use crate::world;
 
 /// Changes of the shaken sources after which their rows still say the same: there, or there and back.
 const SHAKEN: &[&str] = &[
@@ -182,6 +183,14 @@ pub fn any(dice: &mut Dice, _: &Place, frame: Frame) -> Step {
     } else {
         Step::new("ddl churned", dice.word(CHURNED))
     }
+}
+
+/// A change of what this statement reads, for another connection to make at the same time.
+pub fn of_what_it_reads(dice: &mut Dice, sql: &str) -> Option<&'static str> {
+    let names = [world::SHAKEN, world::CHURNED].into_iter().flatten().map(|source| source.name);
+    let name = names.into_iter().find(|name| sql.contains(name))?;
+    let all = [SHAKEN, CHURNED].into_iter().flatten().copied().filter(|ddl| ddl.contains(name));
+    Some(*dice.pick(&all.collect::<Vec<_>>()))
 }
 
 /// Feature views: refreshed, dropped, made again.

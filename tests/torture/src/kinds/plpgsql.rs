@@ -53,14 +53,18 @@ fn change(dice: &mut Dice, place: &Place, target: &Target) -> String {
 }
 
 fn block(declared: &str, body: &str) -> Step {
-    let sql = format!("DO $torture$ DECLARE k record; got double precision; {declared}BEGIN {body} END $torture$");
+    let sql =
+        format!("DO $torture$ DECLARE k record; got double precision; {declared}BEGIN {body} END $torture$");
     Step::new("ask in DO", sql).expect(Expect::Itself)
 }
 
 pub fn plain_loop(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
     let target = target(dice, place, frame);
     let check = check(dice, &target);
-    block("", &format!("FOR k IN SELECT * FROM torture.keys LIMIT {} LOOP {check} END LOOP;", dice.between(1, 30)))
+    block(
+        "",
+        &format!("FOR k IN SELECT * FROM torture.keys LIMIT {} LOOP {check} END LOOP;", dice.between(1, 30)),
+    )
 }
 
 /// Each round changes something in a subtransaction that fails, and asks within and after it.
@@ -70,10 +74,9 @@ pub fn caught(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
     let fails = match dice.below(4) {
         0 => "RAISE division_by_zero;".into(),
         1 => format!("PERFORM 1 / (k.product_id - {});", dice.between(1, 4)),
-        2 => format!(
-            "PERFORM {} / (s.p - 2) FROM generate_series(1, 3) AS s (p);",
-            target.got(Moment::NEWEST)
-        ),
+        2 => {
+            format!("PERFORM {} / (s.p - 2) FROM generate_series(1, 3) AS s (p);", target.got(Moment::NEWEST))
+        }
         _ => "PERFORM ('x' || k.region)::integer;".into(),
     };
     let also = if dice.percent(50) { check(dice, &target) } else { "NULL;".into() };

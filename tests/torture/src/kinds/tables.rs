@@ -42,10 +42,10 @@ pub fn top(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
 /// Rows that a fresh session must get too, where the frame keeps its snapshot.
 pub fn table(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
     let target = if dice.percent(60) { Target::known(dice, place, frame) } else { Target::churned(dice) };
-    let (moment, model, source, region) = (Moment::any(dice).argument(), &target.model, target.source, region(dice));
+    let (moment, model, source, region) =
+        (Moment::any(dice).argument(), &target.model, target.source, region(dice));
     let product = dice.between(1, 13);
-    let product =
-        if target.text { format!("'{product}'::text") } else { format!("{product}::bigint") };
+    let product = if target.text { format!("'{product}'::text") } else { format!("{product}::bigint") };
     let (kind, query) = match dice.below(13) {
         0 => ("ask forecast", format!("SELECT * FROM reco.forecast('{region}', '{model}'{moment})")),
         1 => ("ask forecast", format!("SELECT * FROM reco.forecast('{region}', '{model}', 'units', by => 'category'{moment})")),

@@ -5,7 +5,8 @@ use crate::dice::Dice;
 use crate::step::{Disturb, Expect, Step};
 use crate::world::ALGORITHMS;
 
-const SOURCES: &[&str] = &["s_table", "s_part", "s_feature", "h_table", "h_part", "c_table", "c_table", "c_part", "c_view"];
+const SOURCES: &[&str] =
+    &["s_table", "s_part", "s_feature", "h_table", "h_part", "c_table", "c_table", "c_part", "c_view"];
 
 fn model(dice: &mut Dice) -> String {
     format!("t_{}", dice.between(1, 3))
