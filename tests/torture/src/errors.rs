@@ -66,11 +66,17 @@ pub fn is_allowed(kind: &str, code: &str, message: &str) -> bool {
     if !is_change(kind) {
         return false;
     }
-    CHANGES.contains(&code) || (code == "XX000" && kind.starts_with("ddl") && is_concurrent(message))
+    CHANGES.contains(&code) || (code == "XX000" && is_of_postgres(kind) && is_concurrent(message))
 }
 
 fn is_change(kind: &str) -> bool {
-    ["ddl", "data", "train", "model", "feature", "role"].iter().any(|prefix| kind.starts_with(prefix))
+    is_of_postgres(kind)
+        || ["train", "model", "feature", "data"].iter().any(|prefix| kind.starts_with(prefix))
+}
+
+/// Statements that run nothing of ours.
+fn is_of_postgres(kind: &str) -> bool {
+    ["ddl", "data change", "role"].iter().any(|prefix| kind.starts_with(prefix))
 }
 
 fn is_concurrent(message: &str) -> bool {
