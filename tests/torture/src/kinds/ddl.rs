@@ -111,6 +111,7 @@ const ALONE: &[&str] = &[
 const CHURNED: &[&str] = &[
     "ALTER TABLE torture.c_table ALTER COLUMN category TYPE bigint USING 81985529216486895",
     "ALTER TABLE torture.c_table ALTER COLUMN category TYPE text USING 'drinks'",
+    "ALTER TABLE torture.c_table ALTER COLUMN size TYPE torture.pack_size USING 'small'",
     "ALTER TABLE torture.c_table ALTER COLUMN history TYPE text USING 'x'",
     "ALTER TABLE torture.c_table ALTER COLUMN history TYPE real[] USING ARRAY[1.5, 0.5]",
     "ALTER TABLE torture.c_table ALTER COLUMN history TYPE real[] USING ARRAY[1.5]",
@@ -173,6 +174,19 @@ const CHURNED: &[&str] = &[
     "CREATE UNIQUE INDEX c_mat_key ON torture.c_mat (product_id, region, week)",
     "CREATE INDEX c_mat_key ON torture.c_mat USING hash (product_id)",
 ];
+
+/// Changes after which a value must not be read as it was before: a text that is a number now would be an address.
+const CONFUSING: &[&str] = &[
+    "ALTER TABLE torture.c_table ALTER COLUMN category TYPE bigint USING 81985529216486895",
+    "ALTER TABLE torture.c_table ALTER COLUMN size TYPE bigint USING 81985529216486895",
+    "ALTER TABLE torture.c_table ALTER COLUMN history TYPE bigint USING 81985529216486895",
+    "ALTER TABLE torture.c_table ALTER COLUMN price TYPE bigint USING 81985529216486895",
+    "DROP TABLE IF EXISTS torture.c_table, torture.c_table_away, elsewhere.c_table; CALL torture.make_source('c_table', 'table', 11)",
+];
+
+pub fn confusing(dice: &mut Dice) -> &'static str {
+    dice.word(CONFUSING)
+}
 
 /// Any DDL, alone or in a block of the caller's.
 pub fn any(dice: &mut Dice, _: &Place, frame: Frame) -> Step {
