@@ -1,18 +1,18 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-bare install bench lint fuzz psql stop clean
+.PHONY: help demo test test-bare test-assert torture install bench lint fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
 here := $(shell dirname "$(strip $(MAKEFILE_LIST))")
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' "$(here)"/Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' "$(here)"/Makefile
 
 demo: ## From nothing to recommendations out of SQL (DATA=generator: on generated sales)
 	@"$(here)"/scripts/demo $(DATA) $(PRODUCTS)
 
-test: ## Every test (PART=crates, sql or server: only those)
+test: ## Every test (PART=crates, sql, server or torture: only those)
 	@"$(here)"/scripts/test $(PART)
 
 test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as an ordinary user
@@ -28,6 +28,14 @@ bench: ## The benchmarks, each beside its peer
 
 lint: ## Formatting, warnings, and where unsafe code stands
 	@"$(here)"/scripts/lint
+
+options = SEED=$(SEED) STATEMENTS=$(STATEMENTS) SESSIONS=$(SESSIONS) SECONDS=$(SECONDS) KEEP_GOING=$(KEEP_GOING) TRACE=$(TRACE)
+
+torture: ## Random statements of several sessions, every answer checked (SEED=…, STATEMENTS=…, SESSIONS=…, SECONDS=…, PG_CONFIG=…)
+	@"$(here)"/scripts/torture $(options) PG_CONFIG=$(PG_CONFIG)
+
+test-assert: ## SQL files, integration tests and torture on a PostgreSQL with assertions, built for it (takes an hour)
+	@"$(here)"/scripts/test-assert $(options)
 
 fuzz: ## The reader of artifacts on damaged ones, for a minute (SECONDS=…)
 	@"$(here)"/scripts/fuzz $(SECONDS)

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 fn main() -> ExitCode {
-    let options = Options::from_environment();
+    let options = Options::from_arguments();
     let cluster = world::create(options.sessions);
     let (record, began) = (Record::new(&options), Instant::now());
     let each = options.statements.div_ceil(options.sessions);

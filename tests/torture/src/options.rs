@@ -1,4 +1,4 @@
-//! What is asked for, from the environment.
+//! What is asked for: NAME=VALUE arguments. A name without a value is as if it were not there.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,22 +16,36 @@ pub struct Options {
     pub trace: Option<String>,
 }
 
+const NAMES: &[&str] = &["SEED", "STATEMENTS", "SESSIONS", "SECONDS", "KEEP_GOING", "TRACE"];
+
 impl Options {
-    pub fn from_environment() -> Self {
-        let statements = number("STATEMENTS");
-        let seconds = number("SECONDS");
+    pub fn from_arguments() -> Self {
+        let given: Vec<(String, String)> = std::env::args().skip(1).map(|argument| read(&argument)).collect();
+        let value = |name| given.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let seconds = number(value("SECONDS"));
         Self {
-            seed: number("SEED").unwrap_or(1),
-            statements: statements.unwrap_or(if seconds.is_some() { usize::MAX } else { 20_000 }),
-            sessions: number("SESSIONS").unwrap_or(6),
+            seed: number(value("SEED")).unwrap_or(1),
+            statements: number(value("STATEMENTS")).unwrap_or(if seconds.is_some() {
+                usize::MAX
+            } else {
+                20_000
+            }),
+            sessions: number(value("SESSIONS")).unwrap_or(6),
             time: seconds.map(Duration::from_secs),
-            keep_going: number::<u8>("KEEP_GOING").unwrap_or(0) != 0,
-            trace: std::env::var("TRACE").ok().filter(|file| !file.is_empty()),
+            keep_going: number::<u8>(value("KEEP_GOING")).unwrap_or(0) != 0,
+            trace: value("TRACE").filter(|file| !file.is_empty()),
         }
     }
 }
 
-fn number<T: FromStr>(name: &str) -> Option<T> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number is expected")))
+fn read(argument: &str) -> (String, String) {
+    match argument.split_once('=') {
+        Some((name, value)) if NAMES.contains(&name) => (name.to_owned(), value.to_owned()),
+        _ => panic!("{argument}: NAME=VALUE is expected, with a name of {NAMES:?}"),
+    }
+}
+
+fn number<T: FromStr>(text: Option<String>) -> Option<T> {
+    let text = text.filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{text}: a number is expected")))
 }

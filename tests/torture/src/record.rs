@@ -44,8 +44,20 @@ pub struct Record {
     trace: Option<Mutex<std::fs::File>>,
 }
 
-/// So many different failures are enough.
-const MOST_FAILURES: usize = 40;
+/// So many failures are enough.
+const MOST_FAILURES: usize = 60;
+const OF_ONE_KIND: usize = 2;
+
+impl Failure {
+    /// What it has in common with others: of a wrong answer the statement's kind, of an error its words without numbers.
+    fn kind(&self) -> String {
+        let words = match self.what.split_once("): ") {
+            Some((kind, _)) if kind.starts_with("wrong answer") => kind,
+            _ => &self.what,
+        };
+        words.chars().filter(|c| !c.is_ascii_digit()).take(70).collect()
+    }
+}
 
 impl Record {
     pub fn new(options: &crate::options::Options) -> Self {
@@ -74,13 +86,11 @@ impl Record {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Each kind of failure once; the first ends the run unless it is to go on.
+    /// Each kind of failure a few times; the first ends the run unless it is to go on.
     pub fn fail(&self, failure: Failure) {
         let mut failures = lock(&self.failures);
-        let kind = |failure: &Failure| -> String {
-            failure.what.chars().filter(|c| !c.is_ascii_digit()).take(70).collect()
-        };
-        if !failures.iter().any(|known| kind(known) == kind(&failure)) {
+        let kind = failure.kind();
+        if failures.iter().filter(|known| known.kind() == kind).count() < OF_ONE_KIND {
             failures.push(failure);
         }
         if !self.keep_going || failures.len() >= MOST_FAILURES {

@@ -86,13 +86,25 @@ pub fn next(dice: &mut Dice, place: &mut Place) -> Vec<Step> {
 
 fn make(dice: &mut Dice, place: &Place, from: &[(usize, Make)], frame: Frame) -> Step {
     let step = dice.weighted(from)(dice, place, frame);
+    if step.disturb.is_some() {
+        return step;
+    }
     match dice.below(60) {
-        0 if step.disturb.is_none() => {
+        0 => {
             let after = 1 << dice.between(1, 16);
             step.disturb(Disturb::Cancel(after))
         }
+        1..5 => meanwhile(dice, step),
         _ => step,
     }
+}
+
+/// At about the time of another connection's change of what the statement reads.
+fn meanwhile(dice: &mut Dice, step: Step) -> Step {
+    let Some(sql) = ddl::of_what_it_reads(dice, &step.sql) else { return step };
+    let mut moment = |first| 1 << dice.between(first, 15);
+    let (after, statement_after) = (moment(8), moment(8));
+    step.disturb(Disturb::Meanwhile { sql, after, statement_after })
 }
 
 fn alone(dice: &mut Dice, place: &Place, steps: &mut Vec<Step>) {
@@ -105,9 +117,7 @@ fn alone(dice: &mut Dice, place: &Place, steps: &mut Vec<Step>) {
 /// A block with savepoints, kept or not.
 fn transaction(dice: &mut Dice, place: &Place, steps: &mut Vec<Step>) {
     let level = dice.word(&["READ COMMITTED", "REPEATABLE READ", "REPEATABLE READ", "SERIALIZABLE"]);
-    let frame = Frame { block: true, steady: false };
-    // What was changed here is not seen by a fresh session: no comparing with one.
-    let in_do = Frame { steady: level != "READ COMMITTED", ..frame };
+    let frame = Frame { block: true, kept: level != "READ COMMITTED", unchanged: false };
     steps.push(begin(dice, level, 10));
     if dice.percent(10) {
         steps
@@ -122,13 +132,14 @@ fn transaction(dice: &mut Dice, place: &Place, steps: &mut Vec<Step>) {
             }
             2 | 3 if savepoints > 0 => {
                 let to = dice.between(1, savepoints);
-                let how = dice.word(&["ROLLBACK TO", "ROLLBACK TO", "RELEASE"]);
+                let release = dice.percent(30);
+                let how = if release { "RELEASE" } else { "ROLLBACK TO" };
                 steps.push(Step::new("transaction", format!("{how} s{to}")));
+                savepoints = if release { to - 1 } else { to };
             }
             4 => {
-                let block = dice.word(&["0", "1"]);
-                let make: Make = if block == "0" { plpgsql::caught } else { plpgsql::plain_loop };
-                steps.push(make(dice, place, in_do));
+                let make: Make = if dice.percent(50) { plpgsql::caught } else { plpgsql::plain_loop };
+                steps.push(make(dice, place, frame));
             }
             _ => steps.push(make(dice, place, ANYWHERE, frame)),
         }
@@ -147,14 +158,14 @@ fn asking(dice: &mut Dice, place: &Place, steps: &mut Vec<Step>) {
     let level = dice.word(&["REPEATABLE READ", "SERIALIZABLE"]);
     steps.push(begin(dice, level, 40));
     for _ in 0..dice.between(1, 4) {
-        steps.push(dice.weighted(ASKING)(dice, place, Frame { block: true, steady: true }));
+        steps.push(dice.weighted(ASKING)(dice, place, Frame { block: true, kept: true, unchanged: true }));
     }
     steps.push(Step::new("transaction", dice.word(&["COMMIT", "ROLLBACK"])));
 }
 
 /// A change that others wait for.
 fn holding(dice: &mut Dice, place: &Place, steps: &mut Vec<Step>) {
-    let frame = Frame { block: true, steady: false };
+    let frame = Frame { block: true, ..Frame::ALONE };
     steps.push(begin(dice, "READ COMMITTED", 0));
     for _ in 0..dice.between(1, 3) {
         let make: Make = if dice.percent(80) { ddl::any } else { models::promote };

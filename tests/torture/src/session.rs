@@ -10,7 +10,7 @@ use crate::step::{Disturb, Expect, Step};
 use crate::world::DATABASE;
 use integration::query::backend_pid;
 use integration::Cluster;
-use postgres::{Client, Error, NoTls};
+use postgres::{Client, Error, NoTls, Row};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -97,7 +97,10 @@ impl<'a> Session<'a> {
         self.record.trace(self.number, self.count, &end);
         self.refused = match &asked {
             Ok(_) => false,
-            Err(error) => error.code().is_some_and(|code| code.code() == "25P02"),
+            // A savepoint that is not there does not bring the transaction back.
+            Err(error) => error
+                .code()
+                .is_some_and(|code| code.code() == "25P02" || (self.refused && code.code() == "3B001")),
         };
         match asked {
             Ok(wrong) => {
@@ -120,6 +123,15 @@ impl<'a> Session<'a> {
                     let _ = cancel.cancel_query(NoTls);
                 });
                 step.sql.clone()
+            }
+            Some(Disturb::Meanwhile { sql, after, statement_after }) => {
+                // A connection takes its time to come: it is waited for, so that both begin when they are meant to.
+                if let Ok(other) = self.cluster.try_connect(DATABASE) {
+                    let hold = statement_after / 1000;
+                    std::thread::spawn(move || change(other, sql, after, hold));
+                }
+                std::thread::sleep(Duration::from_micros(statement_after));
+                format!("/* with {sql} after {after} us of another session */ {}", step.sql)
             }
             Some(Disturb::Terminate(victim)) => {
                 let backend = self.record.backend_of(victim).unwrap_or_default();
@@ -163,14 +175,18 @@ impl<'a> Session<'a> {
         self.record.count(|counts| counts.compared += answers);
     }
 
-    fn through_portal(&mut self, sql: &str, at_once: i32) -> Result<Rows, Error> {
+    fn through_portal(&mut self, sql: &str, at_once: Option<i32>) -> Result<Rows, Error> {
+        let texts = |row: &Row| (0..row.len()).map(|n| row.get(n)).collect::<Vec<_>>();
+        let Some(at_once) = at_once else {
+            return Ok(self.client.query(sql, &[])?.iter().map(texts).collect());
+        };
         let mut transaction = self.client.transaction()?;
         let portal = transaction.bind(sql, &[])?;
         let mut all = Rows::new();
         loop {
             let some = transaction.query_portal(&portal, at_once)?;
             let fewer = some.len() < at_once as usize;
-            all.extend(some.iter().map(|row| (0..row.len()).map(|n| row.get(n)).collect::<Vec<_>>()));
+            all.extend(some.iter().map(texts));
             // Some are left open, until the transaction ends.
             if fewer || all.len() > 8 * at_once as usize {
                 break;
@@ -234,6 +250,13 @@ impl<'a> Session<'a> {
             history: self.history.iter().cloned().collect(),
         });
     }
+}
+
+/// Makes a change and keeps its locks for some milliseconds, unless what it needs is locked for too long.
+fn change(mut client: Client, sql: &str, after: u64, hold: u64) {
+    std::thread::sleep(Duration::from_micros(after));
+    let held = format!("SET lock_timeout = '300ms'; BEGIN; {sql}; SELECT pg_sleep({hold} / 1000.0); COMMIT");
+    let _ = client.batch_execute(&held);
 }
 
 /// The backend that crashed last.

@@ -22,8 +22,8 @@ pub enum Expect {
     /// A fresh session gets the same rows under the same snapshot. Only in a transaction that has changed nothing and
     /// keeps its snapshot.
     Fresh,
-    /// `Pairs` through the extended protocol, so many rows at a time.
-    Portal(i32),
+    /// `Pairs` through the extended protocol, so many rows at a time; without a number all at once.
+    Portal(Option<i32>),
 }
 
 /// What others do to a statement while it runs.
@@ -33,6 +33,8 @@ pub enum Disturb {
     Cancel(u64),
     /// Terminate the backend of this session.
     Terminate(usize),
+    /// Another connection changes what it reads; each begins after so many microseconds.
+    Meanwhile { sql: &'static str, after: u64, statement_after: u64 },
 }
 
 impl Step {

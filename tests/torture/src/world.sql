@@ -72,6 +72,7 @@ BEGIN
             EXECUTE format('ALTER TABLE torture.%s ADD PRIMARY KEY (product_id, region, week)', name);
         END IF;
     END CASE;
+    EXECUTE format('GRANT SELECT ON torture.%s TO reader, keeper', name);
 END $$;
 
 -- Numbers only, for predict() of arrays; and the source of a quantity.
@@ -141,7 +142,7 @@ STABLE LANGUAGE plpgsql AS $$
 DECLARE answer double precision;
 BEGIN
     BEGIN
-        SELECT sum(reco.recommend(p, $3, $1) / (p - $2)) INTO answer FROM generate_series($2 - 2, $2 + 1) AS p;
+        SELECT sum(reco.recommend(p, $3, $1) * (1 / (p - $2))) INTO answer FROM generate_series($2 - 2, $2 + 1) AS p;
     EXCEPTION WHEN division_by_zero THEN
         answer := reco.recommend(product_id, region, model);
     END;

@@ -28,33 +28,30 @@ pub fn pairs(dice: &mut Dice, target: &Target) -> String {
     }
 }
 
-pub fn recommend(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let target = Target::any(dice, place);
+pub fn recommend(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let target = Target::any(dice, place, frame);
     Step::new("ask recommend", pairs(dice, &target)).expect(Expect::Pairs)
 }
 
-/// The same, some rows at a time.
-pub fn portal(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let target = Target::any(dice, place);
+/// The same through the extended protocol, and some rows at a time where it can have a transaction of its own.
+pub fn portal(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let target = Target::any(dice, place, Frame { kept: true, ..frame });
     let query = pairs(dice, &target);
     let sql = format!("SELECT s.got::text, s.expected::text FROM ({query}) AS s");
-    Step::new("ask through a portal", sql).expect(Expect::Portal(dice.between(1, 9) as i32))
+    let at_once = if frame.block { None } else { Some(dice.between(1, 9) as i32) };
+    Step::new("ask through a portal", sql).expect(Expect::Portal(at_once))
 }
 
 /// A statement that fails in the middle of its scans.
-pub fn failing(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let target = Target::any(dice, place);
+pub fn failing(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let target = Target::any(dice, place, frame);
     let got = target.got(Moment::any(dice));
     let fails = match dice.below(4) {
         0 => format!("1 / ({} - k.product_id)", dice.between(1, 13)),
         1 => "('x' || k.product_id)::integer".into(),
-        2 => format!(
-            "reco.recommend(k.product_id / ({} - k.product_id), k.region, '{}')",
-            dice.between(1, 12),
-            place.own
-        ),
+        2 => format!("reco.recommend(k.product_id / ({} - k.product_id), k.region, '{}')", dice.between(1, 12), place.own),
         _ => format!(
-            "(SELECT sum({got}) / (k.product_id - {}) FROM generate_series(1, 2))",
+            "(SELECT sum(s.v) FROM (SELECT {got} / (k.product_id - {}) AS v FROM generate_series(1, 2)) AS s)",
             dice.between(1, 13)
         ),
     };
@@ -68,8 +65,8 @@ pub fn failing(dice: &mut Dice, place: &Place, _: Frame) -> Step {
 }
 
 /// The right score from explain_row(), which takes the version by number.
-pub fn predict(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let target = Target::any(dice, place);
+pub fn predict(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let target = Target::any(dice, place, frame);
     let (model, source) = (&target.model, target.source);
     let condition =
         dice.word(&["true", "f.week > '2024-02-05'", "f.region = 'r2'", "f.product_id::text = '7'"]);
@@ -100,8 +97,8 @@ pub fn quantiles(dice: &mut Dice, _: &Place, _: Frame) -> Step {
 }
 
 /// explain() says the champion's score, and contributions that add up to it.
-pub fn explain(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let target = Target::known(dice, place);
+pub fn explain(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let target = Target::known(dice, place, frame);
     let (moment, model, product) = (Moment::any(dice), &target.model, target.product());
     let sql = format!(
         "SELECT k.product_id, k.region,
@@ -117,8 +114,8 @@ pub fn explain(dice: &mut Dice, place: &Place, _: Frame) -> Step {
 }
 
 /// What triggers ask when rows are inserted, and when the transaction commits.
-pub fn triggers(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let target = Target::any(dice, place);
+pub fn triggers(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let target = Target::any(dice, place, frame);
     let got = target.got(Moment::NEWEST);
     let sql = format!(
         "INSERT INTO torture.asked SELECT '{}', k.product_id, k.region, {got} FROM torture.keys AS k WHERE k.product_id < {}",

@@ -10,9 +10,9 @@ fn name(dice: &mut Dice, what: &str) -> String {
     format!("{what}_{}", dice.between(1, 3))
 }
 
-/// Only the pairs: a cursor that is scrolled or held gives them as it gave them before.
-fn answers(dice: &mut Dice, place: &Place) -> String {
-    let target = Target::any(dice, place);
+/// Only the pairs: a cursor that is scrolled or held gives them as it gave them before. Their snapshot may be an old one.
+fn answers(dice: &mut Dice, place: &Place, frame: Frame) -> String {
+    let target = Target::any(dice, place, Frame { kept: true, ..frame });
     let query = pairs(dice, &target);
     format!("SELECT s.got, s.expected FROM ({query}) AS s")
 }
@@ -21,7 +21,10 @@ pub fn declare(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
     let name = name(dice, "c");
     let scroll = dice.word(&["", "SCROLL ", "NO SCROLL "]);
     let hold = if !frame.block || dice.percent(40) { "WITH HOLD " } else { "" };
-    Step::new("cursor declare", format!("DECLARE {name} {scroll}CURSOR {hold}FOR {}", answers(dice, place)))
+    Step::new(
+        "cursor declare",
+        format!("DECLARE {name} {scroll}CURSOR {hold}FOR {}", answers(dice, place, frame)),
+    )
 }
 
 pub fn fetch(dice: &mut Dice, _: &Place, _: Frame) -> Step {
@@ -42,9 +45,9 @@ pub fn close(dice: &mut Dice, _: &Place, _: Frame) -> Step {
     Step::new("cursor close", format!("CLOSE {name}"))
 }
 
-pub fn prepare(dice: &mut Dice, place: &Place, _: Frame) -> Step {
+pub fn prepare(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
     let name = name(dice, "p");
-    let answers = answers(dice, place);
+    let answers = answers(dice, place, frame);
     Step::new("prepare", format!("PREPARE {name} (integer) AS {answers} WHERE $1 > 0"))
 }
 

@@ -3,6 +3,7 @@
 use super::{Frame, Place};
 use crate::dice::Dice;
 use crate::step::Step;
+use crate::world;
 
 /// Changes of the shaken sources after which their rows still say the same: there, or there and back.
 const SHAKEN: &[&str] = &[
@@ -33,8 +34,7 @@ const SHAKEN: &[&str] = &[
     "ALTER TABLE torture.h_table DROP CONSTRAINT IF EXISTS h_table_pkey",
     "ALTER TABLE torture.h_table ADD CONSTRAINT h_table_pkey PRIMARY KEY (product_id, region, week)",
     "ALTER TABLE torture.h_table SET (fillfactor = 50)",
-    "ALTER TABLE torture.h_table SET UNLOGGED",
-    "ALTER TABLE torture.h_table SET LOGGED",
+    "ALTER TABLE torture.h_table SET UNLOGGED; ALTER TABLE torture.h_table SET LOGGED",
     "ALTER TABLE torture.h_table ALTER COLUMN category SET STORAGE EXTERNAL",
     "CREATE INDEX h_table_other ON torture.h_table (region, product_id, week DESC)",
     "CREATE INDEX h_table_other ON torture.h_table (product_id, region, week) WHERE region <> 'r1'",
@@ -99,7 +99,7 @@ const ALONE: &[&str] = &[
     "DROP INDEX CONCURRENTLY torture.h_table_other",
     "CREATE INDEX CONCURRENTLY h_mat_other ON torture.h_mat (region, product_id, week)",
     "DROP INDEX CONCURRENTLY torture.h_mat_other",
-    "ALTER TABLE torture.c_part DETACH PARTITION torture.c_part_2 CONCURRENTLY",
+    "ALTER TABLE torture.h_part DETACH PARTITION torture.h_part_3 CONCURRENTLY",
     "VACUUM FULL pg_catalog.pg_class",
     "VACUUM FULL pg_catalog.pg_attribute",
     "REINDEX TABLE CONCURRENTLY reco.alias",
@@ -111,6 +111,7 @@ const ALONE: &[&str] = &[
 const CHURNED: &[&str] = &[
     "ALTER TABLE torture.c_table ALTER COLUMN category TYPE bigint USING 81985529216486895",
     "ALTER TABLE torture.c_table ALTER COLUMN category TYPE text USING 'drinks'",
+    "ALTER TABLE torture.c_table ALTER COLUMN size TYPE torture.pack_size USING 'small'",
     "ALTER TABLE torture.c_table ALTER COLUMN history TYPE text USING 'x'",
     "ALTER TABLE torture.c_table ALTER COLUMN history TYPE real[] USING ARRAY[1.5, 0.5]",
     "ALTER TABLE torture.c_table ALTER COLUMN history TYPE real[] USING ARRAY[1.5]",
@@ -134,9 +135,10 @@ const CHURNED: &[&str] = &[
     "ALTER TABLE elsewhere.c_table SET SCHEMA torture",
     "ALTER TABLE torture.c_table DROP CONSTRAINT IF EXISTS c_table_pkey",
     "ALTER TABLE torture.c_table ADD CONSTRAINT c_table_pkey PRIMARY KEY (product_id, region, week)",
-    "DROP TABLE torture.c_table; CALL torture.make_source('c_table', 'table', 11)",
+    "DROP TABLE IF EXISTS torture.c_table, torture.c_table_away, elsewhere.c_table; CALL torture.make_source('c_table', 'table', 11)",
+    "DROP TABLE IF EXISTS torture.c_table, torture.c_table_away, elsewhere.c_table; CALL torture.make_source('c_table', 'table', 11)",
+    "DROP TABLE IF EXISTS torture.c_table, torture.c_table_away, elsewhere.c_table; CALL torture.make_source('c_table', 'bare', 11)",
     "CALL torture.make_source('c_table', 'table', 11)",
-    "CALL torture.make_source('c_table', 'part', 11)",
     "TRUNCATE torture.c_table; INSERT INTO torture.c_table SELECT * FROM torture.s_table",
     "ALTER TABLE torture.c_table ENABLE ROW LEVEL SECURITY",
     "ALTER TABLE torture.c_table DISABLE ROW LEVEL SECURITY",
@@ -149,19 +151,22 @@ const CHURNED: &[&str] = &[
     "GRANT SELECT ON torture.c_table TO reader",
     "GRANT SELECT (product_id, region, week) ON torture.c_table TO stranger",
     "ALTER TABLE torture.c_part DETACH PARTITION torture.c_part_1",
-    "ALTER TABLE torture.c_part ATTACH PARTITION torture.c_part_1 FOR VALUES FROM ('2023-01-01') TO ('2024-01-29')",
+    // A partition may be attached beside a query that runs, which does not see it, and a query within it then does: not here.
+    "LOCK TABLE torture.c_part; ALTER TABLE torture.c_part ATTACH PARTITION torture.c_part_1 FOR VALUES FROM ('2023-01-01') TO ('2024-01-29')",
     "ALTER TABLE torture.c_part DETACH PARTITION torture.c_part_2",
-    "ALTER TABLE torture.c_part ATTACH PARTITION torture.c_part_2 FOR VALUES FROM ('2024-01-29') TO ('2025-01-01')",
+    "LOCK TABLE torture.c_part; ALTER TABLE torture.c_part ATTACH PARTITION torture.c_part_2 FOR VALUES FROM ('2024-01-29') TO ('2025-01-01')",
     "TRUNCATE torture.c_part_2; INSERT INTO torture.c_part SELECT * FROM torture.s_part WHERE week >= '2024-01-29'",
     "ALTER TABLE torture.c_part_1 ENABLE ROW LEVEL SECURITY",
     "ALTER TABLE torture.c_part ALTER COLUMN households TYPE bigint",
     "ALTER TABLE torture.c_part ALTER COLUMN households TYPE integer",
     "ALTER TABLE torture.c_part DROP CONSTRAINT IF EXISTS c_part_pkey",
     "ALTER TABLE torture.c_part ADD CONSTRAINT c_part_pkey PRIMARY KEY (product_id, region, week)",
-    "DROP TABLE torture.c_part CASCADE; CALL torture.make_source('c_part', 'part', 12)",
+    "DROP TABLE IF EXISTS torture.c_part, torture.c_part_1, torture.c_part_2; CALL torture.make_source('c_part', 'part', 12)",
+    "DROP TABLE IF EXISTS torture.c_part, torture.c_part_1, torture.c_part_2; CALL torture.make_source('c_part', 'part', 12)",
     "CREATE OR REPLACE VIEW torture.c_view AS SELECT * FROM torture.c_view_base WHERE product_id % 3 <> 1",
     "CREATE OR REPLACE VIEW torture.c_view AS SELECT * FROM torture.c_view_base",
     "DROP VIEW torture.c_view; CREATE VIEW torture.c_view AS SELECT 1 AS more, * FROM torture.c_view_base; GRANT SELECT ON torture.c_view TO reader",
+    "REFRESH MATERIALIZED VIEW torture.c_mat",
     "REFRESH MATERIALIZED VIEW torture.c_mat",
     "REFRESH MATERIALIZED VIEW CONCURRENTLY torture.c_mat",
     "REFRESH MATERIALIZED VIEW torture.c_mat WITH NO DATA",
@@ -169,6 +174,19 @@ const CHURNED: &[&str] = &[
     "CREATE UNIQUE INDEX c_mat_key ON torture.c_mat (product_id, region, week)",
     "CREATE INDEX c_mat_key ON torture.c_mat USING hash (product_id)",
 ];
+
+/// Changes after which a value must not be read as it was before: a text that is a number now would be an address.
+const CONFUSING: &[&str] = &[
+    "ALTER TABLE torture.c_table ALTER COLUMN category TYPE bigint USING 81985529216486895",
+    "ALTER TABLE torture.c_table ALTER COLUMN size TYPE bigint USING 81985529216486895",
+    "ALTER TABLE torture.c_table ALTER COLUMN history TYPE bigint USING 81985529216486895",
+    "ALTER TABLE torture.c_table ALTER COLUMN price TYPE bigint USING 81985529216486895",
+    "DROP TABLE IF EXISTS torture.c_table, torture.c_table_away, elsewhere.c_table; CALL torture.make_source('c_table', 'table', 11)",
+];
+
+pub fn confusing(dice: &mut Dice) -> &'static str {
+    dice.word(CONFUSING)
+}
 
 /// Any DDL, alone or in a block of the caller's.
 pub fn any(dice: &mut Dice, _: &Place, frame: Frame) -> Step {
@@ -180,6 +198,15 @@ pub fn any(dice: &mut Dice, _: &Place, frame: Frame) -> Step {
     } else {
         Step::new("ddl churned", dice.word(CHURNED))
     }
+}
+
+/// A change of what this statement reads, for another connection to make at the same time.
+pub fn of_what_it_reads(dice: &mut Dice, sql: &str) -> Option<&'static str> {
+    let names = [world::SHAKEN, world::CHURNED].into_iter().flatten().map(|source| source.name);
+    let name = names.into_iter().find(|name| sql.contains(name))?;
+    let all = [SHAKEN, CHURNED].into_iter().flatten().copied().filter(|ddl| ddl.contains(name));
+    let all: Vec<_> = all.collect();
+    (!all.is_empty()).then(|| *dice.pick(&all))
 }
 
 /// Feature views: refreshed, dropped, made again.

@@ -30,8 +30,10 @@ pub struct Place {
 pub struct Frame {
     /// A transaction block.
     pub block: bool,
-    /// All statements have one snapshot.
-    pub steady: bool,
+    /// It keeps its snapshot: REPEATABLE READ or SERIALIZABLE.
+    pub kept: bool,
+    /// Nothing is changed in it, so that a session of the same snapshot sees the same.
+    pub unchanged: bool,
 }
 
 pub type Make = fn(&mut Dice, &Place, Frame) -> Step;
@@ -43,5 +45,5 @@ impl Place {
 }
 
 impl Frame {
-    pub const ALONE: Self = Self { block: false, steady: false };
+    pub const ALONE: Self = Self { block: false, kept: false, unchanged: false };
 }

@@ -6,16 +6,16 @@ use crate::dice::Dice;
 use crate::step::Step;
 
 /// Half of the changes are of the session's own model.
-fn model(dice: &mut Dice, place: &Place) -> String {
+fn model(dice: &mut Dice, place: &Place, frame: Frame) -> String {
     if dice.percent(50) {
         place.own.clone()
     } else {
-        Target::any(dice, place).model
+        Target::any(dice, place, frame).model
     }
 }
 
-pub fn promote(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let model = model(dice, place);
+pub fn promote(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let model = model(dice, place, frame);
     let version = dice.between(1, 3);
     let sql = match dice.below(10) {
         0..6 => format!("SELECT reco.promote('{model}', {version}, 'torture')"),
@@ -26,9 +26,10 @@ pub fn promote(dice: &mut Dice, place: &Place, _: Frame) -> Step {
     Step::new("model promote", sql)
 }
 
-/// A test between two versions of a model; others cannot be started until it is stopped.
+/// A test between two versions of a model; others cannot be started until it is stopped. Only of models that plain SQL is
+/// never asked about with predict(), which knows no arms.
 pub fn ab_test(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let model = Target::known(dice, place).model;
+    let model = Target::unshaken(dice, place).model;
     let unit = dice.word(&["pair", "product", "region"]);
     let regions = dice.word(&["NULL", "'{r0,r1}'"]);
     let sql = if dice.percent(50) {
@@ -49,7 +50,7 @@ pub fn ab_test(dice: &mut Dice, place: &Place, _: Frame) -> Step {
 }
 
 pub fn log(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let target = Target::known(dice, place);
+    let target = Target::unshaken(dice, place);
     let (product, model) = (target.product(), &target.model);
     let sql = if dice.percent(60) {
         format!("SELECT reco.log_recommendations(array_agg({product}), array_agg(k.region), '{model}') FROM torture.keys AS k")
@@ -59,8 +60,8 @@ pub fn log(dice: &mut Dice, place: &Place, _: Frame) -> Step {
     Step::new("model ab log", sql)
 }
 
-pub fn rights(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let model = model(dice, place);
+pub fn rights(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let model = model(dice, place, frame);
     let role = dice.word(&["reader", "stranger", "keeper", "public"]);
     let privilege = dice.word(&["score", "train", "manage"]);
     let sql = match dice.below(6) {

@@ -10,12 +10,12 @@ use crate::step::{Expect, Step};
 
 /// A model whose right answer stays the same from one statement of the block to the next.
 fn target(dice: &mut Dice, place: &Place, frame: Frame) -> Target {
-    if !frame.steady {
+    if !frame.kept {
         return Target::own(place);
     }
     match dice.below(4) {
         0 => Target::churned(dice),
-        1 => Target::shaken(dice),
+        1 => Target::shaken(dice, frame),
         _ => Target::own(place),
     }
 }
@@ -24,9 +24,13 @@ fn target(dice: &mut Dice, place: &Place, frame: Frame) -> Target {
 fn check(dice: &mut Dice, target: &Target) -> String {
     let moment = Moment::any(dice);
     let (got, right) = (target.got(moment), target.right(moment));
-    let ask = match dice.below(3) {
+    let ask = match dice.below(4) {
         0 => format!("got := {got};"),
-        1 => format!("SELECT {got} INTO got;"),
+        // One expression for all blocks of the transaction.
+        1 if !target.text && moment.as_of() == Moment::NEWEST.as_of() => {
+            format!("got := torture.ask('{}', k.product_id, k.region);", target.model)
+        }
+        1 | 2 => format!("SELECT {got} INTO got;"),
         _ => format!(
             "EXECUTE $q$SELECT {got} FROM torture.keys AS k WHERE k.product_id = $1 AND k.region = $2$q$ \
              INTO got USING k.product_id, k.region;"
@@ -70,7 +74,12 @@ pub fn plain_loop(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
 /// Each round changes something in a subtransaction that fails, and asks within and after it.
 pub fn caught(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
     let target = target(dice, place, frame);
-    let (change, within, after) = (change(dice, place, &target), check(dice, &target), check(dice, &target));
+    let (mut change, within, after) =
+        (change(dice, place, &target), check(dice, &target), check(dice, &target));
+    // The same expression after a change and, a round later, without one.
+    if dice.percent(50) {
+        change = format!("IF k.region {} 'r1' THEN {change} END IF;", dice.word(&["=", "<>"]));
+    }
     let fails = match dice.below(4) {
         0 => "RAISE division_by_zero;".into(),
         1 => format!("PERFORM 1 / (k.product_id - {});", dice.between(1, 4)),

@@ -10,8 +10,8 @@ fn region(dice: &mut Dice) -> String {
 }
 
 /// Scores in falling order, of the champion.
-pub fn top(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let target = Target::any(dice, place);
+pub fn top(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let target = Target::any(dice, place, frame);
     let (moment, k, model, region) = (Moment::any(dice), dice.between(1, 15), &target.model, region(dice));
     let (call, of_key) = if dice.percent(70) {
         (format!("reco.top_products('{region}', {k}, '{model}'"), format!("k.region = '{region}'"))
@@ -41,7 +41,7 @@ pub fn top(dice: &mut Dice, place: &Place, _: Frame) -> Step {
 
 /// Rows that a fresh session must get too, where the frame keeps its snapshot.
 pub fn table(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
-    let target = if dice.percent(60) { Target::known(dice, place) } else { Target::churned(dice) };
+    let target = if dice.percent(60) { Target::known(dice, place, frame) } else { Target::churned(dice) };
     let (moment, model, source, region) =
         (Moment::any(dice).argument(), &target.model, target.source, region(dice));
     let product = dice.between(1, 13);
@@ -62,7 +62,7 @@ pub fn table(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
         _ => ("ask catalog", format!("SELECT v.version, v.status, v.aliases FROM reco.versions AS v WHERE v.model = '{model}'")),
     };
     let step = Step::new(kind, format!("SELECT t::text FROM ({query}) AS t ORDER BY 1"));
-    if frame.steady {
+    if frame.unchanged {
         step.expect(Expect::Fresh)
     } else {
         step
@@ -96,12 +96,13 @@ pub fn aggregates(dice: &mut Dice, _: &Place, _: Frame) -> Step {
 }
 
 /// The same scores by an aggregate over predict() and by evaluate().
-pub fn evaluated(dice: &mut Dice, place: &Place, _: Frame) -> Step {
-    let target = Target::any(dice, place);
+pub fn evaluated(dice: &mut Dice, place: &Place, frame: Frame) -> Step {
+    let target = Target::any(dice, place, frame);
     let (model, source) = (&target.model, target.source);
     let sql = format!(
         "SELECT (SELECT round(e.auroc::numeric, 12) FROM reco.evaluate('{model}', 'torture.{source}', 'purchased') AS e) AS got,
                 (SELECT round(reco.auroc(reco.predict('{model}', f), f.purchased)::numeric, 12) FROM torture.{source} AS f) AS expected"
     );
-    Step::new("ask evaluate", sql).expect(Expect::Pairs)
+    // Of known rows there is always something to measure.
+    Step::new(if target.known { "ask evaluate of known" } else { "ask evaluate" }, sql).expect(Expect::Pairs)
 }

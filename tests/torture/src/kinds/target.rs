@@ -1,6 +1,6 @@
 //! What is asked about: a model, its source, and how the right answer is found.
 
-use super::Place;
+use super::{Frame, Place};
 use crate::dice::Dice;
 use crate::world::{Source, CHURNED, SHAKEN, STABLE};
 
@@ -34,29 +34,38 @@ impl Target {
         Self::of(dice.pick(STABLE), true)
     }
 
-    pub fn shaken(dice: &mut Dice) -> Self {
-        Self::of(dice.pick(SHAKEN), true)
+    /// Under a snapshot that is older than a rewrite of the table, its rows are not seen, by whatever statement.
+    pub fn shaken(dice: &mut Dice, frame: Frame) -> Self {
+        Self::of(dice.pick(SHAKEN), !frame.kept)
     }
 
     pub fn churned(dice: &mut Dice) -> Self {
         Self::of(dice.pick(CHURNED), false)
     }
 
-    pub fn any(dice: &mut Dice, place: &Place) -> Self {
+    pub fn any(dice: &mut Dice, place: &Place, frame: Frame) -> Self {
         match dice.below(10) {
             0..3 => Self::own(place),
-            3..6 => Self::shaken(dice),
+            3..6 => Self::shaken(dice, frame),
             6..8 => Self::stable(dice),
             _ => Self::churned(dice),
         }
     }
 
     /// One whose rows are always the same.
-    pub fn known(dice: &mut Dice, place: &Place) -> Self {
+    pub fn known(dice: &mut Dice, place: &Place, frame: Frame) -> Self {
         match dice.below(3) {
-            0 => Self::own(place),
-            1 => Self::shaken(dice),
-            _ => Self::stable(dice),
+            0 if !frame.kept => Self::shaken(dice, frame),
+            _ => Self::unshaken(dice, place),
+        }
+    }
+
+    /// One whose source nobody touches.
+    pub fn unshaken(dice: &mut Dice, place: &Place) -> Self {
+        if dice.percent(50) {
+            Self::own(place)
+        } else {
+            Self::stable(dice)
         }
     }
 

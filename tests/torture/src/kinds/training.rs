@@ -1,6 +1,6 @@
 //! Trainings of tiny models, several at once, from sources under change; what they made, and its end.
 
-use super::{Frame, Place};
+use super::{ddl, Frame, Place};
 use crate::dice::Dice;
 use crate::step::{Disturb, Expect, Step};
 use crate::world::ALGORITHMS;
@@ -31,10 +31,15 @@ pub fn train(dice: &mut Dice, _: &Place, _: Frame) -> Step {
         ),
     };
     let step = Step::new("train", sql);
-    if dice.percent(20) {
-        step.disturb(Disturb::Cancel(dice.between(1, 400_000) as u64))
-    } else {
-        step
+    match dice.below(10) {
+        0..2 => step.disturb(Disturb::Cancel(dice.between(1, 400_000) as u64)),
+        // Between its look at the columns and its reading of them.
+        2..6 if source == "c_table" => step.disturb(Disturb::Meanwhile {
+            sql: ddl::confusing(dice),
+            after: dice.between(500, 20_000) as u64,
+            statement_after: 1,
+        }),
+        _ => step,
     }
 }
 
