@@ -45,6 +45,7 @@
 //! | `sales_summary` | summaries in workers, in little memory, and from damaged bytes |
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
 //! | `docs` | the SQL of the documents |
+//! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `rights` | privileges, row security, hostile search paths |
 
@@ -73,6 +74,7 @@ mod model_card;
 mod model_files;
 mod model_rights;
 mod newest_row;
+mod oldest_rust;
 mod parallel;
 mod progress;
 mod promotion;
