@@ -16,7 +16,8 @@ const NAME: &str = "pg_recommend";
 pub fn sql_of(library: &[u8], control: &str) -> Result<String, Box<dyn Error>> {
     let version = env!("CARGO_PKG_VERSION");
     let object = object::File::parse(library)?;
-    let section = object.section_by_name(ELF_SECTION_NAME).ok_or("the library was linked without what it declares")?;
+    let section =
+        object.section_by_name(ELF_SECTION_NAME).ok_or("the library was linked without what it declares")?;
     let control = ControlFile::from_str_with_cargo_version(control, version)?;
     let mut entities = decode_entities(section.data()?)?;
     entities.push(SqlGraphEntity::ExtensionRoot(control));
@@ -54,8 +55,11 @@ fn in_order<'a, 'b>(declared: &'a PgrxSql<'b>) -> Result<Vec<&'a SqlGraphEntity<
             *needs.entry(node).or_default() += 1;
         }
     }
-    let mut ready: BTreeSet<_> =
-        needs.iter().filter(|(_, needed)| **needed == 0).map(|(node, _)| (rank(&graph[*node]), *node)).collect();
+    let mut ready: BTreeSet<_> = needs
+        .iter()
+        .filter(|(_, needed)| **needed == 0)
+        .map(|(node, _)| (rank(&graph[*node]), *node))
+        .collect();
     let mut ordered = Vec::new();
     while let Some((_, node)) = ready.pop_first() {
         ordered.push(&graph[node]);

@@ -45,5 +45,8 @@ fn the_readme_says_the_same() {
         .and_then(oldest)
         .expect("the extension's package says its oldest Rust");
     let readme = std::fs::read_to_string(root().join("README.md")).expect("there is a README");
-    assert!(readme.contains(&format!("Rust ({major}.{minor} or newer)")), "README.md names another Rust than {major}.{minor}");
+    assert!(
+        readme.contains(&format!("Rust ({major}.{minor} or newer)")),
+        "README.md names another Rust than {major}.{minor}"
+    );
 }
