@@ -15,8 +15,8 @@ demo: ## From nothing to recommendations out of SQL (DATA=generator: on generate
 test: ## Every test (PART=crates, sql, server or torture: only those)
 	@"$(here)"/scripts/test $(PART)
 
-test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as an ordinary user
-	@"$(here)"/scripts/test-bare
+test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as a user (PART=all: root's every test)
+	@"$(here)"/scripts/test-bare $(PART)
 
 install: ## Into a PostgreSQL one already has: make install PG_CONFIG=/path/to/pg_config
 	@test -n "$(PG_CONFIG)" || { echo "error: which PostgreSQL? make install PG_CONFIG=/path/to/its/pg_config" >&2; exit 1; }

@@ -5,6 +5,8 @@
 \pset footer off
 \pset null '-'
 \pset linestyle unicode
+-- Also where somebody has trained other models since.
+SET reco.default_model = 'launch';
 
 \echo
 \echo '-- How good is it? Later weeks than it was trained on, beside the popularity of each product so far'

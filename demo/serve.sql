@@ -5,6 +5,8 @@
 \pset null '-'
 \pset linestyle unicode
 \set VERBOSITY terse
+-- Also where somebody has trained other models since.
+SET reco.default_model = 'launch';
 
 \echo
 \echo '-- A second version, of boosted trees, is promoted if it ranks the held-out rows better than the champion'

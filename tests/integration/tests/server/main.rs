@@ -48,6 +48,7 @@
 //! | `sales_summary` | summaries in workers, in little memory, and from damaged bytes |
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
+//! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `names`, `dates` | types and collations off the path; dates without an end |
 //! | `rights` | privileges, row security, hostile search paths |
@@ -90,6 +91,7 @@ mod model_files;
 mod model_rights;
 mod names;
 mod newest_row;
+mod oldest_rust;
 mod parallel;
 mod progress;
 mod promotion;
