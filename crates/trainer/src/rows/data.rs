@@ -4,7 +4,7 @@
 use crate::block::Stored;
 use crate::column::{read_times, texts, Cells, TimeUnit, NO_TIME};
 use crate::error::TrainerError;
-use crate::groups::Groups;
+use super::groups::Groups;
 use crate::hash::{self, Digest};
 use crate::input::Input;
 use crate::labels::Labels;
