@@ -30,8 +30,6 @@ pub use score::{array, best, forest, image, network, predictor, rates, scorer};
 pub use stored::{artifact, card, output, recipe, tensors, transform, vocabulary};
 pub use tune::{halving, params, search, trials as lanes};
 
-use score::{inputs, simd, stack, tiles};
-
 pub use algorithm::{Algorithm, Task};
 pub use artifact::Artifact;
 pub use error::ModelError;

@@ -5,7 +5,7 @@
 //! outcome before t is known at t, so rows of the validation and test parts count too once they are past. Without a
 //! split by time, only training rows count. Without keys, every row gets `mean`.
 
-use crate::labels::Labels;
+use crate::rows::labels::Labels;
 use std::collections::HashMap;
 
 /// How many rows' worth of the overall rate a key starts with: a key with few rows stays near the average.

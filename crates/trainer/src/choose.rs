@@ -5,7 +5,7 @@ use crate::error::TrainerError;
 use crate::evaluate::{baseline, measure, Measured};
 use crate::job::{Fit, Job};
 use crate::report::Reporter;
-use crate::split::HeldOut;
+use crate::rows::split::HeldOut;
 use crate::{blend, network, popularity, trees};
 use model::params::Metric;
 use model::protocol::{Candidate, Event};

@@ -4,7 +4,7 @@ use crate::baseline::Outcomes;
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Units};
 use crate::prepare::{RawRow, Source};
-use crate::split::{HeldOut, Split};
+use crate::rows::split::{HeldOut, Split};
 use crate::threads::on_each;
 use model::metrics::Metrics;
 use model::protocol::{ByGroup, Evaluation};

@@ -1,11 +1,11 @@
 //! What a model owes to each column: how much worse its metric becomes when the column's values are shuffled among the
 //! rows (Breiman 2001, Fisher et al. 2019).
 
-use crate::block::Block;
 use crate::error::TrainerError;
 use crate::evaluate::{Raw, Served};
 use crate::job::Job;
 use crate::prepare::Source;
+use crate::rows::block::Block;
 use model::params::Metric;
 use model::protocol::Importance;
 use model::{Artifact, Scorer, Task};

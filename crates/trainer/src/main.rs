@@ -51,7 +51,6 @@ mod trees;
 use arguments::Task;
 use error::TrainerError;
 use report::Reporter;
-use rows::{block, column, data, hash, input, labels, split, values};
 use std::os::unix::process::CommandExt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::{Command, ExitCode};

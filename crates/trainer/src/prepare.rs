@@ -1,11 +1,11 @@
 //! From raw columns to the network's input: fits the recipe on the training rows, then encodes any rows with it.
 
-use crate::block::Block;
-use crate::data::{Feature, Table};
 use crate::error::TrainerError;
+use crate::rows::block::Block;
+use crate::rows::data::{Feature, Table};
+use crate::rows::values::{Dictionary, Floats, Values, NULL_CODE};
 use crate::threads::on_each;
 use crate::trees;
-use crate::values::{Dictionary, Floats, Values, NULL_CODE};
 use model::protocol::SourceColumn;
 use model::recipe::{
     Category, CategoryFit, Column, Family, Input, NumberFit, Recipe, Scaling, Slot, MAX_INPUTS, NULL, UNSEEN,

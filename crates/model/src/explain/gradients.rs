@@ -6,7 +6,7 @@
 //! pieces, that end where a unit opens or closes: the walk goes from one such kink to the next, where the gradient is the
 //! same. What the cross layers put out is a polynomial, which Gauss and Legendre's rule averages exactly.
 
-use crate::network::{Cross, Dense, Network, MAX_CROSSES};
+use crate::score::network::{Cross, Dense, Network, MAX_CROSSES};
 use ndarray::{Array2, ArrayView1};
 
 /// Pieces shorter than this part of the line are taken together with what follows.

@@ -1,8 +1,8 @@
 //! Which column each input belongs to.
 
 use super::Values;
-use crate::network::Network;
-use crate::recipe::{Recipe, Slot};
+use crate::score::network::Network;
+use crate::stored::recipe::{Recipe, Slot};
 
 /// A recipe with the column of everything that is read.
 #[derive(Debug)]

@@ -10,14 +10,14 @@ mod layout;
 mod nearest;
 mod similar;
 
-use crate::artifact::Artifact;
 use crate::error::ModelError;
-use crate::forest::{Forest, Players};
-use crate::network::Network;
-use crate::output::Output;
-use crate::predictor::Predictor;
-use crate::recipe::{Input, Recipe};
-use crate::scorer::{Row, Scorer};
+use crate::score::forest::{Forest, Players};
+use crate::score::network::Network;
+use crate::score::predictor::Predictor;
+use crate::score::scorer::{Row, Scorer};
+use crate::stored::artifact::Artifact;
+use crate::stored::output::Output;
+use crate::stored::recipe::{Input, Recipe};
 use layout::Layout;
 
 pub use gradients::integrated_gradients;
@@ -71,7 +71,7 @@ impl Values {
     pub fn missing(recipe: &Recipe) -> Self {
         Self {
             numbers: vec![f64::NAN; recipe.scalings().len()],
-            codes: vec![crate::recipe::NULL; recipe.categories().len()],
+            codes: vec![crate::stored::recipe::NULL; recipe.categories().len()],
             key: None,
         }
     }
@@ -80,9 +80,9 @@ impl Values {
     /// number), the first value of each vocabulary, which is the most frequent one (one never seen, where it is empty),
     /// and no key.
     pub fn typical(recipe: &Recipe) -> Self {
-        let first = |category: &crate::recipe::Category| match category.vocabulary.is_empty() {
-            true => crate::recipe::UNSEEN,
-            false => crate::recipe::FIRST_VALUE,
+        let first = |category: &crate::stored::recipe::Category| match category.vocabulary.is_empty() {
+            true => crate::stored::recipe::UNSEEN,
+            false => crate::stored::recipe::FIRST_VALUE,
         };
         Self {
             numbers: recipe.scalings().into_iter().map(|s| s.transform.inverse(s.mean)).collect(),

@@ -3,7 +3,7 @@
 use super::layout::Layout;
 use super::Values;
 use crate::error::ModelError;
-use crate::recipe::{Input, Recipe, Scaling};
+use crate::stored::recipe::{Input, Recipe, Scaling};
 
 /// Numbers further apart, in standard deviations, count as this far: one outlier does not decide.
 const FARTHEST: f64 = 3.0;
@@ -75,7 +75,7 @@ fn of_numbers(scaling: &Scaling, a: f64, b: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Category, Column, Family};
+    use crate::stored::recipe::{Category, Column, Family};
 
     fn column(name: &str, family: Family, input: Input) -> Column {
         Column { name: name.into(), sql_type: String::new(), family, input }

@@ -1,7 +1,7 @@
 //! What charts of probabilities are drawn from: ROC curve, confusion matrix, lift by bucket. The calibration table is in
 //! [`crate::metrics`].
 
-use crate::ranking::{Group, Ranked};
+use super::ranking::{Group, Ranked};
 
 /// A point of the ROC curve: what is predicted positive when scores from the threshold on are.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -238,8 +238,8 @@ impl<I: Iterator<Item = Group>> Places<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::auroc_of;
-    use crate::ranking::Ranking;
+    use crate::measure::metrics::auroc_of;
+    use crate::measure::ranking::Ranking;
     use proptest::prelude::*;
 
     /// Scores with many ties, and their labels.

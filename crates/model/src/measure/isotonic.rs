@@ -1,6 +1,6 @@
 //! Isotonic calibration: the monotone step function nearest to the outcomes, with straight lines between its steps.
 
-use crate::calibration::sigmoid;
+use super::calibration::sigmoid;
 use crate::error::ModelError;
 use serde::{Deserialize, Serialize};
 

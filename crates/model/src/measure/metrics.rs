@@ -4,7 +4,7 @@
 //! it ranks below every number and counts as the probability 0. Where a score is read as a probability it is
 //! first brought into `[0, 1]`, so every result is finite. Cost: O(n log n) for the rankings, else O(n).
 
-use crate::ranking::{Ranked, Ranking};
+use super::ranking::{Ranked, Ranking};
 use allocator_api2::alloc::Allocator;
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
 //! How good a model is on one set of rows, whatever its task.
 
+use super::metrics::Metrics;
 use crate::algorithm::{Task, QUANTILES};
-use crate::metrics::Metrics;
-use crate::params::Metric;
+use crate::tune::params::Metric;
 use serde::{Deserialize, Serialize};
 
 /// The metrics of a task.

@@ -1,9 +1,9 @@
 //! Rows measured one by one as they are scored, whatever the task.
 
+use super::metrics::Metrics;
+use super::quality::{Errors, Quality};
+use super::ranking::Ranking;
 use crate::algorithm::Task;
-use crate::metrics::Metrics;
-use crate::quality::{Errors, Quality};
-use crate::ranking::Ranking;
 use allocator_api2::alloc::Allocator;
 
 /// What is kept of the rows seen so far: 8 bytes a row where probabilities are ranked, a few sums where not.

@@ -11,7 +11,7 @@
 //! say. The prelude and the JSON have a checksum; the arrays have none, because checking them means reading them all:
 //! whoever keeps an image sees to it that nobody else writes there. What is in the arrays is only ever used within bounds.
 
-use crate::array::{Array, Item};
+use super::array::{Array, Item};
 use crate::error::ModelError;
 use crate::hash;
 use bytes::Bytes;

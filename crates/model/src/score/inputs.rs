@@ -5,8 +5,8 @@
 //! (timestamps, ids); the standardization of one with a very large or very small scale, and of all that go into cross
 //! layers.
 
-use crate::recipe::{Scaling, MAX_STANDARDIZED};
-use crate::transform::Transform;
+use crate::stored::recipe::{Scaling, MAX_STANDARDIZED};
+use crate::stored::transform::Transform;
 
 /// A mean this many scales away from 0 is subtracted before the value loses digits as a 32-bit float.
 const CENTER_ABOVE: f64 = 4.0;

@@ -2,7 +2,7 @@
 
 use crate::algorithm::Task;
 use crate::error::ModelError;
-use crate::recipe::{Recipe, UNSEEN};
+use crate::stored::recipe::{Recipe, UNSEEN};
 use ndarray::{Array1, Array2};
 
 /// Most linear layers a network may have: eight hidden ones and the last.

@@ -8,13 +8,13 @@
 //! | `forest.…` | see [`crate::forest`] |
 //! | `rates.key`, `rates.rate`, `rates.others` | (keys), (keys), (1) |
 
+use super::forest::{self, Forest};
+use super::network::{Cross, Dense, Network, MAX_CROSSES, MAX_LAYERS};
+use super::rates::Rates;
 use crate::algorithm::Task;
 use crate::error::ModelError;
-use crate::forest::{self, Forest};
-use crate::network::{Cross, Dense, Network, MAX_CROSSES, MAX_LAYERS};
-use crate::rates::Rates;
-use crate::recipe::{Input, Recipe};
-use crate::tensors::{Reader, Writer};
+use crate::stored::recipe::{Input, Recipe};
+use crate::stored::tensors::{Reader, Writer};
 use serde::{Deserialize, Serialize};
 
 /// Most networks that are averaged.

@@ -1,6 +1,6 @@
 //! What the popularity baseline knows: a number for each product, and one for all others.
 
-use crate::array::Array;
+use super::array::Array;
 use crate::error::ModelError;
 use std::collections::HashMap;
 

@@ -1,22 +1,22 @@
 //! The fast way from a row of raw values to a calibrated probability or a quantity.
 //!
-//! Of a network, scaling is folded into the first layer where it can be (see [`crate::inputs`]) and the output's slope and
+//! Of a network, scaling is folded into the first layer where it can be (see [`super::inputs`]) and the output's slope and
 //! offset into the last, both in double precision.
 
 mod image;
 mod networks;
 
+use super::forest::Trees;
+use super::inputs::Way;
+use super::predictor::{Blend, Predictor};
+use super::rates::Rates;
+use super::simd::{available, Kernel};
+use super::stack::{CrossScratch, Scratch};
 use crate::algorithm::Task;
-use crate::artifact::Artifact;
 use crate::error::ModelError;
-use crate::forest::Trees;
-use crate::inputs::Way;
-use crate::output::Output;
-use crate::predictor::{Blend, Predictor};
-use crate::rates::Rates;
-use crate::recipe::{Category, Input, Recipe, Scaling, NULL};
-use crate::simd::{available, Kernel};
-use crate::stack::{CrossScratch, Scratch};
+use crate::stored::artifact::Artifact;
+use crate::stored::output::Output;
+use crate::stored::recipe::{Category, Input, Recipe, Scaling, NULL};
 use networks::{Member, Networks};
 
 mod batch;

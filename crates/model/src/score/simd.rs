@@ -2,12 +2,12 @@
 //! chosen at run time.
 //!
 //! The bodies ([`pass`], [`cross`]) are written once over the [`Lanes`] trait; each instruction set only says what a vector
-//! is. Only this file and [`crate::tiles`] may hold `unsafe`: the safe ways in are [`Kernel::logit`] and [`Kernel::cross`],
+//! is. Only this file and [`super::tiles`] may hold `unsafe`: the safe ways in are [`Kernel::logit`] and [`Kernel::cross`],
 //! which check every length that comes from outside.
 #![allow(unsafe_code)]
 
-use crate::stack::{Chunk, CrossScratch, Crosses, Hidden, Scratch, Stack, BLOCK, CHUNK};
-use crate::tiles::{self, TileScratch};
+use super::stack::{Chunk, CrossScratch, Crosses, Hidden, Scratch, Stack, BLOCK, CHUNK};
+use super::tiles::{self, TileScratch};
 use once_cell::sync::Lazy;
 
 /// The forward pass for one instruction set.

@@ -1,8 +1,8 @@
 //! A network laid out for the kernels: weights in the order in which they are read, padded to whole vectors.
 
-use crate::array::Array;
+use super::array::Array;
+use super::image::{refused, Reader, Writer};
 use crate::error::ModelError;
-use crate::image::{refused, Reader, Writer};
 use std::sync::Arc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -235,8 +235,8 @@ pub(crate) fn padded(weights: &[f32]) -> Array<Chunk> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Dense, Network};
-    use crate::simd::{available, Kernel};
+    use crate::score::network::{Dense, Network};
+    use crate::score::simd::{available, Kernel};
     use ndarray::{Array1, Array2};
     use proptest::prelude::*;
     use rand::{Rng, SeedableRng};

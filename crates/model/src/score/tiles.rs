@@ -1,11 +1,11 @@
 //! The forward pass of many rows at once: a matrix product by tiles of a few rows and a few vectors of outputs, so that a
 //! weight is loaded once for all rows of a tile, and a layer that is larger than a cache is read once for all rows.
 //!
-//! Each sum has the terms of [`crate::simd`]'s pass in the same order: the outputs are the same to the last bit.
+//! Each sum has the terms of [`super::simd`]'s pass in the same order: the outputs are the same to the last bit.
 #![allow(unsafe_code)]
 
-use crate::simd::{add_up, dot, Kernel, Lanes};
-use crate::stack::{Chunk, Hidden, Stack, BLOCK, CHUNK};
+use super::simd::{add_up, dot, Kernel, Lanes};
+use super::stack::{Chunk, Hidden, Stack, BLOCK, CHUNK};
 
 /// Most rows at once.
 pub(crate) const ROWS: usize = 64;

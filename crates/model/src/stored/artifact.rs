@@ -3,12 +3,12 @@
 //! The tensors are those of [`crate::predictor`]. The metadata has `format`, `format_version`, `algorithm`, and as JSON
 //! `recipe`, `layout` and `output`.
 
+use super::output::Output;
+use super::recipe::Recipe;
+use super::tensors::{Reader, Writer};
 use crate::algorithm::{Algorithm, Task};
 use crate::error::ModelError;
-use crate::output::Output;
-use crate::predictor::{Layout, Predictor};
-use crate::recipe::Recipe;
-use crate::tensors::{Reader, Writer};
+use crate::score::predictor::{Layout, Predictor};
 use safetensors::tensor::Metadata;
 use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;

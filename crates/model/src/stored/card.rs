@@ -2,8 +2,8 @@
 //!
 //! Mitchell et al. 2019, "Model Cards for Model Reporting".
 
+use super::recipe::{Input, Recipe};
 use crate::protocol::Importance;
-use crate::recipe::{Input, Recipe};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt::Write;
@@ -272,7 +272,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Category, Family, Scaling};
+    use crate::stored::recipe::{Category, Family, Scaling};
     use serde_json::json;
 
     fn object(value: Value) -> Map<String, Value> {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     fn recipe() -> Recipe {
-        let column = |name: &str, family, input| crate::recipe::Column {
+        let column = |name: &str, family, input| crate::stored::recipe::Column {
             name: name.into(),
             sql_type: "real".into(),
             family,

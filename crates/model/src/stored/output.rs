@@ -1,9 +1,9 @@
 //! What a predictor's numbers become: a calibrated probability, or a quantity in the label's units.
 
 use crate::algorithm::Task;
-use crate::calibration::Platt;
 use crate::error::ModelError;
-use crate::isotonic::Isotonic;
+use crate::measure::calibration::Platt;
+use crate::measure::isotonic::Isotonic;
 use serde::{Deserialize, Serialize};
 
 /// Values that are closer are taken as one by [`Output::slope`]: their difference would be mostly rounding.
@@ -42,7 +42,7 @@ impl Output {
     #[inline]
     pub fn finish(&self, value: f64) -> f64 {
         match self {
-            Self::Platt(_) => crate::calibration::sigmoid(value),
+            Self::Platt(_) => crate::measure::calibration::sigmoid(value),
             Self::Isotonic(isotonic) => isotonic.probability(value),
             Self::Quantity { least: Some(least), .. } => value.max(*least),
             Self::Quantity { least: None, .. } => value,

@@ -7,9 +7,9 @@
 //! vocabulary. Trees read the raw numbers, NaN where they are missing, and the same row numbers of categories; the
 //! popularity baseline reads a key.
 
+use super::transform::Transform;
+use super::vocabulary::Vocabulary;
 use crate::error::ModelError;
-use crate::transform::Transform;
-use crate::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! Named arrays of numbers as the data part of a safetensors file, and back with every bound checked.
 
 use crate::error::ModelError;
-use crate::forest::Tensor;
+use crate::score::forest::Tensor;
 use ndarray::{Array1, Array2};
 use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::Dtype;

@@ -1,7 +1,7 @@
 //! Numbers with heavy tails (sales, counts, prices) brought into the range where a network learns from them.
 
-use crate::array::Array;
 use crate::error::ModelError;
+use crate::score::array::Array;
 use serde::{Deserialize, Serialize};
 
 /// Most points of a quantile transform.

@@ -1,6 +1,6 @@
 //! The values of a category that a model knows, each with its position, found without reading all of them.
 
-use crate::array::Array;
+use crate::score::array::Array;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt::{self, Debug, Formatter};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};

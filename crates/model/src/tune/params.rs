@@ -2,7 +2,7 @@
 
 use crate::algorithm::{Algorithm, Task};
 use crate::error::ModelError;
-use crate::transform::TransformChoice;
+use crate::stored::transform::TransformChoice;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt::Display;

@@ -4,10 +4,10 @@
 //! `{"min": …, "max": …, "log": true}`, from which a number is drawn: uniformly, or with `log` so that its logarithm is
 //! uniform. Whether it is whole is the parameter's matter.
 
+use super::params::{check_name, refuse, Params};
 use crate::algorithm::Algorithm;
 use crate::error::ModelError;
 use crate::hash;
-use crate::params::{check_name, refuse, Params};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;

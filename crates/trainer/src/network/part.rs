@@ -1,11 +1,11 @@
 //! Encoded rows on the device: moved there once or by the pool, cut into batches there.
 
 use super::net::{floats, Net, Rows};
-use crate::block::Block;
 use crate::error::TrainerError;
 use crate::job::Units;
-use crate::labels::Labels;
 use crate::prepare::{Encoder, Inputs};
+use crate::rows::block::Block;
+use crate::rows::labels::Labels;
 use crate::threads::on_each;
 use tch::{Device, Kind, TchError, Tensor};
 

@@ -246,11 +246,11 @@ mod tests {
     use super::super::net::{floats, Rows, Shape};
     use super::super::part::Part;
     use super::*;
-    use crate::data::{Feature, Table};
     use crate::job::Units;
-    use crate::labels::Labels;
     use crate::prepare::Encoder;
-    use crate::values::{Floats, Values};
+    use crate::rows::data::{Feature, Table};
+    use crate::rows::labels::Labels;
+    use crate::rows::values::{Floats, Values};
     use model::protocol::{Role, SourceColumn};
     use model::recipe::{Column, Family, Input, Recipe, Scaling};
     use tch::Kind;

@@ -1,10 +1,10 @@
 //! The values of chosen rows: from memory, or read again from the record batches of the file that hold them.
 
-use crate::column::Cells;
-use crate::data::{Feature, Table};
+use super::column::Cells;
+use super::data::{Feature, Table};
+use super::input::Input;
+use super::values::{Builder, Values};
 use crate::error::TrainerError;
-use crate::input::Input;
-use crate::values::{Builder, Values};
 use arrow_array::UInt32Array;
 use arrow_select::take::take;
 use model::recipe::Family;

@@ -1,16 +1,16 @@
 //! The training data: for each row its label, event time and hashes, and one compact column for each input. Columns that
-//! do not fit into memory stay in the file; see [`crate::block`].
+//! do not fit into memory stay in the file; see [`crate::rows::block`].
 
-use crate::block::Stored;
-use crate::column::{read_times, texts, Cells, TimeUnit, NO_TIME};
-use crate::error::TrainerError;
+use super::block::Stored;
+use super::column::{read_times, texts, Cells, TimeUnit, NO_TIME};
 use super::groups::Groups;
-use crate::hash::{self, Digest};
-use crate::input::Input;
-use crate::labels::Labels;
+use super::hash::{self, Digest};
+use super::input::Input;
+use super::labels::Labels;
+use super::values::{grow, reorder, Builder, Values};
+use crate::error::TrainerError;
 use crate::memory;
 use crate::threads::on_each;
-use crate::values::{grow, reorder, Builder, Values};
 use arrow_array::{Array, RecordBatch};
 use model::protocol::{Role, SourceColumn};
 use std::cell::RefCell;
@@ -291,7 +291,7 @@ fn fold(into: &mut [u64], hashes: impl Iterator<Item = u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::values::Floats;
+    use crate::rows::values::Floats;
 
     fn table(times: &[i64], hashes: &[u64], labels: &[f32]) -> Table {
         Table {

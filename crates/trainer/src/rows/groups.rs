@@ -1,8 +1,8 @@
 //! The region of each row: the second key, by whose values held-out rows are measured too.
 
-use crate::column::texts;
+use super::column::texts;
+use super::values::{grow, reorder};
 use crate::error::TrainerError;
-use crate::values::{grow, reorder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int16Type, Int32Type, Int64Type};
 use arrow_array::Array;

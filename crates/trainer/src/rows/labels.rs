@@ -1,7 +1,7 @@
 //! What is to be predicted, one number for each row.
 
+use super::values::{grow, reorder};
 use crate::error::TrainerError;
-use crate::values::{grow, reorder};
 use arrow_array::Array;
 use model::Task;
 

@@ -4,7 +4,7 @@
 //! is measured on what was the future. Else by a hash of the key, so that all rows of a key stand on one side, and
 //! stay there when rows are added.
 
-use crate::data::Table;
+use super::data::Table;
 use crate::error::TrainerError;
 use model::Params;
 
@@ -96,7 +96,7 @@ fn by_hash(units: &[u64], rows: &[u32], validation: f64, test: f64) -> Split {
     let mut split = Split::default();
     for row in rows {
         // Another mix, so that the side does not depend on the order of the hashes.
-        let place = crate::hash::mix(units[*row as usize]) as f64 / 2f64.powi(64);
+        let place = crate::rows::hash::mix(units[*row as usize]) as f64 / 2f64.powi(64);
         let side = if place < test {
             &mut split.test
         } else if place < test + validation {
@@ -112,7 +112,7 @@ fn by_hash(units: &[u64], rows: &[u32], validation: f64, test: f64) -> Split {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::column::TimeUnit;
+    use crate::rows::column::TimeUnit;
 
     fn shares(validation_share: f64, test_share: f64) -> Params {
         Params { validation_share, test_share, ..Params::default() }
@@ -124,7 +124,7 @@ mod tests {
             times: Some((TimeUnit::Integer, times.to_vec())),
             labels: vec![0.0; times.len()].into(),
             row_hashes: (0..times.len() as u64).collect(),
-            unit_hashes: (0..times.len() as u64).map(crate::hash::mix).collect(),
+            unit_hashes: (0..times.len() as u64).map(crate::rows::hash::mix).collect(),
             ..Table::default()
         };
         let rows = table.ordered_rows();
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn all_rows_of_a_key_stand_on_one_side() {
-        let units: Vec<u64> = (0..3000u64).map(|row| crate::hash::mix(row % 300)).collect();
+        let units: Vec<u64> = (0..3000u64).map(|row| crate::rows::hash::mix(row % 300)).collect();
         let rows: Vec<u32> = (0..3000).collect();
         let split = by_hash(&units, &rows, 0.3, 0.3);
         let keys = |rows: &[u32]| rows.iter().map(|row| row % 300).collect::<std::collections::HashSet<_>>();

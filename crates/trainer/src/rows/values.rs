@@ -1,8 +1,8 @@
 //! The values of one input column: numbers at the width they were given, categories as codes of a dictionary.
 
-use crate::column::{lists, texts, Cells};
+use super::column::{lists, texts, Cells};
+use super::hash;
 use crate::error::TrainerError;
-use crate::hash;
 use arrow_array::Array;
 use arrow_schema::DataType;
 use model::recipe::MAX_INPUTS;

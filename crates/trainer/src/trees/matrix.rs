@@ -3,7 +3,7 @@
 
 use super::failed;
 use crate::error::TrainerError;
-use crate::values::{Floats, NULL_CODE};
+use crate::rows::values::{Floats, NULL_CODE};
 use hessboost::data::{DMatrix, FeatureType};
 use model::recipe::{NULL, UNSEEN};
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::values::{Floats, NULL_CODE};
+use crate::rows::values::{Floats, NULL_CODE};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_tree_as_deep_as_it_has_nodes_is_walked() {
-        use crate::forest::Step;
+        use crate::score::forest::Step;
         const DEPTH: usize = 200_000;
         let test = |at: usize| {
             let (input, threshold) = (at % NUMBERS, at as f64);

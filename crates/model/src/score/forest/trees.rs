@@ -2,9 +2,9 @@
 
 use super::walk::{Node, Walk};
 use super::{Forest, MAX_OUTPUTS};
-use crate::array::Array;
 use crate::error::ModelError;
-use crate::image::{refused, Reader, Writer};
+use crate::score::array::Array;
+use crate::score::image::{refused, Reader, Writer};
 
 pub(crate) struct Trees {
     bases: Vec<f64>,

@@ -4,7 +4,7 @@
 //! end.
 
 use super::WORD;
-use crate::recipe::UNSEEN;
+use crate::stored::recipe::UNSEEN;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Four nodes share a cache line.

@@ -2,7 +2,7 @@
 //! last bit.
 
 use super::{Networks, Row, Scorer};
-use crate::tiles::{TileScratch, ROWS};
+use crate::score::tiles::{TileScratch, ROWS};
 
 /// Rows that wait for being scored together: made by [`Scorer::batch`], reused for all.
 pub struct Batch {

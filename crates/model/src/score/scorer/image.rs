@@ -3,14 +3,14 @@
 use super::networks::{Networks, Shape};
 use super::{Engine, Scorer};
 use crate::error::ModelError;
-use crate::forest::Trees;
-use crate::image::{refused, Content, Image, Reader, Writer};
-use crate::output::Output;
-use crate::rates::Rates;
-use crate::recipe::{Category, Input, Recipe};
-use crate::simd::Kernel;
-use crate::transform::Transform;
-use crate::vocabulary::Vocabulary;
+use crate::score::forest::Trees;
+use crate::score::image::{refused, Content, Image, Reader, Writer};
+use crate::score::rates::Rates;
+use crate::score::simd::Kernel;
+use crate::stored::output::Output;
+use crate::stored::recipe::{Category, Input, Recipe};
+use crate::stored::transform::Transform;
+use crate::stored::vocabulary::Vocabulary;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 

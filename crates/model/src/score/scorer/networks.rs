@@ -2,14 +2,14 @@
 //! folded in.
 
 use super::Row;
-use crate::array::Array;
 use crate::error::ModelError;
-use crate::image::{refused, Reader, Writer};
-use crate::inputs::{Arrays, Number, Way};
-use crate::network::Network;
-use crate::recipe::{Recipe, Scaling};
-use crate::simd::Kernel;
-use crate::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Scratch, Stack, CHUNK};
+use crate::score::array::Array;
+use crate::score::image::{refused, Reader, Writer};
+use crate::score::inputs::{Arrays, Number, Way};
+use crate::score::network::Network;
+use crate::score::simd::Kernel;
+use crate::score::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Scratch, Stack, CHUNK};
+use crate::stored::recipe::{Recipe, Scaling};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
