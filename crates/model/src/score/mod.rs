@@ -9,7 +9,7 @@
 //! | `rates` | the popularity baseline |
 //! | `inputs` | raw numbers on their way into a network |
 //! | `stack` | a network's weights in the order in which the kernels read them |
-//! | `simd`, `tiles` | the kernels, chosen at run time: of one row, of many at once; the only files that may hold `unsafe` |
+//! | `simd`, `tiles`, `vectors` | the kernels, chosen at run time: of one row, of many at once; the instruction sets. Only they hold `unsafe` |
 //! | `array`, `image` | the arrays that scoring reads: a process's own, or mapped from a file that many share |
 //! | `best` | the k best of many scores |
 
@@ -25,3 +25,4 @@ pub mod scorer;
 mod simd;
 mod stack;
 mod tiles;
+mod vectors;

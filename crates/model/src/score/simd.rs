@@ -1,13 +1,14 @@
 //! The kernels: one forward pass through the hidden layers or the cross layers, compiled for each instruction set and
 //! chosen at run time.
 //!
-//! The bodies ([`pass`], [`cross`]) are written once over the [`Lanes`] trait; each instruction set only says what a vector
-//! is. Only this file and [`super::tiles`] may hold `unsafe`: the safe ways in are [`Kernel::logit`] and [`Kernel::cross`],
-//! which check every length that comes from outside.
+//! The bodies ([`pass`], [`cross`], [`tiles::pass`]) are written once over the [`Lanes`] trait; each instruction set only says
+//! what a vector is (see [`super::vectors`]). The safe ways in are the functions of [`Kernel`], which check every length that
+//! comes from outside. Only these three files may hold `unsafe`.
 #![allow(unsafe_code)]
 
 use super::stack::{Chunk, CrossScratch, Crosses, Hidden, Scratch, Stack, BLOCK, CHUNK};
-use super::tiles::{self, TileScratch};
+use super::tiles::{self, TileScratch, ROWS};
+use super::vectors::{add_up, dot, Lanes, Plain};
 use once_cell::sync::Lazy;
 
 /// The forward pass for one instruction set.
@@ -23,7 +24,7 @@ pub(crate) struct Kernel {
     dot: unsafe fn(*const f32, *const f32, usize) -> f32,
     /// The forward pass of many rows. Relies on: the processor has the instructions; the lengths that
     /// [`Kernel::logits`] checks.
-    pub(crate) tiles: unsafe fn(&Stack, &[f32], &mut TileScratch, &mut [f32]),
+    tiles: unsafe fn(&Stack, &[f32], &mut TileScratch, &mut [f32]),
 }
 
 impl Kernel {
@@ -47,6 +48,25 @@ impl Kernel {
         // SAFETY: only kernels of this processor can be had (`available`); `Stack::of_outputs` laid out every layer,
         // and the lengths that come from outside were checked just now.
         unsafe { (self.pass)(stack, inputs, &mut scratch.from, &mut scratch.to) }
+    }
+
+    /// [`Kernel::logit`] of each of many rows; `inputs` holds them one after the other.
+    ///
+    /// # Panics
+    /// If there are more than [`ROWS`] rows, a row has another length than the first layer, or the scratch is that of a
+    /// smaller network.
+    pub(crate) fn logits(
+        &self,
+        stack: &Stack,
+        inputs: &[f32],
+        scratch: &mut TileScratch,
+        logits: &mut [f32],
+    ) {
+        assert!(logits.len() <= ROWS && inputs.len() == logits.len() * stack.inputs, "other rows");
+        let needed = if stack.hidden.is_empty() { 0 } else { logits.len() * stack.widest };
+        assert!(scratch.from.len() >= needed && scratch.to.len() >= needed, "another model's rows");
+        // SAFETY: as in `logit`: all lengths were checked just now.
+        unsafe { (self.tiles)(stack, inputs, scratch, logits) }
     }
 
     /// Leaves in the scratch what the cross layers put out. `inputs` may be shorter than the layers are wide; the
@@ -103,23 +123,6 @@ pub(crate) fn available() -> Vec<&'static Kernel> {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) fn available() -> Vec<&'static Kernel> {
     vec![&SCALAR]
-}
-
-/// A vector of floats. `WIDTH` divides [`CHUNK`].
-///
-/// Safety, for every function: the processor has the instructions, and `at` points to `WIDTH` floats (of any
-/// alignment).
-pub(crate) trait Lanes: Copy {
-    const WIDTH: usize;
-    unsafe fn splat(value: f32) -> Self;
-    unsafe fn load(at: *const f32) -> Self;
-    unsafe fn store(self, at: *mut f32);
-    /// `self + a * b`.
-    unsafe fn add_product(self, a: Self, b: Self) -> Self;
-    unsafe fn add(self, other: Self) -> Self;
-    /// The larger of each lane and 0; 0 for NaN.
-    unsafe fn relu(self) -> Self;
-    unsafe fn sum(self) -> f32;
 }
 
 /// The forward pass. See [`Kernel`] for what it relies on.
@@ -180,14 +183,15 @@ unsafe fn hidden<V: Lanes, const THEN: u8>(
         while lane < stride {
             let at = first * CHUNK + lane;
             let bias = layer.bias.as_ptr().cast::<f32>().add(at);
-            let part = Part { inputs, count, block: block.add(lane), stride, bias, to: to.wrapping_add(at) };
+            let outputs =
+                RowOutputs { inputs, count, block: block.add(lane), stride, bias, to: to.wrapping_add(at) };
             let weights = weights.wrapping_add(at);
             let vectors = (stride - lane) / V::WIDTH;
             let done = match vectors {
-                8.. => part.run::<V, 8, THEN>(weights, &mut sum),
-                4.. => part.run::<V, 4, THEN>(weights, &mut sum),
-                2.. => part.run::<V, 2, THEN>(weights, &mut sum),
-                _ => part.run::<V, 1, THEN>(weights, &mut sum),
+                8.. => outputs.run::<V, 8, THEN>(weights, &mut sum),
+                4.. => outputs.run::<V, 4, THEN>(weights, &mut sum),
+                2.. => outputs.run::<V, 2, THEN>(weights, &mut sum),
+                _ => outputs.run::<V, 1, THEN>(weights, &mut sum),
             };
             lane += done * V::WIDTH;
         }
@@ -199,8 +203,8 @@ unsafe fn hidden<V: Lanes, const THEN: u8>(
     }
 }
 
-/// A few neighbouring outputs of a hidden layer.
-struct Part {
+/// A few neighbouring outputs of a hidden layer, of one row.
+struct RowOutputs {
     inputs: *const f32,
     count: usize,
     /// The weights of these outputs for the first input; those for the next are `stride` floats on.
@@ -210,7 +214,7 @@ struct Part {
     to: *mut f32,
 }
 
-impl Part {
+impl RowOutputs {
     /// Computes `N` vectors of outputs, all sums in registers, and says how many vectors that were.
     #[inline(always)]
     unsafe fn run<V: Lanes, const N: usize, const THEN: u8>(
@@ -245,83 +249,9 @@ impl Part {
     }
 }
 
-/// The sum of the vectors, by halves, so that the additions do not wait for each other.
-#[inline(always)]
-pub(crate) unsafe fn add_up<V: Lanes, const N: usize>(mut vectors: [V; N]) -> V {
-    let mut half = N / 2;
-    while half > 0 {
-        for j in 0..half {
-            vectors[j] = vectors[j].add(vectors[j + half]);
-        }
-        half /= 2;
-    }
-    vectors[0]
-}
-
-/// The dot product of `count` floats at `a` and at `b`.
-#[inline(always)]
-pub(crate) unsafe fn dot<V: Lanes>(a: *const f32, b: *const f32, count: usize) -> f32 {
-    let mut sums = [V::splat(0.0); 4];
-    let mut i = 0;
-    while i + 4 * V::WIDTH <= count {
-        for (j, s) in sums.iter_mut().enumerate() {
-            let at = i + j * V::WIDTH;
-            *s = s.add_product(V::load(a.add(at)), V::load(b.add(at)));
-        }
-        i += 4 * V::WIDTH;
-    }
-    while i + V::WIDTH <= count {
-        sums[0] = sums[0].add_product(V::load(a.add(i)), V::load(b.add(i)));
-        i += V::WIDTH;
-    }
-    let mut sum = add_up(sums).sum();
-    while i < count {
-        sum += *a.add(i) * *b.add(i);
-        i += 1;
-    }
-    sum
-}
-
-/// Four floats, plain Rust. No `mul_add`: without the instruction it is a slow library call.
-#[derive(Clone, Copy)]
-struct Plain([f32; 4]);
-
-impl Lanes for Plain {
-    const WIDTH: usize = 4;
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
-        Self([value; 4])
-    }
-    #[inline(always)]
-    unsafe fn load(at: *const f32) -> Self {
-        Self(at.cast::<[f32; 4]>().read_unaligned())
-    }
-    #[inline(always)]
-    unsafe fn store(self, at: *mut f32) {
-        at.cast::<[f32; 4]>().write_unaligned(self.0);
-    }
-    #[inline(always)]
-    unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn relu(self) -> Self {
-        Self(self.0.map(|value| value.max(0.0)))
-    }
-    #[inline(always)]
-    unsafe fn sum(self) -> f32 {
-        let [a, b, c, d] = self.0;
-        (a + c) + (b + d)
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{cross, dot, pass, tiles, Chunk, CrossScratch, Crosses, Kernel, Lanes, Stack, TileScratch};
+    use super::{cross, dot, pass, tiles, Chunk, CrossScratch, Crosses, Kernel, Stack, TileScratch};
     use std::arch::x86_64::*;
 
     pub(super) static AVX512: Kernel = Kernel {
@@ -373,79 +303,11 @@ mod x86 {
     unsafe fn tiles_avx2(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
         tiles::pass::<__m256>(stack, inputs, scratch, logits);
     }
-
-    impl Lanes for __m512 {
-        const WIDTH: usize = 16;
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> Self {
-            _mm512_set1_ps(value)
-        }
-        #[inline(always)]
-        unsafe fn load(at: *const f32) -> Self {
-            _mm512_loadu_ps(at)
-        }
-        #[inline(always)]
-        unsafe fn store(self, at: *mut f32) {
-            _mm512_storeu_ps(at, self);
-        }
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            _mm512_fmadd_ps(a, b, self)
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: Self) -> Self {
-            _mm512_add_ps(self, other)
-        }
-        #[inline(always)]
-        unsafe fn relu(self) -> Self {
-            // The second operand wins where the first is NaN.
-            _mm512_max_ps(self, _mm512_setzero_ps())
-        }
-        #[inline(always)]
-        unsafe fn sum(self) -> f32 {
-            _mm512_reduce_add_ps(self)
-        }
-    }
-
-    impl Lanes for __m256 {
-        const WIDTH: usize = 8;
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> Self {
-            _mm256_set1_ps(value)
-        }
-        #[inline(always)]
-        unsafe fn load(at: *const f32) -> Self {
-            _mm256_loadu_ps(at)
-        }
-        #[inline(always)]
-        unsafe fn store(self, at: *mut f32) {
-            _mm256_storeu_ps(at, self);
-        }
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            _mm256_fmadd_ps(a, b, self)
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: Self) -> Self {
-            _mm256_add_ps(self, other)
-        }
-        #[inline(always)]
-        unsafe fn relu(self) -> Self {
-            // The second operand wins where the first is NaN.
-            _mm256_max_ps(self, _mm256_setzero_ps())
-        }
-        #[inline(always)]
-        unsafe fn sum(self) -> f32 {
-            let four = _mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps(self, 1));
-            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-        }
-    }
 }
 
 #[cfg(target_arch = "aarch64")]
 mod neon {
-    use super::{cross, dot, pass, tiles, Chunk, CrossScratch, Crosses, Kernel, Lanes, Stack, TileScratch};
+    use super::{cross, dot, pass, tiles, Chunk, CrossScratch, Crosses, Kernel, Stack, TileScratch};
     use std::arch::aarch64::*;
 
     pub(super) static NEON: Kernel =
@@ -469,38 +331,5 @@ mod neon {
     #[target_feature(enable = "neon")]
     unsafe fn tiles_neon(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
         tiles::pass::<float32x4_t>(stack, inputs, scratch, logits);
-    }
-
-    impl Lanes for float32x4_t {
-        const WIDTH: usize = 4;
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> Self {
-            vdupq_n_f32(value)
-        }
-        #[inline(always)]
-        unsafe fn load(at: *const f32) -> Self {
-            vld1q_f32(at)
-        }
-        #[inline(always)]
-        unsafe fn store(self, at: *mut f32) {
-            vst1q_f32(at, self);
-        }
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            vfmaq_f32(self, a, b)
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: Self) -> Self {
-            vaddq_f32(self, other)
-        }
-        #[inline(always)]
-        unsafe fn relu(self) -> Self {
-            // The number wins where the other is NaN.
-            vmaxnmq_f32(self, vdupq_n_f32(0.0))
-        }
-        #[inline(always)]
-        unsafe fn sum(self) -> f32 {
-            vaddvq_f32(self)
-        }
     }
 }

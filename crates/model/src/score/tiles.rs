@@ -4,8 +4,8 @@
 //! Each sum has the terms of [`super::simd`]'s pass in the same order: the outputs are the same to the last bit.
 #![allow(unsafe_code)]
 
-use super::simd::{add_up, dot, Kernel, Lanes};
 use super::stack::{Chunk, Hidden, Stack, BLOCK, CHUNK};
+use super::vectors::{add_up, dot, Lanes};
 
 /// Most rows at once.
 pub(crate) const ROWS: usize = 64;
@@ -15,8 +15,8 @@ const TILE: usize = 4;
 /// Buffers for the values of [`ROWS`] rows between layers.
 #[derive(Debug)]
 pub(crate) struct TileScratch {
-    from: Vec<Chunk>,
-    to: Vec<Chunk>,
+    pub(super) from: Vec<Chunk>,
+    pub(super) to: Vec<Chunk>,
 }
 
 impl TileScratch {
@@ -26,30 +26,9 @@ impl TileScratch {
     }
 }
 
-impl Kernel {
-    /// [`Kernel::logit`] of each row; `inputs` holds them one after the other.
-    ///
-    /// # Panics
-    /// If there are more than [`ROWS`] rows, a row has another length than the first layer, or the scratch is that of a
-    /// smaller network.
-    pub(crate) fn logits(
-        &self,
-        stack: &Stack,
-        inputs: &[f32],
-        scratch: &mut TileScratch,
-        logits: &mut [f32],
-    ) {
-        assert!(logits.len() <= ROWS && inputs.len() == logits.len() * stack.inputs, "other rows");
-        let needed = if stack.hidden.is_empty() { 0 } else { logits.len() * stack.widest };
-        assert!(scratch.from.len() >= needed && scratch.to.len() >= needed, "another model's rows");
-        // SAFETY: as in `logit`: all lengths were checked just now.
-        unsafe { (self.tiles)(stack, inputs, scratch, logits) }
-    }
-}
-
 /// Rows of values, each `stride` floats behind the one before.
 #[derive(Clone, Copy)]
-struct Rows {
+struct StridedRows {
     at: *const f32,
     stride: usize,
     /// Values of a row.
@@ -60,22 +39,22 @@ struct Rows {
 /// The forward pass.
 ///
 /// # Safety
-/// The processor has the instructions; the lengths are those that [`Kernel::logits`] checks.
+/// The processor has the instructions; the lengths are those that [`super::simd::Kernel::logits`] checks.
 #[inline(always)]
-pub(crate) unsafe fn pass<V: Lanes>(
+pub(super) unsafe fn pass<V: Lanes>(
     stack: &Stack,
     inputs: &[f32],
     scratch: &mut TileScratch,
     logits: &mut [f32],
 ) {
     let (width, rows) = (stack.inputs, logits.len());
-    let mut values = Rows { at: inputs.as_ptr(), stride: width, count: width, rows };
+    let mut values = StridedRows { at: inputs.as_ptr(), stride: width, count: width, rows };
     let stride = stack.widest * CHUNK;
     let (mut free, mut taken) =
         (scratch.from.as_mut_ptr().cast::<f32>(), scratch.to.as_mut_ptr().cast::<f32>());
     for layer in stack.hidden.iter() {
         hidden::<V>(layer, values, free, stride);
-        values = Rows { at: free, stride, count: layer.outputs, rows };
+        values = StridedRows { at: free, stride, count: layer.outputs, rows };
         std::mem::swap(&mut free, &mut taken);
     }
     let last = stack.last.as_ptr().cast::<f32>();
@@ -91,7 +70,7 @@ pub(crate) unsafe fn pass<V: Lanes>(
 
 /// One layer of all rows; row r of its outputs goes to `to + r * stride`.
 #[inline(always)]
-unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: Rows, to: *mut f32, stride: usize) {
+unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: StridedRows, to: *mut f32, stride: usize) {
     let chunks = layer.bias.len();
     for first in (0..chunks).step_by(BLOCK) {
         let lanes = (chunks - first).min(BLOCK) * CHUNK;
@@ -100,18 +79,18 @@ unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: Rows, to: *mut f32, stride: usi
         while lane < lanes {
             let at = first * CHUNK + lane;
             let bias = layer.bias.as_ptr().cast::<f32>().add(at);
-            let part = Part { weight: block.add(lane), lanes, bias, to: to.add(at), stride };
+            let outputs = TileOutputs { weight: block.add(lane), lanes, bias, to: to.add(at), stride };
             lane += V::WIDTH
                 * match (lanes - lane) / V::WIDTH {
-                    2.. => part.all::<V, 2>(rows),
-                    _ => part.all::<V, 1>(rows),
+                    2.. => outputs.all::<V, 2>(rows),
+                    _ => outputs.all::<V, 1>(rows),
                 };
         }
     }
 }
 
-/// A few neighbouring outputs of a hidden layer.
-struct Part {
+/// A few neighbouring outputs of a hidden layer, of all rows.
+struct TileOutputs {
     /// The weights of these outputs for the first input; those for the next are `lanes` floats on.
     weight: *const f32,
     lanes: usize,
@@ -121,10 +100,10 @@ struct Part {
     stride: usize,
 }
 
-impl Part {
+impl TileOutputs {
     /// Computes `N` vectors of outputs of every row, and says how many vectors that were.
     #[inline(always)]
-    unsafe fn all<V: Lanes, const N: usize>(&self, rows: Rows) -> usize {
+    unsafe fn all<V: Lanes, const N: usize>(&self, rows: StridedRows) -> usize {
         let mut row = 0;
         while row + TILE <= rows.rows {
             self.tile::<V, TILE, N>(rows, row);
@@ -139,7 +118,7 @@ impl Part {
 
     /// Those of `R` rows, all sums in registers.
     #[inline(always)]
-    unsafe fn tile<V: Lanes, const R: usize, const N: usize>(&self, rows: Rows, first: usize) {
+    unsafe fn tile<V: Lanes, const R: usize, const N: usize>(&self, rows: StridedRows, first: usize) {
         let mut sums = [[V::splat(0.0); N]; R];
         for row in &mut sums {
             for (j, sum) in row.iter_mut().enumerate() {
