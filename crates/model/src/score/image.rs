@@ -55,7 +55,7 @@ struct Header<T> {
 
 /// Collects arrays, in the order in which they are read.
 #[derive(Default)]
-pub(crate) struct Writer {
+pub(crate) struct ImageWriter {
     arrays: Vec<Bytes>,
 }
 
@@ -67,13 +67,13 @@ pub struct Image {
 }
 
 /// Gives arrays in the order in which they were written.
-pub(crate) struct Reader {
+pub(crate) struct ImageReader {
     image: Bytes,
     first: usize,
     places: std::vec::IntoIter<(usize, usize)>,
 }
 
-impl Writer {
+impl ImageWriter {
     pub fn put<T: Item>(&mut self, array: &Array<T>) {
         self.arrays.push(array.bytes().clone());
     }
@@ -129,7 +129,7 @@ impl Prelude {
     }
 }
 
-impl Reader {
+impl ImageReader {
     /// Opens an image of this content, and says what it is. Anything else than an image that this build has written, whole,
     /// is an error.
     pub fn open<T: DeserializeOwned>(image: Bytes, content: &Content) -> Result<(T, Self), ModelError> {

@@ -14,7 +14,7 @@ use super::rates::Rates;
 use crate::algorithm::Task;
 use crate::error::ModelError;
 use crate::stored::recipe::{Input, Recipe};
-use crate::stored::tensors::{Reader, Writer};
+use crate::stored::tensors::{TensorReader, TensorWriter};
 use serde::{Deserialize, Serialize};
 
 /// Most networks that are averaged.
@@ -63,7 +63,7 @@ impl Weights {
 /// What the header says, so that a reader knows which tensors to expect.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Layout {
+pub enum PredictorLayout {
     Networks(Depth),
     Forest,
     Blend { networks: Depth, weights: Weights },
@@ -108,18 +108,18 @@ impl Predictor {
         }
     }
 
-    pub fn layout(&self) -> Layout {
+    pub fn layout(&self) -> PredictorLayout {
         match self {
-            Self::Networks(members) => Layout::Networks(Depth::of(members)),
-            Self::Forest(_) => Layout::Forest,
+            Self::Networks(members) => PredictorLayout::Networks(Depth::of(members)),
+            Self::Forest(_) => PredictorLayout::Forest,
             Self::Blend(blend) => {
-                Layout::Blend { networks: Depth::of(&blend.networks), weights: blend.weights }
+                PredictorLayout::Blend { networks: Depth::of(&blend.networks), weights: blend.weights }
             }
-            Self::Rates(_) => Layout::Rates,
+            Self::Rates(_) => PredictorLayout::Rates,
         }
     }
 
-    pub fn write(&self, tensors: &mut Writer) {
+    pub fn write(&self, tensors: &mut TensorWriter) {
         match self {
             Self::Networks(members) => write_networks(members, tensors),
             Self::Forest(forest) => write_forest(forest, tensors),
@@ -136,16 +136,20 @@ impl Predictor {
     }
 
     /// Reads what [`Predictor::write`] wrote. The recipe must have been checked; the result has not been.
-    pub fn read(layout: Layout, recipe: &Recipe, tensors: &mut Reader) -> Result<Self, ModelError> {
+    pub fn read(
+        layout: PredictorLayout,
+        recipe: &Recipe,
+        tensors: &mut TensorReader,
+    ) -> Result<Self, ModelError> {
         match layout {
-            Layout::Networks(depth) => Ok(Self::Networks(depth.read(recipe, tensors)?)),
-            Layout::Forest => Ok(Self::Forest(read_forest(tensors)?)),
-            Layout::Blend { networks, weights } => Ok(Self::Blend(Blend {
+            PredictorLayout::Networks(depth) => Ok(Self::Networks(depth.read(recipe, tensors)?)),
+            PredictorLayout::Forest => Ok(Self::Forest(read_forest(tensors)?)),
+            PredictorLayout::Blend { networks, weights } => Ok(Self::Blend(Blend {
                 networks: networks.read(recipe, tensors)?,
                 forest: read_forest(tensors)?,
                 weights,
             })),
-            Layout::Rates => {
+            PredictorLayout::Rates => {
                 let keys: Vec<u64> = tensors.list("rates.key")?;
                 let rates: Vec<f64> = tensors.list("rates.rate")?;
                 let others: Vec<f64> = tensors.list("rates.others")?;
@@ -199,28 +203,28 @@ impl Depth {
         }
     }
 
-    fn read(self, recipe: &Recipe, tensors: &mut Reader) -> Result<Vec<Network>, ModelError> {
+    fn read(self, recipe: &Recipe, tensors: &mut TensorReader) -> Result<Vec<Network>, ModelError> {
         self.check()?;
         let categories = recipe.categories().len();
         (0..self.members).map(|m| read_network(m, categories, self, tensors)).collect()
     }
 }
 
-fn write_forest(forest: &Forest, tensors: &mut Writer) {
+fn write_forest(forest: &Forest, tensors: &mut TensorWriter) {
     forest.to_tensors().into_iter().for_each(|tensor| tensors.raw(tensor));
 }
 
-fn read_forest(tensors: &mut Reader) -> Result<Forest, ModelError> {
+fn read_forest(tensors: &mut TensorReader) -> Result<Forest, ModelError> {
     let forest = Forest::from_tensors(|name| tensors.raw(name))?;
     tensors.count(forest::NAMES.len());
     Ok(forest)
 }
 
-fn write_networks(members: &[Network], tensors: &mut Writer) {
+fn write_networks(members: &[Network], tensors: &mut TensorWriter) {
     members.iter().enumerate().for_each(|(m, network)| write_network(m, network, tensors));
 }
 
-fn write_network(m: usize, network: &Network, tensors: &mut Writer) {
+fn write_network(m: usize, network: &Network, tensors: &mut TensorWriter) {
     let name = |part: &str| format!("network.{m}.{part}");
     for (i, table) in network.embeddings.iter().enumerate() {
         tensors.matrix(name(&format!("embedding.{i}")), table);
@@ -240,7 +244,7 @@ fn read_network(
     m: usize,
     categories: usize,
     depth: Depth,
-    tensors: &mut Reader,
+    tensors: &mut TensorReader,
 ) -> Result<Network, ModelError> {
     let name = |part: &str| format!("network.{m}.{part}");
     let mut network = Network::default();

@@ -1,7 +1,7 @@
 //! A network laid out for the kernels: weights in the order in which they are read, padded to whole vectors.
 
 use super::array::Array;
-use super::image::{refused, Reader, Writer};
+use super::image::{refused, ImageReader, ImageWriter};
 use crate::error::ModelError;
 use std::sync::Arc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -78,12 +78,12 @@ impl Hidden {
         self.bias.memory() + self.weight.memory()
     }
 
-    fn put(&self, image: &mut Writer) {
+    fn put(&self, image: &mut ImageWriter) {
         image.put(&self.bias);
         image.put(&self.weight);
     }
 
-    fn take(inputs: usize, outputs: usize, image: &mut Reader) -> Result<Self, ModelError> {
+    fn take(inputs: usize, outputs: usize, image: &mut ImageReader) -> Result<Self, ModelError> {
         let chunks = outputs.div_ceil(CHUNK);
         let weights = inputs.checked_mul(chunks).filter(|weights| *weights > 0).ok_or_else(refused)?;
         Ok(Self { inputs, outputs, bias: image.take_just(chunks)?, weight: image.take_just(weights)? })
@@ -113,7 +113,7 @@ impl Stack {
     }
 
     /// The hidden layers' weights, then those of each stack's last layer.
-    pub(crate) fn put<'a>(stacks: impl Iterator<Item = &'a Self> + Clone, image: &mut Writer) {
+    pub(crate) fn put<'a>(stacks: impl Iterator<Item = &'a Self> + Clone, image: &mut ImageWriter) {
         stacks.clone().take(1).flat_map(|stack| &stack.hidden[..]).for_each(|layer| layer.put(image));
         stacks.for_each(|stack| image.put(&stack.last));
     }
@@ -123,7 +123,7 @@ impl Stack {
         inputs: usize,
         hidden: &[usize],
         biases: &[f32],
-        image: &mut Reader,
+        image: &mut ImageReader,
     ) -> Result<Vec<Self>, ModelError> {
         let befores = [inputs].into_iter().chain(hidden.iter().copied());
         let layers = befores.zip(hidden).map(|(inputs, outputs)| Hidden::take(inputs, *outputs, image));
@@ -191,12 +191,12 @@ impl Crosses {
         self.layers.iter().map(|(down, _)| down.outputs).collect()
     }
 
-    pub(crate) fn put(&self, image: &mut Writer) {
+    pub(crate) fn put(&self, image: &mut ImageWriter) {
         self.layers.iter().flat_map(|(down, up)| [down, up]).for_each(|layer| layer.put(image));
     }
 
     /// What [`Crosses::put`] wrote of layers of this width and these ranks.
-    pub(crate) fn take(width: usize, ranks: &[usize], image: &mut Reader) -> Result<Self, ModelError> {
+    pub(crate) fn take(width: usize, ranks: &[usize], image: &mut ImageReader) -> Result<Self, ModelError> {
         let mut layer =
             |rank: usize| Ok((Hidden::take(width, rank, image)?, Hidden::take(rank, width, image)?));
         let layers = ranks.iter().map(|rank| layer(*rank)).collect::<Result<_, ModelError>>()?;

@@ -5,10 +5,10 @@
 
 use super::output::Output;
 use super::recipe::Recipe;
-use super::tensors::{Reader, Writer};
+use super::tensors::{TensorReader, TensorWriter};
 use crate::algorithm::{Algorithm, Task};
 use crate::error::ModelError;
-use crate::score::predictor::{Layout, Predictor};
+use crate::score::predictor::{Predictor, PredictorLayout};
 use safetensors::tensor::Metadata;
 use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;
@@ -46,7 +46,7 @@ impl Artifact {
     /// [`Artifact::check`] refuses is an error.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         self.check()?;
-        let mut tensors = Writer::default();
+        let mut tensors = TensorWriter::default();
         self.predictor.write(&mut tensors);
         let metadata = BTreeMap::from([
             ("format", FORMAT.to_owned()),
@@ -73,8 +73,8 @@ impl Artifact {
         let algorithm = text(&header, "algorithm")?;
         let recipe: Recipe = from_json(&header, "recipe")?;
         recipe.check()?;
-        let layout: Layout = from_json(&header, "layout")?;
-        let mut tensors = Reader::new(&header, data);
+        let layout: PredictorLayout = from_json(&header, "layout")?;
+        let mut tensors = TensorReader::new(&header, data);
         let artifact = Artifact {
             algorithm: Algorithm::from_name(algorithm)
                 .ok_or_else(|| ModelError::artifact(format!("its algorithm is {algorithm:?}")))?,
@@ -95,7 +95,7 @@ struct Header<'a> {
     #[serde(rename = "__metadata__")]
     metadata: BTreeMap<&'static str, String>,
     #[serde(flatten)]
-    tensors: &'a Writer,
+    tensors: &'a TensorWriter,
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, ModelError> {

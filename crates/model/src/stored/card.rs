@@ -35,7 +35,7 @@ pub struct Card {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub columns: Option<Vec<Column>>,
+    pub columns: Option<Vec<CardColumn>>,
     pub limits: Vec<String>,
     pub run_id: Option<String>,
     pub trained_by: String,
@@ -59,7 +59,7 @@ pub struct Move {
 
 /// An input column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Column {
+pub struct CardColumn {
     pub name: String,
     pub sql_type: String,
     /// How many values have a place of their own, of a category.
@@ -71,9 +71,9 @@ pub struct Column {
 }
 
 /// The columns of a recipe, the most important first.
-pub fn columns(recipe: &Recipe, importance: &[Importance]) -> Vec<Column> {
+pub fn columns(recipe: &Recipe, importance: &[Importance]) -> Vec<CardColumn> {
     let loss = |name: &str| importance.iter().find(|known| known.column == name).map(|known| known.loss);
-    let mut columns: Vec<Column> = recipe
+    let mut columns: Vec<CardColumn> = recipe
         .columns
         .iter()
         .map(|column| {
@@ -83,10 +83,10 @@ pub fn columns(recipe: &Recipe, importance: &[Importance]) -> Vec<Column> {
                 Input::Key => (None, false),
             };
             let (name, sql_type) = (column.name.clone(), column.sql_type.clone());
-            Column { importance: loss(&name), name, sql_type, categories, had_missing }
+            CardColumn { importance: loss(&name), name, sql_type, categories, had_missing }
         })
         .collect();
-    let rank = |column: &Column| column.importance.unwrap_or(f64::NEG_INFINITY);
+    let rank = |column: &CardColumn| column.importance.unwrap_or(f64::NEG_INFINITY);
     columns.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
     columns
 }

@@ -44,13 +44,13 @@ element!(f64, F64);
 /// Collects tensors. The same tensors always give the same bytes.
 #[derive(Default, Serialize)]
 #[serde(transparent)]
-pub struct Writer {
+pub struct TensorWriter {
     tensors: BTreeMap<String, TensorInfo>,
     #[serde(skip)]
     pub data: Vec<u8>,
 }
 
-impl Writer {
+impl TensorWriter {
     /// # Panics
     /// If there is a tensor of this name.
     pub fn add<T: Element>(&mut self, name: String, shape: &[usize], values: impl IntoIterator<Item = T>) {
@@ -84,13 +84,13 @@ impl Writer {
 }
 
 /// Hands out the tensors of a file by name.
-pub struct Reader<'a> {
+pub struct TensorReader<'a> {
     header: &'a Metadata,
     data: &'a [u8],
     read: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TensorReader<'a> {
     pub fn new(header: &'a Metadata, data: &'a [u8]) -> Self {
         Self { header, data, read: 0 }
     }
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         Some((*dtype, shape, self.data.get(*start..*end)?))
     }
 
-    /// Notes that so many tensors were read by [`Reader::raw`].
+    /// Notes that so many tensors were read by [`TensorReader::raw`].
     pub fn count(&mut self, tensors: usize) {
         self.read += tensors;
     }

@@ -30,19 +30,19 @@ pub struct Step {
 }
 
 impl Step {
-    pub fn key(&self) -> Key {
+    pub fn key(&self) -> TrialRung {
         (self.trial, self.rung)
     }
 }
 
 /// A trial and a rung.
-pub type Key = (u32, u32);
+pub type TrialRung = (u32, u32);
 /// How good each trained trial is, more being better; `None` if its training failed.
-pub type Results = BTreeMap<Key, Option<f64>>;
+pub type Results = BTreeMap<TrialRung, Option<f64>>;
 
 /// The brackets of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct SearchPlan {
     /// Of each rung, ascending.
     budgets: Vec<u32>,
     brackets: Vec<Bracket>,
@@ -55,7 +55,7 @@ struct Bracket {
     from: u32,
 }
 
-impl Plan {
+impl SearchPlan {
     /// A plan for so many trials (1 or more) of which the longest is trained for `budget` epochs or trees (1 or more).
     ///
     /// There are three rungs from 9 trials and a budget of 9 on, two from 3 of each, else one. The brackets share the
@@ -86,7 +86,7 @@ impl Plan {
     }
 
     /// Whether there is such a trial and such a rung.
-    pub fn has(&self, (trial, rung): Key) -> bool {
+    pub fn has(&self, (trial, rung): TrialRung) -> bool {
         rung <= self.top() && self.brackets.iter().any(|bracket| bracket.trials.contains(&trial))
     }
 
@@ -94,7 +94,7 @@ impl Plan {
     ///
     /// # Panics
     /// If the plan does not have it.
-    pub fn step(&self, (trial, rung): Key) -> Step {
+    pub fn step(&self, (trial, rung): TrialRung) -> Step {
         Step { trial, rung, budget: self.budgets[rung as usize] }
     }
 
@@ -109,11 +109,11 @@ impl Plan {
     }
 
     /// What can be trained now: not done, not under way, and if it is no first rung, decided by the one below.
-    pub fn next(&self, results: &Results, under_way: &[Key]) -> Option<Step> {
+    pub fn next(&self, results: &Results, under_way: &[TrialRung]) -> Option<Step> {
         self.brackets.iter().find_map(|bracket| self.next_of(bracket, results, under_way))
     }
 
-    fn next_of(&self, bracket: &Bracket, results: &Results, under_way: &[Key]) -> Option<Step> {
+    fn next_of(&self, bracket: &Bracket, results: &Results, under_way: &[TrialRung]) -> Option<Step> {
         let mut trials: Vec<u32> = bracket.trials.clone().collect();
         for rung in bracket.from..=self.top() {
             let undone: Vec<u32> =
@@ -151,9 +151,9 @@ fn best_third(trials: &[u32], rung: u32, results: &Results) -> Vec<u32> {
 
 /// The best of all results, at whatever rung: the same rows judge them. Of equal ones the longest trained, then the first.
 /// `None` if none was trained.
-pub fn best(results: &Results) -> Option<Key> {
+pub fn best(results: &Results) -> Option<TrialRung> {
     let judged = results.iter().filter_map(|(key, gain)| gain.map(|gain| (*key, gain)));
-    let order = |a: &(Key, f64), b: &(Key, f64)| {
+    let order = |a: &(TrialRung, f64), b: &(TrialRung, f64)| {
         let ((trial_a, rung_a), (trial_b, rung_b)) = (a.0, b.0);
         a.1.total_cmp(&b.1).then(rung_a.cmp(&rung_b)).then(trial_b.cmp(&trial_a))
     };
@@ -165,19 +165,19 @@ mod tests {
     use super::*;
 
     /// Trains everything, several at once, the newest first, and returns the results and the trainings in their order.
-    fn search(plan: &Plan, at_once: usize, gain: impl Fn(Step) -> Option<f64>) -> (Results, Vec<Step>) {
+    fn search(plan: &SearchPlan, at_once: usize, gain: impl Fn(Step) -> Option<f64>) -> (Results, Vec<Step>) {
         go_on(plan, Results::new(), at_once, gain)
     }
 
     fn go_on(
-        plan: &Plan,
+        plan: &SearchPlan,
         mut results: Results,
         at_once: usize,
         gain: impl Fn(Step) -> Option<f64>,
     ) -> (Results, Vec<Step>) {
         let (mut under_way, mut done) = (Vec::new(), Vec::new());
         loop {
-            let keys: Vec<Key> = under_way.iter().map(Step::key).collect();
+            let keys: Vec<TrialRung> = under_way.iter().map(Step::key).collect();
             match plan.next(&results, &keys) {
                 Some(step) if under_way.len() < at_once => {
                     assert!(!results.contains_key(&step.key()) && !keys.contains(&step.key()), "{step:?}");
@@ -200,24 +200,24 @@ mod tests {
 
     #[test]
     fn trials_are_dealt_in_hyperbands_proportions() {
-        let plan = Plan::new(17, 81);
+        let plan = SearchPlan::new(17, 81);
         assert_eq!(plan.budgets, [9, 27, 81]);
-        let dealt = |plan: &Plan| -> Vec<_> {
+        let dealt = |plan: &SearchPlan| -> Vec<_> {
             plan.brackets.iter().map(|b| (b.trials.clone().count(), b.from)).collect()
         };
         assert_eq!(dealt(&plan), [(3, 2), (9, 0), (5, 1)]);
-        assert_eq!(dealt(&Plan::new(9, 50)), [(2, 2), (4, 0), (3, 1)]);
-        assert_eq!(dealt(&Plan::new(5, 50)), [(2, 1), (3, 0)]);
-        assert_eq!(dealt(&Plan::new(2, 50)), [(2, 0)]);
-        assert_eq!(dealt(&Plan::new(20, 2)), [(20, 0)], "two epochs cannot be cut into thirds");
-        assert_eq!(Plan::new(20, 50).budgets, [6, 17, 50]);
+        assert_eq!(dealt(&SearchPlan::new(9, 50)), [(2, 2), (4, 0), (3, 1)]);
+        assert_eq!(dealt(&SearchPlan::new(5, 50)), [(2, 1), (3, 0)]);
+        assert_eq!(dealt(&SearchPlan::new(2, 50)), [(2, 0)]);
+        assert_eq!(dealt(&SearchPlan::new(20, 2)), [(20, 0)], "two epochs cannot be cut into thirds");
+        assert_eq!(SearchPlan::new(20, 50).budgets, [6, 17, 50]);
     }
 
     #[test]
     fn every_trial_is_in_one_bracket_and_no_bracket_is_empty() {
         for trials in 1..200 {
             for budget in [1, 2, 3, 8, 9, 10_000] {
-                let plan = Plan::new(trials, budget);
+                let plan = SearchPlan::new(trials, budget);
                 let all: Vec<u32> = plan.brackets.iter().flat_map(|bracket| bracket.trials.clone()).collect();
                 assert_eq!(all, (1..=trials).collect::<Vec<_>>(), "{trials} {budget}");
                 assert!(plan.brackets.iter().all(|bracket| !bracket.trials.is_empty()));
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_best_third_of_each_rung_goes_on() {
-        let plan = Plan::new(17, 81);
+        let plan = SearchPlan::new(17, 81);
         let (results, steps) = search(&plan, 1, higher_is_better);
         let trained = |trials: &[u32], rung, budget| -> Vec<Step> {
             trials.iter().map(|trial| Step { trial: *trial, rung, budget }).collect()
@@ -254,7 +254,7 @@ mod tests {
     fn several_at_once_come_to_the_same_result() {
         let gain = |step: Step| Some(f64::from((step.trial * 7919 + step.rung * 31) % 101));
         for trials in [1, 2, 5, 9, 20, 40] {
-            let plan = Plan::new(trials, 50);
+            let plan = SearchPlan::new(trials, 50);
             let (alone, _) = search(&plan, 1, gain);
             for at_once in [2, 3, 8] {
                 let (together, steps) = search(&plan, at_once, gain);
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_search_that_was_cut_off_goes_on_where_it_stood() {
         let gain = |step: Step| Some(f64::from((step.trial * 7919 + step.rung * 31) % 101));
-        let plan = Plan::new(20, 50);
+        let plan = SearchPlan::new(20, 50);
         let (whole, steps) = search(&plan, 1, gain);
         for cut in 0..=steps.len() {
             let before: Results = steps[..cut].iter().map(|step| (step.key(), gain(*step))).collect();
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn trainings_that_fail_do_not_go_on_and_do_not_stop_the_others() {
-        let plan = Plan::new(17, 81);
+        let plan = SearchPlan::new(17, 81);
         let (results, _) = search(&plan, 2, |step| (step.trial < 12).then_some(f64::from(step.trial)));
         assert!(results.contains_key(&(11, 2)) && !results.contains_key(&(12, 1)));
         assert_eq!(best(&results), Some((11, 2)));
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn the_best_is_the_best_of_all_rungs_then_the_longest_trained_then_the_first() {
         let results =
-            |entries: &[(Key, f64)]| entries.iter().map(|(key, gain)| (*key, Some(*gain))).collect();
+            |entries: &[(TrialRung, f64)]| entries.iter().map(|(key, gain)| (*key, Some(*gain))).collect();
         assert_eq!(best(&results(&[((1, 0), 0.9), ((2, 2), 0.5), ((3, 2), 0.6)])), Some((1, 0)));
         assert_eq!(best(&results(&[((1, 0), 0.9), ((1, 1), 0.9), ((3, 0), 0.9)])), Some((1, 1)));
         assert_eq!(best(&results(&[((4, 2), 0.5), ((2, 2), 0.5), ((3, 2), 0.5)])), Some((2, 2)));

@@ -8,9 +8,9 @@ pub struct Machine {
     pub gpus: usize,
 }
 
-/// Trainings side by side.
+/// Trials that are trained side by side.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lanes {
+pub struct Trials {
     /// The training parameter `device` of each.
     pub devices: Vec<String>,
     /// The training parameter `threads` of each.
@@ -20,7 +20,7 @@ pub struct Lanes {
 /// More share the memory bus and gain little.
 const MOST_BY_DEFAULT: usize = 8;
 
-impl Lanes {
+impl Trials {
     /// For at most `trials` trainings on `device` (the training parameter). `parallel` is how many were asked for; 0 is one
     /// for each core, at most 8, and on GPUs one for each: `cuda` is dealt over all of them. The threads are shared out,
     /// one at least.
@@ -33,12 +33,12 @@ impl Lanes {
             _ => 1,
         };
         let wanted = if parallel == 0 { by_default } else { parallel };
-        let lanes = wanted.min(trials).max(1);
-        let device_of = |lane: usize| match device {
-            "cuda" if machine.gpus > 1 => format!("cuda:{}", lane % machine.gpus),
+        let count = wanted.min(trials).max(1);
+        let device_of = |n: usize| match device {
+            "cuda" if machine.gpus > 1 => format!("cuda:{}", n % machine.gpus),
             other => other.to_owned(),
         };
-        Self { devices: (0..lanes).map(device_of).collect(), threads: (machine.cores / lanes).max(1) }
+        Self { devices: (0..count).map(device_of).collect(), threads: (machine.cores / count).max(1) }
     }
 }
 
@@ -46,14 +46,14 @@ impl Lanes {
 mod tests {
     use super::*;
 
-    fn lanes(
+    fn side_by_side(
         cores: usize,
         gpus: usize,
         device: &str,
         parallel: usize,
         trials: usize,
     ) -> (Vec<String>, usize) {
-        let Lanes { devices, threads } = Lanes::new(Machine { cores, gpus }, device, parallel, trials);
+        let Trials { devices, threads } = Trials::new(Machine { cores, gpus }, device, parallel, trials);
         (devices, threads)
     }
 
@@ -67,7 +67,7 @@ mod tests {
             (2, 5, 20, (5, 1)),
             (1, 0, 1, (1, 1)),
         ] {
-            let (devices, threads) = lanes(cores, 0, "auto", parallel, trials);
+            let (devices, threads) = side_by_side(cores, 0, "auto", parallel, trials);
             assert_eq!((devices.len(), threads), expected, "{cores} {parallel} {trials}");
             assert!(devices.iter().all(|device| device == "auto"));
         }
@@ -75,17 +75,17 @@ mod tests {
 
     #[test]
     fn a_gpu_has_one_unless_more_are_asked_for_and_several_are_dealt_out() {
-        assert_eq!(lanes(16, 1, "auto", 0, 20), (vec!["auto".to_owned()], 16));
-        assert_eq!(lanes(16, 1, "cuda:3", 0, 20), (vec!["cuda:3".to_owned()], 16));
+        assert_eq!(side_by_side(16, 1, "auto", 0, 20), (vec!["auto".to_owned()], 16));
+        assert_eq!(side_by_side(16, 1, "cuda:3", 0, 20), (vec!["cuda:3".to_owned()], 16));
         assert_eq!(
-            lanes(16, 0, "cuda", 0, 20),
+            side_by_side(16, 0, "cuda", 0, 20),
             (vec!["cuda".to_owned()], 16),
             "the trainer says what is missing"
         );
-        assert_eq!(lanes(16, 1, "cuda", 2, 20), (vec!["cuda".to_owned(); 2], 8));
+        assert_eq!(side_by_side(16, 1, "cuda", 2, 20), (vec!["cuda".to_owned(); 2], 8));
         let dealt = |devices: &[usize]| devices.iter().map(|n| format!("cuda:{n}")).collect::<Vec<_>>();
-        assert_eq!(lanes(16, 2, "cuda", 0, 20), (dealt(&[0, 1]), 8));
-        assert_eq!(lanes(16, 2, "cuda", 3, 20), (dealt(&[0, 1, 0]), 5));
-        assert_eq!(lanes(16, 4, "cpu", 0, 20).0.len(), 8);
+        assert_eq!(side_by_side(16, 2, "cuda", 0, 20), (dealt(&[0, 1]), 8));
+        assert_eq!(side_by_side(16, 2, "cuda", 3, 20), (dealt(&[0, 1, 0]), 5));
+        assert_eq!(side_by_side(16, 4, "cpu", 0, 20).0.len(), 8);
     }
 }

@@ -71,7 +71,7 @@ impl Forest {
     ) -> Result<Self, ModelError> {
         let arrays = Arrays::read(&find)?;
         let mut forest = Self::new(arrays.base.clone())?;
-        let mut reader = Reader { arrays: &arrays, node: 0, word: 0 };
+        let mut reader = TreeReader { arrays: &arrays, node: 0, word: 0 };
         let mut lengths = arrays.nodes.iter();
         if arrays.trees.len() != forest.outputs() {
             return refuse("the number of outputs of its trees");
@@ -156,13 +156,13 @@ impl Arrays {
 }
 
 /// Reads tree after tree.
-struct Reader<'a> {
+struct TreeReader<'a> {
     arrays: &'a Arrays,
     node: usize,
     word: usize,
 }
 
-impl Reader<'_> {
+impl TreeReader<'_> {
     fn tree(&mut self, length: i32) -> Result<Vec<Step>, ModelError> {
         let length = count(length)?;
         if length > self.arrays.child.len() - self.node {

@@ -4,7 +4,7 @@ use super::walk::{Node, Walk};
 use super::{Forest, MAX_OUTPUTS};
 use crate::error::ModelError;
 use crate::score::array::Array;
-use crate::score::image::{refused, Reader, Writer};
+use crate::score::image::{refused, ImageReader, ImageWriter};
 
 pub(crate) struct Trees {
     bases: Vec<f64>,
@@ -44,13 +44,13 @@ impl Trees {
         self.nodes.memory() + self.sets.memory() + roots
     }
 
-    pub fn put(&self, image: &mut Writer) {
+    pub fn put(&self, image: &mut ImageWriter) {
         self.roots.iter().for_each(|roots| image.put(roots));
         image.put(&self.nodes);
         image.put(&self.sets);
     }
 
-    pub fn take(bases: Vec<f64>, image: &mut Reader) -> Result<Self, ModelError> {
+    pub fn take(bases: Vec<f64>, image: &mut ImageReader) -> Result<Self, ModelError> {
         if bases.len() > MAX_OUTPUTS {
             return Err(refused());
         }

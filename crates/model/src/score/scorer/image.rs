@@ -4,7 +4,7 @@ use super::networks::{Networks, Shape};
 use super::{Engine, Scorer};
 use crate::error::ModelError;
 use crate::score::forest::Trees;
-use crate::score::image::{refused, Content, Image, Reader, Writer};
+use crate::score::image::{refused, Content, Image, ImageReader, ImageWriter};
 use crate::score::rates::Rates;
 use crate::score::simd::Kernel;
 use crate::stored::output::Output;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// All but the arrays.
 #[derive(Serialize, Deserialize)]
-struct Plan {
+struct ScorerDescription {
     /// Without vocabularies and points.
     recipe: Recipe,
     /// Of the hash table of each vocabulary.
@@ -33,7 +33,7 @@ struct Plan {
 impl Scorer {
     /// Everything that it holds; `content` names the artifact that it was made of.
     pub fn image(&self, content: &Content) -> Result<Image, ModelError> {
-        let mut arrays = Writer::default();
+        let mut arrays = ImageWriter::default();
         let mut recipe = self.recipe.clone();
         let mut seeds = Vec::new();
         for category in categories(&mut recipe) {
@@ -62,7 +62,7 @@ impl Scorer {
             arrays.put(&rates.keys);
             arrays.put(&rates.rates);
         }
-        let plan = Plan {
+        let description = ScorerDescription {
             recipe,
             seeds,
             output: self.output.clone(),
@@ -71,14 +71,14 @@ impl Scorer {
             rates: rates.as_ref().map(|(rates, gain)| (rates.of_others, *gain)),
             offset: *offset,
         };
-        arrays.finish(plan, content)
+        arrays.finish(description, content)
     }
 
     /// The scorer of an image, which it reads in place. Anything else than a whole image of this content that this build
     /// has written is an error. Arrays that were changed since give other scores, but neither a panic nor a walk without end.
     pub fn of_image(image: Bytes, content: &Content) -> Result<Self, ModelError> {
-        let (plan, mut arrays) = Reader::open::<Plan>(image, content)?;
-        let Plan { mut recipe, seeds, output, networks, forest, rates, offset } = plan;
+        let (description, mut arrays) = ImageReader::open::<ScorerDescription>(image, content)?;
+        let ScorerDescription { mut recipe, seeds, output, networks, forest, rates, offset } = description;
         let mut seeds = seeds.into_iter();
         for category in categories(&mut recipe) {
             let (texts, ends, places) = (arrays.take()?, arrays.take()?, arrays.take()?);

@@ -4,7 +4,7 @@
 use super::Row;
 use crate::error::ModelError;
 use crate::score::array::Array;
-use crate::score::image::{refused, Reader, Writer};
+use crate::score::image::{refused, ImageReader, ImageWriter};
 use crate::score::inputs::{Arrays, Number, Way};
 use crate::score::network::Network;
 use crate::score::simd::Kernel;
@@ -74,7 +74,7 @@ impl Networks {
         self.members.iter().map(Member::shape).collect()
     }
 
-    pub fn put(&self, image: &mut Writer) {
+    pub fn put(&self, image: &mut ImageWriter) {
         self.members.iter().for_each(|member| member.put(image));
     }
 
@@ -83,7 +83,7 @@ impl Networks {
         recipe: &Recipe,
         shapes: &[Shape],
         outputs: usize,
-        image: &mut Reader,
+        image: &mut ImageReader,
     ) -> Result<Self, ModelError> {
         if shapes.is_empty() || shapes.iter().any(|shape| shape.biases.len() != outputs) {
             return Err(refused());
@@ -213,7 +213,7 @@ impl Member {
         }
     }
 
-    fn put(&self, image: &mut Writer) {
+    fn put(&self, image: &mut ImageWriter) {
         self.embeddings.iter().for_each(|table| image.put(table));
         Stack::put(self.heads.iter().map(|(stack, _)| stack), image);
         if let Some(crosses) = &self.crosses {
@@ -222,7 +222,7 @@ impl Member {
         }
     }
 
-    fn take(recipe: &Recipe, shape: &Shape, image: &mut Reader) -> Result<Self, ModelError> {
+    fn take(recipe: &Recipe, shape: &Shape, image: &mut ImageReader) -> Result<Self, ModelError> {
         let width = recipe.width();
         let categories = recipe.categories().into_iter();
         let tables = categories.map(|category| image.take_just(category.rows() * category.dimension));

@@ -6,7 +6,7 @@ use crate::stored::recipe::{Recipe, Slot};
 
 /// A recipe with the column of everything that is read.
 #[derive(Debug)]
-pub struct Layout {
+pub struct InputColumns {
     pub recipe: Recipe,
     /// The column of each number.
     pub numbers: Vec<usize>,
@@ -16,7 +16,7 @@ pub struct Layout {
     pub inputs: Vec<usize>,
 }
 
-impl Layout {
+impl InputColumns {
     pub fn new(recipe: Recipe) -> Self {
         let (mut numbers, mut categories) = (Vec::new(), Vec::new());
         for (column, slot) in recipe.slots().into_iter().enumerate() {
