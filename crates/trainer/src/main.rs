@@ -48,7 +48,7 @@ mod rows;
 mod threads;
 mod trees;
 
-use arguments::Task;
+use arguments::Mode;
 use error::TrainerError;
 use report::Reporter;
 use std::os::unix::process::CommandExt;
@@ -73,9 +73,9 @@ fn main() -> ExitCode {
         }
     }));
     let mut reporter = Reporter::stdout();
-    let result = catch_unwind(AssertUnwindSafe(|| match Task::parse(std::env::args_os().skip(1))? {
-        Task::Train(arguments) => pipeline::run(&arguments, &mut reporter),
-        Task::Check => check::check(&mut reporter),
+    let result = catch_unwind(AssertUnwindSafe(|| match Mode::parse(std::env::args_os().skip(1))? {
+        Mode::Train(arguments) => pipeline::run(&arguments, &mut reporter),
+        Mode::Check => check::check(&mut reporter),
     }));
     let error = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,

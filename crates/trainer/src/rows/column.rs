@@ -1,8 +1,8 @@
 //! One Arrow array into numbers, texts and hashes: the only file that knows what each Arrow type means.
 
 use super::hash;
-use super::values::grow;
 use crate::error::TrainerError;
+use crate::memory::grow;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,

@@ -1,26 +1,19 @@
 //! The training data: for each row its label, event time and hashes, and one compact column for each input. Columns that
 //! do not fit into memory stay in the file; see [`crate::rows::block`].
 
-use super::block::Stored;
 use super::column::{read_times, texts, Cells, TimeUnit, NO_TIME};
 use super::groups::Groups;
 use super::hash::{self, Digest};
 use super::input::Input;
 use super::labels::Labels;
-use super::values::{grow, reorder, Builder, Values};
+use super::stored::StoredRows;
+use super::values::{reorder, Builder, Feature};
 use crate::error::TrainerError;
-use crate::memory;
+use crate::memory::{self, grow};
 use crate::threads::on_each;
 use arrow_array::{Array, RecordBatch};
 use model::protocol::{Role, SourceColumn};
 use std::cell::RefCell;
-
-/// An input column of the source and its values, one for each row.
-#[derive(Debug)]
-pub struct Feature {
-    pub source: SourceColumn,
-    pub values: Values,
-}
 
 /// All rows: those in memory ordered by [`Table::put_in_order`], those of a file as they are read.
 #[derive(Default)]
@@ -28,7 +21,7 @@ pub struct Table {
     /// The input columns, in the order of the source.
     pub features: Vec<Feature>,
     /// Where their values are, if not in `features`.
-    pub stored: Option<Stored>,
+    pub stored: Option<StoredRows>,
     pub labels: Labels,
     /// Event times as sortable numbers and what they count; `None` without a time column.
     pub times: Option<(TimeUnit, Vec<i64>)>,
@@ -50,7 +43,7 @@ impl Table {
     /// Reads all batches. The columns must have been checked against the schema of `input`. Values that take more than
     /// half of `room`, the bytes that may be allocated, are not kept, if the input can be read again.
     pub fn read(mut input: Input, columns: &[SourceColumn], room: Option<u64>) -> Result<Self, TrainerError> {
-        let mut reader = Reader::new(columns, &input);
+        let mut reader = TableReader::new(columns, &input);
         let half = room.unwrap_or(u64::MAX) / 2;
         reader.keeps_values = input.length().is_none_or(|length| length <= half);
         while let Some(batch) = input.next_batch()? {
@@ -73,7 +66,7 @@ impl Table {
 
     /// The labelled rows, ordered by time and then by their values: the same rows in any order of reading give the
     /// same sequence (rows equal in everything are interchangeable).
-    pub fn ordered_rows(&self) -> Vec<u32> {
+    pub(super) fn ordered_rows(&self) -> Vec<u32> {
         let mut rows: Vec<u32> = (0..self.rows() as u32).filter(|row| self.labels.is_known(*row)).collect();
         let hash = |row: u32| self.row_hashes[row as usize];
         match &self.times {
@@ -86,7 +79,7 @@ impl Table {
     /// Brings the rows into the order of `ordered`, others behind them, so that whoever takes them in that order reads
     /// memory from its beginning to its end. Returns what was the number of each row before. Rows of a file stay where they
     /// are, and keep their numbers.
-    pub fn put_in_order(&mut self, ordered: &[u32], threads: usize) -> Option<Vec<u32>> {
+    pub(super) fn put_in_order(&mut self, ordered: &[u32], threads: usize) -> Option<Vec<u32>> {
         if self.stored.is_some() {
             return None;
         }
@@ -109,7 +102,7 @@ impl Table {
     }
 
     /// Lets go of what only ordering and splitting need.
-    pub fn forget_hashes(&mut self) {
+    pub(super) fn forget_hashes(&mut self) {
         (self.row_hashes, self.unit_hashes) = (Vec::new(), Vec::new());
     }
 }
@@ -141,7 +134,7 @@ fn check_is_file(input: &Input) -> Result<(), TrainerError> {
 }
 
 /// Fills a table batch by batch.
-struct Reader<'a> {
+struct TableReader<'a> {
     columns: &'a [SourceColumn],
     has_keys: bool,
     builders: Vec<Option<Builder>>,
@@ -154,7 +147,7 @@ struct Reader<'a> {
     keeps_values: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TableReader<'a> {
     fn new(columns: &'a [SourceColumn], input: &Input) -> Self {
         let mut digest = Digest::new();
         let mut table = Table::default();
@@ -258,7 +251,7 @@ impl<'a> Reader<'a> {
             }
         }
         if !self.keeps_values {
-            self.table.stored = Some(Stored { input: RefCell::new(input), ends: self.ends, positions });
+            self.table.stored = Some(StoredRows { input: RefCell::new(input), ends: self.ends, positions });
         }
         self.table.digest = self.digest.finish();
         self.table.check_times(self.columns)?;
@@ -291,7 +284,7 @@ fn fold(into: &mut [u64], hashes: impl Iterator<Item = u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::values::Floats;
+    use crate::rows::values::{Floats, Values};
 
     fn table(times: &[i64], hashes: &[u64], labels: &[f32]) -> Table {
         Table {

@@ -1,8 +1,9 @@
 //! The region of each row: the second key, by whose values held-out rows are measured too.
 
 use super::column::texts;
-use super::values::{grow, reorder};
+use super::values::reorder;
 use crate::error::TrainerError;
+use crate::memory::grow;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int16Type, Int32Type, Int64Type};
 use arrow_array::Array;

@@ -1,7 +1,8 @@
 //! What is to be predicted, one number for each row.
 
-use super::values::{grow, reorder};
+use super::values::reorder;
 use crate::error::TrainerError;
+use crate::memory::grow;
 use arrow_array::Array;
 use model::Task;
 

@@ -9,8 +9,10 @@
 //! | `groups` | the region of each row |
 //! | `hash` | the digest of the data |
 //! | `data` | all rows: inputs, labels, event times and hashes |
+//! | `stored` | rows whose values stay in the file |
 //! | `block` | the values of chosen rows, from memory or from the file |
 //! | `split` | training, validation and test rows |
+//! | `prepared` | all of it in its order |
 
 pub mod block;
 pub mod column;
@@ -19,5 +21,7 @@ pub mod groups;
 pub mod hash;
 pub mod input;
 pub mod labels;
+pub mod prepared;
 pub mod split;
+pub mod stored;
 pub mod values;

@@ -40,7 +40,7 @@ impl Split {
     }
 
     /// Puts the rows of each part into the order in which they were read, for data that are read again.
-    pub fn in_order_of_reading(&mut self) {
+    pub(super) fn in_order_of_reading(&mut self) {
         [&mut self.train, &mut self.validation, &mut self.test]
             .into_iter()
             .for_each(|rows| rows.sort_unstable());

@@ -3,18 +3,13 @@
 use super::column::{lists, texts, Cells};
 use super::hash;
 use crate::error::TrainerError;
+use crate::memory::grow;
 use arrow_array::Array;
 use arrow_schema::DataType;
+use model::protocol::SourceColumn;
 use model::recipe::MAX_INPUTS;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Makes room for `more` elements, by an eighth at a time: doubling would take up to twice the memory that is used.
-pub fn grow<T>(values: &mut Vec<T>, more: usize) {
-    if values.capacity() - values.len() < more {
-        values.reserve_exact(more.max(values.len() / 8));
-    }
-}
 
 /// The code of NULL in a [`Dictionary`].
 pub const NULL_CODE: u32 = u32::MAX;
@@ -118,6 +113,13 @@ impl Values {
             Self::Category(dictionary) => reorder(&mut dictionary.codes, 1, rows),
         }
     }
+}
+
+/// An input column of the source and its values, one for each row.
+#[derive(Debug)]
+pub struct Feature {
+    pub source: SourceColumn,
+    pub values: Values,
 }
 
 /// Texts stored once each, in order of first appearance.

@@ -1,6 +1,7 @@
 //! Encoded rows on the device: moved there once or by the pool, cut into batches there.
 
-use super::net::{floats, Net, Rows};
+use super::net::{floats, Net};
+use super::rows::Rows;
 use crate::error::TrainerError;
 use crate::job::Units;
 use crate::prepare::{Encoder, Inputs};
@@ -10,13 +11,13 @@ use crate::threads::on_each;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Labelled rows of one part of the data.
-pub struct Part {
+pub struct LabelledRows {
     pub rows: Rows,
     /// What the network is to put out, on the device: 0 or 1, or the standardized quantity.
     pub targets: Tensor,
 }
 
-impl Part {
+impl LabelledRows {
     pub fn new(
         encoder: &Encoder,
         rows: &[u32],
@@ -54,7 +55,7 @@ fn load(encoder: &Encoder, rows: &[u32], device: Device) -> Result<Rows, Trainer
         let mut pieces = Vec::new();
         for rows in block.pieces(STAGED_ROWS) {
             let length = rows.rows.len() as i64;
-            pieces.push(Piece { rows, to: all.slice(start, length)?, result: Ok(()) });
+            pieces.push(StagedRows { rows, to: all.slice(start, length)?, result: Ok(()) });
             start += length;
         }
         let inputs = encoder.inputs();
@@ -65,13 +66,13 @@ fn load(encoder: &Encoder, rows: &[u32], device: Device) -> Result<Rows, Trainer
 }
 
 /// Rows on their way to the device, and their place there.
-struct Piece<'a> {
+struct StagedRows<'a> {
     rows: Block<'a>,
     to: Rows,
     result: Result<(), TchError>,
 }
 
-impl Piece<'_> {
+impl StagedRows<'_> {
     fn load(&mut self, inputs: Inputs) -> Result<(), TchError> {
         let encoded = inputs.of(&self.rows);
         self.to.dense.f_copy_(&Tensor::f_from_slice(&encoded.dense)?.f_view_as(&self.to.dense)?)?;
@@ -114,24 +115,4 @@ pub fn stream_outputs(net: &Net, encoder: &Encoder, rows: &[u32]) -> Result<Vec<
         all.extend(outputs(net, &load(encoder, block, net.device())?)?);
     }
     Ok(all)
-}
-
-impl Rows {
-    /// A view of `length` rows from `start` on.
-    pub fn slice(&self, start: i64, length: i64) -> Result<Rows, TchError> {
-        Ok(Rows { dense: self.dense.f_narrow(0, start, length)?, ids: self.ids.f_narrow(1, start, length)? })
-    }
-
-    /// A copy of the rows that `index` names.
-    pub fn select(&self, index: &Tensor) -> Result<Rows, TchError> {
-        Ok(Rows { dense: self.dense.f_index_select(0, index)?, ids: self.ids.f_index_select(1, index)? })
-    }
-
-    pub fn has_categories(&self) -> bool {
-        self.ids.size().first().is_some_and(|categories| *categories > 0)
-    }
-
-    fn share(&self) -> Rows {
-        Rows { dense: self.dense.shallow_clone(), ids: self.ids.shallow_clone() }
-    }
 }
