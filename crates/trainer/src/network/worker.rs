@@ -1,8 +1,8 @@
 //! A thread that adds up the gradients of its blocks of each batch, and how all of them go through the batches in step.
 //!
-//! A step's gradient is summed over blocks of the batch (see [`super::on_device::block_rows`]), so that a batch of any size, up to
-//! all rows, works in the cache and in bounded memory. On the CPU each thread takes blocks of its own: libtorch's own threads
-//! would share every small matrix.
+//! A step's gradient is summed over blocks of the batch (see [`super::on_device::block_rows`]), so that a batch of any size,
+//! up to all rows, works in the cache and in bounded memory. On the CPU each thread takes blocks of its own: libtorch's own
+//! threads would share every small matrix.
 
 use super::batches::BatchPiece;
 use super::loss::Loss;
