@@ -7,9 +7,9 @@ pub const MAX_VARINT: usize = 10;
 
 /// Bytes that are read from the front.
 #[derive(Debug, Clone, Copy)]
-pub struct Reader<'a>(pub &'a [u8]);
+pub struct ByteReader<'a>(pub &'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ByteReader<'a> {
     #[inline]
     pub fn take(&mut self, n: usize) -> Result<&'a [u8], FeatureError> {
         match self.0.split_at_checked(n) {
@@ -96,12 +96,12 @@ pub fn significant_bytes(number: f64) -> usize {
 }
 
 /// A buffer of `N` bytes that is filled from the front. Who fills it sees to it that `N` is enough.
-pub struct Writer<const N: usize> {
+pub struct ByteWriter<const N: usize> {
     bytes: [u8; N],
     length: usize,
 }
 
-impl<const N: usize> Writer<N> {
+impl<const N: usize> ByteWriter<N> {
     #[inline]
     pub fn new() -> Self {
         Self { bytes: [0; N], length: 0 }
@@ -133,7 +133,7 @@ impl<const N: usize> Writer<N> {
     }
 }
 
-impl<const N: usize> Default for Writer<N> {
+impl<const N: usize> Default for ByteWriter<N> {
     fn default() -> Self {
         Self::new()
     }

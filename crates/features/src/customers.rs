@@ -34,7 +34,7 @@ pub enum Customers<A: Allocator = Global> {
 
 /// A set of customers in its stored form, checked.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Stored<'a> {
+pub enum StoredCustomers<'a> {
     /// 8 bytes each, little endian, ascending.
     Hashes(&'a [u8]),
     /// 6 bits each: four registers in three bytes, the lowest bits first.
@@ -103,10 +103,10 @@ impl<A: Allocator + Copy> Customers<A> {
     }
 
     #[inline]
-    pub fn merge_stored(&mut self, stored: Stored<'_>, allocator: A) {
+    pub fn merge_stored(&mut self, stored: StoredCustomers<'_>, allocator: A) {
         match stored {
-            Stored::Hashes(bytes) => self.merge_ascending(little_endian(bytes), allocator),
-            Stored::Registers(bytes) => {
+            StoredCustomers::Hashes(bytes) => self.merge_ascending(little_endian(bytes), allocator),
+            StoredCustomers::Registers(bytes) => {
                 let registers = self.registers(allocator);
                 unpack(bytes, |number, value| registers[number] = registers[number].max(value));
             }
@@ -261,7 +261,7 @@ fn little_endian(bytes: &[u8]) -> impl ExactSizeIterator<Item = u64> + DoubleEnd
     })
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredCustomers<'a> {
     /// The stored hashes, if they are a set that is small enough, in order.
     #[inline]
     pub fn hashes(bytes: &'a [u8]) -> Result<Self, FeatureError> {

@@ -1,6 +1,6 @@
 //! What the aggregates over a series of values have in common.
 
-use crate::bytes::Reader;
+use crate::bytes::ByteReader;
 use crate::FeatureError;
 
 /// The state of an aggregate over a series: of fixed size, and the same in whatever order it is put together, but for
@@ -15,7 +15,7 @@ pub trait Series: Copy {
 
 /// `N` numbers of 64 bits, and nothing else.
 pub(crate) fn words<const N: usize>(bytes: &[u8]) -> Result<[i64; N], FeatureError> {
-    let mut reader = Reader(bytes);
+    let mut reader = ByteReader(bytes);
     let mut words = [0; N];
     for word in &mut words {
         *word = reader.int64()?;

@@ -15,9 +15,9 @@
 //! One line with amount, quantity, discount, customer and moment takes at most 47 bytes, usually about 40; the largest
 //! summary takes [`MAX_LENGTH`].
 
-use crate::bytes::{significant_bytes, Reader, Writer, MAX_VARINT};
+use crate::bytes::{significant_bytes, ByteReader, ByteWriter, MAX_VARINT};
 use crate::compensated::Sum;
-use crate::customers::{Stored, STORED_REGISTERS};
+use crate::customers::{StoredCustomers, STORED_REGISTERS};
 use crate::summary::{Figures, Summary};
 use crate::FeatureError;
 use allocator_api2::alloc::Allocator;
@@ -46,14 +46,14 @@ const MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_20
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct View<'a> {
     pub(crate) figures: Figures,
-    pub(crate) customers: Stored<'a>,
+    pub(crate) customers: StoredCustomers<'a>,
 }
 
 impl<'a> View<'a> {
     /// Reads a stored form. Damaged bytes are an error.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FeatureError> {
-        let mut reader = Reader(bytes);
+        let mut reader = ByteReader(bytes);
         let version = reader.byte()?;
         if version != VERSION {
             return Err(unknown_version(version));
@@ -61,11 +61,11 @@ impl<'a> View<'a> {
         let flags = reader.byte()?;
         let figures = read_figures(flags, &mut reader)?;
         let customers = if flags & REGISTERS != 0 {
-            Stored::registers(reader.take(STORED_REGISTERS)?)?
+            StoredCustomers::registers(reader.take(STORED_REGISTERS)?)?
         } else {
             let count = reader.varint()?;
             let length = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(8);
-            Stored::hashes(reader.take(length)?)?
+            StoredCustomers::hashes(reader.take(length)?)?
         };
         if !reader.is_empty() {
             return Err(damaged("there are bytes behind its end"));
@@ -108,15 +108,15 @@ impl<'a> View<'a> {
     /// The stored form, in as few bytes as it needs.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (tail, count) = match self.customers {
-            Stored::Hashes(bytes) => (bytes, Some(bytes.len() / 8)),
-            Stored::Registers(bytes) => (bytes, None),
+            StoredCustomers::Hashes(bytes) => (bytes, Some(bytes.len() / 8)),
+            StoredCustomers::Registers(bytes) => (bytes, None),
         };
         [write_head(&self.figures, count).written(), tail].concat()
     }
 }
 
 #[inline]
-fn read_figures(flags: u8, reader: &mut Reader<'_>) -> Result<Figures, FeatureError> {
+fn read_figures(flags: u8, reader: &mut ByteReader<'_>) -> Result<Figures, FeatureError> {
     let both = DISCOUNT_ALWAYS | DISCOUNT_SOMETIMES;
     let impossible = flags & UNUSED != 0 || flags & both == both || flags & (MOMENT | PERIOD) == PERIOD;
     if impossible {
@@ -153,7 +153,7 @@ fn read_figures(flags: u8, reader: &mut Reader<'_>) -> Result<Figures, FeatureEr
 }
 
 #[inline]
-fn read_sum(lengths: Option<u8>, reader: &mut Reader<'_>) -> Result<Sum, FeatureError> {
+fn read_sum(lengths: Option<u8>, reader: &mut ByteReader<'_>) -> Result<Sum, FeatureError> {
     let Some(lengths) = lengths else { return Ok(Sum::ZERO) };
     let hi = reader.leading_bytes(usize::from(lengths >> 4))?;
     let lo = reader.leading_bytes(usize::from(lengths & 15))?;
@@ -161,7 +161,7 @@ fn read_sum(lengths: Option<u8>, reader: &mut Reader<'_>) -> Result<Sum, Feature
 }
 
 #[inline]
-fn write_head(figures: &Figures, customers: Option<usize>) -> Writer<MAX_HEAD> {
+fn write_head(figures: &Figures, customers: Option<usize>) -> ByteWriter<MAX_HEAD> {
     let period = figures.period();
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let discount_known = figures.discounts > 0;
@@ -171,7 +171,7 @@ fn write_head(figures: &Figures, customers: Option<usize>) -> Writer<MAX_HEAD> {
         (figures.quantity_known, figures.quantity),
         (discount_known, figures.discount),
     ];
-    let mut head = Writer::new();
+    let mut head = ByteWriter::new();
     head.put(&[
         VERSION,
         flag(figures.sales_known, SALES)
@@ -209,11 +209,19 @@ fn write_head(figures: &Figures, customers: Option<usize>) -> Writer<MAX_HEAD> {
 
 /// A summary about to be stored.
 pub struct Encoded<'a, A: Allocator> {
-    head: Writer<MAX_HEAD>,
+    head: ByteWriter<MAX_HEAD>,
     summary: &'a Summary<A>,
 }
 
 impl<A: Allocator + Copy> Summary<A> {
+    /// Merges a summary straight from its stored form.
+    #[inline]
+    pub fn merge_stored(&mut self, stored: &View<'_>, allocator: A) -> Result<(), FeatureError> {
+        self.figures.merge(&stored.figures)?;
+        self.customers.merge_stored(stored.customers, allocator);
+        Ok(())
+    }
+
     #[inline]
     pub fn encoded(&self) -> Encoded<'_, A> {
         Encoded { head: write_head(&self.figures, self.customers.exact_count()), summary: self }

@@ -2,7 +2,6 @@
 
 use crate::compensated::Sum;
 use crate::customers::Customers;
-use crate::stored::View;
 use crate::FeatureError;
 use allocator_api2::alloc::{Allocator, Global};
 
@@ -79,7 +78,7 @@ impl Figures {
     }
 
     #[inline]
-    fn merge(&mut self, other: &Self) -> Result<(), FeatureError> {
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<(), FeatureError> {
         self.sales.merge(&other.sales)?;
         self.quantity.merge(&other.quantity)?;
         self.discount.merge(&other.discount)?;
@@ -181,14 +180,6 @@ impl<A: Allocator + Copy> Summary<A> {
         if let Some(customer) = sale.customer {
             self.customers.add(customer, allocator);
         }
-        Ok(())
-    }
-
-    /// Merges a summary straight from its stored form.
-    #[inline]
-    pub fn merge_stored(&mut self, stored: &View<'_>, allocator: A) -> Result<(), FeatureError> {
-        self.figures.merge(&stored.figures)?;
-        self.customers.merge_stored(stored.customers, allocator);
         Ok(())
     }
 

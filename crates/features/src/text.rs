@@ -1,7 +1,7 @@
 //! The text form of a summary: a JSON object that says everything and reads back exactly.
 
 use crate::compensated::Sum;
-use crate::customers::{Stored, STORED_REGISTERS};
+use crate::customers::{StoredCustomers, STORED_REGISTERS};
 use crate::stored::{View, VERSION};
 use crate::summary::Figures;
 use crate::FeatureError;
@@ -47,10 +47,10 @@ impl View<'_> {
         let figures = &self.figures;
         let parts = |known: bool, sum: &Sum| known.then(|| <[f64; 2]>::from(sum.parts()));
         let (customers, sketch) = match self.customers {
-            hashes @ Stored::Hashes(_) => {
+            hashes @ StoredCustomers::Hashes(_) => {
                 (Some(hashes.hashes_ascending().map(|hash| format!("{hash:016x}")).collect()), None)
             }
-            Stored::Registers(bytes) => {
+            StoredCustomers::Registers(bytes) => {
                 (None, Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
             }
         };
@@ -85,7 +85,11 @@ pub fn stored_form(text: &str) -> Result<Vec<u8>, FeatureError> {
         (None, Some(sketch)) => hexadecimal(sketch, STORED_REGISTERS)?,
         _ => return Err(malformed(format_args!("it needs either customers or a sketch"))),
     };
-    let customers = if text.sketch.is_some() { Stored::registers(&bytes) } else { Stored::hashes(&bytes) };
+    let customers = if text.sketch.is_some() {
+        StoredCustomers::registers(&bytes)
+    } else {
+        StoredCustomers::hashes(&bytes)
+    };
     let customers = customers.map_err(|error| malformed(format_args!("{error}")))?;
     let view = View { figures: figures(&text)?, customers };
     view.check().map_err(|error| FeatureError::Text(error.to_string()))?;

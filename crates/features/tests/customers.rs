@@ -1,7 +1,7 @@
 //! How many customers there are: exactly, and as estimated.
 
 use allocator_api2::alloc::Global;
-use features::customers::{Customers, Stored, EXACT, STORED_REGISTERS};
+use features::customers::{Customers, StoredCustomers, EXACT, STORED_REGISTERS};
 use proptest::prelude::*;
 
 fn of(hashes: impl Iterator<Item = u64>) -> Customers {
@@ -14,7 +14,7 @@ fn count(customers: &Customers) -> u64 {
     let mut bytes = vec![0; customers.stored_length()];
     customers.write(&mut bytes);
     let exact = customers.exact_count().is_some();
-    let stored = if exact { Stored::hashes(&bytes) } else { Stored::registers(&bytes) };
+    let stored = if exact { StoredCustomers::hashes(&bytes) } else { StoredCustomers::registers(&bytes) };
     stored.unwrap().count().unwrap()
 }
 
@@ -49,14 +49,17 @@ fn estimates_have_the_stated_error() {
 #[test]
 fn what_is_no_set_is_refused() {
     let stored = |hashes: &[u64]| hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect::<Vec<_>>();
-    assert!(Stored::hashes(&stored(&[1, 2])).is_ok());
-    assert!(Stored::hashes(&stored(&[2, 1])).is_err() && Stored::hashes(&stored(&[1, 1])).is_err());
-    assert!(Stored::hashes(&stored(&[1])[..7]).is_err());
+    assert!(StoredCustomers::hashes(&stored(&[1, 2])).is_ok());
+    assert!(
+        StoredCustomers::hashes(&stored(&[2, 1])).is_err()
+            && StoredCustomers::hashes(&stored(&[1, 1])).is_err()
+    );
+    assert!(StoredCustomers::hashes(&stored(&[1])[..7]).is_err());
     let many: Vec<u64> = (0..=EXACT as u64).collect();
-    assert!(Stored::hashes(&stored(&many)).is_err());
-    assert!(Stored::registers(&[0; STORED_REGISTERS]).is_err());
-    assert!(Stored::registers(&[0xff; STORED_REGISTERS]).is_err());
-    assert!(Stored::registers(&[1; STORED_REGISTERS - 1]).is_err());
+    assert!(StoredCustomers::hashes(&stored(&many)).is_err());
+    assert!(StoredCustomers::registers(&[0; STORED_REGISTERS]).is_err());
+    assert!(StoredCustomers::registers(&[0xff; STORED_REGISTERS]).is_err());
+    assert!(StoredCustomers::registers(&[1; STORED_REGISTERS - 1]).is_err());
 }
 
 proptest! {

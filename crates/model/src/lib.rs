@@ -1,69 +1,34 @@
 //! What a model is, away from Postgres and from libtorch.
 //!
-//! | file | holds |
+//! | folder or file | holds |
 //! | --- | --- |
-//! | `algorithm` | the algorithms and tasks |
-//! | `protocol` | what the backend and the trainer say to each other |
-//! | `params` | the parameters of `reco.train`, checked |
-//! | `search`, `halving`, `lanes` | tuning: which parameters a trial has, how long it is trained, how many at once |
-//! | `recipe`, `transform` | the fitted preprocessing: raw row in, vector out |
-//! | `vocabulary` | the values of a category that a model knows |
-//! | `hash` | hashes of values |
-//! | `predictor` | what turns a prepared row into numbers: one of the next three |
-//! | `network` | weights, and the plain forward pass that all others are tested against |
-//! | `rates` | the popularity baseline |
-//! | `output` | what the numbers become: probabilities or quantities |
-//! | `calibration`, `isotonic` | logits into calibrated probabilities |
-//! | `scorer`, `inputs` | the fast way from raw values to the output: scaling folded into the first layer, SIMD |
-//! | `stack` | a network's weights in the order in which the kernels read them |
-//! | `array`, `image` | the arrays that scoring reads: a process's own, or mapped from a file that many share |
-//! | `simd`, `tiles` | the kernels, chosen at run time: of one row, of many at once; the only files that may hold `unsafe` |
-//! | `forest` | boosted trees: their walk, as typed arrays, and what each input contributes |
+//! | `score` | from the values of a row to its score: networks, trees, the kernels, the scorer |
 //! | `explain` | what each column contributes to a score; how alike two rows are |
-//! | `ranking` | scores beside their outcomes, in order |
-//! | `metrics`, `quality` | AUROC, average precision, log loss, Brier score, calibration bins; errors of quantities |
-//! | `charts` | ROC curve, confusion matrix, lift |
-//! | `tally` | rows measured as they are scored |
+//! | `measure` | metrics, charts, calibration |
+//! | `tune` | the parameters of a training, and the search for good ones |
+//! | `stored` | a model version at rest: artifact, recipe, vocabulary, card |
 //! | `ab` | A/B tests: which arm a key falls to, and how much better an arm is |
-//! | `card` | a model card, as JSON and as Markdown |
-//! | `artifact`, `tensors` | a model version as safetensors bytes and back, every bound checked |
+//! | `protocol` | what the backend and the trainer say to each other |
+//! | `algorithm` | the algorithms and tasks |
+//! | `hash` | hashes of values |
+//!
+//! Each folder's `mod.rs` is its table of contents. Its modules are also found here, by their own names.
 
 pub mod ab;
 pub mod algorithm;
-pub mod array;
-pub mod artifact;
-pub mod best;
-pub mod calibration;
-pub mod card;
-pub mod charts;
 pub mod error;
 pub mod explain;
-pub mod forest;
-pub mod halving;
 pub mod hash;
-pub mod image;
-mod inputs;
-pub mod isotonic;
-pub mod lanes;
-pub mod metrics;
-pub mod network;
-pub mod output;
-pub mod params;
-pub mod predictor;
+pub mod measure;
 pub mod protocol;
-pub mod quality;
-pub mod ranking;
-pub mod rates;
-pub mod recipe;
-pub mod scorer;
-pub mod search;
-mod simd;
-mod stack;
-pub mod tally;
-pub mod tensors;
-mod tiles;
-pub mod transform;
-pub mod vocabulary;
+pub mod score;
+pub mod stored;
+pub mod tune;
+
+pub use measure::{calibration, charts, isotonic, metrics, quality, ranking, tally};
+pub use score::{array, best, forest, image, network, predictor, rates, scorer};
+pub use stored::{artifact, card, output, recipe, tensors, transform, vocabulary};
+pub use tune::{params, search, trials};
 
 pub use algorithm::{Algorithm, Task};
 pub use artifact::Artifact;
@@ -76,3 +41,14 @@ pub use predictor::Predictor;
 pub use quality::Quality;
 pub use recipe::Recipe;
 pub use scorer::{Batch, Row, Scorer};
+
+/// [`tune::halving`], with two of its names as the extension knows them.
+pub mod halving {
+    pub use crate::tune::halving::*;
+    pub use crate::tune::halving::{SearchPlan as Plan, TrialRung as Key};
+}
+
+/// [`tune::trials`], as the extension knows it.
+pub mod lanes {
+    pub use crate::tune::trials::{Machine, Trials as Lanes};
+}

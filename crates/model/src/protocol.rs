@@ -10,9 +10,9 @@
 //! and `List` of a number for SQL arrays. All are nullable.
 
 use crate::algorithm::{Algorithm, Task};
-use crate::params::Params;
-use crate::quality::Quality;
-use crate::recipe::Family;
+use crate::measure::quality::Quality;
+use crate::stored::recipe::Family;
+use crate::tune::params::Params;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -222,7 +222,7 @@ pub enum Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Metrics;
+    use crate::measure::metrics::Metrics;
 
     #[test]
     fn every_event_is_one_line_and_reads_back_the_same() {

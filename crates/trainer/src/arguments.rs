@@ -9,13 +9,13 @@ const USAGE: &str = "pg_recommend_trainer --spec SPEC.json --data DATA.arrow --o
 
 /// What the program is to do.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Task {
+pub enum Mode {
     Train(Arguments),
     /// Say what a training would run on.
     Check,
 }
 
-impl Task {
+impl Mode {
     /// Takes the arguments after the program's name.
     pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, TrainerError> {
         let arguments: Vec<_> = arguments.collect();
@@ -81,9 +81,9 @@ mod tests {
 
     #[test]
     fn a_check_needs_no_files_and_takes_none() {
-        let task = |line: &str| Task::parse(line.split_whitespace().map(OsString::from));
-        assert_eq!(task("--check").unwrap(), Task::Check);
-        assert!(matches!(task("--spec s --data d --out o").unwrap(), Task::Train(_)));
+        let task = |line: &str| Mode::parse(line.split_whitespace().map(OsString::from));
+        assert_eq!(task("--check").unwrap(), Mode::Check);
+        assert!(matches!(task("--spec s --data d --out o").unwrap(), Mode::Train(_)));
         assert_eq!(task("--check --out o").unwrap_err().to_string(), "unknown argument --check");
     }
 

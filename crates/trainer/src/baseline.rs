@@ -5,7 +5,7 @@
 //! outcome before t is known at t, so rows of the validation and test parts count too once they are past. Without a
 //! split by time, only training rows count. Without keys, every row gets `mean`.
 
-use crate::labels::Labels;
+use crate::rows::labels::Labels;
 use std::collections::HashMap;
 
 /// How many rows' worth of the overall rate a key starts with: a key with few rows stays near the average.
@@ -22,7 +22,7 @@ pub struct Outcomes<'a> {
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Seen {
+struct PastRows {
     sum: f64,
     rows: f64,
 }
@@ -45,9 +45,9 @@ impl Outcomes<'_> {
             return vec![mean; wanted.len()];
         };
         // Keys that nobody asks for take no memory.
-        let mut known: HashMap<u64, Seen> =
-            wanted.iter().map(|row| (keys[*row as usize], Seen::default())).collect();
-        let learn = |known: &mut HashMap<u64, Seen>, row: u32| {
+        let mut known: HashMap<u64, PastRows> =
+            wanted.iter().map(|row| (keys[*row as usize], PastRows::default())).collect();
+        let learn = |known: &mut HashMap<u64, PastRows>, row: u32| {
             if let Some(seen) = known.get_mut(&keys[row as usize]) {
                 seen.rows += 1.0;
                 seen.sum += self.label(row);

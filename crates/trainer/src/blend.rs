@@ -1,7 +1,7 @@
 //! Networks and boosted trees together. What they get wrong differs, so that their sum ranks better than either.
 
-use crate::choose::Trained;
 use crate::error::TrainerError;
+use crate::evaluate::Trained;
 use crate::job::{Fit, Job, Reference};
 use model::calibration::softplus;
 use model::predictor::{Blend, Weights};

@@ -1,7 +1,7 @@
 //! How a predictor's numbers become probabilities or quantities.
 
-use crate::hash::mix;
 use crate::job::{Fit, Job};
+use crate::rows::hash::mix;
 use model::calibration::{sigmoid, Platt};
 use model::isotonic::Isotonic;
 use model::params::CalibrationChoice;

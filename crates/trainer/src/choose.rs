@@ -2,10 +2,10 @@
 
 use crate::calibrate;
 use crate::error::TrainerError;
-use crate::evaluate::{baseline, measure, Measured};
+use crate::evaluate::{baseline, measure, Trained};
 use crate::job::{Fit, Job};
 use crate::report::Reporter;
-use crate::split::HeldOut;
+use crate::rows::split::HeldOut;
 use crate::{blend, network, popularity, trees};
 use model::params::Metric;
 use model::protocol::{Candidate, Event};
@@ -13,15 +13,6 @@ use model::quality::Quality;
 use model::{Algorithm, Artifact};
 use std::io::Write;
 use std::time::Instant;
-
-/// A trained model, measured.
-pub struct Trained<'a> {
-    pub artifact: Artifact,
-    pub fit: Fit<'a>,
-    /// Of the training library, for the rows that are held out.
-    pub outputs: HeldOut<Vec<f64>>,
-    pub measured: Measured,
-}
 
 /// The best of the algorithms by the metric on validation rows; the first of those that cannot be compared. Of several, one
 /// that fails is told as a candidate with its error; if all do, the last error is this function's. When the time is up, no
@@ -79,12 +70,6 @@ fn best_of(all: &[Trained], job: &Job, is_wanted: impl Fn(Algorithm) -> bool) ->
         }
     }
     best
-}
-
-impl Trained<'_> {
-    fn validation(&self) -> Option<&Quality> {
-        self.measured.validation.as_ref().map(|evaluation| &evaluation.model)
-    }
 }
 
 /// The best network and the best forest of those that are trained.

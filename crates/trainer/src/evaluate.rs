@@ -3,8 +3,8 @@
 use crate::baseline::Outcomes;
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Units};
-use crate::prepare::{RawRow, Source};
-use crate::split::{HeldOut, Split};
+use crate::prepare::{RawColumns, RawRow};
+use crate::rows::split::{HeldOut, Split};
 use crate::threads::on_each;
 use model::metrics::Metrics;
 use model::protocol::{ByGroup, Evaluation};
@@ -22,6 +22,22 @@ pub struct Measured {
     /// Of the test rows; of the validation rows where there are none.
     pub by: ByGroup,
     pub parity: f64,
+}
+
+/// A trained model, measured.
+pub struct Trained<'a> {
+    pub artifact: Artifact,
+    pub fit: Fit<'a>,
+    /// Of the training library, for the rows that are held out.
+    pub outputs: HeldOut<Vec<f64>>,
+    pub measured: Measured,
+}
+
+impl Trained<'_> {
+    /// How good it is on the validation rows.
+    pub fn validation(&self) -> Option<&Quality> {
+        self.measured.validation.as_ref().map(|evaluation| &evaluation.model)
+    }
 }
 
 /// Measures both held-out parts. `outputs` are those of the training library, `baselines` what the simplest rival is worth
@@ -79,7 +95,7 @@ pub fn serve(scorer: &Scorer, job: &Job, rows: &[u32]) -> Result<Served, Trainer
     let mut served = Served { scores: Vec::with_capacity(rows.len()), quantiles: None };
     job.table.blocks(rows, |block| {
         let share = block.rows.len().div_ceil(job.threads).max(1);
-        let sources = block.pieces(share).map(|part| Source::new(scorer.recipe(), job.table, &part));
+        let sources = block.pieces(share).map(|part| RawColumns::new(scorer.recipe(), job.table, &part));
         let mut parts: Vec<_> = sources.map(|source| (source, Served::default())).collect();
         on_each(&mut parts, job.threads, |(source, served)| served.add_all(scorer, source));
         parts.into_iter().for_each(|(_, part)| served.append(part));
@@ -89,7 +105,7 @@ pub fn serve(scorer: &Scorer, job: &Job, rows: &[u32]) -> Result<Served, Trainer
 }
 
 impl Served {
-    fn add_all(&mut self, scorer: &Scorer, source: &Source) {
+    fn add_all(&mut self, scorer: &Scorer, source: &RawColumns) {
         let mut raw = Raw { scorer, row: scorer.row() };
         for n in 0..source.len() {
             source.raw_row(n, &mut raw);

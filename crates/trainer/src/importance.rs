@@ -1,11 +1,11 @@
 //! What a model owes to each column: how much worse its metric becomes when the column's values are shuffled among the
 //! rows (Breiman 2001, Fisher et al. 2019).
 
-use crate::block::Block;
 use crate::error::TrainerError;
 use crate::evaluate::{Raw, Served};
 use crate::job::Job;
-use crate::prepare::Source;
+use crate::prepare::RawColumns;
+use crate::rows::block::Block;
 use model::params::Metric;
 use model::protocol::Importance;
 use model::{Artifact, Scorer, Task};
@@ -38,7 +38,7 @@ pub fn importance(artifact: &Artifact, job: &Job) -> Result<Vec<Importance>, Tra
 /// The losses on the rows of a block.
 fn losses(scorer: &Scorer, job: &Job, block: &Block, random: &mut ChaCha8Rng) -> Vec<Importance> {
     let metric = metric(job);
-    let source = Source::new(scorer.recipe(), job.table, block);
+    let source = RawColumns::new(scorer.recipe(), job.table, block);
     let mut raw = Raw { scorer, row: scorer.row() };
     let mut value = |shuffled: Option<(usize, &[usize])>| {
         let score = |n: usize| {

@@ -1,9 +1,9 @@
 //! What every algorithm gets, and what it gives.
 
-use crate::data::Table;
 use crate::error::TrainerError;
 use crate::prepare::Encoder;
-use crate::split::Split;
+use crate::rows::data::Table;
+use crate::rows::split::Split;
 use model::{Params, Predictor, Recipe, Task};
 use std::rc::Rc;
 use std::time::Instant;

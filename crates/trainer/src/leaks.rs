@@ -1,12 +1,12 @@
 //! Columns that know what they should not: the outcome itself, or what happened after the row's moment.
 
-use crate::block::Block;
-use crate::column::TimeUnit;
-use crate::column::{EPOCH_DAYS, EPOCH_MICROS, NO_TIME};
-use crate::data::{Feature, Table};
 use crate::error::TrainerError;
 use crate::prepare::sample;
-use crate::values::{Dictionary, Floats, Values};
+use crate::rows::block::Block;
+use crate::rows::column::TimeUnit;
+use crate::rows::column::{EPOCH_DAYS, EPOCH_MICROS, NO_TIME};
+use crate::rows::data::Table;
+use crate::rows::values::{Dictionary, Feature, Floats, Values};
 use model::recipe::Family;
 use model::{metrics, Task};
 use std::collections::HashMap;

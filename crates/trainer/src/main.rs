@@ -5,13 +5,8 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `arguments` | the command line |
-//! | `input` | the Arrow file, its schema checked against the spec |
-//! | `column`, `values`, `labels`, `data` | Arrow arrays into compact columns, labels, event times and hashes |
-//! | `block` | the values of chosen rows, from memory or from the file |
+//! | `rows` | the rows: read from the Arrow file, checked, ordered, split |
 //! | `memory` | what may still be allocated |
-//! | `groups` | the region of each row |
-//! | `hash` | the digest of the data |
-//! | `split` | training, validation and test rows |
 //! | `leaks` | columns that know the outcome |
 //! | `prepare` | fits the recipe, encodes rows |
 //! | `job` | what every algorithm gets and gives |
@@ -31,22 +26,15 @@
 mod arguments;
 mod baseline;
 mod blend;
-mod block;
 mod calibrate;
 mod check;
 mod choose;
-mod column;
 mod cuda;
-mod data;
 mod device;
 mod error;
 mod evaluate;
-mod groups;
-mod hash;
 mod importance;
-mod input;
 mod job;
-mod labels;
 mod leaks;
 mod memory;
 mod network;
@@ -56,12 +44,11 @@ mod precision;
 mod prepare;
 mod random;
 mod report;
-mod split;
+mod rows;
 mod threads;
 mod trees;
-mod values;
 
-use arguments::Task;
+use arguments::Mode;
 use error::TrainerError;
 use report::Reporter;
 use std::os::unix::process::CommandExt;
@@ -86,9 +73,9 @@ fn main() -> ExitCode {
         }
     }));
     let mut reporter = Reporter::stdout();
-    let result = catch_unwind(AssertUnwindSafe(|| match Task::parse(std::env::args_os().skip(1))? {
-        Task::Train(arguments) => pipeline::run(&arguments, &mut reporter),
-        Task::Check => check::check(&mut reporter),
+    let result = catch_unwind(AssertUnwindSafe(|| match Mode::parse(std::env::args_os().skip(1))? {
+        Mode::Train(arguments) => pipeline::run(&arguments, &mut reporter),
+        Mode::Check => check::check(&mut reporter),
     }));
     let error = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,

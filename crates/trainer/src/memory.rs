@@ -30,6 +30,13 @@ pub fn too_little(what: &str, bytes: u64, left: u64, help: &str) -> TrainerError
     }
 }
 
+/// Makes room for `more` elements, by an eighth at a time: doubling would take up to twice the memory that is used.
+pub fn grow<T>(values: &mut Vec<T>, more: usize) {
+    if values.capacity() - values.len() < more {
+        values.reserve_exact(more.max(values.len() / 8));
+    }
+}
+
 fn shown(bytes: u64) -> String {
     format!("{} MB", bytes.div_ceil(MEBIBYTE))
 }

@@ -1,11 +1,11 @@
 //! From raw columns to the network's input: fits the recipe on the training rows, then encodes any rows with it.
 
-use crate::block::Block;
-use crate::data::{Feature, Table};
 use crate::error::TrainerError;
+use crate::rows::block::Block;
+use crate::rows::data::Table;
+use crate::rows::values::{Dictionary, Feature, Floats, Values, NULL_CODE};
 use crate::threads::on_each;
 use crate::trees;
-use crate::values::{Dictionary, Floats, Values, NULL_CODE};
 use model::protocol::SourceColumn;
 use model::recipe::{
     Category, CategoryFit, Column, Family, Input, NumberFit, Recipe, Scaling, Slot, MAX_INPUTS, NULL, UNSEEN,
@@ -191,17 +191,17 @@ impl<'a> Encoder<'a> {
     }
 
     /// The raw columns as trees read them: all numbers, then all categories. `None` where they are not in memory.
-    pub fn columns(&self) -> Option<Vec<trees::Column<'a>>> {
+    pub fn columns(&self) -> Option<Vec<trees::TreeInput<'a>>> {
         let (mut numbers, mut categories) = (Vec::new(), Vec::new());
         for Feed { feature, kind } in &self.feeds {
             match (&self.table.features[*feature].values, kind) {
                 (Values::Numbers { width, floats }, _) => {
-                    let number = |position| trees::Column::Number { floats, width: *width, position };
+                    let number = |position| trees::TreeInput::Number { floats, width: *width, position };
                     numbers.extend((0..*width).map(number));
                 }
                 (Values::Category(dictionary), FeedKind::Category { ids: Some(ids), null }) => {
                     let (codes, recipe_codes) = (&dictionary.codes[..], ids.clone());
-                    categories.push(trees::Column::Category { codes, recipe_codes, null: *null });
+                    categories.push(trees::TreeInput::Category { codes, recipe_codes, null: *null });
                 }
                 _ => return None,
             }
@@ -348,33 +348,33 @@ fn embedding_rows(category: &Category, dictionary: &Dictionary) -> Vec<i32> {
 }
 
 /// The raw columns of a block behind the columns of a recipe: of the same name.
-pub struct Source<'a> {
-    columns: Vec<Raw<'a>>,
+pub struct RawColumns<'a> {
+    columns: Vec<RawColumn<'a>>,
     rows: &'a [u32],
     places: &'a [u32],
 }
 
 /// A raw column, and where it goes.
-enum Raw<'a> {
+enum RawColumn<'a> {
     Numbers { width: usize, floats: &'a Floats, first: usize },
     Category { dictionary: &'a Dictionary, index: usize },
     Key(&'a [u64]),
 }
 
-impl<'a> Source<'a> {
+impl<'a> RawColumns<'a> {
     pub fn new(recipe: &Recipe, table: &'a Table, block: &Block<'a>) -> Self {
         let column = |(column, slot): (&Column, Slot)| {
             let values = || block.features.iter().find(|f| f.source.name == column.name).map(|f| &f.values);
             match slot {
-                Slot::Key => table.first_key.as_deref().map(Raw::Key),
+                Slot::Key => table.first_key.as_deref().map(RawColumn::Key),
                 Slot::Numbers { first, .. } => match values() {
                     Some(Values::Numbers { width, floats }) => {
-                        Some(Raw::Numbers { width: *width, floats, first })
+                        Some(RawColumn::Numbers { width: *width, floats, first })
                     }
                     _ => None,
                 },
                 Slot::Category { index } => match values() {
-                    Some(Values::Category(dictionary)) => Some(Raw::Category { dictionary, index }),
+                    Some(Values::Category(dictionary)) => Some(RawColumn::Category { dictionary, index }),
                     _ => None,
                 },
             }
@@ -399,20 +399,20 @@ impl<'a> Source<'a> {
     pub fn raw_value(&self, column: usize, n: usize, receiver: &mut impl RawRow) {
         let place = self.places[n] as usize;
         match &self.columns[column] {
-            Raw::Numbers { width, floats, first } => {
+            RawColumn::Numbers { width, floats, first } => {
                 for position in 0..*width {
                     let value = floats.get(place * width + position);
                     receiver.number(first + position, value.is_finite().then_some(value));
                 }
             }
-            Raw::Category { dictionary, index } => {
+            RawColumn::Category { dictionary, index } => {
                 let text = match dictionary.codes[place] {
                     NULL_CODE => None,
                     code => Some(&*dictionary.texts[code as usize]),
                 };
                 receiver.category(*index, text);
             }
-            Raw::Key(keys) => receiver.key(keys[self.rows[n] as usize]),
+            RawColumn::Key(keys) => receiver.key(keys[self.rows[n] as usize]),
         }
     }
 }

@@ -31,7 +31,7 @@ use std::ops::ControlFlow;
 use std::sync::mpsc;
 
 pub use fit::fit;
-pub use matrix::Column;
+pub use matrix::TreeInput;
 
 /// How trees are grown. The bounds are the caller's to check.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ pub enum Goal {
 
 /// Rows of the table with what is to be learned from them.
 #[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
+pub struct TreeRows<'a> {
     /// Positions in the table.
     pub rows: &'a [u32],
     /// The target of each of `rows`: finite, and 0 or 1 if the goal is binary.
@@ -138,9 +138,9 @@ impl Grown {
 /// error. Errors: a target without
 /// spread where a number is to be estimated, a loss that is no longer a number, what `on_round` says.
 pub fn grow_forest(
-    columns: &[Column],
-    training: &Part,
-    validation: Option<&Part>,
+    columns: &[TreeInput],
+    training: &TreeRows,
+    validation: Option<&TreeRows>,
     goals: &[Goal],
     params: &TreeParams,
     on_round: &mut dyn FnMut(Round) -> Result<bool, TrainerError>,
@@ -151,7 +151,7 @@ pub fn grow_forest(
         spread(training.targets, stride),
         training.weights.map(|w| spread(w, stride)),
     );
-    let watched = Part { rows: &rows, targets: &targets, weights: weights.as_deref() };
+    let watched = TreeRows { rows: &rows, targets: &targets, weights: weights.as_deref() };
     let mut matrices = Matrices {
         training: matrix::build(columns, training.rows)?,
         watched: matrix::build(columns, watched.rows)?,
@@ -160,7 +160,7 @@ pub fn grow_forest(
     let mut grown = Vec::new();
     for (output, goal) in goals.iter().enumerate() {
         let unit = Unit::of(*goal, training.targets)?;
-        let label = |matrix, part: &Part| label(matrix, part, *goal, unit, params);
+        let label = |matrix, part: &TreeRows| label(matrix, part, *goal, unit, params);
         matrices = Matrices {
             training: label(matrices.training, training)?,
             watched: label(matrices.watched, &watched)?,
@@ -236,7 +236,7 @@ impl Unit {
 
 fn label(
     matrix: DMatrix,
-    part: &Part,
+    part: &TreeRows,
     goal: Goal,
     unit: Unit,
     params: &TreeParams,

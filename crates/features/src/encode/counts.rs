@@ -1,7 +1,7 @@
 //! How often each value of a column occurs.
 
 use super::limit;
-use super::wire::{damaged, Reader, Writer};
+use super::wire::{damaged, StateReader, StateWriter};
 use crate::FeatureError;
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -13,18 +13,18 @@ pub const MAX_DISTINCT: usize = 1 << 20;
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// What can be counted: texts as their bytes, numbers as their bits.
-pub trait Key: Eq + Hash + Ord + Borrow<Self::Borrowed> {
+pub trait Countable: Eq + Hash + Ord + Borrow<Self::Borrowed> {
     type Borrowed: Eq + Hash + ?Sized;
 
     fn of(borrowed: &Self::Borrowed) -> Self;
     fn size(borrowed: &Self::Borrowed) -> usize;
-    fn write(&self, to: &mut Writer);
-    fn read(from: &mut Reader) -> Result<Self, FeatureError>
+    fn write(&self, to: &mut StateWriter);
+    fn read(from: &mut StateReader) -> Result<Self, FeatureError>
     where
         Self: Sized;
 }
 
-impl Key for Box<[u8]> {
+impl Countable for Box<[u8]> {
     type Borrowed = [u8];
 
     fn of(borrowed: &[u8]) -> Self {
@@ -35,16 +35,16 @@ impl Key for Box<[u8]> {
         borrowed.len()
     }
 
-    fn write(&self, to: &mut Writer) {
+    fn write(&self, to: &mut StateWriter) {
         to.bytes(self);
     }
 
-    fn read(from: &mut Reader) -> Result<Self, FeatureError> {
+    fn read(from: &mut StateReader) -> Result<Self, FeatureError> {
         from.bytes().map(Into::into)
     }
 }
 
-impl Key for u64 {
+impl Countable for u64 {
     type Borrowed = u64;
 
     fn of(borrowed: &u64) -> Self {
@@ -55,28 +55,28 @@ impl Key for u64 {
         0
     }
 
-    fn write(&self, to: &mut Writer) {
+    fn write(&self, to: &mut StateWriter) {
         to.integer(*self);
     }
 
-    fn read(from: &mut Reader) -> Result<Self, FeatureError> {
+    fn read(from: &mut StateReader) -> Result<Self, FeatureError> {
         from.integer()
     }
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Counts<K: Key> {
+pub struct Counts<K: Countable> {
     counts: HashMap<K, u64>,
     bytes: usize,
 }
 
-impl<K: Key> Default for Counts<K> {
+impl<K: Countable> Default for Counts<K> {
     fn default() -> Self {
         Self { counts: HashMap::new(), bytes: 0 }
     }
 }
 
-impl<K: Key> Counts<K> {
+impl<K: Countable> Counts<K> {
     /// Counts a value `times` times; an error when there are too many distinct ones.
     #[inline]
     pub fn add(&mut self, value: &K::Borrowed, times: u64) -> Result<(), FeatureError> {
@@ -100,7 +100,7 @@ impl<K: Key> Counts<K> {
         self.counts.iter().map(|(value, count)| (value, *count))
     }
 
-    pub fn write(&self, to: &mut Writer) {
+    pub fn write(&self, to: &mut StateWriter) {
         to.integer(self.counts.len() as u64);
         for (value, count) in &self.counts {
             value.write(to);
@@ -108,7 +108,7 @@ impl<K: Key> Counts<K> {
         }
     }
 
-    pub fn read(from: &mut Reader) -> Result<Self, FeatureError> {
+    pub fn read(from: &mut StateReader) -> Result<Self, FeatureError> {
         let mut counts = Self::default();
         // A value and its count are at least 16 bytes.
         let distinct = from.count(16)?;

@@ -1,7 +1,7 @@
 //! What a missing value is replaced with.
 
 use super::counts::Counts;
-use super::wire::{damaged, Reader, Writer};
+use super::wire::{damaged, StateReader, StateWriter};
 use super::{argument, counts, State, Statistics, Values, VocabularyFit};
 use crate::FeatureError;
 use std::cmp::Reverse;
@@ -104,7 +104,7 @@ impl State for Imputer {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut to = Writer::default();
+        let mut to = StateWriter::default();
         match self {
             Self::Unknown => to.byte(0),
             Self::Mean(statistics) => {
@@ -124,7 +124,7 @@ impl State for Imputer {
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError> {
-        let mut from = Reader::new(bytes);
+        let mut from = StateReader::new(bytes);
         let state = match from.byte()? {
             0 => Self::Unknown,
             1 => Self::Mean(Statistics::from_bytes(from.bytes()?)?),

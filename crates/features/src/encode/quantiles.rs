@@ -1,7 +1,7 @@
 //! Quantiles of many numbers: exact from all of them up to a bound, and beyond it from a sketch that no more than
 //! [`RANK_ERROR`] can be wrong.
 
-use super::wire::{damaged, Reader, Writer};
+use super::wire::{damaged, StateReader, StateWriter};
 use crate::FeatureError;
 
 /// Up to this many values quantiles are exact: 8 MiB of them.
@@ -133,7 +133,7 @@ impl Quantiles {
         all
     }
 
-    pub(super) fn write(&self, to: &mut Writer) {
+    pub(super) fn write(&self, to: &mut StateWriter) {
         to.float(self.minimum);
         to.float(self.maximum);
         to.integer(self.odd);
@@ -144,7 +144,7 @@ impl Quantiles {
         }
     }
 
-    pub(super) fn read(from: &mut Reader) -> Result<Self, FeatureError> {
+    pub(super) fn read(from: &mut StateReader) -> Result<Self, FeatureError> {
         let (minimum, maximum, odd) = (from.float()?, from.float()?, from.integer()?);
         let count = usize::from(from.byte()?);
         if !(1..=MAX_LEVELS + 1).contains(&count) {

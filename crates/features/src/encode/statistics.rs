@@ -1,6 +1,6 @@
 //! Count, mean, variance and extremes of a column in one pass, merged exactly.
 
-use super::wire::{Reader, Writer};
+use super::wire::{StateReader, StateWriter};
 use super::{counts, range, MaxAbsScaler, MinMaxScaler, StandardScaler, State};
 use crate::FeatureError;
 
@@ -119,7 +119,7 @@ impl State for Statistics {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut to = Writer::default();
+        let mut to = StateWriter::default();
         to.integer(self.count);
         let floats = [self.mean, self.rest, self.squares, self.minimum, self.maximum];
         floats.into_iter().for_each(|value| to.float(value));
@@ -127,7 +127,7 @@ impl State for Statistics {
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError> {
-        let mut from = Reader::new(bytes);
+        let mut from = StateReader::new(bytes);
         let state = Self {
             count: from.integer()?,
             mean: from.float()?,

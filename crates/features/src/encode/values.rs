@@ -1,7 +1,7 @@
 //! What is fitted to the quantiles of a column: boundaries of buckets, the robust scaler, the median.
 
 use super::quantiles::Quantiles;
-use super::wire::{damaged, Reader, Writer};
+use super::wire::{damaged, StateReader, StateWriter};
 use super::{agree, agree_merged, argument, counts, RobustScaler, State};
 use crate::FeatureError;
 
@@ -92,7 +92,7 @@ impl State for Values {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut to = Writer::default();
+        let mut to = StateWriter::default();
         to.integer(self.buckets.unwrap_or(0) as u64);
         let (lower, upper) = self.range.unwrap_or((f64::NAN, f64::NAN));
         to.float(lower);
@@ -102,7 +102,7 @@ impl State for Values {
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError> {
-        let mut from = Reader::new(bytes);
+        let mut from = StateReader::new(bytes);
         let mut state = Self::default();
         match from.integer()? {
             0 => {}

@@ -1,7 +1,7 @@
 //! The values of a column that are worth a number of their own.
 
 use super::counts::Counts;
-use super::wire::{Reader, Writer};
+use super::wire::{StateReader, StateWriter};
 use super::{agree, agree_merged, argument, State};
 use crate::FeatureError;
 use std::cmp::Reverse;
@@ -65,7 +65,7 @@ impl State for VocabularyFit {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut to = Writer::default();
+        let mut to = StateWriter::default();
         let (min_count, max_size) = self.bounds.unwrap_or((0, 0));
         to.integer(min_count as u64);
         to.integer(max_size as u64);
@@ -74,7 +74,7 @@ impl State for VocabularyFit {
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError> {
-        let mut from = Reader::new(bytes);
+        let mut from = StateReader::new(bytes);
         let (min_count, max_size) = (from.integer()? as i64, from.integer()? as i32);
         let mut state = Self { counts: Counts::read(&mut from)?, bounds: None };
         from.end()?;

@@ -7,9 +7,9 @@ pub fn damaged(what: &str) -> FeatureError {
 }
 
 #[derive(Default)]
-pub struct Writer(Vec<u8>);
+pub struct StateWriter(Vec<u8>);
 
-impl Writer {
+impl StateWriter {
     pub fn byte(&mut self, value: u8) {
         self.0.push(value);
     }
@@ -33,9 +33,9 @@ impl Writer {
     }
 }
 
-pub struct Reader<'a>(&'a [u8]);
+pub struct StateReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> StateReader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }

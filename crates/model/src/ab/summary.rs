@@ -1,8 +1,8 @@
 //! What came of the keys that one arm has shown.
 
 use super::ratio::Ratio;
-use crate::metrics::auroc_of;
-use crate::ranking::Ranking;
+use crate::measure::metrics::auroc_of;
+use crate::measure::ranking::Ranking;
 use allocator_api2::alloc::Global;
 use std::collections::HashMap;
 

@@ -6,7 +6,7 @@
 //! pieces, that end where a unit opens or closes: the walk goes from one such kink to the next, where the gradient is the
 //! same. What the cross layers put out is a polynomial, which Gauss and Legendre's rule averages exactly.
 
-use crate::network::{Cross, Dense, Network, MAX_CROSSES};
+use crate::score::network::{Cross, Dense, Network, MAX_CROSSES};
 use ndarray::{Array2, ArrayView1};
 
 /// Pieces shorter than this part of the line are taken together with what follows.
@@ -90,7 +90,7 @@ struct Line<'a> {
 }
 
 /// One straight piece.
-struct Piece {
+struct LinePiece {
     /// The gradient by what goes into the units of the first layer.
     gradient: Vec<f64>,
     /// How far off the next kink is.
@@ -115,7 +115,7 @@ impl<'a> Line<'a> {
             // Looked at a little after the kink, where it is clear which units are open.
             let ahead = if most > 0 { SHORTEST } else { 1.0 / LAST_PIECES } / 2.0;
             most = most.saturating_sub(1);
-            let Piece { gradient, kink } = self.piece(at + ahead);
+            let LinePiece { gradient, kink } = self.piece(at + ahead);
             let end = (at + ahead + kink.max(ahead)).min(1.0);
             add_scaled(&mut sum, end - at, &gradient);
             at = end;
@@ -124,7 +124,7 @@ impl<'a> Line<'a> {
     }
 
     /// The piece around a place of the line.
-    fn piece(&self, at: f64) -> Piece {
+    fn piece(&self, at: f64) -> LinePiece {
         let mut slope = self.slope.clone();
         let mut value: Vec<f64> =
             self.start.iter().zip(&slope).map(|(start, slope)| start + at * slope).collect();
@@ -143,7 +143,7 @@ impl<'a> Line<'a> {
             gradient = times_transposed(&layer.weight, &gradient);
         }
         keep(&mut gradient, &open[0]);
-        Piece { gradient, kink }
+        LinePiece { gradient, kink }
     }
 }
 

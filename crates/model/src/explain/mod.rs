@@ -6,19 +6,19 @@
 //! model does not use, or that is as in the baseline, contributes nothing.
 
 mod gradients;
-mod layout;
+mod input_columns;
 mod nearest;
 mod similar;
 
-use crate::artifact::Artifact;
 use crate::error::ModelError;
-use crate::forest::{Forest, Players};
-use crate::network::Network;
-use crate::output::Output;
-use crate::predictor::Predictor;
-use crate::recipe::{Input, Recipe};
-use crate::scorer::{Row, Scorer};
-use layout::Layout;
+use crate::score::forest::{Forest, Players};
+use crate::score::network::Network;
+use crate::score::predictor::Predictor;
+use crate::score::scorer::{Row, Scorer};
+use crate::stored::artifact::Artifact;
+use crate::stored::output::Output;
+use crate::stored::recipe::{Input, Recipe};
+use input_columns::InputColumns;
 
 pub use gradients::integrated_gradients;
 pub use nearest::{Near, Nearest};
@@ -38,7 +38,7 @@ pub struct Values {
 /// A model version ready to explain rows.
 #[derive(Debug)]
 pub struct Explainer {
-    layout: Layout,
+    columns: InputColumns,
     predictor: Predictor,
     output: Output,
     baseline: Values,
@@ -71,7 +71,7 @@ impl Values {
     pub fn missing(recipe: &Recipe) -> Self {
         Self {
             numbers: vec![f64::NAN; recipe.scalings().len()],
-            codes: vec![crate::recipe::NULL; recipe.categories().len()],
+            codes: vec![crate::stored::recipe::NULL; recipe.categories().len()],
             key: None,
         }
     }
@@ -80,9 +80,9 @@ impl Values {
     /// number), the first value of each vocabulary, which is the most frequent one (one never seen, where it is empty),
     /// and no key.
     pub fn typical(recipe: &Recipe) -> Self {
-        let first = |category: &crate::recipe::Category| match category.vocabulary.is_empty() {
-            true => crate::recipe::UNSEEN,
-            false => crate::recipe::FIRST_VALUE,
+        let first = |category: &crate::stored::recipe::Category| match category.vocabulary.is_empty() {
+            true => crate::stored::recipe::UNSEEN,
+            false => crate::stored::recipe::FIRST_VALUE,
         };
         Self {
             numbers: recipe.scalings().into_iter().map(|s| s.transform.inverse(s.mean)).collect(),
@@ -119,7 +119,7 @@ impl Explainer {
     pub fn new(artifact: Artifact) -> Result<Self, ModelError> {
         artifact.check()?;
         let Artifact { recipe, predictor, output, .. } = artifact;
-        Ok(Self { baseline: Values::typical(&recipe), layout: Layout::new(recipe), predictor, output })
+        Ok(Self { baseline: Values::typical(&recipe), columns: InputColumns::new(recipe), predictor, output })
     }
 
     /// The row that others are compared with.
@@ -152,7 +152,7 @@ impl Explainer {
     /// What each column contributes to the margin, in double precision.
     fn margins(&self, values: &Values, pause: &mut dyn FnMut()) -> Vec<f64> {
         let (slope, _) = self.output.line();
-        let mut margins = vec![0.0; self.layout.recipe.columns.len()];
+        let mut margins = vec![0.0; self.columns.recipe.columns.len()];
         match &self.predictor {
             Predictor::Networks(members) => self.add_networks(members, slope, values, &mut margins, pause),
             Predictor::Forest(forest) => self.add_forest(forest, slope, values, &mut margins, pause),
@@ -162,7 +162,7 @@ impl Explainer {
                 self.add_forest(&blend.forest, slope * weights.forest, values, &mut margins, pause);
             }
             Predictor::Rates(rates) => {
-                let key = self.layout.recipe.columns.iter().position(|column| column.input == Input::Key);
+                let key = self.columns.recipe.columns.iter().position(|column| column.input == Input::Key);
                 let difference = rates.of(values.key) - rates.of(self.baseline.key);
                 key.into_iter().for_each(|key| margins[key] = slope * difference);
             }
@@ -180,10 +180,10 @@ impl Explainer {
     ) {
         let share = factor / members.len() as f64;
         for network in members {
-            let from = self.layout.input(&self.baseline, network);
-            let to = self.layout.input(values, network);
+            let from = self.columns.input(&self.baseline, network);
+            let to = self.columns.input(values, network);
             let gradients = integrated_gradients(network, &from, &to, pause);
-            let columns = self.layout.inputs.iter().zip(gradients);
+            let columns = self.columns.inputs.iter().zip(gradients);
             columns.for_each(|(column, contribution)| margins[*column] += share * contribution);
         }
     }
@@ -196,7 +196,7 @@ impl Explainer {
         margins: &mut [f64],
         pause: &mut dyn FnMut(),
     ) {
-        let Layout { numbers, categories, .. } = &self.layout;
+        let InputColumns { numbers, categories, .. } = &self.columns;
         let players = Players { count: margins.len(), numbers, categories };
         let (row, baseline) = (values.of_forest(), self.baseline.of_forest());
         let shares =

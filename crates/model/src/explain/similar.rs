@@ -1,9 +1,9 @@
 //! How far two rows are apart, in the terms in which a model sees them.
 
-use super::layout::Layout;
+use super::input_columns::InputColumns;
 use super::Values;
 use crate::error::ModelError;
-use crate::recipe::{Input, Recipe, Scaling};
+use crate::stored::recipe::{Input, Recipe, Scaling};
 
 /// Numbers further apart, in standard deviations, count as this far: one outlier does not decide.
 const FARTHEST: f64 = 3.0;
@@ -14,7 +14,7 @@ const DIFFERENT: f64 = 2.0;
 /// Distances between the rows of one version.
 #[derive(Debug)]
 pub struct Similarity {
-    layout: Layout,
+    columns: InputColumns,
     /// Of each column; together 1.
     weights: Vec<f64>,
 }
@@ -37,7 +37,7 @@ impl Similarity {
         }
         let sum: f64 = weights.iter().sum();
         weights.iter_mut().for_each(|weight| *weight /= sum);
-        Ok(Self { layout: Layout::new(recipe), weights })
+        Ok(Self { columns: InputColumns::new(recipe), weights })
     }
 
     /// The square root of the weighted mean of the columns' squared distances; 0 for rows that are the same to the model,
@@ -46,7 +46,7 @@ impl Similarity {
     /// # Panics
     /// If the values are another version's.
     pub fn distance(&self, a: &Values, b: &Values) -> f64 {
-        let Layout { recipe, numbers, categories, .. } = &self.layout;
+        let InputColumns { recipe, numbers, categories, .. } = &self.columns;
         let mut sum = 0.0;
         for (n, scaling) in recipe.scalings().into_iter().enumerate() {
             let column = numbers[n];
@@ -75,7 +75,7 @@ fn of_numbers(scaling: &Scaling, a: f64, b: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Category, Column, Family};
+    use crate::stored::recipe::{Category, Column, Family};
 
     fn column(name: &str, family: Family, input: Input) -> Column {
         Column { name: name.into(), sql_type: String::new(), family, input }

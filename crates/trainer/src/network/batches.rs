@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// A batch, or what one pool has of it.
 #[derive(Debug, PartialEq)]
-pub struct Piece {
+pub struct BatchPiece {
     /// In the pool.
     pub rows: Range<i64>,
     /// Of the whole batch.
@@ -19,11 +19,11 @@ pub fn chunks(rows: i64, size: i64) -> i64 {
 }
 
 /// The batches, and parts of batches, in the next `count` rows of an epoch that has `all` and has `done` some.
-pub fn pieces(done: i64, count: i64, batch: i64, all: i64) -> Vec<Piece> {
+pub fn pieces(done: i64, count: i64, batch: i64, all: i64) -> Vec<BatchPiece> {
     let end = done + count;
     let piece = |n: i64| {
         let (first, last) = (n * batch, ((n + 1) * batch).min(all));
-        Piece {
+        BatchPiece {
             rows: first.max(done) - done..last.min(end) - done,
             batch_rows: last - first,
             is_first: first >= done,
@@ -39,8 +39,12 @@ mod tests {
 
     #[test]
     fn a_batch_that_reaches_into_the_next_pool_is_taken_in_pieces() {
-        let piece =
-            |rows: Range<i64>, batch_rows, is_first, is_last| Piece { rows, batch_rows, is_first, is_last };
+        let piece = |rows: Range<i64>, batch_rows, is_first, is_last| BatchPiece {
+            rows,
+            batch_rows,
+            is_first,
+            is_last,
+        };
         let (first, second) = (pieces(0, 25, 10, 43), pieces(25, 18, 10, 43));
         assert_eq!(first[..2], [piece(0..10, 10, true, true), piece(10..20, 10, true, true)]);
         assert_eq!(first[2..], [piece(20..25, 10, true, false)]);

@@ -2,11 +2,11 @@
 //! at a time, encoded anew whenever it is their turn.
 
 use super::net::Net;
-use super::part::{outputs, stream_outputs, Part};
+use super::on_device::{outputs, stream_outputs, LabelledRows};
 use crate::error::TrainerError;
 use crate::job::{Job, Units};
-use crate::labels::Labels;
 use crate::prepare::Encoder;
+use crate::rows::labels::Labels;
 use rand::seq::SliceRandom;
 use rand::Rng;
 use tch::{Device, TchError, Tensor};
@@ -16,7 +16,7 @@ const POOL_BYTES: usize = 32 << 20;
 const POOL_ROWS: (usize, usize) = (1024, 262_144);
 
 pub enum Examples<'a> {
-    Whole(Part),
+    Whole(LabelledRows),
     Pools(Pools<'a>),
 }
 
@@ -37,7 +37,7 @@ impl<'a> Examples<'a> {
         let Job { encoder, device, .. } = *job;
         let labels = &job.table.labels;
         Ok(match whole {
-            true => Self::Whole(Part::new(encoder, rows, labels, units, device)?),
+            true => Self::Whole(LabelledRows::new(encoder, rows, labels, units, device)?),
             false => {
                 let pool_rows = pool_rows(encoder);
                 Self::Pools(Pools { encoder, rows, labels, units, device, pool_rows })
@@ -68,7 +68,7 @@ impl<'a> Examples<'a> {
         names: &[u32],
         shuffled: bool,
         random: &mut impl Rng,
-        mut f: impl FnMut(&Part, Option<&Tensor>, i64) -> Result<(), TchError>,
+        mut f: impl FnMut(&LabelledRows, Option<&Tensor>, i64) -> Result<(), TchError>,
     ) -> Result<(), TrainerError> {
         let pools = match self {
             Self::Whole(part) => {
@@ -90,7 +90,7 @@ impl<'a> Examples<'a> {
             while let Some(run) = runs.next_if(|_| rows.len() < pools.pool_rows) {
                 rows.extend_from_slice(&names[run]);
             }
-            let part = Part::new(pools.encoder, &rows, pools.labels, pools.units, pools.device)?;
+            let part = LabelledRows::new(pools.encoder, &rows, pools.labels, pools.units, pools.device)?;
             let mut places: Vec<u32> = (0..rows.len() as u32).collect();
             places.shuffle(random);
             let order = shuffled.then(|| order(places.into_iter(), pools.device)).transpose()?;

@@ -2,9 +2,9 @@
 
 use super::examples::Examples;
 use super::net::{Net, Shape};
-use super::part::stream_outputs;
+use super::on_device::stream_outputs;
 use super::room::fits_whole;
-use super::train::{train, Epoch, Plan, Validation};
+use super::train::{train, Epoch, TrainingPlan, Validation};
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Reference, Units};
 use crate::prepare::Encoder;
@@ -44,7 +44,7 @@ pub fn fit<'a, W: Write>(
     for member in 0..params.members as u32 {
         let seed = params.seed.wrapping_add(u64::from(member));
         let mut net = Net::new(&encoder.recipe, &shape, seed, device)?;
-        let plan = Plan {
+        let plan = TrainingPlan {
             task: job.task,
             params,
             learning_rate: params.learning_rate(algorithm),

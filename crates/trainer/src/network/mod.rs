@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `fit` | an algorithm's networks from its parameters |
 //! | `net` | one network |
-//! | `part` | rows on the device |
+//! | `rows`, `on_device` | encoded rows as tensors; their way to the device, and the network's outputs for them |
 //! | `examples` | all rows as one part, or a pool at a time |
 //! | `room` | what a training will allocate |
 //! | `loss`, `adam`, `schedule`, `noise`, `plain` | what a step needs |
@@ -18,9 +18,10 @@ mod fit;
 mod loss;
 mod net;
 mod noise;
-mod part;
+mod on_device;
 mod plain;
 mod room;
+mod rows;
 mod schedule;
 mod train;
 mod worker;

@@ -5,6 +5,7 @@
 //! handful of operations, whatever their number.
 
 use super::noise::Noise;
+use super::rows::Rows;
 use crate::error::TrainerError;
 use crate::precision::linear;
 use crate::random::seeded;
@@ -51,12 +52,12 @@ pub struct Net {
     /// Running mean and variance of each normalized layer, one after the other, and views of them.
     statistics: Tensor,
     running: Vec<Tensor>,
-    layout: Layout,
+    layout: LeafLayout,
 }
 
 /// Which leaf is what.
 #[derive(Clone)]
-struct Layout {
+struct LeafLayout {
     shapes: Vec<Vec<i64>>,
     embeddings: usize,
     crosses: usize,
@@ -70,14 +71,6 @@ struct Leaves<'a> {
     crosses: &'a [Tensor],
     hidden: &'a [Tensor],
     last: &'a [Tensor],
-}
-
-/// A block of encoded rows on a device.
-pub struct Rows {
-    /// Shape (rows, dense width).
-    pub dense: Tensor,
-    /// Shape (categories, rows).
-    pub ids: Tensor,
 }
 
 /// How a part of the parameters begins.
@@ -97,7 +90,7 @@ impl Net {
         let plan = plan(recipe, shape);
         let parts = seeded(seed, || plan.iter().map(draw).collect::<Result<Vec<_>, _>>())?;
         let flat = Tensor::f_cat(&parts, 0)?.f_to(device)?;
-        let layout = Layout {
+        let layout = LeafLayout {
             shapes: plan.into_iter().map(|(shape, _)| shape).collect(),
             embeddings: recipe.categories().len(),
             crosses: shape.crosses,
@@ -120,7 +113,7 @@ impl Net {
         plan(recipe, shape).iter().map(|(shape, _)| shape.iter().product::<i64>()).sum()
     }
 
-    fn over(flat: Tensor, statistics: Tensor, layout: Layout) -> Result<Self, TchError> {
+    fn over(flat: Tensor, statistics: Tensor, layout: LeafLayout) -> Result<Self, TchError> {
         let leaf = |view: Tensor| view.f_set_requires_grad(true);
         let leaves: Vec<Tensor> =
             views(&flat, &layout.shapes)?.into_iter().map(leaf).collect::<Result<_, _>>()?;
@@ -298,7 +291,7 @@ impl Net {
     }
 }
 
-impl Layout {
+impl LeafLayout {
     fn split<'a>(&self, leaves: &'a [Tensor]) -> Leaves<'a> {
         let (tables, rest) = leaves.split_at(self.embeddings);
         let (crosses, layers) = rest.split_at(3 * self.crosses);

@@ -1,7 +1,7 @@
 //! What is random inside a training step: dropped units and forgotten categories. Seeded, and independent of how many
 //! threads there are.
 
-use super::net::Rows;
+use super::rows::Rows;
 use model::recipe::UNSEEN;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -2,7 +2,8 @@
 //! what libtorch's own differentiation would do, with fewer steps, and in memory that is kept from block to block.
 
 use super::loss::Loss;
-use super::net::{Net, Rows};
+use super::net::Net;
+use super::rows::Rows;
 use tch::{Kind, TchError, Tensor};
 
 /// What is kept from block to block of one thread.

@@ -2,7 +2,7 @@
 
 use super::examples::pool_rows;
 use super::net::{Net, Shape};
-use super::part::block_rows;
+use super::on_device::block_rows;
 use crate::error::TrainerError;
 use crate::job::Job;
 use crate::memory;

@@ -9,7 +9,7 @@ use super::batches::{chunks, pieces};
 use super::examples::Examples;
 use super::loss::Loss;
 use super::net::Net;
-use super::part::block_rows;
+use super::on_device::block_rows;
 use super::schedule::factor;
 use super::worker::{in_step, Worker};
 use crate::error::TrainerError;
@@ -39,7 +39,7 @@ pub struct Validation<'a> {
 }
 
 /// How a network is trained, besides its parameters.
-pub struct Plan<'a> {
+pub struct TrainingPlan<'a> {
     pub task: Task,
     pub params: &'a Params,
     pub learning_rate: f64,
@@ -53,7 +53,7 @@ pub struct Plan<'a> {
 }
 
 /// How good an epoch is on the validation rows.
-struct Measured {
+struct EpochQuality {
     loss: f64,
     auroc: Option<f64>,
     /// What the best epoch has least of: the metric that was asked for, turned around if more of it is better, or the loss.
@@ -66,7 +66,7 @@ pub fn train(
     net: &mut Net,
     training: &Examples,
     validation: Option<Validation>,
-    plan: &Plan,
+    plan: &TrainingPlan,
     tell: &mut dyn FnMut(Epoch) -> Result<(), TrainerError>,
 ) -> Result<u32, TrainerError> {
     let params = plan.params;
@@ -87,7 +87,7 @@ pub fn train(
         let seconds = started.elapsed().as_secs_f64();
         tell(Epoch { number, train_loss, validation_loss, validation_auroc, seconds })?;
         last = number;
-        if let Some(Measured { cost, .. }) = measured {
+        if let Some(EpochQuality { cost, .. }) = measured {
             match &best {
                 Some((least, at, _)) if cost >= *least => {
                     if params.patience > 0 && number - at >= params.patience {
@@ -114,7 +114,7 @@ pub fn train(
 
 /// What the logits of a network must be raised by that saw only a share of the negatives: the odds it learned are too
 /// high by one over that share.
-fn logit_shift(plan: &Plan) -> f64 {
+fn logit_shift(plan: &TrainingPlan) -> f64 {
     match plan.positives {
         Some(_) => plan.params.negative_share.ln(),
         None => 0.0,
@@ -125,7 +125,7 @@ fn logit_shift(plan: &Plan) -> f64 {
 struct Loop<'a> {
     net: &'a Net,
     training: &'a Examples<'a>,
-    plan: &'a Plan<'a>,
+    plan: &'a TrainingPlan<'a>,
     loss: Loss,
     adam: Adam,
     /// The names of the rows of an epoch.
@@ -139,13 +139,18 @@ struct Loop<'a> {
 }
 
 impl<'a> Loop<'a> {
-    fn new(net: &'a Net, training: &'a Examples<'a>, plan: &'a Plan, block: i64) -> Result<Self, TchError> {
+    fn new(
+        net: &'a Net,
+        training: &'a Examples<'a>,
+        plan: &'a TrainingPlan,
+        block: i64,
+    ) -> Result<Self, TchError> {
         let loss = Loss::new(plan.task, plan.params.class_weight, net.device())?;
         let threads = match net.device() {
             Device::Cpu => plan.threads.max(1),
             _ => 1,
         };
-        let worker = |_| Worker::new(net, &loss, plan);
+        let worker = |_| Worker::new(net, &loss, plan.params, plan.seed);
         Ok(Self {
             workers: (0..threads).map(worker).collect::<Result<_, _>>()?,
             adam: Adam::new(net.flat(), plan.params.weight_decay)?,
@@ -216,7 +221,7 @@ impl<'a> Loop<'a> {
         self.order.len() as i64
     }
 
-    fn measure(&self, validation: &Validation) -> Result<Measured, TrainerError> {
+    fn measure(&self, validation: &Validation) -> Result<EpochQuality, TrainerError> {
         let shift = logit_shift(self.plan);
         let mut found = validation.examples.outputs(self.net)?;
         found.iter_mut().for_each(|output| *output += shift);
@@ -226,7 +231,7 @@ impl<'a> Loop<'a> {
             Some(if metric.is_gain() { -value } else { value })
         });
         let auroc = self.loss.auroc(&found, validation.targets);
-        Ok(Measured { loss, auroc, cost: asked.unwrap_or(loss) })
+        Ok(EpochQuality { loss, auroc, cost: asked.unwrap_or(loss) })
     }
 }
 
@@ -243,14 +248,15 @@ fn shrink(weights: &Tensor, amount: f64) -> Result<(), TchError> {
 #[cfg(test)]
 mod tests {
     use super::super::examples::Pools;
-    use super::super::net::{floats, Rows, Shape};
-    use super::super::part::Part;
+    use super::super::net::{floats, Shape};
+    use super::super::on_device::LabelledRows;
+    use super::super::rows::Rows;
     use super::*;
-    use crate::data::{Feature, Table};
     use crate::job::Units;
-    use crate::labels::Labels;
     use crate::prepare::Encoder;
-    use crate::values::{Floats, Values};
+    use crate::rows::data::Table;
+    use crate::rows::labels::Labels;
+    use crate::rows::values::{Feature, Floats, Values};
     use model::protocol::{Role, SourceColumn};
     use model::recipe::{Column, Family, Input, Recipe, Scaling};
     use tch::Kind;
@@ -270,7 +276,7 @@ mod tests {
     fn training() -> Examples<'static> {
         let targets: Vec<f32> = (0..ROWS).map(|row| if row % 3 == 0 { 1.0 } else { 0.0 }).collect();
         let dense: Vec<f32> = (0..2 * ROWS).map(|i| ((i * 37) % 19) as f32 / 19.0 - 0.5).collect();
-        Examples::Whole(Part {
+        Examples::Whole(LabelledRows {
             rows: Rows {
                 dense: Tensor::from_slice(&dense).view_([ROWS, 2]),
                 ids: Tensor::f_empty([0, ROWS], (Kind::Int, Device::Cpu)).unwrap(),
@@ -279,8 +285,8 @@ mod tests {
         })
     }
 
-    fn plan<'a>(params: &'a Params, threads: usize) -> Plan<'a> {
-        Plan {
+    fn plan<'a>(params: &'a Params, threads: usize) -> TrainingPlan<'a> {
+        TrainingPlan {
             task: Task::Binary,
             params,
             learning_rate: 0.05,
@@ -293,11 +299,11 @@ mod tests {
     }
 
     /// The loss of each of three epochs, and the weights after them.
-    fn run(block: i64, plan: &Plan) -> (Vec<f64>, Vec<f32>) {
+    fn run(block: i64, plan: &TrainingPlan) -> (Vec<f64>, Vec<f32>) {
         run_on(&training(), block, plan)
     }
 
-    fn run_on(training: &Examples, block: i64, plan: &Plan) -> (Vec<f64>, Vec<f32>) {
+    fn run_on(training: &Examples, block: i64, plan: &TrainingPlan) -> (Vec<f64>, Vec<f32>) {
         let shape = Shape { crosses: 1, rank: 2, hidden: vec![8], batch_norm: false, outputs: 1 };
         let net = Net::new(&recipe(), &shape, 1, Device::Cpu).unwrap();
         let mut trainer = Loop::new(&net, training, plan, block).unwrap();
@@ -340,7 +346,7 @@ mod tests {
         let (labels, units, device) = (&table.labels, Units::NONE, Device::Cpu);
         let (encoder, rows) = (&encoder, &rows[..]);
         let pools = Examples::Pools(Pools { encoder, rows, labels, units, device, pool_rows: 300 });
-        let whole = Examples::Whole(Part::new(encoder, rows, labels, units, device).unwrap());
+        let whole = Examples::Whole(LabelledRows::new(encoder, rows, labels, units, device).unwrap());
         for threads in [1, 2] {
             let params = Params { batch_size: 0, ..Params::default() };
             let of = |examples: &Examples| run_on(examples, 64, &plan(&params, threads));
@@ -364,7 +370,7 @@ mod tests {
         let pools = Examples::Pools(Pools { encoder, rows: &rows, labels, units, device, pool_rows: 512 });
         let mut seen: Vec<f32> = Vec::new();
         let mut random = ChaCha8Rng::seed_from_u64(3);
-        let take = |pool: &Part, order: Option<&Tensor>, count: i64| {
+        let take = |pool: &LabelledRows, order: Option<&Tensor>, count: i64| {
             assert_eq!(count, 512);
             seen.extend(floats(&pool.targets.f_index_select(0, order.unwrap())?)?);
             Ok(())
@@ -398,7 +404,7 @@ mod tests {
     fn an_epoch_leaves_out_negatives_only() {
         let positives: Vec<bool> = (0..ROWS).map(|row| row % 3 == 0).collect();
         let params = Params { negative_share: 0.5, ..Params::default() };
-        let plan = Plan { positives: Some(&positives), ..plan(&params, 1) };
+        let plan = TrainingPlan { positives: Some(&positives), ..plan(&params, 1) };
         let shape = Shape { crosses: 0, rank: 1, hidden: vec![], batch_norm: false, outputs: 1 };
         let net = Net::new(&recipe(), &shape, 1, Device::Cpu).unwrap();
         let training = training();

@@ -1,17 +1,17 @@
 //! A thread that adds up the gradients of its blocks of each batch, and how all of them go through the batches in step.
 //!
-//! A step's gradient is summed over blocks of the batch (see [`super::part::block_rows`]), so that a batch of any size, up to
-//! all rows, works in the cache and in bounded memory. On the CPU each thread takes blocks of its own: libtorch's own threads
-//! would share every small matrix.
+//! A step's gradient is summed over blocks of the batch (see [`super::on_device::block_rows`]), so that a batch of any size,
+//! up to all rows, works in the cache and in bounded memory. On the CPU each thread takes blocks of its own: libtorch's own
+//! threads would share every small matrix.
 
-use super::batches::Piece;
+use super::batches::BatchPiece;
 use super::loss::Loss;
 use super::net::{Learning, Net};
 use super::noise::Noise;
-use super::part::Part;
+use super::on_device::LabelledRows;
 use super::plain::Plain;
-use super::train::Plan;
 use model::params::Precision;
+use model::Params;
 use std::ops::Range;
 use std::sync::Barrier;
 use tch::{Kind, TchError, Tensor};
@@ -20,7 +20,7 @@ use tch::{Kind, TchError, Tensor};
 pub struct Worker {
     pub net: Net,
     /// What it takes rows from, and their order.
-    pool: Option<(Part, Option<Tensor>)>,
+    pool: Option<(LabelledRows, Option<Tensor>)>,
     loss: Loss,
     /// Of the step so far, like the network's flat parameters, and views of it, one for each leaf.
     gradient: Tensor,
@@ -35,7 +35,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(net: &Net, loss: &Loss, plan: &Plan) -> Result<Self, TchError> {
+    pub fn new(net: &Net, loss: &Loss, params: &Params, seed: u64) -> Result<Self, TchError> {
         let net = net.share()?;
         let gradient = net.flat().f_zeros_like()?;
         Ok(Self {
@@ -43,13 +43,13 @@ impl Worker {
             total: Tensor::f_zeros([], (Kind::Double, net.device()))?,
             loss: loss.share(),
             pool: None,
-            plain: match plan.params.dropout == 0.0 && plan.params.precision == Precision::Float32 {
+            plain: match params.dropout == 0.0 && params.precision == Precision::Float32 {
                 true => Plain::new(&net)?,
                 false => None,
             },
-            seed: plan.seed,
-            dropout: plan.params.dropout,
-            precision: plan.params.precision,
+            seed,
+            dropout: params.dropout,
+            precision: params.precision,
             net,
             gradient,
         })
@@ -60,7 +60,7 @@ impl Worker {
         self.total.f_zero_().map(drop)
     }
 
-    pub fn take_pool(&mut self, pool: &Part, order: Option<&Tensor>) {
+    pub fn take_pool(&mut self, pool: &LabelledRows, order: Option<&Tensor>) {
         self.pool = Some((pool.share(), order.map(Tensor::shallow_clone)));
     }
 
@@ -105,7 +105,7 @@ impl Worker {
     /// The blocks of a piece that are this thread's: every `of`-th, from `mine` on.
     fn take_part(
         &mut self,
-        piece: &Piece,
+        piece: &BatchPiece,
         block: i64,
         first: u64,
         (mine, of): (usize, usize),
@@ -129,14 +129,14 @@ impl Worker {
 /// the sum.
 pub fn in_step(
     workers: &mut [Worker],
-    pieces: &[Piece],
+    pieces: &[BatchPiece],
     block: i64,
     first_block: u64,
     mut step: impl FnMut(&mut Tensor) -> Result<(), TchError>,
 ) -> Result<(), TchError> {
     let of = workers.len();
     let Some((own, others)) = workers.split_first_mut() else { return Ok(()) };
-    let number = |piece: &Piece| first_block + (piece.rows.start / block) as u64 + 1;
+    let number = |piece: &BatchPiece| first_block + (piece.rows.start / block) as u64 + 1;
     if others.is_empty() {
         for piece in pieces {
             own.take_part(piece, block, number(piece), (0, 1))?;

@@ -1,6 +1,6 @@
 //! Grown trees as a forest that gives the same answers.
 
-use super::Column;
+use super::TreeInput;
 use crate::error::TrainerError;
 use hessboost::model::BoostedModel;
 use hessboost::tree::RegTree;
@@ -15,7 +15,7 @@ pub fn add_trees(
     output: usize,
     model: &BoostedModel,
     count: u32,
-    columns: &[Column],
+    columns: &[TreeInput],
     scale: f64,
 ) -> Result<(), TrainerError> {
     for (tree, weight) in model.trees().iter().zip(model.tree_weights()).take(count as usize) {
@@ -26,7 +26,7 @@ pub fn add_trees(
 }
 
 /// The nodes of a tree level by level, so that siblings stand together.
-fn steps(tree: &RegTree, columns: &[Column], leaf: impl Fn(f32) -> f64) -> Vec<Step> {
+fn steps(tree: &RegTree, columns: &[TreeInput], leaf: impl Fn(f32) -> f64) -> Vec<Step> {
     let numbers = columns.iter().filter(|column| column.is_number()).count();
     let mut ids = vec![0];
     let mut steps = Vec::new();

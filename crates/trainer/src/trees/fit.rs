@@ -1,6 +1,6 @@
 //! The algorithm: a forest from the parameters of a training.
 
-use super::{grow_forest, matrix, Column, Fitted, Goal, Grown, Part, Round, TreeParams};
+use super::{grow_forest, matrix, Fitted, Goal, Grown, Round, TreeInput, TreeParams, TreeRows};
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Reference};
 use crate::memory;
@@ -21,8 +21,8 @@ pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit
     let targets = |rows: &[u32]| job.table.labels.of(rows);
     let (train_targets, held_out) = (targets(&job.split.train), job.stopping_rows());
     let held_out_targets = targets(held_out);
-    let training = Part { rows: &job.split.train, targets: &train_targets, weights: None };
-    let validation = Part { rows: held_out, targets: &held_out_targets, weights: None };
+    let training = TreeRows { rows: &job.split.train, targets: &train_targets, weights: None };
+    let validation = TreeRows { rows: held_out, targets: &held_out_targets, weights: None };
     let validation = Some(&validation).filter(|part| !part.rows.is_empty());
     let goals = goals(job.task);
     let params = tree_params(job);
@@ -51,7 +51,7 @@ const VALUE: u64 = 4 + 4;
 const ROW: u64 = 6 * 4;
 
 /// The columns, if they and the matrix fit into memory: trees look at all rows at once.
-fn columns<'a>(job: &'a Job) -> Result<Vec<Column<'a>>, TrainerError> {
+fn columns<'a>(job: &'a Job) -> Result<Vec<TreeInput<'a>>, TrainerError> {
     let columns =
         job.encoder.columns().ok_or_else(|| job.table.must_be_in_memory(Algorithm::BoostedTrees))?;
     let rows = (job.split.train.len() + job.stopping_rows().len()) as u64;
@@ -101,7 +101,7 @@ fn event(round: Round, outputs: usize, params: &TreeParams, began: Instant) -> E
 /// hessboost's own estimates.
 struct Trees<'a> {
     grown: Vec<Grown>,
-    columns: Vec<Column<'a>>,
+    columns: Vec<TreeInput<'a>>,
 }
 
 impl Reference for Trees<'_> {

@@ -3,7 +3,7 @@
 
 use super::failed;
 use crate::error::TrainerError;
-use crate::values::{Floats, NULL_CODE};
+use crate::rows::values::{Floats, NULL_CODE};
 use hessboost::data::{DMatrix, FeatureType};
 use model::recipe::{NULL, UNSEEN};
 
@@ -13,14 +13,14 @@ pub const MAX_CODES: u32 = 1024;
 
 /// An input of the forest: all numbers first, then all categories, as the recipe numbers them.
 #[derive(Debug, Clone)]
-pub enum Column<'a> {
+pub enum TreeInput<'a> {
     /// `floats` holds `width` numbers a row; this is the one at `position`. What is not finite is missing.
     Number { floats: &'a Floats, width: usize, position: usize },
     /// The code of a row in the dictionary of the table, the recipe's code for each of these, and for NULL.
     Category { codes: &'a [u32], recipe_codes: Vec<i32>, null: i32 },
 }
 
-impl Column<'_> {
+impl TreeInput<'_> {
     pub fn is_number(&self) -> bool {
         matches!(self, Self::Number { .. })
     }
@@ -61,7 +61,7 @@ fn single(value: f64) -> f32 {
 }
 
 /// The columns of `rows`, in their order, column by column since that is how the table holds them.
-pub fn build(columns: &[Column], rows: &[u32]) -> Result<DMatrix, TrainerError> {
+pub fn build(columns: &[TreeInput], rows: &[u32]) -> Result<DMatrix, TrainerError> {
     let width = columns.len();
     let mut lines = vec![0.0_f32; rows.len() * width];
     for (position, column) in columns.iter().enumerate() {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::values::{Floats, NULL_CODE};
+use crate::rows::values::{Floats, NULL_CODE};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -53,16 +53,16 @@ impl Sample {
         sample
     }
 
-    pub fn columns(&self) -> Vec<Column<'_>> {
-        let category = |codes, recipe_codes: &[i32]| Column::Category {
+    pub fn columns(&self) -> Vec<TreeInput<'_>> {
+        let category = |codes, recipe_codes: &[i32]| TreeInput::Category {
             codes,
             recipe_codes: recipe_codes.to_vec(),
             null: 1,
         };
         vec![
-            Column::Number { floats: &self.pair, width: 2, position: 0 },
-            Column::Number { floats: &self.pair, width: 2, position: 1 },
-            Column::Number { floats: &self.alone, width: 1, position: 0 },
+            TreeInput::Number { floats: &self.pair, width: 2, position: 0 },
+            TreeInput::Number { floats: &self.pair, width: 2, position: 1 },
+            TreeInput::Number { floats: &self.alone, width: 1, position: 0 },
             category(&self.few, &self.few_codes),
             category(&self.many, &self.many_codes),
         ]
@@ -75,8 +75,8 @@ impl Sample {
         (numbers, [few, self.many[row] + 2])
     }
 
-    pub fn part<'a>(&'a self, targets: &'a [f64]) -> Part<'a> {
-        Part { rows: &self.rows, targets, weights: None }
+    pub fn part<'a>(&'a self, targets: &'a [f64]) -> TreeRows<'a> {
+        TreeRows { rows: &self.rows, targets, weights: None }
     }
 
     fn margins(&self, forest: &Forest, output: usize) -> Vec<f64> {
@@ -89,8 +89,8 @@ impl Sample {
 }
 
 /// The first 3000 rows of a sample to train on, the others to validate.
-fn halves<'a>(sample: &'a Sample, targets: &'a [f64]) -> (Part<'a>, Part<'a>) {
-    let part = |rows: std::ops::Range<usize>| Part {
+fn halves<'a>(sample: &'a Sample, targets: &'a [f64]) -> (TreeRows<'a>, TreeRows<'a>) {
+    let part = |rows: std::ops::Range<usize>| TreeRows {
         rows: &sample.rows[rows.clone()],
         targets: &targets[rows],
         weights: None,
@@ -246,7 +246,7 @@ fn weights_count_rows() {
     let sample = Sample::new(2000, 9);
     let params = TreeParams { trees: 1, ..quick() };
     let base = |class_weight, weights: Option<&[f64]>| {
-        let part = Part { weights, ..sample.part(&sample.labels) };
+        let part = TreeRows { weights, ..sample.part(&sample.labels) };
         let params = TreeParams { class_weight, ..params.clone() };
         let fitted = grow_forest(&sample.columns(), &part, None, &[Goal::Binary], &params, &mut silent());
         let estimates = sample.margins(&fitted.unwrap().forest, 0);

@@ -1,0 +1,18 @@
+//! How good scores are, and how they become probabilities that can be trusted.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `ranking` | scores beside their outcomes, in order |
+//! | `metrics` | AUROC, average precision, log loss, Brier score, calibration bins |
+//! | `charts` | ROC curve, confusion matrix, lift |
+//! | `quality` | errors of quantities; one measure of a model, whatever its task |
+//! | `tally` | rows measured as they are scored |
+//! | `calibration`, `isotonic` | logits into calibrated probabilities |
+
+pub mod calibration;
+pub mod charts;
+pub mod isotonic;
+pub mod metrics;
+pub mod quality;
+pub mod ranking;
+pub mod tally;

@@ -1,0 +1,139 @@
+//! Many rows scored at once: a network's layers are matrix products then. The scores are those of [`Scorer::score`], to the
+//! last bit.
+
+use super::{Networks, Row, Scorer};
+use crate::score::tiles::{TileScratch, ROWS};
+
+/// Rows that wait for being scored together: made by [`Scorer::batch`], reused for all.
+pub struct Batch {
+    rows: usize,
+    /// What the rows put into the networks, one row after the other; empty if each row is scored as it comes.
+    inputs: Vec<f32>,
+    /// The codes of their categories, if there are several networks, each with embeddings of its own.
+    codes: Vec<u32>,
+    /// What a forest adds to each row.
+    added: Vec<f64>,
+    networks: Option<OfNetworks>,
+    scores: Vec<f64>,
+}
+
+/// Buffers for the networks' values.
+struct OfNetworks {
+    scratch: Vec<TileScratch>,
+    logits: Vec<f32>,
+    sums: Vec<f64>,
+}
+
+impl Batch {
+    /// True once it takes no more rows.
+    pub fn is_full(&self) -> bool {
+        self.rows == ROWS
+    }
+}
+
+impl Scorer {
+    /// A batch without rows. It belongs to the scorer that made it.
+    pub fn batch(&self) -> Batch {
+        let networks = self.networks_by_matrices().map(|networks| OfNetworks {
+            scratch: networks.members.iter().map(|member| TileScratch::of(&member.heads[0].0)).collect(),
+            logits: vec![0.0; ROWS],
+            sums: vec![0.0; ROWS],
+        });
+        Batch {
+            rows: 0,
+            inputs: Vec::new(),
+            codes: Vec::new(),
+            added: Vec::new(),
+            networks,
+            scores: Vec::with_capacity(ROWS),
+        }
+    }
+
+    /// Networks that score a batch by matrix products: those without cross layers.
+    fn networks_by_matrices(&self) -> Option<&Networks> {
+        let networks = self.engine.networks.as_ref();
+        networks.filter(|networks| networks.members.iter().all(|member| member.crosses.is_none()))
+    }
+
+    /// Adds a row to the batch.
+    ///
+    /// # Panics
+    /// If the batch is full, or batch or row are another scorer's.
+    #[inline]
+    pub fn put(&self, row: &mut Row, batch: &mut Batch) {
+        assert!(!batch.is_full(), "the batch is full");
+        if batch.rows == 0 {
+            batch.scores.clear();
+        }
+        batch.rows += 1;
+        let Some(networks) = self.networks_by_matrices() else {
+            batch.scores.push(self.score(row));
+            return;
+        };
+        batch.inputs.extend_from_slice(&row.inputs);
+        if networks.members.len() > 1 {
+            batch.codes.extend_from_slice(&row.codes);
+        }
+        if let Some((forest, gain)) = &self.engine.forest {
+            batch.added.push(gain * forest.margin(0, &row.numbers, &row.codes));
+        }
+    }
+
+    /// The score of each row that was put into the batch since it was last scored, in their order. The batch is empty then.
+    ///
+    /// # Panics
+    /// If the batch is another scorer's.
+    pub fn score_batch<'b>(&self, batch: &'b mut Batch) -> &'b [f64] {
+        let rows = std::mem::take(&mut batch.rows);
+        let Batch { inputs, codes, added, networks: buffers, scores, .. } = batch;
+        if rows == 0 {
+            scores.clear();
+        }
+        if let (Some(networks), Some(buffers)) = (self.networks_by_matrices(), buffers) {
+            let sums = networks.sums(self, rows, inputs, codes, buffers);
+            scores.extend(sums.iter().map(|sum| self.engine.offset + sum));
+            scores.iter_mut().zip(&*added).for_each(|(score, added)| *score += added);
+            scores.iter_mut().for_each(|score| *score = self.finish(*score));
+            inputs.clear();
+            codes.clear();
+            added.clear();
+        }
+        scores
+    }
+}
+
+impl Networks {
+    /// The first output of each row, averaged over the members.
+    fn sums<'b>(
+        &self,
+        scorer: &Scorer,
+        rows: usize,
+        inputs: &mut [f32],
+        codes: &[u32],
+        OfNetworks { scratch, logits, sums }: &'b mut OfNetworks,
+    ) -> &'b [f64] {
+        let (logits, sums) = (&mut logits[..rows], &mut sums[..rows]);
+        for (m, (member, scratch)) in self.members.iter().zip(scratch).enumerate() {
+            if m > 0 {
+                self.embed_rows(m, inputs, codes);
+            }
+            scorer.kernel.logits(&member.heads[0].0, inputs, scratch, logits);
+            for (sum, logit) in sums.iter_mut().zip(&*logits) {
+                *sum = if m == 0 { f64::from(*logit) } else { *sum + f64::from(*logit) };
+            }
+        }
+        sums
+    }
+
+    fn embed_rows(&self, member: usize, inputs: &mut [f32], codes: &[u32]) {
+        if self.places.is_empty() {
+            return;
+        }
+        for (inputs, codes) in inputs.chunks_exact_mut(self.width).zip(codes.chunks_exact(self.places.len()))
+        {
+            for (category, code) in codes.iter().enumerate() {
+                self.embed(member, category, *code, inputs);
+            }
+        }
+    }
+}

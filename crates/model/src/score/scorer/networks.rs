@@ -1,0 +1,318 @@
+//! The networks of a [`Scorer`](super::Scorer): how a row's values go in, and the weights with scaling and the output's line
+//! folded in.
+
+use super::{bounds, Row};
+use crate::error::ModelError;
+use crate::score::array::Array;
+use crate::score::image::{refused, ImageReader, ImageWriter};
+use crate::score::inputs::{Arrays, Number, Way};
+use crate::score::network::Network;
+use crate::score::simd::Kernel;
+use crate::score::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Scratch, Stack, CHUNK};
+use crate::stored::recipe::{Recipe, Scaling};
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+pub(super) struct Networks {
+    numbers: Vec<Number>,
+    pub arrays: Arrays,
+    /// Where each category's embedding stands in the input, and how long it is.
+    pub(super) places: Vec<(usize, usize)>,
+    /// How many numbers have a missing indicator; they follow the numbers in the input.
+    indicators: usize,
+    pub width: usize,
+    pub members: Vec<Member>,
+}
+
+/// One network.
+pub(super) struct Member {
+    embeddings: Vec<Array<f32>>,
+    pub crosses: Option<Crosses>,
+    /// One for each output: the hidden layers, and the weights of what the crosses put out.
+    pub heads: Vec<(Stack, Array<Chunk>)>,
+}
+
+/// What the arrays of a network do not say themselves.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Shape {
+    /// The outputs of each hidden layer.
+    hidden: Vec<usize>,
+    /// The rank of each cross layer.
+    ranks: Vec<usize>,
+    /// Of each output.
+    biases: Vec<f32>,
+}
+
+impl Networks {
+    pub fn new(recipe: &Recipe, networks: &[Network], line: (f64, f64)) -> Result<Self, ModelError> {
+        let foldable = networks.iter().all(|network| network.crosses.is_empty());
+        let numbers = numbers(recipe, foldable);
+        let share = networks.len() as f64;
+        let line = (line.0 / share, line.1 / share);
+        let member = |network| Member::new(network, recipe, &numbers, line);
+        let members = networks.iter().map(member).collect::<Result<_, _>>()?;
+        Ok(Self::of_members(recipe, numbers, members))
+    }
+
+    fn of_members(recipe: &Recipe, numbers: Vec<Number>, members: Vec<Member>) -> Self {
+        let mut next = recipe.dense_width();
+        let places = recipe.categories().into_iter().map(|category| {
+            next += category.dimension;
+            (next - category.dimension, category.dimension)
+        });
+        Self {
+            arrays: Arrays::new(&numbers),
+            places: places.collect(),
+            indicators: numbers.iter().filter(|number| number.indicator.is_some()).count(),
+            width: recipe.width(),
+            members,
+            numbers,
+        }
+    }
+
+    pub fn shapes(&self) -> Vec<Shape> {
+        self.members.iter().map(Member::shape).collect()
+    }
+
+    pub fn put(&self, image: &mut ImageWriter) {
+        self.members.iter().for_each(|member| member.put(image));
+    }
+
+    /// What [`Self::put`] wrote of networks with these shapes and so many outputs.
+    pub fn take(
+        recipe: &Recipe,
+        shapes: &[Shape],
+        outputs: usize,
+        image: &mut ImageReader,
+    ) -> Result<Self, ModelError> {
+        if shapes.is_empty() || shapes.iter().any(|shape| shape.biases.len() != outputs) {
+            return Err(refused());
+        }
+        let foldable = shapes.iter().all(|shape| shape.ranks.is_empty());
+        let members = shapes.iter().map(|shape| Member::take(recipe, shape, image));
+        let members = members.collect::<Result<_, _>>()?;
+        Ok(Self::of_members(recipe, numbers(recipe, foldable), members))
+    }
+
+    pub fn memory(&self) -> usize {
+        let members: usize = self.members.iter().map(Member::memory).sum();
+        self.numbers.len() * size_of::<Number>() + self.arrays.memory() + members
+    }
+
+    #[inline]
+    pub fn set_number(&self, inputs: &mut [f32], number: usize, value: Option<f64>) {
+        let how = &self.numbers[number];
+        inputs[number] = value.map_or(how.missing, |value| how.input(value));
+        if let Some(indicator) = how.indicator {
+            inputs[indicator] = f32::from(u8::from(value.is_none()));
+        }
+        if let Some((how, position)) = &how.second {
+            inputs[*position] = value.map_or(how.missing, |value| how.input(value));
+        }
+    }
+
+    #[inline]
+    pub fn set_numbers(&self, inputs: &mut [f32], values: &[f32]) {
+        if matches!(self.arrays.way, Way::OneByOne) || !self.arrays.are_ordinary(values) {
+            for (number, value) in values.iter().enumerate() {
+                self.set_number(inputs, number, Some(f64::from(*value)).filter(|value| value.is_finite()));
+            }
+            return;
+        }
+        let (inputs, rest) = inputs.split_at_mut(values.len());
+        if matches!(self.arrays.way, Way::InPlace) {
+            inputs.copy_from_slice(values);
+        } else {
+            for ((input, value), center) in inputs.iter_mut().zip(values).zip(&self.arrays.centers) {
+                *input = (f64::from(*value) - center) as f32;
+            }
+        }
+        rest[..self.indicators].fill(0.0);
+    }
+
+    /// Puts a member's embedding of a category into the inputs.
+    #[inline]
+    pub fn embed(&self, member: usize, category: usize, code: u32, inputs: &mut [f32]) {
+        let (first, dimension) = self.places[category];
+        let from = code as usize * dimension;
+        let table = &self.members[member].embeddings[category];
+        inputs[first..first + dimension].copy_from_slice(&table[from..from + dimension]);
+    }
+
+    /// One output, averaged over the members, which read the same numbers through embeddings of their own.
+    #[inline]
+    pub fn number(&self, kernel: &Kernel, row: &mut Row, output: usize) -> f64 {
+        let mut sum = self.members[0].number(kernel, &row.inputs, &mut row.scratch[0], output);
+        for (m, member) in self.members.iter().enumerate().skip(1) {
+            self.embed_all(m, row);
+            sum += member.number(kernel, &row.inputs, &mut row.scratch[m], output);
+        }
+        if self.members.len() > 1 {
+            self.embed_all(0, row);
+        }
+        sum
+    }
+
+    fn embed_all(&self, member: usize, row: &mut Row) {
+        for (category, code) in row.codes.iter().enumerate() {
+            self.embed(member, category, *code, &mut row.inputs);
+        }
+    }
+}
+
+impl Member {
+    /// Folds the scaling that is left to fold into the first layer, and the line into the last.
+    pub fn new(
+        network: &Network,
+        recipe: &Recipe,
+        numbers: &[Number],
+        line: (f64, f64),
+    ) -> Result<Self, ModelError> {
+        let mut layers: Vec<Linear> =
+            network.layers.iter().map(|layer| linear(&layer.weight, layer.bias.to_vec())).collect();
+        if let Some(last) = layers.last_mut() {
+            last.weight.iter_mut().for_each(|w| *w = (f64::from(*w) * line.0) as f32);
+            last.bias.iter_mut().for_each(|b| *b = (f64::from(*b) * line.0 + line.1) as f32);
+        }
+        let crosses: Vec<_> = network
+            .crosses
+            .iter()
+            .map(|c| (linear(&c.down, vec![0.0; c.down.nrows()]), linear(&c.up, c.bias.to_vec())))
+            .collect();
+        let crossed = match crosses.is_empty() {
+            true => Vec::new(),
+            false => split_last(&mut layers, recipe.width()),
+        };
+        if crosses.is_empty() {
+            fold_scaling(&mut layers[0], &recipe.scalings(), numbers);
+        }
+        let finite = |layer: &Linear| layer.weight.iter().chain(&layer.bias).all(|w| w.is_finite());
+        if !layers.iter().all(finite) {
+            return Err(ModelError::artifact("its weights are too large once scaled"));
+        }
+        if !bounds::fit(bounds::of_inputs(recipe, numbers, network), &layers) {
+            return Err(ModelError::artifact("its weights are so large that their sums overflow"));
+        }
+        let misfit = || ModelError::artifact("its layers do not fit together");
+        let stacks = Stack::of_outputs(&layers).ok_or_else(misfit)?;
+        let crossed =
+            crossed.iter().map(|weights| padded(weights)).chain(std::iter::repeat(Array::default()));
+        Ok(Self {
+            embeddings: network.embeddings.iter().map(|table| table.iter().copied().collect()).collect(),
+            heads: stacks.into_iter().zip(crossed).collect(),
+            crosses: match crosses.is_empty() {
+                true => None,
+                false => Some(Crosses::new(&crosses).ok_or_else(misfit)?),
+            },
+        })
+    }
+
+    fn shape(&self) -> Shape {
+        let hidden = self.heads[0].0.hidden.iter().map(|layer| layer.outputs);
+        Shape {
+            hidden: hidden.collect(),
+            ranks: self.crosses.as_ref().map_or(Vec::new(), Crosses::ranks),
+            biases: self.heads.iter().map(|(stack, _)| stack.bias).collect(),
+        }
+    }
+
+    fn put(&self, image: &mut ImageWriter) {
+        self.embeddings.iter().for_each(|table| image.put(table));
+        Stack::put(self.heads.iter().map(|(stack, _)| stack), image);
+        if let Some(crosses) = &self.crosses {
+            crosses.put(image);
+            self.heads.iter().for_each(|(_, crossed)| image.put(crossed));
+        }
+    }
+
+    fn take(recipe: &Recipe, shape: &Shape, image: &mut ImageReader) -> Result<Self, ModelError> {
+        let width = recipe.width();
+        let categories = recipe.categories().into_iter();
+        let tables = categories.map(|category| image.take_just(category.rows() * category.dimension));
+        let embeddings = tables.collect::<Result<_, _>>()?;
+        let stacks = Stack::take(width, &shape.hidden, &shape.biases, image)?;
+        let crosses = match shape.ranks.is_empty() {
+            true => None,
+            false => Some(Crosses::take(width, &shape.ranks, image)?),
+        };
+        let mut crossed = || match &crosses {
+            Some(_) => image.take_just(width.div_ceil(CHUNK)),
+            None => Ok(Array::default()),
+        };
+        let heads = stacks.into_iter().map(|stack| Ok((stack, crossed()?)));
+        Ok(Self { heads: heads.collect::<Result<_, ModelError>>()?, embeddings, crosses })
+    }
+
+    pub fn scratch(&self) -> (Scratch, Option<CrossScratch>) {
+        (self.heads[0].0.scratch(), self.crosses.as_ref().map(Crosses::scratch))
+    }
+
+    pub fn memory(&self) -> usize {
+        let tables: usize = self.embeddings.iter().map(Array::memory).sum();
+        let heads: usize =
+            self.heads.iter().map(|(stack, crossed)| stack.last.memory() + crossed.memory()).sum();
+        self.heads[0].0.memory() + self.crosses.as_ref().map_or(0, Crosses::memory) + tables + heads
+    }
+
+    #[inline]
+    pub fn number(
+        &self,
+        kernel: &Kernel,
+        inputs: &[f32],
+        (scratch, cross_scratch): &mut (Scratch, Option<CrossScratch>),
+        output: usize,
+    ) -> f64 {
+        let (stack, weights) = &self.heads[output];
+        let hidden = f64::from(kernel.logit(stack, inputs, scratch));
+        match (&self.crosses, cross_scratch) {
+            (Some(crosses), Some(scratch)) => {
+                kernel.cross(crosses, inputs, scratch);
+                hidden + f64::from(kernel.weigh(&scratch.crossed, weights))
+            }
+            _ => hidden,
+        }
+    }
+}
+
+/// How each number of the recipe goes in; `foldable` as in [`Number::new`].
+fn numbers(recipe: &Recipe, foldable: bool) -> Vec<Number> {
+    let scalings = recipe.scalings().into_iter().zip(recipe.indicators()).zip(recipe.seconds());
+    scalings.map(|((scaling, indicator), second)| Number::new(scaling, indicator, second, foldable)).collect()
+}
+
+fn linear(weight: &Array2<f32>, bias: Vec<f32>) -> Linear {
+    Linear { inputs: weight.ncols(), weight: weight.iter().copied().collect(), bias }
+}
+
+/// Takes from the last layer the weights of what the crosses put out, one list for each output. Without hidden layers
+/// nothing else is left: its own weights become 0.
+fn split_last(layers: &mut [Linear], width: usize) -> Vec<Vec<f32>> {
+    let alone = layers.len() == 1;
+    let Some(last) = layers.last_mut() else { return Vec::new() };
+    let (mut crossed, mut left) = (Vec::new(), Vec::new());
+    for weights in last.weight.chunks_exact(last.inputs) {
+        let (of_crossed, of_hidden) = weights.split_at(width);
+        crossed.push(of_crossed.to_vec());
+        left.extend_from_slice(of_hidden);
+    }
+    if alone {
+        last.weight.fill(0.0);
+    } else {
+        (last.inputs, last.weight) = (last.inputs - width, left);
+    }
+    crossed
+}
+
+/// Turns weights for standardized numbers into weights for the numbers as they go in. The bias makes up for
+/// each weight as rounded, so that the rounding is multiplied by a value's distance from the mean only.
+fn fold_scaling(first: &mut Linear, scalings: &[&Scaling], numbers: &[Number]) {
+    let left: Vec<(f64, f64)> = numbers.iter().zip(scalings).map(|(n, s)| n.left_to_fold(s)).collect();
+    for (weights, bias) in first.weight.chunks_exact_mut(first.inputs).zip(&mut first.bias) {
+        let mut exact = f64::from(*bias);
+        for (weight, (factor, mean)) in weights.iter_mut().zip(&left) {
+            *weight = (f64::from(*weight) * factor) as f32;
+            exact -= f64::from(*weight) * mean;
+        }
+        *bias = exact as f32;
+    }
+}

@@ -1,0 +1,181 @@
+//! The forward pass of many rows at once: a matrix product by tiles of a few rows and a few vectors of outputs, so that a
+//! weight is loaded once for all rows of a tile, and a layer that is larger than a cache is read once for all rows.
+//!
+//! Each sum has the terms of [`super::simd`]'s pass in the same order: the outputs are the same to the last bit.
+#![allow(unsafe_code)]
+
+use super::stack::{Chunk, Hidden, Stack, BLOCK, CHUNK};
+use super::vectors::{add_up, dot, Lanes};
+
+/// Most rows at once.
+pub(crate) const ROWS: usize = 64;
+/// Rows of a tile. Its sums, its weights and an input fit into sixteen registers.
+const TILE: usize = 4;
+
+/// Buffers for the values of [`ROWS`] rows between layers.
+#[derive(Debug)]
+pub(crate) struct TileScratch {
+    pub(super) from: Vec<Chunk>,
+    pub(super) to: Vec<Chunk>,
+}
+
+impl TileScratch {
+    pub(crate) fn of(stack: &Stack) -> Self {
+        let buffer = vec![Chunk::default(); if stack.hidden.is_empty() { 0 } else { ROWS * stack.widest }];
+        Self { to: buffer.clone(), from: buffer }
+    }
+}
+
+/// Rows of values, each `stride` floats behind the one before.
+#[derive(Clone, Copy)]
+struct StridedRows {
+    at: *const f32,
+    stride: usize,
+    /// Values of a row.
+    count: usize,
+    rows: usize,
+}
+
+/// The forward pass.
+///
+/// # Safety
+/// The processor has the instructions; the lengths are those that [`super::simd::Kernel::logits`] checks.
+#[inline(always)]
+pub(super) unsafe fn pass<V: Lanes>(
+    stack: &Stack,
+    inputs: &[f32],
+    scratch: &mut TileScratch,
+    logits: &mut [f32],
+) {
+    let (width, rows) = (stack.inputs, logits.len());
+    let mut values = StridedRows { at: inputs.as_ptr(), stride: width, count: width, rows };
+    let stride = stack.widest * CHUNK;
+    let (mut free, mut taken) =
+        (scratch.from.as_mut_ptr().cast::<f32>(), scratch.to.as_mut_ptr().cast::<f32>());
+    for layer in stack.hidden.iter() {
+        hidden::<V>(layer, values, free, stride);
+        values = StridedRows { at: free, stride, count: layer.outputs, rows };
+        std::mem::swap(&mut free, &mut taken);
+    }
+    let last = stack.last.as_ptr().cast::<f32>();
+    for (r, logit) in logits.iter_mut().enumerate() {
+        let row = values.at.add(r * values.stride);
+        *logit = stack.bias
+            + match stack.hidden.last() {
+                Some(layer) => weigh::<V>(row, last, layer.bias.len()),
+                None => dot::<V>(row, last, width),
+            };
+    }
+}
+
+/// One layer of all rows; row r of its outputs goes to `to + r * stride`.
+#[inline(always)]
+unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: StridedRows, to: *mut f32, stride: usize) {
+    let chunks = layer.bias.len();
+    for first in (0..chunks).step_by(BLOCK) {
+        let lanes = (chunks - first).min(BLOCK) * CHUNK;
+        let block = layer.weight.as_ptr().add(first * layer.inputs).cast::<f32>();
+        let mut lane = 0;
+        while lane < lanes {
+            let at = first * CHUNK + lane;
+            let bias = layer.bias.as_ptr().cast::<f32>().add(at);
+            let outputs = TileOutputs { weight: block.add(lane), lanes, bias, to: to.add(at), stride };
+            lane += V::WIDTH
+                * match (lanes - lane) / V::WIDTH {
+                    2.. => outputs.all::<V, 2>(rows),
+                    _ => outputs.all::<V, 1>(rows),
+                };
+        }
+    }
+}
+
+/// A few neighbouring outputs of a hidden layer, of all rows.
+struct TileOutputs {
+    /// The weights of these outputs for the first input; those for the next are `lanes` floats on.
+    weight: *const f32,
+    lanes: usize,
+    bias: *const f32,
+    /// Where the first row's outputs go; the next row's are `stride` floats on.
+    to: *mut f32,
+    stride: usize,
+}
+
+impl TileOutputs {
+    /// Computes `N` vectors of outputs of every row, and says how many vectors that were.
+    #[inline(always)]
+    unsafe fn all<V: Lanes, const N: usize>(&self, rows: StridedRows) -> usize {
+        let mut row = 0;
+        while row + TILE <= rows.rows {
+            self.tile::<V, TILE, N>(rows, row);
+            row += TILE;
+        }
+        while row < rows.rows {
+            self.tile::<V, 1, N>(rows, row);
+            row += 1;
+        }
+        N
+    }
+
+    /// Those of `R` rows, all sums in registers.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes, const R: usize, const N: usize>(&self, rows: StridedRows, first: usize) {
+        let mut sums = [[V::splat(0.0); N]; R];
+        for row in &mut sums {
+            for (j, sum) in row.iter_mut().enumerate() {
+                *sum = V::load(self.bias.add(j * V::WIDTH));
+            }
+        }
+        let inputs = rows.at.add(first * rows.stride);
+        let mut weight = self.weight;
+        for i in 0..rows.count {
+            let mut weights = [V::splat(0.0); N];
+            for (j, vector) in weights.iter_mut().enumerate() {
+                *vector = V::load(weight.add(j * V::WIDTH));
+            }
+            for (r, row) in sums.iter_mut().enumerate() {
+                let input = V::splat(*inputs.add(r * rows.stride + i));
+                for (sum, weights) in row.iter_mut().zip(weights) {
+                    *sum = sum.add_product(input, weights);
+                }
+            }
+            weight = weight.wrapping_add(self.lanes);
+        }
+        for (r, row) in sums.iter().enumerate() {
+            for (j, sum) in row.iter().enumerate() {
+                sum.relu().store(self.to.add((first + r) * self.stride + j * V::WIDTH));
+            }
+        }
+    }
+}
+
+/// The sum of a row's values, each times its weight, in the order in which the pass of one row adds them up.
+#[inline(always)]
+unsafe fn weigh<V: Lanes>(values: *const f32, weights: *const f32, chunks: usize) -> f32 {
+    let mut sum = V::splat(0.0);
+    for first in (0..chunks).step_by(BLOCK) {
+        let (mut at, end) = (first * CHUNK, (first + BLOCK).min(chunks) * CHUNK);
+        while at < end {
+            let (values, weights) = (values.add(at), weights.add(at));
+            at += V::WIDTH
+                * match (end - at) / V::WIDTH {
+                    8.. => products::<V, 8>(values, weights, &mut sum),
+                    4.. => products::<V, 4>(values, weights, &mut sum),
+                    2.. => products::<V, 2>(values, weights, &mut sum),
+                    _ => products::<V, 1>(values, weights, &mut sum),
+                };
+        }
+    }
+    sum.sum()
+}
+
+/// Adds up `N` vectors of products, and says how many vectors that were.
+#[inline(always)]
+unsafe fn products<V: Lanes, const N: usize>(values: *const f32, weights: *const f32, sum: &mut V) -> usize {
+    let mut products = [V::splat(0.0); N];
+    for (j, product) in products.iter_mut().enumerate() {
+        let at = j * V::WIDTH;
+        *product = product.add_product(V::load(values.add(at)), V::load(weights.add(at)));
+    }
+    *sum = sum.add(add_up(products));
+    N
+}

@@ -1,0 +1,17 @@
+//! A model version at rest: what is written, and read back with every bound checked.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `artifact`, `tensors` | a model version as safetensors bytes and back |
+//! | `recipe`, `transform` | the fitted preprocessing: raw row in, vector out |
+//! | `vocabulary` | the values of a category that a model knows |
+//! | `output` | what a predictor's numbers become: probabilities or quantities |
+//! | `card` | a model card, as JSON and as Markdown |
+
+pub mod artifact;
+pub mod card;
+pub mod output;
+pub mod recipe;
+pub mod tensors;
+pub mod transform;
+pub mod vocabulary;

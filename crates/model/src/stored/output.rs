@@ -1,0 +1,86 @@
+//! What a predictor's numbers become: a calibrated probability, or a quantity in the label's units.
+
+use crate::algorithm::Task;
+use crate::error::ModelError;
+use crate::measure::calibration::Platt;
+use crate::measure::isotonic::Isotonic;
+use serde::{Deserialize, Serialize};
+
+/// Values that are closer are taken as one by [`Output::slope`]: their difference would be mostly rounding.
+const NEAR: f64 = 1e-6;
+
+/// How the numbers that come out of a predictor are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// One logit; `sigmoid(slope * logit + offset)` is the probability.
+    Platt(Platt),
+    /// One logit, and the probabilities at some logits.
+    Isotonic(Isotonic),
+    /// The mean and the quantiles, `mean + scale * output`, none below `least`.
+    Quantity { mean: f64, scale: f64, least: Option<f64> },
+}
+
+impl Output {
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Platt(_) | Self::Isotonic(_) => Task::Binary,
+            Self::Quantity { .. } => Task::Regression,
+        }
+    }
+
+    /// The slope and the offset that the predictor's numbers are put through first. They can be folded into it.
+    pub fn line(&self) -> (f64, f64) {
+        match *self {
+            Self::Platt(Platt { slope, offset }) => (slope, offset),
+            Self::Isotonic(_) => (1.0, 0.0),
+            Self::Quantity { mean, scale, .. } => (scale, mean),
+        }
+    }
+
+    /// What a number becomes that has been put through [`Output::line`].
+    #[inline]
+    pub fn finish(&self, value: f64) -> f64 {
+        match self {
+            Self::Platt(_) => crate::measure::calibration::sigmoid(value),
+            Self::Isotonic(isotonic) => isotonic.probability(value),
+            Self::Quantity { least: Some(least), .. } => value.max(*least),
+            Self::Quantity { least: None, .. } => value,
+        }
+    }
+
+    /// How much [`Output::finish`] rises for each unit of the value, on average between two values; at a value where they
+    /// are the same, or nearly.
+    pub fn slope(&self, from: f64, to: f64) -> f64 {
+        let near = NEAR * from.abs().max(1.0);
+        let (from, to) = match (to - from).abs() < near {
+            true => (from - near, from + near),
+            false => (from, to),
+        };
+        (self.finish(to) - self.finish(from)) / (to - from)
+    }
+
+    /// What a predictor's number becomes.
+    pub fn of(&self, number: f64) -> f64 {
+        let (slope, offset) = self.line();
+        self.finish(slope * number + offset)
+    }
+
+    /// Checks every bound.
+    pub fn check(&self) -> Result<(), ModelError> {
+        match self {
+            Self::Platt(platt) if platt.is_valid() => Ok(()),
+            Self::Platt(_) => {
+                Err(ModelError::artifact("the calibration is not a positive slope and a finite offset"))
+            }
+            Self::Isotonic(isotonic) => isotonic.check(),
+            Self::Quantity { mean, scale, least } => {
+                let fits = mean.is_finite() && scale.is_finite() && *scale > 0.0;
+                match fits && least.is_none_or(f64::is_finite) {
+                    true => Ok(()),
+                    false => Err(ModelError::artifact("the units of its output")),
+                }
+            }
+        }
+    }
+}
