@@ -255,10 +255,8 @@ fn collation(column: &Column) -> String {
         {
             return String::new();
         }
-        let name = pg_sys::get_collation_name(column.collation);
-        if name.is_null() {
-            return String::new();
-        }
-        format!(" COLLATE {}", quote_identifier(CStr::from_ptr(name).to_string_lossy()))
+        // Quoted, and with its schema where that is not on the search path.
+        let name = pg_sys::generate_collation_name(column.collation);
+        format!(" COLLATE {}", CStr::from_ptr(name).to_string_lossy())
     }
 }
