@@ -55,7 +55,7 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
         }
         Ok(rows.first().get_two::<JsonB, JsonB>()?)
     })?;
-    let damaged = || Error::damaged_row();
+    let damaged = Error::damaged_row;
     let mut card: Card = serde_json::from_value(shown.ok_or_else(damaged)?.0)?;
     if let Some(JsonB(hidden)) = hidden {
         let hidden: Hidden = serde_json::from_value(hidden)?;
