@@ -82,7 +82,9 @@ but recommend() needs its rows.';
 COMMENT ON FUNCTION check_setup(interval) IS
 'What is installed, what a training would run on, and what is wrong with it: a row for each item; where ok is false, the
 detail says what to do. Starts the trainer, which uses the processor and every GPU once. A trainer that cannot start or
-does not answer within time_limit is a row too, not an error. For everybody who may train.';
+does not answer within time_limit is a row too, not an error. catalog: whether what its rows refer to is there, and whether
+weights have the digest that they were stored with, for as long as time_limit lasts; looked at for those who may read the
+catalog''s tables. For everybody who may train.';
 
 -- Whoever owns a database dumps it, without being a superuser. A dump holds the catalog, weights included, so that its owner
 -- can read them. Superusers only before PostgreSQL 14, which has no such role.

@@ -1,6 +1,6 @@
 COMMENT ON FUNCTION export_model(text, integer) IS
 'A version (the champion where it is NULL) as a safetensors file with its recipe: what import_model takes, here or in another
-database, and what Python reads. For those who manage the model; it is recorded in the audit.';
+database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
 
 COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
 'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, see docs/models.md; every

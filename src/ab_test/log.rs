@@ -192,6 +192,11 @@ fn store(name: &str, test: &Test, arm: usize, keys: &ArmKeys, shown: &[Shown]) -
                        AS s (day, region, product_id, own, score) \
                   ON CONFLICT DO NOTHING";
     as_owner(|client| {
+        // Until this transaction ends nobody drops the test, which would leave these rows behind.
+        let lock = "SELECT FROM reco.ab_test WHERE test OPERATOR(pg_catalog.=) $1 FOR KEY SHARE";
+        if client.update(lock, Some(1), &[name.into()])?.is_empty() {
+            return Err(Error::UnknownTest(name.to_owned()));
+        }
         let row = [
             name.into(),
             test.arms[arm].name.as_str().into(),

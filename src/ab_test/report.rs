@@ -244,7 +244,7 @@ fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
             text(|row| &row.own).into(),
             BATCH.into(),
         ];
-        let damaged = || Error::damaged_row();
+        let damaged = Error::damaged_row;
         let found = client.select(sql, None, &row)?;
         let logged = found.map(|row| {
             Ok(Logged {

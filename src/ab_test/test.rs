@@ -15,10 +15,11 @@ pub struct Test {
 impl Test {
     pub fn read(name: &str) -> Result<Self, Error> {
         let (row, arms) = read::ab_test(name)?;
-        let unit = Unit::from_name(&row.unit).ok_or_else(|| Error::damaged_row())?;
+        let unit = Unit::from_name(&row.unit).ok_or_else(Error::damaged_row)?;
         let shares: Vec<f64> = arms.iter().map(|arm| arm.share).collect();
-        let damaged =
-            |cause| Error::Damaged(format!("the arms of the A/B test \"{name}\" are damaged: {cause}"));
+        let damaged = |cause: model::ModelError| {
+            Error::Damaged(format!("the arms of the A/B test \"{name}\" are damaged: {cause}"))
+        };
         let assignment = Assignment::new(unit, &row.salt, &shares).map_err(damaged)?;
         Ok(Self { model: row.model, arms, assignment, regions: row.regions })
     }

@@ -97,8 +97,10 @@ fn drop_model(model: Option<&str>, force: Option<bool>) {
     or_raise(drop());
 }
 
-/// All that a model has but its runs and its audit: what refers to something before that, since nothing else deletes it.
-const DELETIONS: [&str; 10] = [
+/// All that a model has but its runs and its audit: what refers to something before that, since nothing else deletes it. Its
+/// A/B tests are locked first, so that what is logged meanwhile is waited for, or finds that the test is gone.
+const DELETIONS: [&str; 11] = [
+    "SELECT FROM reco.ab_test WHERE model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
     "DELETE FROM reco.recommendation WHERE test IN \
          (SELECT t.test FROM reco.ab_test AS t WHERE t.model OPERATOR(pg_catalog.=) $1)",
     "DELETE FROM reco.ab_arm WHERE test IN \
@@ -115,7 +117,7 @@ const DELETIONS: [&str; 10] = [
     "DELETE FROM reco.model WHERE model OPERATOR(pg_catalog.=) $1",
 ];
 /// Which of them deletes the versions.
-const VERSIONS: usize = 8;
+const VERSIONS: usize = 9;
 
 /// Refuses a model that has aliases: somebody scores with it.
 fn refuse_in_use(client: &mut SpiClient, model: &str) -> Result<(), Error> {

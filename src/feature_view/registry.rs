@@ -52,7 +52,7 @@ impl FeatureView {
             }
             let row = rows.first();
             let text = |n| row.get::<String>(n);
-            let needed = |value: Option<String>| value.ok_or_else(|| Error::damaged_row());
+            let needed = |value: Option<String>| value.ok_or_else(Error::damaged_row);
             let number = |n| row.get::<i32>(n).map(|value| value.unwrap_or(0).max(0) as usize);
             Ok(Some(Self {
                 id: row.get(13)?.ok_or_else(Error::damaged_row)?,
@@ -182,7 +182,7 @@ impl FeatureView {
 }
 
 fn needed_date(date: Option<Date>) -> Result<i32, Error> {
-    date.map(|date| date.to_pg_epoch_days()).ok_or_else(|| Error::damaged_row())
+    date.map(|date| date.to_pg_epoch_days()).ok_or_else(Error::damaged_row)
 }
 
 /// The table of a feature view, where it has one, and what that is called, or was; `None` where there is no such view.

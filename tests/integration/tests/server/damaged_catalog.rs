@@ -125,6 +125,10 @@ fn weights_of_several_chunks_are_read_whole_or_not_at_all() {
         let error = refusal(&mut fresh, "SELECT reco.export_model('wide')");
         error.expect("XX001", &["version 1 of model \"wide\"", words], &["reco.check_setup"]);
     }
-    client.batch_execute("SELECT reco.drop_model('wide', force => true)").unwrap();
+    // What a value cannot hold is said before it is read.
+    client.batch_execute("BEGIN; UPDATE reco.artifact SET size = 1 << 30").unwrap();
+    let error = refusal(&mut client, "SELECT reco.export_model('wide')");
+    error.expect("54000", &["1073741824 bytes", "more than a bytea can hold"], &["dump"]);
+    client.batch_execute("ROLLBACK; SELECT reco.drop_model('wide', force => true)").unwrap();
     assert_eq!(value::<i64>(&mut client, chunks), 0);
 }

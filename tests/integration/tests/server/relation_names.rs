@@ -161,3 +161,20 @@ fn a_temporary_table_of_the_sources_name_is_not_read() {
     client.batch_execute("CREATE VIEW public.launch_features AS SELECT * FROM gone").unwrap();
     assert_eq!(value::<f64>(&mut client, score), expected);
 }
+
+#[test]
+fn a_key_may_have_a_collation_off_the_search_path() {
+    let (_database, mut client) = with_both();
+    client
+        .batch_execute(
+            "CREATE SCHEMA words; CREATE COLLATION words.\"German\" (LOCALE = 'C');
+             SELECT reco.drop_feature_view('demand'); ALTER TABLE sold ALTER region TYPE text COLLATE words.\"German\"",
+        )
+        .unwrap();
+    client.batch_execute(&creation("demand", "")).unwrap();
+    refresh(&mut client, "'demand'");
+    let collation = "SELECT DISTINCT a.attcollation::regcollation::text FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+                     WHERE a.attname = 'region' AND c.relname ~ '^demand(_2024)?$'";
+    assert_eq!(rows(&mut client, collation), [r#"("words.""German""")"#]);
+    assert_eq!(contents(&mut client, "demand"), built_anew(&mut client));
+}

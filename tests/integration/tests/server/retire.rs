@@ -1,7 +1,8 @@
 //! Archiving versions and dropping models.
 
 use super::support::{artifact, champion, versions};
-use integration::{refusal, rows, value, Database, Training};
+use integration::query::backend_pid;
+use integration::{refusal, rows, value, wait_until, Database, Training};
 use postgres::Client;
 
 /// The model `launch` with two versions, of which the second is the champion.
@@ -115,4 +116,32 @@ fn a_new_model_of_the_same_name_shows_nothing_of_the_old_one() {
     let audit = "SELECT role, action FROM reco.audit ORDER BY at";
     assert_eq!(rows(&mut next, audit), ["(takes_the_name,trained)", "(takes_the_name,promoted)"]);
     assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM reco.runs"), 3);
+}
+
+#[test]
+fn what_is_logged_while_a_model_is_dropped_goes_with_it() {
+    let (database, mut client) = two_versions();
+    client
+        .batch_execute(
+            r#"SELECT reco.start_ab_test('dropped', 'launch', '[{"arm": "a", "version": 1, "share": 0.4},
+                                                                {"arm": "b", "version": 2, "share": 0.6}]')"#,
+        )
+        .unwrap();
+    let mut logger = database.connect();
+    logger
+        .batch_execute("BEGIN; SELECT reco.log_recommendations('{1,2,3}'::bigint[], '{r1,r1,r1}', 'launch')")
+        .unwrap();
+    let mut dropper = database.connect();
+    let waiting = format!(
+        "SELECT coalesce(wait_event_type = 'Lock', false) FROM pg_stat_activity WHERE pid = {}",
+        backend_pid(&mut dropper)
+    );
+    std::thread::scope(|scope| {
+        let dropped =
+            scope.spawn(|| dropper.batch_execute("SELECT reco.drop_model('launch', force => true)"));
+        wait_until("it waits for what is logged", || value::<bool>(&mut client, &waiting));
+        logger.batch_execute("COMMIT").unwrap();
+        dropped.join().unwrap().unwrap();
+    });
+    assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM reco.recommendation"), 0);
 }
