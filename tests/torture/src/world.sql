@@ -97,17 +97,18 @@ BEGIN
     PERFORM reco.grant_model($1, 'reader', 'score'), reco.grant_model($1, 'keeper', 'manage');
 END $$;
 
--- What is right, read from the catalog by plain SQL: the version that the statement's snapshot names for a key, and its score.
+-- What is right, read from the catalog by plain SQL: the version that the statement's snapshot names for a key, and its score. As their
+-- owner: a right that is revoked meanwhile must not change what is right.
 CREATE FUNCTION torture.champion_of(model text) RETURNS integer
-STABLE LANGUAGE sql AS $$ SELECT a.version FROM reco.aliases AS a WHERE a.model = $1 AND a.alias = 'champion' $$;
+STABLE SECURITY DEFINER LANGUAGE sql AS $$ SELECT a.version FROM reco.aliases AS a WHERE a.model = $1 AND a.alias = 'champion' $$;
 CREATE FUNCTION torture.version_of(model text, product_id text, region text) RETURNS integer
-STABLE LANGUAGE sql AS $$
+STABLE SECURITY DEFINER LANGUAGE sql AS $$
     SELECT coalesce(
         (SELECT a.version FROM reco.ab_tests AS t JOIN reco.ab_arms AS a ON a.test = t.test
          WHERE t.model = $1 AND t.status = 'running' AND a.arm = reco.ab_arm(t.test, $2, $3)),
         torture.champion_of($1)) $$;
 CREATE FUNCTION torture.right_answer(model text, product_id text, region text, as_of date DEFAULT 'infinity') RETURNS double precision
-STABLE LANGUAGE sql AS $$
+STABLE SECURITY DEFINER LANGUAGE sql AS $$
     SELECT e.score FROM torture.expected AS e
     WHERE e.model = $1 AND e.product_id = $2 AND e.region = $3 AND e.as_of = $4 AND e.version = torture.version_of($1, $2, $3) $$;
 
