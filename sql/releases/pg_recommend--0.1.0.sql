@@ -54,7 +54,8 @@ CREATE TABLE version (
     artifact_id   uuid UNIQUE,
     run_id        uuid,
     algorithm     text NOT NULL,
-    source        text,
+    source_schema text,
+    source_name   text,
     keys          text[] NOT NULL,
     time_column   text,
     label         text,
@@ -71,7 +72,8 @@ CREATE TABLE version (
 COMMENT ON TABLE version IS 'Immutable results of training: parameters, recipe, metrics and lineage';
 COMMENT ON COLUMN version.artifact_id IS 'The weights, in the table artifact; NULL once it is archived';
 COMMENT ON COLUMN version.run_id IS 'The run that made it; NULL of one that was imported';
-COMMENT ON COLUMN version.source IS 'Qualified, quoted name of the relation it was trained on and recommend() reads; NULL of one that was imported without';
+COMMENT ON COLUMN version.source_schema IS 'Schema of the relation it was trained on and recommend() reads; NULL of one that was imported without';
+COMMENT ON COLUMN version.source_name IS 'Its name, unquoted: whichever table or view has it is read';
 COMMENT ON COLUMN version.trained_by IS 'The role that trained or imported it';
 COMMENT ON COLUMN version.keys IS 'Key columns of the source, in the order of recommend()''s arguments';
 COMMENT ON COLUMN version.data IS 'The data it saw: rows by part, time range, digest, the source''s definition';
@@ -115,7 +117,8 @@ CREATE TABLE tune (
     model        text COLLATE "C" NOT NULL,
     status       text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled')),
     algorithm    text NOT NULL,
-    source       text NOT NULL,
+    source_schema text NOT NULL,
+    source_name  text NOT NULL,
     settings     jsonb NOT NULL,
     threads      integer NOT NULL,
     digest       text,
@@ -138,7 +141,8 @@ CREATE TABLE run (
     model        text COLLATE "C" NOT NULL,
     status       text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled')),
     algorithm    text NOT NULL,
-    source       text NOT NULL,
+    source_schema text NOT NULL,
+    source_name  text NOT NULL,
     parameters   jsonb NOT NULL,
     version      integer,
     started_by   name NOT NULL,
@@ -195,6 +199,14 @@ SELECT pg_catalog.pg_extension_config_dump('tune', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');
 SELECT pg_catalog.pg_extension_config_dump('run_metric', '');
 SELECT pg_catalog.pg_extension_config_dump('run_candidate', '');
+
+CREATE FUNCTION relation_name(relation_schema text, relation_name text) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT pg_catalog.quote_ident(relation_schema) OPERATOR(pg_catalog.||) '.'
+           OPERATOR(pg_catalog.||) pg_catalog.quote_ident(relation_name)
+$$;
+COMMENT ON FUNCTION relation_name(text, text) IS 'A relation as SQL writes it: schema and name, quoted where that is needed';
 
 -- A backend that trains holds a lock on its run, one that tunes on its search, one that refreshes on its refresh, as no SQL
 -- can: see src/catalog_lock.rs. A row that says `running` and whose lock is gone has lost its backend or its server: it failed.
@@ -968,13 +980,15 @@ COMMENT ON FUNCTION similar_launches(text, text, integer, text, date) IS 'The sa
 -- users' own.
 
 CREATE TABLE feature_view (
-    view          text COLLATE "C" PRIMARY KEY,
+    view_id       uuid PRIMARY KEY,
+    table_schema  text NOT NULL,
+    table_name    text NOT NULL,
     definition    text NOT NULL,
     available     text,
     keys          text[] NOT NULL,
     time_column   text NOT NULL,
     label         text,
-    inputs        text[] NOT NULL,
+    inputs        uuid[] NOT NULL,
     lookback      integer NOT NULL,
     horizon       integer NOT NULL,
     partition_by  text NOT NULL,
@@ -984,7 +998,9 @@ CREATE TABLE feature_view (
     created_at    timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE feature_view IS 'Feature views: how the rows of each are computed';
-COMMENT ON COLUMN feature_view.view IS 'Qualified, quoted name of the table that holds the rows';
+COMMENT ON COLUMN feature_view.view_id IS 'The table that holds the rows has a mark of this name: see feature_view_table()';
+COMMENT ON COLUMN feature_view.table_schema IS 'Where the table was when it was created or refreshed last';
+COMMENT ON COLUMN feature_view.table_name IS 'Its name then, unquoted';
 COMMENT ON COLUMN feature_view.definition IS 'Query with the first week ($1) and the last ($2) as parameters';
 COMMENT ON COLUMN feature_view.available IS 'Query for the first moment of the data and the moment up to which they are complete';
 COMMENT ON COLUMN feature_view.inputs IS 'Feature views that are refreshed before this one';
@@ -994,17 +1010,19 @@ COMMENT ON COLUMN feature_view.search_path IS 'Under which the definition was wr
 COMMENT ON COLUMN feature_view.settings IS 'Further settings under which it is run';
 
 CREATE TABLE feature_week (
-    view         text COLLATE "C" NOT NULL,
+    view_id      uuid NOT NULL,
     week         date NOT NULL,
     rows         bigint NOT NULL,
     computed_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (view, week)
+    PRIMARY KEY (view_id, week)
 );
 COMMENT ON TABLE feature_week IS 'The weeks that a feature view has stored, also those without a row';
 
 CREATE TABLE feature_refresh (
     refresh_id   uuid PRIMARY KEY,
-    view         text COLLATE "C" NOT NULL,
+    view_id      uuid NOT NULL,
+    table_schema text NOT NULL,
+    table_name   text NOT NULL,
     status       text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled')),
     first_week   date,
     last_week    date,
@@ -1016,46 +1034,80 @@ CREATE TABLE feature_refresh (
     finished_at  timestamptz,
     error        text
 );
-CREATE INDEX feature_refresh_view ON feature_refresh (view, started_at);
+CREATE INDEX feature_refresh_view ON feature_refresh (view_id, started_at);
 COMMENT ON TABLE feature_refresh IS 'One row for each refresh of a feature view';
 
 SELECT pg_catalog.pg_extension_config_dump('feature_view', '');
 SELECT pg_catalog.pg_extension_config_dump('feature_week', '');
 SELECT pg_catalog.pg_extension_config_dump('feature_refresh', '');
 
+-- What a table is called says nothing: it can be renamed, and another can take its name. A feature view's has a statistics
+-- object that is named after the view's id and gathers nothing. It comes back with a dump and an upgrade, partitions need not
+-- have it, and a table made LIKE this one has none of that name. Of several that have it all the same, the one at the place
+-- that is known counts, else the oldest.
+CREATE FUNCTION feature_view_table(view_id uuid, table_schema text, table_name text) RETURNS oid
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT c.oid
+    FROM pg_catalog.pg_statistic_ext AS s
+    JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) s.stxrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE s.stxname OPERATOR(pg_catalog.=)
+              ('feature_view_' OPERATOR(pg_catalog.||) view_id::pg_catalog.text)::pg_catalog.name
+      AND c.relkind OPERATOR(pg_catalog.=) 'p'
+    ORDER BY (n.nspname OPERATOR(pg_catalog.=) table_schema AND c.relname OPERATOR(pg_catalog.=) table_name) DESC, c.oid
+    LIMIT 1
+$$;
+COMMENT ON FUNCTION feature_view_table(uuid, text, text) IS 'The table that holds the rows of a feature view, wherever it is by now; NULL where it is gone';
+
+CREATE FUNCTION feature_view_name(view_id uuid, table_schema text, table_name text) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT @extschema@.relation_name(coalesce(n.nspname::pg_catalog.text, table_schema),
+                                     coalesce(c.relname::pg_catalog.text, table_name))
+    FROM (SELECT @extschema@.feature_view_table(view_id, table_schema, table_name)) AS t (oid)
+    LEFT JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.oid
+    LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+$$;
+COMMENT ON FUNCTION feature_view_name(uuid, text, text) IS 'What that table is called now, else what it was called';
+
 -- A definition may have data in it, and so has the text of an error: they are for the owner of the view, its members, and
 -- whoever wrote or started it.
-CREATE FUNCTION is_own_feature_view(view text, author name) RETURNS boolean
+CREATE FUNCTION is_own_feature_view(view_table oid, author name) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 AS $$
     SELECT author OPERATOR(pg_catalog.=) current_user
         OR (SELECT u.rolsuper FROM pg_catalog.pg_roles AS u WHERE u.rolname OPERATOR(pg_catalog.=) current_user)
         OR EXISTS (
             SELECT FROM pg_catalog.pg_class AS c
-            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-            WHERE ARRAY[n.nspname, c.relname]::pg_catalog.text[] OPERATOR(pg_catalog.=) pg_catalog.parse_ident(view)
-              AND pg_catalog.pg_has_role(c.relowner, 'USAGE'))
+            WHERE c.oid OPERATOR(pg_catalog.=) view_table AND pg_catalog.pg_has_role(c.relowner, 'USAGE'))
 $$;
-COMMENT ON FUNCTION is_own_feature_view(text, name) IS 'Whether the caller owns a feature view, is a member of the role that does, or is the role named, which wrote or started something';
+COMMENT ON FUNCTION is_own_feature_view(oid, name) IS 'Whether the caller owns the table of a feature view, is a member of the role that does, or is the role named, which wrote or started something';
 
 CREATE VIEW feature_views WITH (security_barrier) AS
-SELECT v.view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
-       v.inputs, v.lookback, v.horizon, v.partition_by,
+SELECT feature_view_name(v.view_id, v.table_schema, v.table_name) AS view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
+       ARRAY(SELECT feature_view_name(i.view_id, i.table_schema, i.table_name)
+             FROM unnest(v.inputs) WITH ORDINALITY AS n (view_id, position) JOIN feature_view i USING (view_id)
+             ORDER BY n.position) AS inputs,
+       v.lookback, v.horizon, v.partition_by,
        CASE WHEN o.own THEN v.settings END AS settings, CASE WHEN o.own THEN v.definition END AS definition,
        CASE WHEN o.own THEN v.available END AS available, v.created_by, v.created_at
-FROM feature_view v CROSS JOIN LATERAL (SELECT is_own_feature_view(v.view, v.created_by) AS own) o LEFT JOIN LATERAL (
+FROM feature_view v
+CROSS JOIN LATERAL (
+    SELECT is_own_feature_view(feature_view_table(v.view_id, v.table_schema, v.table_name), v.created_by) AS own) o
+LEFT JOIN LATERAL (
     SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, sum(w.rows)::bigint AS rows,
            max(w.computed_at) AS computed_at
-    FROM feature_week w WHERE w.view = v.view) w ON true;
+    FROM feature_week w WHERE w.view_id = v.view_id) w ON true;
 COMMENT ON VIEW feature_views IS 'Every feature view with the weeks that it has stored. Settings, definition and available are shown to its owner';
 
 CREATE VIEW feature_refreshes WITH (security_barrier) AS
-SELECT r.refresh_id, r.view,
+SELECT r.refresh_id, feature_view_name(r.view_id, r.table_schema, r.table_name) AS view,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.refresh_id) THEN 'failed' ELSE r.status END AS status,
        r.first_week, r.last_week, r.weeks, r.rows, r.seconds, r.started_by, r.started_at, r.finished_at,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.refresh_id)
             THEN 'the server process that refreshed it ended'
-            WHEN is_own_feature_view(r.view, r.started_by) THEN r.error END AS error
+            WHEN is_own_feature_view(feature_view_table(r.view_id, r.table_schema, r.table_name), r.started_by) THEN r.error END AS error
 FROM feature_refresh r;
 COMMENT ON VIEW feature_refreshes IS 'Every refresh of a feature view: weeks, rows, seconds, and how it ended. Errors are shown to the view''s owner and to whoever started it';
 
@@ -1502,7 +1554,7 @@ SELECT v.model, v.version, v.algorithm,
        CASE WHEN p.trains THEN v.parameters END AS parameters,
        CASE WHEN p.trains THEN v.recipe END AS recipe,
        CASE WHEN p.trains THEN v.data END AS data,
-       v.source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
+       relation_name(v.source_schema, v.source_name) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
        CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported' ELSE 'trained' END AS status
 FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
 WHERE has_model_privilege(v.model, 'score');
@@ -1516,7 +1568,7 @@ COMMENT ON VIEW aliases IS 'Which version each movable name stands for';
 CREATE VIEW runs WITH (security_barrier) AS
 SELECT r.run_id, r.model,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id) THEN 'failed' ELSE r.status END AS status,
-       r.version, r.algorithm, r.source, r.parameters, r.started_by, r.started_at, r.finished_at,
+       r.version, r.algorithm, relation_name(r.source_schema, r.source_name) AS source, r.parameters, r.started_by, r.started_at, r.finished_at,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id)
             THEN 'the server process that trained it ended' ELSE r.error END AS error,
        r.tune_id, r.trial, r.rung, r.value
@@ -1548,7 +1600,7 @@ COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch
 CREATE VIEW tunes WITH (security_barrier) AS
 SELECT t.tune_id, t.model,
        CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id) THEN 'failed' ELSE t.status END AS status,
-       t.version, t.algorithm, t.source, t.metric, (t.settings ->> 'trials')::integer AS trials,
+       t.version, t.algorithm, relation_name(t.source_schema, t.source_name) AS source, t.metric, (t.settings ->> 'trials')::integer AS trials,
        (SELECT count(*) FROM run r WHERE r.tune_id = t.tune_id AND r.status = 'succeeded') AS trained,
        t.settings, t.threads, t.digest, t.started_by, t.started_at, t.finished_at,
        CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id)
@@ -1783,7 +1835,7 @@ COMMENT ON FUNCTION describe_model(text, text) IS
 
 COMMENT ON FUNCTION export_model(text, integer) IS
 'A version (the champion where it is NULL) as a safetensors file with its recipe: what import_model takes, here or in another
-database, and what Python reads. For those who manage the model; it is recorded in the audit.';
+database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
 
 COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
 'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, see docs/models.md; every
@@ -2161,7 +2213,9 @@ but recommend() needs its rows.';
 COMMENT ON FUNCTION check_setup(interval) IS
 'What is installed, what a training would run on, and what is wrong with it: a row for each item; where ok is false, the
 detail says what to do. Starts the trainer, which uses the processor and every GPU once. A trainer that cannot start or
-does not answer within time_limit is a row too, not an error. For everybody who may train.';
+does not answer within time_limit is a row too, not an error. catalog: whether what its rows refer to is there, and whether
+weights have the digest that they were stored with, for as long as time_limit lasts; looked at for those who may read the
+catalog''s tables. For everybody who may train.';
 
 -- Whoever owns a database dumps it, without being a superuser. A dump holds the catalog, weights included, so that its owner
 -- can read them. Superusers only before PostgreSQL 14, which has no such role.
