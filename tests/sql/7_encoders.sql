@@ -124,6 +124,13 @@ SELECT reco.polynomial_expand(array_fill(1, '{1000}'), 2);
 SELECT reco.polynomial_expand('{1e200}', 2);
 SELECT reco.normalize('{1}', 0.5);
 SELECT reco.cyclic_encode(1, 0);
-SELECT reco.column_statistics_step(NULL, 1);
+-- Which words refuse what only aggregates may call depends on the minor version of Postgres.
+DO $$
+BEGIN
+    PERFORM reco.column_statistics_step(NULL, 1);
+    RAISE 'called';
+EXCEPTION WHEN undefined_function OR feature_not_supported THEN
+    RAISE NOTICE 'refused';
+END $$;
 DROP FUNCTION encoder_first;
 DROP TABLE encoder_sales, encoder_fits, encoder_long;
