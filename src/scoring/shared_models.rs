@@ -83,7 +83,7 @@ fn open(content: &Content) -> Option<Found> {
     // The least recently opened are deleted first; a failure only makes this one look older.
     let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
     let before = losses();
-    let mapping = Arc::new(Mapping::new(&file, &path)?);
+    let mapping = Arc::new(Mapping::new(file)?);
     let scorer = Scorer::of_image(Bytes::from_owner(Shared(Arc::clone(&mapping))), content).ok()?;
     (losses() == before).then_some((scorer, Some(mapping)))
 }
