@@ -454,6 +454,28 @@ fn partitions_that_change_while_a_key_waits_for_them() {
 }
 
 #[test]
+fn a_relation_that_is_dropped_while_it_is_waited_for_does_not_exist() {
+    for statement in [
+        "SELECT * FROM reco.evaluate('launch', 'doomed', 'purchased')",
+        "SELECT reco.roc_curve('launch', 'doomed', 'purchased')",
+        "CALL reco.train('doomed', 'doomed', 'purchased')",
+    ] {
+        let database = Database::trained();
+        let mut setup = database.connect();
+        setup.batch_execute("CREATE TABLE doomed AS SELECT * FROM launch_features").unwrap();
+        let hold = "LOCK TABLE doomed IN ACCESS EXCLUSIVE MODE";
+        let error = meanwhile(&database, hold, statement, "DROP TABLE doomed").unwrap_err();
+        let error = error.as_db_error().unwrap_or_else(|| panic!("{statement}: {error:?}"));
+        assert_eq!(error.code().code(), "42P01", "{statement}: {error:?}");
+        assert!(error.message().contains("doomed"), "{statement}: {error:?}");
+    }
+    let mut client = Database::trained().connect();
+    let unknown = "SELECT * FROM reco.evaluate('launch', 4000000000::oid::regclass, 'purchased')";
+    refusal(&mut client, unknown).expect("42P01", &["4000000000"], &[]);
+    assert_nothing_leaked();
+}
+
+#[test]
 fn a_materialized_view_that_was_never_filled_is_an_error() {
     let mut client = Database::with_data().connect();
     client.batch_execute("CREATE MATERIALIZED VIEW stored AS SELECT * FROM launch_features; CREATE UNIQUE INDEX ON stored (product_id, region, week)").unwrap();
