@@ -16,7 +16,7 @@ pub fn current_user() -> String {
 
 /// Runs SQL as the owner of the extension with a search path that nobody else can write to.
 pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
-    let owner = relations::owner(table_of_catalog(c"version")?);
+    let owner = relations::owner(table_of_catalog(c"version")?)?;
     acting_as(owner, 0, &[setting("search_path", FIXED_PATH)?], run)
 }
 

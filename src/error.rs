@@ -74,6 +74,9 @@ pub enum Error {
     Trainer { cause: Cause, message: String, detail: Option<String>, hint: Option<String> },
     #[error("relation {0} of model \"{1}\" does not exist")]
     SourceGone(String, String),
+    /// Where another session dropped it after it was looked up, its name is known still.
+    #[error("{}", .name.as_ref().map_or(format!("there is no relation with the OID {oid}"), |name| format!("relation {name} was dropped")))]
+    NoRelation { name: Option<String>, oid: u32 },
     #[error(transparent)]
     Feature(#[from] FeatureError),
     #[error(transparent)]
@@ -150,7 +153,7 @@ impl Error {
             Self::Trainer { cause: Cause::Arguments, .. } => ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Trainer { cause: Cause::Data | Cause::Diverged, .. } => ERRCODE_DATA_EXCEPTION,
             Self::Trainer { cause: Cause::Trainer, .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
-            Self::SourceGone(..) => ERRCODE_UNDEFINED_TABLE,
+            Self::SourceGone(..) | Self::NoRelation { .. } => ERRCODE_UNDEFINED_TABLE,
             Self::Feature(error) => feature_code(error),
             Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
             Self::NoScore { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
@@ -215,6 +218,9 @@ impl Error {
             }
             Self::SourceGone(_, model) => {
                 Some(format!("Train \"{model}\" again from the relation that replaced it."))
+            }
+            Self::NoRelation { name: Some(_), .. } => {
+                Some("Another session did it while this statement waited for it: if it is made anew, call again.".into())
             }
             Self::NoScore { .. } => Some(
                 "A value of the row is far from all that the model was trained on: make it NULL, or train with fewer cross \

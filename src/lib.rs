@@ -22,12 +22,16 @@
 //! | `session.rs` | procedures that commit between their steps |
 //! | `acting_as.rs`, `session_locks.rs` | SQL with another role's rights, and what it may leave behind |
 //! | `catalog_lock.rs`, `liveness.rs` | locks that SQL cannot take; what says that a procedure still runs |
+//! | `tell.rs` | what is said to the client while something is under way |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs`  | every error, with its SQLSTATE and hint |
 //!
 //! What needs no Postgres is in `crates/features` and `crates/model`; what needs libtorch is in `crates/trainer`.
 
 use pgrx::prelude::*;
+
+#[macro_use]
+mod tell;
 
 mod ab_test;
 mod acting_as;

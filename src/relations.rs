@@ -29,7 +29,7 @@ impl RelationName {
     pub fn of(relation: pg_sys::Oid) -> Result<Self, Error> {
         match schema_and_name(relation) {
             Some((schema, name)) => Ok(Self { schema, name }),
-            None => Err(Error::invalid(format!("there is no relation with the OID {}", relation.to_u32()))),
+            None => Err(Error::NoRelation { name: None, oid: relation.to_u32() }),
         }
     }
 
@@ -98,25 +98,82 @@ pub fn refuse_temporary(relation: pg_sys::Oid, what: &str) -> Result<(), Error> 
 }
 
 /// The schema in which a relation of this name would be created, and its name without the schema.
-pub fn creation_place(name: &str) -> RelationName {
+pub fn creation_place(name: &str) -> Result<RelationName, Error> {
     let text = pgrx::rust_str_to_text_p(name);
     // SAFETY: the range variable is palloc'd; a schema that is missing or forbidden is raised as an error.
     unsafe {
         let range = pg_sys::makeRangeVarFromNameList(pg_sys::textToQualifiedNameList(text.into_pg()));
-        let schema = pg_sys::RangeVarGetCreationNamespace(range);
-        RelationName { schema: owned(pg_sys::get_namespace_name(schema)), name: owned((*range).relname) }
+        let schema = pg_sys::get_namespace_name(pg_sys::RangeVarGetCreationNamespace(range));
+        if schema.is_null() {
+            return Err(Error::Changed(format!("the schema of {name} was dropped")));
+        }
+        Ok(RelationName { schema: owned(schema), name: owned((*range).relname) })
+    }
+}
+
+/// Opens a relation that may be gone since it was looked up, under a lock that is kept to the end of the transaction; `None`
+/// where it is. `relation_open` calls that an internal error.
+///
+/// # Safety
+/// It is closed before the transaction ends.
+pub unsafe fn open_if_there(relation: pg_sys::Oid, lock: u32) -> Option<pg_sys::Relation> {
+    // SAFETY: any OID may be asked for.
+    let opened = unsafe { pg_sys::try_relation_open(relation, lock as i32) };
+    (!opened.is_null()).then_some(opened)
+}
+
+/// A relation that is open, closed when dropped.
+pub struct Opened(pg_sys::Relation);
+
+impl Opened {
+    /// For reading.
+    pub fn of(relation: pg_sys::Oid) -> Result<Self, Error> {
+        Self::locked(relation, pg_sys::AccessShareLock)
+    }
+
+    pub fn locked(relation: pg_sys::Oid, lock: u32) -> Result<Self, Error> {
+        // Once it is gone it has no name.
+        let name = RelationName::of(relation)?;
+        let gone = || Error::NoRelation { name: Some(name.to_string()), oid: relation.to_u32() };
+        Self::if_there(relation, lock).ok_or_else(gone)
+    }
+
+    pub fn if_there(relation: pg_sys::Oid, lock: u32) -> Option<Self> {
+        // SAFETY: closed when dropped.
+        unsafe { open_if_there(relation, lock) }.map(Self)
+    }
+
+    /// Live as long as this.
+    pub fn relation(&self) -> pg_sys::Relation {
+        self.0
+    }
+
+    /// Its row of pg_class.
+    pub fn class(&self) -> &pg_sys::FormData_pg_class {
+        // SAFETY: an open relation has one.
+        unsafe { &*(*self.0).rd_rel }
+    }
+
+    /// Of its rows, live as long as this.
+    pub fn descriptor(&self) -> pg_sys::TupleDesc {
+        // SAFETY: an open relation has one.
+        unsafe { (*self.0).rd_att }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // While an error unwinds, the transaction's abort closes it.
+        if !std::thread::panicking() {
+            // SAFETY: opened once, closed once.
+            unsafe { pg_sys::relation_close(self.0, pg_sys::NoLock as i32) };
+        }
     }
 }
 
 /// The role that owns a relation.
-pub fn owner(relation: pg_sys::Oid) -> pg_sys::Oid {
-    // SAFETY: opened under a lock that is kept to the end of the transaction; a missing relation is raised.
-    unsafe {
-        let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
-        let owner = (*(*opened).rd_rel).relowner;
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-        owner
-    }
+pub fn owner(relation: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
+    Ok(Opened::of(relation)?.class().relowner)
 }
 
 /// What a relation is, in a word.
@@ -152,21 +209,18 @@ pub fn role_name(role: pg_sys::Oid) -> String {
 }
 
 /// The columns of a relation and their types.
-pub fn columns(relation: pg_sys::Oid) -> Vec<(String, pg_sys::Oid)> {
+pub fn columns(relation: pg_sys::Oid) -> Result<Vec<(String, pg_sys::Oid)>, Error> {
     let column = |(_, a): (usize, &pg_sys::FormData_pg_attribute)| (tuples::attribute_name(a), a.atttypid);
     // SAFETY: the descriptor is live.
     with_descriptor(relation, |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() })
 }
 
 /// What `read` makes of the descriptor of a relation's rows, live as long as it runs.
-pub fn with_descriptor<T>(relation: pg_sys::Oid, read: impl FnOnce(pg_sys::TupleDesc) -> T) -> T {
-    // SAFETY: opened under a lock that is kept to the end of the transaction; a missing relation is raised.
-    unsafe {
-        let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
-        let result = read((*opened).rd_att);
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-        result
-    }
+pub fn with_descriptor<T>(
+    relation: pg_sys::Oid,
+    read: impl FnOnce(pg_sys::TupleDesc) -> T,
+) -> Result<T, Error> {
+    Opened::of(relation).map(|opened| read(opened.descriptor()))
 }
 
 /// # Safety

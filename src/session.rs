@@ -71,7 +71,12 @@ impl Session {
             let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
             pg_sys::BeginInternalSubTransaction(std::ptr::null());
             pg_sys::MemoryContextSwitchTo(context);
-            let result = catch(|| step().map_err(Failure::Ours));
+            let result = catch(|| {
+                step().map_err(Failure::Ours)?;
+                // A cancel that waited for what was told on the way is raised here, where it is recorded.
+                pgrx::check_for_interrupts!();
+                Ok(())
+            });
             pg_sys::MemoryContextSwitchTo(context);
             match &result {
                 Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
@@ -166,11 +171,11 @@ fn catch<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         .execute()
 }
 
-/// Does something between two steps that would raise a cancel, which nobody would record there: it waits for the next step, or
-/// for the next look at the trainer. A shutdown does not wait; what says that a run is alive goes with the process.
-pub fn between_steps<T>(tell: impl FnOnce() -> T) -> T {
+/// Does something that would raise a cancel where nobody would record it: the cancel waits for the end of the step, or for the
+/// next look at the trainer. A shutdown does not wait; what says that a run is alive goes with the process.
+pub fn between_steps<T>(run: impl FnOnce() -> T) -> T {
     let _held = HeldCancel::new();
-    tell()
+    run()
 }
 
 /// A cancel waits while this lives.

@@ -23,7 +23,7 @@ impl Keyed {
     pub fn of(version: &VersionRow) -> Result<Self, Error> {
         let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
         let found = version.source.find().ok_or_else(gone)?;
-        let columns = relations::columns(found);
+        let columns = relations::columns(found)?;
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
             return Err(Error::damaged_row());
         };

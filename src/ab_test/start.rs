@@ -196,7 +196,7 @@ fn check_version(model: &str, number: i32) -> Result<(), Error> {
     let Some(source) = version.source.find() else {
         return refuse("it has no source", "Train it again, or import it with source => ….");
     };
-    let columns = relations::columns(source);
+    let columns = relations::columns(source)?;
     let time = version.time_column.as_ref().and_then(|time| columns.iter().find(|(name, _)| name == time));
     match time.and_then(|(_, type_oid)| values::reader_of(*type_oid)) {
         Some((Family::Date, _)) => Ok(()),

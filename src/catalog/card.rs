@@ -59,7 +59,7 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
         let shown = row.get::<JsonB>(1)?.ok_or_else(Error::damaged_row)?;
         let mut card: Card = serde_json::from_value(shown.0)?;
         let source = RelationName::of_columns(row.get(3)?, row.get(4)?);
-        card.reads = source.and_then(|source| source.find()).map(reads);
+        card.reads = source.and_then(|source| source.find()).map(reads).transpose()?;
         Ok((card, row.get::<JsonB>(2)?))
     })?;
     if let Some(JsonB(hidden)) = hidden {
@@ -70,9 +70,9 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
     Ok(card)
 }
 
-fn reads(relation: pg_sys::Oid) -> Reads {
-    let owner = relations::role_name(relations::owner(relation));
-    Reads { owner, kind: relations::kind(relation).into() }
+fn reads(relation: pg_sys::Oid) -> Result<Reads, Error> {
+    let owner = relations::role_name(relations::owner(relation)?);
+    Ok(Reads { owner, kind: relations::kind(relation).into() })
 }
 
 /// The version that was asked for, or the champion.

@@ -7,6 +7,7 @@
 use crate::call_site::text_bytes;
 use crate::error::Error;
 use crate::relation_changes::generation;
+use crate::relations::Opened;
 use pgrx::pg_sys;
 use pgrx::{FromDatum, IntoDatum, Uuid};
 use std::cell::{Cell, RefCell};
@@ -115,7 +116,7 @@ impl Catalog {
             )
         };
         if table == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
-            return Err(Error::invalid("the extension pg_recommend is not installed in this database"));
+            return Err(not_installed());
         }
         found[self as usize] = Some((generation, table, index));
         FOUND.set(found);
@@ -123,19 +124,27 @@ impl Catalog {
     }
 }
 
-/// A catalog table opened for reading; closed when dropped.
+fn not_installed() -> Error {
+    Error::invalid("the extension pg_recommend is not installed in this database")
+}
+
+/// A catalog table opened for reading.
 pub struct Table {
     catalog: Catalog,
-    relation: pg_sys::Relation,
+    opened: Opened,
     index: pg_sys::Oid,
 }
 
 impl Table {
     pub fn open(catalog: Catalog) -> Result<Self, Error> {
-        let (table, index) = catalog.find()?;
-        // SAFETY: opened under a lock that is held to the statement's end.
-        let relation = unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) };
-        Ok(Self { catalog, relation, index })
+        loop {
+            let (table, index) = catalog.find()?;
+            let opened = Opened::if_there(table, pg_sys::AccessShareLock).ok_or_else(not_installed)?;
+            // With the lock comes the news of what happened before: a REINDEX makes another index.
+            if catalog.find()? == (table, index) {
+                return Ok(Self { catalog, opened, index });
+            }
+        }
     }
 
     /// What `read` makes of the row with this primary key.
@@ -167,16 +176,6 @@ impl Table {
             rows.push(read(&row)?);
         }
         Ok(rows)
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        // While an error unwinds, the transaction's abort closes the relation.
-        if !std::thread::panicking() {
-            // SAFETY: opened in `open`, closed once.
-            unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) };
-        }
     }
 }
 
@@ -225,7 +224,7 @@ struct Fetched {
 impl Fetched {
     /// What the running statement sees at that place, if anything.
     fn from(table: &Table, place: pg_sys::ItemPointerData) -> Option<Self> {
-        let relation = table.relation;
+        let relation = table.opened.relation();
         let mut tuple = pg_sys::HeapTupleData { t_self: place, ..Default::default() };
         let mut buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
         // SAFETY: an open heap that cannot shrink under our lock, and a place within it, whatever stands there now.
@@ -234,8 +233,7 @@ impl Fetched {
             let blocks = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
             block < blocks && heap_fetch(relation, pg_sys::GetActiveSnapshot(), &mut tuple, &mut buffer)
         };
-        // SAFETY: an open relation has a descriptor.
-        found.then(|| Self { tuple, descriptor: unsafe { (*relation).rd_att }, buffer })
+        found.then(|| Self { tuple, descriptor: table.opened.descriptor(), buffer })
     }
 
     fn row(&self) -> CatalogRow {
@@ -284,7 +282,7 @@ impl<'table> Scan<'table> {
                 Seen::Now => std::ptr::null_mut(),
             };
             pg_sys::systable_beginscan(
-                table.relation,
+                table.opened.relation(),
                 table.index,
                 !scan_keys.is_empty(),
                 snapshot,
@@ -298,8 +296,7 @@ impl<'table> Scan<'table> {
     fn next(&mut self) -> Option<CatalogRow> {
         // SAFETY: the scan is open; the tuple stays valid until the next call.
         let tuple = unsafe { pg_sys::systable_getnext(self.scan) };
-        // SAFETY: an open relation has a descriptor.
-        let descriptor = unsafe { (*self.table.relation).rd_att };
+        let descriptor = self.table.opened.descriptor();
         (!tuple.is_null()).then_some(CatalogRow { tuple, descriptor })
     }
 }

@@ -176,7 +176,7 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn of(relation: pg_sys::Oid, version: &'a VersionRow) -> Result<Self, Error> {
         let source = RelationName::of(relation)?;
-        Ok(Self { source, version, all: relations::columns(relation) })
+        Ok(Self { source, version, all: relations::columns(relation)? })
     }
 
     fn require(&self, name: &str, what: &str) -> Result<pg_sys::Oid, Error> {

@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use crate::layout::changed;
-use crate::relations;
+use crate::relations::{self, Opened};
 use crate::tuples;
 use pgrx::spi::{Spi, SpiClient};
 use pgrx::{pg_guard, pg_sys, PgMemoryContexts};
@@ -31,8 +31,8 @@ pub fn insert(
     // SAFETY: SPI is connected, as the client shows; the receiver outlives the query, and the table is locked by the
     // transaction that made it.
     unsafe {
-        let table = pg_sys::table_open(table, pg_sys::RowExclusiveLock as i32);
-        let mut receiver = Receiver::new(Batch::new(table), time, observe);
+        let table = Opened::locked(table, pg_sys::RowExclusiveLock)?;
+        let mut receiver = Receiver::new(Batch::new(table.relation()), time, observe);
         let options = pg_sys::SPIExecuteOptions {
             params: parameters(dates),
             dest: (&raw mut receiver).cast(),
@@ -41,7 +41,6 @@ pub fn insert(
         Spi::check_status(pg_sys::SPI_execute_extended(query.as_ptr(), &options))?;
         let Receiver { batch, refused, .. } = receiver;
         batch.finish();
-        pg_sys::table_close(table, pg_sys::NoLock as i32);
         refused.map_or(Ok(()), Err)
     }
 }

@@ -87,7 +87,7 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
             )));
         }
     }
-    let name = relations::creation_place(&arguments.view);
+    let name = relations::creation_place(&arguments.view)?;
     if name.schema.starts_with(TEMPORARY_SCHEMAS) {
         return Err(Error::InvalidArgument(
             format!("{name} would be temporary, and a feature view is there for all sessions"),
@@ -285,8 +285,9 @@ fn collation(column: &Column) -> String {
         let found = &*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_collation>();
         let (schema, name) = (pg_sys::get_namespace_name(found.collnamespace), found.collname.data.as_ptr());
         let text = |name| CStr::from_ptr(name).to_string_lossy();
-        let qualified = quote_qualified_identifier(text(schema), text(name));
+        // The schema may be dropped by now, and the collation with it.
+        let qualified = (!schema.is_null()).then(|| quote_qualified_identifier(text(schema), text(name)));
         pg_sys::ReleaseSysCache(row);
-        format!(" COLLATE {qualified}")
+        qualified.map_or(String::new(), |qualified| format!(" COLLATE {qualified}"))
     }
 }

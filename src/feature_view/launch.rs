@@ -145,7 +145,7 @@ impl Template {
 
     /// Makes both views.
     fn create(&self) -> Result<pg_sys::Oid, Error> {
-        let RelationName { schema, name } = relations::creation_place(&self.view);
+        let RelationName { schema, name } = relations::creation_place(&self.view)?;
         let weekly = quote_qualified_identifier(schema.as_str(), format!("{name}_weekly").as_str());
         let view = quote_qualified_identifier(schema.as_str(), name.as_str());
         let keys = ["product_id", "region"].map(str::to_owned);
@@ -281,7 +281,7 @@ struct Table {
 
 impl Table {
     fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
-        Ok(Self { name: relations::qualified_name(relation)?, columns: relations::columns(relation) })
+        Ok(Self { name: relations::qualified_name(relation)?, columns: relations::columns(relation)? })
     }
 
     fn type_of(&self, column: &str) -> Option<pg_sys::Oid> {

@@ -124,7 +124,7 @@ fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Er
     let view = &lock(view)?;
     let began = Instant::now();
     let Some((first, last)) = range(view, asked, is_input)? else {
-        notice!("{}: there are no data yet", view.name);
+        say!("{}: there are no data yet", view.name);
         return Ok(Done::default());
     };
     let wanted =
@@ -132,7 +132,7 @@ fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Er
     let stored = view.stored_weeks()?;
     let weeks = to_compute(&stored, wanted)?;
     if weeks.is_empty() {
-        notice!("{}: every week up to {} is there", view.name, date(last.monday()));
+        say!("{}: every week up to {} is there", view.name, date(last.monday()));
     }
     let mut done = Done::default();
     for run in runs(&weeks, view.period)? {
@@ -154,7 +154,7 @@ fn tell(view: &FeatureView, computed: &[(Week, i64)], began: Instant) {
         [(first, _), ..] => format!("{} weeks from {}", computed.len(), date(first.monday())),
         [] => return,
     };
-    notice!("{}: {weeks}, {rows} rows in {:.1} s", view.name, began.elapsed().as_secs_f64());
+    say!("{}: {weeks}, {rows} rows in {:.1} s", view.name, began.elapsed().as_secs_f64());
 }
 
 /// Whoever else refreshes or writes to the view waits until this transaction has ended; readers do not. Returns what it is

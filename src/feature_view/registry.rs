@@ -103,10 +103,9 @@ impl FeatureView {
 
     /// Refuses a caller who is not a member of the role that owns the table.
     pub fn check_owner(&self, action: &str) -> Result<(), Error> {
+        let owner = relations::owner(self.oid)?;
         // SAFETY: plain look-ups of the session's user.
-        let allowed = unsafe {
-            pg_sys::superuser() || pg_sys::has_privs_of_role(pg_sys::GetUserId(), relations::owner(self.oid))
-        };
+        let allowed = unsafe { pg_sys::superuser() || pg_sys::has_privs_of_role(pg_sys::GetUserId(), owner) };
         if allowed {
             return Ok(());
         }
@@ -119,7 +118,7 @@ impl FeatureView {
     /// Refuses a definition whose author has no claim to the rights of the table's owner: whoever makes a table may give it
     /// the mark of another's view.
     pub fn check_author(&self) -> Result<(), Error> {
-        let owner = relations::owner(self.oid);
+        let owner = relations::owner(self.oid)?;
         let author = relations::role(&self.author);
         // SAFETY: plain look-ups of roles.
         if author.is_some_and(|author| unsafe { pg_sys::has_privs_of_role(author, owner) }) {
@@ -138,7 +137,7 @@ impl FeatureView {
 
     /// Runs SQL with the rights of the view's owner, as the definition was written.
     pub fn as_author<T>(&self, run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
-        as_author(relations::owner(self.oid), &self.search_path, &self.settings, run)
+        as_author(relations::owner(self.oid)?, &self.search_path, &self.settings, run)
     }
 
     /// The weeks that are stored.

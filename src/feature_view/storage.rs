@@ -47,7 +47,7 @@ impl<'a> Target<'a> {
             time: quote_identifier(&view.time_column),
             query: format!(
                 "SELECT {} FROM {} AS d",
-                columns(view.oid).join(", "),
+                columns(view.oid)?.join(", "),
                 as_subquery(&view.definition)
             ),
         })
@@ -89,7 +89,7 @@ impl<'a> Target<'a> {
         let gone = || Error::invalid(format!("{} could not be created", self.partition));
         let table = self.partition.find().ok_or_else(gone)?;
         let is_time = |column: &(String, pg_sys::Oid)| column.0 == self.view.time_column;
-        let time = relations::columns(table).iter().position(is_time).ok_or_else(gone)?;
+        let time = relations::columns(table)?.iter().position(is_time).ok_or_else(gone)?;
         let mut counts = Counts::of(self.run);
         let dates = [self.run.first.monday(), self.run.last.monday()];
         bulk_insert::insert(client, table, &self.query, dates, time as i32 + 1, &mut |day| {
@@ -212,19 +212,15 @@ fn partition_of(
 }
 
 /// The definition's columns as those of the table.
-fn columns(table: pg_sys::Oid) -> Vec<String> {
-    // SAFETY: the relation is opened and closed with its lock kept.
-    unsafe {
-        let opened = pg_sys::relation_open(table, pg_sys::AccessShareLock as i32);
-        let columns = tuples::attributes((*opened).rd_att).map(|(_, attribute)| {
-            let name = quote_identifier(tuples::attribute_name(attribute));
-            let sql_type = values::sql_type(attribute.atttypid, attribute.atttypmod);
-            format!("d.{name}::{sql_type} AS {name}")
-        });
-        let columns = columns.collect();
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-        columns
-    }
+fn columns(table: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    let column = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| {
+        let name = quote_identifier(tuples::attribute_name(attribute));
+        let sql_type = values::sql_type(attribute.atttypid, attribute.atttypmod);
+        format!("d.{name}::{sql_type} AS {name}")
+    };
+    // SAFETY: the descriptor is live.
+    let all = |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() };
+    relations::with_descriptor(table, all)
 }
 
 /// A day, counted from 2000-01-01.

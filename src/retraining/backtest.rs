@@ -195,7 +195,7 @@ impl Backtest {
                     quality: part.measured,
                 }));
             }
-            notice!(
+            say!(
                 "{}: trained before {}, {} weeks replayed",
                 self.request.source,
                 date(trained_before),

@@ -92,7 +92,7 @@ impl Asked {
             (false, true) => "better, but not promoted: that needs the privilege manage",
             (false, false) => "not promoted",
         };
-        notice!("{model}: version {version} {told}: {}", verdict.describe());
+        say!("{model}: version {version} {told}: {}", verdict.describe());
         note(
             model,
             Some(version),

@@ -33,7 +33,7 @@ impl WeeklySales {
     /// Those that a feature view is made of, `None` where it is none of new products.
     pub fn behind(view: &FeatureView) -> Option<Self> {
         let [FeatureView { oid, name, .. }] = view.open_inputs().ok()?.try_into().ok()?;
-        let source = Source::of(oid);
+        let source = Source::of(oid).ok()?;
         let [product, sales] = ["product_id", "sales"].map(|column| source.type_of(column));
         let named = ["region", "week"].iter().all(|column| source.type_of(column).is_some());
         if !named || !is_summary(sales?) {

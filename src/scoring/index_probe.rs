@@ -11,6 +11,7 @@ use super::source::{Key, Source};
 use crate::call_site::OwnContext;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::relations::Opened;
 use crate::tuples;
 use crate::values::day_after;
 use model::recipe::Recipe;
@@ -85,8 +86,8 @@ impl IndexPath {
         source: &Source,
     ) -> Result<Option<Self>, Error> {
         let [product, region] = version.keys.as_slice() else { return Ok(None) };
-        let table = pg_sys::table_open(source.oid, pg_sys::AccessShareLock as i32);
-        let class = &*(*table).rd_rel;
+        let table = Opened::of(source.oid)?;
+        let class = table.class();
         // Of a materialized view that was never filled a query says so.
         let plain =
             matches!(class.relkind as u8, b'r' | b'm') && !class.relhassubclass && class.relispopulated;
@@ -98,18 +99,16 @@ impl IndexPath {
                 time: version.time_column.as_ref().map(|time| source.position(time)),
                 key,
             };
-            let indexes = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(table));
-            found = indexes.iter_oid().find_map(|index| wanted.match_index(index, (*table).rd_att));
+            let indexes = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(table.relation()));
+            found = indexes.iter_oid().find_map(|index| wanted.match_index(index, table.descriptor()));
         }
-        let path = match found {
+        Ok(match found {
             Some((index, product, region, time)) => {
-                let binding = Binding::new(&version.model, recipe, (*table).rd_att)?;
+                let binding = Binding::new(&version.model, recipe, table.descriptor())?;
                 Some(Self { table: source.oid, index, product, region, time, binding, slot: Cell::new(None) })
             }
             None => None,
-        };
-        pg_sys::table_close(table, pg_sys::NoLock as i32);
-        Ok(path)
+        })
     }
 
     pub fn table(&self) -> pg_sys::Oid {
@@ -263,9 +262,9 @@ type Match = (pg_sys::Oid, KeyColumn, KeyColumn, Option<TimeColumn>);
 
 impl Wanted {
     unsafe fn match_index(&self, oid: pg_sys::Oid, table: pg_sys::TupleDesc) -> Option<Match> {
-        let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
-        let found = self.match_opened(index, table);
-        pg_sys::index_close(index, pg_sys::NoLock as i32);
+        // One that goes concurrently is none.
+        let index = Opened::if_there(oid, pg_sys::AccessShareLock)?;
+        let found = self.match_opened(index.relation(), table);
         found.map(|(product, region, time)| (oid, product, region, time))
     }
 

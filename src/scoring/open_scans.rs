@@ -7,6 +7,7 @@
 
 use crate::guard;
 use crate::relation_changes::generation;
+use crate::relations::open_if_there;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -48,18 +49,20 @@ impl OpenScan {
         keys: i32,
     ) -> Option<Self> {
         let previous = pg_sys::MemoryContextSwitchTo(memory);
-        let table = pg_sys::try_table_open(table, pg_sys::AccessShareLock as i32);
-        if table.is_null() {
+        let Some(table) = open_if_there(table, pg_sys::AccessShareLock) else {
             pg_sys::MemoryContextSwitchTo(previous);
             return None;
-        }
+        };
         // With the lock comes the news of what happened before; from then on nobody can take away or alter either.
-        if found_at != generation() {
+        let index = match found_at == generation() {
+            true => open_if_there(index, pg_sys::AccessShareLock),
+            false => None,
+        };
+        let Some(index) = index else {
             pg_sys::table_close(table, pg_sys::NoLock as i32);
             pg_sys::MemoryContextSwitchTo(previous);
             return None;
-        }
-        let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+        };
         let snapshot = pg_sys::GetActiveSnapshot();
         #[cfg(feature = "pg18")]
         let scan = pg_sys::index_beginscan(table, index, snapshot, std::ptr::null_mut(), keys, 0);

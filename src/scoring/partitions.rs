@@ -6,6 +6,7 @@ use super::row::Inputs;
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::relations::Opened;
 use crate::storage_age;
 use model::recipe::Recipe;
 use model::Scorer;
@@ -30,12 +31,12 @@ impl NewestFirst {
         source: &Source,
     ) -> Result<Option<Self>, Error> {
         let relation = source.oid;
-        let found = match partitions(source, version.time_column.as_deref()) {
+        let found = match partitions(source, version.time_column.as_deref())? {
             None => IndexPath::find(version, recipe, key, source)?.map(|path| vec![path]),
             Some(partitions) => {
                 let mut paths = Vec::with_capacity(partitions.len());
                 for partition in partitions {
-                    match IndexPath::find(version, recipe, key, &Source::of(partition))? {
+                    match IndexPath::find(version, recipe, key, &Source::of(partition)?)? {
                         Some(path) => paths.push(path),
                         None => return Ok(None),
                     }
@@ -84,12 +85,13 @@ const DEFAULT: pg_sys::AttrNumber = 4;
 const ATTRIBUTES: pg_sys::AttrNumber = 5;
 
 /// The partitions by ranges of the time column, newest first; `None` where the relation has none of that kind.
-unsafe fn partitions(source: &Source, time_column: Option<&str>) -> Option<Vec<pg_sys::Oid>> {
-    let time = source.position(time_column?);
+unsafe fn partitions(source: &Source, time_column: Option<&str>) -> Result<Option<Vec<pg_sys::Oid>>, Error> {
+    let Some(time_column) = time_column else { return Ok(None) };
+    let time = source.position(time_column);
     let cache = pg_sys::SysCacheIdentifier::PARTRELID as i32;
     let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(source.oid));
     if row.is_null() {
-        return None;
+        return Ok(None);
     }
     let column = |number| {
         let mut is_null = false;
@@ -101,16 +103,15 @@ unsafe fn partitions(source: &Source, time_column: Option<&str>) -> Option<Vec<p
     let by_time = by_range && !has_default && (*attributes).values.as_slice(1)[0] == time;
     pg_sys::ReleaseSysCache(row);
     if !by_time {
-        return None;
+        return Ok(None);
     }
-    let opened = pg_sys::table_open(source.oid, pg_sys::AccessShareLock as i32);
-    let description = &*pg_sys::RelationGetPartitionDesc(opened, true);
+    let opened = Opened::of(source.oid)?;
+    let description = &*pg_sys::RelationGetPartitionDesc(opened.relation(), true);
     let count = description.nparts as usize;
     // They are in the order of their bounds.
     let partitions = match count {
         0 => Vec::new(),
         _ => std::slice::from_raw_parts(description.oids, count).iter().rev().copied().collect(),
     };
-    pg_sys::table_close(opened, pg_sys::NoLock as i32);
-    Some(partitions)
+    Ok(Some(partitions))
 }

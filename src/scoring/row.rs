@@ -115,7 +115,7 @@ pub fn check_columns(model: &str, recipe: &Recipe, relation: pg_sys::Oid) -> Res
     // SAFETY: the descriptor is live.
     relations::with_descriptor(relation, |descriptor| unsafe {
         Binding::new(model, recipe, descriptor).map(drop).map_err(|error| error.of_relation(&name))
-    })
+    })?
 }
 
 impl BoundColumn {

@@ -19,7 +19,6 @@ use crate::settings;
 use bytes::Bytes;
 use model::image::{Content, BUILD};
 use model::{Artifact, Scorer};
-use pgrx::prelude::*;
 use std::fs::{DirBuilder, File, FileTimes, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -52,7 +51,7 @@ pub fn scorer(version: &VersionRow) -> Result<Found, Error> {
     }
     let decoded = decode(version)?;
     if let Err(error) = write(&decoded, &content) {
-        debug1!("the file of the weights {} could not be written: {error}", version.artifact_id);
+        whisper!("the file of the weights {} could not be written: {error}", version.artifact_id);
     }
     Ok(open(&content).unwrap_or((decoded, None)))
 }
@@ -83,7 +82,7 @@ fn open(content: &Content) -> Option<Found> {
     // The least recently opened are deleted first; a failure only makes this one look older.
     let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
     let before = losses();
-    let mapping = Arc::new(Mapping::new(&file, &path)?);
+    let mapping = Arc::new(Mapping::new(file)?);
     let scorer = Scorer::of_image(Bytes::from_owner(Shared(Arc::clone(&mapping))), content).ok()?;
     (losses() == before).then_some((scorer, Some(mapping)))
 }

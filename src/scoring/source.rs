@@ -3,6 +3,7 @@
 use super::row::check_columns;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::relations;
 use crate::tuples;
 use crate::values;
 use model::recipe::{Family, Recipe};
@@ -44,7 +45,7 @@ impl Source {
             return Err(Error::NoSource(version.model.clone()));
         }
         let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
-        version.source.find_locked(pg_sys::AccessShareLock).map(Self::of).ok_or_else(gone)
+        Self::of(version.source.find_locked(pg_sys::AccessShareLock).ok_or_else(gone)?)
     }
 
     /// Refuses it if a column that the version reads is gone, or has another type: a query would name an alias of ours.
@@ -63,17 +64,13 @@ impl Source {
     }
 
     /// A relation, or a partition of one.
-    pub fn of(oid: pg_sys::Oid) -> Self {
-        // SAFETY: opened and closed under a lock that is kept to the statement's end.
-        let columns = unsafe {
-            let relation = pg_sys::relation_open(oid, pg_sys::AccessShareLock as i32);
-            let attribute =
-                |a: &pg_sys::FormData_pg_attribute| (tuples::attribute_name(a), a.attnum, a.atttypid);
-            let columns = tuples::attributes((*relation).rd_att).map(|(_, found)| attribute(found)).collect();
-            pg_sys::relation_close(relation, pg_sys::NoLock as i32);
-            columns
+    pub fn of(oid: pg_sys::Oid) -> Result<Self, Error> {
+        let column = |(_, a): (usize, &pg_sys::FormData_pg_attribute)| {
+            (tuples::attribute_name(a), a.attnum, a.atttypid)
         };
-        Self { oid, columns }
+        // SAFETY: the descriptor is live.
+        let all = |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() };
+        Ok(Self { oid, columns: relations::with_descriptor(oid, all)? })
     }
 
     /// A column's attribute number, from 1; 0 where there is no such column.

@@ -4,11 +4,10 @@ use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
 use super::trainer::{reported, unasked, wait_for_any, News, Trainer};
 use crate::error::Error;
-use crate::session::{between_steps, Failure, Session};
+use crate::session::{Failure, Session};
 use model::params::Metric;
 use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Spec};
 use model::{Algorithm, Task};
-use pgrx::prelude::*;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -128,7 +127,7 @@ impl Outcome {
                 });
             }
             Event::Data(data) => self.data = Some(data),
-            Event::Warning { message } => between_steps(|| warn(&message)),
+            Event::Warning { message } => warn(&message),
             Event::Setup(_) => return Err(unasked()),
             Event::Epoch {
                 algorithm,
@@ -147,7 +146,7 @@ impl Outcome {
                     validation_auroc,
                     seconds,
                 };
-                between_steps(|| progress.add(metric, epochs));
+                progress.add(metric, epochs);
             }
             Event::Candidate(candidate) => progress.candidates.push(candidate),
             Event::Finished { algorithm, validation, test, by, best_epoch, parity, importance, .. } => {
@@ -188,7 +187,7 @@ impl Progress {
     fn add(&mut self, metric: EpochMetric, epochs: u32) {
         if let Some(name) = self.told_as.as_ref().filter(|_| self.told.elapsed() >= BETWEEN_NOTICES) {
             let validation = metric.validation_loss.map_or(String::new(), |v| format!(", validation {v:.4}"));
-            notice!(
+            say!(
                 "{name}: {} {} of {epochs}, loss {:.4}{validation}",
                 if metric.algorithm == Algorithm::BoostedTrees { "tree" } else { "epoch" },
                 metric.epoch,
@@ -211,7 +210,7 @@ impl Progress {
         session.commit();
         for candidate in self.candidates.drain(..) {
             if let Some(name) = &self.told_as {
-                between_steps(|| tell(name, &candidate));
+                tell(name, &candidate);
             }
         }
         self.pending.clear();
@@ -224,12 +223,12 @@ impl Progress {
 fn tell(model: &str, candidate: &Candidate) {
     let Candidate { algorithm, seconds, .. } = candidate;
     match (&candidate.error, &candidate.validation) {
-        (Some(error), _) => notice!("{model}: {algorithm} failed: {error}"),
+        (Some(error), _) => say!("{model}: {algorithm} failed: {error}"),
         (None, Some(quality)) => {
             let metric = if quality.task() == Task::Binary { Metric::Auroc } else { Metric::Rmse };
             let value = quality.value(metric).map_or("none".into(), |value| format!("{value:.4}"));
-            notice!("{model}: {algorithm} in {seconds:.1} s, validation {} {value}", metric.name());
+            say!("{model}: {algorithm} in {seconds:.1} s, validation {} {value}", metric.name());
         }
-        (None, None) => notice!("{model}: {algorithm} in {seconds:.1} s"),
+        (None, None) => say!("{model}: {algorithm} in {seconds:.1} s"),
     }
 }

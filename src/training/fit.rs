@@ -6,7 +6,6 @@ use super::trainer::{reported, wait_for_any, News, Trainer};
 use crate::error::Error;
 use model::protocol::{Event, Spec};
 use model::Artifact;
-use pgrx::prelude::*;
 
 /// What a trainer makes of these rows. A cancel is [`Error::Interrupted`].
 pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
@@ -20,7 +19,7 @@ pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
                 Event::Error { cause, message, detail, hint } => {
                     return Err(reported(cause, message, detail, hint))
                 }
-                Event::Warning { message } => warning!("{message}"),
+                Event::Warning { message } => warn!("{message}"),
                 Event::Finished { .. } => finished = true,
                 _ => {}
             },

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
 use crate::layout::Layout;
-use crate::relations::{self, RelationName};
+use crate::relations::{self, Opened, RelationName};
 use crate::settings;
 use crate::tuples;
 use crate::values::{self, Reader};
@@ -285,25 +285,20 @@ struct Source {
 impl Source {
     fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
         let name = RelationName::of(relation)?;
-        // SAFETY: the relation is opened under a lock that is kept to the end of the transaction.
-        unsafe {
-            let opened = pg_sys::relation_open(relation, pg_sys::AccessShareLock as i32);
-            let kind = (*(*opened).rd_rel).relkind as u8;
-            let attributes = tuples::attributes((*opened).rd_att)
-                .map(|(_, attribute)| Attribute {
-                    name: tuples::attribute_name(attribute),
-                    type_oid: attribute.atttypid,
-                    sql_type: values::type_name(attribute.atttypid, attribute.atttypmod),
-                })
-                .collect();
-            pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-            let definition = match kind {
-                b'r' | b'p' | b'f' => None,
-                b'v' | b'm' => view_definition(relation)?,
-                _ => return Err(Error::invalid(format!("{name} is not a table or a view"))),
-            };
-            Ok(Self { name, definition, attributes })
-        }
+        let opened = Opened::of(relation)?;
+        let attribute = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| Attribute {
+            name: tuples::attribute_name(attribute),
+            type_oid: attribute.atttypid,
+            sql_type: values::type_name(attribute.atttypid, attribute.atttypmod),
+        };
+        // SAFETY: the descriptor is live.
+        let attributes = unsafe { tuples::attributes(opened.descriptor()).map(attribute).collect() };
+        let definition = match opened.class().relkind as u8 {
+            b'r' | b'p' | b'f' => None,
+            b'v' | b'm' => view_definition(relation)?,
+            _ => return Err(Error::invalid(format!("{name} is not a table or a view"))),
+        };
+        Ok(Self { name, definition, attributes })
     }
 
     fn has(&self, name: &str) -> bool {

@@ -7,7 +7,6 @@ use crate::error::Error;
 use model::params::Metric;
 use model::protocol::Evaluation;
 use model::{Artifact, Params, Quality, Task};
-use pgrx::prelude::*;
 use serde_json::json;
 use std::time::Instant;
 
@@ -55,7 +54,7 @@ pub fn announce(request: &Request, outcome: &Outcome, stored: &Stored, began: In
         format!(", test {} {ours} (popularity: {baseline})", metric.name())
     };
     if let Some(data) = outcome.data.as_ref().filter(|data| data.unlabelled > 0) {
-        notice!("{model}: {} of {} rows have no label and were not used", data.unlabelled, data.rows);
+        say!("{model}: {} of {} rows have no label and were not used", data.unlabelled, data.rows);
     }
     let test = outcome.test.as_ref().map_or(String::new(), measured);
     let champion = if stored.champion { ", champion" } else { "" };
@@ -64,5 +63,5 @@ pub fn announce(request: &Request, outcome: &Outcome, stored: &Stored, began: In
         1 => String::new(),
         _ => outcome.algorithm.map_or(String::new(), |algorithm| format!(", {algorithm}")),
     };
-    notice!("{model}: version {}{best} trained in {seconds:.1} s{test}{champion}", stored.version);
+    say!("{model}: version {}{best} trained in {seconds:.1} s{test}{champion}", stored.version);
 }

@@ -86,7 +86,7 @@ fn train_and_store(
     let mut attempt =
         session.attempt(|| Attempt::start(run, &request.spec, &data, Some(&request.spec.model)))?;
     session.commit();
-    while !attempt.hear(session, &mut |message| warning!("{message}"))? {
+    while !attempt.hear(session, &mut |message| warn!("{message}"))? {
         wait(std::iter::once(&attempt))?;
     }
     let trained = attempt.finish()?;
@@ -94,7 +94,6 @@ fn train_and_store(
     session.attempt(|| {
         let stored = store(request, &request.spec.params, &trained, began)?;
         run.succeed(Some(stored.version), None, session)?;
-        // Here, since a notice is where a cancel is raised, and that is to be recorded.
         announce(request, &trained.outcome, &stored, began);
         Ok(stored)
     })
@@ -105,8 +104,7 @@ pub fn read(request: &Request, session: &Session, began: Instant) -> Result<Temp
     let data = session.attempt(|| {
         let (data, rows) = read_source(request)?;
         let seconds = began.elapsed().as_secs_f64();
-        // Here, since a notice is where a cancel is raised, and that is to be recorded.
-        notice!("{}: {rows} rows of {} read in {seconds:.1} s", request.spec.model, request.source);
+        say!("{}: {rows} rows of {} read in {seconds:.1} s", request.spec.model, request.source);
         Ok(data)
     })?;
     session.commit();

@@ -9,12 +9,10 @@
 
 use memmap2::Mmap;
 use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::OnceLock;
 use std::time::SystemTime;
-use std::{fs, io, mem, ptr};
+use std::{io, mem, ptr};
 
 /// As many models at a time are mapped by a backend.
 const MOST: usize = 256;
@@ -37,35 +35,32 @@ static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
 pub struct Mapping {
     map: Mmap,
     range: &'static Range,
-    path: PathBuf,
-    /// Device and inode.
-    file: (u64, u64),
+    /// Open for the mapping's life: by its name another file may be found by now.
+    file: File,
     length: u64,
     changed: SystemTime,
 }
 
 impl Mapping {
-    /// Maps the whole of a file that has this name; `None` where that cannot be done.
-    pub fn new(file: &File, path: &Path) -> Option<Self> {
+    /// Maps the whole of a file; `None` where that cannot be done.
+    pub fn new(file: File) -> Option<Self> {
         catch_signal().ok()?;
         let is = file.metadata().ok()?;
         // SAFETY: what is cut off reads as zeros, see above, and what is in it is only used within bounds.
-        let map = unsafe { Mmap::map(file) }.ok()?;
+        let map = unsafe { Mmap::map(&file) }.ok()?;
         let range = RANGES.iter().find(|range| range.end.load(Ordering::Relaxed) == 0)?;
         range.start.store(map.as_ptr() as usize, Ordering::Relaxed);
         range.end.store(map.as_ptr() as usize + map.len().next_multiple_of(page()), Ordering::Release);
         let (length, changed) = (is.len(), is.modified().ok()?);
-        Some(Self { map, range, path: path.to_owned(), file: inode(&is), length, changed })
+        Some(Self { map, range, file, length, changed })
     }
 
     /// Whether the file is as it was when it was mapped. One that was deleted stays so.
     pub fn is_intact(&self) -> bool {
-        match fs::symlink_metadata(&self.path) {
-            Ok(is) if inode(&is) == self.file => {
-                is.len() == self.length && is.modified().is_ok_and(|changed| changed == self.changed)
-            }
-            _ => true,
-        }
+        let as_it_was = |is: Metadata| {
+            is.len() == self.length && is.modified().is_ok_and(|changed| changed == self.changed)
+        };
+        self.file.metadata().is_ok_and(as_it_was)
     }
 }
 
@@ -80,10 +75,6 @@ impl Drop for Mapping {
         // Before it is unmapped.
         self.range.end.store(0, Ordering::Release);
     }
-}
-
-fn inode(of: &Metadata) -> (u64, u64) {
-    (of.dev(), of.ino())
 }
 
 fn page() -> usize {

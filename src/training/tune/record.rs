@@ -9,7 +9,6 @@ use crate::liveness;
 use crate::session::{Failure, Session};
 use model::halving::Key;
 use model::params::Metric;
-use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 use pgrx::Uuid;
 
@@ -41,7 +40,7 @@ impl Tune {
         let Some(tune) = resumed else { return Self::start(tuning, session) };
         if !tune.trained.is_empty() {
             let done = tune.trained.len();
-            notice!("{}: goes on with a tuning that was cut off: {done} trainings are done", tuning.model());
+            say!("{}: goes on with a tuning that was cut off: {done} trainings are done", tuning.model());
         }
         Ok(tune)
     }

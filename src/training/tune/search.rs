@@ -6,12 +6,11 @@ use super::super::temp_file::TempFile;
 use super::record::{Seen, Tune};
 use super::request::Tuning;
 use crate::error::Error;
-use crate::session::{between_steps, Failure, Session};
+use crate::session::{Failure, Session};
 use model::halving::{best, Key, Results, Step};
 use model::params::Metric;
 use model::protocol::{Cause, Spec};
 use model::{Algorithm, ModelError, Params};
-use pgrx::prelude::*;
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -144,7 +143,7 @@ impl<'a> Search<'a> {
             let (trial, warned) = (&mut self.under_way[n], &mut self.warned);
             let mut warn_once = |message: &str| {
                 if warned.insert(message.to_owned()) {
-                    warning!("{message}");
+                    warn!("{message}");
                 }
             };
             let heard = trial.attempt.hear(self.session, &mut warn_once);
@@ -181,7 +180,7 @@ impl<'a> Search<'a> {
     /// Leaves the search that was gone on with, whose trials had other rows, and begins a new one.
     fn start_over(&mut self) -> Result<(), Failure> {
         let model = self.tuning.model();
-        between_steps(|| notice!("{model}: the rows have changed since that tuning: a new one begins"));
+        say!("{model}: the rows have changed since that tuning: a new one begins");
         self.stop_trials(|_, _| true)?;
         self.tune = self.session.attempt(|| {
             self.tune.fail("the rows have changed", self.session)?;
@@ -223,13 +222,13 @@ impl<'a> Search<'a> {
         if best(&self.results) == Some(step.key()) {
             self.kept = Some((step.key(), trained));
         }
-        between_steps(|| self.tell(step, metric, value));
+        self.tell(step, metric, value);
         Ok(())
     }
 
     fn fail(&mut self, step: Step, run: Run, error: Error) -> Result<(), Failure> {
         let model = self.tuning.model();
-        between_steps(|| warning!("{model}: trial {} failed: {error}", step.trial));
+        warn!("{model}: trial {} failed: {error}", step.trial);
         self.session.attempt(|| run.fail(&error.to_string(), self.session))?;
         self.results.insert(step.key(), None);
         self.last_error = Some(error);
@@ -269,7 +268,7 @@ impl<'a> Search<'a> {
             true => "the best so far".to_owned(),
             false => format!("the best is trial {}", best.unwrap_or_default()),
         };
-        notice!(
+        say!(
             "{}: training {done} of {all}: trial {} ({}), {} {}: {} {value:.4}, {best}",
             self.tuning.model(),
             step.trial,
@@ -284,7 +283,7 @@ impl<'a> Search<'a> {
     pub fn tell_winner(&self, key: Key) {
         let Step { trial, budget, .. } = self.tuning.plan.step(key);
         let (model, trials) = (self.tuning.model(), self.tuning.trials);
-        notice!(
+        say!(
             "{model}: the best of {trials} trials is {trial} ({}), {budget} {}",
             self.drawn(trial),
             self.budget_name()

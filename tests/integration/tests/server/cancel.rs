@@ -164,3 +164,19 @@ fn inside_a_transaction_a_cancel_can_be_rolled_back_to_a_savepoint() {
         "only the first version's run"
     );
 }
+
+#[test]
+fn a_cancel_at_any_moment_is_recorded() {
+    let database = Database::with_data();
+    let mut observer = database.connect();
+    let training = Training::endless("launch");
+    for milliseconds in (0..40).map(|n| n % 8 * 4) {
+        let running = Background::start(database.connect(), &training.sql());
+        wait_for_status(&mut observer, "launch", "running");
+        // While the rows are read, or told of, or the trainer starts.
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        running.cancel();
+        assert_eq!(running.finish().refusal().code, "57014");
+        assert_eq!(stored_status(&mut observer, "launch"), "cancelled", "after {milliseconds} ms");
+    }
+}

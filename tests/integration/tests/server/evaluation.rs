@@ -333,7 +333,12 @@ fn what_cannot_be_measured_is_refused_with_what_to_do() {
     for (arguments, code, message, hint) in [
         ("'nobody', 'launch_features'", "42704", "\"nobody\" does not exist", "reco.models"),
         ("'launch', 'launch_features', version => 7", "42704", "no version 7", "reco.versions"),
-        ("'launch', 'without_price'", "42703", "\"price\" is missing", "rename"),
+        (
+            "'launch', 'without_price'",
+            "42703",
+            "\"price\" is missing from public.without_price",
+            "train \"launch\" again",
+        ),
         (
             "'launch', 'launch_features', label => 'nothing'",
             "42703",
@@ -346,7 +351,7 @@ fn what_cannot_be_measured_is_refused_with_what_to_do() {
         ("'launch', 'not_known_yet'", "22000", "no row of public.not_known_yet has a label", "label =>"),
         ("'launch', 'launch_features', to_week => '2020-01-01'", "22000", "in these weeks", "from_week"),
         ("'timeless', 'timeless', from_week => '2020-01-01'", "22023", "no time column", "Leave them out"),
-        ("'launch', 'pg_class'", "42703", "is missing", "rename"),
+        ("'launch', 'pg_class'", "42703", "is missing", "train \"launch\" again"),
     ] {
         let sql = format!("SELECT * FROM reco.evaluate({arguments})");
         refusal(&mut client, &sql).expect(code, &[message], &[hint]);

@@ -44,7 +44,7 @@ fn training_from_a_view_needs_only_its_name() {
     let mut client = Database::with_data().connect();
     create(&mut client);
     train(&mut client);
-    let found = "SELECT source, label, keys, time_column FROM reco.version";
+    let found = "SELECT source, label, keys, time_column FROM reco.versions";
     assert_eq!(rows(&mut client, found), ["(public.features,purchased,\"{product_id,region}\",week)"]);
     let lineage = "SELECT count(*) FROM reco.version WHERE data::text LIKE '%BETWEEN $1 AND $2%'";
     assert_eq!(value::<i64>(&mut client, lineage), 1);

@@ -260,6 +260,15 @@ fn a_definition_does_not_pass_to_another_owner_with_the_name() {
         .unwrap();
     for client in [&mut victim, &mut admin] {
         let error = refusal(client, ONE_WEEK);
+        error.expect("22023", &["public.signed is not a feature view"], &["create"]);
+    }
+    // Nor with the mark of a feature view.
+    let id: String = value(&mut admin, "SELECT view_id::text FROM reco.feature_view");
+    victim
+        .batch_execute(&format!("CREATE STATISTICS \"feature_view_{id}\" ON week, product_id FROM signed"))
+        .unwrap();
+    for client in [&mut victim, &mut admin] {
+        let error = refusal(client, ONE_WEEK);
         error.expect("42501", &["planting_author", "planted_owner"], &["create"]);
     }
     // It may pass to a role that the author can act for.

@@ -88,6 +88,9 @@ END $$;
 /// What is called: every function and procedure that can run SQL is among it. Names of tables are said with their schema, as
 /// are the few functions that the statements use themselves; `;;` ends a statement.
 const CALLS: &str = r#"
+SELECT reco.relation_name('a', 'b');;
+SELECT reco.feature_view_name(v.view_id, v.table_schema, v.table_name), reco.feature_view_table(v.view_id, v.table_schema, v.table_name)
+FROM reco.feature_view AS v;;
 SELECT reco.predict('launch', f) FROM public.launch_features AS f LIMIT 1;;
 SELECT reco.predict('numbers', ARRAY[1, 2, 3]::pg_catalog.float4[]);;
 SELECT reco.predict_quantiles('units', f) FROM public.launch_features AS f LIMIT 1;;
@@ -146,7 +149,7 @@ SELECT reco.ab_arm('keyed', 'anna');;
 SELECT reco.stop_ab_test('keyed');;
 SELECT reco.drop_model('copy', force => true);;
 SELECT reco.run_is_alive('00000000-0000-4000-8000-000000000000');;
-SELECT reco.is_own_feature_view('public.weekly', 'postgres');;
+SELECT reco.is_own_feature_view('public.launch_features'::pg_catalog.regclass, 'postgres');;
 SELECT reco.check_setup();;
 SELECT reco.create_feature_view('public.weekly', $d$SELECT '2024-01-01'::pg_catalog.date AS week, 1 AS product_id, 'r1' COLLATE pg_catalog."C" AS region, true AS bought$d$,
                                 '{product_id,region}', label => 'bought', available => $a$SELECT '2024-01-01'::pg_catalog.date, '2024-01-08'::pg_catalog.date$a$);;

@@ -35,8 +35,8 @@ fn no_role_makes_a_dead_run_look_alive() {
     let mut admin = database.connect();
     let id: String = value(
         &mut admin,
-        "INSERT INTO reco.run (run_id, model, status, algorithm, source, parameters, started_by)
-         VALUES (gen_random_uuid(), 'launch', 'running', 'mlp', 'x', '{}', 'postgres') RETURNING run_id::text",
+        "INSERT INTO reco.run (run_id, model, status, algorithm, source_schema, source_name, parameters, started_by)
+         VALUES (gen_random_uuid(), 'launch', 'running', 'mlp', 'public', 'x', '{}', 'postgres') RETURNING run_id::text",
     );
     let mut stranger = stranger(&database, "revives_runs");
     lock_by_text(&mut stranger, &id);

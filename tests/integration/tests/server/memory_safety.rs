@@ -213,7 +213,7 @@ fn a_grant_that_was_rolled_back_is_not_remembered() {
     let database = Database::trained();
     let mut client = database.connect();
     client
-        .batch_execute("CREATE ROLE rolled_back; GRANT SELECT ON launch_features TO rolled_back; GRANT rolled_back TO CURRENT_USER")
+        .batch_execute("CREATE ROLE rolled_back; GRANT USAGE ON SCHEMA reco TO rolled_back; GRANT SELECT ON launch_features TO rolled_back; GRANT rolled_back TO CURRENT_USER")
         .unwrap();
     client
         .batch_execute(
@@ -414,7 +414,7 @@ fn partitions_that_change_while_a_key_waits_for_them() {
         ("LOCK TABLE parted_3 IN ACCESS EXCLUSIVE MODE", "ALTER TABLE parted_3 DROP CONSTRAINT parted_3_pkey"),
         ("LOCK TABLE parted_3 IN ACCESS EXCLUSIVE MODE", "REINDEX TABLE parted_3"),
         ("LOCK TABLE parted_3 IN ACCESS EXCLUSIVE MODE", "CLUSTER parted_3 USING parted_3_pkey"),
-        ("LOCK TABLE parted_3 IN ACCESS EXCLUSIVE MODE", "ALTER TABLE parted_3 ADD COLUMN x int; ALTER TABLE parted_3 DROP COLUMN x"),
+        ("LOCK TABLE parted_3 IN ACCESS EXCLUSIVE MODE", "ALTER TABLE parted_3 ALTER COLUMN week SET NOT NULL, SET (fillfactor = 50)"),
         ("LOCK TABLE parted IN ACCESS EXCLUSIVE MODE", "ALTER TABLE parted DETACH PARTITION parted_3"),
         ("LOCK TABLE parted IN ACCESS EXCLUSIVE MODE", "DROP TABLE parted_3"),
         (
@@ -450,6 +450,28 @@ fn partitions_that_change_while_a_key_waits_for_them() {
             ended.client.batch_execute(plain).unwrap_or_else(|error| panic!("{change}: {error:?}"));
         }
     }
+    assert_nothing_leaked();
+}
+
+#[test]
+fn a_relation_that_is_dropped_while_it_is_waited_for_does_not_exist() {
+    for statement in [
+        "SELECT * FROM reco.evaluate('launch', 'doomed', 'purchased')",
+        "SELECT reco.roc_curve('launch', 'doomed', 'purchased')",
+        "CALL reco.train('doomed', 'doomed', 'purchased')",
+    ] {
+        let database = Database::trained();
+        let mut setup = database.connect();
+        setup.batch_execute("CREATE TABLE doomed AS SELECT * FROM launch_features").unwrap();
+        let hold = "LOCK TABLE doomed IN ACCESS EXCLUSIVE MODE";
+        let error = meanwhile(&database, hold, statement, "DROP TABLE doomed").unwrap_err();
+        let error = error.as_db_error().unwrap_or_else(|| panic!("{statement}: {error:?}"));
+        assert_eq!(error.code().code(), "42P01", "{statement}: {error:?}");
+        assert!(error.message().contains("doomed"), "{statement}: {error:?}");
+    }
+    let mut client = Database::trained().connect();
+    let unknown = "SELECT * FROM reco.evaluate('launch', 4000000000::oid::regclass, 'purchased')";
+    refusal(&mut client, unknown).expect("42P01", &["4000000000"], &[]);
     assert_nothing_leaked();
 }
 

@@ -54,7 +54,7 @@ fn a_feature_view_that_is_renamed_or_moved_is_followed() {
         .batch_execute(
             "CREATE SCHEMA elsewhere; ALTER TABLE demand SET SCHEMA elsewhere; ALTER TABLE elsewhere.demand RENAME TO \"de Mand\";
              SELECT reco.create_feature_view('above', 'SELECT * FROM elsewhere.\"de Mand\" WHERE week BETWEEN $1 AND $2',
-                                             '{product_id,region}', inputs => '{elsewhere.\"de Mand\"}')",
+                                             '{product_id,region}', inputs => ARRAY['elsewhere.\"de Mand\"'::regclass])",
         )
         .unwrap();
     refresh(&mut client, "'above'");

@@ -220,8 +220,7 @@ fn nobodys_temporary_table_stands_in_for_a_source_that_is_gone() {
     client
         .batch_execute(
             "CREATE TEMP TABLE passing AS SELECT * FROM launch_features;
-             UPDATE reco.version SET source = (SELECT quote_ident(nspname) || '.passing' FROM pg_namespace
-                                               WHERE oid = pg_my_temp_schema())",
+             UPDATE reco.version SET source_schema = pg_my_temp_schema()::regnamespace::text, source_name = 'passing'",
         )
         .unwrap();
     for call in

@@ -335,7 +335,7 @@ fn what_to_do_about_a_type_depends_on_what_the_column_is() {
     from(source).expect("42804", &["\"document\""], &[r#"{"exclude": ["document"]}"#]);
     // What a hint says helps.
     let mut client = database();
-    client.batch_execute(&format!("CREATE VIEW given AS SELECT f.*, '{{}}'::jsonb AS \"a \"\"document\"\"\" FROM launch_features AS f")).unwrap();
+    client.batch_execute("CREATE VIEW given AS SELECT f.*, '{}'::jsonb AS \"a \"\"document\"\"\" FROM launch_features AS f").unwrap();
     let hint = Training::new("launch").source("given").refused(&mut client).hint;
     let params = hint.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\'')).unwrap().0;
     Training::new("launch")
