@@ -65,13 +65,16 @@ SELECT pg_catalog.pg_extension_config_dump('feature_refresh', '');
 
 -- What a table is called says nothing: it can be renamed, and another can take its name. A feature view's has a statistics
 -- object that is named after the view's id and gathers nothing. It comes back with a dump and an upgrade, partitions need not
--- have it, and a table made LIKE this one has none of that name. Of several that have it all the same, the one at the place
--- that is known counts, else the oldest.
-CREATE FUNCTION feature_view_table(view_id uuid, table_schema text, table_name text) RETURNS oid
+-- have it, and a table made LIKE this one has none of that name. Anybody can make one of that name: only those count that belong
+-- to the view's author, or to a superuser, as after a restore without owners. Of several that have it all the same, the one at
+-- the place that is known counts, else the oldest.
+CREATE FUNCTION feature_view_table(view_id uuid, table_schema text, table_name text, author name) RETURNS oid
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 AS $$
     SELECT c.oid
     FROM pg_catalog.pg_statistic_ext AS s
+    JOIN pg_catalog.pg_roles AS o ON o.oid OPERATOR(pg_catalog.=) s.stxowner
+     AND (o.rolname OPERATOR(pg_catalog.=) author OR o.rolsuper)
     JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) s.stxrelid
     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
     WHERE s.stxname OPERATOR(pg_catalog.=)
@@ -80,18 +83,18 @@ AS $$
     ORDER BY (n.nspname OPERATOR(pg_catalog.=) table_schema AND c.relname OPERATOR(pg_catalog.=) table_name) DESC, c.oid
     LIMIT 1
 $$;
-COMMENT ON FUNCTION feature_view_table(uuid, text, text) IS 'The table that holds the rows of a feature view, wherever it is by now; NULL where it is gone';
+COMMENT ON FUNCTION feature_view_table(uuid, text, text, name) IS 'The table that holds the rows of a feature view, wherever it is by now; NULL where it is gone';
 
-CREATE FUNCTION feature_view_name(view_id uuid, table_schema text, table_name text) RETURNS text
+CREATE FUNCTION feature_view_name(view_id uuid, table_schema text, table_name text, author name) RETURNS text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 AS $$
     SELECT @extschema@.relation_name(coalesce(n.nspname::pg_catalog.text, table_schema),
                                      coalesce(c.relname::pg_catalog.text, table_name))
-    FROM (SELECT @extschema@.feature_view_table(view_id, table_schema, table_name)) AS t (oid)
+    FROM (SELECT @extschema@.feature_view_table(view_id, table_schema, table_name, author)) AS t (oid)
     LEFT JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.oid
     LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 $$;
-COMMENT ON FUNCTION feature_view_name(uuid, text, text) IS 'What that table is called now, else what it was called';
+COMMENT ON FUNCTION feature_view_name(uuid, text, text, name) IS 'What that table is called now, else what it was called';
 
 -- A definition may have data in it, and so has the text of an error: they are for the owner of the view, its members, and
 -- whoever wrote or started it.
@@ -107,8 +110,8 @@ $$;
 COMMENT ON FUNCTION is_own_feature_view(oid, name) IS 'Whether the caller owns the table of a feature view, is a member of the role that does, or is the role named, which wrote or started something';
 
 CREATE VIEW feature_views WITH (security_barrier) AS
-SELECT feature_view_name(v.view_id, v.table_schema, v.table_name) AS view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
-       ARRAY(SELECT feature_view_name(i.view_id, i.table_schema, i.table_name)
+SELECT feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by) AS view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
+       ARRAY(SELECT feature_view_name(i.view_id, i.table_schema, i.table_name, i.created_by)
              FROM unnest(v.inputs) WITH ORDINALITY AS n (view_id, position) JOIN feature_view i USING (view_id)
              ORDER BY n.position) AS inputs,
        v.lookback, v.horizon, v.partition_by,
@@ -116,7 +119,7 @@ SELECT feature_view_name(v.view_id, v.table_schema, v.table_name) AS view, v.key
        CASE WHEN o.own THEN v.available END AS available, v.created_by, v.created_at
 FROM feature_view v
 CROSS JOIN LATERAL (
-    SELECT is_own_feature_view(feature_view_table(v.view_id, v.table_schema, v.table_name), v.created_by) AS own) o
+    SELECT is_own_feature_view(feature_view_table(v.view_id, v.table_schema, v.table_name, v.created_by), v.created_by) AS own) o
 LEFT JOIN LATERAL (
     SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, sum(w.rows)::bigint AS rows,
            max(w.computed_at) AS computed_at
@@ -124,13 +127,16 @@ LEFT JOIN LATERAL (
 COMMENT ON VIEW feature_views IS 'Every feature view with the weeks that it has stored. Settings, definition and available are shown to its owner';
 
 CREATE VIEW feature_refreshes WITH (security_barrier) AS
-SELECT r.refresh_id, feature_view_name(r.view_id, r.table_schema, r.table_name) AS view,
+SELECT r.refresh_id,
+       coalesce(feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by),
+                relation_name(r.table_schema, r.table_name)) AS view,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.refresh_id) THEN 'failed' ELSE r.status END AS status,
        r.first_week, r.last_week, r.weeks, r.rows, r.seconds, r.started_by, r.started_at, r.finished_at,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.refresh_id)
             THEN 'the server process that refreshed it ended'
-            WHEN is_own_feature_view(feature_view_table(r.view_id, r.table_schema, r.table_name), r.started_by) THEN r.error END AS error
-FROM feature_refresh r;
+            WHEN is_own_feature_view(feature_view_table(v.view_id, v.table_schema, v.table_name, v.created_by), r.started_by)
+            THEN r.error END AS error
+FROM feature_refresh r LEFT JOIN feature_view v ON v.view_id = r.view_id;
 COMMENT ON VIEW feature_refreshes IS 'Every refresh of a feature view: weeks, rows, seconds, and how it ended. Errors are shown to the view''s owner and to whoever started it';
 
 GRANT SELECT ON feature_views, feature_refreshes TO PUBLIC;

@@ -45,7 +45,7 @@ impl FeatureView {
                          ON s.stxname OPERATOR(pg_catalog.=) \
                             ('feature_view_' OPERATOR(pg_catalog.||) v.view_id::pg_catalog.text)::pg_catalog.name \
                        WHERE s.stxrelid OPERATOR(pg_catalog.=) $1 \
-                         AND reco.feature_view_table(v.view_id, v.table_schema, v.table_name) OPERATOR(pg_catalog.=) $1";
+                         AND reco.feature_view_table(v.view_id, v.table_schema, v.table_name, v.created_by) OPERATOR(pg_catalog.=) $1";
             let rows = client.select(sql, Some(1), &[relation.into()])?;
             if rows.is_empty() {
                 return Ok(None);
@@ -188,7 +188,7 @@ fn needed_date(date: Option<Date>) -> Result<i32, Error> {
 fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>, Error> {
     as_owner(|client| {
         let sql =
-            "SELECT reco.feature_view_table(view_id, table_schema, table_name), table_schema, table_name \
+            "SELECT reco.feature_view_table(view_id, table_schema, table_name, created_by), table_schema, table_name \
                    FROM reco.feature_view WHERE view_id OPERATOR(pg_catalog.=) $1";
         let rows = client.select(sql, Some(1), &[id.into()])?;
         if rows.is_empty() {
@@ -251,7 +251,7 @@ fn gone_from(name: &RelationName) -> Result<Vec<Uuid>, Error> {
     as_owner(|client| {
         let sql = "SELECT view_id FROM reco.feature_view \
                    WHERE table_schema OPERATOR(pg_catalog.=) $1 AND table_name OPERATOR(pg_catalog.=) $2 \
-                     AND reco.feature_view_table(view_id, table_schema, table_name) IS NULL";
+                     AND reco.feature_view_table(view_id, table_schema, table_name, created_by) IS NULL";
         let rows = client.update(sql, None, &[name.schema.as_str().into(), name.name.as_str().into()])?;
         rows.map(|row| row.get::<Uuid>(1)?.ok_or_else(Error::damaged_row)).collect()
     })

@@ -44,7 +44,7 @@ fn remove(view: &FeatureView, with_inputs: bool) -> Result<(), Error> {
 /// The feature views that have this one as an input.
 fn dependents(id: Uuid) -> Result<Vec<String>, Error> {
     as_owner(|client| {
-        let sql = "SELECT reco.feature_view_name(view_id, table_schema, table_name) FROM reco.feature_view \
+        let sql = "SELECT reco.feature_view_name(view_id, table_schema, table_name, created_by) FROM reco.feature_view \
                    WHERE $1 OPERATOR(pg_catalog.=) ANY (inputs) ORDER BY 1";
         let rows = client.update(sql, None, &[id.into()])?;
         rows.map(|row| Ok(row.get::<String>(1)?.unwrap_or_default())).collect()

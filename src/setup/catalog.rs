@@ -61,7 +61,7 @@ const FAULTS: [&str; 14] = [
      FROM reco.feature_week AS w \
      WHERE NOT EXISTS (SELECT FROM reco.feature_view AS f WHERE f.view_id OPERATOR(pg_catalog.=) w.view_id)",
     "SELECT pg_catalog.format('an input of the feature view %s is missing: %s', \
-                              reco.feature_view_name(v.view_id, v.table_schema, v.table_name), i.view_id) \
+                              reco.feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by), i.view_id) \
      FROM reco.feature_view AS v CROSS JOIN LATERAL pg_catalog.unnest(v.inputs) AS i (view_id) \
      WHERE NOT EXISTS (SELECT FROM reco.feature_view AS f WHERE f.view_id OPERATOR(pg_catalog.=) i.view_id)",
 ];

@@ -262,11 +262,19 @@ fn a_definition_does_not_pass_to_another_owner_with_the_name() {
         let error = refusal(client, ONE_WEEK);
         error.expect("22023", &["public.signed is not a feature view"], &["create"]);
     }
-    // Nor with the mark of a feature view.
+    // Nor with a mark of its own, whose name anybody can read.
     let id: String = value(&mut admin, "SELECT view_id::text FROM reco.feature_view");
-    victim
-        .batch_execute(&format!("CREATE STATISTICS \"feature_view_{id}\" ON week, product_id FROM signed"))
-        .unwrap();
+    let mark = format!("CREATE STATISTICS \"feature_view_{id}\" ON week, product_id FROM signed");
+    victim.batch_execute(&mark).unwrap();
+    for client in [&mut victim, &mut admin] {
+        let error = refusal(client, ONE_WEEK);
+        error.expect("22023", &["public.signed is not a feature view"], &["create"]);
+    }
+    let shown = "SELECT count(*) FROM reco.feature_views WHERE definition IS NOT NULL";
+    assert_eq!(value::<i64>(&mut victim, shown), 0);
+    // With the mark of a superuser it is one, and still not the victim's to run.
+    victim.batch_execute(&format!("DROP STATISTICS \"feature_view_{id}\"")).unwrap();
+    admin.batch_execute(&mark).unwrap();
     for client in [&mut victim, &mut admin] {
         let error = refusal(client, ONE_WEEK);
         error.expect("42501", &["planting_author", "planted_owner"], &["create"]);

@@ -89,7 +89,8 @@ END $$;
 /// are the few functions that the statements use themselves; `;;` ends a statement.
 const CALLS: &str = r#"
 SELECT reco.relation_name('a', 'b');;
-SELECT reco.feature_view_name(v.view_id, v.table_schema, v.table_name), reco.feature_view_table(v.view_id, v.table_schema, v.table_name)
+SELECT reco.feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by),
+       reco.feature_view_table(v.view_id, v.table_schema, v.table_name, v.created_by)
 FROM reco.feature_view AS v;;
 SELECT reco.predict('launch', f) FROM public.launch_features AS f LIMIT 1;;
 SELECT reco.predict('numbers', ARRAY[1, 2, 3]::pg_catalog.float4[]);;

@@ -40,7 +40,9 @@ pub fn status(client: &mut Client, model: &str) -> String {
 fn newest_run(client: &mut Client, relation: &str, model: &str) -> String {
     value(
         client,
-        &format!("SELECT status FROM {relation} WHERE model = '{model}' ORDER BY started_at DESC LIMIT 1"),
+        &format!(
+            "SELECT coalesce((SELECT status FROM {relation} WHERE model = '{model}' ORDER BY started_at DESC LIMIT 1), 'none')"
+        ),
     )
 }
 
