@@ -113,7 +113,7 @@ impl Backup {
     fn has_the_catalog(&self) -> Client {
         let (mut client, mut copy) = (original().connect(), self.connect());
         for view in VIEWS {
-            let sql = format!("SELECT * FROM reco.{view} ORDER BY 1, 2, 3");
+            let sql = format!("SELECT * FROM reco.{view} AS v ORDER BY v::text");
             assert_eq!(rows(&mut client, &sql), rows(&mut copy, &sql), "{view}");
         }
         let catalog = "SELECT ok || ' ' || detail FROM reco.check_setup() WHERE item = 'catalog'";
@@ -219,7 +219,7 @@ fn the_catalog_comes_back_without_the_sources() {
     backup.dump(&["-Fc", "--exclude-schema=public"]).restore(&["-j2"]);
     let (mut client, mut copy) = (original().connect(), backup.connect());
     for view in VIEWS {
-        let sql = format!("SELECT * FROM reco.{view} ORDER BY 1, 2, 3");
+        let sql = format!("SELECT * FROM reco.{view} AS v ORDER BY v::text");
         assert_eq!(rows(&mut client, &sql), rows(&mut copy, &sql), "{view}");
     }
     integration::refusal(&mut copy, "SELECT reco.recommend(1, 'r1', 'launch')").expect(
