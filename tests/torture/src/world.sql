@@ -173,6 +173,20 @@ CREATE TRIGGER asked_now AFTER INSERT ON torture.asked FOR EACH ROW EXECUTE FUNC
 CREATE CONSTRAINT TRIGGER asked_later AFTER INSERT ON torture.asked DEFERRABLE INITIALLY DEFERRED
 FOR EACH ROW EXECUTE FUNCTION torture.on_asked();
 
+-- REINDEX CONCURRENTLY that is cancelled leaves an invalid index, of which the next one makes another: without this they double.
+CREATE FUNCTION torture.drop_invalid_indexes() RETURNS void
+SECURITY DEFINER LANGUAGE plpgsql AS $$
+DECLARE index text;
+BEGIN
+    FOR index IN
+        SELECT format('%I.%I', n.nspname, c.relname)
+        FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE NOT i.indisvalid AND c.relkind = 'i'
+    LOOP
+        EXECUTE 'DROP INDEX IF EXISTS ' || index;
+    END LOOP;
+END $$;
+
 CREATE TABLE torture.sales AS
 SELECT s % 12 + 1 AS product_id, 'r' || s % 3 AS region, timestamp '2024-01-01' + s * interval '31 minutes' AS sold_at,
        (s % 50) / 4.0 AS amount, s % 4 AS quantity, CASE WHEN s % 5 = 0 THEN 0.25 END AS discount, s % 97 AS customer

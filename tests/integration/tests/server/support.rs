@@ -37,13 +37,11 @@ pub fn status(client: &mut Client, model: &str) -> String {
     newest_run(client, "reco.runs", model)
 }
 
+/// Empty before there is one: who waits for a run may look before it has begun.
 fn newest_run(client: &mut Client, relation: &str, model: &str) -> String {
-    value(
-        client,
-        &format!(
-            "SELECT coalesce((SELECT status FROM {relation} WHERE model = '{model}' ORDER BY started_at DESC LIMIT 1), 'none')"
-        ),
-    )
+    let newest =
+        format!("SELECT status FROM {relation} WHERE model = '{model}' ORDER BY started_at DESC LIMIT 1");
+    value::<Option<String>>(client, &format!("SELECT ({newest})")).unwrap_or_default()
 }
 
 /// Waits until the model's newest run has this state.

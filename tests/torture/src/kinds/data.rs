@@ -24,6 +24,7 @@ pub fn change(dice: &mut Dice, _: &Place, _: Frame) -> Step {
 }
 
 /// Keeps what grows small.
-pub fn tidy(_: &mut Dice, _: &Place, _: Frame) -> Step {
-    Step::new("data tidy", "TRUNCATE torture.asked")
+pub fn tidy(dice: &mut Dice, _: &Place, _: Frame) -> Step {
+    let sql = dice.word(&["TRUNCATE torture.asked", "SELECT torture.drop_invalid_indexes()"]);
+    Step::new("data tidy", sql)
 }
