@@ -204,7 +204,7 @@ $$;
 COMMENT ON FUNCTION relation_name(text, text) IS 'A relation as SQL writes it: schema and name, quoted where that is needed';
 
 -- A backend that trains holds a lock on its run, one that tunes on its search, one that refreshes on its refresh, as no SQL
--- can: see src/catalog_lock.rs. A row that says `running` and whose lock is gone has lost its backend or its server: it failed.
+-- can: see src/pg/catalog_lock.rs. A row that says `running` and whose lock is gone has lost its backend or its server: it failed.
 -- A standby does not see the primary's locks.
 CREATE FUNCTION run_is_alive(run_id uuid) RETURNS boolean
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED

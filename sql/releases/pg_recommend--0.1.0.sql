@@ -209,7 +209,7 @@ $$;
 COMMENT ON FUNCTION relation_name(text, text) IS 'A relation as SQL writes it: schema and name, quoted where that is needed';
 
 -- A backend that trains holds a lock on its run, one that tunes on its search, one that refreshes on its refresh, as no SQL
--- can: see src/catalog_lock.rs. A row that says `running` and whose lock is gone has lost its backend or its server: it failed.
+-- can: see src/pg/catalog_lock.rs. A row that says `running` and whose lock is gone has lost its backend or its server: it failed.
 -- A standby does not see the primary's locks.
 CREATE FUNCTION run_is_alive(run_id uuid) RETURNS boolean
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
@@ -1474,69 +1474,6 @@ CREATE FUNCTION stop_ab_test(name text, winner text DEFAULT NULL, why text DEFAU
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'stop_ab_test_wrapper';
 
-CREATE FUNCTION drop_alias(model text, alias text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'drop_alias_wrapper';
-
-CREATE FUNCTION promote(model text, version integer, why text DEFAULT NULL) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'promote_wrapper';
-
-CREATE FUNCTION rollback(model text, why text DEFAULT NULL) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'rollback_wrapper';
-
-CREATE FUNCTION set_alias(model text, alias text, version integer) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'set_alias_wrapper';
-
-CREATE FUNCTION describe_model(model text, purpose text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'describe_model_wrapper';
-
-CREATE FUNCTION model_card(model text, version integer DEFAULT NULL) RETURNS jsonb
-STABLE PARALLEL RESTRICTED
-LANGUAGE c AS 'MODULE_PATHNAME', 'model_card_wrapper';
-
-CREATE FUNCTION model_card_text(model text, version integer DEFAULT NULL) RETURNS text
-STABLE PARALLEL RESTRICTED
-LANGUAGE c AS 'MODULE_PATHNAME', 'model_card_text_wrapper';
-
-CREATE FUNCTION export_model(model text, version integer DEFAULT NULL) RETURNS bytea
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_wrapper';
-
-CREATE FUNCTION import_model(
-    model       text,
-    artifact    bytea,
-    source      regclass DEFAULT NULL,
-    keys        name[]   DEFAULT NULL,
-    time_column name     DEFAULT NULL,
-    label       name     DEFAULT NULL,
-    promote     boolean  DEFAULT false) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'import_model_wrapper';
-
-CREATE FUNCTION grant_model(model text, role name, privilege text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'grant_model_wrapper';
-
-CREATE FUNCTION revoke_model(model text, role name, privilege text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
-
-CREATE FUNCTION set_model_owner(model text, owner name) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'set_model_owner_wrapper';
-
-CREATE FUNCTION archive_version(model text, version integer) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'archive_version_wrapper';
-
-CREATE FUNCTION drop_model(model text, force boolean DEFAULT false) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'drop_model_wrapper';
-
 CREATE FUNCTION has_model_privilege(model text, privilege text, role name DEFAULT NULL) RETURNS boolean
 STABLE PARALLEL SAFE COST 10
 LANGUAGE c AS 'MODULE_PATHNAME', 'has_model_privilege_wrapper';
@@ -1828,127 +1765,6 @@ WHERE (e.at >= m.begun_at AND has_model_privilege(e.model, 'score'))
 COMMENT ON VIEW audit IS 'Who trained, promoted, granted and so on, and when: the models on which one has a privilege; to superusers all, also those that are dropped. Texts of errors are shown to those who may train';
 GRANT SELECT ON audit TO PUBLIC;
 
-COMMENT ON FUNCTION model_card(text, integer) IS
-'What a version (the champion where it is NULL) is for, made from, how good and how limited it is, as JSON: purpose, metrics of
-validation and test rows beside those of popularity, limits, lineage, aliases and the history of the champion. Data,
-parameters and columns with their importance are shown to those who may train the model; it needs the privilege score.';
-
-COMMENT ON FUNCTION model_card_text(text, integer) IS
-'The same as Markdown to be read.';
-
-COMMENT ON FUNCTION describe_model(text, text) IS
-'Says what a model is for, in its card and in reco.models; NULL takes it away. For those who manage the model.';
-
-COMMENT ON FUNCTION export_model(text, integer) IS
-'A version (the champion where it is NULL) as a safetensors file with its recipe: what import_model takes, here or in another
-database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
-
-COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
-'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, see docs/models.md; every
-length, shape and number in it is checked. source: a relation with the recipe''s columns, whose rows recommend scores; keys
-and time_column: found as train finds them; without a source predict alone works. label: what is predicted, for the record.
-promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
-the privilege train, to promote it manage.';
-
--- Every move of a model's champion. A rollback follows `back`, so that two of them go two steps back, and a promotion after
--- one begins a new line from there.
-
-CREATE TABLE promotion (
-    model         text COLLATE "C" NOT NULL,
-    step          integer NOT NULL CHECK (step > 0),
-    action        text NOT NULL CHECK (action IN ('promoted', 'rolled_back', 'alias_dropped')),
-    from_version  integer,
-    to_version    integer,
-    back          integer,
-    why           text,
-    moved_by      name NOT NULL,
-    moved_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (model, step)
-);
-COMMENT ON TABLE promotion IS 'The history of every model''s champion';
-COMMENT ON COLUMN promotion.step IS 'From 1';
-COMMENT ON COLUMN promotion.to_version IS 'NULL where the model was left without a champion';
-COMMENT ON COLUMN promotion.back IS 'The step whose version a rollback from here goes to; NULL where there is none';
-
-SELECT pg_catalog.pg_extension_config_dump('promotion', '');
-
-CREATE VIEW promotions WITH (security_barrier) AS
-SELECT p.model, p.step, p.action, p.from_version, p.to_version, p.why, p.moved_by, p.moved_at
-FROM promotion p
-WHERE has_model_privilege(p.model, 'score');
-COMMENT ON VIEW promotions IS 'Every move of a model''s champion: from which version to which, when, by whom and why';
-GRANT SELECT ON promotions TO PUBLIC;
-
-COMMENT ON FUNCTION set_alias(text, text, integer) IS
-'Lets a name stand for a version of a model, instead of the one that it stood for. The alias champion is the one that
-predict and recommend use; setting it is the same as promote(). For those who manage the model.';
-
-COMMENT ON FUNCTION drop_alias(text, text) IS
-'Removes an alias of a model; the version stays. Without the alias champion, predict and recommend refuse until a version
-is promoted or rolled back to. For those who manage the model.';
-
-COMMENT ON FUNCTION promote(text, integer, text) IS
-'Makes a version the champion and returns the one that was (NULL if none). why: kept in the history. Seen by others when the
-transaction commits, by each of their statements as a whole. Promoting the champion changes nothing. For those who manage
-the model; concurrent promotions wait for each other.';
-
-COMMENT ON FUNCTION rollback(text, text) IS
-'Makes the champion before the present one champion again and returns its number; called twice, the one before that. Archived
-versions are passed over. A promotion after a rollback begins a new line: rolling back from it comes to where it began.
-An error where there is nothing to go back to. For those who manage the model.';
-
-COMMENT ON FUNCTION archive_version(text, integer) IS
-'Deletes the weights of a version; its row, metrics and lineage stay, and reco.versions shows it as archived. It cannot come
-back. Refused while an alias stands for it. For those who manage the model.';
-
-COMMENT ON FUNCTION drop_model(text, boolean) IS
-'Deletes a model with its versions, aliases, history and privileges; its runs and the audit stay. Refused while it has an
-alias, which somebody may score with; force drops it all the same. For those who manage the model.';
-
--- Who may score with, train and manage which model. Grantees are names, as owners are, so that a dump can be restored
--- where roles have other numbers: revoke before a role is dropped or renamed.
-
-CREATE TABLE model_privilege (
-    model       text COLLATE "C" NOT NULL,
-    grantee     name NOT NULL,
-    privilege   text COLLATE "C" NOT NULL CHECK (privilege IN ('score', 'train', 'manage')),
-    granted_by  name NOT NULL,
-    granted_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (model, grantee, privilege)
-);
-COMMENT ON TABLE model_privilege IS 'Privileges on models that were granted; the owner and superusers need none';
-COMMENT ON COLUMN model_privilege.grantee IS 'A role; public stands for all of them';
-COMMENT ON COLUMN model_privilege.privilege IS 'score; train, which includes score; manage, which includes both';
-
-SELECT pg_catalog.pg_extension_config_dump('model_privilege', '');
-
-CREATE VIEW model_privileges WITH (security_barrier) AS
-SELECT p.model, p.grantee, p.privilege, p.granted_by, p.granted_at
-FROM model_privilege p
-WHERE has_model_privilege(p.model, 'manage')
-   OR p.grantee = 'public'
-   OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = p.grantee AND pg_has_role(r.oid, 'USAGE'));
-COMMENT ON VIEW model_privileges IS 'Privileges that were granted: one''s own, and all of the models that one manages';
-GRANT SELECT ON model_privileges TO PUBLIC;
-
-COMMENT ON FUNCTION has_model_privilege(text, text, name) IS
-'Whether a role has a privilege on a model: score, train (which includes score) or manage (which includes both); by owning
-the model, being a superuser, a grant, or as a member of a role that has it. role: the current one where it is NULL. Of a
-model that does not exist false, to superusers true. NULL if model or privilege is NULL.';
-
-COMMENT ON FUNCTION grant_model(text, name, text) IS
-'Grants a privilege on a model to a role and its members; public is everybody. score: to predict, recommend and explain;
-train: also to train further versions and to see runs, recipes and data; manage: also to promote, roll back, archive,
-export, drop and grant. Granting what is granted changes nothing. For those who manage the model.';
-
-COMMENT ON FUNCTION revoke_model(text, name, text) IS
-'Takes a privilege back from a role (or public), and those that include it. What the role has by owning the model, as a
-member of another role or by what is granted to public stays. For those who manage the model.';
-
-COMMENT ON FUNCTION set_model_owner(text, name) IS
-'Gives a model to another role, of which the caller is to be a member. For those who manage the model; where its owner was
-dropped, for superusers.';
-
 CREATE FUNCTION features_as_of(
     view    anyelement,
     spine   record,
@@ -2009,6 +1825,190 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'refresh_features_wrapper';
 CREATE FUNCTION drop_feature_view(view regclass, with_inputs boolean DEFAULT false) RETURNS void
 VOLATILE STRICT PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'drop_feature_view_wrapper';
+
+CREATE FUNCTION drop_alias(model text, alias text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'drop_alias_wrapper';
+
+CREATE FUNCTION promote(model text, version integer, why text DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'promote_wrapper';
+
+CREATE FUNCTION rollback(model text, why text DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'rollback_wrapper';
+
+CREATE FUNCTION set_alias(model text, alias text, version integer) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'set_alias_wrapper';
+
+-- Every move of a model's champion. A rollback follows `back`, so that two of them go two steps back, and a promotion after
+-- one begins a new line from there.
+
+CREATE TABLE promotion (
+    model         text COLLATE "C" NOT NULL,
+    step          integer NOT NULL CHECK (step > 0),
+    action        text NOT NULL CHECK (action IN ('promoted', 'rolled_back', 'alias_dropped')),
+    from_version  integer,
+    to_version    integer,
+    back          integer,
+    why           text,
+    moved_by      name NOT NULL,
+    moved_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (model, step)
+);
+COMMENT ON TABLE promotion IS 'The history of every model''s champion';
+COMMENT ON COLUMN promotion.step IS 'From 1';
+COMMENT ON COLUMN promotion.to_version IS 'NULL where the model was left without a champion';
+COMMENT ON COLUMN promotion.back IS 'The step whose version a rollback from here goes to; NULL where there is none';
+
+SELECT pg_catalog.pg_extension_config_dump('promotion', '');
+
+CREATE VIEW promotions WITH (security_barrier) AS
+SELECT p.model, p.step, p.action, p.from_version, p.to_version, p.why, p.moved_by, p.moved_at
+FROM promotion p
+WHERE has_model_privilege(p.model, 'score');
+COMMENT ON VIEW promotions IS 'Every move of a model''s champion: from which version to which, when, by whom and why';
+GRANT SELECT ON promotions TO PUBLIC;
+
+COMMENT ON FUNCTION set_alias(text, text, integer) IS
+'Lets a name stand for a version of a model, instead of the one that it stood for. The alias champion is the one that
+predict and recommend use; setting it is the same as promote(). For those who manage the model.';
+
+COMMENT ON FUNCTION drop_alias(text, text) IS
+'Removes an alias of a model; the version stays. Without the alias champion, predict and recommend refuse until a version
+is promoted or rolled back to. For those who manage the model.';
+
+COMMENT ON FUNCTION promote(text, integer, text) IS
+'Makes a version the champion and returns the one that was (NULL if none). why: kept in the history. Seen by others when the
+transaction commits, by each of their statements as a whole. Promoting the champion changes nothing. For those who manage
+the model; concurrent promotions wait for each other.';
+
+COMMENT ON FUNCTION rollback(text, text) IS
+'Makes the champion before the present one champion again and returns its number; called twice, the one before that. Archived
+versions are passed over. A promotion after a rollback begins a new line: rolling back from it comes to where it began.
+An error where there is nothing to go back to. For those who manage the model.';
+
+CREATE FUNCTION describe_model(model text, purpose text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'describe_model_wrapper';
+
+CREATE FUNCTION model_card(model text, version integer DEFAULT NULL) RETURNS jsonb
+STABLE PARALLEL RESTRICTED
+LANGUAGE c AS 'MODULE_PATHNAME', 'model_card_wrapper';
+
+CREATE FUNCTION model_card_text(model text, version integer DEFAULT NULL) RETURNS text
+STABLE PARALLEL RESTRICTED
+LANGUAGE c AS 'MODULE_PATHNAME', 'model_card_text_wrapper';
+
+COMMENT ON FUNCTION model_card(text, integer) IS
+'What a version (the champion where it is NULL) is for, made from, how good and how limited it is, as JSON: purpose, metrics of
+validation and test rows beside those of popularity, limits, lineage, aliases and the history of the champion. Data,
+parameters and columns with their importance are shown to those who may train the model; it needs the privilege score.';
+
+COMMENT ON FUNCTION model_card_text(text, integer) IS
+'The same as Markdown to be read.';
+
+COMMENT ON FUNCTION describe_model(text, text) IS
+'Says what a model is for, in its card and in reco.models; NULL takes it away. For those who manage the model.';
+
+CREATE FUNCTION export_model(model text, version integer DEFAULT NULL) RETURNS bytea
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_wrapper';
+
+CREATE FUNCTION import_model(
+    model       text,
+    artifact    bytea,
+    source      regclass DEFAULT NULL,
+    keys        name[]   DEFAULT NULL,
+    time_column name     DEFAULT NULL,
+    label       name     DEFAULT NULL,
+    promote     boolean  DEFAULT false) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'import_model_wrapper';
+
+COMMENT ON FUNCTION export_model(text, integer) IS
+'A version (the champion where it is NULL) as a safetensors file with its recipe: what import_model takes, here or in another
+database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
+
+COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
+'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, see docs/models.md; every
+length, shape and number in it is checked. source: a relation with the recipe''s columns, whose rows recommend scores; keys
+and time_column: found as train finds them; without a source predict alone works. label: what is predicted, for the record.
+promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
+the privilege train, to promote it manage.';
+
+CREATE FUNCTION grant_model(model text, role name, privilege text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'grant_model_wrapper';
+
+CREATE FUNCTION revoke_model(model text, role name, privilege text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
+
+CREATE FUNCTION set_model_owner(model text, owner name) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'set_model_owner_wrapper';
+
+-- Who may score with, train and manage which model. Grantees are names, as owners are, so that a dump can be restored
+-- where roles have other numbers: revoke before a role is dropped or renamed.
+
+CREATE TABLE model_privilege (
+    model       text COLLATE "C" NOT NULL,
+    grantee     name NOT NULL,
+    privilege   text COLLATE "C" NOT NULL CHECK (privilege IN ('score', 'train', 'manage')),
+    granted_by  name NOT NULL,
+    granted_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (model, grantee, privilege)
+);
+COMMENT ON TABLE model_privilege IS 'Privileges on models that were granted; the owner and superusers need none';
+COMMENT ON COLUMN model_privilege.grantee IS 'A role; public stands for all of them';
+COMMENT ON COLUMN model_privilege.privilege IS 'score; train, which includes score; manage, which includes both';
+
+SELECT pg_catalog.pg_extension_config_dump('model_privilege', '');
+
+CREATE VIEW model_privileges WITH (security_barrier) AS
+SELECT p.model, p.grantee, p.privilege, p.granted_by, p.granted_at
+FROM model_privilege p
+WHERE has_model_privilege(p.model, 'manage')
+   OR p.grantee = 'public'
+   OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = p.grantee AND pg_has_role(r.oid, 'USAGE'));
+COMMENT ON VIEW model_privileges IS 'Privileges that were granted: one''s own, and all of the models that one manages';
+GRANT SELECT ON model_privileges TO PUBLIC;
+
+COMMENT ON FUNCTION has_model_privilege(text, text, name) IS
+'Whether a role has a privilege on a model: score, train (which includes score) or manage (which includes both); by owning
+the model, being a superuser, a grant, or as a member of a role that has it. role: the current one where it is NULL. Of a
+model that does not exist false, to superusers true. NULL if model or privilege is NULL.';
+
+COMMENT ON FUNCTION grant_model(text, name, text) IS
+'Grants a privilege on a model to a role and its members; public is everybody. score: to predict, recommend and explain;
+train: also to train further versions and to see runs, recipes and data; manage: also to promote, roll back, archive,
+export, drop and grant. Granting what is granted changes nothing. For those who manage the model.';
+
+COMMENT ON FUNCTION revoke_model(text, name, text) IS
+'Takes a privilege back from a role (or public), and those that include it. What the role has by owning the model, as a
+member of another role or by what is granted to public stays. For those who manage the model.';
+
+COMMENT ON FUNCTION set_model_owner(text, name) IS
+'Gives a model to another role, of which the caller is to be a member. For those who manage the model; where its owner was
+dropped, for superusers.';
+
+CREATE FUNCTION archive_version(model text, version integer) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'archive_version_wrapper';
+
+CREATE FUNCTION drop_model(model text, force boolean DEFAULT false) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'drop_model_wrapper';
+
+COMMENT ON FUNCTION archive_version(text, integer) IS
+'Deletes the weights of a version; its row, metrics and lineage stay, and reco.versions shows it as archived. It cannot come
+back. Refused while an alias stands for it. For those who manage the model.';
+
+COMMENT ON FUNCTION drop_model(text, boolean) IS
+'Deletes a model with its versions, aliases, history and privileges; its runs and the audit stay. Refused while it has an
+alias, which somebody may score with; force drops it all the same. For those who manage the model.';
 
 CREATE FUNCTION backtest(
     source      regclass,

@@ -1,10 +1,10 @@
 //! `reco.ab_arm(test, product_id, region)` and `reco.ab_arm(test, key)`.
 
-use super::test::Test;
-use crate::call_site::state;
 use crate::catalog::rights::{self, Privilege};
 use crate::error::{or_raise, Error};
-use crate::moment::Moment;
+use crate::pg::call_site::state;
+use crate::pg::moment::Moment;
+use crate::scoring::arms::Test;
 use model::ab::{Product, Unit};
 use pgrx::pg_sys;
 use pgrx::prelude::*;

@@ -2,9 +2,9 @@
 
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::relations::{self, RelationName};
+use crate::pg::relations::{self, RelationName};
+use crate::pg::values;
 use crate::scoring::source::missing;
-use crate::values;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 

@@ -2,16 +2,17 @@
 //! caller's rights, as `recommend` finds them; the caller only says which keys.
 
 use super::keys::Keyed;
-use super::test::Test;
-use crate::acting_as::{as_owner, current_user};
-use crate::cursor::{Cursor, Parameter, Snapshot};
 use crate::error::{or_raise, Error};
+use crate::pg::acting_as::{as_owner, current_user};
+use crate::pg::cursor::{Cursor, Parameter, Snapshot};
+use crate::pg::session::refuse_read_only;
+use crate::pg::tuples::Deformed;
+use crate::pg::values::given;
+use crate::scoring::arms::Test;
 use crate::scoring::call::Resolved;
 use crate::scoring::check_columns;
 use crate::scoring::model_cache;
-use crate::scoring::row::{Binding, Deformed, Inputs};
-use crate::session::refuse_read_only;
-use crate::values::given;
+use crate::scoring::row::{Binding, Inputs};
 use model::ab::{Product, Unit};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;

@@ -3,12 +3,13 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `test`  | a test as the statement sees it, and which arm a key falls to |
 //! | `arm`   | `reco.ab_arm` |
 //! | `log`, `report` | `reco.log_recommendations`, `reco.ab_report` |
 //! | `keys`  | logged keys beside the rows of a version's source |
 //! | `start` | `reco.start_ab_test` |
-//! | `stop`  | `reco.stop_ab_test`, and what may not be done while a test runs |
+//! | `stop`  | `reco.stop_ab_test` |
+//!
+//! Which arm a key falls to is in `scoring/arms.rs`; what a running test forbids is in `catalog/in_use.rs`.
 
 mod arm;
 mod keys;
@@ -16,9 +17,6 @@ mod log;
 mod report;
 mod start;
 mod stop;
-pub mod test;
-
-pub use stop::{refuse_arm, refuse_running};
 
 pgrx::extension_sql_file!(
     "../../sql/ab_test.sql",

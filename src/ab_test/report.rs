@@ -3,12 +3,12 @@
 //! read from there. The arithmetic is in `crates/model/src/ab`.
 
 use super::keys::Keyed;
-use super::test::Test;
-use crate::acting_as::as_owner;
 use crate::catalog::read;
 use crate::catalog::rights::{self, Privilege};
 use crate::error::{or_raise, Error};
-use crate::values::{self, given};
+use crate::pg::acting_as::as_owner;
+use crate::pg::values::{self, given};
+use crate::scoring::arms::Test;
 use model::ab::{mismatch, Exposure, Lift, Summary, Unit};
 use model::recipe::Family;
 use pgrx::iter::TableIterator;

@@ -1,14 +1,14 @@
 //! `reco.start_ab_test`.
 
-use super::stop::refuse_running;
 use crate::catalog::audit::Caller;
 use crate::catalog::change::{change, require_usable};
+use crate::catalog::in_use::refuse_running;
 use crate::catalog::rights::Privilege;
 use crate::catalog::{read, CHAMPION};
 use crate::error::{or_raise, Error};
-use crate::relations;
+use crate::pg::relations;
+use crate::pg::values::{self, given};
 use crate::scoring::model_cache;
-use crate::values::{self, given};
 use model::ab::{Assignment, Unit};
 use model::recipe::Family;
 use model::Task;

@@ -1,11 +1,11 @@
-//! `reco.stop_ab_test`, and what is refused while a test runs.
+//! `reco.stop_ab_test`.
 
 use crate::catalog::audit::Caller;
 use crate::catalog::change::change;
 use crate::catalog::rights::Privilege;
 use crate::catalog::{history, read, CHAMPION};
 use crate::error::{or_raise, Error};
-use crate::values::given;
+use crate::pg::values::given;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::json;
@@ -66,35 +66,5 @@ impl Ended<'_> {
         client.update(champion, None, &[self.model.into(), CHAMPION.into()])?;
         let detail = json!({"test": self.name, "winner": self.winner, "why": self.why});
         caller.did(client, "ab_test_stopped", self.model, None, detail)
-    }
-}
-
-const STOP_HINT: &str = "Stop it first with reco.stop_ab_test(…).";
-
-/// Refuses a model that takes part in a test. It is locked, and `client` has the rights of the extension's owner.
-pub fn refuse_running(client: &mut SpiClient, model: &str) -> Result<(), Error> {
-    let sql = "SELECT pg_catalog.max(ab_test) FROM reco.alias WHERE model OPERATOR(pg_catalog.=) $1";
-    match client.update(sql, Some(1), &[model.into()])?.first().get_one::<String>()? {
-        None => Ok(()),
-        Some(test) => Err(Error::InUse {
-            message: format!("model \"{model}\" is in use: it takes part in the A/B test \"{test}\""),
-            hint: STOP_HINT.into(),
-        }),
-    }
-}
-
-/// Refuses a version that is an arm of a test that runs. As for [`refuse_running`].
-pub fn refuse_arm(client: &mut SpiClient, model: &str, version: i32) -> Result<(), Error> {
-    let sql = "SELECT pg_catalog.max(a.test) FROM reco.alias AS l \
-               JOIN reco.ab_arm AS a ON a.test OPERATOR(pg_catalog.=) l.ab_test \
-               WHERE l.model OPERATOR(pg_catalog.=) $1 AND a.version OPERATOR(pg_catalog.=) $2";
-    match client.update(sql, Some(1), &[model.into(), version.into()])?.first().get_one::<String>()? {
-        None => Ok(()),
-        Some(test) => Err(Error::InUse {
-            message: format!(
-                "version {version} of model \"{model}\" is in use: it is an arm of the A/B test \"{test}\""
-            ),
-            hint: STOP_HINT.into(),
-        }),
     }
 }

@@ -1,8 +1,8 @@
 //! `reco.audit`: who did what to which model.
 
-use crate::acting_as::current_user;
 use crate::error::Error;
-use crate::relations;
+use crate::pg::acting_as::current_user;
+use crate::pg::relations;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use serde_json::Value;

@@ -2,9 +2,9 @@
 
 use super::audit::Caller;
 use super::rights::{check, check_role, Privilege};
-use crate::acting_as::as_owner;
 use crate::error::Error;
-use crate::session::refuse_read_only;
+use crate::pg::acting_as::as_owner;
+use crate::pg::session::refuse_read_only;
 use pgrx::spi::SpiClient;
 use std::ffi::CStr;
 

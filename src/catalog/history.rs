@@ -3,7 +3,7 @@
 use super::audit::Caller;
 use super::change::require_usable;
 use super::CHAMPION;
-use crate::ab_test;
+use crate::catalog::in_use;
 use crate::error::Error;
 use pgrx::spi::SpiClient;
 use serde_json::json;
@@ -63,7 +63,7 @@ pub fn drop_champion(client: &mut SpiClient, caller: &Caller, model: &str) -> Re
     if before.is_none() {
         return Err(Error::NoChampion(model.to_owned()));
     }
-    ab_test::refuse_running(client, model)?;
+    in_use::refuse_running(client, model)?;
     let back = last_step(client, model)?;
     let dropped = Move { action: "alias_dropped", to: None, why: None, back };
     move_champion(client, caller, model, before, &dropped)

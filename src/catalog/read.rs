@@ -5,7 +5,7 @@
 
 use super::table::{Catalog, CatalogRow, Key, Seen, Table};
 use crate::error::Error;
-use crate::relations::RelationName;
+use crate::pg::relations::RelationName;
 use model::protocol::Importance;
 use pgrx::pg_sys;
 use pgrx::Uuid;

@@ -6,9 +6,9 @@
 
 use super::read;
 use crate::error::{or_raise, Error};
-use crate::relations;
-use crate::values::name_argument;
-use crate::{relation_changes, role_changes};
+use crate::pg::changes;
+use crate::pg::relations;
+use crate::pg::values::name_argument;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::quote_literal;
@@ -212,7 +212,7 @@ fn refusal(role: pg_sys::Oid, model: &str, privilege: Privilege) -> Result<Error
 }
 
 fn generations() -> (u64, u64) {
-    (relation_changes::generation(), role_changes::generation())
+    (changes::relations(), changes::roles())
 }
 
 thread_local! {

@@ -4,10 +4,10 @@
 //! key and the snapshot sees it, it is the row, since a snapshot sees no key twice. Otherwise the index is asked. What is
 //! remembered can thus be wrong without harm, and nobody has to say when a row has moved.
 
-use crate::call_site::text_bytes;
 use crate::error::Error;
-use crate::relation_changes::generation;
-use crate::relations::Opened;
+use crate::pg::call_site::text_bytes;
+use crate::pg::changes;
+use crate::pg::relations::Opened;
 use pgrx::pg_sys;
 use pgrx::{FromDatum, IntoDatum, Uuid};
 use std::cell::{Cell, RefCell};
@@ -102,7 +102,7 @@ impl Catalog {
             static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 8]> = const { Cell::new([None; 8]) };
         }
         let mut found = FOUND.get();
-        let generation = generation();
+        let generation = changes::relations();
         if let Some((_, table, index)) = found[self as usize].filter(|known| known.0 == generation) {
             return Ok((table, index));
         }

@@ -3,8 +3,8 @@
 
 use super::read::VersionRow;
 use super::table::{Catalog, Key, Seen, Table};
-use crate::acting_as::as_owner;
 use crate::error::Error;
+use crate::pg::acting_as::as_owner;
 use pgrx::Uuid;
 use sha2::{Digest, Sha256};
 

@@ -4,9 +4,9 @@
 use super::audit::Caller;
 use super::rights::{self, Privilege};
 use super::{change, history, weights};
-use crate::acting_as::as_owner;
 use crate::error::Error;
-use crate::relations::RelationName;
+use crate::pg::acting_as::as_owner;
+use crate::pg::relations::RelationName;
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 use serde_json::json;

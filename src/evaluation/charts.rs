@@ -4,10 +4,10 @@ use super::chart::Chart;
 use super::measure::measure;
 use super::rows::set;
 use super::subject::{Positions, Subject};
-use crate::call_site::argument;
 use crate::error::Error;
-use crate::features::sql_function::{sql_function, Returned};
-use crate::values::given;
+use crate::pg::call_site::argument;
+use crate::pg::sql_function::{sql_function, Returned};
+use crate::pg::values::given;
 use model::tally::Tally;
 use pgrx::pg_sys;
 

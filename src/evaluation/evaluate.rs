@@ -4,7 +4,7 @@ use super::measure::{measure, parts, Part};
 use super::rows::{set, Fields};
 use super::subject::{Positions, Subject};
 use crate::error::Error;
-use crate::features::sql_function::{sql_function, Returned};
+use crate::pg::sql_function::{sql_function, Returned};
 use crate::scoring::call::Resolved;
 use model::Quality;
 use pgrx::{pg_sys, IntoDatum};

@@ -3,14 +3,15 @@
 
 use super::subject::{Query, Subject};
 use super::{too_many_rows, MAX_ROWS};
-use crate::cursor::{Cursor, Snapshot};
 use crate::error::Error;
-use crate::features::memory::Palloc;
+use crate::pg::cursor::{Cursor, Snapshot};
+use crate::pg::memory::Palloc;
+use crate::pg::tuples::{Attributes, Deformed};
+use crate::pg::values::{self, Reader};
 use crate::scoring::call::Resolved;
 use crate::scoring::check_columns;
-use crate::scoring::row::{Attributes, Binding, Deformed};
+use crate::scoring::row::Binding;
 use crate::scoring::shared_models;
-use crate::values::{self, Reader};
 use model::tally::Tally;
 use pgrx::Spi;
 use std::collections::HashMap;

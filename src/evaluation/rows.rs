@@ -1,8 +1,8 @@
 //! What is returned: a row, an array of rows, or a set of them.
 
 use super::measure::Part;
-use crate::features::sql_function::Returned;
-use crate::row_set::{altered, tuple, RowSet};
+use crate::pg::row_set::{altered, tuple, RowSet};
+use crate::pg::sql_function::Returned;
 use pgrx::{pg_sys, IntoDatum};
 
 /// The fields of a row, in the order in which sql/evaluation.sql declares them.

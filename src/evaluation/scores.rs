@@ -7,11 +7,11 @@ use super::state::{
     step, State,
 };
 use super::{too_many_rows, MAX_ROWS};
-use crate::call_site::argument;
 use crate::error::Error;
-use crate::features::memory::Palloc;
-use crate::features::sql_function::{sql_function, Returned};
-use crate::values::given;
+use crate::pg::call_site::argument;
+use crate::pg::memory::Palloc;
+use crate::pg::sql_function::{sql_function, Returned};
+use crate::pg::values::given;
 use model::metrics::{auroc_of, average_precision_of};
 use model::ranking::{Ranked, Ranking};
 use pgrx::{pg_sys, IntoDatum};

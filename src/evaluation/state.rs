@@ -1,14 +1,14 @@
 //! What an aggregate does with its state, which lies in the aggregate's memory and is never dropped: all its memory is
 //! Postgres's own, so that it counts against `work_mem` where rows are grouped by hash.
 
-use crate::call_site::argument;
 use crate::error::Error;
-use crate::features::memory::{aggregate_context, bytes, in_context, keep, varlena};
-use crate::features::sql_function::Returned;
-use crate::values;
+use crate::pg::call_site::argument;
+use crate::pg::memory::{aggregate_context, bytes, in_context, keep, varlena};
+use crate::pg::sql_function::Returned;
+use crate::pg::values;
 use pgrx::pg_sys;
 
-/// A state; what it allocates comes from [`crate::features::memory::Palloc`]. Between processes it is a sequence of words.
+/// A state; what it allocates comes from [`crate::pg::memory::Palloc`]. Between processes it is a sequence of words.
 pub trait State: Default {
     /// Takes in what another process has seen.
     fn merge(&mut self, other: &Self) -> Result<(), Error>;

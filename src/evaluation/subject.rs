@@ -1,12 +1,12 @@
 //! What is measured: a version of a model, the rows of a relation, what came true of them, and by what they are sliced.
 
-use crate::call_site::argument;
 use crate::catalog::read::VersionRow;
-use crate::cursor::Parameter;
 use crate::error::Error;
-use crate::layout::Layout;
-use crate::relations::{self, RelationName};
-use crate::values::{self, Reader};
+use crate::pg::call_site::argument;
+use crate::pg::cursor::Parameter;
+use crate::pg::layout::Layout;
+use crate::pg::relations::{self, RelationName};
+use crate::pg::values::{self, Reader};
 use features::weeks::Week;
 use model::recipe::{Family, Recipe};
 use model::Task;

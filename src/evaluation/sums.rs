@@ -5,7 +5,7 @@ use super::state::{
     step, State,
 };
 use crate::error::Error;
-use crate::features::sql_function::{sql_function, Returned};
+use crate::pg::sql_function::{sql_function, Returned};
 use model::metrics::{brier_of_row, log_loss_of_row};
 use pgrx::{pg_sys, IntoDatum};
 
@@ -70,7 +70,7 @@ unsafe fn probability(fcinfo: pg_sys::FunctionCallInfo, row: Option<(f64, bool)>
             losses.insert([log_loss_of_row(score, label), brier_of_row(score, label)]);
             Ok(())
         }),
-        None => Ok(crate::call_site::argument(fcinfo, 0)),
+        None => Ok(crate::pg::call_site::argument(fcinfo, 0)),
     }
 }
 
@@ -82,7 +82,7 @@ unsafe fn quantity(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
             errors.insert([error * error, error.abs()]);
             Ok(())
         }),
-        _ => Ok(crate::call_site::argument(fcinfo, 0)),
+        _ => Ok(crate::pg::call_site::argument(fcinfo, 0)),
     }
 }
 

@@ -1,13 +1,13 @@
 //! `reco.features_as_of`: the newest feature row that was known at a moment, for each row of a spine.
 
 use super::registry::FeatureView;
-use crate::call_site::{argument, state};
 use crate::error::{or_raise, Error};
-use crate::layout::{changed, RowType};
-use crate::moment::Moment;
-use crate::relation_changes::generation;
-use crate::tuples::{self, Composite};
-use crate::values::{self, Reader};
+use crate::pg::call_site::{argument, state};
+use crate::pg::changes;
+use crate::pg::layout::{changed, RowType};
+use crate::pg::moment::Moment;
+use crate::pg::tuples::{self, Composite};
+use crate::pg::values::{self, Reader};
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -83,7 +83,8 @@ unsafe fn look_up(
         }
     }
     let fits = |known: &Lookup| {
-        (known.view, known.spine.id, known.generation) == (view, row_type, generation()) && known.at == at
+        (known.view, known.spine.id, known.generation) == (view, row_type, changes::relations())
+            && known.at == at
     };
     if !call.lookup.as_ref().is_some_and(fits) {
         call.lookup = Some(prepare(view, RowType::of(row_type), at)?);
@@ -119,7 +120,7 @@ unsafe fn look_up(
 /// # Safety
 /// The view is locked, and there is a row of the spine.
 unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> Result<Lookup, Error> {
-    let (generation, now) = (generation(), Moment::now());
+    let (generation, now) = (changes::relations(), Moment::now());
     let view = FeatureView::get(relation)?;
     let found: Vec<_> = tuples::attributes(spine.descriptor)
         .map(|(_, attribute)| (tuples::attribute_name(attribute), attribute.attnum, attribute.atttypid))

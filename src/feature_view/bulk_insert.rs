@@ -4,9 +4,9 @@
 //! executed as `CREATE TABLE AS` executes it, by parallel workers too.
 
 use crate::error::Error;
-use crate::layout::changed;
-use crate::relations::{self, Opened};
-use crate::tuples;
+use crate::pg::layout::changed;
+use crate::pg::relations::{self, Opened};
+use crate::pg::tuples;
 use pgrx::spi::{Spi, SpiClient};
 use pgrx::{pg_guard, pg_sys, PgMemoryContexts};
 use std::ffi::CString;

@@ -1,12 +1,12 @@
 //! `reco.create_feature_view`: checks the definition and makes the table for its rows.
 
 use super::registry::{mark, read_settings, register, FeatureView};
-use crate::acting_as::{as_author, Settings};
 use crate::error::{or_raise, Error};
-use crate::relations::{self, RelationName};
-use crate::session::refuse_read_only;
-use crate::tuples;
-use crate::values;
+use crate::pg::acting_as::{as_author, Settings};
+use crate::pg::relations::{self, RelationName};
+use crate::pg::session::refuse_read_only;
+use crate::pg::tuples;
+use crate::pg::values;
 use features::weeks::{Period, LONGEST_SUFFIX};
 use model::recipe::Family;
 use pgrx::prelude::*;

@@ -2,11 +2,11 @@
 //! stores: sales by week as summaries, and from these the features of products in their first weeks.
 
 use super::create::{create, Arguments};
-use crate::acting_as::{with_fixed_path, Settings};
 use crate::error::{or_raise, Error};
-use crate::relations::{self, RelationName};
-use crate::session::refuse_read_only;
-use crate::values::{self, given};
+use crate::pg::acting_as::{with_fixed_path, Settings};
+use crate::pg::relations::{self, RelationName};
+use crate::pg::session::refuse_read_only;
+use crate::pg::values::{self, given};
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;

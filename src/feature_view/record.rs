@@ -4,10 +4,10 @@
 //! was killed does not count as running: see `reco.run_is_alive`.
 
 use super::registry::FeatureView;
-use crate::acting_as::{as_owner, current_user};
 use crate::error::Error;
-use crate::liveness;
-use crate::session::Session;
+use crate::pg::acting_as::{as_owner, current_user};
+use crate::pg::liveness;
+use crate::pg::session::Session;
 use features::weeks::Week;
 use pgrx::Uuid;
 use std::time::Instant;

@@ -1,9 +1,9 @@
 //! What the catalog knows about a feature view.
 
 use super::create::Arguments;
-use crate::acting_as::{as_author, as_owner, current_user, Settings};
 use crate::error::Error;
-use crate::relations::{self, RelationName};
+use crate::pg::acting_as::{as_author, as_owner, current_user, Settings};
+use crate::pg::relations::{self, RelationName};
 use features::weeks::{Period, Week};
 use pgrx::datum::Date;
 use pgrx::pg_sys;

@@ -1,10 +1,10 @@
 //! `reco.drop_feature_view`: the table, its rows and what the catalog knows about it.
 
 use super::registry::{forget, FeatureView};
-use crate::acting_as::as_owner;
 use crate::error::{or_raise, Error};
-use crate::relations::RelationName;
-use crate::session::refuse_read_only;
+use crate::pg::acting_as::as_owner;
+use crate::pg::relations::RelationName;
+use crate::pg::session::refuse_read_only;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, Uuid};
 

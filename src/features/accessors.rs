@@ -1,9 +1,9 @@
 //! What a summary says: functions that are strict, on the type `reco.sales_summary`.
 
-use super::memory::bytes;
-use super::sql_function::{sql_function, Returned};
-use crate::call_site::argument;
 use crate::error::Error;
+use crate::pg::call_site::argument;
+use crate::pg::memory::bytes;
+use crate::pg::sql_function::{sql_function, Returned};
 use features::stored::View;
 use features::summary::Figures;
 use pgrx::{pg_sys, IntoDatum};

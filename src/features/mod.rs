@@ -7,17 +7,14 @@
 //! | `trailing` | the window function `trailing_weeks` |
 //! | `series`, `week` | `decayed_sum`, `decayed_avg`, `trend`; `week` |
 //! | `encoders/` | the encoders and the aggregates that fit them |
-//! | `memory`, `sql_function` | states in Postgres's memory; functions without pgrx's conversions |
 
 mod accessors;
 mod encoders;
-pub mod memory;
 mod rollup;
 mod sale_arguments;
 mod sales_summary;
 mod sales_summary_type;
 mod series;
-pub mod sql_function;
 mod trailing;
 mod week;
 

@@ -1,9 +1,9 @@
 //! The aggregate `reco.rollup(sales_summary)`. All but the transition is that of `reco.sales_summary(…)`.
 
-use super::memory::{bytes, Palloc};
 use super::sales_summary::update;
-use super::sql_function::{sql_function, Returned};
-use crate::call_site::argument;
+use crate::pg::call_site::argument;
+use crate::pg::memory::{bytes, Palloc};
+use crate::pg::sql_function::{sql_function, Returned};
 use features::stored::View;
 use pgrx::pg_sys;
 

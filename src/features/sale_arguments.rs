@@ -1,8 +1,8 @@
 //! The arguments of `reco.sales_summary(…)`: numbers of any type, customers of any type that can be hashed.
 
-use crate::call_site::{argument, state};
 use crate::error::Error;
-use crate::values::{self, type_name, Reader};
+use crate::pg::call_site::{argument, state};
+use crate::pg::values::{self, type_name, Reader};
 use features::customers::hash_of_number;
 use features::summary::Sale;
 use model::recipe::Family;

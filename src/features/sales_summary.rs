@@ -1,10 +1,10 @@
 //! The aggregate `reco.sales_summary(…)`, and what every aggregate of summaries shares.
 
-use super::memory::{aggregate_context, bytes, in_context, keep, varlena, Palloc};
 use super::sale_arguments::sale;
-use super::sql_function::{sql_function, Returned};
-use crate::call_site::argument;
 use crate::error::Error;
+use crate::pg::call_site::argument;
+use crate::pg::memory::{aggregate_context, bytes, in_context, keep, varlena, Palloc};
+use crate::pg::sql_function::{sql_function, Returned};
 use features::stored::View;
 use features::summary::Summary;
 use pgrx::pg_sys;

@@ -1,8 +1,8 @@
 //! The type `reco.sales_summary`: its text and its binary form.
 
-use super::memory::{bytes, varlena};
-use super::sql_function::{sql_function, Returned};
-use crate::call_site::argument;
+use crate::pg::call_site::argument;
+use crate::pg::memory::{bytes, varlena};
+use crate::pg::sql_function::{sql_function, Returned};
 use features::stored::{View, MAX_LENGTH};
 use features::text::stored_form;
 use features::FeatureError;

@@ -1,9 +1,9 @@
 //! The aggregates over a series of values: `reco.decayed_sum(…)`, `reco.decayed_avg(…)` and `reco.trend(…)`.
 
-use super::memory::{aggregate_context, bytes, in_context, keep, varlena};
-use super::sql_function::{sql_function, Returned};
-use crate::call_site::argument;
 use crate::error::Error;
+use crate::pg::call_site::argument;
+use crate::pg::memory::{aggregate_context, bytes, in_context, keep, varlena};
+use crate::pg::sql_function::{sql_function, Returned};
 use features::decay::Decayed;
 use features::series::Series;
 use features::trend::Trend;

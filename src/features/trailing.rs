@@ -1,10 +1,10 @@
 //! The window function `reco.trailing_weeks(sales, week, weeks)`. A frame that an aggregate would start anew for each row is
 //! moved on here, and several of them need one pass only.
 
-use super::memory::{bytes, in_context, varlena, Palloc};
-use super::sql_function::{sql_function, Returned};
 use crate::error::Error;
-use crate::guard;
+use crate::pg::guard;
+use crate::pg::memory::{bytes, in_context, varlena, Palloc};
+use crate::pg::sql_function::{sql_function, Returned};
 use features::trailing::Trailing;
 use features::weeks::Week;
 use pgrx::pg_sys;
@@ -49,7 +49,7 @@ unsafe fn trailing(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
     let sales = current(0).map(|datum| bytes(datum));
     in_context(pg_sys::GetMemoryChunkContext(partition.cast()), || {
         if (*partition).window.is_null() {
-            (*partition).window = super::memory::keep(Trailing::new_in(Palloc));
+            (*partition).window = crate::pg::memory::keep(Trailing::new_in(Palloc));
         }
         (*(*partition).window).advance(Week::of_day(day.value() as i32), sales, weeks)
     })?;

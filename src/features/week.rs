@@ -1,8 +1,8 @@
 //! `reco.week(…)`: the Monday of a moment's week.
 
-use super::sql_function::{sql_function, Returned};
-use crate::call_site::argument;
 use crate::error::Error;
+use crate::pg::call_site::argument;
+use crate::pg::sql_function::{sql_function, Returned};
 use features::weeks::Week;
 use pgrx::pg_sys;
 

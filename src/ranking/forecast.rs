@@ -3,19 +3,19 @@
 
 use super::newest::{newest_rows, Filling, Made};
 use super::query::{Id, Of, Query, Wanted};
-use crate::call_site::argument;
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::{self, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
-use crate::features::sql_function::{sql_function, Returned};
-use crate::row_set::RowSet;
+use crate::pg::call_site::argument;
+use crate::pg::row_set::RowSet;
+use crate::pg::sql_function::{sql_function, Returned};
+use crate::pg::tuples::Attributes;
+use crate::pg::values::{name_argument, with_text, Reader};
 use crate::scoring::call::Resolved;
 use crate::scoring::key_plan::recipe_columns;
 use crate::scoring::model_cache::Decoded;
-use crate::scoring::row::Attributes;
 use crate::scoring::source::{Key, Source};
-use crate::values::{name_argument, with_text, Reader};
 use model::Task;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::spi::quote_identifier;

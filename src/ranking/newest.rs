@@ -5,10 +5,11 @@
 //! temporary files.
 
 use super::query::{Columns, Id, Query};
-use crate::each_row::each_row;
 use crate::error::Error;
+use crate::pg::each_row::each_row;
+use crate::pg::tuples::Attributes;
 use crate::scoring::call::Resolved;
-use crate::scoring::row::{Attributes, Binding};
+use crate::scoring::row::Binding;
 use model::hash::MixState;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;

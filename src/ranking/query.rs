@@ -1,13 +1,13 @@
 //! The query for the rows of the wanted keys, and where in its rows key and time stand.
 
 use crate::catalog::read::VersionRow;
-use crate::cursor::Parameter;
 use crate::error::Error;
-use crate::layout::Layout;
+use crate::pg::cursor::Parameter;
+use crate::pg::layout::Layout;
+use crate::pg::tuples::Attributes;
+use crate::pg::values::{self, Reader};
 use crate::scoring::key_plan::recipe_columns;
-use crate::scoring::row::Attributes;
 use crate::scoring::source::{Key, Source};
-use crate::values::{self, Reader};
 use model::recipe::{Family, Recipe};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;

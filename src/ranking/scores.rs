@@ -2,10 +2,10 @@
 
 use super::newest::{Filling, Newest};
 use super::query::{Id, Query, Wanted};
-use crate::each_row::each_row;
 use crate::error::Error;
+use crate::pg::each_row::each_row;
+use crate::pg::tuples::Attributes;
 use crate::scoring::call::Resolved;
-use crate::scoring::row::Attributes;
 use model::Batch;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;

@@ -2,11 +2,11 @@
 
 use super::query::{Id, Of, Wanted};
 use super::scores::score_newest;
-use crate::call_site::argument;
 use crate::error::{or_raise, Error};
+use crate::pg::call_site::argument;
+use crate::pg::values::given;
 use crate::scoring::call::Resolved;
 use crate::scoring::source::Key;
-use crate::values::given;
 use model::best::Best;
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys;

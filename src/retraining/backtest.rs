@@ -1,17 +1,17 @@
 //! `reco.backtest(source, …)`: past weeks scored as they could have been then, by models trained on what was known then.
 //! Nothing is stored.
 
-use crate::call_site::argument;
 use crate::catalog::read::VersionRow;
 use crate::error::{or_raise, Error};
 use crate::evaluation::evaluate::evaluate_with;
 use crate::evaluation::subject::{Subject, Weeks};
 use crate::feature_view::registry::FeatureView;
+use crate::pg::call_site::argument;
+use crate::pg::values::{self, given};
 use crate::scoring::call::Resolved;
 use crate::training::fit::fit;
 use crate::training::read::read_source;
 use crate::training::request::{Arguments, Request};
-use crate::values::{self, given};
 use features::weeks::Week;
 use model::params::Metric;
 use model::{Quality, Scorer};

@@ -3,17 +3,17 @@
 
 use super::judge::{judge, promote, Bar};
 use super::settings::of_champion;
-use crate::acting_as::as_owner;
 use crate::catalog::audit::Caller;
 use crate::catalog::rights::{check, may, Privilege};
-use crate::catalog_lock::CatalogLock;
 use crate::error::{or_raise, Error};
 use crate::feature_view::refresh::refresh_all;
 use crate::feature_view::registry::FeatureView;
-use crate::session::{refuse_read_only, Failure, Session};
+use crate::pg::acting_as::as_owner;
+use crate::pg::catalog_lock::CatalogLock;
+use crate::pg::session::{refuse_read_only, Failure, Session};
+use crate::pg::values::given;
 use crate::training::request::Request;
 use crate::training::train;
-use crate::values::given;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::{json, Value};

@@ -1,9 +1,9 @@
 //! What a version was trained with, and up to when, as the catalog knows it.
 
-use crate::acting_as::as_owner;
 use crate::catalog::CHAMPION;
 use crate::error::Error;
-use crate::relations::RelationName;
+use crate::pg::acting_as::as_owner;
+use crate::pg::relations::RelationName;
 use crate::training::request::Arguments;
 use pgrx::datum::Date;
 use pgrx::pg_sys;

@@ -3,12 +3,12 @@
 use super::model_cache::{self, Decoded};
 use super::row::Inputs;
 use super::shared_models;
-use crate::acting_as::current_user;
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::{self, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
-use crate::moment::Moment;
+use crate::pg::acting_as::current_user;
+use crate::pg::moment::Moment;
 use crate::settings;
 use model::Scorer;
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 use super::source::Source;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
-use crate::relations::RelationName;
-use crate::values;
+use crate::pg::relations::RelationName;
+use crate::pg::values;
 use pgrx::datum::Date;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;

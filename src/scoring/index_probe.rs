@@ -1,19 +1,20 @@
 //! The newest row of a key straight from an index: no executor is started for a key, and table and index are opened once for
-//! all keys of a query ([`super::open_scans`]).
+//! all keys of a query ([`crate::pg::open_scans`]).
 //!
 //! Only where it reads what a query would read: a plain table or materialized view with a btree index over
 //! product, region and time, a caller with SELECT on all of it, and no row security for that caller. Everything
 //! else goes through a plan ([`super::key_plan`]).
 
-use super::open_scans::{with_scan, Indexed};
-use super::row::{Attributes, Binding, Inputs};
+use super::row::{Binding, Inputs};
 use super::source::{Key, Source};
-use crate::call_site::OwnContext;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::relations::Opened;
-use crate::tuples;
-use crate::values::day_after;
+use crate::pg::call_site::OwnContext;
+use crate::pg::open_scans::{with_scan, Indexed};
+use crate::pg::relations::Opened;
+use crate::pg::tuples;
+use crate::pg::tuples::Attributes;
+use crate::pg::values::day_after;
 use model::recipe::Recipe;
 use model::Scorer;
 use pgrx::{pg_sys, PgList};

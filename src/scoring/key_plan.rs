@@ -1,14 +1,14 @@
 //! The newest row of a key through a kept plan: with the caller's rights and row security, from anything that can be
 //! queried.
 
-use super::row::{Binding, Deformed, Inputs};
+use super::row::{Binding, Inputs};
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::relation_changes::generation;
-use crate::storage_age;
-use crate::tuples;
-use crate::values::day_after;
+use crate::pg::changes;
+use crate::pg::storage_age;
+use crate::pg::tuples::{self, Deformed};
+use crate::pg::values::day_after;
 use model::recipe::Recipe;
 use model::Scorer;
 use pgrx::spi::quote_identifier;
@@ -180,11 +180,11 @@ fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result
     };
     let known = find();
     if let Some((as_of, plan)) = &known {
-        if *as_of == generation() {
+        if *as_of == changes::relations() {
             return Ok(Rc::clone(plan));
         }
     }
-    let as_of = generation();
+    let as_of = changes::relations();
     let query = query()?;
     let plan = match known {
         Some((_, plan)) if plan.query == query => plan,

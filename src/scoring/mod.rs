@@ -2,12 +2,15 @@
 //!
 //! A call resolves its model once a statement ([`call`]), takes the decoded model from the backend's cache
 //! ([`model_cache`]; large ones are mapped, [`shared_models`]), and reads the row's columns by name ([`row`]); `recommend` finds the row first
-//! ([`newest_row`]), straight from an index ([`index_probe`], [`open_scans`]), of each partition where there are some
+//! ([`newest_row`]), straight from an index ([`index_probe`], `pg/open_scans.rs`), of each partition where there are some
 //! ([`partitions`]), or by a query ([`key_plan`]).
+//!
+//! Where an A/B test runs, [`arms`] says which version scores a key.
 //!
 //! [`explain`] says what each column contributes to a score, [`similar_launches`] which earlier launches a product is like;
 //! both read rows as values and text ([`reading`]).
 
+pub mod arms;
 pub mod call;
 mod explain;
 mod first_sales;
@@ -15,7 +18,6 @@ mod index_probe;
 pub mod key_plan;
 pub mod model_cache;
 mod newest_row;
-pub mod open_scans;
 mod partitions;
 mod predict;
 mod reading;

@@ -9,9 +9,8 @@ use super::row::Inputs;
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::layout::changed;
-use crate::relation_changes::generation;
-use crate::role_changes;
+use crate::pg::changes;
+use crate::pg::layout::changed;
 use model::recipe::Recipe;
 use pgrx::pg_sys;
 use pgrx::Uuid;
@@ -111,7 +110,7 @@ impl Access {
         let id = PathId { artifact_id: version.artifact_id, key, user };
         let (path, found_at) = match anew {
             // Its tables are locked: what is heard of from now on are other tables, or this statement's own doing.
-            true => (find_path(id, version, recipe)?, generation()),
+            true => (find_path(id, version, recipe)?, changes::relations()),
             false => known_path(id, version, recipe)?,
         };
         Ok(match path.filter(|path| caller_may_read(path.table())) {
@@ -146,7 +145,7 @@ thread_local! {
 const MOST_KEPT: usize = 32;
 
 fn generations() -> (u64, u64) {
-    (generation(), role_changes::generation())
+    (changes::relations(), changes::roles())
 }
 
 /// The path that this backend knows, if nothing has happened since it was found; else it is found now.
@@ -169,7 +168,7 @@ unsafe fn known_path(id: PathId, version: &VersionRow, recipe: &Recipe) -> Resul
             return Ok(path);
         }
     }
-    Ok((find_path(id, version, recipe)?, generation()))
+    Ok((find_path(id, version, recipe)?, changes::relations()))
 }
 
 /// Finds the path, with all its tables locked, and remembers it.

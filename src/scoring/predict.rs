@@ -2,11 +2,11 @@
 
 use super::call::Resolved;
 use super::model_cache::Decoded;
-use super::row::{Binding, Deformed};
-use crate::call_site::{argument, is_plain, state, text_bytes};
+use super::row::Binding;
 use crate::error::{or_raise, Error};
-use crate::layout::{changed, RowType};
-use crate::tuples::Composite;
+use crate::pg::call_site::{argument, is_plain, state, text_bytes};
+use crate::pg::layout::{changed, RowType};
+use crate::pg::tuples::{Composite, Deformed};
 use model::Task;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -170,7 +170,7 @@ unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayTyp
     }
     let mut elements = Vec::with_capacity(expected);
     let datum = pg_sys::Datum::from(array.cast_mut());
-    crate::values::push_elements(crate::values::ElementReader::Float4, datum, &mut elements);
+    crate::pg::values::push_elements(crate::pg::values::ElementReader::Float4, datum, &mut elements);
     let singles: Vec<f32> = elements.iter().map(|value| *value as f32).collect();
     score_numbers(resolved, &singles)
 }

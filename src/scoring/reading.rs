@@ -1,9 +1,10 @@
 //! A row as it is explained: its values as the recipe reads them, and as the text that a user reads.
 
-use super::row::{bind_column, wrong_length, Attributes, BoundColumn};
+use super::row::{bind_column, wrong_length, BoundColumn};
 use crate::error::Error;
-use crate::tuples;
-use crate::values::{self, Reader};
+use crate::pg::tuples;
+use crate::pg::tuples::Attributes;
+use crate::pg::values::{self, Reader};
 use model::explain::Values;
 use model::recipe::{Input, Recipe, Slot};
 use model::Scorer;

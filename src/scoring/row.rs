@@ -2,9 +2,9 @@
 //! have others besides.
 
 use crate::error::Error;
-use crate::relations;
-use crate::tuples;
-use crate::values::{self, ElementReader, Reader};
+use crate::pg::relations;
+use crate::pg::tuples::{self, Attributes};
+use crate::pg::values::{self, ElementReader, Reader};
 use model::recipe::{Column, Family, Recipe, Slot};
 use model::{Row, Scorer};
 use pgrx::pg_sys;
@@ -24,36 +24,6 @@ pub struct BoundColumn {
     pub attribute: usize,
     pub reader: Reader,
     pub slot: Slot,
-}
-
-/// A row taken apart: one value and one NULL flag for each attribute.
-#[derive(Clone, Copy)]
-pub struct Attributes<'a> {
-    pub values: &'a [pg_sys::Datum],
-    pub nulls: &'a [bool],
-}
-
-/// Room to take tuples apart.
-#[derive(Default)]
-pub struct Deformed {
-    values: Vec<pg_sys::Datum>,
-    nulls: Vec<bool>,
-}
-
-impl Deformed {
-    /// # Safety
-    /// `tuple` has this descriptor.
-    pub unsafe fn take_apart(
-        &mut self,
-        tuple: pg_sys::HeapTuple,
-        descriptor: pg_sys::TupleDesc,
-    ) -> Attributes<'_> {
-        let width = (*descriptor).natts as usize;
-        self.values.resize(width, pg_sys::Datum::from(0));
-        self.nulls.resize(width, true);
-        pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
-        Attributes { values: &self.values, nulls: &self.nulls }
-    }
 }
 
 impl Binding {
@@ -128,19 +98,6 @@ fn singles(columns: &[BoundColumn]) -> Option<Vec<usize>> {
     let numbers = || columns.iter().filter(|column| column.is_number());
     let all = numbers().count() > 0 && numbers().all(|column| column.reader == Reader::Float4);
     all.then(|| numbers().map(|column| column.attribute).collect())
-}
-
-impl Attributes<'_> {
-    /// A `real` attribute; NaN where it is NULL.
-    #[inline]
-    fn single(&self, attribute: usize) -> f32 {
-        let value = f32::from_bits(self.values[attribute].value() as u32);
-        if self.nulls[attribute] {
-            f32::NAN
-        } else {
-            value
-        }
-    }
 }
 
 /// The inputs of one model, filled anew for every row.

@@ -3,9 +3,9 @@
 use super::row::check_columns;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::relations;
-use crate::tuples;
-use crate::values;
+use crate::pg::relations;
+use crate::pg::tuples;
+use crate::pg::values;
 use model::recipe::{Family, Recipe};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;

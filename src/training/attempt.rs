@@ -4,7 +4,7 @@ use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
 use super::trainer::{reported, unasked, wait_for_any, News, Trainer};
 use crate::error::Error;
-use crate::session::{Failure, Session};
+use crate::pg::session::{Failure, Session};
 use model::params::Metric;
 use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Spec};
 use model::{Algorithm, Task};

@@ -3,9 +3,9 @@
 
 use super::request::Request;
 use super::temp_file::TempFile;
-use crate::cursor::{Cursor, Snapshot};
 use crate::error::Error;
-use crate::values::{self, ElementReader, Reader};
+use crate::pg::cursor::{Cursor, Snapshot};
+use crate::pg::values::{self, ElementReader, Reader};
 use arrow_array::builder::*;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::writer::FileWriter;

@@ -2,11 +2,11 @@
 
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
-use crate::layout::Layout;
-use crate::relations::{self, Opened, RelationName};
+use crate::pg::layout::Layout;
+use crate::pg::relations::{self, Opened, RelationName};
+use crate::pg::tuples;
+use crate::pg::values::{self, Reader};
 use crate::settings;
-use crate::tuples;
-use crate::values::{self, Reader};
 use model::protocol::{Role, SourceColumn, Spec};
 use model::recipe::Family;
 use model::{Algorithm, Params};

@@ -4,10 +4,10 @@
 //! is under way: see `reco.run_is_alive` in `sql/catalog.sql`.
 
 use super::request::Request;
-use crate::acting_as::{as_owner, current_user};
 use crate::error::Error;
-use crate::liveness;
-use crate::session::{Failure, Session};
+use crate::pg::acting_as::{as_owner, current_user};
+use crate::pg::liveness;
+use crate::pg::session::{Failure, Session};
 use model::protocol::Candidate;
 use model::{Algorithm, Params, Quality};
 use pgrx::Uuid;

@@ -5,7 +5,7 @@
 
 use super::temp_file::TempFile;
 use crate::error::{Error, TEMPORARY_SPACE};
-use crate::session::between_steps;
+use crate::pg::session::between_steps;
 use crate::settings;
 use model::protocol::{Cause, Event};
 use pgrx::pg_sys;

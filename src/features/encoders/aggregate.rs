@@ -3,7 +3,7 @@
 
 use super::call::Call;
 use crate::error::Error;
-use crate::features::sql_function::Returned;
+use crate::pg::sql_function::Returned;
 use features::encode::State;
 use pgrx::{pg_sys, PgMemoryContexts};
 

@@ -1,7 +1,7 @@
 //! SQL arrays to slices and back. Arrays of several dimensions are read in storage order.
 
-use crate::call_site::text_bytes;
-use crate::values::{push_elements, ElementReader};
+use crate::pg::call_site::text_bytes;
+use crate::pg::values::{push_elements, ElementReader};
 use pgrx::pg_sys;
 use std::ffi::c_char;
 

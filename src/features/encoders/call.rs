@@ -1,8 +1,8 @@
 //! A running call of one of the functions that sql/encoders.sql declares.
 
-use crate::call_site::{argument, state, text_bytes};
 use crate::error::Error;
-use crate::features::sql_function::Returned;
+use crate::pg::call_site::{argument, state, text_bytes};
+use crate::pg::sql_function::Returned;
 use pgrx::pg_sys;
 
 /// The arguments are of the types that the function's SQL declares: each reader below is used for its own type only.

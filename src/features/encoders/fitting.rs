@@ -4,8 +4,8 @@ use super::aggregate::{combine, deserialize, finished, serialize, step};
 use super::arrays::{float_array, text_array, texts};
 use super::call::{composite, float, text, Call};
 use super::sql_functions;
-use crate::features::sql_function::Returned;
-use crate::values::given;
+use crate::pg::sql_function::Returned;
+use crate::pg::values::given;
 use features::encode::vocabulary::DEFAULT_SIZE;
 use features::encode::{Imputer, Statistics, Values, VocabularyFit};
 

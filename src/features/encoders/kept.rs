@@ -3,7 +3,7 @@
 
 use super::call::Call;
 use crate::error::Error;
-use crate::moment::Moment;
+use crate::pg::moment::Moment;
 use pgrx::{is_a, pg_sys};
 
 /// How the argument of the next row is recognized.

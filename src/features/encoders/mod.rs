@@ -24,7 +24,7 @@ pgrx::extension_sql_file!("../../../sql/encoders.sql", name = "encoders", requir
 /// Makes functions over a [`call::Call`] callable from SQL, each by its name and `_wrapper`.
 macro_rules! sql_functions {
     ($($name:ident),* $(,)?) => {$(
-        $crate::features::sql_function::sql_function!($name, |fcinfo| {
+        $crate::pg::sql_function::sql_function!($name, |fcinfo| {
             $name(&$crate::features::encoders::call::Call::new(fcinfo))
         });
     )*};

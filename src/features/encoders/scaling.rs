@@ -5,7 +5,7 @@ use super::call::{float, integer, Call};
 use super::kept::Kept;
 use super::sql_functions;
 use crate::error::Error;
-use crate::features::sql_function::Returned;
+use crate::pg::sql_function::Returned;
 use features::encode::{
     bucketize as bucket, Boundaries, MaxAbsScaler, MinMaxScaler, RobustScaler, Scaler, StandardScaler,
 };

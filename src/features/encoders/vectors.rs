@@ -3,7 +3,7 @@
 use super::arrays::{float_array, floats};
 use super::call::Call;
 use super::sql_functions;
-use crate::features::sql_function::Returned;
+use crate::pg::sql_function::Returned;
 use features::encode;
 
 fn polynomial_expand(call: &Call) -> Returned {

@@ -3,10 +3,10 @@
 //! As with a run, the backend holds a lock on a search while it makes it.
 
 use super::request::Tuning;
-use crate::acting_as::{as_owner, current_user};
 use crate::error::Error;
-use crate::liveness;
-use crate::session::{Failure, Session};
+use crate::pg::acting_as::{as_owner, current_user};
+use crate::pg::liveness;
+use crate::pg::session::{Failure, Session};
 use model::halving::Key;
 use model::params::Metric;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};

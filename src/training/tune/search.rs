@@ -6,7 +6,7 @@ use super::super::temp_file::TempFile;
 use super::record::{Seen, Tune};
 use super::request::Tuning;
 use crate::error::Error;
-use crate::session::{Failure, Session};
+use crate::pg::session::{Failure, Session};
 use model::halving::{best, Key, Results, Step};
 use model::params::Metric;
 use model::protocol::{Cause, Spec};

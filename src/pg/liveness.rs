@@ -1,9 +1,9 @@
 //! The lock that a backend holds on what it has under way, a training, a search or a refresh: a row that says `running` and
 //! whose lock is gone has lost its backend. See `reco.run_is_alive` in `sql/catalog.sql`.
 
-use crate::catalog_lock::CatalogLock;
 use crate::error::Error;
-use crate::session::{Failure, Session};
+use crate::pg::catalog_lock::CatalogLock;
+use crate::pg::session::{Failure, Session};
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 

@@ -1,11 +1,11 @@
 //! `reco.archive_version` and `reco.drop_model`.
 
-use super::change::{change, require_usable};
-use super::rights::{self, Privilege};
-use crate::ab_test;
+use crate::catalog::change::{change, require_usable};
+use crate::catalog::in_use;
+use crate::catalog::rights::{self, Privilege};
 use crate::error::{or_raise, Error};
+use crate::pg::values::given;
 use crate::scoring::shared_models;
-use crate::values::given;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::json;
@@ -22,7 +22,7 @@ fn archive_version(model: Option<&str>, version: Option<i32>) {
         change(c"reco.archive_version()", model, Privilege::Manage, |client, caller| {
             require_usable(client, model, version)?;
             refuse_named(client, model, version)?;
-            ab_test::refuse_arm(client, model, version)?;
+            in_use::refuse_arm(client, model, version)?;
             remove_shared(client, model, Some(version))?;
             client.update(
                 "WITH archived AS (SELECT v.model, v.version, v.artifact_id FROM reco.version AS v \

@@ -1,11 +1,11 @@
 //! The rows of a query as the executor makes them, without a copy of each: for reading many of them.
 
-use crate::cursor::Parameter;
 use crate::error::Error;
-use crate::layout::Layout;
-use crate::scoring::open_scans::running_query;
-use crate::scoring::row::Attributes;
-use crate::storage_age;
+use crate::pg::cursor::Parameter;
+use crate::pg::layout::Layout;
+use crate::pg::open_scans::running_query;
+use crate::pg::storage_age;
+use crate::pg::tuples::Attributes;
 use pgrx::spi::{Spi, SpiClient};
 use pgrx::{pg_guard, pg_sys};
 use std::ffi::CString;

@@ -1,9 +1,9 @@
 //! SQL under the rights of another role than the caller's, with a search path that is fixed for the purpose.
 
-use crate::catalog_lock::table_of_catalog;
 use crate::error::Error;
-use crate::relations;
-use crate::session_locks::SessionLocks;
+use crate::pg::catalog_lock::table_of_catalog;
+use crate::pg::relations;
+use crate::pg::session_locks::SessionLocks;
 use pgrx::spi::SpiClient;
 use pgrx::{pg_sys, Spi};
 use std::ffi::CString;

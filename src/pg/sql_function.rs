@@ -21,7 +21,7 @@ macro_rules! sql_function {
                 fcinfo: pgrx::pg_sys::FunctionCallInfo,
             ) -> pgrx::pg_sys::Datum {
                 // SAFETY: Postgres calls this with the arguments that its SQL declares.
-                unsafe { $crate::features::sql_function::answer(fcinfo, $body) }
+                unsafe { $crate::pg::sql_function::answer(fcinfo, $body) }
             }
         };
     };

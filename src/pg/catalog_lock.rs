@@ -8,7 +8,7 @@
 //! The session's survive the commits between a procedure's steps. Whatever ends the transaction by an error ends them too.
 
 use crate::error::Error;
-use crate::session::Session;
+use crate::pg::session::Session;
 use pgrx::{pg_sys, Uuid};
 use std::ffi::CStr;
 use std::hash::{DefaultHasher, Hash, Hasher};

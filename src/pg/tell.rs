@@ -4,24 +4,24 @@
 //! client's encoding is an error itself. pgrx sends messages past its guards, so that either would jump over Rust's frames, and
 //! nobody would record it. Here a cancel waits for the next step, and an error becomes a panic as any other.
 
-use crate::guard;
-use crate::session::between_steps;
+use crate::pg::guard;
+use crate::pg::session::between_steps;
 use pgrx::{pg_sys, PgLogLevel};
 use std::ffi::{c_char, c_int, CString};
 
 /// A notice to the client.
 macro_rules! say {
-    ($($words:tt)*) => { $crate::tell::tell(pgrx::PgLogLevel::NOTICE, format!($($words)*)) };
+    ($($words:tt)*) => { $crate::pg::tell::tell(pgrx::PgLogLevel::NOTICE, format!($($words)*)) };
 }
 
 /// A warning to the client.
 macro_rules! warn {
-    ($($words:tt)*) => { $crate::tell::tell(pgrx::PgLogLevel::WARNING, format!($($words)*)) };
+    ($($words:tt)*) => { $crate::pg::tell::tell(pgrx::PgLogLevel::WARNING, format!($($words)*)) };
 }
 
 /// Something for those who look for the cause of a fault, with `client_min_messages` or `log_min_messages` of `debug1`.
 macro_rules! whisper {
-    ($($words:tt)*) => { $crate::tell::tell(pgrx::PgLogLevel::DEBUG1, format!($($words)*)) };
+    ($($words:tt)*) => { $crate::pg::tell::tell(pgrx::PgLogLevel::DEBUG1, format!($($words)*)) };
 }
 
 extern "C-unwind" {

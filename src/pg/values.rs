@@ -4,7 +4,7 @@
 //! one thing to the one and another to the other. Units are those of [`Family`].
 
 use crate::error::Error;
-use crate::numeric;
+use crate::pg::numeric;
 use model::hash;
 use model::recipe::Family;
 use pgrx::pg_sys;

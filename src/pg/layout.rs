@@ -4,11 +4,11 @@
 //! another relation may have by then. A number that is read as a text is an address of somebody's choice. So whoever keeps a
 //! reader keeps the type that it was chosen for, and compares it with the descriptor of the rows, once for each query.
 
-use crate::call_site::OwnContext;
 use crate::error::Error;
-use crate::relation_changes::generation;
-use crate::relations::RelationName;
-use crate::tuples;
+use crate::pg::call_site::OwnContext;
+use crate::pg::changes;
+use crate::pg::relations::RelationName;
+use crate::pg::tuples;
 use pgrx::pg_sys;
 use std::fmt;
 
@@ -61,7 +61,7 @@ impl RowType {
     /// # Safety
     /// `id` is that of a composite value.
     pub unsafe fn of(id: (pg_sys::Oid, i32)) -> Self {
-        let generation = generation();
+        let generation = changes::relations();
         // SAFETY: the caller's promise; the descriptor is a copy, which lives as long as the context.
         unsafe {
             let definition = pg_sys::assign_record_type_identifier(id.0, id.1);
@@ -77,7 +77,7 @@ impl RowType {
     /// There is a value of this type.
     #[inline]
     pub unsafe fn is_unchanged(&mut self) -> bool {
-        let generation = generation();
+        let generation = changes::relations();
         if self.generation == generation {
             return true;
         }
@@ -91,6 +91,6 @@ impl RowType {
 
     /// Its name in SQL.
     pub fn name(&self) -> String {
-        crate::values::type_name(self.id.0, self.id.1)
+        crate::pg::values::type_name(self.id.0, self.id.1)
     }
 }

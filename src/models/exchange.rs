@@ -1,18 +1,18 @@
 //! `reco.export_model` and `reco.import_model`: a version as a file, out of the catalog and into it.
 
 use super::card::version_or_champion;
-use super::change::change;
-use super::read::{self, VersionRow};
-use super::rights::Privilege;
-use super::weights;
-use super::write::{check_may_train, store_version, NewVersion};
+use crate::catalog::change::change;
+use crate::catalog::read::{self, VersionRow};
+use crate::catalog::rights::Privilege;
+use crate::catalog::weights;
+use crate::catalog::write::{check_may_train, store_version, NewVersion};
 use crate::error::{or_raise, Error};
-use crate::relations;
+use crate::pg::relations;
+use crate::pg::session::refuse_read_only;
+use crate::pg::values::{self, given};
 use crate::scoring::check_columns;
-use crate::session::refuse_read_only;
 use crate::settings;
 use crate::training::request::{check_name, Origin};
-use crate::values::{self, given};
 use model::{Artifact, ModelError, Scorer};
 use pgrx::pg_sys;
 use pgrx::prelude::*;

@@ -7,7 +7,7 @@
 //! sees no more than we do, and nothing is refused.
 
 use crate::error::Error;
-use crate::relations;
+use crate::pg::relations;
 use pgrx::pg_sys;
 use std::collections::BTreeSet;
 

@@ -1,13 +1,13 @@
 //! `reco.model_card`, `reco.model_card_text` and `reco.describe_model`.
 
-use super::change::change;
-use super::read;
-use super::rights::{self, Privilege};
-use super::CHAMPION;
-use crate::acting_as::as_owner;
+use crate::catalog::change::change;
+use crate::catalog::read;
+use crate::catalog::rights::{self, Privilege};
+use crate::catalog::CHAMPION;
 use crate::error::{or_raise, Error};
-use crate::relations::{self, RelationName};
-use crate::values::given;
+use crate::pg::acting_as::as_owner;
+use crate::pg::relations::{self, RelationName};
+use crate::pg::values::given;
 use model::card::{self, Card, Reads};
 use model::protocol::Importance;
 use model::Recipe;

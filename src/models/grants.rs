@@ -1,10 +1,10 @@
 //! `reco.grant_model`, `reco.revoke_model` and `reco.set_model_owner`.
 
-use super::change::change;
-use super::rights::{self, Privilege, PUBLIC};
+use crate::catalog::change::change;
+use crate::catalog::rights::{self, Privilege, PUBLIC};
 use crate::error::{or_raise, Error};
-use crate::relations;
-use crate::values::{given, name_argument};
+use crate::pg::relations;
+use crate::pg::values::{given, name_argument};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::json;

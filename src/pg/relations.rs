@@ -1,7 +1,7 @@
 //! Names and owners of relations.
 
 use crate::error::Error;
-use crate::tuples;
+use crate::pg::tuples;
 use pgrx::pg_sys;
 use pgrx::spi::quote_qualified_identifier;
 use std::ffi::{CStr, CString};

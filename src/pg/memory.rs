@@ -1,7 +1,7 @@
 //! Memory of aggregates and values of variable length.
 
-use crate::call_site::is_plain;
 use crate::error::Error;
+use crate::pg::call_site::is_plain;
 use allocator_api2::alloc::{AllocError, Allocator};
 use pgrx::pg_sys;
 use std::alloc::Layout;

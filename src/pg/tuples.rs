@@ -1,6 +1,6 @@
 //! Tuple descriptors, whose layout differs between PostgreSQL's major versions, and composite values.
 
-use crate::call_site::is_plain;
+use crate::pg::call_site::is_plain;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -30,6 +30,49 @@ pub unsafe fn attributes<'d>(
 pub fn attribute_name(attribute: &pg_sys::FormData_pg_attribute) -> String {
     // SAFETY: a name is NUL-terminated.
     unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+/// A row taken apart: one value and one NULL flag for each attribute.
+#[derive(Clone, Copy)]
+pub struct Attributes<'a> {
+    pub values: &'a [pg_sys::Datum],
+    pub nulls: &'a [bool],
+}
+
+/// Room to take tuples apart.
+#[derive(Default)]
+pub struct Deformed {
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+}
+
+impl Deformed {
+    /// # Safety
+    /// `tuple` has this descriptor.
+    pub unsafe fn take_apart(
+        &mut self,
+        tuple: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+    ) -> Attributes<'_> {
+        let width = (*descriptor).natts as usize;
+        self.values.resize(width, pg_sys::Datum::from(0));
+        self.nulls.resize(width, true);
+        pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
+        Attributes { values: &self.values, nulls: &self.nulls }
+    }
+}
+
+impl Attributes<'_> {
+    /// A `real` attribute; NaN where it is NULL.
+    #[inline]
+    pub fn single(&self, attribute: usize) -> f32 {
+        let value = f32::from_bits(self.values[attribute].value() as u32);
+        if self.nulls[attribute] {
+            f32::NAN
+        } else {
+            value
+        }
+    }
 }
 
 /// A composite value out of its storage; a copy is freed when dropped.

@@ -1,10 +1,10 @@
 //! `reco.set_alias`, `reco.drop_alias`, `reco.promote` and `reco.rollback`.
 
-use super::change::{change, require_usable};
-use super::rights::Privilege;
-use super::{history, CHAMPION};
+use crate::catalog::change::{change, require_usable};
+use crate::catalog::rights::Privilege;
+use crate::catalog::{history, CHAMPION};
 use crate::error::{or_raise, Error};
-use crate::values::given;
+use crate::pg::values::given;
 use pgrx::prelude::*;
 use serde_json::json;
 

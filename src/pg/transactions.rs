@@ -1,7 +1,7 @@
 //! A number that grows when a transaction ends and when a subtransaction is rolled back: what was seen before may be gone then,
 //! though the snapshot looks the same.
 
-use crate::scoring::open_scans;
+use crate::pg::open_scans;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::Cell;

@@ -1,7 +1,7 @@
 //! Rows of a query, a batch at a time, with the rights and row security of the current user.
 
 use crate::error::Error;
-use crate::storage_age;
+use crate::pg::storage_age;
 use pgrx::pg_sys;
 use std::ffi::CString;
 

@@ -5,9 +5,9 @@
 //! the (sub)transaction is rolled back. Nothing stays open for an expression that PL/pgSQL evaluates without the executor:
 //! until its transaction ended, the table could not be altered.
 
-use crate::guard;
-use crate::relation_changes::generation;
-use crate::relations::open_if_there;
+use crate::pg::changes;
+use crate::pg::guard;
+use crate::pg::relations::open_if_there;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -54,7 +54,7 @@ impl OpenScan {
             return None;
         };
         // With the lock comes the news of what happened before; from then on nobody can take away or alter either.
-        let index = match found_at == generation() {
+        let index = match found_at == changes::relations() {
             true => open_if_there(index, pg_sys::AccessShareLock),
             false => None,
         };

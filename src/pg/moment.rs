@@ -1,6 +1,6 @@
 //! Who asks, and under which snapshot.
 
-use crate::transactions;
+use crate::pg::transactions;
 use pgrx::pg_sys;
 
 /// The current user and the active snapshot. Both stay the same for the length of a statement. PL/pgSQL evaluates many

@@ -1,0 +1,66 @@
+//! Numbers that grow with every change that this backend hears of, so that what was looked up can be kept until then.
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::SysCacheIdentifier::{AUTHMEMROLEMEM, AUTHOID, NAMESPACEOID};
+use pgrx::prelude::*;
+use std::cell::Cell;
+
+thread_local! {
+    static RELATIONS: Cell<u64> = const { Cell::new(0) };
+    static ROLES: Cell<u64> = const { Cell::new(0) };
+    static LISTENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The number of changes to relations and schemas. What was looked up about them under the same number is still true.
+#[inline]
+pub fn relations() -> u64 {
+    listen();
+    RELATIONS.get()
+}
+
+/// The number of changes to roles and memberships. What was found out about them under the same number is still true.
+#[inline]
+pub fn roles() -> u64 {
+    listen();
+    ROLES.get()
+}
+
+/// # Safety
+/// Called by Postgres, with what [`register`] gave it.
+#[pg_guard]
+unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, _relation: pg_sys::Oid) {
+    RELATIONS.set(RELATIONS.get() + 1);
+}
+
+/// # Safety
+/// As for [`relation_changed`].
+#[pg_guard]
+unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    RELATIONS.set(RELATIONS.get() + 1);
+}
+
+/// # Safety
+/// As for [`relation_changed`].
+#[pg_guard]
+unsafe extern "C-unwind" fn role_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    ROLES.set(ROLES.get() + 1);
+}
+
+#[inline]
+fn listen() {
+    if !LISTENING.get() {
+        register();
+    }
+}
+
+fn register() {
+    let nothing = pg_sys::Datum::from(0);
+    // SAFETY: the callbacks live as long as the library, which is never unloaded.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), nothing);
+        pg_sys::CacheRegisterSyscacheCallback(NAMESPACEOID as i32, Some(schema_changed), nothing);
+        pg_sys::CacheRegisterSyscacheCallback(AUTHMEMROLEMEM as i32, Some(role_changed), nothing);
+        pg_sys::CacheRegisterSyscacheCallback(AUTHOID as i32, Some(role_changed), nothing);
+    }
+    LISTENING.set(true);
+}
