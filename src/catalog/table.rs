@@ -26,10 +26,11 @@ impl Key<'_> {
     /// Whether the column has this value in the row.
     fn is_in(&self, row: &CatalogRow, column: i32) -> bool {
         match self {
-            // SAFETY: the column is a text.
-            Self::Text(text) => {
-                row.datum(column).is_some_and(|d| unsafe { text_bytes(d) } == text.as_bytes())
-            }
+            Self::Text(text) => row.datum(column).is_some_and(|found| {
+                // SAFETY: the column is a text.
+                let found = unsafe { text_bytes(found) };
+                found == text.as_bytes()
+            }),
             Self::Int4(number) => row.value::<i32>(column) == Some(*number),
             Self::Uuid(id) => row.value::<Uuid>(column) == Some(*id),
         }
@@ -252,16 +253,22 @@ impl Drop for Fetched {
 }
 
 /// False, and nothing pinned, where the snapshot sees no row at the tuple's place.
+///
+/// # Safety
+/// `table` is open, the tuple names a place in it, and the snapshot is registered or active.
 unsafe fn heap_fetch(
     relation: pg_sys::Relation,
     snapshot: pg_sys::Snapshot,
     tuple: &mut pg_sys::HeapTupleData,
     buffer: &mut pg_sys::Buffer,
 ) -> bool {
-    #[cfg(any(feature = "pg13", feature = "pg14"))]
-    return pg_sys::heap_fetch(relation, snapshot, tuple, buffer);
-    #[cfg(not(any(feature = "pg13", feature = "pg14")))]
-    pg_sys::heap_fetch(relation, snapshot, tuple, buffer, false)
+    // SAFETY: the caller's promise; the buffer that is pinned is the caller's to release.
+    unsafe {
+        #[cfg(any(feature = "pg13", feature = "pg14"))]
+        return pg_sys::heap_fetch(relation, snapshot, tuple, buffer);
+        #[cfg(not(any(feature = "pg13", feature = "pg14")))]
+        pg_sys::heap_fetch(relation, snapshot, tuple, buffer, false)
+    }
 }
 
 struct Scan<'table> {

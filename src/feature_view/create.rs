@@ -57,24 +57,27 @@ fn create_feature_view(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
 /// # Safety
 /// `fcinfo` is that of the running function.
 unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error> {
-    let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
-    let name = |n| values::name_argument(fcinfo, n);
-    let keys = pgrx::pg_getarg_datum(fcinfo, 2).map(|datum| values::names(datum)).transpose()?;
-    let inputs = pgrx::pg_getarg::<Vec<Option<pg_sys::Oid>>>(fcinfo, 6);
-    let inputs = values::given(inputs, "inputs")?.into_iter().collect::<Option<Vec<_>>>();
-    Ok(Arguments {
-        view: values::given(text(0), "view")?,
-        definition: values::given(text(1), "definition")?,
-        keys: values::given(keys, "keys")?,
-        time_column: values::given(name(3), "time_column")?,
-        label: name(4),
-        available: text(5),
-        inputs: values::given(inputs, "an input")?,
-        lookback: values::given(pgrx::pg_getarg(fcinfo, 7), "lookback")?,
-        horizon: values::given(pgrx::pg_getarg(fcinfo, 8), "horizon")?,
-        partition_by: values::given(text(9), "partition_by")?,
-        settings: read_settings(values::given(pgrx::pg_getarg(fcinfo, 10), "settings")?)?,
-    })
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
+        let name = |n| values::name_argument(fcinfo, n);
+        let keys = pgrx::pg_getarg_datum(fcinfo, 2).map(|datum| values::names(datum)).transpose()?;
+        let inputs = pgrx::pg_getarg::<Vec<Option<pg_sys::Oid>>>(fcinfo, 6);
+        let inputs = values::given(inputs, "inputs")?.into_iter().collect::<Option<Vec<_>>>();
+        Ok(Arguments {
+            view: values::given(text(0), "view")?,
+            definition: values::given(text(1), "definition")?,
+            keys: values::given(keys, "keys")?,
+            time_column: values::given(name(3), "time_column")?,
+            label: name(4),
+            available: text(5),
+            inputs: values::given(inputs, "an input")?,
+            lookback: values::given(pgrx::pg_getarg(fcinfo, 7), "lookback")?,
+            horizon: values::given(pgrx::pg_getarg(fcinfo, 8), "horizon")?,
+            partition_by: values::given(text(9), "partition_by")?,
+            settings: read_settings(values::given(pgrx::pg_getarg(fcinfo, 10), "settings")?)?,
+        })
+    }
 }
 
 /// Makes the table and registers the view.

@@ -50,17 +50,20 @@ struct Asked {
 /// # Safety
 /// `fcinfo` is that of the running procedure.
 unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<(pg_sys::Oid, Asked), Error> {
-    let week = |n, what| pgrx::pg_getarg::<Date>(fcinfo, n).map(|date| week_of(date, what)).transpose();
-    let lookback = pgrx::pg_getarg::<i32>(fcinfo, 3);
-    if lookback.is_some_and(|weeks| weeks < 0) {
-        return Err(Error::invalid("lookback is a number of weeks, 0 or more"));
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let week = |n, what| pgrx::pg_getarg::<Date>(fcinfo, n).map(|date| week_of(date, what)).transpose();
+        let lookback = pgrx::pg_getarg::<i32>(fcinfo, 3);
+        if lookback.is_some_and(|weeks| weeks < 0) {
+            return Err(Error::invalid("lookback is a number of weeks, 0 or more"));
+        }
+        let asked = Asked {
+            from: week(1, "from_week")?,
+            to: week(2, "to_week")?,
+            lookback: lookback.map(|weeks| weeks as usize),
+        };
+        Ok((given(pgrx::pg_getarg(fcinfo, 0), "view")?, asked))
     }
-    let asked = Asked {
-        from: week(1, "from_week")?,
-        to: week(2, "to_week")?,
-        lookback: lookback.map(|weeks| weeks as usize),
-    };
-    Ok((given(pgrx::pg_getarg(fcinfo, 0), "view")?, asked))
 }
 
 /// The view and all that it is computed from, inputs first; the caller must own every one.

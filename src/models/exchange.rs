@@ -89,21 +89,24 @@ impl Import<'_> {
     /// # Safety
     /// `fcinfo` is that of a running call of `import_model`, and outlives the result.
     unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
-        let began = Instant::now();
-        let artifact = given(pgrx::pg_getarg_datum(fcinfo, 1), "artifact")?;
-        // Before it is brought into memory.
-        check_size(pg_sys::toast_raw_datum_size(artifact))?;
-        let plain = pg_sys::pg_detoast_datum_packed(artifact.cast_mut_ptr());
-        Ok(Self {
-            began,
-            model: given(pgrx::pg_getarg(fcinfo, 0), "model")?,
-            bytes: pgrx::varlena_to_byte_slice(plain),
-            source: pgrx::pg_getarg(fcinfo, 2),
-            keys: pgrx::pg_getarg_datum(fcinfo, 3).map(|datum| values::names(datum)).transpose()?,
-            time_column: values::name_argument(fcinfo, 4),
-            label: values::name_argument(fcinfo, 5),
-            promote: given(pgrx::pg_getarg(fcinfo, 6), "promote")?,
-        })
+        // SAFETY: each argument is read as the type that its SQL declares.
+        unsafe {
+            let began = Instant::now();
+            let artifact = given(pgrx::pg_getarg_datum(fcinfo, 1), "artifact")?;
+            // Before it is brought into memory.
+            check_size(pg_sys::toast_raw_datum_size(artifact))?;
+            let plain = pg_sys::pg_detoast_datum_packed(artifact.cast_mut_ptr());
+            Ok(Self {
+                began,
+                model: given(pgrx::pg_getarg(fcinfo, 0), "model")?,
+                bytes: pgrx::varlena_to_byte_slice(plain),
+                source: pgrx::pg_getarg(fcinfo, 2),
+                keys: pgrx::pg_getarg_datum(fcinfo, 3).map(|datum| values::names(datum)).transpose()?,
+                time_column: values::name_argument(fcinfo, 4),
+                label: values::name_argument(fcinfo, 5),
+                promote: given(pgrx::pg_getarg(fcinfo, 6), "promote")?,
+            })
+        }
     }
 
     /// Checks everything and stores the version.

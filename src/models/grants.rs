@@ -38,10 +38,13 @@ fn revoke_model(fcinfo: pg_sys::FunctionCallInfo) {
 /// # Safety
 /// `fcinfo` is that of a running call with the arguments (model, role, privilege).
 unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<(String, String, Privilege), Error> {
-    let model = given(pgrx::pg_getarg::<String>(fcinfo, 0), "model")?;
-    let role = given(name_argument(fcinfo, 1), "role")?;
-    let privilege = given(pgrx::pg_getarg::<String>(fcinfo, 2), "privilege")?;
-    Ok((model, role, Privilege::from_name(&privilege)?))
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let model = given(pgrx::pg_getarg::<String>(fcinfo, 0), "model")?;
+        let role = given(name_argument(fcinfo, 1), "role")?;
+        let privilege = given(pgrx::pg_getarg::<String>(fcinfo, 2), "privilege")?;
+        Ok((model, role, Privilege::from_name(&privilege)?))
+    }
 }
 
 fn grant(model: &str, role: &str, privilege: Privilege) -> Result<(), Error> {

@@ -1,9 +1,10 @@
 //! Numbers that grow with every change that this backend hears of, so that what was looked up can be kept until then.
 
+use crate::pg::guard;
 use pgrx::pg_sys;
 use pgrx::pg_sys::SysCacheIdentifier::{AUTHMEMROLEMEM, AUTHOID, NAMESPACEOID};
-use pgrx::prelude::*;
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 thread_local! {
     static RELATIONS: Cell<u64> = const { Cell::new(0) };
@@ -27,23 +28,25 @@ pub fn roles() -> u64 {
 
 /// # Safety
 /// Called by Postgres, with what [`register`] gave it.
-#[pg_guard]
 unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, _relation: pg_sys::Oid) {
-    RELATIONS.set(RELATIONS.get() + 1);
+    grow(&RELATIONS);
 }
 
 /// # Safety
 /// As for [`relation_changed`].
-#[pg_guard]
 unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
-    RELATIONS.set(RELATIONS.get() + 1);
+    grow(&RELATIONS);
 }
 
 /// # Safety
 /// As for [`relation_changed`].
-#[pg_guard]
 unsafe extern "C-unwind" fn role_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
-    ROLES.set(ROLES.get() + 1);
+    grow(&ROLES);
+}
+
+fn grow(number: &'static LocalKey<Cell<u64>>) {
+    // SAFETY: called in a frame that owns nothing.
+    unsafe { guard::within(|| number.set(number.get() + 1)) }
 }
 
 #[inline]

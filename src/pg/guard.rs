@@ -53,8 +53,7 @@ pub unsafe fn around(call: impl FnOnce(), after: impl FnOnce(bool)) {
     }
 }
 
-/// Runs Rust in a function that C calls and that has no `#[pg_guard]`, since it also calls C: panics become errors of
-/// Postgres here.
+/// Runs Rust in a function that C calls: panics become errors of Postgres here.
 ///
 /// # Safety
 /// The frames between here and the C that called us own nothing.

@@ -48,28 +48,31 @@ impl OpenScan {
         Indexed { table, index, found_at }: Indexed,
         keys: i32,
     ) -> Option<Self> {
-        let previous = pg_sys::MemoryContextSwitchTo(memory);
-        let Some(table) = open_if_there(table, pg_sys::AccessShareLock) else {
+        // SAFETY: the relations are open from here on, locked to the transaction's end; the memory and the snapshot are those of the call site.
+        unsafe {
+            let previous = pg_sys::MemoryContextSwitchTo(memory);
+            let Some(table) = open_if_there(table, pg_sys::AccessShareLock) else {
+                pg_sys::MemoryContextSwitchTo(previous);
+                return None;
+            };
+            // With the lock comes the news of what happened before; from then on nobody can take away or alter either.
+            let index = match found_at == changes::relations() {
+                true => open_if_there(index, pg_sys::AccessShareLock),
+                false => None,
+            };
+            let Some(index) = index else {
+                pg_sys::table_close(table, pg_sys::NoLock as i32);
+                pg_sys::MemoryContextSwitchTo(previous);
+                return None;
+            };
+            let snapshot = pg_sys::GetActiveSnapshot();
+            #[cfg(feature = "pg18")]
+            let scan = pg_sys::index_beginscan(table, index, snapshot, std::ptr::null_mut(), keys, 0);
+            #[cfg(not(feature = "pg18"))]
+            let scan = pg_sys::index_beginscan(table, index, snapshot, keys, 0);
             pg_sys::MemoryContextSwitchTo(previous);
-            return None;
-        };
-        // With the lock comes the news of what happened before; from then on nobody can take away or alter either.
-        let index = match found_at == changes::relations() {
-            true => open_if_there(index, pg_sys::AccessShareLock),
-            false => None,
-        };
-        let Some(index) = index else {
-            pg_sys::table_close(table, pg_sys::NoLock as i32);
-            pg_sys::MemoryContextSwitchTo(previous);
-            return None;
-        };
-        let snapshot = pg_sys::GetActiveSnapshot();
-        #[cfg(feature = "pg18")]
-        let scan = pg_sys::index_beginscan(table, index, snapshot, std::ptr::null_mut(), keys, 0);
-        #[cfg(not(feature = "pg18"))]
-        let scan = pg_sys::index_beginscan(table, index, snapshot, keys, 0);
-        pg_sys::MemoryContextSwitchTo(previous);
-        Some(Self { table, index, scan, snapshot, memory })
+            Some(Self { table, index, scan, snapshot, memory })
+        }
     }
 
     /// Puts the first row that the keys let through into the slot, if there is one.
@@ -82,17 +85,25 @@ impl OpenScan {
         direction: pg_sys::ScanDirection::Type,
         slot: *mut pg_sys::TupleTableSlot,
     ) -> bool {
-        let previous = pg_sys::MemoryContextSwitchTo(self.memory);
-        pg_sys::index_rescan(self.scan, keys.as_mut_ptr(), keys.len() as i32, std::ptr::null_mut(), 0);
-        let found = pg_sys::index_getnext_slot(self.scan, direction, slot);
-        pg_sys::MemoryContextSwitchTo(previous);
-        found
+        // SAFETY: the scan is open, and reads with the keys and the slot that the caller promises.
+        unsafe {
+            let previous = pg_sys::MemoryContextSwitchTo(self.memory);
+            pg_sys::index_rescan(self.scan, keys.as_mut_ptr(), keys.len() as i32, std::ptr::null_mut(), 0);
+            let found = pg_sys::index_getnext_slot(self.scan, direction, slot);
+            pg_sys::MemoryContextSwitchTo(previous);
+            found
+        }
     }
 
+    /// # Safety
+    /// It was opened under the resource owner of now, and nothing that came from it is used afterwards.
     unsafe fn close(self) {
-        pg_sys::index_endscan(self.scan);
-        pg_sys::index_close(self.index, pg_sys::NoLock as i32);
-        pg_sys::table_close(self.table, pg_sys::NoLock as i32);
+        // SAFETY: all three were opened in `begin`, and `self` is used no more.
+        unsafe {
+            pg_sys::index_endscan(self.scan);
+            pg_sys::index_close(self.index, pg_sys::NoLock as i32);
+            pg_sys::table_close(self.table, pg_sys::NoLock as i32);
+        }
     }
 }
 
@@ -116,20 +127,23 @@ pub unsafe fn with_scan<T>(
     keys: i32,
     probe: impl FnOnce(&OpenScan) -> T,
 ) -> Option<T> {
-    let open = match take(context, of.index) {
-        Some(open) if open.snapshot == pg_sys::GetActiveSnapshot() => open,
-        stale => {
-            if let Some(stale) = stale {
-                stale.close();
+    // SAFETY: a scan in the list is open; one that reads under another snapshot is closed, not used.
+    unsafe {
+        let open = match take(context, of.index) {
+            Some(open) if open.snapshot == pg_sys::GetActiveSnapshot() => open,
+            stale => {
+                if let Some(stale) = stale {
+                    stale.close();
+                }
+                OpenScan::begin(context, of, keys)?
             }
-            OpenScan::begin(context, of, keys)?
+        };
+        let result = probe(&open);
+        if let Some(open) = keep(context, open) {
+            open.close();
         }
-    };
-    let result = probe(&open);
-    if let Some(open) = keep(context, open) {
-        open.close();
+        Some(result)
     }
-    Some(result)
 }
 
 impl Run {
@@ -141,12 +155,18 @@ impl Run {
 }
 
 /// What is open on an index for the innermost run, if the call site belongs to it.
+///
+/// # Safety
+/// What is open for the innermost run is open still: every end of a run closes or forgets it.
 unsafe fn take(context: pg_sys::MemoryContext, index: pg_sys::Oid) -> Option<OpenScan> {
-    RUNS.with_borrow_mut(|runs| {
-        let run = runs.last_mut().filter(|run| run.keeps_for(context))?;
-        let place = run.open.iter().position(|open| (*open.index).rd_id == index)?;
-        Some(run.open.swap_remove(place))
-    })
+    // SAFETY: an index that stands in the list is open.
+    unsafe {
+        RUNS.with_borrow_mut(|runs| {
+            let run = runs.last_mut().filter(|run| run.keeps_for(context))?;
+            let place = run.open.iter().position(|open| (*open.index).rd_id == index)?;
+            Some(run.open.swap_remove(place))
+        })
+    }
 }
 
 /// Keeps a scan open for the innermost run; gives it back if the call site does not belong to it.

@@ -226,5 +226,6 @@ pub fn with_descriptor<T>(
 /// # Safety
 /// `text` is a NUL-terminated string.
 unsafe fn owned(text: *const std::ffi::c_char) -> String {
-    CStr::from_ptr(text).to_string_lossy().into_owned()
+    // SAFETY: what the caller promises.
+    unsafe { CStr::from_ptr(text).to_string_lossy().into_owned() }
 }

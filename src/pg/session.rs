@@ -26,12 +26,15 @@ impl Session {
     /// # Safety
     /// `fcinfo` is that of the running procedure.
     pub unsafe fn begin(fcinfo: pg_sys::FunctionCallInfo) -> Self {
-        let context = (*fcinfo).context;
-        let is_call = !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_CallContext;
-        let atomic = !is_call || (*context.cast::<pg_sys::CallContext>()).atomic;
-        let options = if atomic { 0 } else { pg_sys::SPI_OPT_NONATOMIC };
-        pg_sys::SPI_connect_ext(options as i32);
-        Self { atomic }
+        // SAFETY: each argument is read as the type that its SQL declares.
+        unsafe {
+            let context = (*fcinfo).context;
+            let is_call = !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_CallContext;
+            let atomic = !is_call || (*context.cast::<pg_sys::CallContext>()).atomic;
+            let options = if atomic { 0 } else { pg_sys::SPI_OPT_NONATOMIC };
+            pg_sys::SPI_connect_ext(options as i32);
+            Self { atomic }
+        }
     }
 
     /// Whether all happens in the caller's transaction.

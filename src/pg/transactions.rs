@@ -1,9 +1,8 @@
 //! A number that grows when a transaction ends and when a subtransaction is rolled back: what was seen before may be gone then,
 //! though the snapshot looks the same.
 
-use crate::pg::open_scans;
+use crate::pg::{guard, open_scans};
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use std::cell::Cell;
 use std::ffi::c_void;
 
@@ -28,7 +27,6 @@ pub fn listen() {
 
 /// # Safety
 /// Called by Postgres.
-#[pg_guard]
 unsafe extern "C-unwind" fn transaction(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     use pg_sys::XactEvent::*;
     let ended = [
@@ -39,14 +37,13 @@ unsafe extern "C-unwind" fn transaction(event: pg_sys::XactEvent::Type, _argumen
         XACT_EVENT_PREPARE,
     ];
     if ended.contains(&event) {
-        GENERATION.set(GENERATION.get() + 1);
-        open_scans::forget_from(0);
+        // SAFETY: this frame owns nothing.
+        unsafe { guard::within(|| forget_from(0)) };
     }
 }
 
 /// # Safety
 /// Called by Postgres.
-#[pg_guard]
 unsafe extern "C-unwind" fn subtransaction(
     event: pg_sys::SubXactEvent::Type,
     _this: pg_sys::SubTransactionId,
@@ -54,8 +51,13 @@ unsafe extern "C-unwind" fn subtransaction(
     _argument: *mut c_void,
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        GENERATION.set(GENERATION.get() + 1);
-        // SAFETY: a plain look-up. The subtransaction that is rolled back is the innermost.
-        open_scans::forget_from(unsafe { pg_sys::GetCurrentTransactionNestLevel() });
+        // SAFETY: this frame owns nothing; a plain look-up. The subtransaction that is rolled back is the innermost.
+        unsafe { guard::within(|| forget_from(pg_sys::GetCurrentTransactionNestLevel())) };
     }
+}
+
+/// What was seen at this depth of subtransactions, or deeper, is forgotten.
+fn forget_from(level: i32) {
+    GENERATION.set(GENERATION.get() + 1);
+    open_scans::forget_from(level);
 }

@@ -24,27 +24,33 @@ use pgrx::{pg_sys, IntoDatum, Spi};
 sql_function!(forecast_products, |fcinfo| call(fcinfo));
 
 /// (region text, model text, units_model text, by name, as_of date, version integer, units_version integer)
+///
+/// # Safety
+/// `fcinfo` is that of a running call with these arguments.
 unsafe fn call(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
-    let mut rows = RowSet::begin(fcinfo)?;
-    let Some(region) = argument(fcinfo, 0) else { return Ok(None) };
-    let wanted = Wanted {
-        of: Of::ProductsOfRegion,
-        given: (Key::Text, region),
-        as_of: argument(fcinfo, 4),
-        candidates: None,
-    };
-    let (model, units) = (pgrx::pg_getarg::<String>(fcinfo, 1), pgrx::pg_getarg::<String>(fcinfo, 2));
-    let (version, units_version) = (pgrx::pg_getarg(fcinfo, 5), pgrx::pg_getarg(fcinfo, 6));
-    let models = Models::new(model.as_deref(), version, units.as_deref(), units_version)?;
-    let by = name_argument(fcinfo, 3);
-    // What a row's texts take, freed with each.
-    let mut scratch = PgMemoryContexts::new("pg_recommend forecast");
-    models.forecast(by.as_deref(), &wanted, |product, forecast| {
-        let put = scratch.switch_to(|_| rows.put(&fields(product, forecast)));
-        scratch.reset();
-        put
-    })?;
-    Ok(None)
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let mut rows = RowSet::begin(fcinfo)?;
+        let Some(region) = argument(fcinfo, 0) else { return Ok(None) };
+        let wanted = Wanted {
+            of: Of::ProductsOfRegion,
+            given: (Key::Text, region),
+            as_of: argument(fcinfo, 4),
+            candidates: None,
+        };
+        let (model, units) = (pgrx::pg_getarg::<String>(fcinfo, 1), pgrx::pg_getarg::<String>(fcinfo, 2));
+        let (version, units_version) = (pgrx::pg_getarg(fcinfo, 5), pgrx::pg_getarg(fcinfo, 6));
+        let models = Models::new(model.as_deref(), version, units.as_deref(), units_version)?;
+        let by = name_argument(fcinfo, 3);
+        // What a row's texts take, freed with each.
+        let mut scratch = PgMemoryContexts::new("pg_recommend forecast");
+        models.forecast(by.as_deref(), &wanted, |product, forecast| {
+            let put = scratch.switch_to(|_| rows.put(&fields(product, forecast)));
+            scratch.reset();
+            put
+        })?;
+        Ok(None)
+    }
 }
 
 /// product_id, category, week, probability, units, units_p10, units_p90.

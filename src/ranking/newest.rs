@@ -42,21 +42,24 @@ impl<T: Made> Newest<T> {
     /// # Safety
     /// The row is one with these columns.
     pub unsafe fn place(&mut self, columns: &Columns, row: Attributes) -> Option<usize> {
-        let (id, time) = (columns.id(row), columns.time(row));
-        let next = self.rows.len();
-        let text = if let Id::Text(text) = &id { text.len() } else { 0 };
-        let place = match self.places.entry(id) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                self.bytes += BYTES_EACH + size_of::<T>() + text;
-                self.rows.push((time, T::default()));
-                *new.insert(next)
-            }
-        };
-        let known = &mut self.rows[place].0;
-        let wanted = place == next || *known < time;
-        *known = time.max(*known);
-        wanted.then_some(place)
+        // SAFETY: what the caller promises.
+        unsafe {
+            let (id, time) = (columns.id(row), columns.time(row));
+            let next = self.rows.len();
+            let text = if let Id::Text(text) = &id { text.len() } else { 0 };
+            let place = match self.places.entry(id) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    self.bytes += BYTES_EACH + size_of::<T>() + text;
+                    self.rows.push((time, T::default()));
+                    *new.insert(next)
+                }
+            };
+            let known = &mut self.rows[place].0;
+            let wanted = place == next || *known < time;
+            *known = time.max(*known);
+            wanted.then_some(place)
+        }
     }
 
     /// What is made of a row, in place of what was made of an earlier one.
@@ -152,15 +155,18 @@ impl Filling {
         descriptor: pg_sys::TupleDesc,
         row: Attributes,
     ) -> Result<&mut Resolved, Error> {
-        let decoded = &self.resolved.decoded;
-        let binding = match &self.binding {
-            Some(binding) => binding,
-            None => {
-                let recipe = decoded.scorer.recipe();
-                self.binding.insert(Binding::new(&decoded.version.model, recipe, descriptor)?)
-            }
-        };
-        binding.fill(row, &decoded.scorer, &mut self.resolved.inputs)?;
-        Ok(&mut self.resolved)
+        // SAFETY: what the caller promises.
+        unsafe {
+            let decoded = &self.resolved.decoded;
+            let binding = match &self.binding {
+                Some(binding) => binding,
+                None => {
+                    let recipe = decoded.scorer.recipe();
+                    self.binding.insert(Binding::new(&decoded.version.model, recipe, descriptor)?)
+                }
+            };
+            binding.fill(row, &decoded.scorer, &mut self.resolved.inputs)?;
+            Ok(&mut self.resolved)
+        }
     }
 }

@@ -221,10 +221,13 @@ impl Columns {
     /// # Safety
     /// The row is one with these columns.
     pub unsafe fn id(&self, row: Attributes) -> Id {
-        let (place, reader) = self.key;
-        match reader {
-            Reader::Text => Id::Text(values::with_text(reader, row.values[place], |text| text.into())),
-            reader => Id::Number(values::integer(reader, row.values[place])),
+        // SAFETY: what the caller promises.
+        unsafe {
+            let (place, reader) = self.key;
+            match reader {
+                Reader::Text => Id::Text(values::with_text(reader, row.values[place], |text| text.into())),
+                reader => Id::Number(values::integer(reader, row.values[place])),
+            }
         }
     }
 

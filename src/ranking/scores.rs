@@ -97,10 +97,13 @@ impl<W> Scoring<W> {
     /// # Safety
     /// The row has this descriptor, which is the same for all rows.
     unsafe fn put(&mut self, what: W, descriptor: pg_sys::TupleDesc, row: Attributes) -> Result<(), Error> {
-        let resolved = self.filling.fill(descriptor, row)?;
-        resolved.decoded.scorer.put(&mut resolved.inputs.row, &mut self.batch);
-        self.waiting.push(what);
-        Ok(())
+        // SAFETY: what the caller promises.
+        unsafe {
+            let resolved = self.filling.fill(descriptor, row)?;
+            resolved.decoded.scorer.put(&mut resolved.inputs.row, &mut self.batch);
+            self.waiting.push(what);
+            Ok(())
+        }
     }
 
     /// Scores the rows put there since the last time.

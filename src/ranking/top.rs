@@ -47,18 +47,21 @@ fn top_regions_text(
 /// # Safety
 /// `fcinfo` is that of a running call with the arguments (the given key, k integer, model text, as_of date, candidates, max_age integer).
 unsafe fn top(fcinfo: pg_sys::FunctionCallInfo, of: Of, key: Key) -> Ranked {
-    let Some(value) = argument(fcinfo, 0) else { return Ranked::empty() };
-    let array_type = pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 4);
-    let wanted = Wanted {
-        of,
-        given: (key, value),
-        as_of: argument(fcinfo, 3),
-        candidates: argument(fcinfo, 4).map(|array| (array_type, array)),
-    };
-    let model = pgrx::pg_getarg::<String>(fcinfo, 2);
-    let (k, max_age) = (pgrx::pg_getarg(fcinfo, 1), pgrx::pg_getarg(fcinfo, 5));
-    let best = or_raise(best(model.as_deref(), k, max_age, &wanted));
-    Ranked::new(best.into_iter().zip(1..).map(|((id, score), rank)| (rank, id.to_string(), score)))
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let Some(value) = argument(fcinfo, 0) else { return Ranked::empty() };
+        let array_type = pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 4);
+        let wanted = Wanted {
+            of,
+            given: (key, value),
+            as_of: argument(fcinfo, 3),
+            candidates: argument(fcinfo, 4).map(|array| (array_type, array)),
+        };
+        let model = pgrx::pg_getarg::<String>(fcinfo, 2);
+        let (k, max_age) = (pgrx::pg_getarg(fcinfo, 1), pgrx::pg_getarg(fcinfo, 5));
+        let best = or_raise(best(model.as_deref(), k, max_age, &wanted));
+        Ranked::new(best.into_iter().zip(1..).map(|((id, score), rank)| (rank, id.to_string(), score)))
+    }
 }
 
 fn best(

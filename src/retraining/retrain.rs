@@ -59,11 +59,14 @@ impl Asked {
     /// # Safety
     /// `fcinfo` is that of the running procedure.
     unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
-        Ok(Self {
-            model: given(pgrx::pg_getarg(fcinfo, 0), "model")?,
-            bar: Bar::new(pgrx::pg_getarg(fcinfo, 1), pgrx::pg_getarg(fcinfo, 2))?,
-            refresh: given(pgrx::pg_getarg(fcinfo, 3), "refresh")?,
-        })
+        // SAFETY: each argument is read as the type that its SQL declares.
+        unsafe {
+            Ok(Self {
+                model: given(pgrx::pg_getarg(fcinfo, 0), "model")?,
+                bar: Bar::new(pgrx::pg_getarg(fcinfo, 1), pgrx::pg_getarg(fcinfo, 2))?,
+                refresh: given(pgrx::pg_getarg(fcinfo, 3), "refresh")?,
+            })
+        }
     }
 
     fn run(&self, session: &Session) -> Result<(), Failure> {

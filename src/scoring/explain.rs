@@ -98,30 +98,43 @@ fn explain_text(
 /// # Safety
 /// `fcinfo` is that of a running call with the arguments (product of type `key`, region, model, as_of).
 unsafe fn explain_key(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Explained {
-    let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
-        return Explained::empty();
-    };
-    let model = pgrx::pg_getarg::<String>(fcinfo, 2);
-    Explained::new(or_raise(of_key(model.as_deref(), key, [product, region], argument(fcinfo, 3))))
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
+            return Explained::empty();
+        };
+        let model = pgrx::pg_getarg::<String>(fcinfo, 2);
+        Explained::new(or_raise(of_key(model.as_deref(), key, [product, region], argument(fcinfo, 3))))
+    }
 }
 
+/// # Safety
+/// The value that the row was made of is still there; there is an active snapshot.
 unsafe fn of_row(model: &str, version: Option<i32>, row: &Composite) -> Result<Vec<ExplainedColumn>, Error> {
-    // The row was made before the version is looked up: its type may be another one by then.
-    let row_type = RowType::of(row.row_type());
-    let resolved = Resolved::new(Some(model), version)?;
-    explained(&resolved.decoded, row_type.descriptor, &mut row.tuple())
+    // SAFETY: what the caller promises.
+    unsafe {
+        // The row was made before the version is looked up: its type may be another one by then.
+        let row_type = RowType::of(row.row_type());
+        let resolved = Resolved::new(Some(model), version)?;
+        explained(&resolved.decoded, row_type.descriptor, &mut row.tuple())
+    }
 }
 
+/// # Safety
+/// The values of the key are of the types that `key` says; there is an active snapshot.
 unsafe fn of_key(
     model: Option<&str>,
     key: Key,
     values: [pg_sys::Datum; 2],
     as_of: Option<pg_sys::Datum>,
 ) -> Result<Vec<ExplainedColumn>, Error> {
-    let decoded = Resolved::new(model, None)?.decoded;
-    let plan = PlanAccess::of(&decoded.version, decoded.scorer.recipe(), key, as_of.is_some())?;
-    let rows = plan.newest(values, as_of, |descriptor, tuple| explained(&decoded, descriptor, tuple))?;
-    Ok(rows.unwrap_or_default())
+    // SAFETY: what the caller promises.
+    unsafe {
+        let decoded = Resolved::new(model, None)?.decoded;
+        let plan = PlanAccess::of(&decoded.version, decoded.scorer.recipe(), key, as_of.is_some())?;
+        let rows = plan.newest(values, as_of, |descriptor, tuple| explained(&decoded, descriptor, tuple))?;
+        Ok(rows.unwrap_or_default())
+    }
 }
 
 /// The rows that explain a row, those of the largest contributions first.
@@ -133,31 +146,42 @@ unsafe fn explained(
     descriptor: pg_sys::TupleDesc,
     tuple: pg_sys::HeapTuple,
 ) -> Result<Vec<ExplainedColumn>, Error> {
-    let Decoded { version, scorer, .. } = decoded;
-    let recipe = scorer.recipe();
-    let reading = Reading::new(&version.model, recipe, descriptor)?;
-    let mut deformed = Deformed::default();
-    let attributes = deformed.take_apart(tuple, descriptor);
-    let values = reading.values(attributes, scorer)?;
-    let explainer = explainer(version)?;
-    let explanation = explainer.explain(scorer, &values, &mut || {
-        check_for_interrupts!();
-    });
-    decoded.number(explanation.score)?;
-    decoded.number(explanation.baseline_score)?;
-    let texts = reading.texts(attributes).into_iter().zip(reading.texts_of(explainer.baseline(), recipe));
-    let columns = recipe.columns.iter().zip(texts).zip(&explanation.columns);
-    let row = |((column, (value, baseline)), contribution): (
-        (&model::recipe::Column, _),
-        &model::explain::Contribution,
-    )| {
-        let (score, baseline_score) = (explanation.score, explanation.baseline_score);
-        (column.name.clone(), value, baseline, contribution.score, contribution.margin, score, baseline_score)
-    };
-    let mut rows: Vec<ExplainedColumn> = columns.map(row).collect();
-    // By the margin, which still tells them apart where the score has nowhere left to go.
-    rows.sort_by(|a, b| b.4.abs().total_cmp(&a.4.abs()));
-    Ok(rows)
+    // SAFETY: what the caller promises.
+    unsafe {
+        let Decoded { version, scorer, .. } = decoded;
+        let recipe = scorer.recipe();
+        let reading = Reading::new(&version.model, recipe, descriptor)?;
+        let mut deformed = Deformed::default();
+        let attributes = deformed.take_apart(tuple, descriptor);
+        let values = reading.values(attributes, scorer)?;
+        let explainer = explainer(version)?;
+        let explanation = explainer.explain(scorer, &values, &mut || {
+            check_for_interrupts!();
+        });
+        decoded.number(explanation.score)?;
+        decoded.number(explanation.baseline_score)?;
+        let texts = reading.texts(attributes).into_iter().zip(reading.texts_of(explainer.baseline(), recipe));
+        let columns = recipe.columns.iter().zip(texts).zip(&explanation.columns);
+        let row = |((column, (value, baseline)), contribution): (
+            (&model::recipe::Column, _),
+            &model::explain::Contribution,
+        )| {
+            let (score, baseline_score) = (explanation.score, explanation.baseline_score);
+            (
+                column.name.clone(),
+                value,
+                baseline,
+                contribution.score,
+                contribution.margin,
+                score,
+                baseline_score,
+            )
+        };
+        let mut rows: Vec<ExplainedColumn> = columns.map(row).collect();
+        // By the margin, which still tells them apart where the score has nowhere left to go.
+        rows.sort_by(|a, b| b.4.abs().total_cmp(&a.4.abs()));
+        Ok(rows)
+    }
 }
 
 thread_local! {

@@ -86,30 +86,41 @@ impl IndexPath {
         key: Key,
         source: &Source,
     ) -> Result<Option<Self>, Error> {
-        let [product, region] = version.keys.as_slice() else { return Ok(None) };
-        let table = Opened::of(source.oid)?;
-        let class = table.class();
-        // Of a materialized view that was never filled a query says so.
-        let plain =
-            matches!(class.relkind as u8, b'r' | b'm') && !class.relhassubclass && class.relispopulated;
-        let mut found = None;
-        if plain {
-            let wanted = Wanted {
-                product: source.position(product),
-                region: source.position(region),
-                time: version.time_column.as_ref().map(|time| source.position(time)),
-                key,
-            };
-            let indexes = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(table.relation()));
-            found = indexes.iter_oid().find_map(|index| wanted.match_index(index, table.descriptor()));
-        }
-        Ok(match found {
-            Some((index, product, region, time)) => {
-                let binding = Binding::new(&version.model, recipe, table.descriptor())?;
-                Some(Self { table: source.oid, index, product, region, time, binding, slot: Cell::new(None) })
+        // SAFETY: the table is open and locked while its indexes are looked at.
+        unsafe {
+            let [product, region] = version.keys.as_slice() else { return Ok(None) };
+            let table = Opened::of(source.oid)?;
+            let class = table.class();
+            // Of a materialized view that was never filled a query says so.
+            let plain =
+                matches!(class.relkind as u8, b'r' | b'm') && !class.relhassubclass && class.relispopulated;
+            let mut found = None;
+            if plain {
+                let wanted = Wanted {
+                    product: source.position(product),
+                    region: source.position(region),
+                    time: version.time_column.as_ref().map(|time| source.position(time)),
+                    key,
+                };
+                let indexes = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(table.relation()));
+                found = indexes.iter_oid().find_map(|index| wanted.match_index(index, table.descriptor()));
             }
-            None => None,
-        })
+            Ok(match found {
+                Some((index, product, region, time)) => {
+                    let binding = Binding::new(&version.model, recipe, table.descriptor())?;
+                    Some(Self {
+                        table: source.oid,
+                        index,
+                        product,
+                        region,
+                        time,
+                        binding,
+                        slot: Cell::new(None),
+                    })
+                }
+                None => None,
+            })
+        }
     }
 
     pub fn table(&self) -> pg_sys::Oid {
@@ -128,18 +139,24 @@ impl IndexPath {
         scorer: &Scorer,
         inputs: &mut Inputs,
     ) -> Result<Found, Error> {
-        let take = |attributes: Attributes| self.binding.fill(attributes, scorer, inputs);
-        Ok(match self.probe(place, key, as_of, take) {
-            None => Found::Stale,
-            Some(None) => Found::Nothing,
-            Some(Some(filled)) => {
-                filled?;
-                Found::Row
-            }
-        })
+        // SAFETY: what the caller promises.
+        unsafe {
+            let take = |attributes: Attributes| self.binding.fill(attributes, scorer, inputs);
+            Ok(match self.probe(place, key, as_of, take) {
+                None => Found::Stale,
+                Some(None) => Found::Nothing,
+                Some(Some(filled)) => {
+                    filled?;
+                    Found::Row
+                }
+            })
+        }
     }
 
     /// Calls `take` with the newest row of the key, if there is one; `None` where the path may no longer be one.
+    ///
+    /// # Safety
+    /// As for [`Self::fill`].
     unsafe fn probe<T>(
         &self,
         place: Place,
@@ -147,45 +164,54 @@ impl IndexPath {
         as_of: Option<pg_sys::Datum>,
         take: impl FnOnce(Attributes) -> T,
     ) -> Option<Option<T>> {
-        let Some(product) = self.product.convert(product) else { return Some(None) };
-        let mut keys = [pg_sys::ScanKeyData::default(); 3];
-        // In the order of the index, which has the two in either order.
-        keys[self.product.position as usize - 1] = self.product.scan_key(product);
-        keys[self.region.position as usize - 1] = self.region.scan_key(region);
-        let mut count = 2;
-        if let Some(time) = self.time {
-            keys[2] = time.scan_key(as_of);
-            count = 3;
+        // SAFETY: the scan keys are of the index's columns in its order; the slot is one of the table's, and holds the row while `take` reads it.
+        unsafe {
+            let Some(product) = self.product.convert(product) else { return Some(None) };
+            let mut keys = [pg_sys::ScanKeyData::default(); 3];
+            // In the order of the index, which has the two in either order.
+            keys[self.product.position as usize - 1] = self.product.scan_key(product);
+            keys[self.region.position as usize - 1] = self.region.scan_key(region);
+            let mut count = 2;
+            if let Some(time) = self.time {
+                keys[2] = time.scan_key(as_of);
+                count = 3;
+            }
+            let indexed = Indexed { table: self.table, index: self.index, found_at: place.found_at };
+            with_scan(place.call_site, indexed, count, |open| {
+                let kept = self.slot.take().unwrap_or_else(|| Slot::new(open.table));
+                let slot = kept.pointer;
+                let direction =
+                    self.time.map_or(pg_sys::ScanDirection::ForwardScanDirection, |time| time.newest_first);
+                let found = open.first(&mut keys[..count as usize], direction, slot).then(|| {
+                    let width = self.binding.width();
+                    pg_sys::slot_getsomeattrs_int(slot, width as i32);
+                    take(Attributes {
+                        values: std::slice::from_raw_parts((*slot).tts_values, width),
+                        nulls: std::slice::from_raw_parts((*slot).tts_isnull, width),
+                    })
+                });
+                pg_sys::ExecClearTuple(slot);
+                self.slot.set(Some(kept));
+                found
+            })
         }
-        let indexed = Indexed { table: self.table, index: self.index, found_at: place.found_at };
-        with_scan(place.call_site, indexed, count, |open| {
-            let kept = self.slot.take().unwrap_or_else(|| Slot::new(open.table));
-            let slot = kept.pointer;
-            let direction =
-                self.time.map_or(pg_sys::ScanDirection::ForwardScanDirection, |time| time.newest_first);
-            let found = open.first(&mut keys[..count as usize], direction, slot).then(|| {
-                let width = self.binding.width();
-                pg_sys::slot_getsomeattrs_int(slot, width as i32);
-                take(Attributes {
-                    values: std::slice::from_raw_parts((*slot).tts_values, width),
-                    nulls: std::slice::from_raw_parts((*slot).tts_isnull, width),
-                })
-            });
-            pg_sys::ExecClearTuple(slot);
-            self.slot.set(Some(kept));
-            found
-        })
     }
 }
 
 impl Slot {
     /// For rows of an open table.
+    ///
+    /// # Safety
+    /// `table` is open.
     unsafe fn new(table: pg_sys::Relation) -> Self {
-        let (memory, pointer) = OwnContext::holding(|| {
-            let descriptor = pg_sys::CreateTupleDescCopyConstr((*table).rd_att);
-            pg_sys::MakeSingleTupleTableSlot(descriptor, pg_sys::table_slot_callbacks(table))
-        });
-        Self { pointer, _memory: memory }
+        // SAFETY: the table is open; the slot has a copy of its descriptor, and both live in the memory that it owns.
+        unsafe {
+            let (memory, pointer) = OwnContext::holding(|| {
+                let descriptor = pg_sys::CreateTupleDescCopyConstr((*table).rd_att);
+                pg_sys::MakeSingleTupleTableSlot(descriptor, pg_sys::table_slot_callbacks(table))
+            });
+            Self { pointer, _memory: memory }
+        }
     }
 }
 
@@ -213,7 +239,7 @@ impl KeyColumn {
         }
     }
 
-    unsafe fn scan_key(&self, value: pg_sys::Datum) -> pg_sys::ScanKeyData {
+    fn scan_key(&self, value: pg_sys::Datum) -> pg_sys::ScanKeyData {
         let strategy = pg_sys::BTEqualStrategyNumber;
         scan_key(0, self.position, strategy, pg_sys::InvalidOid, self.collation, self.equals, value)
     }
@@ -221,7 +247,7 @@ impl KeyColumn {
 
 impl TimeColumn {
     /// Before the end of that day, or not NULL where there is none.
-    unsafe fn scan_key(&self, as_of: Option<pg_sys::Datum>) -> pg_sys::ScanKeyData {
+    fn scan_key(&self, as_of: Option<pg_sys::Datum>) -> pg_sys::ScanKeyData {
         let none = pg_sys::InvalidOid;
         match as_of {
             Some(date) => {
@@ -236,7 +262,7 @@ impl TimeColumn {
     }
 }
 
-unsafe fn scan_key(
+fn scan_key(
     flags: i32,
     position: i16,
     strategy: u32,
@@ -247,7 +273,12 @@ unsafe fn scan_key(
 ) -> pg_sys::ScanKeyData {
     let mut key = pg_sys::ScanKeyData::default();
     let strategy = strategy as pg_sys::StrategyNumber;
-    pg_sys::ScanKeyEntryInitialize(&mut key, flags, position, strategy, subtype, collation, function, value);
+    // SAFETY: looks the function up and fills the key, which is ours. The value is only kept.
+    unsafe {
+        pg_sys::ScanKeyEntryInitialize(
+            &mut key, flags, position, strategy, subtype, collation, function, value,
+        );
+    }
     key
 }
 
@@ -262,88 +293,114 @@ struct Wanted {
 type Match = (pg_sys::Oid, KeyColumn, KeyColumn, Option<TimeColumn>);
 
 impl Wanted {
+    /// # Safety
+    /// `table` is the descriptor of the table, which is open, and `oid` was an index of it.
     unsafe fn match_index(&self, oid: pg_sys::Oid, table: pg_sys::TupleDesc) -> Option<Match> {
-        // One that goes concurrently is none.
-        let index = Opened::if_there(oid, pg_sys::AccessShareLock)?;
-        let found = self.match_opened(index.relation(), table);
-        found.map(|(product, region, time)| (oid, product, region, time))
+        // SAFETY: the index is open as long as `index` lives.
+        unsafe {
+            // One that goes concurrently is none.
+            let index = Opened::if_there(oid, pg_sys::AccessShareLock)?;
+            let found = self.match_opened(index.relation(), table);
+            found.map(|(product, region, time)| (oid, product, region, time))
+        }
     }
 
+    /// # Safety
+    /// `index` is an open index of the table with this descriptor.
     unsafe fn match_opened(
         &self,
         index: pg_sys::Relation,
         table: pg_sys::TupleDesc,
     ) -> Option<(KeyColumn, KeyColumn, Option<TimeColumn>)> {
-        let form = &*(*index).rd_index;
-        let usable = form.indisvalid
-            && form.indisready
-            && !form.indcheckxmin
-            && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
-            && pg_sys::RelationGetIndexExpressions(index).is_null()
-            && pg_sys::RelationGetIndexPredicate(index).is_null();
-        let columns = form.indkey.values.as_slice(form.indnkeyatts as usize);
-        let keys_first = columns.len() >= 2
-            && columns[..2].contains(&self.product)
-            && columns[..2].contains(&self.region)
-            && (self.time.is_none() || columns.get(2) == self.time.as_ref());
-        if !usable || !keys_first {
-            return None;
+        // SAFETY: the index is open; an index has as many key columns as its catalog row says.
+        unsafe {
+            let form = &*(*index).rd_index;
+            let usable = form.indisvalid
+                && form.indisready
+                && !form.indcheckxmin
+                && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
+                && pg_sys::RelationGetIndexExpressions(index).is_null()
+                && pg_sys::RelationGetIndexPredicate(index).is_null();
+            let columns = form.indkey.values.as_slice(form.indnkeyatts as usize);
+            let keys_first = columns.len() >= 2
+                && columns[..2].contains(&self.product)
+                && columns[..2].contains(&self.region)
+                && (self.time.is_none() || columns.get(2) == self.time.as_ref());
+            if !usable || !keys_first {
+                return None;
+            }
+            let place = |attribute| columns[..2].iter().position(|column| *column == attribute);
+            let product = key_column(index, place(self.product)?, table, self.product)?;
+            let region = key_column(index, place(self.region)?, table, self.region)?;
+            let numbers = [pg_sys::INT2OID, pg_sys::INT4OID, pg_sys::INT8OID];
+            let product_fits = match self.key {
+                Key::Bigint => numbers.contains(&product.type_oid),
+                Key::Text => product.type_oid == pg_sys::TEXTOID,
+            };
+            if !product_fits || region.type_oid != pg_sys::TEXTOID {
+                return None;
+            }
+            let time = match self.time {
+                Some(_) => Some(time_column(index)?),
+                None => None,
+            };
+            Some((product, region, time))
         }
-        let place = |attribute| columns[..2].iter().position(|column| *column == attribute);
-        let product = key_column(index, place(self.product)?, table, self.product)?;
-        let region = key_column(index, place(self.region)?, table, self.region)?;
-        let numbers = [pg_sys::INT2OID, pg_sys::INT4OID, pg_sys::INT8OID];
-        let product_fits = match self.key {
-            Key::Bigint => numbers.contains(&product.type_oid),
-            Key::Text => product.type_oid == pg_sys::TEXTOID,
-        };
-        if !product_fits || region.type_oid != pg_sys::TEXTOID {
-            return None;
-        }
-        let time = match self.time {
-            Some(_) => Some(time_column(index)?),
-            None => None,
-        };
-        Some((product, region, time))
     }
 }
 
+/// # Safety
+/// `index` is open and has more than `place` key columns; `attribute` is one of the table's.
 unsafe fn key_column(
     index: pg_sys::Relation,
     place: usize,
     table: pg_sys::TupleDesc,
     attribute: i16,
 ) -> Option<KeyColumn> {
-    let type_oid = *(*index).rd_opcintype.add(place);
-    let equals = operator_function(index, place, type_oid, pg_sys::BTEqualStrategyNumber)?;
-    let collation = *(*index).rd_indcollation.add(place);
-    if collation != tuples::attribute(table, attribute as usize - 1).attcollation {
-        return None;
+    // SAFETY: what the caller promises.
+    unsafe {
+        let type_oid = *(*index).rd_opcintype.add(place);
+        let equals = operator_function(index, place, type_oid, pg_sys::BTEqualStrategyNumber)?;
+        let collation = *(*index).rd_indcollation.add(place);
+        if collation != tuples::attribute(table, attribute as usize - 1).attcollation {
+            return None;
+        }
+        Some(KeyColumn { position: place as i16 + 1, type_oid, collation, equals })
     }
-    Some(KeyColumn { position: place as i16 + 1, type_oid, collation, equals })
 }
 
 /// The third column of the index.
+///
+/// # Safety
+/// `index` is open and has three key columns.
 unsafe fn time_column(index: pg_sys::Relation) -> Option<TimeColumn> {
-    let place = 2;
-    let earlier = operator_function(index, place, pg_sys::DATEOID, pg_sys::BTLessStrategyNumber)?;
-    let descending = *(*index).rd_indoption.add(place) & pg_sys::INDOPTION_DESC as i16 != 0;
-    let newest_first = if descending {
-        pg_sys::ScanDirection::ForwardScanDirection
-    } else {
-        pg_sys::ScanDirection::BackwardScanDirection
-    };
-    Some(TimeColumn { position: place as i16 + 1, earlier, newest_first })
+    // SAFETY: what the caller promises.
+    unsafe {
+        let place = 2;
+        let earlier = operator_function(index, place, pg_sys::DATEOID, pg_sys::BTLessStrategyNumber)?;
+        let descending = *(*index).rd_indoption.add(place) & pg_sys::INDOPTION_DESC as i16 != 0;
+        let newest_first = if descending {
+            pg_sys::ScanDirection::ForwardScanDirection
+        } else {
+            pg_sys::ScanDirection::BackwardScanDirection
+        };
+        Some(TimeColumn { position: place as i16 + 1, earlier, newest_first })
+    }
 }
 
+/// # Safety
+/// `index` is open and has more than `place` key columns.
 unsafe fn operator_function(
     index: pg_sys::Relation,
     place: usize,
     right_type: pg_sys::Oid,
     strategy: u32,
 ) -> Option<pg_sys::RegProcedure> {
-    let family = *(*index).rd_opfamily.add(place);
-    let left_type = *(*index).rd_opcintype.add(place);
-    let operator = pg_sys::get_opfamily_member(family, left_type, right_type, strategy as i16);
-    (operator != pg_sys::InvalidOid).then(|| pg_sys::get_opcode(operator))
+    // SAFETY: what the caller promises.
+    unsafe {
+        let family = *(*index).rd_opfamily.add(place);
+        let left_type = *(*index).rd_opcintype.add(place);
+        let operator = pg_sys::get_opfamily_member(family, left_type, right_type, strategy as i16);
+        (operator != pg_sys::InvalidOid).then(|| pg_sys::get_opcode(operator))
+    }
 }

@@ -51,18 +51,21 @@ impl PlanAccess {
         scorer: &Scorer,
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
-        let plan = Rc::clone(&self.plan);
-        let in_place = self.in_place.clone();
-        let found = plan.newest(key, as_of, &in_place, |descriptor, tuple| {
-            self.bind(descriptor, scorer.recipe())?;
-            let attributes = self.deformed.take_apart(tuple, descriptor);
-            match &self.binding {
-                Some((_, binding)) => binding.fill(attributes, scorer, inputs),
-                None => unreachable!("bound above"),
-            }
-        });
-        self.in_place = in_place;
-        Ok(found?.is_some())
+        // SAFETY: what the caller promises.
+        unsafe {
+            let plan = Rc::clone(&self.plan);
+            let in_place = self.in_place.clone();
+            let found = plan.newest(key, as_of, &in_place, |descriptor, tuple| {
+                self.bind(descriptor, scorer.recipe())?;
+                let attributes = self.deformed.take_apart(tuple, descriptor);
+                match &self.binding {
+                    Some((_, binding)) => binding.fill(attributes, scorer, inputs),
+                    None => unreachable!("bound above"),
+                }
+            });
+            self.in_place = in_place;
+            Ok(found?.is_some())
+        }
     }
 
     /// What `take` makes of the newest row of the key, of which it is given the recipe's columns; `None` where there is
@@ -76,15 +79,21 @@ impl PlanAccess {
         as_of: Option<pg_sys::Datum>,
         take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        self.plan.newest(key, as_of, &self.in_place, take)
+        // SAFETY: what the caller promises.
+        unsafe { self.plan.newest(key, as_of, &self.in_place, take) }
     }
 
+    /// # Safety
+    /// `descriptor` is live.
     unsafe fn bind(&mut self, descriptor: pg_sys::TupleDesc, recipe: &Recipe) -> Result<(), Error> {
-        let types = || tuples::attributes(descriptor).map(|(_, attribute)| attribute.atttypid);
-        if !self.binding.as_ref().is_some_and(|(bound, _)| bound.iter().copied().eq(types())) {
-            self.binding = Some((types().collect(), Binding::new(&self.model, recipe, descriptor)?));
+        // SAFETY: what the caller promises.
+        unsafe {
+            let types = || tuples::attributes(descriptor).map(|(_, attribute)| attribute.atttypid);
+            if !self.binding.as_ref().is_some_and(|(bound, _)| bound.iter().copied().eq(types())) {
+                self.binding = Some((types().collect(), Binding::new(&self.model, recipe, descriptor)?));
+            }
+            Ok(())
         }
-        Ok(())
     }
 }
 
@@ -96,6 +105,9 @@ struct Plan {
 
 impl Plan {
     /// What `take` makes of the first row.
+    ///
+    /// # Safety
+    /// The values are of the types that the plan was prepared for; there is an active snapshot.
     unsafe fn newest<T>(
         &self,
         key: [pg_sys::Datum; 2],
@@ -103,22 +115,25 @@ impl Plan {
         in_place: &Cell<bool>,
         take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        let until = as_of.map_or(pg_sys::Datum::from(0), day_after);
-        let mut values = [key[0], key[1], until];
-        pg_sys::SPI_connect();
-        pg_sys::SPI_execute_plan(self.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
-        if !in_place.replace(true) {
-            // Here, since the first run has taken the locks.
-            self.check_storage()?;
+        // SAFETY: what the caller promises.
+        unsafe {
+            let until = as_of.map_or(pg_sys::Datum::from(0), day_after);
+            let mut values = [key[0], key[1], until];
+            pg_sys::SPI_connect();
+            pg_sys::SPI_execute_plan(self.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
+            if !in_place.replace(true) {
+                // Here, since the first run has taken the locks.
+                self.check_storage()?;
+            }
+            let found = pg_sys::SPI_processed > 0;
+            let taken = found.then(|| {
+                let table = &*pg_sys::SPI_tuptable;
+                take(table.tupdesc, *table.vals)
+            });
+            let taken = taken.transpose()?;
+            pg_sys::SPI_finish();
+            Ok(taken)
         }
-        let found = pg_sys::SPI_processed > 0;
-        let taken = found.then(|| {
-            let table = &*pg_sys::SPI_tuptable;
-            take(table.tupdesc, *table.vals)
-        });
-        let taken = taken.transpose()?;
-        pg_sys::SPI_finish();
-        Ok(taken)
     }
 
     /// # Safety

@@ -48,8 +48,11 @@ impl NewestRow {
         key: Key,
         with_as_of: bool,
     ) -> Result<Self, Error> {
-        let access = Access::of(version, scorer.recipe(), key, with_as_of, false)?;
-        Ok(Self { call_site, key, with_as_of, access })
+        // SAFETY: what the caller promises.
+        unsafe {
+            let access = Access::of(version, scorer.recipe(), key, with_as_of, false)?;
+            Ok(Self { call_site, key, with_as_of, access })
+        }
     }
 
     /// Whether this can answer a call with, or without, an as-of date.
@@ -69,21 +72,24 @@ impl NewestRow {
         decoded: &Decoded,
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
-        let Decoded { version, scorer, .. } = decoded;
-        for _ in 0..MOST_ATTEMPTS {
-            let Access::Index(IndexAccess { path, found_at, in_place }) = &mut self.access else { break };
-            let place = Place { call_site: self.call_site, found_at: *found_at };
-            match path.fill(place, key, as_of, scorer, (&mut *inputs, in_place))? {
-                Found::Row => return Ok(true),
-                Found::Nothing => return Ok(false),
-                Found::Stale => {
-                    self.access = Access::of(version, scorer.recipe(), self.key, self.with_as_of, true)?;
+        // SAFETY: what the caller promises.
+        unsafe {
+            let Decoded { version, scorer, .. } = decoded;
+            for _ in 0..MOST_ATTEMPTS {
+                let Access::Index(IndexAccess { path, found_at, in_place }) = &mut self.access else { break };
+                let place = Place { call_site: self.call_site, found_at: *found_at };
+                match path.fill(place, key, as_of, scorer, (&mut *inputs, in_place))? {
+                    Found::Row => return Ok(true),
+                    Found::Nothing => return Ok(false),
+                    Found::Stale => {
+                        self.access = Access::of(version, scorer.recipe(), self.key, self.with_as_of, true)?;
+                    }
                 }
             }
-        }
-        match &mut self.access {
-            Access::Index(_) => Err(changed(&version.source)),
-            Access::Plan(plan) => plan.fill(key, as_of, scorer, inputs),
+            match &mut self.access {
+                Access::Index(_) => Err(changed(&version.source)),
+                Access::Plan(plan) => plan.fill(key, as_of, scorer, inputs),
+            }
         }
     }
 }
@@ -105,20 +111,21 @@ impl Access {
         with_as_of: bool,
         anew: bool,
     ) -> Result<Self, Error> {
-        // SAFETY: a plain look-up.
-        let user = unsafe { pg_sys::GetUserId() };
-        let id = PathId { artifact_id: version.artifact_id, key, user };
-        let (path, found_at) = match anew {
-            // Its tables are locked: what is heard of from now on are other tables, or this statement's own doing.
-            true => (find_path(id, version, recipe)?, changes::relations()),
-            false => known_path(id, version, recipe)?,
-        };
-        Ok(match path.filter(|path| caller_may_read(path.table())) {
-            Some(path) if version.time_column.is_some() || !with_as_of => {
-                Self::Index(IndexAccess { path, found_at, in_place: 0 })
-            }
-            _ => Self::Plan(PlanAccess::of(version, recipe, key, with_as_of)?),
-        })
+        // SAFETY: what the caller promises.
+        unsafe {
+            let id = PathId { artifact_id: version.artifact_id, key, user: pg_sys::GetUserId() };
+            let (path, found_at) = match anew {
+                // Its tables are locked: what is heard of from now on are other tables, or this statement's own doing.
+                true => (find_path(id, version, recipe)?, changes::relations()),
+                false => known_path(id, version, recipe)?,
+            };
+            Ok(match path.filter(|path| caller_may_read(path.table())) {
+                Some(path) if version.time_column.is_some() || !with_as_of => {
+                    Self::Index(IndexAccess { path, found_at, in_place: 0 })
+                }
+                _ => Self::Plan(PlanAccess::of(version, recipe, key, with_as_of)?),
+            })
+        }
     }
 }
 
@@ -153,22 +160,25 @@ fn generations() -> (u64, u64) {
 /// # Safety
 /// Called with an active snapshot.
 unsafe fn known_path(id: PathId, version: &VersionRow, recipe: &Recipe) -> Result<Path, Error> {
-    let known = || {
-        PATHS.with_borrow(|paths| {
-            let known = paths.iter().find(|known| known.id == id && known.as_of == generations());
-            known.map(|known| (known.path.clone(), known.as_of.0))
-        })
-    };
-    if let Some((path, _)) = known() {
-        // With the lock comes the news of what happened before.
-        if let Some(path) = &path {
-            pg_sys::LockRelationOid(path.table(), pg_sys::AccessShareLock as i32);
+    // SAFETY: what the caller promises.
+    unsafe {
+        let known = || {
+            PATHS.with_borrow(|paths| {
+                let known = paths.iter().find(|known| known.id == id && known.as_of == generations());
+                known.map(|known| (known.path.clone(), known.as_of.0))
+            })
+        };
+        if let Some((path, _)) = known() {
+            // With the lock comes the news of what happened before.
+            if let Some(path) = &path {
+                pg_sys::LockRelationOid(path.table(), pg_sys::AccessShareLock as i32);
+            }
+            if let Some(path) = known() {
+                return Ok(path);
+            }
         }
-        if let Some(path) = known() {
-            return Ok(path);
-        }
+        Ok((find_path(id, version, recipe)?, changes::relations()))
     }
-    Ok((find_path(id, version, recipe)?, changes::relations()))
 }
 
 /// Finds the path, with all its tables locked, and remembers it.
@@ -180,16 +190,19 @@ unsafe fn find_path(
     version: &VersionRow,
     recipe: &Recipe,
 ) -> Result<Option<Rc<NewestFirst>>, Error> {
-    let source = Source::find(version)?;
-    source.check(version, recipe)?;
-    let as_of = generations();
-    let path = NewestFirst::find(version, recipe, id.key, &source)?.map(Rc::new);
-    PATHS.with_borrow_mut(|paths| {
-        paths.retain(|known| known.id != id);
-        if paths.len() == MOST_KEPT {
-            paths.remove(0);
-        }
-        paths.push(KnownPath { id, as_of, path: path.clone() });
-    });
-    Ok(path)
+    // SAFETY: what the caller promises.
+    unsafe {
+        let source = Source::find(version)?;
+        source.check(version, recipe)?;
+        let as_of = generations();
+        let path = NewestFirst::find(version, recipe, id.key, &source)?.map(Rc::new);
+        PATHS.with_borrow_mut(|paths| {
+            paths.retain(|known| known.id != id);
+            if paths.len() == MOST_KEPT {
+                paths.remove(0);
+            }
+            paths.push(KnownPath { id, as_of, path: path.clone() });
+        });
+        Ok(path)
+    }
 }

@@ -30,21 +30,24 @@ impl NewestFirst {
         key: Key,
         source: &Source,
     ) -> Result<Option<Self>, Error> {
-        let relation = source.oid;
-        let found = match partitions(source, version.time_column.as_deref())? {
-            None => IndexPath::find(version, recipe, key, source)?.map(|path| vec![path]),
-            Some(partitions) => {
-                let mut paths = Vec::with_capacity(partitions.len());
-                for partition in partitions {
-                    match IndexPath::find(version, recipe, key, &Source::of(partition)?)? {
-                        Some(path) => paths.push(path),
-                        None => return Ok(None),
+        // SAFETY: what the caller promises.
+        unsafe {
+            let relation = source.oid;
+            let found = match partitions(source, version.time_column.as_deref())? {
+                None => IndexPath::find(version, recipe, key, source)?.map(|path| vec![path]),
+                Some(partitions) => {
+                    let mut paths = Vec::with_capacity(partitions.len());
+                    for partition in partitions {
+                        match IndexPath::find(version, recipe, key, &Source::of(partition)?)? {
+                            Some(path) => paths.push(path),
+                            None => return Ok(None),
+                        }
                     }
+                    Some(paths)
                 }
-                Some(paths)
-            }
-        };
-        Ok(found.map(|paths| Self { relation, paths }))
+            };
+            Ok(found.map(|paths| Self { relation, paths }))
+        }
     }
 
     pub fn table(&self) -> pg_sys::Oid {
@@ -64,17 +67,20 @@ impl NewestFirst {
         scorer: &Scorer,
         (inputs, in_place): (&mut Inputs, &mut usize),
     ) -> Result<Found, Error> {
-        for (n, path) in self.paths.iter().enumerate() {
-            let found = path.fill(place, key, as_of, scorer, inputs)?;
-            if found != Found::Nothing {
-                return Ok(found);
+        // SAFETY: what the caller promises.
+        unsafe {
+            for (n, path) in self.paths.iter().enumerate() {
+                let found = path.fill(place, key, as_of, scorer, inputs)?;
+                if found != Found::Nothing {
+                    return Ok(found);
+                }
+                if n >= *in_place {
+                    storage_age::check([path.table()])?;
+                    *in_place = n + 1;
+                }
             }
-            if n >= *in_place {
-                storage_age::check([path.table()])?;
-                *in_place = n + 1;
-            }
+            Ok(Found::Nothing)
         }
-        Ok(Found::Nothing)
     }
 }
 
@@ -85,33 +91,39 @@ const DEFAULT: pg_sys::AttrNumber = 4;
 const ATTRIBUTES: pg_sys::AttrNumber = 5;
 
 /// The partitions by ranges of the time column, newest first; `None` where the relation has none of that kind.
+///
+/// # Safety
+/// There is an active snapshot.
 unsafe fn partitions(source: &Source, time_column: Option<&str>) -> Result<Option<Vec<pg_sys::Oid>>, Error> {
-    let Some(time_column) = time_column else { return Ok(None) };
-    let time = source.position(time_column);
-    let cache = pg_sys::SysCacheIdentifier::PARTRELID as i32;
-    let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(source.oid));
-    if row.is_null() {
-        return Ok(None);
+    // SAFETY: what the caller promises.
+    unsafe {
+        let Some(time_column) = time_column else { return Ok(None) };
+        let time = source.position(time_column);
+        let cache = pg_sys::SysCacheIdentifier::PARTRELID as i32;
+        let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(source.oid));
+        if row.is_null() {
+            return Ok(None);
+        }
+        let column = |number| {
+            let mut is_null = false;
+            pg_sys::SysCacheGetAttr(cache, row, number, &mut is_null)
+        };
+        let by_range = column(STRATEGY).value() as u8 == b'r' && column(COLUMNS).value() as i16 == 1;
+        let has_default = column(DEFAULT).value() as u32 != 0;
+        let attributes: *const pg_sys::int2vector = column(ATTRIBUTES).cast_mut_ptr();
+        let by_time = by_range && !has_default && (*attributes).values.as_slice(1)[0] == time;
+        pg_sys::ReleaseSysCache(row);
+        if !by_time {
+            return Ok(None);
+        }
+        let opened = Opened::of(source.oid)?;
+        let description = &*pg_sys::RelationGetPartitionDesc(opened.relation(), true);
+        let count = description.nparts as usize;
+        // They are in the order of their bounds.
+        let partitions = match count {
+            0 => Vec::new(),
+            _ => std::slice::from_raw_parts(description.oids, count).iter().rev().copied().collect(),
+        };
+        Ok(Some(partitions))
     }
-    let column = |number| {
-        let mut is_null = false;
-        pg_sys::SysCacheGetAttr(cache, row, number, &mut is_null)
-    };
-    let by_range = column(STRATEGY).value() as u8 == b'r' && column(COLUMNS).value() as i16 == 1;
-    let has_default = column(DEFAULT).value() as u32 != 0;
-    let attributes: *const pg_sys::int2vector = column(ATTRIBUTES).cast_mut_ptr();
-    let by_time = by_range && !has_default && (*attributes).values.as_slice(1)[0] == time;
-    pg_sys::ReleaseSysCache(row);
-    if !by_time {
-        return Ok(None);
-    }
-    let opened = Opened::of(source.oid)?;
-    let description = &*pg_sys::RelationGetPartitionDesc(opened.relation(), true);
-    let count = description.nparts as usize;
-    // They are in the order of their bounds.
-    let partitions = match count {
-        0 => Vec::new(),
-        _ => std::slice::from_raw_parts(description.oids, count).iter().rev().copied().collect(),
-    };
-    Ok(Some(partitions))
 }

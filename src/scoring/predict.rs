@@ -70,36 +70,42 @@ fn quantiles(resolved: &mut Resolved) -> Result<[f64; 3], Error> {
 }
 
 /// Fills the inputs of the model from a row, and does `then` with them.
+///
+/// # Safety
+/// `fcinfo` is that of a running call whose second argument is a composite value.
 unsafe fn with_row<T>(
     call: &mut RowCall,
     model: &[u8],
     datum: pg_sys::Datum,
     then: impl FnOnce(&mut Resolved) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let composite = Composite::of(datum);
-    let id = composite.row_type();
-    let resolved = match &mut call.resolved {
-        Some(resolved) if resolved.answers(Some(model)) => resolved,
-        other => {
-            // The row was made before the version is looked up: its type may be another one by then.
-            let row_type = RowType::of(id);
-            call.rows = None;
-            let resolved = other.insert(Resolved::new(Some(&String::from_utf8_lossy(model)), None)?);
-            call.rows = Some(Rows::new(row_type, resolved)?);
-            resolved
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let composite = Composite::of(datum);
+        let id = composite.row_type();
+        let resolved = match &mut call.resolved {
+            Some(resolved) if resolved.answers(Some(model)) => resolved,
+            other => {
+                // The row was made before the version is looked up: its type may be another one by then.
+                let row_type = RowType::of(id);
+                call.rows = None;
+                let resolved = other.insert(Resolved::new(Some(&String::from_utf8_lossy(model)), None)?);
+                call.rows = Some(Rows::new(row_type, resolved)?);
+                resolved
+            }
+        };
+        let rows = match &mut call.rows {
+            Some(rows) if rows.row_type.id == id => rows,
+            other => other.insert(Rows::new(RowType::of(id), resolved)?),
+        };
+        if !rows.row_type.is_unchanged() {
+            return Err(changed(rows.row_type.name()));
         }
-    };
-    let rows = match &mut call.rows {
-        Some(rows) if rows.row_type.id == id => rows,
-        other => other.insert(Rows::new(RowType::of(id), resolved)?),
-    };
-    if !rows.row_type.is_unchanged() {
-        return Err(changed(rows.row_type.name()));
+        let mut tuple = composite.tuple();
+        let attributes = call.deformed.take_apart(&mut tuple, rows.row_type.descriptor);
+        rows.binding.fill(attributes, &resolved.decoded.scorer, &mut resolved.inputs)?;
+        then(resolved)
     }
-    let mut tuple = composite.tuple();
-    let attributes = call.deformed.take_apart(&mut tuple, rows.row_type.descriptor);
-    rows.binding.fill(attributes, &resolved.decoded.scorer, &mut resolved.inputs)?;
-    then(resolved)
 }
 
 impl Rows {
@@ -134,45 +140,53 @@ fn predict_array(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     }
 }
 
+/// # Safety
+/// `datum` is a non-NULL `real[]`.
 unsafe fn score_array(call: &mut ArrayCall, model: &[u8], datum: pg_sys::Datum) -> Result<f64, Error> {
-    if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
-        let resolved = Resolved::new(Some(&String::from_utf8_lossy(model)), None)?;
-        check_numeric_only(&resolved)?;
-        call.resolved = Some(resolved);
+    // SAFETY: what the caller promises.
+    unsafe {
+        if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
+            let resolved = Resolved::new(Some(&String::from_utf8_lossy(model)), None)?;
+            check_numeric_only(&resolved)?;
+            call.resolved = Some(resolved);
+        }
+        let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
+        let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        let in_place = is_plain(original) && !pgrx::varatt_is_1b(original);
+        let plain = if in_place { original } else { pg_sys::pg_detoast_datum(original) };
+        let result = score_elements(resolved, plain.cast());
+        if plain != original {
+            pg_sys::pfree(plain.cast());
+        }
+        result
     }
-    let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
-    let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    let in_place = is_plain(original) && !pgrx::varatt_is_1b(original);
-    let plain = if in_place { original } else { pg_sys::pg_detoast_datum(original) };
-    let result = score_elements(resolved, plain.cast());
-    if plain != original {
-        pg_sys::pfree(plain.cast());
-    }
-    result
 }
 
 /// # Safety
 /// `array` is a detoasted real[].
 #[inline]
 unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayType) -> Result<f64, Error> {
-    let expected = resolved.decoded.scorer.numbers();
-    let dimensions = (*array).ndim;
-    let first_dimension = array.add(1).cast::<i32>();
-    if dimensions != 1 || *first_dimension as usize != expected {
-        return Err(wrong_shape(resolved, array));
+    // SAFETY: what the caller promises.
+    unsafe {
+        let expected = resolved.decoded.scorer.numbers();
+        let dimensions = (*array).ndim;
+        let first_dimension = array.add(1).cast::<i32>();
+        if dimensions != 1 || *first_dimension as usize != expected {
+            return Err(wrong_shape(resolved, array));
+        }
+        if (*array).dataoffset == 0 {
+            // Header, one dimension and its lower bound, aligned: the elements follow.
+            let header = std::mem::size_of::<pg_sys::ArrayType>() + 2 * std::mem::size_of::<i32>();
+            let start = array.cast::<u8>().add(header.next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize));
+            let values = std::slice::from_raw_parts(start.cast::<f32>(), expected);
+            return score_numbers(resolved, values);
+        }
+        let mut elements = Vec::with_capacity(expected);
+        let datum = pg_sys::Datum::from(array.cast_mut());
+        crate::pg::values::push_elements(crate::pg::values::ElementReader::Float4, datum, &mut elements);
+        let singles: Vec<f32> = elements.iter().map(|value| *value as f32).collect();
+        score_numbers(resolved, &singles)
     }
-    if (*array).dataoffset == 0 {
-        // Header, one dimension and its lower bound, aligned: the elements follow.
-        let header = std::mem::size_of::<pg_sys::ArrayType>() + 2 * std::mem::size_of::<i32>();
-        let start = array.cast::<u8>().add(header.next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize));
-        let values = std::slice::from_raw_parts(start.cast::<f32>(), expected);
-        return score_numbers(resolved, values);
-    }
-    let mut elements = Vec::with_capacity(expected);
-    let datum = pg_sys::Datum::from(array.cast_mut());
-    crate::pg::values::push_elements(crate::pg::values::ElementReader::Float4, datum, &mut elements);
-    let singles: Vec<f32> = elements.iter().map(|value| *value as f32).collect();
-    score_numbers(resolved, &singles)
 }
 
 #[inline]
@@ -181,17 +195,22 @@ fn score_numbers(resolved: &mut Resolved, values: &[f32]) -> Result<f64, Error> 
     decoded.number(decoded.scorer.score_numbers(&mut resolved.inputs.row, values))
 }
 
+/// # Safety
+/// `array` is a plain `real[]`.
 unsafe fn wrong_shape(resolved: &Resolved, array: *const pg_sys::ArrayType) -> Error {
-    let dimensions = (*array).ndim;
-    let found = match dimensions {
-        0 | 1 => format!("{}", pg_sys::ArrayGetNItems(dimensions, array.add(1).cast::<i32>())),
-        several => format!("an array of {several} dimensions"),
-    };
-    let (model, expected) = (&resolved.decoded.version.model, resolved.decoded.scorer.numbers());
-    Error::InvalidArgument(
-        format!("model \"{model}\" takes an array of {expected} numbers, not {found}"),
-        Some(format!("In this order: {}.", input_names(resolved).join(", "))),
-    )
+    // SAFETY: what the caller promises.
+    unsafe {
+        let dimensions = (*array).ndim;
+        let found = match dimensions {
+            0 | 1 => format!("{}", pg_sys::ArrayGetNItems(dimensions, array.add(1).cast::<i32>())),
+            several => format!("an array of {several} dimensions"),
+        };
+        let (model, expected) = (&resolved.decoded.version.model, resolved.decoded.scorer.numbers());
+        Error::InvalidArgument(
+            format!("model \"{model}\" takes an array of {expected} numbers, not {found}"),
+            Some(format!("In this order: {}.", input_names(resolved).join(", "))),
+        )
+    }
 }
 
 fn input_names(resolved: &Resolved) -> Vec<&str> {

@@ -23,12 +23,15 @@ impl Reading {
     /// # Safety
     /// `descriptor` is a live tuple descriptor.
     pub unsafe fn new(model: &str, recipe: &Recipe, descriptor: pg_sys::TupleDesc) -> Result<Self, Error> {
-        let columns = recipe.columns.iter().zip(recipe.slots()).map(|(column, slot)| {
-            let bound = bind_column(model, column, slot, descriptor)?;
-            let output = output_function(tuples::attribute(descriptor, bound.attribute).atttypid);
-            Ok((bound, output))
-        });
-        Ok(Self { columns: columns.collect::<Result<_, Error>>()? })
+        // SAFETY: what the caller promises.
+        unsafe {
+            let columns = recipe.columns.iter().zip(recipe.slots()).map(|(column, slot)| {
+                let bound = bind_column(model, column, slot, descriptor)?;
+                let output = output_function(tuples::attribute(descriptor, bound.attribute).atttypid);
+                Ok((bound, output))
+            });
+            Ok(Self { columns: columns.collect::<Result<_, Error>>()? })
+        }
     }
 
     /// A row's values.
@@ -36,30 +39,33 @@ impl Reading {
     /// # Safety
     /// The row's columns have the types of the descriptor that this was made for.
     pub unsafe fn values(&self, from: Attributes, scorer: &Scorer) -> Result<Values, Error> {
-        let recipe = scorer.recipe();
-        let mut values = Values::missing(recipe);
-        for (column, _) in &self.columns {
-            let Some(datum) = value(from, column) else { continue };
-            match (column.slot, column.reader) {
-                (Slot::Category { index }, reader) => {
-                    values.codes[index] =
-                        values::with_text(reader, datum, |text| scorer.code(index, Some(text)));
-                }
-                (Slot::Key, reader) => values.key = Some(values::hash(reader, datum)),
-                (Slot::Numbers { first, count }, Reader::Array(element)) => {
-                    let mut elements = Vec::with_capacity(count);
-                    values::push_elements(element, datum, &mut elements);
-                    if elements.len() != count {
-                        return Err(wrong_length(recipe, first, count, elements.len()));
+        // SAFETY: what the caller promises.
+        unsafe {
+            let recipe = scorer.recipe();
+            let mut values = Values::missing(recipe);
+            for (column, _) in &self.columns {
+                let Some(datum) = value(from, column) else { continue };
+                match (column.slot, column.reader) {
+                    (Slot::Category { index }, reader) => {
+                        values.codes[index] =
+                            values::with_text(reader, datum, |text| scorer.code(index, Some(text)));
                     }
-                    values.numbers[first..first + count].copy_from_slice(&elements);
-                }
-                (Slot::Numbers { first, .. }, reader) => {
-                    values.numbers[first] = values::number(reader, datum)
+                    (Slot::Key, reader) => values.key = Some(values::hash(reader, datum)),
+                    (Slot::Numbers { first, count }, Reader::Array(element)) => {
+                        let mut elements = Vec::with_capacity(count);
+                        values::push_elements(element, datum, &mut elements);
+                        if elements.len() != count {
+                            return Err(wrong_length(recipe, first, count, elements.len()));
+                        }
+                        values.numbers[first..first + count].copy_from_slice(&elements);
+                    }
+                    (Slot::Numbers { first, .. }, reader) => {
+                        values.numbers[first] = values::number(reader, datum)
+                    }
                 }
             }
+            Ok(values)
         }
-        Ok(values)
     }
 
     /// A row's columns as SQL writes them; `None` where they are NULL.
@@ -67,10 +73,13 @@ impl Reading {
     /// # Safety
     /// As for [`Self::values`].
     pub unsafe fn texts(&self, from: Attributes) -> Vec<Option<String>> {
-        let text = |(column, output): &(BoundColumn, pg_sys::Oid)| {
-            value(from, column).map(|datum| written(*output, datum))
-        };
-        self.columns.iter().map(text).collect()
+        // SAFETY: what the caller promises.
+        unsafe {
+            let text = |(column, output): &(BoundColumn, pg_sys::Oid)| {
+                value(from, column).map(|datum| written(*output, datum))
+            };
+            self.columns.iter().map(text).collect()
+        }
     }
 
     /// Values that no row has, such as means, as text: numbers rounded to six digits, dates to the day. `None` where a
@@ -124,16 +133,22 @@ fn six_digits(number: f64) -> f64 {
 /// # Safety
 /// A catalog look-up of a type that a live descriptor names.
 unsafe fn output_function(type_oid: pg_sys::Oid) -> pg_sys::Oid {
-    let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
-    pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut is_varlena);
-    function
+    // SAFETY: what the caller promises.
+    unsafe {
+        let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
+        pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut is_varlena);
+        function
+    }
 }
 
 /// # Safety
 /// `datum` is a non-NULL value of the type whose output function this is.
 unsafe fn written(output: pg_sys::Oid, datum: pg_sys::Datum) -> String {
-    let text = pg_sys::OidOutputFunctionCall(output, datum);
-    let owned = CStr::from_ptr(text).to_string_lossy().into_owned();
-    pg_sys::pfree(text.cast());
-    owned
+    // SAFETY: what the caller promises.
+    unsafe {
+        let text = pg_sys::OidOutputFunctionCall(output, datum);
+        let owned = CStr::from_ptr(text).to_string_lossy().into_owned();
+        pg_sys::pfree(text.cast());
+        owned
+    }
 }

@@ -73,48 +73,62 @@ fn recommend_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<f64> {
 /// # Safety
 /// `fcinfo` is that of a running call with the arguments (product of type `key`, region, model, as_of, ab_key).
 unsafe fn recommend(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Option<f64> {
-    let values = [argument(fcinfo, 0)?, argument(fcinfo, 1)?];
-    let model = argument(fcinfo, 2).map(|name| text_bytes(name));
-    let call_site = (*(*fcinfo).flinfo).fn_mcxt;
-    let (as_of, ab_key) = (argument(fcinfo, 3), argument(fcinfo, 4));
-    let question = Question { call_site, key, values, as_of, ab_key };
-    or_raise(score_key(state::<KeyCall>(fcinfo), &question, model))
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let values = [argument(fcinfo, 0)?, argument(fcinfo, 1)?];
+        let model = argument(fcinfo, 2).map(|name| text_bytes(name));
+        let call_site = (*(*fcinfo).flinfo).fn_mcxt;
+        let (as_of, ab_key) = (argument(fcinfo, 3), argument(fcinfo, 4));
+        let question = Question { call_site, key, values, as_of, ab_key };
+        or_raise(score_key(state::<KeyCall>(fcinfo), &question, model))
+    }
 }
 
+/// # Safety
+/// The question's values are of the types that its key says; there is an active snapshot.
 unsafe fn score_key(
     call: &mut KeyCall,
     question: &Question,
     model: Option<&[u8]>,
 ) -> Result<Option<f64>, Error> {
-    if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(model)) {
-        (call.newest, call.split) = (None, None);
-        let name = model.map(String::from_utf8_lossy);
-        let resolved = Resolved::new(name.as_deref(), None)?;
-        call.split = resolved.test.as_deref().map(Split::read).transpose()?;
-        call.resolved = Some(resolved);
-    }
-    let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
-    match call.split.as_mut().map(|split| split.arm(question)).transpose()?.flatten() {
-        Some(arm) => question.score(&arm.decoded, &mut arm.inputs, &mut arm.newest),
-        None => question.score(&resolved.decoded, &mut resolved.inputs, &mut call.newest),
+    // SAFETY: what the caller promises.
+    unsafe {
+        if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(model)) {
+            (call.newest, call.split) = (None, None);
+            let name = model.map(String::from_utf8_lossy);
+            let resolved = Resolved::new(name.as_deref(), None)?;
+            call.split = resolved.test.as_deref().map(Split::read).transpose()?;
+            call.resolved = Some(resolved);
+        }
+        let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
+        match call.split.as_mut().map(|split| split.arm(question)).transpose()?.flatten() {
+            Some(arm) => question.score(&arm.decoded, &mut arm.inputs, &mut arm.newest),
+            None => question.score(&resolved.decoded, &mut resolved.inputs, &mut call.newest),
+        }
     }
 }
 
 impl Question {
     /// What a version gives the newest row of the key in its source.
+    ///
+    /// # Safety
+    /// As for [`score_key`].
     unsafe fn score(
         &self,
         decoded: &Decoded,
         inputs: &mut Inputs,
         newest: &mut Option<NewestRow>,
     ) -> Result<Option<f64>, Error> {
-        let with_as_of = self.as_of.is_some();
-        if !newest.as_ref().is_some_and(|newest| newest.serves(with_as_of)) {
-            *newest = Some(NewestRow::of(self.call_site, decoded, self.key, with_as_of)?);
+        // SAFETY: what the caller promises.
+        unsafe {
+            let with_as_of = self.as_of.is_some();
+            if !newest.as_ref().is_some_and(|newest| newest.serves(with_as_of)) {
+                *newest = Some(NewestRow::of(self.call_site, decoded, self.key, with_as_of)?);
+            }
+            let Some(newest) = newest else { unreachable!("prepared above") };
+            let found = newest.fill(self.values, self.as_of, decoded, inputs)?;
+            found.then(|| decoded.score(&mut inputs.row)).transpose()
         }
-        let Some(newest) = newest else { unreachable!("prepared above") };
-        let found = newest.fill(self.values, self.as_of, decoded, inputs)?;
-        found.then(|| decoded.score(&mut inputs.row)).transpose()
     }
 }
 
@@ -126,20 +140,28 @@ impl Split {
     }
 
     /// The arm of a key; `None` where it does not take part.
+    ///
+    /// # Safety
+    /// As for [`score_key`].
     unsafe fn arm(&mut self, question: &Question) -> Result<Option<&mut Arm>, Error> {
-        let [product, region] = question.values;
-        let text = |datum| String::from_utf8_lossy(text_bytes(datum));
-        let (region, key) = (text(region), question.ab_key.map(text));
-        let arm = match question.key {
-            Key::Bigint => self.test.arm(Product::Number(product.value() as i64), &region, key.as_deref()),
-            Key::Text => self.test.arm(Product::Text(&text(product)), &region, key.as_deref()),
-        };
-        let Some(arm) = arm else { return Ok(None) };
-        let kept = &mut self.arms[arm];
-        if kept.is_none() {
-            let decoded = model_cache::decoded_version(&self.test.model, self.test.arms[arm].version)?;
-            *kept = Some(Arm { inputs: Inputs::of(&decoded.scorer), decoded, newest: None });
+        // SAFETY: what the caller promises.
+        unsafe {
+            let [product, region] = question.values;
+            let text = |datum| String::from_utf8_lossy(text_bytes(datum));
+            let (region, key) = (text(region), question.ab_key.map(text));
+            let arm = match question.key {
+                Key::Bigint => {
+                    self.test.arm(Product::Number(product.value() as i64), &region, key.as_deref())
+                }
+                Key::Text => self.test.arm(Product::Text(&text(product)), &region, key.as_deref()),
+            };
+            let Some(arm) = arm else { return Ok(None) };
+            let kept = &mut self.arms[arm];
+            if kept.is_none() {
+                let decoded = model_cache::decoded_version(&self.test.model, self.test.arms[arm].version)?;
+                *kept = Some(Arm { inputs: Inputs::of(&decoded.scorer), decoded, newest: None });
+            }
+            Ok(kept.as_mut())
         }
-        Ok(kept.as_mut())
     }
 }

@@ -32,15 +32,18 @@ impl Binding {
     /// # Safety
     /// `descriptor` is a live tuple descriptor.
     pub unsafe fn new(model: &str, recipe: &Recipe, descriptor: pg_sys::TupleDesc) -> Result<Self, Error> {
-        let bind = |(column, slot)| bind_column(model, column, slot, descriptor);
-        let mut columns =
-            recipe.columns.iter().zip(recipe.slots()).map(bind).collect::<Result<Vec<_>, _>>()?;
-        let width = columns.iter().map(|column| column.attribute + 1).max().unwrap_or(0);
-        let singles = singles(&columns);
-        if singles.is_some() {
-            columns.retain(|column| !column.is_number());
+        // SAFETY: what the caller promises.
+        unsafe {
+            let bind = |(column, slot)| bind_column(model, column, slot, descriptor);
+            let mut columns =
+                recipe.columns.iter().zip(recipe.slots()).map(bind).collect::<Result<Vec<_>, _>>()?;
+            let width = columns.iter().map(|column| column.attribute + 1).max().unwrap_or(0);
+            let singles = singles(&columns);
+            if singles.is_some() {
+                columns.retain(|column| !column.is_number());
+            }
+            Ok(Self { singles, columns, width })
         }
-        Ok(Self { singles, columns, width })
     }
 
     /// Attributes that must be taken out of a row, counted from its first.
@@ -53,29 +56,32 @@ impl Binding {
     /// # Safety
     /// The row's columns have the types of the descriptor that the binding was made for.
     pub unsafe fn fill(&self, from: Attributes, scorer: &Scorer, inputs: &mut Inputs) -> Result<(), Error> {
-        if let Some(singles) = &self.singles {
-            inputs.singles.clear();
-            inputs.singles.extend(singles.iter().map(|attribute| from.single(*attribute)));
-            scorer.set_numbers(&mut inputs.row, &inputs.singles);
-        }
-        for column in &self.columns {
-            let value = (!from.nulls[column.attribute]).then_some(from.values[column.attribute]);
-            let row = &mut inputs.row;
-            match (column.slot, column.reader) {
-                (Slot::Category { index }, reader) => set_category(reader, value, index, scorer, row),
-                (Slot::Numbers { first, count }, Reader::Array(element)) => {
-                    set_array(element, value, first, count, scorer, row)
-                        .map_err(|found| wrong_length(scorer.recipe(), first, count, found))?;
-                }
-                (Slot::Key, reader) => {
-                    scorer.set_key(row, value.map(|datum| values::hash(reader, datum)));
-                }
-                (Slot::Numbers { first, .. }, reader) => {
-                    scorer.set_number(row, first, value.map(|v| values::number(reader, v)));
+        // SAFETY: what the caller promises.
+        unsafe {
+            if let Some(singles) = &self.singles {
+                inputs.singles.clear();
+                inputs.singles.extend(singles.iter().map(|attribute| from.single(*attribute)));
+                scorer.set_numbers(&mut inputs.row, &inputs.singles);
+            }
+            for column in &self.columns {
+                let value = (!from.nulls[column.attribute]).then_some(from.values[column.attribute]);
+                let row = &mut inputs.row;
+                match (column.slot, column.reader) {
+                    (Slot::Category { index }, reader) => set_category(reader, value, index, scorer, row),
+                    (Slot::Numbers { first, count }, Reader::Array(element)) => {
+                        set_array(element, value, first, count, scorer, row)
+                            .map_err(|found| wrong_length(scorer.recipe(), first, count, found))?;
+                    }
+                    (Slot::Key, reader) => {
+                        scorer.set_key(row, value.map(|datum| values::hash(reader, datum)));
+                    }
+                    (Slot::Numbers { first, .. }, reader) => {
+                        scorer.set_number(row, first, value.map(|v| values::number(reader, v)));
+                    }
                 }
             }
+            Ok(())
         }
-        Ok(())
     }
 }
 
@@ -113,6 +119,8 @@ impl Inputs {
     }
 }
 
+/// # Safety
+/// The value is of the type that the reader is for.
 unsafe fn set_category(
     reader: Reader,
     value: Option<pg_sys::Datum>,
@@ -120,13 +128,21 @@ unsafe fn set_category(
     scorer: &Scorer,
     row: &mut Row,
 ) {
-    match value {
-        Some(datum) => values::with_text(reader, datum, |text| scorer.set_category(row, index, Some(text))),
-        None => scorer.set_category(row, index, None),
+    // SAFETY: what the caller promises.
+    unsafe {
+        match value {
+            Some(datum) => {
+                values::with_text(reader, datum, |text| scorer.set_category(row, index, Some(text)))
+            }
+            None => scorer.set_category(row, index, None),
+        }
     }
 }
 
 /// Sets every element of an array, or all to missing where the array is NULL; the length found if it is wrong.
+///
+/// # Safety
+/// The value is an array whose elements are of the type that the reader is for.
 unsafe fn set_array(
     element: ElementReader,
     value: Option<pg_sys::Datum>,
@@ -135,18 +151,21 @@ unsafe fn set_array(
     scorer: &Scorer,
     row: &mut Row,
 ) -> Result<(), usize> {
-    let mut elements = Vec::with_capacity(count);
-    match value {
-        Some(datum) => values::push_elements(element, datum, &mut elements),
-        None => elements.resize(count, f64::NAN),
+    // SAFETY: what the caller promises.
+    unsafe {
+        let mut elements = Vec::with_capacity(count);
+        match value {
+            Some(datum) => values::push_elements(element, datum, &mut elements),
+            None => elements.resize(count, f64::NAN),
+        }
+        if elements.len() != count {
+            return Err(elements.len());
+        }
+        for (number, value) in (first..).zip(elements) {
+            scorer.set_number(row, number, Some(value));
+        }
+        Ok(())
     }
-    if elements.len() != count {
-        return Err(elements.len());
-    }
-    for (number, value) in (first..).zip(elements) {
-        scorer.set_number(row, number, Some(value));
-    }
-    Ok(())
 }
 
 /// The error for an array of another length than the model was trained with.
@@ -169,24 +188,27 @@ pub unsafe fn bind_column(
     slot: Slot,
     descriptor: pg_sys::TupleDesc,
 ) -> Result<BoundColumn, Error> {
-    let named = |(_, found): &(usize, &_)| tuples::attribute_name(found) == column.name;
-    let Some((attribute, found)) = tuples::attributes(descriptor).find(named) else {
-        return Err(Error::MissingColumn {
-            column: column.name.clone(),
-            relation: None,
-            model: model.to_owned(),
-            expected: describe(column),
-        });
-    };
-    match values::reader_of(found.atttypid) {
-        Some((family, reader)) if family == column.family => Ok(BoundColumn { attribute, reader, slot }),
-        _ => Err(Error::WrongType {
-            column: column.name.clone(),
-            relation: None,
-            model: model.to_owned(),
-            found: values::type_name(found.atttypid, found.atttypmod),
-            expected: describe(column),
-        }),
+    // SAFETY: what the caller promises.
+    unsafe {
+        let named = |(_, found): &(usize, &_)| tuples::attribute_name(found) == column.name;
+        let Some((attribute, found)) = tuples::attributes(descriptor).find(named) else {
+            return Err(Error::MissingColumn {
+                column: column.name.clone(),
+                relation: None,
+                model: model.to_owned(),
+                expected: describe(column),
+            });
+        };
+        match values::reader_of(found.atttypid) {
+            Some((family, reader)) if family == column.family => Ok(BoundColumn { attribute, reader, slot }),
+            _ => Err(Error::WrongType {
+                column: column.name.clone(),
+                relation: None,
+                model: model.to_owned(),
+                found: values::type_name(found.atttypid, found.atttypmod),
+                expected: describe(column),
+            }),
+        }
     }
 }
 

@@ -78,15 +78,20 @@ fn similar_launches_text(
 /// # Safety
 /// `fcinfo` is that of a running call with the arguments (product of type `key`, region, k, model, as_of).
 unsafe fn similar_launches(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> SimilarLaunches {
-    let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
-        return SimilarLaunches::empty();
-    };
-    let k = pgrx::pg_getarg::<i32>(fcinfo, 2);
-    let model = pgrx::pg_getarg::<String>(fcinfo, 3);
-    let found = find([product, region], key, k, model.as_deref(), argument(fcinfo, 4));
-    SimilarLaunches::new(or_raise(found))
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
+            return SimilarLaunches::empty();
+        };
+        let k = pgrx::pg_getarg::<i32>(fcinfo, 2);
+        let model = pgrx::pg_getarg::<String>(fcinfo, 3);
+        let found = find([product, region], key, k, model.as_deref(), argument(fcinfo, 4));
+        SimilarLaunches::new(or_raise(found))
+    }
 }
 
+/// # Safety
+/// The values of the key are of the types that `key` says; there is an active snapshot.
 unsafe fn find(
     [product, region]: [pg_sys::Datum; 2],
     key: Key,
@@ -94,19 +99,22 @@ unsafe fn find(
     model: Option<&str>,
     as_of: Option<pg_sys::Datum>,
 ) -> Result<Vec<SimilarLaunch>, Error> {
-    let k = given(k, "k")?;
-    if !(1..=MOST).contains(&k) {
-        return Err(Error::invalid(format!("k is a number of launches from 1 to {MOST}, not {k}")));
+    // SAFETY: what the caller promises.
+    unsafe {
+        let k = given(k, "k")?;
+        if !(1..=MOST).contains(&k) {
+            return Err(Error::invalid(format!("k is a number of launches from 1 to {MOST}, not {k}")));
+        }
+        let decoded = Resolved::new(model, None)?.decoded;
+        let search = Search::new(&decoded, key)?;
+        let of = [(key.type_oid(), Some(product)), (pg_sys::TEXTOID, Some(region))];
+        Spi::connect(|client| {
+            let Some(subject) = search.subject(of, as_of)? else { return Ok(Vec::new()) };
+            let nearest = search.nearest(of, &subject, k as usize)?;
+            let region = String::from_datum(region, false).unwrap_or_default();
+            search.with_first_sales(client, nearest, &region)
+        })
     }
-    let decoded = Resolved::new(model, None)?.decoded;
-    let search = Search::new(&decoded, key)?;
-    let of = [(key.type_oid(), Some(product)), (pg_sys::TEXTOID, Some(region))];
-    Spi::connect(|client| {
-        let Some(subject) = search.subject(of, as_of)? else { return Ok(Vec::new()) };
-        let nearest = search.nearest(of, &subject, k as usize)?;
-        let region = String::from_datum(region, false).unwrap_or_default();
-        search.with_first_sales(client, nearest, &region)
-    })
 }
 
 /// Where the launches of a model are found, and how they are compared.
@@ -180,66 +188,78 @@ impl<'a> Search<'a> {
     }
 
     /// The newest row of the key, as `recommend` takes it; `None` where there is none.
+    ///
+    /// # Safety
+    /// As for [`find`].
     unsafe fn subject(
         &self,
         of: [Parameter; 2],
         as_of: Option<pg_sys::Datum>,
     ) -> Result<Option<Subject>, Error> {
-        let Decoded { version, scorer, .. } = self.decoded;
-        let more = [column(self.time), self.age()];
-        let Query { text, argument_types } =
-            newest_row(version, scorer.recipe(), &more, self.key, as_of.is_some())?;
-        let values = of.iter().map(|(_, value)| *value).chain([as_of.map(day_after)]);
-        let parameters: Vec<Parameter> = argument_types.into_iter().zip(values).collect();
-        let mut cursor = Cursor::open(&text, &parameters, Snapshot::Statement)?;
-        let extra = scorer.recipe().columns.len();
-        let time_type = self.source.type_of(self.time).map(|time| (extra, time));
-        let layout =
-            Layout::new(&version.source, time_type.into_iter().chain([(extra + 1, pg_sys::FLOAT8OID)]));
-        layout.check(cursor.descriptor())?;
-        let Some(fetched) = cursor.fetch() else { return Ok(None) };
-        let descriptor = fetched.descriptor();
-        let mut deformed = Deformed::default();
-        let row = deformed.take_apart(fetched.tuple(0), descriptor);
-        let values = Reading::new(&version.model, scorer.recipe(), descriptor)?.values(row, scorer)?;
-        // Dates and timestamps are passed by value: the row may go.
-        let time = (tuples::attribute(descriptor, extra).atttypid, attribute(row, extra));
-        Ok(Some(Subject { values, time, age: attribute(row, extra + 1) }))
+        // SAFETY: what the caller promises.
+        unsafe {
+            let Decoded { version, scorer, .. } = self.decoded;
+            let more = [column(self.time), self.age()];
+            let Query { text, argument_types } =
+                newest_row(version, scorer.recipe(), &more, self.key, as_of.is_some())?;
+            let values = of.iter().map(|(_, value)| *value).chain([as_of.map(day_after)]);
+            let parameters: Vec<Parameter> = argument_types.into_iter().zip(values).collect();
+            let mut cursor = Cursor::open(&text, &parameters, Snapshot::Statement)?;
+            let extra = scorer.recipe().columns.len();
+            let time_type = self.source.type_of(self.time).map(|time| (extra, time));
+            let layout =
+                Layout::new(&version.source, time_type.into_iter().chain([(extra + 1, pg_sys::FLOAT8OID)]));
+            layout.check(cursor.descriptor())?;
+            let Some(fetched) = cursor.fetch() else { return Ok(None) };
+            let descriptor = fetched.descriptor();
+            let mut deformed = Deformed::default();
+            let row = deformed.take_apart(fetched.tuple(0), descriptor);
+            let values = Reading::new(&version.model, scorer.recipe(), descriptor)?.values(row, scorer)?;
+            // Dates and timestamps are passed by value: the row may go.
+            let time = (tuples::attribute(descriptor, extra).atttypid, attribute(row, extra));
+            Ok(Some(Subject { values, time, age: attribute(row, extra + 1) }))
+        }
     }
 
     /// The k products that were nearest, each at its nearest row.
+    ///
+    /// # Safety
+    /// As for [`find`].
     unsafe fn nearest(
         &self,
         of: [Parameter; 2],
         subject: &Subject,
         k: usize,
     ) -> Result<Vec<Near<Row>>, Error> {
-        let Decoded { version, scorer, .. } = self.decoded;
-        let age = (pg_sys::FLOAT8OID, subject.age.and_then(IntoDatum::into_datum));
-        let mut cursor =
-            Cursor::open(&self.earlier_rows()?, &[of[0], of[1], subject.time, age], Snapshot::Statement)?;
-        let mut nearest = Nearest::new(k);
-        let (mut reading, mut deformed) = (None, Deformed::default());
-        while let Some(fetched) = cursor.fetch() {
-            let descriptor = fetched.descriptor();
-            let reading = match &mut reading {
-                Some(reading) => reading,
-                none => none.insert(Reading::new(&version.model, scorer.recipe(), descriptor)?),
-            };
-            for n in 0..fetched.len() {
-                let row = deformed.take_apart(fetched.tuple(n), descriptor);
-                let distance = self.similarity.distance(&subject.values, &reading.values(row, scorer)?);
-                let extra = scorer.recipe().columns.len();
-                // Neither the key nor the time column is NULL where the query looks.
-                let (Some(group), Some(week)) = (attribute(row, extra), attribute(row, extra + 1)) else {
-                    continue;
+        // SAFETY: what the caller promises.
+        unsafe {
+            let Decoded { version, scorer, .. } = self.decoded;
+            let age = (pg_sys::FLOAT8OID, subject.age.and_then(IntoDatum::into_datum));
+            let mut cursor =
+                Cursor::open(&self.earlier_rows()?, &[of[0], of[1], subject.time, age], Snapshot::Statement)?;
+            let mut nearest = Nearest::new(k);
+            let (mut reading, mut deformed) = (None, Deformed::default());
+            while let Some(fetched) = cursor.fetch() {
+                let descriptor = fetched.descriptor();
+                let reading = match &mut reading {
+                    Some(reading) => reading,
+                    none => none.insert(Reading::new(&version.model, scorer.recipe(), descriptor)?),
                 };
-                let item =
-                    Row { week, outcome: attribute(row, extra + 2), launch: attribute(row, extra + 3) };
-                nearest.offer(Near { distance, group, item });
+                for n in 0..fetched.len() {
+                    let row = deformed.take_apart(fetched.tuple(n), descriptor);
+                    let distance = self.similarity.distance(&subject.values, &reading.values(row, scorer)?);
+                    let extra = scorer.recipe().columns.len();
+                    // Neither the key nor the time column is NULL where the query looks.
+                    let (Some(group), Some(week)) = (attribute(row, extra), attribute(row, extra + 1)) else {
+                        continue;
+                    };
+                    let item =
+                        Row { week, outcome: attribute(row, extra + 2), launch: attribute(row, extra + 3) };
+                    nearest.offer(Near { distance, group, item });
+                }
             }
+            Ok(nearest.finish())
         }
-        Ok(nearest.finish())
     }
 
     /// The query for the rows that are compared, product by product. Of the row that they are compared with, $1 is the
@@ -321,5 +341,6 @@ fn column(name: &str) -> String {
 /// # Safety
 /// The n-th attribute is of the type that `T` stands for.
 unsafe fn attribute<T: FromDatum>(row: Attributes, n: usize) -> Option<T> {
-    T::from_datum(row.values[n], row.nulls[n])
+    // SAFETY: what the caller promises.
+    unsafe { T::from_datum(row.values[n], row.nulls[n]) }
 }

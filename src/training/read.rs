@@ -91,12 +91,15 @@ impl<'a> Columns<'a> {
         tuple: pg_sys::HeapTuple,
         descriptor: pg_sys::TupleDesc,
     ) -> Result<(), Error> {
-        pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
-        for (n, builder) in self.builders.iter_mut().enumerate() {
-            let value = (!self.nulls[n]).then_some(self.values[n]);
-            builder.append(self.readers[n], value, self.names[n])?;
+        // SAFETY: what the caller promises.
+        unsafe {
+            pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
+            for (n, builder) in self.builders.iter_mut().enumerate() {
+                let value = (!self.nulls[n]).then_some(self.values[n]);
+                builder.append(self.readers[n], value, self.names[n])?;
+            }
+            Ok(())
         }
-        Ok(())
     }
 
     fn finish(&mut self) -> Vec<ArrayRef> {
@@ -141,20 +144,23 @@ impl<B: ArrayBuilder> Lists<B> {
         column: &str,
         push: impl Fn(&mut B, f64),
     ) -> Result<(), Error> {
-        self.elements.clear();
-        values::push_elements(element, datum, &mut self.elements);
-        let found = self.elements.len();
-        let expected = *self.length.get_or_insert(found);
-        if found != expected {
-            return Err(Error::invalid(format!(
+        // SAFETY: what the caller promises.
+        unsafe {
+            self.elements.clear();
+            values::push_elements(element, datum, &mut self.elements);
+            let found = self.elements.len();
+            let expected = *self.length.get_or_insert(found);
+            if found != expected {
+                return Err(Error::invalid(format!(
                 "the arrays in column \"{column}\" have different lengths: {expected} and {found} elements"
             )));
+            }
+            for value in &self.elements {
+                push(self.builder.values(), *value);
+            }
+            self.builder.append(true);
+            Ok(())
         }
-        for value in &self.elements {
-            push(self.builder.values(), *value);
-        }
-        self.builder.append(true);
-        Ok(())
     }
 }
 
@@ -187,34 +193,38 @@ impl Builder {
         value: Option<pg_sys::Datum>,
         column: &str,
     ) -> Result<(), Error> {
-        let Some(datum) = value else {
-            self.append_null();
-            return Ok(());
-        };
-        match self {
-            Self::Bool(b) => b.append_value(datum.value() as u8 != 0),
-            Self::Int2(b) => b.append_value(datum.value() as i16),
-            Self::Int4(b) => b.append_value(datum.value() as i32),
-            Self::Int8(b) => b.append_value(datum.value() as i64),
-            Self::Float4(b) => b.append_value(f32::from_bits(datum.value() as u32)),
-            Self::Float8(b) => b.append_value(values::number(reader, datum)),
-            // An infinite date or timestamp is NaN to scoring, and missing here.
-            Self::Date(b) => b.append_option(
-                values::number(reader, datum).is_finite().then_some(datum.value() as i32 + EPOCH_DAYS),
-            ),
-            Self::Timestamp(b) => {
-                let moment = (datum.value() as i64).checked_add(EPOCH_MICROSECONDS);
-                b.append_option(moment.filter(|_| values::number(reader, datum).is_finite()));
+        // SAFETY: what the caller promises.
+        unsafe {
+            let Some(datum) = value else {
+                self.append_null();
+                return Ok(());
+            };
+            match self {
+                Self::Bool(b) => b.append_value(datum.value() as u8 != 0),
+                Self::Int2(b) => b.append_value(datum.value() as i16),
+                Self::Int4(b) => b.append_value(datum.value() as i32),
+                Self::Int8(b) => b.append_value(datum.value() as i64),
+                Self::Float4(b) => b.append_value(f32::from_bits(datum.value() as u32)),
+                Self::Float8(b) => b.append_value(values::number(reader, datum)),
+                // An infinite date or timestamp is NaN to scoring, and missing here.
+                Self::Date(b) => b.append_option(
+                    values::number(reader, datum).is_finite().then_some(datum.value() as i32 + EPOCH_DAYS),
+                ),
+                Self::Timestamp(b) => {
+                    let moment = (datum.value() as i64).checked_add(EPOCH_MICROSECONDS);
+                    b.append_option(moment.filter(|_| values::number(reader, datum).is_finite()));
+                }
+                Self::Text(b) => values::with_text(reader, datum, |text| b.append_value(text)),
+                Self::Floats4(lists) => {
+                    lists
+                        .append(element_of(reader), datum, column, |b, value| b.append_value(value as f32))?;
+                }
+                Self::Floats8(lists) => {
+                    lists.append(element_of(reader), datum, column, |b, value| b.append_value(value))?;
+                }
             }
-            Self::Text(b) => values::with_text(reader, datum, |text| b.append_value(text)),
-            Self::Floats4(lists) => {
-                lists.append(element_of(reader), datum, column, |b, value| b.append_value(value as f32))?;
-            }
-            Self::Floats8(lists) => {
-                lists.append(element_of(reader), datum, column, |b, value| b.append_value(value))?;
-            }
+            Ok(())
         }
-        Ok(())
     }
 
     fn append_null(&mut self) {

@@ -45,19 +45,22 @@ fn train(fcinfo: pg_sys::FunctionCallInfo) {
 /// # Safety
 /// `fcinfo` is that of the running procedure.
 unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error> {
-    let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
-    let name = |n| values::name_argument(fcinfo, n);
-    let keys = pgrx::pg_getarg_datum(fcinfo, 5).map(|datum| values::names(datum)).transpose()?;
-    Ok(Arguments {
-        model: given(text(0), "model")?,
-        source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
-        label: name(2),
-        algorithm: given(text(3), "algorithm")?,
-        params: given(pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, 4), "params")?.0.to_string(),
-        keys,
-        time_column: name(6),
-        promote: given(pgrx::pg_getarg(fcinfo, 7), "promote")?,
-    })
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
+        let name = |n| values::name_argument(fcinfo, n);
+        let keys = pgrx::pg_getarg_datum(fcinfo, 5).map(|datum| values::names(datum)).transpose()?;
+        Ok(Arguments {
+            model: given(text(0), "model")?,
+            source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
+            label: name(2),
+            algorithm: given(text(3), "algorithm")?,
+            params: given(pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, 4), "params")?.0.to_string(),
+            keys,
+            time_column: name(6),
+            promote: given(pgrx::pg_getarg(fcinfo, 7), "promote")?,
+        })
+    }
 }
 
 /// Records the run, trains, and records how it ended.

@@ -183,11 +183,14 @@ fn confine(command: &mut Command, descriptors: &[OwnedFd]) {
 /// # Safety
 /// Called in a child that has one thread.
 unsafe fn prefer_in_out_of_memory_kill() {
-    let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
-    if file >= 0 {
-        let most = c"1000";
-        libc::write(file, most.as_ptr().cast(), most.count_bytes());
-        libc::close(file);
+    // SAFETY: what the caller promises.
+    unsafe {
+        let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
+        if file >= 0 {
+            let most = c"1000";
+            libc::write(file, most.as_ptr().cast(), most.count_bytes());
+            libc::close(file);
+        }
     }
 }
 
@@ -196,17 +199,20 @@ unsafe fn prefer_in_out_of_memory_kill() {
 /// # Safety
 /// Called in a child that has one thread.
 unsafe fn close_all_on_exec() -> io::Result<()> {
-    const FIRST: u32 = 3;
-    const CLOEXEC: u32 = 4;
-    if libc::syscall(libc::SYS_close_range, FIRST, u32::MAX, CLOEXEC) == 0 {
-        return Ok(());
+    // SAFETY: what the caller promises.
+    unsafe {
+        const FIRST: u32 = 3;
+        const CLOEXEC: u32 = 4;
+        if libc::syscall(libc::SYS_close_range, FIRST, u32::MAX, CLOEXEC) == 0 {
+            return Ok(());
+        }
+        // Kernels before 5.11.
+        let most = libc::sysconf(libc::_SC_OPEN_MAX).clamp(256, 1 << 20) as i32;
+        for descriptor in FIRST as i32..most {
+            libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
+        }
+        Ok(())
     }
-    // Kernels before 5.11.
-    let most = libc::sysconf(libc::_SC_OPEN_MAX).clamp(256, 1 << 20) as i32;
-    for descriptor in FIRST as i32..most {
-        libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
-    }
-    Ok(())
 }
 
 fn check(result: i32) -> io::Result<()> {

@@ -153,22 +153,25 @@ fn forget(start: usize, length: usize) -> bool {
 /// # Safety
 /// The arguments are those of a signal handler.
 unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let before = BEFORE
-        .get()
-        .filter(|before| before.sa_sigaction != libc::SIG_DFL && before.sa_sigaction != libc::SIG_IGN);
-    match before {
-        Some(before) if before.sa_flags & libc::SA_SIGINFO != 0 => {
-            let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
-                mem::transmute(before.sa_sigaction);
-            handler(signal, info, context);
-        }
-        Some(before) => {
-            let handler: extern "C" fn(libc::c_int) = mem::transmute(before.sa_sigaction);
-            handler(signal);
-        }
-        // The instruction is run again and ends the process, as it would have.
-        None => {
-            libc::signal(signal, libc::SIG_DFL);
+    // SAFETY: what the caller promises.
+    unsafe {
+        let before = BEFORE
+            .get()
+            .filter(|before| before.sa_sigaction != libc::SIG_DFL && before.sa_sigaction != libc::SIG_IGN);
+        match before {
+            Some(before) if before.sa_flags & libc::SA_SIGINFO != 0 => {
+                let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                    mem::transmute(before.sa_sigaction);
+                handler(signal, info, context);
+            }
+            Some(before) => {
+                let handler: extern "C" fn(libc::c_int) = mem::transmute(before.sa_sigaction);
+                handler(signal);
+            }
+            // The instruction is run again and ends the process, as it would have.
+            None => {
+                libc::signal(signal, libc::SIG_DFL);
+            }
         }
     }
 }

@@ -59,29 +59,32 @@ fn tune(fcinfo: pg_sys::FunctionCallInfo) {
 /// # Safety
 /// `fcinfo` is that of the running procedure.
 unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Asked, Error> {
-    let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
-    let name = |n| values::name_argument(fcinfo, n);
-    let json = |n| pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, n).map(|value| value.0);
-    let keys = pgrx::pg_getarg_datum(fcinfo, 9).map(|datum| values::names(datum)).transpose()?;
-    let params = given(json(8), "params")?;
-    Ok(Asked {
-        search: json(4),
-        trials: given(pgrx::pg_getarg(fcinfo, 5), "trials")?,
-        time_budget: pgrx::pg_getarg::<Interval>(fcinfo, 6).map(|budget| budget.as_micros()),
-        metric: text(7),
-        parallel: given(pgrx::pg_getarg(fcinfo, 12), "parallel")?,
-        params: params.clone(),
-        training: Arguments {
-            model: given(text(0), "model")?,
-            source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
-            label: name(2),
-            algorithm: given(text(3), "algorithm")?,
-            params: params.to_string(),
-            keys,
-            time_column: name(10),
-            promote: given(pgrx::pg_getarg(fcinfo, 11), "promote")?,
-        },
-    })
+    // SAFETY: each argument is read as the type that its SQL declares.
+    unsafe {
+        let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
+        let name = |n| values::name_argument(fcinfo, n);
+        let json = |n| pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, n).map(|value| value.0);
+        let keys = pgrx::pg_getarg_datum(fcinfo, 9).map(|datum| values::names(datum)).transpose()?;
+        let params = given(json(8), "params")?;
+        Ok(Asked {
+            search: json(4),
+            trials: given(pgrx::pg_getarg(fcinfo, 5), "trials")?,
+            time_budget: pgrx::pg_getarg::<Interval>(fcinfo, 6).map(|budget| budget.as_micros()),
+            metric: text(7),
+            parallel: given(pgrx::pg_getarg(fcinfo, 12), "parallel")?,
+            params: params.clone(),
+            training: Arguments {
+                model: given(text(0), "model")?,
+                source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
+                label: name(2),
+                algorithm: given(text(3), "algorithm")?,
+                params: params.to_string(),
+                keys,
+                time_column: name(10),
+                promote: given(pgrx::pg_getarg(fcinfo, 11), "promote")?,
+            },
+        })
+    }
 }
 
 /// Records the search, makes it, and records how it ended before an error goes on its way.
