@@ -1,5 +1,6 @@
 //! Every error the extension raises, with its SQLSTATE, detail and hint.
 
+use crate::pg::mapping;
 use features::FeatureError;
 use model::protocol::Cause;
 use model::ModelError;
@@ -309,8 +310,8 @@ fn feature_code(error: &FeatureError) -> PgSqlErrorCode {
 /// The value, or the error raised in Postgres. Every function ends here: also one that has read a model whose file was cut
 /// short meanwhile, and whose value is none.
 pub fn or_raise<T>(result: Result<T, Error>) -> T {
-    if let Some(lost) = crate::scoring::shared_models::lost() {
-        lost.raise();
+    if mapping::is_to_be_told() {
+        Error::LostModel.raise();
     }
     result.unwrap_or_else(|error| error.raise())
 }

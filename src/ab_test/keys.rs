@@ -2,17 +2,12 @@
 
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::pg::relations::{self, RelationName};
-use crate::pg::values;
-use crate::scoring::source::missing;
-use pgrx::pg_sys;
+use crate::scoring::source::Source;
 use pgrx::spi::quote_identifier;
 
 /// The source of a version, called t in SQL, and its keys beside the columns product_id and region of u.
 pub struct Keyed {
-    pub oid: pg_sys::Oid,
-    pub source: RelationName,
-    pub columns: Vec<(String, pg_sys::Oid)>,
+    pub source: Source,
     /// `t.time`
     pub time: String,
     /// The row of t is of the key in u.
@@ -21,26 +16,16 @@ pub struct Keyed {
 
 impl Keyed {
     pub fn of(version: &VersionRow) -> Result<Self, Error> {
-        let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
-        let found = version.source.find().ok_or_else(gone)?;
-        let columns = relations::columns(found)?;
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
             return Err(Error::damaged_row());
         };
-        let equals = |column: &String, key: &str| {
-            let known = columns.iter().find(|(name, _)| name == column);
-            let (_, found) = known.ok_or_else(|| missing(version, "key", column))?;
-            // SAFETY: a catalog look-up of a column's type.
-            let base = unsafe { pg_sys::getBaseType(*found) };
-            let column = values::as_base(format!("t.{}", quote_identifier(column)), *found);
-            let sql_type = values::sql_type(base, -1);
-            Ok::<_, Error>(format!("{column} OPERATOR(pg_catalog.=) u.{key}::{sql_type}"))
-        };
-        let same_key = format!("{} AND {}", equals(product, "product_id")?, equals(region, "region")?);
-        if !columns.iter().any(|(name, _)| name == time) {
-            return Err(missing(version, "time", time));
-        }
-        let time = format!("t.{}", quote_identifier(time));
-        Ok(Self { oid: found, source: version.source.clone(), columns, time, same_key })
+        let source = Source::find(version)?;
+        source.require(version, "time", time)?;
+        let same_key = format!(
+            "{} AND {}",
+            source.equals_written(version, product, "u.product_id")?,
+            source.equals_written(version, region, "u.region")?
+        );
+        Ok(Self { source, time: format!("t.{}", quote_identifier(time)), same_key })
     }
 }

@@ -128,7 +128,7 @@ fn score(
         let scorer = &decoded.scorer;
         let columns: Vec<String> = scorer.recipe().columns.iter().map(|column| column.name.clone()).collect();
         let keyed = Keyed::of(&decoded.version)?;
-        check_columns(model, scorer.recipe(), keyed.oid)?;
+        check_columns(model, scorer.recipe(), keyed.source.relation.oid)?;
         let query = newest_rows(&keyed, &columns, as_of.is_some());
         let mut parameters: Vec<Parameter> = vec![
             (pg_sys::TEXTARRAYOID, keys.products.clone().into_datum()),
@@ -163,7 +163,8 @@ fn newest_rows(keyed: &Keyed, columns: &[String], with_as_of: bool) -> String {
         let quoted = columns.iter().map(|column| format!("{table}.{}", quote_identifier(column)));
         quoted.collect::<Vec<_>>().join(", ")
     };
-    let Keyed { source, time, same_key, .. } = keyed;
+    let Keyed { source, time, same_key } = keyed;
+    let source = &source.relation.name;
     let until = match with_as_of {
         true => format!(" AND {time} OPERATOR(pg_catalog.<=) $3"),
         false => String::new(),

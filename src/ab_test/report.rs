@@ -7,7 +7,7 @@ use crate::catalog::read;
 use crate::catalog::rights::{self, Privilege};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::as_owner;
-use crate::pg::values::{self, given};
+use crate::pg::values::given;
 use crate::scoring::arms::Test;
 use model::ab::{mismatch, Exposure, Lift, Summary, Unit};
 use model::recipe::Family;
@@ -263,16 +263,17 @@ fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
 /// A query for the numbers, from 1, of the keys whose rows the caller may see, and their labels.
 fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
     let version = read::version(model, number)?;
-    let Keyed { source, columns, time, same_key, .. } = Keyed::of(&version)?;
-    let label = columns.iter().find(|(name, _)| Some(name) == version.label.as_ref());
-    let value = match label.and_then(|(name, oid)| Some((name, values::reader_of(*oid)?.0))) {
+    let Keyed { source, time, same_key } = Keyed::of(&version)?;
+    let relation = &source.relation;
+    let label = version.label.as_deref();
+    let value = match label.and_then(|name| Some((name, relation.family(name)?))) {
         Some((name, Family::Boolean)) => {
             format!("t.{}::pg_catalog.int4::pg_catalog.float8", quote_identifier(name))
         }
         Some((name, Family::Number)) => format!("t.{}::pg_catalog.float8", quote_identifier(name)),
         _ => {
             return Err(Error::UndefinedColumn {
-                message: format!("{source} has no column with the label of model \"{model}\""),
+                message: format!("{} has no column with the label of model \"{model}\"", relation.name),
                 hint: "The outcomes of a test are read from the source of each arm's version: give the column its name \
                        again."
                     .into(),
@@ -281,8 +282,9 @@ fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
     };
     Ok(format!(
         "SELECT u.n, pg_catalog.max({value}) FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), \
-         pg_catalog.unnest($3)) WITH ORDINALITY AS u (product_id, region, day, n) JOIN {source} AS t ON {same_key} \
-         AND {time} OPERATOR(pg_catalog.=) ('2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) u.day) GROUP BY u.n"
+         pg_catalog.unnest($3)) WITH ORDINALITY AS u (product_id, region, day, n) JOIN {} AS t ON {same_key} \
+         AND {time} OPERATOR(pg_catalog.=) ('2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) u.day) GROUP BY u.n",
+        relation.name
     ))
 }
 

@@ -6,8 +6,8 @@ use crate::catalog::in_use::refuse_running;
 use crate::catalog::rights::Privilege;
 use crate::catalog::{read, CHAMPION};
 use crate::error::{or_raise, Error};
-use crate::pg::relations;
-use crate::pg::values::{self, given};
+use crate::pg::relations::Relation;
+use crate::pg::values::given;
 use crate::scoring::model_cache;
 use model::ab::{Assignment, Unit};
 use model::recipe::Family;
@@ -196,10 +196,9 @@ fn check_version(model: &str, number: i32) -> Result<(), Error> {
     let Some(source) = version.source.find() else {
         return refuse("it has no source", "Train it again, or import it with source => ….");
     };
-    let columns = relations::columns(source)?;
-    let time = version.time_column.as_ref().and_then(|time| columns.iter().find(|(name, _)| name == time));
-    match time.and_then(|(_, type_oid)| values::reader_of(*type_oid)) {
-        Some((Family::Date, _)) => Ok(()),
+    let relation = Relation::of(source)?;
+    match version.time_column.as_ref().and_then(|time| relation.family(time)) {
+        Some(Family::Date) => Ok(()),
         _ => refuse("its source has no date by which rows are told apart", "Train it with time_column => …."),
     }
 }

@@ -5,13 +5,14 @@ use super::subject::{Query, Subject};
 use super::{too_many_rows, MAX_ROWS};
 use crate::error::Error;
 use crate::pg::cursor::{Cursor, Snapshot};
+use crate::pg::mapping;
 use crate::pg::memory::Palloc;
 use crate::pg::tuples::{Attributes, Deformed};
 use crate::pg::values::{self, Reader};
 use crate::scoring::call::Resolved;
 use crate::scoring::check_columns;
 use crate::scoring::row::Binding;
-use crate::scoring::shared_models;
+
 use model::tally::Tally;
 use pgrx::Spi;
 use std::collections::HashMap;
@@ -85,7 +86,10 @@ fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(
         }
     }
     // Here, since a procedure goes on with what was measured.
-    shared_models::lost().map_or(Ok(()), Err)
+    match mapping::is_to_be_told() {
+        false => Ok(()),
+        true => Err(Error::LostModel),
+    }
 }
 
 /// One tally for each slice, or one for all rows.

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::pg::call_site::argument;
 use crate::pg::cursor::Parameter;
 use crate::pg::layout::Layout;
-use crate::pg::relations::{self, RelationName};
+use crate::pg::relations::Relation;
 use crate::pg::values::{self, Reader};
 use features::weeks::Week;
 use model::recipe::{Family, Recipe};
@@ -104,7 +104,7 @@ impl Query {
         let mut selected: Vec<String> = inputs.chain([name.as_str()]).map(column).collect();
         let position = selected.len() - 1;
         if let Some(by) = &subject.by {
-            columns.require(by, "by")?;
+            columns.source.require(by, "by")?;
             selected.push(format!("{}::pg_catalog.text", column(by)));
         }
         let mut conditions = vec![format!("{} IS NOT NULL", column(name))];
@@ -117,15 +117,15 @@ impl Query {
         }
         let slice = subject.by.is_some().then_some(position + 1);
         let types = [(position, label_type)].into_iter().chain(slice.map(|slice| (slice, pg_sys::TEXTOID)));
-        let layout = Layout::new(&columns.source, types);
+        let layout = Layout::new(&columns.source.name, types);
         let (selected, conditions) = (selected.join(", "), conditions.join(" AND "));
         Ok(Self {
-            text: format!("SELECT {selected} FROM {} AS t WHERE {conditions}", columns.source),
+            text: format!("SELECT {selected} FROM {} AS t WHERE {conditions}", columns.source.name),
             parameters,
             label: Label { name: name.clone(), position, reader, task },
             layout,
             slice,
-            source: columns.source.to_string(),
+            source: columns.source.name.to_string(),
         })
     }
 }
@@ -168,32 +168,19 @@ fn column(name: &str) -> String {
 
 /// The columns of a relation, for a version.
 struct Columns<'a> {
-    source: RelationName,
+    source: Relation,
     version: &'a VersionRow,
-    all: Vec<(String, pg_sys::Oid)>,
 }
 
 impl<'a> Columns<'a> {
     fn of(relation: pg_sys::Oid, version: &'a VersionRow) -> Result<Self, Error> {
-        let source = RelationName::of(relation)?;
-        Ok(Self { source, version, all: relations::columns(relation)? })
-    }
-
-    fn require(&self, name: &str, what: &str) -> Result<pg_sys::Oid, Error> {
-        let found = self.all.iter().find(|(column, _)| column == name);
-        found.map(|(_, type_oid)| *type_oid).ok_or_else(|| {
-            let names: Vec<&str> = self.all.iter().map(|(column, _)| column.as_str()).collect();
-            Error::UndefinedColumn {
-                message: format!("{what} column \"{name}\" does not exist in {}", self.source),
-                hint: format!("Its columns are: {}.", names.join(", ")),
-            }
-        })
+        Ok(Self { source: Relation::of(relation)?, version })
     }
 
     fn wrong_type(&self, column: &str, type_oid: pg_sys::Oid, expected: &str) -> Error {
         Error::WrongType {
             column: column.to_owned(),
-            relation: Some(self.source.to_string()),
+            relation: Some(self.source.name.to_string()),
             model: self.version.model.clone(),
             found: values::type_name(type_oid, -1),
             expected: expected.to_owned(),
@@ -201,7 +188,7 @@ impl<'a> Columns<'a> {
     }
 
     fn label(&self, name: &str, task: Task) -> Result<(Reader, pg_sys::Oid), Error> {
-        let type_oid = self.require(name, "label")?;
+        let type_oid = self.source.require(name, "label")?.type_oid;
         match values::reader_of(type_oid) {
             Some((Family::Boolean | Family::Number, reader)) => Ok((reader, type_oid)),
             _ => Err(self.wrong_type(
@@ -225,7 +212,7 @@ impl<'a> Columns<'a> {
                 Some("Leave them out; a view of the wanted rows can be measured instead.".into()),
             ));
         };
-        let type_oid = self.require(name, "time")?;
+        let type_oid = self.source.require(name, "time")?.type_oid;
         match values::reader_of(type_oid) {
             Some((Family::Date | Family::Timestamp, _)) => Ok(name),
             _ => Err(self.wrong_type(name, type_oid, "a date or a timestamp")),

@@ -1,9 +1,9 @@
 //! `reco.create_feature_view`: checks the definition and makes the table for its rows.
 
-use super::registry::{mark, read_settings, register, FeatureView};
+use super::registry::{mark, read_settings, register, Arguments, FeatureView};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{as_author, Settings};
-use crate::pg::relations::{self, RelationName};
+use crate::pg::relations::{self, columns_hint, RelationName};
 use crate::pg::session::refuse_read_only;
 use crate::pg::tuples;
 use crate::pg::values;
@@ -13,21 +13,6 @@ use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use pgrx::{pg_sys, PgList, Uuid};
 use std::ffi::{CStr, CString};
-
-/// The arguments of `reco.create_feature_view`.
-pub struct Arguments {
-    pub view: String,
-    pub definition: String,
-    pub keys: Vec<String>,
-    pub time_column: String,
-    pub label: Option<String>,
-    pub available: Option<String>,
-    pub inputs: Vec<pg_sys::Oid>,
-    pub lookback: i32,
-    pub horizon: i32,
-    pub partition_by: String,
-    pub settings: Settings,
-}
 
 /// See sql/comments.sql.
 #[pg_extern(sql = "
@@ -208,11 +193,10 @@ fn describe(query: &str, what: &str) -> Result<Vec<Column>, Error> {
 }
 
 fn check_columns(arguments: &Arguments, columns: &[Column]) -> Result<(), Error> {
-    let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
     let find = |name: &str, what: &str| {
         columns.iter().find(|column| column.name == name).ok_or_else(|| Error::UndefinedColumn {
             message: format!("{what} column \"{name}\" is not in the definition's result"),
-            hint: format!("Its columns are: {}.", names.join(", ")),
+            hint: columns_hint(columns.iter().map(|column| column.name.as_str())),
         })
     };
     if arguments.keys.is_empty() {

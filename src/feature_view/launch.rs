@@ -1,10 +1,11 @@
 //! `reco.create_launch_features`: the retail template. It makes two feature views from tables of sales, products and
 //! stores: sales by week as summaries, and from these the features of products in their first weeks.
 
-use super::create::{create, Arguments};
+use super::create::create;
+use super::registry::Arguments;
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{with_fixed_path, Settings};
-use crate::pg::relations::{self, RelationName};
+use crate::pg::relations::{self, Relation, RelationName};
 use crate::pg::session::refuse_read_only;
 use crate::pg::values::{self, given};
 use model::recipe::Family;
@@ -215,9 +216,9 @@ impl Template {
         let values = [
             ("{available}", available.to_owned()),
             ("{weekly}", weekly.to_owned()),
-            ("{sales}", self.sales.name.clone()),
-            ("{products}", self.products.name.clone()),
-            ("{stores}", self.stores.name.clone()),
+            ("{sales}", self.sales.0.name.to_string()),
+            ("{products}", self.products.0.name.to_string()),
+            ("{stores}", self.stores.0.name.to_string()),
             ("{product_id}", column(&self.product_id)),
             ("{store_id}", column(&self.store_id)),
             ("{region}", column(&self.region)),
@@ -277,27 +278,20 @@ fn substitute(template: &str, values: &[(&str, String)]) -> String {
 }
 
 /// One of the three tables.
-struct Table {
-    name: String,
-    columns: Vec<(String, pg_sys::Oid)>,
-}
+struct Table(Relation);
 
 impl Table {
     fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
-        Ok(Self { name: relations::qualified_name(relation)?, columns: relations::columns(relation)? })
-    }
-
-    fn type_of(&self, column: &str) -> Option<pg_sys::Oid> {
-        self.columns.iter().find(|(name, _)| name == column).map(|(_, oid)| *oid)
+        Relation::of(relation).map(Self)
     }
 
     /// The column exists and is of one of these families; of any type where none is named.
     fn check(&self, column: &str, argument: &str, families: &[Family]) -> Result<(), Error> {
-        let Some(oid) = self.type_of(column) else {
-            let names: Vec<_> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
+        let Self(table) = self;
+        let Some(oid) = table.type_of(column) else {
             return Err(Error::UndefinedColumn {
-                message: format!("{argument} column \"{column}\" does not exist in {}", self.name),
-                hint: format!("Its columns are: {}. Say {argument} => '…'.", names.join(", ")),
+                message: format!("{argument} column \"{column}\" does not exist in {}", table.name),
+                hint: format!("{} Say {argument} => '…'.", table.columns_hint()),
             });
         };
         let family = values::reader_of(oid).map(|(family, _)| family);
@@ -308,7 +302,7 @@ impl Table {
         Err(Error::InvalidArgument(
             format!(
                 "{argument} column \"{column}\" of {} has type {}, not {}",
-                self.name,
+                table.name,
                 values::type_name(oid, -1),
                 wanted.join(" or ")
             ),
@@ -317,12 +311,12 @@ impl Table {
     }
 
     fn is_zoned(&self, column: &str) -> bool {
-        self.type_of(column) == Some(pg_sys::TIMESTAMPTZOID)
+        self.0.type_of(column) == Some(pg_sys::TIMESTAMPTZOID)
     }
 
     /// A column as a timestamp on the clock whose weeks are meant.
     fn moment(&self, expression: &str, column: &str, zone: &str) -> String {
-        match self.type_of(column) {
+        match self.0.type_of(column) {
             Some(pg_sys::TIMESTAMPTZOID) => format!("({expression} AT TIME ZONE {zone})"),
             Some(pg_sys::TIMESTAMPOID) => expression.to_owned(),
             _ => format!("{expression}::timestamp"),

@@ -1,6 +1,5 @@
 //! What the catalog knows about a feature view.
 
-use super::create::Arguments;
 use crate::error::Error;
 use crate::pg::acting_as::{as_author, as_owner, current_user, Settings};
 use crate::pg::relations::{self, RelationName};
@@ -11,6 +10,21 @@ use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 use serde_json::json;
 use std::collections::BTreeSet;
+
+/// The arguments of `reco.create_feature_view`.
+pub struct Arguments {
+    pub view: String,
+    pub definition: String,
+    pub keys: Vec<String>,
+    pub time_column: String,
+    pub label: Option<String>,
+    pub available: Option<String>,
+    pub inputs: Vec<pg_sys::Oid>,
+    pub lookback: i32,
+    pub horizon: i32,
+    pub partition_by: String,
+    pub settings: Settings,
+}
 
 /// A registered feature view.
 #[derive(Debug, Clone)]

@@ -8,8 +8,7 @@ use super::bulk_insert;
 use super::create::{as_subquery, primary_key};
 use super::registry::FeatureView;
 use crate::error::Error;
-use crate::pg::relations::{self, RelationName};
-use crate::pg::tuples;
+use crate::pg::relations::{Column, Relation, RelationName};
 use crate::pg::values;
 use features::weeks::{Run, Week};
 use pgrx::datum::Date;
@@ -88,11 +87,10 @@ impl<'a> Target<'a> {
     fn fill(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
         let gone = || Error::invalid(format!("{} could not be created", self.partition));
         let table = self.partition.find().ok_or_else(gone)?;
-        let is_time = |column: &(String, pg_sys::Oid)| column.0 == self.view.time_column;
-        let time = relations::columns(table)?.iter().position(is_time).ok_or_else(gone)?;
+        let time = Relation::of(table)?.column(&self.view.time_column).ok_or_else(gone)?.number;
         let mut counts = Counts::of(self.run);
         let dates = [self.run.first.monday(), self.run.last.monday()];
-        bulk_insert::insert(client, table, &self.query, dates, time as i32 + 1, &mut |day| {
+        bulk_insert::insert(client, table, &self.query, dates, time.into(), &mut |day| {
             self.count(&mut counts, day, 1)
         })?;
         Ok(counts.by_week())
@@ -213,14 +211,11 @@ fn partition_of(
 
 /// The definition's columns as those of the table.
 fn columns(table: pg_sys::Oid) -> Result<Vec<String>, Error> {
-    let column = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| {
-        let name = quote_identifier(tuples::attribute_name(attribute));
-        let sql_type = values::sql_type(attribute.atttypid, attribute.atttypmod);
-        format!("d.{name}::{sql_type} AS {name}")
+    let column = |column: &Column| {
+        let name = quote_identifier(&column.name);
+        format!("d.{name}::{} AS {name}", values::sql_type(column.type_oid, column.type_modifier))
     };
-    // SAFETY: the descriptor is live.
-    let all = |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() };
-    relations::with_descriptor(table, all)
+    Ok(Relation::of(table)?.columns.iter().map(column).collect())
 }
 
 /// A day, counted from 2000-01-01.

@@ -6,6 +6,7 @@
 //! | `values`, `numeric` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `tuples`, `row_set` | composite values; the rows that a function returns |
 //! | `cursor`, `each_row` | the rows of a query: a batch at a time, or one by one as the executor makes them |
+//! | `mapping` | files mapped into memory, with a guard for what is cut off from them |
 //! | `open_scans` | index scans that stay open while a query runs |
 //! | `memory` | states in PostgreSQL's memory |
 //! | `relations` | names, owners and columns of relations |
@@ -29,6 +30,7 @@ pub mod each_row;
 pub mod guard;
 pub mod layout;
 pub mod liveness;
+pub mod mapping;
 pub mod memory;
 pub mod moment;
 pub mod numeric;

@@ -1,7 +1,8 @@
-//! Names and owners of relations.
+//! Relations: their names, owners and columns.
 
 use crate::error::Error;
-use crate::pg::tuples;
+use crate::pg::{tuples, values};
+use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::spi::quote_qualified_identifier;
 use std::ffi::{CStr, CString};
@@ -208,11 +209,72 @@ pub fn role_name(role: pg_sys::Oid) -> String {
     }
 }
 
-/// The columns of a relation and their types.
-pub fn columns(relation: pg_sys::Oid) -> Result<Vec<(String, pg_sys::Oid)>, Error> {
-    let column = |(_, a): (usize, &pg_sys::FormData_pg_attribute)| (tuples::attribute_name(a), a.atttypid);
-    // SAFETY: the descriptor is live.
-    with_descriptor(relation, |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() })
+/// A relation and its columns, as they are found at one moment.
+pub struct Relation {
+    pub oid: pg_sys::Oid,
+    pub name: RelationName,
+    pub columns: Vec<Column>,
+}
+
+/// A column of a relation.
+#[derive(Debug, Clone)]
+pub struct Column {
+    pub name: String,
+    /// The attribute number, from 1.
+    pub number: i16,
+    pub type_oid: pg_sys::Oid,
+    pub type_modifier: i32,
+}
+
+impl Relation {
+    pub fn of(oid: pg_sys::Oid) -> Result<Self, Error> {
+        let name = RelationName::of(oid)?;
+        let column = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| Column {
+            name: tuples::attribute_name(attribute),
+            number: attribute.attnum,
+            type_oid: attribute.atttypid,
+            type_modifier: attribute.atttypmod,
+        };
+        // SAFETY: the descriptor is live.
+        let all = |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() };
+        Ok(Self { oid, name, columns: with_descriptor(oid, all)? })
+    }
+
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// A column's attribute number, from 1; 0 where there is no such column.
+    pub fn position(&self, name: &str) -> i16 {
+        self.column(name).map_or(0, |column| column.number)
+    }
+
+    pub fn type_of(&self, name: &str) -> Option<pg_sys::Oid> {
+        self.column(name).map(|column| column.type_oid)
+    }
+
+    /// What kind of type a column has; `None` where there is no such column, or its type is of no kind.
+    pub fn family(&self, name: &str) -> Option<Family> {
+        self.type_of(name).and_then(values::reader_of).map(|(family, _)| family)
+    }
+
+    /// The column of this name; `what` says in the error what it is wanted for.
+    pub fn require(&self, name: &str, what: &str) -> Result<&Column, Error> {
+        self.column(name).ok_or_else(|| Error::UndefinedColumn {
+            message: format!("{what} column \"{name}\" does not exist in {}", self.name),
+            hint: self.columns_hint(),
+        })
+    }
+
+    /// Which columns there are.
+    pub fn columns_hint(&self) -> String {
+        columns_hint(self.columns.iter().map(|column| column.name.as_str()))
+    }
+}
+
+/// A hint that lists the columns where one was looked for in vain.
+pub fn columns_hint<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    format!("Its columns are: {}.", names.collect::<Vec<_>>().join(", "))
 }
 
 /// What `read` makes of the descriptor of a relation's rows, live as long as it runs.

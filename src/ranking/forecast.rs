@@ -231,7 +231,7 @@ fn week(version: &VersionRow) -> String {
 /// A row's category.
 fn category(version: &VersionRow, by: Option<&str>) -> Result<String, Error> {
     let Some(by) = by else { return Ok("NULL::pg_catalog.text".into()) };
-    match Source::find(version)?.type_of(by) {
+    match Source::find(version)?.relation.type_of(by) {
         Some(_) => Ok(format!("t.{}::pg_catalog.text", quote_identifier(by))),
         None => Err(Error::UndefinedColumn {
             message: format!("column \"{by}\" does not exist in {}", version.source),

@@ -110,7 +110,7 @@ impl Query {
         let mut parameters = vec![(given_type.type_oid(), Some(given_value))];
         let key = format!("t.{}", quote_identifier(ranked));
         let mut conditions =
-            vec![source.equals(version, given, 1, given_type)?, format!("{key} IS NOT NULL")];
+            vec![source.equals(version, given, "$1", given_type)?, format!("{key} IS NOT NULL")];
         let time = version.time_column.as_ref().map(|time| format!("t.{}", quote_identifier(time)));
         conditions.extend(time.as_ref().map(|time| format!("{time} IS NOT NULL")));
         if let Some(as_of) = wanted.as_of {
@@ -126,11 +126,7 @@ impl Query {
         }
         if let Some((array_type, array)) = wanted.candidates {
             parameters.push((array_type, Some(array)));
-            let ranked_type = type_of(&source, ranked);
-            // SAFETY: a catalog look-up of a column's type.
-            let base = values::sql_type(unsafe { pg_sys::getBaseType(ranked_type) }, -1);
-            let ranked = values::as_base(key.clone(), ranked_type);
-            conditions.push(format!("{ranked} OPERATOR(pg_catalog.=) ANY (${}::{base}[])", parameters.len()));
+            conditions.push(source.is_any_of(ranked, &format!("${}", parameters.len()), array_type));
         }
         Ok(Self {
             from: format!("FROM {} AS t WHERE {}", version.source, conditions.join(" AND ")),
@@ -160,7 +156,7 @@ impl Columns {
     /// Whole rows, unless most of their columns are not needed, or the key cannot be read as it is.
     fn stored(version: &VersionRow, source: &Source, recipe: &Recipe, ranked: &str) -> Option<Self> {
         let all = source.rows_as_stored()?;
-        let place = |column: &str| usize::try_from(source.position(column)).ok()?.checked_sub(1);
+        let place = |column: &str| usize::try_from(source.relation.position(column)).ok()?.checked_sub(1);
         let of_recipe: Option<Vec<usize>> = recipe.columns.iter().map(|column| place(&column.name)).collect();
         let (key, key_type) = (place(ranked)?, type_of(source, ranked));
         let time_name = version.time_column.as_deref();
@@ -184,7 +180,7 @@ impl Columns {
                 &version.source,
                 [(key, key_type)]
                     .into_iter()
-                    .chain(time_place.zip(time_name.and_then(|name| source.type_of(name)))),
+                    .chain(time_place.zip(time_name.and_then(|name| source.relation.type_of(name)))),
             ),
         })
     }
@@ -208,7 +204,10 @@ impl Columns {
                 &version.source,
                 [(place, if as_type == "int8" { pg_sys::INT8OID } else { pg_sys::TEXTOID })]
                     .into_iter()
-                    .chain(time.and_then(|name| source.type_of(name)).map(|type_oid| (place + 1, type_oid))),
+                    .chain(
+                        time.and_then(|name| source.relation.type_of(name))
+                            .map(|type_oid| (place + 1, type_oid)),
+                    ),
             ),
         }
     }
@@ -251,9 +250,9 @@ impl Columns {
 }
 
 fn type_of(source: &Source, column: &str) -> pg_sys::Oid {
-    source.type_of(column).unwrap_or(pg_sys::InvalidOid)
+    source.relation.type_of(column).unwrap_or(pg_sys::InvalidOid)
 }
 
 fn time_reader(source: &Source, column: &str) -> Option<Reader> {
-    source.type_of(column).and_then(values::reader_of).map(|(_, reader)| reader)
+    source.relation.type_of(column).and_then(values::reader_of).map(|(_, reader)| reader)
 }

@@ -2,12 +2,13 @@
 
 use super::model_cache::{self, Decoded};
 use super::row::Inputs;
-use super::shared_models;
+
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::{self, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::pg::acting_as::current_user;
+use crate::pg::mapping;
 use crate::pg::moment::Moment;
 use crate::settings;
 use model::Scorer;
@@ -43,7 +44,7 @@ impl Resolved {
             None => model_cache::decoded(&name, CHAMPION)?,
         };
         let inputs = Inputs::of(&decoded.scorer);
-        let losses = shared_models::losses();
+        let losses = mapping::losses();
         Ok(Self { asked: model.map(str::to_owned), default, moment, losses, decoded, inputs, test })
     }
 
@@ -55,7 +56,7 @@ impl Resolved {
             asked: None,
             default: None,
             moment: Moment::now(),
-            losses: shared_models::losses(),
+            losses: mapping::losses(),
             decoded,
             inputs,
             test: None,
@@ -73,7 +74,7 @@ impl Resolved {
     pub fn answers(&self, model: Option<&[u8]>) -> bool {
         self.asked.as_deref().map(str::as_bytes) == model
             && self.moment == Moment::now()
-            && self.losses == shared_models::losses()
+            && self.losses == mapping::losses()
             && (model.is_some() || self.default == settings::default_model())
     }
 }

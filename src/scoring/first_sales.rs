@@ -1,11 +1,10 @@
 //! What products sold in the first weeks after their launch, from the weekly sales that a view of new products is made of
 //! (see `reco.create_launch_features`).
 
-use super::source::Source;
+use super::source::text_as;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
-use crate::pg::relations::RelationName;
-use crate::pg::values;
+use crate::pg::relations::{Relation, RelationName};
 use pgrx::datum::Date;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
@@ -18,8 +17,8 @@ pub const FIRST_WEEKS: i32 = 4;
 pub struct WeeklySales {
     /// Qualified, quoted name.
     view: RelationName,
-    /// Of its column product_id.
-    product_type: String,
+    /// The base type of its column product_id.
+    product_type: pg_sys::Oid,
     may_read: bool,
 }
 
@@ -33,9 +32,9 @@ impl WeeklySales {
     /// Those that a feature view is made of, `None` where it is none of new products.
     pub fn behind(view: &FeatureView) -> Option<Self> {
         let [FeatureView { oid, name, .. }] = view.open_inputs().ok()?.try_into().ok()?;
-        let source = Source::of(oid).ok()?;
-        let [product, sales] = ["product_id", "sales"].map(|column| source.type_of(column));
-        let named = ["region", "week"].iter().all(|column| source.type_of(column).is_some());
+        let weekly = Relation::of(oid).ok()?;
+        let [product, sales] = ["product_id", "sales"].map(|column| weekly.type_of(column));
+        let named = ["region", "week"].iter().all(|column| weekly.type_of(column).is_some());
         if !named || !is_summary(sales?) {
             return None;
         }
@@ -45,7 +44,7 @@ impl WeeklySales {
             let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), select);
             (pg_sys::getBaseType(product?), allowed == pg_sys::AclResult::ACLCHECK_OK)
         };
-        Some(Self { view: name, product_type: values::sql_type(base, -1), may_read })
+        Some(Self { view: name, product_type: base, may_read })
     }
 
     /// For each launch what was sold in the region; nothing is known to a caller who may not read the weekly sales.
@@ -69,12 +68,12 @@ impl WeeklySales {
             "SELECT coalesce(pg_catalog.sum(reco.total_quantity(w.sales)), 0), \
                     coalesce(pg_catalog.sum(reco.total_sales(w.sales)), 0) \
              FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS l (product, week, n) \
-             LEFT JOIN {} AS w ON w.product_id OPERATOR(pg_catalog.=) l.product::{} \
+             LEFT JOIN {} AS w ON w.product_id OPERATOR(pg_catalog.=) {} \
                   AND w.region OPERATOR(pg_catalog.=) $3 AND w.week OPERATOR(pg_catalog.>=) l.week \
                   AND w.week OPERATOR(pg_catalog.<) (l.week OPERATOR(pg_catalog.+) {}) \
              GROUP BY l.n ORDER BY l.n",
             self.view,
-            self.product_type,
+            text_as(self.product_type, "l.product"),
             7 * FIRST_WEEKS
         )
     }

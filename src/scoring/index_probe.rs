@@ -6,12 +6,12 @@
 //! else goes through a plan ([`super::key_plan`]).
 
 use super::row::{Binding, Inputs};
-use super::source::{Key, Source};
+use super::source::Key;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::pg::call_site::OwnContext;
 use crate::pg::open_scans::{with_scan, Indexed};
-use crate::pg::relations::Opened;
+use crate::pg::relations::{Opened, Relation};
 use crate::pg::tuples;
 use crate::pg::tuples::Attributes;
 use crate::pg::values::day_after;
@@ -84,7 +84,7 @@ impl IndexPath {
         version: &VersionRow,
         recipe: &Recipe,
         key: Key,
-        source: &Source,
+        source: &Relation,
     ) -> Result<Option<Self>, Error> {
         // SAFETY: the table is open and locked while its indexes are looked at.
         unsafe {

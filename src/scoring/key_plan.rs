@@ -274,8 +274,8 @@ pub fn newest_row(
         "SELECT {} FROM {} AS t WHERE {} AND {}",
         columns.join(", "),
         version.source,
-        source.equals(version, product, 1, key)?,
-        source.equals(version, region, 2, Key::Text)?
+        source.equals(version, product, "$1", key)?,
+        source.equals(version, region, "$2", Key::Text)?
     );
     let mut argument_types = vec![key.type_oid(), pg_sys::TEXTOID];
     match &version.time_column {

@@ -2,9 +2,10 @@
 //! entry is never stale; the least recently used go when the cache outgrows `reco.model_cache_size`. Large ones are mapped
 //! and shared (`shared_models.rs`): of those only what is the backend's own counts.
 
-use super::shared_models::{self, Mapping};
+use super::shared_models;
 use crate::catalog::read::{self, VersionRow};
 use crate::error::Error;
+use crate::pg::mapping::Mapping;
 use crate::settings;
 use model::{Row, Scorer};
 use once_cell::sync::Lazy;
@@ -80,11 +81,6 @@ fn cached(artifact_id: pgrx::Uuid) -> Option<Arc<Decoded>> {
     }
     cache.push(Arc::clone(&entry));
     Some(entry)
-}
-
-/// Lets go of all of them.
-pub fn clear() {
-    CACHE.lock().clear();
 }
 
 fn keep(entry: Arc<Decoded>) {

@@ -195,7 +195,7 @@ unsafe fn find_path(
         let source = Source::find(version)?;
         source.check(version, recipe)?;
         let as_of = generations();
-        let path = NewestFirst::find(version, recipe, id.key, &source)?.map(Rc::new);
+        let path = NewestFirst::find(version, recipe, id.key, &source.relation)?.map(Rc::new);
         PATHS.with_borrow_mut(|paths| {
             paths.retain(|known| known.id != id);
             if paths.len() == MOST_KEPT {

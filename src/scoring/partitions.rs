@@ -3,10 +3,11 @@
 
 use super::index_probe::{Found, IndexPath, Place};
 use super::row::Inputs;
-use super::source::{Key, Source};
+use super::source::Key;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::pg::relations::Opened;
+use crate::pg::relations::Relation;
 use crate::pg::storage_age;
 use model::recipe::Recipe;
 use model::Scorer;
@@ -28,7 +29,7 @@ impl NewestFirst {
         version: &VersionRow,
         recipe: &Recipe,
         key: Key,
-        source: &Source,
+        source: &Relation,
     ) -> Result<Option<Self>, Error> {
         // SAFETY: what the caller promises.
         unsafe {
@@ -38,7 +39,7 @@ impl NewestFirst {
                 Some(partitions) => {
                     let mut paths = Vec::with_capacity(partitions.len());
                     for partition in partitions {
-                        match IndexPath::find(version, recipe, key, &Source::of(partition)?)? {
+                        match IndexPath::find(version, recipe, key, &Relation::of(partition)?)? {
                             Some(path) => paths.push(path),
                             None => return Ok(None),
                         }
@@ -94,7 +95,10 @@ const ATTRIBUTES: pg_sys::AttrNumber = 5;
 ///
 /// # Safety
 /// There is an active snapshot.
-unsafe fn partitions(source: &Source, time_column: Option<&str>) -> Result<Option<Vec<pg_sys::Oid>>, Error> {
+unsafe fn partitions(
+    source: &Relation,
+    time_column: Option<&str>,
+) -> Result<Option<Vec<pg_sys::Oid>>, Error> {
     // SAFETY: what the caller promises.
     unsafe {
         let Some(time_column) = time_column else { return Ok(None) };

@@ -7,14 +7,11 @@
 //! that is missing, or not exactly what this server wrote, is made anew; and where none can be made, the model is decoded.
 
 mod lock;
-mod mapping;
 
-pub use mapping::{losses, Mapping};
-
-use super::model_cache;
 use crate::catalog::read::VersionRow;
 use crate::catalog::weights::{self, Summary};
 use crate::error::Error;
+use crate::pg::mapping::{losses, Mapping};
 use crate::settings;
 use bytes::Bytes;
 use model::image::{Content, BUILD};
@@ -94,18 +91,6 @@ impl AsRef<[u8]> for Shared {
     fn as_ref(&self) -> &[u8] {
         (*self.0).as_ref()
     }
-}
-
-/// The error of a statement that has read what was no longer in the file; `None` where nothing was lost. What is kept of
-/// the models is let go of.
-#[inline]
-pub fn lost() -> Option<Error> {
-    if !mapping::is_lost() {
-        return None;
-    }
-    mapping::told();
-    model_cache::clear();
-    Some(Error::LostModel)
 }
 
 /// Whether a file is the server's own and was not written to since [`write`] set its time.

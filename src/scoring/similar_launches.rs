@@ -165,13 +165,13 @@ impl<'a> Search<'a> {
         let source = Source::find(version)?;
         source.check(version, decoded.scorer.recipe())?;
         source.require(version, "label", label)?;
-        if !matches!(source.family(time), Some(Family::Date | Family::Timestamp)) {
+        if !matches!(source.relation.family(time), Some(Family::Date | Family::Timestamp)) {
             return refuse("its time column is neither a date nor a timestamp");
         }
         let importance = read::importance(&version.model, version.number)?;
         let similarity = Similarity::new(decoded.scorer.recipe().clone(), &importance)?;
-        let view = FeatureView::find(source.oid)?;
-        let has_age = source.family(AGE) == Some(Family::Number);
+        let view = FeatureView::find(source.relation.oid)?;
+        let has_age = source.relation.family(AGE) == Some(Family::Number);
         Ok(Self {
             horizon: view.as_ref().map_or(1, |view| view.horizon.max(1)),
             weekly: view.filter(|_| has_age).and_then(|view| WeeklySales::behind(&view)),
@@ -206,7 +206,7 @@ impl<'a> Search<'a> {
             let parameters: Vec<Parameter> = argument_types.into_iter().zip(values).collect();
             let mut cursor = Cursor::open(&text, &parameters, Snapshot::Statement)?;
             let extra = scorer.recipe().columns.len();
-            let time_type = self.source.type_of(self.time).map(|time| (extra, time));
+            let time_type = self.source.relation.type_of(self.time).map(|time| (extra, time));
             let layout =
                 Layout::new(&version.source, time_type.into_iter().chain([(extra + 1, pg_sys::FLOAT8OID)]));
             layout.check(cursor.descriptor())?;
@@ -267,7 +267,7 @@ impl<'a> Search<'a> {
     fn earlier_rows(&self) -> Result<String, Error> {
         let Decoded { version, scorer, .. } = self.decoded;
         let (product, time, label) = (column(self.product), column(self.time), column(self.label));
-        let outcome = match self.source.family(self.label) {
+        let outcome = match self.source.relation.family(self.label) {
             Some(Family::Boolean) => format!("{label}::pg_catalog.int4::pg_catalog.float8"),
             _ => format!("{label}::pg_catalog.float8"),
         };
@@ -290,8 +290,8 @@ impl<'a> Search<'a> {
              AND ($4 IS NULL OR {} OPERATOR(pg_catalog.=) $4)",
             columns.join(", "),
             version.source,
-            self.source.equals(version, self.product, 1, self.key)?,
-            self.source.equals(version, self.region, 2, Key::Text)?,
+            self.source.equals(version, self.product, "$1", self.key)?,
+            self.source.equals(version, self.region, "$2", Key::Text)?,
             self.horizon,
             self.age(),
         );

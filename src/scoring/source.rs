@@ -3,14 +3,13 @@
 use super::row::check_columns;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::pg::relations;
-use crate::pg::tuples;
+use crate::pg::relations::{Column, Relation};
 use crate::pg::values;
 use model::recipe::{Family, Recipe};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
-/// The type of the product argument.
+/// How the product is given; a region is always a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     Bigint,
@@ -33,10 +32,9 @@ impl Key {
     }
 }
 
-/// The relation that a version was trained on, with its columns' attribute numbers and types.
+/// The relation that a version was trained on.
 pub struct Source {
-    pub oid: pg_sys::Oid,
-    columns: Vec<(String, i16, pg_sys::Oid)>,
+    pub relation: Relation,
 }
 
 impl Source {
@@ -45,113 +43,131 @@ impl Source {
             return Err(Error::NoSource(version.model.clone()));
         }
         let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
-        Self::of(version.source.find_locked(pg_sys::AccessShareLock).ok_or_else(gone)?)
+        let found = version.source.find_locked(pg_sys::AccessShareLock).ok_or_else(gone)?;
+        Ok(Self { relation: Relation::of(found)? })
     }
 
     /// Refuses it if a column that the version reads is gone, or has another type: a query would name an alias of ours.
     pub fn check(&self, version: &VersionRow, recipe: &Recipe) -> Result<(), Error> {
-        check_columns(&version.model, recipe, self.oid)?;
-        version.keys.iter().try_for_each(|key| self.require(version, "key", key))?;
-        version.time_column.iter().try_for_each(|time| self.require(version, "time", time))
+        check_columns(&version.model, recipe, self.relation.oid)?;
+        version.keys.iter().try_for_each(|key| self.require(version, "key", key).map(drop))?;
+        version.time_column.iter().try_for_each(|time| self.require(version, "time", time).map(drop))
     }
 
-    /// Refuses it if a column is gone; `what` says what the column is to the version.
-    pub fn require(&self, version: &VersionRow, what: &str, column: &str) -> Result<(), Error> {
-        match self.type_of(column) {
-            Some(_) => Ok(()),
-            None => Err(missing(version, what, column)),
-        }
-    }
-
-    /// A relation, or a partition of one.
-    pub fn of(oid: pg_sys::Oid) -> Result<Self, Error> {
-        let column = |(_, a): (usize, &pg_sys::FormData_pg_attribute)| {
-            (tuples::attribute_name(a), a.attnum, a.atttypid)
-        };
-        // SAFETY: the descriptor is live.
-        let all = |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() };
-        Ok(Self { oid, columns: relations::with_descriptor(oid, all)? })
-    }
-
-    /// A column's attribute number, from 1; 0 where there is no such column.
-    pub fn position(&self, column: &str) -> i16 {
-        self.columns.iter().find(|(name, ..)| name == column).map_or(0, |(_, position, _)| *position)
-    }
-
-    /// A column's type.
-    pub fn type_of(&self, column: &str) -> Option<pg_sys::Oid> {
-        self.columns.iter().find(|(name, ..)| name == column).map(|(.., oid)| *oid)
+    /// A column that the version reads; `what` says what the column is to the version.
+    pub fn require(&self, version: &VersionRow, what: &str, column: &str) -> Result<&Column, Error> {
+        self.relation.column(column).ok_or_else(|| missing(version, what, column))
     }
 
     /// The number of columns if `SELECT *` gives a table's rows as they lie there and the current user may read all of it;
     /// `None` for views, where a column was dropped, and for who may read some columns only.
     pub fn rows_as_stored(&self) -> Option<usize> {
+        let Relation { oid, columns, .. } = &self.relation;
         // SAFETY: catalog look-ups.
         let (kind, allowed) = unsafe {
             let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
-            let allowed = pg_sys::pg_class_aclcheck(self.oid, pg_sys::GetUserId(), select);
-            (pg_sys::get_rel_relkind(self.oid) as u8, allowed == pg_sys::AclResult::ACLCHECK_OK)
+            let allowed = pg_sys::pg_class_aclcheck(*oid, pg_sys::GetUserId(), select);
+            (pg_sys::get_rel_relkind(*oid) as u8, allowed == pg_sys::AclResult::ACLCHECK_OK)
         };
-        let count = self.columns.len();
-        let dense = self.columns.iter().all(|(_, position, _)| *position as usize <= count);
-        (matches!(kind, b'r' | b'm' | b'p') && allowed && dense).then_some(count)
+        let dense = columns.iter().all(|column| column.number as usize <= columns.len());
+        (matches!(kind, b'r' | b'm' | b'p') && allowed && dense).then_some(columns.len())
     }
 
-    /// What kind of type a column has; `None` where there is no such column, or its type is of no kind.
-    pub fn family(&self, column: &str) -> Option<Family> {
-        self.type_of(column).and_then(values::reader_of).map(|(family, _)| family)
-    }
-
-    /// `column = $n` in a form that an index on the column can answer.
+    /// `column = value` in a form that an index on the column can answer. `value` is SQL of the type that `given` says; one
+    /// that is no value of the column's type equals nothing, and is no error.
     pub fn equals(
         &self,
         version: &VersionRow,
         column: &str,
-        n: usize,
-        argument: Key,
+        value: &str,
+        given: Key,
     ) -> Result<String, Error> {
-        let Some((_, _, found)) = self.columns.iter().find(|(name, ..)| name == column) else {
-            return Err(missing(version, "key", column));
-        };
-        // SAFETY: catalog look-ups of a column's type.
-        let (base, is_enum) = unsafe {
-            let base = pg_sys::getBaseType(*found);
-            (base, pg_sys::type_is_enum(base))
-        };
-        let family = values::reader_of(base).map(|(family, _)| family);
-        let fits = match argument {
+        let found = self.require(version, "key", column)?.type_oid;
+        let family = values::reader_of(found).map(|(family, _)| family);
+        let fits = match given {
             Key::Bigint => family == Some(Family::Number),
             Key::Text => family == Some(Family::Text),
         };
+        // SAFETY: a catalog look-up of a column's type.
+        let base = unsafe { pg_sys::getBaseType(found) };
         if !fits {
             return Err(Error::InvalidArgument(
                 format!(
                     "{column} is {} in {}, but {} was given",
                     values::type_name(base, -1),
                     version.source,
-                    argument.sql_name()
+                    given.sql_name()
                 ),
                 Some("recommend takes the product as bigint or as text, and the region as text.".into()),
             ));
         }
-        let sql_type = values::sql_type(base, -1);
-        // A key that is no value of the column's type has no row; it is no error.
-        let value = match base {
-            pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID | pg_sys::TEXTOID | pg_sys::VARCHAROID => {
-                format!("${n}")
+        match given {
+            Key::Bigint => {
+                Ok(format!("{} OPERATOR(pg_catalog.=) {}", of_source(column, found), number_as(base, value)))
             }
-            pg_sys::UUIDOID => format!(
-                "(CASE WHEN ${n} OPERATOR(pg_catalog.~) '^([0-9A-Fa-f]{{4}}-?){{7}}[0-9A-Fa-f]{{4}}$' \
-                 THEN ${n}::pg_catalog.uuid END)"
-            ),
-            _ if is_enum => format!(
-                "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{sql_type})) AS v \
-                 WHERE v::pg_catalog.text OPERATOR(pg_catalog.=) ${n})"
-            ),
-            _ => format!("${n}::{sql_type}"),
+            Key::Text => self.equals_written(version, column, value),
+        }
+    }
+
+    /// As [`Self::equals`], of a text that says a value of any type: logged keys are texts.
+    pub fn equals_written(&self, version: &VersionRow, column: &str, value: &str) -> Result<String, Error> {
+        let found = self.require(version, "key", column)?.type_oid;
+        // SAFETY: a catalog look-up of a column's type.
+        let base = unsafe { pg_sys::getBaseType(found) };
+        Ok(format!("{} OPERATOR(pg_catalog.=) {}", of_source(column, found), text_as(base, value)))
+    }
+
+    /// `column = ANY` of an array, as [`Self::equals`] compares one value. Arrays of other types than text are cast.
+    pub fn is_any_of(&self, column: &str, array: &str, array_type: pg_sys::Oid) -> String {
+        let found = self.relation.type_of(column).unwrap_or(pg_sys::InvalidOid);
+        // SAFETY: a catalog look-up of a column's type.
+        let base = unsafe { pg_sys::getBaseType(found) };
+        let array = match array_type {
+            pg_sys::TEXTARRAYOID if !matches!(base, pg_sys::TEXTOID | pg_sys::VARCHAROID) => {
+                format!(
+                    "(ARRAY(SELECT {} FROM pg_catalog.unnest({array}) AS c (key)))",
+                    text_as(base, "c.key")
+                )
+            }
+            _ => format!("({array}::{}[])", values::sql_type(base, -1)),
         };
-        let column = values::as_base(format!("t.{}", quote_identifier(column)), *found);
-        Ok(format!("{column} OPERATOR(pg_catalog.=) {value}"))
+        format!("{} OPERATOR(pg_catalog.=) ANY {array}", of_source(column, found))
+    }
+}
+
+/// A column of the source, which is called t, as a value of its base type.
+fn of_source(column: &str, type_oid: pg_sys::Oid) -> String {
+    values::as_base(format!("t.{}", quote_identifier(column)), type_oid)
+}
+
+/// A bigint for a comparison with a column of this base type.
+fn number_as(base: pg_sys::Oid, value: &str) -> String {
+    match base {
+        // The operators of these types compare with each other.
+        pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => value.to_owned(),
+        _ => format!("{value}::{}", values::sql_type(base, -1)),
+    }
+}
+
+/// A text as a value of this base type; NULL where it is none, for types of which that can be told beforehand.
+pub fn text_as(base: pg_sys::Oid, value: &str) -> String {
+    let sql_type = values::sql_type(base, -1);
+    let matching = |pattern: &str, sql_type: &str| {
+        format!("(CASE WHEN {value} OPERATOR(pg_catalog.~) '{pattern}' THEN {value}::{sql_type} END)")
+    };
+    // SAFETY: a catalog look-up of a type.
+    let is_enum = unsafe { pg_sys::type_is_enum(base) };
+    match base {
+        pg_sys::TEXTOID | pg_sys::VARCHAROID => value.to_owned(),
+        pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => {
+            matching("^[+-]?[0-9]{1,18}$", "pg_catalog.int8")
+        }
+        pg_sys::UUIDOID => matching("^([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}$", &sql_type),
+        _ if is_enum => format!(
+            "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{sql_type})) AS v \
+             WHERE v::pg_catalog.text OPERATOR(pg_catalog.=) {value})"
+        ),
+        _ => format!("{value}::{sql_type}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether what the catalog's rows refer to is there. No foreign key says so: see sql/catalog.sql.
 
-use super::check_setup::Finding;
+use super::finding::Finding;
 use super::server::size;
 use crate::catalog::read::VersionRow;
 use crate::catalog::weights;

@@ -6,24 +6,6 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use std::time::Duration;
 
-/// One row of the answer.
-pub struct Finding {
-    pub item: &'static str,
-    pub ok: bool,
-    pub detail: String,
-}
-
-impl Finding {
-    pub fn good(item: &'static str, detail: impl Into<String>) -> Self {
-        Self { item, ok: true, detail: detail.into() }
-    }
-
-    /// `detail` says what is wrong, `hint` what to do about it.
-    pub fn bad(item: &'static str, detail: impl AsRef<str>, hint: &str) -> Self {
-        Self { item, ok: false, detail: format!("{}\n{hint}", detail.as_ref()) }
-    }
-}
-
 /// What is installed and what a training would run on; see sql/comments.sql.
 #[pg_extern(volatile, parallel_unsafe)]
 fn check_setup(

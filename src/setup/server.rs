@@ -1,6 +1,6 @@
 //! What the server and its machine say.
 
-use super::check_setup::Finding;
+use super::finding::Finding;
 use crate::error::or_raise;
 use crate::settings::training_memory;
 use pgrx::pg_sys;

@@ -1,6 +1,6 @@
 //! What the trainer says when it is asked.
 
-use super::check_setup::Finding;
+use super::finding::Finding;
 use super::server::size;
 use crate::error::Error;
 use crate::settings::{check_libtorch_path, trainer_path, training_nice, training_threads};

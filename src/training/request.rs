@@ -3,8 +3,7 @@
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
 use crate::pg::layout::Layout;
-use crate::pg::relations::{self, Opened, RelationName};
-use crate::pg::tuples;
+use crate::pg::relations::{self, Column, Opened, Relation, RelationName};
 use crate::pg::values::{self, Reader};
 use crate::settings;
 use model::protocol::{Role, SourceColumn, Spec};
@@ -77,24 +76,27 @@ impl Request {
         }
         let source = Source::open(arguments.source)?;
         let view = FeatureView::find(arguments.source)?;
-        let label = find_label(arguments.label, view.as_ref(), &source.name)?;
+        let label = find_label(arguments.label, view.as_ref(), &source.relation.name)?;
         let unique = unique_columns(arguments.source)?;
         let time_column = source.find_time(arguments.time_column, &unique)?;
         let keys = source.find_keys(arguments.keys, &unique, time_column.as_deref())?;
-        source.require(&label, "label")?;
+        source.relation.require(&label, "label")?;
         source.check_names(&params.include, "include")?;
         source.check_names(&params.exclude, "exclude")?;
 
         let mut columns = Vec::new();
-        for attribute in &source.attributes {
-            let role = role(attribute, &label, &keys, time_column.as_deref(), &params)?;
+        for column in &source.relation.columns {
+            let role = role(&column.name, &label, &keys, time_column.as_deref(), &params)?;
             if let Some(role) = role {
-                let (column, reader) = attribute.column(role)?;
-                columns.push((column, (reader, attribute.type_oid)));
+                let (in_role, reader) = in_role(column, role)?;
+                columns.push((in_role, (reader, column.type_oid)));
             }
         }
         if !columns.iter().any(|(column, _)| column.role.is_feature()) {
-            return Err(Error::invalid(format!("{} has no column that could be an input", source.name)));
+            return Err(Error::invalid(format!(
+                "{} has no column that could be an input",
+                source.relation.name
+            )));
         }
         in_key_order(&mut columns, &keys);
         let (columns, (readers, types)): (Vec<_>, (Vec<_>, Vec<_>)) = columns.into_iter().unzip();
@@ -102,8 +104,8 @@ impl Request {
             spec: Spec { model: arguments.model, algorithms, params, columns },
             algorithm: arguments.algorithm,
             readers,
-            layout: Layout::new(&source.name, types.into_iter().enumerate()),
-            source: source.name,
+            layout: Layout::new(&source.relation.name, types.into_iter().enumerate()),
+            source: source.relation.name,
             definition: view.map(|view| view.definition).or(source.definition),
             keys,
             time_column,
@@ -154,8 +156,8 @@ impl Origin {
         let unique = unique_columns(relation)?;
         let time_column = source.find_time(time_column, &unique)?;
         let keys = source.find_keys(keys, &unique, time_column.as_deref())?;
-        label.map_or(Ok(()), |label| source.require(label, "label"))?;
-        Ok(Self { source: source.name, keys, time_column })
+        label.map_or(Ok(()), |label| source.relation.require(label, "label").map(drop))?;
+        Ok(Self { source: source.relation.name, keys, time_column })
     }
 }
 
@@ -198,13 +200,12 @@ fn algorithms(name: &str) -> Result<Vec<Algorithm>, Error> {
 
 /// What a column is to this training; `None` if it takes no part.
 fn role(
-    attribute: &Attribute,
+    name: &String,
     label: &str,
     keys: &[String],
     time_column: Option<&str>,
     params: &Params,
 ) -> Result<Option<Role>, Error> {
-    let name = &attribute.name;
     let is_key = keys.contains(name);
     let is_time = time_column == Some(name);
     if name == label {
@@ -232,30 +233,23 @@ fn in_key_order<T>(columns: &mut [(SourceColumn, T)], keys: &[String]) {
     columns.sort_by_key(|(column, _)| rank(column));
 }
 
-/// A column of the source.
-struct Attribute {
-    name: String,
-    type_oid: pg_sys::Oid,
-    sql_type: String,
+/// A column of the source in its role, with what reads it.
+fn in_role(column: &Column, role: Role) -> Result<(SourceColumn, Reader), Error> {
+    let sql_type = values::type_name(column.type_oid, column.type_modifier);
+    let Some((family, reader)) = values::reader_of(column.type_oid).filter(|(family, _)| match role {
+        Role::Label => matches!(family, Family::Boolean | Family::Number),
+        role if role.is_time() => matches!(family, Family::Date | Family::Timestamp),
+        role if role.is_key() => *family != Family::NumberArray,
+        _ => true,
+    }) else {
+        return Err(unsupported(&column.name, sql_type, role));
+    };
+    Ok((SourceColumn { name: column.name.clone(), sql_type, family, role }, reader))
 }
 
-impl Attribute {
-    fn column(&self, role: Role) -> Result<(SourceColumn, Reader), Error> {
-        let Some((family, reader)) = values::reader_of(self.type_oid).filter(|(family, _)| match role {
-            Role::Label => matches!(family, Family::Boolean | Family::Number),
-            role if role.is_time() => matches!(family, Family::Date | Family::Timestamp),
-            role if role.is_key() => *family != Family::NumberArray,
-            _ => true,
-        }) else {
-            return Err(self.unsupported(role));
-        };
-        let column = SourceColumn { name: self.name.clone(), sql_type: self.sql_type.clone(), family, role };
-        Ok((column, reader))
-    }
-
-    /// Says what a column of this role may be, and which argument names another.
-    fn unsupported(&self, role: Role) -> Error {
-        let hint = match role {
+/// Says what a column of this role may be, and which argument names another.
+fn unsupported(column: &str, found: String, role: Role) -> Error {
+    let hint = match role {
             Role::Label => "A label is a boolean or a number: name another with label => '…', or cast it in a view.".into(),
             role if role.is_time() => {
                 "The time column is a date or a timestamp: name another with time_column => '…', or cast it in a view."
@@ -267,69 +261,45 @@ impl Attribute {
                     .into()
             }
             _ => {
-                let name = serde_json::Value::from(self.name.as_str());
+                let name = serde_json::Value::from(column);
                 format!("Leave it out: params => '{{\"exclude\": [{name}]}}'.")
             }
         };
-        Error::UnsupportedType { column: self.name.clone(), found: self.sql_type.clone(), hint }
-    }
+    Error::UnsupportedType { column: column.to_owned(), found, hint }
 }
 
 /// The relation that a model is trained from.
 struct Source {
-    name: RelationName,
+    relation: Relation,
     definition: Option<String>,
-    attributes: Vec<Attribute>,
 }
 
 impl Source {
     fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
-        let name = RelationName::of(relation)?;
         let opened = Opened::of(relation)?;
-        let attribute = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| Attribute {
-            name: tuples::attribute_name(attribute),
-            type_oid: attribute.atttypid,
-            sql_type: values::type_name(attribute.atttypid, attribute.atttypmod),
-        };
-        // SAFETY: the descriptor is live.
-        let attributes = unsafe { tuples::attributes(opened.descriptor()).map(attribute).collect() };
+        let found = Relation::of(relation)?;
         let definition = match opened.class().relkind as u8 {
             b'r' | b'p' | b'f' => None,
             b'v' | b'm' => view_definition(relation)?,
-            _ => return Err(Error::invalid(format!("{name} is not a table or a view"))),
+            _ => return Err(Error::invalid(format!("{} is not a table or a view", found.name))),
         };
-        Ok(Self { name, definition, attributes })
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.attributes.iter().any(|attribute| attribute.name == name)
-    }
-
-    fn require(&self, name: &str, what: &str) -> Result<(), Error> {
-        if self.has(name) {
-            return Ok(());
-        }
-        let names: Vec<_> = self.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
-        Err(Error::UndefinedColumn {
-            message: format!("{what} column \"{name}\" does not exist in {}", self.name),
-            hint: format!("Its columns are: {}.", names.join(", ")),
-        })
+        Ok(Self { relation: found, definition })
     }
 
     fn check_names(&self, names: &[String], what: &str) -> Result<(), Error> {
-        names.iter().try_for_each(|name| self.require(name, what))
+        names.iter().try_for_each(|name| self.relation.require(name, what).map(drop))
     }
 
     /// The time column: as given, else the date or timestamp of the unique key, else the column `week`.
     fn find_time(&self, given: Option<String>, unique: &[String]) -> Result<Option<String>, Error> {
         if let Some(name) = given {
-            self.require(&name, "time")?;
+            self.relation.require(&name, "time")?;
             return Ok(Some(name));
         }
-        let is_time = |attribute: &&Attribute| {
-            matches!(values::reader_of(attribute.type_oid), Some((Family::Date | Family::Timestamp, _)))
+        let is_time = |column: &&Column| {
+            matches!(values::reader_of(column.type_oid), Some((Family::Date | Family::Timestamp, _)))
         };
-        let times: Vec<_> = self.attributes.iter().filter(is_time).map(|a| &a.name).collect();
+        let times: Vec<_> = self.relation.columns.iter().filter(is_time).map(|column| &column.name).collect();
         let in_key: Vec<_> = times.iter().filter(|name| unique.contains(name)).collect();
         let usual = || times.iter().find(|name| **name == USUAL_TIME).map(|name| (*name).clone());
         Ok(match in_key.as_slice() {
@@ -347,7 +317,7 @@ impl Source {
     ) -> Result<Vec<String>, Error> {
         if let Some(names) = given {
             for (n, name) in names.iter().enumerate() {
-                self.require(name, "key")?;
+                self.relation.require(name, "key")?;
                 if names[..n].contains(name) {
                     return Err(Error::invalid(format!("key column \"{name}\" is named twice")));
                 }
@@ -364,7 +334,7 @@ impl Source {
         if !found.is_empty() {
             return Ok(found);
         }
-        let usual = USUAL_KEYS.iter().filter(|name| self.has(name));
+        let usual = USUAL_KEYS.iter().filter(|name| self.relation.column(name).is_some());
         Ok(usual.map(|name| (*name).to_owned()).collect())
     }
 }

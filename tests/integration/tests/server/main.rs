@@ -82,6 +82,7 @@ mod feature_view_rights;
 mod feature_views;
 mod forecast;
 mod hostile_path;
+mod key_types;
 mod launch_features;
 mod limits;
 mod locks;

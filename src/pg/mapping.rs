@@ -9,7 +9,7 @@
 
 use memmap2::Mmap;
 use std::fs::{File, Metadata};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 use std::{io, mem, ptr};
@@ -21,10 +21,13 @@ const MOST: usize = 256;
 struct Range {
     start: AtomicUsize,
     end: AtomicUsize,
+    /// Zeros have taken its place.
+    lost: AtomicBool,
 }
 
 static RANGES: [Range; MOST] =
-    [const { Range { start: AtomicUsize::new(0), end: AtomicUsize::new(0) } }; MOST];
+    [const { Range { start: AtomicUsize::new(0), end: AtomicUsize::new(0), lost: AtomicBool::new(false) } };
+        MOST];
 /// How often a mapping was lost.
 static LOSSES: AtomicU64 = AtomicU64::new(0);
 /// How many of them an error has told of.
@@ -49,18 +52,19 @@ impl Mapping {
         // SAFETY: what is cut off reads as zeros, see above, and what is in it is only used within bounds.
         let map = unsafe { Mmap::map(&file) }.ok()?;
         let range = RANGES.iter().find(|range| range.end.load(Ordering::Relaxed) == 0)?;
+        range.lost.store(false, Ordering::Relaxed);
         range.start.store(map.as_ptr() as usize, Ordering::Relaxed);
         range.end.store(map.as_ptr() as usize + map.len().next_multiple_of(page()), Ordering::Release);
         let (length, changed) = (is.len(), is.modified().ok()?);
         Some(Self { map, range, file, length, changed })
     }
 
-    /// Whether the file is as it was when it was mapped. One that was deleted stays so.
+    /// Whether nothing of it was lost and the file is as it was when it was mapped. One that was deleted stays so.
     pub fn is_intact(&self) -> bool {
         let as_it_was = |is: Metadata| {
             is.len() == self.length && is.modified().is_ok_and(|changed| changed == self.changed)
         };
-        self.file.metadata().is_ok_and(as_it_was)
+        !self.range.lost.load(Ordering::Relaxed) && self.file.metadata().is_ok_and(as_it_was)
     }
 }
 
@@ -88,15 +92,13 @@ pub fn losses() -> u64 {
     LOSSES.load(Ordering::Relaxed)
 }
 
-/// Whether one was lost that no error has told of.
+/// Whether one was lost that no error has told of: the caller does, of all that were lost so far.
 #[inline]
-pub fn is_lost() -> bool {
-    losses() != TOLD.load(Ordering::Relaxed)
-}
-
-/// An error tells of all that was lost so far.
-pub fn told() {
-    TOLD.store(losses(), Ordering::Relaxed);
+pub fn is_to_be_told() -> bool {
+    losses() != TOLD.load(Ordering::Relaxed) && {
+        TOLD.store(losses(), Ordering::Relaxed);
+        true
+    }
 }
 
 /// Takes the signal, once.
@@ -130,6 +132,7 @@ extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, context
     for range in &RANGES {
         let (end, start) = (range.end.load(Ordering::Acquire), range.start.load(Ordering::Relaxed));
         if (start..end).contains(&at) && forget(start, end - start) {
+            range.lost.store(true, Ordering::Relaxed);
             LOSSES.fetch_add(1, Ordering::Relaxed);
             return;
         }
