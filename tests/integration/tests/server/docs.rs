@@ -96,3 +96,49 @@ fn the_sql_of_every_document_runs() {
     }
     assert!(examples_run >= 4, "only {examples_run} examples were found");
 }
+
+/// The lines of a file of the demo that psql shows: between `ECHO queries` and `ECHO none`, but for what only generated sales
+/// have, with its variables as they are in the page.
+fn shown(file: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("demo").join(file)).unwrap();
+    let (mut echo, mut skip, mut lines) = (false, false, Vec::new());
+    for line in text.lines() {
+        match line {
+            "\\set ECHO queries" => echo = true,
+            "\\set ECHO none" => echo = false,
+            "\\endif" => skip = false,
+            line if line.starts_with("\\if") => skip = true,
+            line if echo && !skip && !line.is_empty() => lines.push(line.to_owned()),
+            _ => {}
+        }
+    }
+    let values =
+        [(":'test'", "'trees of version 2'"), (":champion", "1"), (":trees", "2"), (":best", "16809471")];
+    let filled =
+        |line: &String| values.iter().fold(line.clone(), |line, (name, value)| line.replace(name, value));
+    lines.iter().map(filled).collect()
+}
+
+#[test]
+fn the_page_of_the_demo_has_every_statement_of_the_demo() {
+    let page = std::fs::read_to_string(root().join("docs/demo.md")).unwrap();
+    let mut rest = page.lines();
+    for file in ["features.sql", "train.sql", "recommend.sql", "serve.sql"] {
+        for line in shown(file) {
+            assert!(
+                rest.any(|there| there == line),
+                "docs/demo.md lacks this line of {file}, or has it elsewhere: {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_the_readme_shows_is_in_the_page_of_the_demo() {
+    let [readme, page] =
+        ["README.md", "docs/demo.md"].map(|name| std::fs::read_to_string(root().join(name)).unwrap());
+    let block = readme.split("```\n").find(|block| block.contains("NOTICE:")).expect("README shows the demo");
+    for line in block.lines().filter(|line| *line != "…") {
+        assert!(page.contains(line), "docs/demo.md lacks a line of README: {line}");
+    }
+}
