@@ -4,6 +4,7 @@ use features::FeatureError;
 use model::protocol::Cause;
 use model::ModelError;
 use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::spi::quote_identifier;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use std::io::ErrorKind;
 use thiserror::Error;
@@ -18,6 +19,9 @@ pub enum Error {
     NoModel,
     #[error("there are {} models: say which one is meant", .0.len())]
     SeveralModels(Vec<String>),
+    /// None of those that the role may score with, for nobody whose word counts has granted one.
+    #[error("role \"{role}\" has no default model: say which one is meant")]
+    NoDefault { role: String, models: Vec<String> },
     #[error("role \"{0}\" does not exist")]
     UnknownRole(String),
     #[error("model \"{model}\" has no alias \"{alias}\"")]
@@ -141,7 +145,7 @@ impl Error {
             }
             Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
             Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
-            Self::SeveralModels(_) => ERRCODE_AMBIGUOUS_PARAMETER,
+            Self::SeveralModels(_) | Self::NoDefault { .. } => ERRCODE_AMBIGUOUS_PARAMETER,
             Self::InvalidArgument(..) | Self::Model(ModelError::Parameter { .. }) => {
                 ERRCODE_INVALID_PARAMETER_VALUE
             }
@@ -175,6 +179,11 @@ impl Error {
                 Some(format!("Model \"{model}\" expects it to be {expected}."))
             }
             Self::Trainer { detail, .. } => detail.clone(),
+            Self::NoDefault { .. } => Some(
+                "The default is a model of the role's own, or one that the database's owner or a superuser has granted: other \
+                 roles' grants and models do not change it."
+                    .into(),
+            ),
             _ => None,
         }
     }
@@ -209,6 +218,11 @@ impl Error {
             Self::SeveralModels(names) => {
                 Some(format!("Name it in the call, or set reco.default_model: {}.", first_names(names)))
             }
+            Self::NoDefault { role, models } => Some(format!(
+                "Name it in the call, or set it for the role: ALTER ROLE {} SET reco.default_model = '…'. It may score with: {}.",
+                quote_identifier(role),
+                first_names(models)
+            )),
             Self::MissingColumn { relation: Some(_), model, .. } => {
                 Some(format!("Give the column its name again, or train \"{model}\" again."))
             }

@@ -1,8 +1,8 @@
-//! A number that grows with every change to a role or a membership that this backend hears of, so that what was found out
-//! about roles can be kept until then.
+//! A number that grows with every change to a role, a membership or the owner of a database that this backend hears of, so
+//! that what was found out about roles can be kept until then.
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::SysCacheIdentifier::{AUTHMEMROLEMEM, AUTHOID};
+use pgrx::pg_sys::SysCacheIdentifier::{AUTHMEMROLEMEM, AUTHOID, DATABASEOID};
 use pgrx::prelude::*;
 use std::cell::Cell;
 
@@ -26,7 +26,7 @@ unsafe extern "C-unwind" fn role_changed(_argument: pg_sys::Datum, _cache: i32, 
 }
 
 fn listen() {
-    for cache in [AUTHMEMROLEMEM, AUTHOID] {
+    for cache in [AUTHMEMROLEMEM, AUTHOID, DATABASEOID] {
         // SAFETY: the callback lives as long as the library, which is never unloaded.
         unsafe {
             pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(role_changed), pg_sys::Datum::from(0));

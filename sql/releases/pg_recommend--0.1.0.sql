@@ -2172,8 +2172,8 @@ three. The row is read as by predict(). An error if the model predicts probabili
 COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
 'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
 newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
-no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else that
-was granted to one of these, else that everybody may score with. While an A/B test runs, a
+no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else
+that the database''s owner or a superuser has granted to one of these, else to everybody. While an A/B test runs, a
 key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
 
 COMMENT ON FUNCTION recommend(text, text, text, date, text) IS

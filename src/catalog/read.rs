@@ -38,6 +38,7 @@ mod columns {
     pub const MODEL_OWNER: i32 = 2;
     pub const PRIVILEGE_GRANTEE: i32 = 2;
     pub const PRIVILEGE_NAME: i32 = 3;
+    pub const PRIVILEGE_BY: i32 = 4;
     pub const TEST_MODEL: i32 = 2;
     pub const TEST_UNIT: i32 = 3;
     pub const TEST_REGIONS: i32 = 4;
@@ -170,10 +171,22 @@ pub fn model_owner(model: &str) -> Result<Option<String>, Error> {
 
 /// Who was granted which privilege on a model, as of now, whatever the statement's snapshot: a backend that remembers the
 /// answer hears of the changes that come after.
-pub fn model_grants(model: &str) -> Result<Vec<(String, String)>, Error> {
+pub fn model_grants(model: &str) -> Result<Vec<Grant>, Error> {
     Table::open(Catalog::Privilege)?.all(&[Key::Text(model)], Seen::Now, |row| {
-        Ok((row.name(columns::PRIVILEGE_GRANTEE)?, row.required(columns::PRIVILEGE_NAME)?))
+        Ok(Grant {
+            grantee: row.name(columns::PRIVILEGE_GRANTEE)?,
+            privilege: row.required(columns::PRIVILEGE_NAME)?,
+            by: row.name(columns::PRIVILEGE_BY)?,
+        })
     })
+}
+
+/// A privilege on a model that was granted.
+pub struct Grant {
+    pub grantee: String,
+    pub privilege: String,
+    /// The role that has granted it.
+    pub by: String,
 }
 
 /// The table of the privileges.

@@ -5,7 +5,7 @@ use super::row::Inputs;
 use super::shared_models;
 use crate::acting_as::current_user;
 use crate::catalog::read::{self, VersionRow};
-use crate::catalog::rights::{self, Privilege};
+use crate::catalog::rights::{self, Nearness, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::moment::Moment;
@@ -78,7 +78,7 @@ impl Resolved {
     }
 }
 
-/// The only model among those that are nearest to the caller: what others make or grant to everybody does not disturb.
+/// The only model among those that are nearest to the caller: what others make or grant does not disturb.
 fn only_model() -> Result<String, Error> {
     let names = read::model_names()?;
     let models = names.len();
@@ -92,7 +92,6 @@ fn only_model() -> Result<String, Error> {
     allowed.retain(|(nearness, _)| Some(*nearness) == nearest);
     let mut names: Vec<String> = allowed.into_iter().map(|(_, name)| name).collect();
     match (names.len(), models) {
-        (1, _) => Ok(names.swap_remove(0)),
         (0, 0) => Err(Error::NoModel),
         (0, _) => Err(Error::Privilege {
             message: format!(
@@ -103,6 +102,10 @@ fn only_model() -> Result<String, Error> {
                 "Whoever manages one can grant it: SELECT reco.grant_model(model, role, 'score').".into(),
             ),
         }),
+        _ if nearest == Some(Nearness::Stranger) => {
+            Err(Error::NoDefault { role: current_user(), models: names })
+        }
+        (1, _) => Ok(names.swap_remove(0)),
         _ => Err(Error::SeveralModels(names)),
     }
 }
