@@ -58,6 +58,9 @@ pub enum Error {
     Data { message: String, hint: String },
     #[error("version {version} of model \"{model}\" has no score for the row: its sums overflow")]
     NoScore { model: String, version: i32 },
+    /// A number that has no place in a double.
+    #[error("{0} overflows")]
+    Overflow(&'static str),
     /// What was looked up is no longer so.
     #[error("{0}")]
     Changed(String),
@@ -160,7 +163,7 @@ impl Error {
             Self::SourceGone(..) | Self::NoRelation { .. } => ERRCODE_UNDEFINED_TABLE,
             Self::Feature(error) => feature_code(error),
             Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
-            Self::NoScore { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            Self::NoScore { .. } | Self::Overflow(_) => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Self::Changed(_) => ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Model(ModelError::Artifact(_)) | Self::Damaged(_) => ERRCODE_DATA_CORRUPTED,
