@@ -71,7 +71,7 @@ COMMENT ON FUNCTION features_as_of(anyelement, record, name, interval) IS
 'The newest row of a feature view that was known at a moment: a row of week w is known from the Monday after it on. view:
 NULL of the view''s row type. spine: a row with the view''s key columns, by name, and the moment: its only date or
 timestamp, or the column that at names; a date is its first instant. max_age: no row that was known longer than that
-before the moment. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
+before the moment, 0 to 1000 years. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
 SELECT s.*, f.* FROM spine AS s LEFT JOIN LATERAL reco.features_as_of(NULL::launch_features, s) AS f ON true';
 
 COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
