@@ -1743,7 +1743,8 @@ those who manage the model.';
 
 COMMENT ON FUNCTION stop_ab_test(text, text, text) IS
 'Stops an A/B test and returns the champion''s version. winner: the arm whose version is promoted in the same transaction, with
-its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history. Arms, what was
+its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history, at
+most 10,000 characters. Arms, what was
 shown and the report stay. For those who manage the model.';
 
 COMMENT ON FUNCTION ab_arm(text, bigint, text) IS
@@ -1837,7 +1838,8 @@ COMMENT ON FUNCTION model_card_text(text, integer) IS
 'The same as Markdown to be read.';
 
 COMMENT ON FUNCTION describe_model(text, text) IS
-'Says what a model is for, in its card and in reco.models; NULL takes it away. For those who manage the model.';
+'Says what a model is for, in its card and in reco.models; NULL takes it away. At most 10,000
+characters. For those who manage the model.';
 
 COMMENT ON FUNCTION export_model(text, integer) IS
 'A version (the champion where it is NULL) as a safetensors file with its recipe: what import_model takes, here or in another
@@ -1888,7 +1890,8 @@ COMMENT ON FUNCTION drop_alias(text, text) IS
 is promoted or rolled back to. For those who manage the model.';
 
 COMMENT ON FUNCTION promote(text, integer, text) IS
-'Makes a version the champion and returns the one that was (NULL if none). why: kept in the history. Seen by others when the
+'Makes a version the champion and returns the one that was (NULL if none). why: kept in the history, at most 10,000
+characters. Seen by others when the
 transaction commits, by each of their statements as a whole. Promoting the champion changes nothing. For those who manage
 the model; concurrent promotions wait for each other.';
 

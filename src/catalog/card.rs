@@ -7,7 +7,7 @@ use super::CHAMPION;
 use crate::acting_as::as_owner;
 use crate::error::{or_raise, Error};
 use crate::relations::{self, RelationName};
-use crate::values::given;
+use crate::values::{given, note};
 use model::card::{self, Card, Reads};
 use model::protocol::Importance;
 use model::Recipe;
@@ -121,7 +121,7 @@ LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn describe_model(model: Option<&str>, purpose: Option<&str>) {
     let describe = || {
-        let model = given(model, "model")?;
+        let (model, purpose) = (given(model, "model")?, note(purpose, "purpose")?);
         change(c"reco.describe_model()", model, Privilege::Manage, |client, caller| {
             let update = "UPDATE reco.model SET purpose = $2 WHERE model OPERATOR(pg_catalog.=) $1";
             client.update(update, None, &[model.into(), purpose.into()])?;
