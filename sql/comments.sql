@@ -75,7 +75,7 @@ before the moment, 0 to 1000 years. No row where there is none, or where a key o
 SELECT s.*, f.* FROM spine AS s LEFT JOIN LATERAL reco.features_as_of(NULL::launch_features, s) AS f ON true';
 
 COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
-'Drops a feature view, its rows and what the catalog knows about it; the record of its refreshes stays. with_inputs: also
+'Drops a feature view, its rows and what the catalog knows about it, be that damaged; the record of its refreshes stays. with_inputs: also
 the feature views that it reads and no other one does. For members of the owner. Models that were trained from it stay,
 but recommend() needs its rows.';
 

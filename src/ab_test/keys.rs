@@ -25,7 +25,10 @@ impl Keyed {
         let found = version.source.find().ok_or_else(gone)?;
         let columns = relations::columns(found)?;
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
-            return Err(Error::damaged_row());
+            return Err(Error::Damaged(format!(
+                "version {} of model \"{}\" is damaged: an arm of an A/B test has two keys and a time column",
+                version.number, version.model
+            )));
         };
         let equals = |column: &String, key: &str| {
             let known = columns.iter().find(|(name, _)| name == column);

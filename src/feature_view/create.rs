@@ -73,7 +73,7 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error
         lookback: values::given(pgrx::pg_getarg(fcinfo, 7), "lookback")?,
         horizon: values::given(pgrx::pg_getarg(fcinfo, 8), "horizon")?,
         partition_by: values::given(text(9), "partition_by")?,
-        settings: read_settings(values::given(pgrx::pg_getarg(fcinfo, 10), "settings")?)?,
+        settings: read_settings(values::given(values::json_argument(fcinfo, 10, "settings")?, "settings")?)?,
     })
 }
 
@@ -134,7 +134,7 @@ fn check_settings(search_path: &str, settings: &Settings) -> Result<(), Error> {
     as_author(caller, search_path, settings, |_| Ok(()))
 }
 
-const MOST_WEEKS_BACK: i32 = 520;
+pub const MOST_WEEKS_BACK: i32 = 520;
 /// How the schemas of temporary relations are named; no other may be.
 const TEMPORARY_SCHEMAS: &str = "pg_temp_";
 
