@@ -83,7 +83,8 @@ those who manage the model.';
 
 COMMENT ON FUNCTION stop_ab_test(text, text, text) IS
 'Stops an A/B test and returns the champion''s version. winner: the arm whose version is promoted in the same transaction, with
-its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history. Arms, what was
+its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history, at
+most 10,000 characters. Arms, what was
 shown and the report stay. For those who manage the model.';
 
 COMMENT ON FUNCTION ab_arm(text, bigint, text) IS

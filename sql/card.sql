@@ -7,4 +7,5 @@ COMMENT ON FUNCTION model_card_text(text, integer) IS
 'The same as Markdown to be read.';
 
 COMMENT ON FUNCTION describe_model(text, text) IS
-'Says what a model is for, in its card and in reco.models; NULL takes it away. For those who manage the model.';
+'Says what a model is for, in its card and in reco.models; NULL takes it away. At most 10,000
+characters. For those who manage the model.';

@@ -1,6 +1,38 @@
 -- What the catalog shows to whom: a model's name, versions and metrics to those who may score with it; runs, and what
 -- would tell of the training data, to those who may train it. A superuser sees everything.
 
+-- What was measured is shown as far as it is a number; a row that is damaged hides no other. reco.check_setup() names it.
+CREATE FUNCTION figure(stored jsonb, path text[]) RETURNS double precision
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN pg_catalog.jsonb_typeof(f.found) OPERATOR(pg_catalog.<>) 'number' THEN NULL
+                WHEN f.found OPERATOR(pg_catalog.=) '0' THEN 0
+                WHEN pg_catalog.abs(f.found::pg_catalog.numeric) OPERATOR(pg_catalog.>=) 1e-300
+                 AND pg_catalog.abs(f.found::pg_catalog.numeric) OPERATOR(pg_catalog.<=) 1e300
+                THEN f.found::pg_catalog.float8 END
+    FROM (SELECT stored OPERATOR(pg_catalog.#>) path) AS f (found)
+$$;
+COMMENT ON FUNCTION figure(jsonb, text[]) IS 'The number at a place in stored JSON; NULL where there is none';
+
+CREATE FUNCTION whole_figure(stored jsonb, path text[]) RETURNS integer
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN f.found OPERATOR(pg_catalog.>=) 0 AND f.found OPERATOR(pg_catalog.<=) 2147483647
+                THEN f.found::pg_catalog.int4 END
+    FROM (SELECT @extschema@.figure(stored, path)) AS f (found)
+$$;
+COMMENT ON FUNCTION whole_figure(jsonb, text[]) IS 'The same as an integer, 0 or more';
+
+-- The fields that others than those who train may see, of an object; of anything else nothing.
+CREATE FUNCTION shown_metrics(metrics jsonb, trains boolean) RETURNS jsonb
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN trains THEN metrics
+                WHEN pg_catalog.jsonb_typeof(metrics) OPERATOR(pg_catalog.=) 'object'
+                THEN metrics OPERATOR(pg_catalog.-) '{importance,by}'::pg_catalog.text[] END
+$$;
+COMMENT ON FUNCTION shown_metrics(jsonb, boolean) IS 'A version''s metrics as they are shown to those who train it, or to others';
+
 CREATE VIEW models WITH (security_barrier) AS
 SELECT m.model, m.owner, a.version AS champion,
        (SELECT count(*) FROM version v WHERE v.model = m.model) AS versions, m.created_at, m.purpose
@@ -11,9 +43,9 @@ COMMENT ON VIEW models IS 'The models that one may score with, each with its cha
 CREATE VIEW versions WITH (security_barrier) AS
 SELECT v.model, v.version, v.algorithm,
        ARRAY(SELECT a.alias FROM alias a WHERE a.model = v.model AND a.version = v.version ORDER BY a.alias) AS aliases,
-       (v.metrics #>> '{test,model,auroc}')::double precision AS test_auroc,
-       (v.metrics #>> '{test,popularity,auroc}')::double precision AS test_auroc_popularity,
-       CASE WHEN p.trains THEN v.metrics ELSE v.metrics - '{importance,by}'::text[] END AS metrics,
+       figure(v.metrics, '{test,model,auroc}') AS test_auroc,
+       figure(v.metrics, '{test,popularity,auroc}') AS test_auroc_popularity,
+       shown_metrics(v.metrics, p.trains) AS metrics,
        CASE WHEN p.trains THEN v.parameters END AS parameters,
        CASE WHEN p.trains THEN v.recipe END AS recipe,
        CASE WHEN p.trains THEN v.data END AS data,
@@ -54,7 +86,7 @@ COMMENT ON VIEW run_candidates IS 'The algorithms that a run of several has trie
 
 CREATE VIEW training_progress WITH (security_barrier) AS
 SELECT r.run_id, r.model, r.started_by, r.started_at, m.algorithm, m.epoch,
-       (r.parameters ->> 'epochs')::integer AS epochs, m.train_loss, m.validation_loss, m.validation_auroc
+       whole_figure(r.parameters, '{epochs}') AS epochs, m.train_loss, m.validation_loss, m.validation_auroc
 FROM runs r LEFT JOIN LATERAL (
     SELECT * FROM run_metric m WHERE m.run_id = r.run_id ORDER BY m.epoch DESC LIMIT 1) m ON true
 WHERE r.status = 'running';
@@ -63,7 +95,7 @@ COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch
 CREATE VIEW tunes WITH (security_barrier) AS
 SELECT t.tune_id, t.model,
        CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id) THEN 'failed' ELSE t.status END AS status,
-       t.version, t.algorithm, relation_name(t.source_schema, t.source_name) AS source, t.metric, (t.settings ->> 'trials')::integer AS trials,
+       t.version, t.algorithm, relation_name(t.source_schema, t.source_name) AS source, t.metric, whole_figure(t.settings, '{trials}') AS trials,
        (SELECT count(*) FROM run r WHERE r.tune_id = t.tune_id AND r.status = 'succeeded') AS trained,
        t.settings, t.threads, t.digest, t.started_by, t.started_at, t.finished_at,
        CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id)
@@ -76,9 +108,9 @@ COMMENT ON VIEW tunes IS 'Searches for a model''s parameters and how they ended:
 
 CREATE VIEW trials WITH (security_barrier) AS
 SELECT r.tune_id, r.model, r.trial, r.rung,
-       (r.parameters ->> CASE r.algorithm WHEN 'boosted_trees' THEN 'trees' ELSE 'epochs' END)::integer AS budget,
+       whole_figure(r.parameters, ARRAY[CASE r.algorithm WHEN 'boosted_trees' THEN 'trees' ELSE 'epochs' END]) AS budget,
        (SELECT jsonb_object_agg(name, r.parameters -> name)
-        FROM jsonb_object_keys(t.settings -> 'search') AS name) AS params,
+        FROM jsonb_object_keys(CASE WHEN jsonb_typeof(t.settings -> 'search') = 'object' THEN t.settings -> 'search' END) AS name) AS params,
        t.metric, r.value, r.status, r.version, r.run_id, r.started_at, r.finished_at, r.error
 FROM runs r JOIN tune t USING (tune_id);
 COMMENT ON VIEW trials IS 'The trainings of every search: the parameters that were drawn, for how long they were trained (in epochs or trees), and how good they are by the search''s metric on validation rows';
@@ -104,11 +136,12 @@ AS $$
         FROM @extschema@.run_candidates
         WHERE model OPERATOR(pg_catalog.=) $1 AND NOT kept
     ) AS v,
-    pg_catalog.jsonb_to_record(coalesce(v.validation, '{}')) AS m (
-        auroc double precision, average_precision double precision, log_loss double precision,
-        rmse double precision, mae double precision, pinball double precision),
-    pg_catalog.jsonb_to_record(coalesce(v.test, '{}')) AS t (
-        auroc double precision, average_precision double precision, rmse double precision)
+    LATERAL (SELECT @extschema@.figure(v.validation, '{auroc}'), @extschema@.figure(v.validation, '{average_precision}'),
+                    @extschema@.figure(v.validation, '{log_loss}'), @extschema@.figure(v.validation, '{rmse}'),
+                    @extschema@.figure(v.validation, '{mae}'), @extschema@.figure(v.validation, '{pinball}')
+            ) AS m (auroc, average_precision, log_loss, rmse, mae, pinball),
+    LATERAL (SELECT @extschema@.figure(v.test, '{auroc}'), @extschema@.figure(v.test, '{average_precision}'),
+                    @extschema@.figure(v.test, '{rmse}')) AS t (auroc, average_precision, rmse)
     ORDER BY m.average_precision DESC NULLS LAST, m.rmse, v.version
 $$;
 COMMENT ON FUNCTION leaderboard(text) IS 'Every version of a model, and the candidates that did not become one, by average precision (of regressions by root mean squared error) on validation rows, the best first; columns that begin with test_ are of the test rows';

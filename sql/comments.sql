@@ -35,8 +35,8 @@ three. The row is read as by predict(). An error if the model predicts probabili
 COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
 'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
 newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
-no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else that
-was granted to one of these, else that everybody may score with. While an A/B test runs, a
+no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else
+that the database''s owner or a superuser has granted to one of these, else to everybody. While an A/B test runs, a
 key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
 
 COMMENT ON FUNCTION recommend(text, text, text, date, text) IS
@@ -71,11 +71,11 @@ COMMENT ON FUNCTION features_as_of(anyelement, record, name, interval) IS
 'The newest row of a feature view that was known at a moment: a row of week w is known from the Monday after it on. view:
 NULL of the view''s row type. spine: a row with the view''s key columns, by name, and the moment: its only date or
 timestamp, or the column that at names; a date is its first instant. max_age: no row that was known longer than that
-before the moment. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
+before the moment, 0 to 1000 years. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
 SELECT s.*, f.* FROM spine AS s LEFT JOIN LATERAL reco.features_as_of(NULL::launch_features, s) AS f ON true';
 
 COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
-'Drops a feature view, its rows and what the catalog knows about it; the record of its refreshes stays. with_inputs: also
+'Drops a feature view, its rows and what the catalog knows about it, be that damaged; the record of its refreshes stays. with_inputs: also
 the feature views that it reads and no other one does. For members of the owner. Models that were trained from it stay,
 but recommend() needs its rows.';
 

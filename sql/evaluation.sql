@@ -234,8 +234,8 @@ CREATE AGGREGATE rmse(prediction double precision, value double precision) (
     COMBINEFUNC = losses_combine, SERIALFUNC = losses_serialize, DESERIALFUNC = losses_deserialize,
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE rmse(double precision, double precision) IS
-'The root of the mean squared error, in the unit of the value. Rows where one of the two is NULL are left out; NaN and infinite
-values follow IEEE arithmetic. NULL without rows.';
+'The root of the mean squared error, in the unit of the value. Rows where one of the two is NULL are left out; one
+that is NaN or infinite is an error, as is a sum that overflows. NULL without rows.';
 
 CREATE AGGREGATE mae(prediction double precision, value double precision) (
     SFUNC = quantity_errors_step, STYPE = internal, SSPACE = 32, FINALFUNC = mae_final,

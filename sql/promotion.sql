@@ -36,7 +36,8 @@ COMMENT ON FUNCTION drop_alias(text, text) IS
 is promoted or rolled back to. For those who manage the model.';
 
 COMMENT ON FUNCTION promote(text, integer, text) IS
-'Makes a version the champion and returns the one that was (NULL if none). why: kept in the history. Seen by others when the
+'Makes a version the champion and returns the one that was (NULL if none). why: kept in the history, at most 10,000
+characters. Seen by others when the
 transaction commits, by each of their statements as a whole. Promoting the champion changes nothing. For those who manage
 the model; concurrent promotions wait for each other.';
 

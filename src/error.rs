@@ -5,6 +5,7 @@ use features::FeatureError;
 use model::protocol::Cause;
 use model::ModelError;
 use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::spi::quote_identifier;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use std::io::ErrorKind;
 use thiserror::Error;
@@ -19,6 +20,9 @@ pub enum Error {
     NoModel,
     #[error("there are {} models: say which one is meant", .0.len())]
     SeveralModels(Vec<String>),
+    /// None of those that the role may score with, for nobody whose word counts has granted one.
+    #[error("role \"{role}\" has no default model: say which one is meant")]
+    NoDefault { role: String, models: Vec<String> },
     #[error("role \"{0}\" does not exist")]
     UnknownRole(String),
     #[error("model \"{model}\" has no alias \"{alias}\"")]
@@ -55,6 +59,9 @@ pub enum Error {
     Data { message: String, hint: String },
     #[error("version {version} of model \"{model}\" has no score for the row: its sums overflow")]
     NoScore { model: String, version: i32 },
+    /// A number that has no place in a double.
+    #[error("{0} overflows")]
+    Overflow(&'static str),
     /// What was looked up is no longer so.
     #[error("{0}")]
     Changed(String),
@@ -142,7 +149,7 @@ impl Error {
             }
             Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
             Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
-            Self::SeveralModels(_) => ERRCODE_AMBIGUOUS_PARAMETER,
+            Self::SeveralModels(_) | Self::NoDefault { .. } => ERRCODE_AMBIGUOUS_PARAMETER,
             Self::InvalidArgument(..) | Self::Model(ModelError::Parameter { .. }) => {
                 ERRCODE_INVALID_PARAMETER_VALUE
             }
@@ -157,7 +164,7 @@ impl Error {
             Self::SourceGone(..) | Self::NoRelation { .. } => ERRCODE_UNDEFINED_TABLE,
             Self::Feature(error) => feature_code(error),
             Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
-            Self::NoScore { .. } => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            Self::NoScore { .. } | Self::Overflow(_) => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Self::Changed(_) => ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::Limit { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::Model(ModelError::Artifact(_)) | Self::Damaged(_) => ERRCODE_DATA_CORRUPTED,
@@ -176,6 +183,11 @@ impl Error {
                 Some(format!("Model \"{model}\" expects it to be {expected}."))
             }
             Self::Trainer { detail, .. } => detail.clone(),
+            Self::NoDefault { .. } => Some(
+                "The default is a model of the role's own, or one that the database's owner or a superuser has granted: other \
+                 roles' grants and models do not change it."
+                    .into(),
+            ),
             _ => None,
         }
     }
@@ -210,6 +222,11 @@ impl Error {
             Self::SeveralModels(names) => {
                 Some(format!("Name it in the call, or set reco.default_model: {}.", first_names(names)))
             }
+            Self::NoDefault { role, models } => Some(format!(
+                "Name it in the call, or set it for the role: ALTER ROLE {} SET reco.default_model = '…'. It may score with: {}.",
+                quote_identifier(role),
+                first_names(models)
+            )),
             Self::MissingColumn { relation: Some(_), model, .. } => {
                 Some(format!("Give the column its name again, or train \"{model}\" again."))
             }

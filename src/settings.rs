@@ -105,7 +105,7 @@ pub fn define() {
     GucRegistry::define_string_guc(
         c"reco.default_model",
         c"Model that recommend() uses when none is named",
-        c"Empty: the only one that the caller owns, else that it was granted, else that everybody was.",
+        c"Empty: the only one that the caller owns, else that the database's owner has granted to it, else to everybody.",
         &DEFAULT_MODEL,
         GucContext::Userset,
         GucFlags::default(),

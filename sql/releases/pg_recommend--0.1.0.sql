@@ -813,8 +813,8 @@ CREATE AGGREGATE rmse(prediction double precision, value double precision) (
     COMBINEFUNC = losses_combine, SERIALFUNC = losses_serialize, DESERIALFUNC = losses_deserialize,
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE rmse(double precision, double precision) IS
-'The root of the mean squared error, in the unit of the value. Rows where one of the two is NULL are left out; NaN and infinite
-values follow IEEE arithmetic. NULL without rows.';
+'The root of the mean squared error, in the unit of the value. Rows where one of the two is NULL are left out; one
+that is NaN or infinite is an error, as is a sum that overflows. NULL without rows.';
 
 CREATE AGGREGATE mae(prediction double precision, value double precision) (
     SFUNC = quantity_errors_step, STYPE = internal, SSPACE = 32, FINALFUNC = mae_final,
@@ -1099,7 +1099,7 @@ FROM feature_view v
 CROSS JOIN LATERAL (
     SELECT is_own_feature_view(feature_view_table(v.view_id, v.table_schema, v.table_name, v.created_by), v.created_by) AS own) o
 LEFT JOIN LATERAL (
-    SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, sum(w.rows)::bigint AS rows,
+    SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, least(sum(w.rows), 9223372036854775807)::bigint AS rows,
            max(w.computed_at) AS computed_at
     FROM feature_week w WHERE w.view_id = v.view_id) w ON true;
 COMMENT ON VIEW feature_views IS 'Every feature view with the weeks that it has stored. Settings, definition and available are shown to its owner';
@@ -1481,6 +1481,38 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'has_model_privilege_wrapper';
 -- What the catalog shows to whom: a model's name, versions and metrics to those who may score with it; runs, and what
 -- would tell of the training data, to those who may train it. A superuser sees everything.
 
+-- What was measured is shown as far as it is a number; a row that is damaged hides no other. reco.check_setup() names it.
+CREATE FUNCTION figure(stored jsonb, path text[]) RETURNS double precision
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN pg_catalog.jsonb_typeof(f.found) OPERATOR(pg_catalog.<>) 'number' THEN NULL
+                WHEN f.found OPERATOR(pg_catalog.=) '0' THEN 0
+                WHEN pg_catalog.abs(f.found::pg_catalog.numeric) OPERATOR(pg_catalog.>=) 1e-300
+                 AND pg_catalog.abs(f.found::pg_catalog.numeric) OPERATOR(pg_catalog.<=) 1e300
+                THEN f.found::pg_catalog.float8 END
+    FROM (SELECT stored OPERATOR(pg_catalog.#>) path) AS f (found)
+$$;
+COMMENT ON FUNCTION figure(jsonb, text[]) IS 'The number at a place in stored JSON; NULL where there is none';
+
+CREATE FUNCTION whole_figure(stored jsonb, path text[]) RETURNS integer
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN f.found OPERATOR(pg_catalog.>=) 0 AND f.found OPERATOR(pg_catalog.<=) 2147483647
+                THEN f.found::pg_catalog.int4 END
+    FROM (SELECT @extschema@.figure(stored, path)) AS f (found)
+$$;
+COMMENT ON FUNCTION whole_figure(jsonb, text[]) IS 'The same as an integer, 0 or more';
+
+-- The fields that others than those who train may see, of an object; of anything else nothing.
+CREATE FUNCTION shown_metrics(metrics jsonb, trains boolean) RETURNS jsonb
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN trains THEN metrics
+                WHEN pg_catalog.jsonb_typeof(metrics) OPERATOR(pg_catalog.=) 'object'
+                THEN metrics OPERATOR(pg_catalog.-) '{importance,by}'::pg_catalog.text[] END
+$$;
+COMMENT ON FUNCTION shown_metrics(jsonb, boolean) IS 'A version''s metrics as they are shown to those who train it, or to others';
+
 CREATE VIEW models WITH (security_barrier) AS
 SELECT m.model, m.owner, a.version AS champion,
        (SELECT count(*) FROM version v WHERE v.model = m.model) AS versions, m.created_at, m.purpose
@@ -1491,9 +1523,9 @@ COMMENT ON VIEW models IS 'The models that one may score with, each with its cha
 CREATE VIEW versions WITH (security_barrier) AS
 SELECT v.model, v.version, v.algorithm,
        ARRAY(SELECT a.alias FROM alias a WHERE a.model = v.model AND a.version = v.version ORDER BY a.alias) AS aliases,
-       (v.metrics #>> '{test,model,auroc}')::double precision AS test_auroc,
-       (v.metrics #>> '{test,popularity,auroc}')::double precision AS test_auroc_popularity,
-       CASE WHEN p.trains THEN v.metrics ELSE v.metrics - '{importance,by}'::text[] END AS metrics,
+       figure(v.metrics, '{test,model,auroc}') AS test_auroc,
+       figure(v.metrics, '{test,popularity,auroc}') AS test_auroc_popularity,
+       shown_metrics(v.metrics, p.trains) AS metrics,
        CASE WHEN p.trains THEN v.parameters END AS parameters,
        CASE WHEN p.trains THEN v.recipe END AS recipe,
        CASE WHEN p.trains THEN v.data END AS data,
@@ -1534,7 +1566,7 @@ COMMENT ON VIEW run_candidates IS 'The algorithms that a run of several has trie
 
 CREATE VIEW training_progress WITH (security_barrier) AS
 SELECT r.run_id, r.model, r.started_by, r.started_at, m.algorithm, m.epoch,
-       (r.parameters ->> 'epochs')::integer AS epochs, m.train_loss, m.validation_loss, m.validation_auroc
+       whole_figure(r.parameters, '{epochs}') AS epochs, m.train_loss, m.validation_loss, m.validation_auroc
 FROM runs r LEFT JOIN LATERAL (
     SELECT * FROM run_metric m WHERE m.run_id = r.run_id ORDER BY m.epoch DESC LIMIT 1) m ON true
 WHERE r.status = 'running';
@@ -1543,7 +1575,7 @@ COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch
 CREATE VIEW tunes WITH (security_barrier) AS
 SELECT t.tune_id, t.model,
        CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id) THEN 'failed' ELSE t.status END AS status,
-       t.version, t.algorithm, relation_name(t.source_schema, t.source_name) AS source, t.metric, (t.settings ->> 'trials')::integer AS trials,
+       t.version, t.algorithm, relation_name(t.source_schema, t.source_name) AS source, t.metric, whole_figure(t.settings, '{trials}') AS trials,
        (SELECT count(*) FROM run r WHERE r.tune_id = t.tune_id AND r.status = 'succeeded') AS trained,
        t.settings, t.threads, t.digest, t.started_by, t.started_at, t.finished_at,
        CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id)
@@ -1556,9 +1588,9 @@ COMMENT ON VIEW tunes IS 'Searches for a model''s parameters and how they ended:
 
 CREATE VIEW trials WITH (security_barrier) AS
 SELECT r.tune_id, r.model, r.trial, r.rung,
-       (r.parameters ->> CASE r.algorithm WHEN 'boosted_trees' THEN 'trees' ELSE 'epochs' END)::integer AS budget,
+       whole_figure(r.parameters, ARRAY[CASE r.algorithm WHEN 'boosted_trees' THEN 'trees' ELSE 'epochs' END]) AS budget,
        (SELECT jsonb_object_agg(name, r.parameters -> name)
-        FROM jsonb_object_keys(t.settings -> 'search') AS name) AS params,
+        FROM jsonb_object_keys(CASE WHEN jsonb_typeof(t.settings -> 'search') = 'object' THEN t.settings -> 'search' END) AS name) AS params,
        t.metric, r.value, r.status, r.version, r.run_id, r.started_at, r.finished_at, r.error
 FROM runs r JOIN tune t USING (tune_id);
 COMMENT ON VIEW trials IS 'The trainings of every search: the parameters that were drawn, for how long they were trained (in epochs or trees), and how good they are by the search''s metric on validation rows';
@@ -1584,11 +1616,12 @@ AS $$
         FROM @extschema@.run_candidates
         WHERE model OPERATOR(pg_catalog.=) $1 AND NOT kept
     ) AS v,
-    pg_catalog.jsonb_to_record(coalesce(v.validation, '{}')) AS m (
-        auroc double precision, average_precision double precision, log_loss double precision,
-        rmse double precision, mae double precision, pinball double precision),
-    pg_catalog.jsonb_to_record(coalesce(v.test, '{}')) AS t (
-        auroc double precision, average_precision double precision, rmse double precision)
+    LATERAL (SELECT @extschema@.figure(v.validation, '{auroc}'), @extschema@.figure(v.validation, '{average_precision}'),
+                    @extschema@.figure(v.validation, '{log_loss}'), @extschema@.figure(v.validation, '{rmse}'),
+                    @extschema@.figure(v.validation, '{mae}'), @extschema@.figure(v.validation, '{pinball}')
+            ) AS m (auroc, average_precision, log_loss, rmse, mae, pinball),
+    LATERAL (SELECT @extschema@.figure(v.test, '{auroc}'), @extschema@.figure(v.test, '{average_precision}'),
+                    @extschema@.figure(v.test, '{rmse}')) AS t (auroc, average_precision, rmse)
     ORDER BY m.average_precision DESC NULLS LAST, m.rmse, v.version
 $$;
 COMMENT ON FUNCTION leaderboard(text) IS 'Every version of a model, and the candidates that did not become one, by average precision (of regressions by root mean squared error) on validation rows, the best first; columns that begin with test_ are of the test rows';
@@ -1680,7 +1713,8 @@ those who manage the model.';
 
 COMMENT ON FUNCTION stop_ab_test(text, text, text) IS
 'Stops an A/B test and returns the champion''s version. winner: the arm whose version is promoted in the same transaction, with
-its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history. Arms, what was
+its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history, at
+most 10,000 characters. Arms, what was
 shown and the report stay. For those who manage the model.';
 
 COMMENT ON FUNCTION ab_arm(text, bigint, text) IS
@@ -1880,7 +1914,8 @@ COMMENT ON FUNCTION drop_alias(text, text) IS
 is promoted or rolled back to. For those who manage the model.';
 
 COMMENT ON FUNCTION promote(text, integer, text) IS
-'Makes a version the champion and returns the one that was (NULL if none). why: kept in the history. Seen by others when the
+'Makes a version the champion and returns the one that was (NULL if none). why: kept in the history, at most 10,000
+characters. Seen by others when the
 transaction commits, by each of their statements as a whole. Promoting the champion changes nothing. For those who manage
 the model; concurrent promotions wait for each other.';
 
@@ -1910,7 +1945,8 @@ COMMENT ON FUNCTION model_card_text(text, integer) IS
 'The same as Markdown to be read.';
 
 COMMENT ON FUNCTION describe_model(text, text) IS
-'Says what a model is for, in its card and in reco.models; NULL takes it away. For those who manage the model.';
+'Says what a model is for, in its card and in reco.models; NULL takes it away. At most 10,000
+characters. For those who manage the model.';
 
 CREATE FUNCTION export_model(model text, version integer DEFAULT NULL) RETURNS bytea
 VOLATILE PARALLEL UNSAFE
@@ -2172,8 +2208,8 @@ three. The row is read as by predict(). An error if the model predicts probabili
 COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
 'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
 newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
-no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else that
-was granted to one of these, else that everybody may score with. While an A/B test runs, a
+no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else
+that the database''s owner or a superuser has granted to one of these, else to everybody. While an A/B test runs, a
 key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
 
 COMMENT ON FUNCTION recommend(text, text, text, date, text) IS
@@ -2208,11 +2244,11 @@ COMMENT ON FUNCTION features_as_of(anyelement, record, name, interval) IS
 'The newest row of a feature view that was known at a moment: a row of week w is known from the Monday after it on. view:
 NULL of the view''s row type. spine: a row with the view''s key columns, by name, and the moment: its only date or
 timestamp, or the column that at names; a date is its first instant. max_age: no row that was known longer than that
-before the moment. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
+before the moment, 0 to 1000 years. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
 SELECT s.*, f.* FROM spine AS s LEFT JOIN LATERAL reco.features_as_of(NULL::launch_features, s) AS f ON true';
 
 COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
-'Drops a feature view, its rows and what the catalog knows about it; the record of its refreshes stays. with_inputs: also
+'Drops a feature view, its rows and what the catalog knows about it, be that damaged; the record of its refreshes stays. with_inputs: also
 the feature views that it reads and no other one does. For members of the owner. Models that were trained from it stay,
 but recommend() needs its rows.';
 

@@ -17,7 +17,10 @@ pub struct Keyed {
 impl Keyed {
     pub fn of(version: &VersionRow) -> Result<Self, Error> {
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
-            return Err(Error::damaged_row());
+            return Err(Error::Damaged(format!(
+                "version {} of model \"{}\" is damaged: an arm of an A/B test has two keys and a time column",
+                version.number, version.model
+            )));
         };
         let source = Source::find(version)?;
         source.require(version, "time", time)?;

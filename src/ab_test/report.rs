@@ -226,8 +226,9 @@ fn unit_of(unit: Unit, row: &Logged) -> String {
 
 /// The next rows of the log, in the order of its primary key.
 fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
-    let sql = "SELECT a.position, r.week OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date, r.region, r.product_id, \
-                      r.ab_key, r.score \
+    let sql = "SELECT a.position, CASE WHEN pg_catalog.isfinite(r.week) \
+                                       THEN r.week OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date END, \
+                      r.region, r.product_id, r.ab_key, r.score \
                FROM reco.recommendation AS r JOIN reco.ab_arm AS a \
                     ON a.test OPERATOR(pg_catalog.=) r.test AND a.arm OPERATOR(pg_catalog.=) r.arm \
                WHERE r.test OPERATOR(pg_catalog.=) $1 \
@@ -244,11 +245,15 @@ fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
             text(|row| &row.own).into(),
             BATCH.into(),
         ];
-        let damaged = Error::damaged_row;
+        let damaged =
+            || Error::Damaged(format!("what the A/B test \"{name}\" has shown is damaged: a week is none"));
         let found = client.select(sql, None, &row)?;
         let logged = found.map(|row| {
             Ok(Logged {
-                arm: row.get::<i32>(1)?.ok_or_else(damaged)? as usize - 1,
+                arm: row
+                    .get::<i32>(1)?
+                    .map(|position| position.wrapping_sub(1) as usize)
+                    .ok_or_else(damaged)?,
                 week: row.get(2)?.ok_or_else(damaged)?,
                 region: row.get(3)?.ok_or_else(damaged)?,
                 product: row.get(4)?.ok_or_else(damaged)?,

@@ -7,14 +7,14 @@ use crate::catalog::rights::Privilege;
 use crate::catalog::{read, CHAMPION};
 use crate::error::{or_raise, Error};
 use crate::pg::relations::Relation;
-use crate::pg::values::given;
+use crate::pg::values::{self, given, note};
 use crate::scoring::model_cache;
 use model::ab::{Assignment, Unit};
 use model::recipe::Family;
 use model::Task;
+use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
-use pgrx::JsonB;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashSet;
@@ -32,15 +32,14 @@ CREATE FUNCTION start_ab_test(name text, model text, arms jsonb, regions text[] 
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
-fn start_ab_test(
-    name: Option<&str>,
-    model: Option<&str>,
-    arms: Option<JsonB>,
-    regions: Option<Vec<Option<String>>>,
-    unit: Option<&str>,
-    salt: Option<&str>,
-) {
+fn start_ab_test(fcinfo: pg_sys::FunctionCallInfo) {
     let start = || {
+        // SAFETY: Postgres calls this with the arguments that its SQL declares, which outlive the call.
+        let (name, model, arms, regions, unit, salt) = unsafe {
+            let text = |n| pgrx::pg_getarg::<&str>(fcinfo, n);
+            let regions = pgrx::pg_getarg::<Vec<Option<String>>>(fcinfo, 3);
+            (text(0), text(1), values::json_argument(fcinfo, 2, "arms")?, regions, text(4), text(5))
+        };
         let name = given(name, "name")?;
         let new = NewTest {
             name,
@@ -48,7 +47,7 @@ fn start_ab_test(
             arms: read_arms(given(arms, "arms")?)?,
             regions: regions.map(read_regions).transpose()?,
             unit: read_unit(given(unit, "unit")?)?,
-            salt: salt.unwrap_or(name),
+            salt: note(salt, "salt")?.unwrap_or(name),
         };
         new.check()?;
         change(c"reco.start_ab_test()", new.model, Privilege::Manage, |client, caller| {
@@ -76,7 +75,7 @@ struct NewTest<'a> {
     salt: &'a str,
 }
 
-fn read_arms(JsonB(arms): JsonB) -> Result<Vec<NewArm>, Error> {
+fn read_arms(arms: serde_json::Value) -> Result<Vec<NewArm>, Error> {
     serde_json::from_value(arms).map_err(|error| {
         Error::InvalidArgument(format!("arms cannot be read: {error}"), Some(ARMS_HINT.into()))
     })

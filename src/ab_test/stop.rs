@@ -5,7 +5,7 @@ use crate::catalog::change::change;
 use crate::catalog::rights::Privilege;
 use crate::catalog::{history, read, CHAMPION};
 use crate::error::{or_raise, Error};
-use crate::pg::values::given;
+use crate::pg::values::{given, note};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::json;
@@ -18,7 +18,7 @@ LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn stop_ab_test(name: Option<&str>, winner: Option<&str>, why: Option<&str>) -> Option<i32> {
     let stop = || {
-        let name = given(name, "name")?;
+        let (name, why) = (given(name, "name")?, note(why, "why")?);
         let (test, arms) = read::ab_test(name)?;
         let version = winner.map(|winner| {
             let arm = arms.iter().find(|arm| arm.name == winner);

@@ -52,7 +52,15 @@ pub fn roll_back(
             move_champion(client, caller, model, now, &rollback)?;
             return Ok(version);
         }
-        next = back;
+        // Each goes back to one before it: what does not would lead round and round.
+        next = match back {
+            Some(back) if back >= step => {
+                return Err(Error::Damaged(format!(
+                    "the history of model \"{model}\" is damaged: step {step} goes back to step {back}"
+                )))
+            }
+            back => back,
+        };
     }
     Err(Error::NoEarlierChampion(model.to_owned()))
 }

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `read`    | what scoring reads, straight from the primary keys |
 //! | `table`   | a row of a catalog table, by its primary key |
+//! | `stored`  | what a version's row holds as JSON, or what is damaged |
 //! | `weights` | the bytes of a version, in chunks |
 //! | `write`   | a new version, after training or import |
 //! | `rights`  | privileges on models: the check, and `reco.has_model_privilege` |
@@ -19,6 +20,7 @@ pub mod history;
 pub mod in_use;
 pub mod read;
 pub mod rights;
+pub mod stored;
 mod table;
 pub mod weights;
 pub mod write;

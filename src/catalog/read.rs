@@ -3,10 +3,12 @@
 //! They see exactly what the statement sees, work on a standby, in a parallel worker and in a read-only
 //! transaction, and need no privilege of the caller on the tables: the weights are not the caller's to read.
 
+use super::stored::{self, Of};
 use super::table::{Catalog, CatalogRow, Key, Seen, Table};
 use crate::error::Error;
 use crate::pg::relations::RelationName;
 use model::protocol::Importance;
+use model::Task;
 use pgrx::pg_sys;
 use pgrx::Uuid;
 
@@ -34,10 +36,12 @@ mod columns {
     pub const VERSION_TIME: i32 = 9;
     pub const VERSION_LABEL: i32 = 10;
     pub const VERSION_METRICS: i32 = 13;
+    pub const VERSION_DATA: i32 = 14;
     pub const MODEL_NAME: i32 = 1;
     pub const MODEL_OWNER: i32 = 2;
     pub const PRIVILEGE_GRANTEE: i32 = 2;
     pub const PRIVILEGE_NAME: i32 = 3;
+    pub const PRIVILEGE_BY: i32 = 4;
     pub const TEST_MODEL: i32 = 2;
     pub const TEST_UNIT: i32 = 3;
     pub const TEST_REGIONS: i32 = 4;
@@ -83,7 +87,7 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
                 row.value(columns::VERSION_SOURCE),
             )
             .unwrap_or_default(),
-            keys: row.required(columns::VERSION_KEYS)?,
+            keys: row.texts(columns::VERSION_KEYS)?.ok_or_else(Error::damaged_row)?,
             time_column: row.value(columns::VERSION_TIME),
             label: row.value(columns::VERSION_LABEL),
         })
@@ -112,11 +116,15 @@ pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
         Ok::<_, Error>(TestRow {
             model: row.required(columns::TEST_MODEL)?,
             unit: row.required(columns::TEST_UNIT)?,
-            regions: row.value(columns::TEST_REGIONS),
+            regions: row.texts(columns::TEST_REGIONS)?,
             salt: row.required(columns::TEST_SALT)?,
         })
     });
-    let test = test.ok_or_else(|| Error::UnknownTest(name.to_owned()))??;
+    let damaged = |error| match error {
+        Error::Damaged(how) => Error::Damaged(format!("the A/B test \"{name}\" is damaged: {how}")),
+        other => other,
+    };
+    let test = test.ok_or_else(|| Error::UnknownTest(name.to_owned()))?.map_err(damaged)?;
     let arms = Table::open(Catalog::Arm)?.all(&[Key::Text(name)], Seen::ByStatement, |row| {
         Ok(ArmRow {
             name: row.required(columns::ARM_NAME)?,
@@ -130,10 +138,15 @@ pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
 /// What a version owes to each of its columns, as its training has found (see [`model::protocol::Importance`]); empty where
 /// that is not known.
 pub fn importance(model: &str, version: i32) -> Result<Vec<(String, f64)>, Error> {
-    let metrics = of_version(model, version, |row| Ok(row.value::<pgrx::JsonB>(columns::VERSION_METRICS)))?;
-    let listed = metrics.and_then(|pgrx::JsonB(metrics)| metrics.get("importance").cloned());
-    let columns: Vec<Importance> = listed.map(serde_json::from_value).transpose()?.unwrap_or_default();
-    Ok(columns.into_iter().map(|Importance { column, loss }| (column, loss)).collect())
+    let metrics = of_version(model, version, |row| row.json(columns::VERSION_METRICS))?;
+    let metrics = Of { model, version }.read("metrics", &metrics, stored::metrics)?;
+    Ok(metrics.importance.into_iter().map(|Importance { column, loss }| (column, loss)).collect())
+}
+
+/// What a version predicts, where the catalog knows it.
+pub fn task(model: &str, version: i32) -> Result<Option<Task>, Error> {
+    let data = of_version(model, version, |row| row.json(columns::VERSION_DATA))?;
+    Ok(Of { model, version }.read("data", &data, stored::data)?.task)
 }
 
 /// The id of a version's weights, which are gone once it is archived.
@@ -147,7 +160,12 @@ fn of_version<T>(
     read: impl FnOnce(&CatalogRow) -> Result<T, Error>,
 ) -> Result<T, Error> {
     match Table::open(Catalog::Version)?.find(&[Key::Text(model), Key::Int4(version)], read) {
-        Some(found) => found,
+        Some(found) => found.map_err(|error| match error {
+            Error::Damaged(how) => {
+                Error::Damaged(format!("version {version} of model \"{model}\" is damaged: {how}"))
+            }
+            other => other,
+        }),
         None if model_exists(model)? => Err(Error::UnknownVersion { model: model.to_owned(), version }),
         None => Err(Error::UnknownModel(model.to_owned())),
     }
@@ -170,10 +188,22 @@ pub fn model_owner(model: &str) -> Result<Option<String>, Error> {
 
 /// Who was granted which privilege on a model, as of now, whatever the statement's snapshot: a backend that remembers the
 /// answer hears of the changes that come after.
-pub fn model_grants(model: &str) -> Result<Vec<(String, String)>, Error> {
+pub fn model_grants(model: &str) -> Result<Vec<Grant>, Error> {
     Table::open(Catalog::Privilege)?.all(&[Key::Text(model)], Seen::Now, |row| {
-        Ok((row.name(columns::PRIVILEGE_GRANTEE)?, row.required(columns::PRIVILEGE_NAME)?))
+        Ok(Grant {
+            grantee: row.name(columns::PRIVILEGE_GRANTEE)?,
+            privilege: row.required(columns::PRIVILEGE_NAME)?,
+            by: row.name(columns::PRIVILEGE_BY)?,
+        })
     })
+}
+
+/// A privilege on a model that was granted.
+pub struct Grant {
+    pub grantee: String,
+    pub privilege: String,
+    /// The role that has granted it.
+    pub by: String,
 }
 
 /// The table of the privileges.

@@ -4,7 +4,7 @@
 //! Scoring asks once a statement, so the answers are kept in the backend until a role, a membership or a relation changes:
 //! whoever changes owners or privileges calls [`changed`], which every backend and standby hears of when that commits.
 
-use super::read;
+use super::read::{self, Grant};
 use crate::error::{or_raise, Error};
 use crate::pg::changes;
 use crate::pg::relations;
@@ -115,10 +115,10 @@ pub fn nearness(model: &str) -> Result<Option<Nearness>, Error> {
     };
     Ok(match claim {
         Claim { owns: true, .. } => Some(Nearness::Owned),
-        Claim { granted: Some(_), .. } => Some(Nearness::Granted),
-        Claim { public: Some(_), .. } => Some(Nearness::Public),
-        _ if superuser => Some(Nearness::Superuser),
-        _ => None,
+        Claim { vouched_granted: true, .. } => Some(Nearness::Granted),
+        Claim { vouched_public: true, .. } => Some(Nearness::Public),
+        Claim { vouched_owner: true, .. } if superuser => Some(Nearness::Superuser),
+        _ => (superuser || claim.most().is_some()).then_some(Nearness::Stranger),
     })
 }
 
@@ -126,12 +126,25 @@ pub fn nearness(model: &str) -> Result<Option<Nearness>, Error> {
 pub enum Nearness {
     /// By the caller, or a role that it is a member of.
     Owned,
-    /// To one of these.
+    /// To one of these, by somebody whose word counts: see [`vouches`].
     Granted,
-    /// Granted to everybody.
+    /// To everybody, by such a one.
     Public,
-    /// A superuser may all the same.
+    /// A superuser may all the same; the owner's word counts.
     Superuser,
+    /// Only others, whoever they are, have made or granted it: it is never taken unnamed.
+    Stranger,
+}
+
+/// Whether what a role grants may decide which model another is given who names none: the database's owner, its members and
+/// superusers, who set the defaults of every role anyway.
+pub fn vouches(role: pg_sys::Oid) -> bool {
+    // SAFETY: look-ups of a role that exists and of the owner of this session's database.
+    unsafe { pg_sys::has_privs_of_role(role, relations::database_owner()) }
+}
+
+fn vouches_by_name(role: &str) -> bool {
+    relations::role(role).is_some_and(vouches)
 }
 
 /// What gives a role its privileges on a model, besides being a superuser.
@@ -140,6 +153,10 @@ struct Claim {
     owns: bool,
     granted: Option<Privilege>,
     public: Option<Privilege>,
+    /// Whether any of these was granted, and whether the model is owned, by somebody whose word counts.
+    vouched_granted: bool,
+    vouched_public: bool,
+    vouched_owner: bool,
 }
 
 impl Claim {
@@ -173,13 +190,24 @@ fn look_up(role: pg_sys::Oid, model: &str) -> Result<Claim, Error> {
     let Some(owner) = read::model_owner(model)? else {
         return Err(Error::UnknownModel(model.to_owned()));
     };
-    let mut claim = Claim { owns: acts_for(role, &owner), granted: None, public: None };
-    for (grantee, granted) in read::model_grants(model)? {
-        let granted = Some(Privilege::from_name(&granted)?);
+    let mut claim = Claim {
+        owns: acts_for(role, &owner),
+        granted: None,
+        public: None,
+        vouched_granted: false,
+        vouched_public: false,
+        vouched_owner: vouches_by_name(&owner),
+    };
+    for Grant { grantee, privilege, by } in read::model_grants(model)? {
+        let granted = Some(Privilege::from_name(&privilege)?);
+        // A role of the caller's own speaks for it as well.
+        let vouched = || vouches_by_name(&by) || acts_for(role, &by);
         if grantee == PUBLIC {
             claim.public = claim.public.max(granted);
+            claim.vouched_public |= vouched();
         } else if acts_for(role, &grantee) {
             claim.granted = claim.granted.max(granted);
+            claim.vouched_granted |= vouched();
         }
     }
     Ok(claim)

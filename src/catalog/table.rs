@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::pg::call_site::text_bytes;
 use crate::pg::changes;
 use crate::pg::relations::Opened;
+use crate::pg::values;
 use pgrx::pg_sys;
 use pgrx::{FromDatum, IntoDatum, Uuid};
 use std::cell::{Cell, RefCell};
@@ -348,6 +349,23 @@ impl CatalogRow {
     pub fn name(&self, column: i32) -> Result<String, Error> {
         let name: &CStr = self.required(column)?;
         Ok(name.to_string_lossy().into_owned())
+    }
+
+    /// Of a column of type text[].
+    pub fn texts(&self, column: i32) -> Result<Option<Vec<String>>, Error> {
+        // SAFETY: the column is a text[].
+        let texts = self.datum(column).map(|datum| unsafe { values::texts(datum) });
+        match texts {
+            Some(None) => Err(Error::Damaged("an array has NULLs or several dimensions".into())),
+            texts => Ok(texts.flatten()),
+        }
+    }
+
+    /// Of a column of type jsonb.
+    pub fn json(&self, column: i32) -> Result<String, Error> {
+        let datum = self.datum(column).ok_or_else(Error::damaged_row)?;
+        // SAFETY: the column is a jsonb.
+        Ok(unsafe { values::json_text(datum) })
     }
 
     pub fn bytes(&self, column: i32) -> Result<Bytes, Error> {

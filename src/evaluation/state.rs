@@ -113,6 +113,23 @@ fn no_probability(score: f64) -> Error {
     )
 }
 
+/// Refuses what is no quantity: one such row would be all that a mean says.
+#[inline]
+pub fn check_quantity(name: &str, quantity: f64) -> Result<(), Error> {
+    match quantity.is_finite() {
+        true => Ok(()),
+        false => Err(no_quantity(name, quantity)),
+    }
+}
+
+#[cold]
+fn no_quantity(name: &str, quantity: f64) -> Error {
+    Error::InvalidArgument(
+        format!("a {name} is a finite number, not {quantity}"),
+        Some("Rows where one of the two is NULL are left out: NULLIF(…, 'NaN').".into()),
+    )
+}
+
 /// Score and label of a row, arguments 1 and 2, the label a boolean; `None` where one is NULL.
 ///
 /// # Safety

@@ -1,8 +1,8 @@
 //! The aggregates `log_loss`, `brier`, `rmse` and `mae`: means of what each row loses.
 
 use super::state::{
-    check_probability, combine, deserialize, float, score_and_boolean, score_and_number, serialize, state,
-    step, State,
+    check_probability, check_quantity, combine, deserialize, float, score_and_boolean, score_and_number,
+    serialize, state, step, State,
 };
 use crate::error::Error;
 use crate::pg::sql_function::{sql_function, Returned};
@@ -78,6 +78,8 @@ unsafe fn probability(fcinfo: pg_sys::FunctionCallInfo, row: Option<(f64, bool)>
 unsafe fn quantity(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
     match (float(fcinfo, 1), float(fcinfo, 2)) {
         (Some(prediction), Some(value)) => step(fcinfo, |errors: &mut Losses| {
+            check_quantity("prediction", prediction)?;
+            check_quantity("value", value)?;
             let error = prediction - value;
             errors.insert([error * error, error.abs()]);
             Ok(())
@@ -88,5 +90,9 @@ unsafe fn quantity(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
 
 /// NULL without rows.
 unsafe fn mean(fcinfo: pg_sys::FunctionCallInfo, of: impl FnOnce(&Losses) -> f64) -> Returned {
-    Ok(state::<Losses>(fcinfo, 0).and_then(|losses| of(&*losses).into_datum()))
+    let Some(losses) = state::<Losses>(fcinfo, 0) else { return Ok(None) };
+    match of(&*losses) {
+        mean if mean.is_finite() => Ok(mean.into_datum()),
+        _ => Err(Error::Overflow("the sum of the errors")),
+    }
 }

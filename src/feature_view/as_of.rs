@@ -31,7 +31,9 @@ fn features_as_of(fcinfo: pg_sys::FunctionCallInfo) {
         let result = or_raise(ResultSet::begin(fcinfo));
         if let Some(spine) = argument(fcinfo, 1) {
             let at = values::name_argument(fcinfo, 2);
-            or_raise(look_up(fcinfo, &Composite::of(spine), at, argument(fcinfo, 3), &result));
+            let max_age = argument(fcinfo, 3);
+            or_raise(max_age.map_or(Ok(()), |age| check_age(age)));
+            or_raise(look_up(fcinfo, &Composite::of(spine), at, max_age, &result));
         }
     }
 }
@@ -176,6 +178,27 @@ const NEAR_DAYS: std::ops::RangeInclusive<i32> = -2_451_535..=106_751_980;
 const NEAR_MOMENTS: std::ops::RangeInclusive<i64> = -2_451_535 * DAY..=106_751_980 * DAY;
 const DAY: i64 = 86_400_000_000;
 
+/// The oldest that a row may be asked to be; and the moment from which on one can be reckoned back so far.
+const OLDEST_YEARS: i64 = 1000;
+const OLDEST_FROM: &str = "'3000-01-01 BC'::pg_catalog.timestamp";
+
+/// Refuses an age that is none, or that leads beyond the first of all moments.
+///
+/// # Safety
+/// `age` is a non-NULL interval.
+unsafe fn check_age(age: pg_sys::Datum) -> Result<(), Error> {
+    let pg_sys::Interval { time, day, month } = *age.cast_mut_ptr::<pg_sys::Interval>();
+    let days = 31 * i128::from(month) + i128::from(day);
+    let age = days * i128::from(DAY) + i128::from(time);
+    match (0..=i128::from(OLDEST_YEARS) * 372 * i128::from(DAY)).contains(&age) {
+        true => Ok(()),
+        false => Err(Error::InvalidArgument(
+            format!("max_age is an interval from 0 to {OLDEST_YEARS} years"),
+            Some("Leave it out, or NULL, for rows of any age.".into()),
+        )),
+    }
+}
+
 /// A moment, or the infinite one in place of one that is too far off to be reckoned with.
 fn within_reach(reader: Reader, moment: pg_sys::Datum) -> pg_sys::Datum {
     match reader {
@@ -203,7 +226,7 @@ fn query(view: &FeatureView) -> String {
     let age = format!("${}", n + 2);
     format!(
         "SELECT v.*::{view} FROM {view} AS v WHERE {keys}{time} OPERATOR(pg_catalog.<=) {known} \
-         AND ({age} IS NULL OR {time} OPERATOR(pg_catalog.>=) ({known} OPERATOR(pg_catalog.-) {age})) \
+         AND ({age} IS NULL OR {known} OPERATOR(pg_catalog.<) {OLDEST_FROM} OR {time} OPERATOR(pg_catalog.>=) ({known} OPERATOR(pg_catalog.-) {age})) \
          ORDER BY {time} DESC LIMIT 1",
         view = view.name,
         keys = keys.collect::<String>()

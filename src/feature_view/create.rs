@@ -1,6 +1,6 @@
 //! `reco.create_feature_view`: checks the definition and makes the table for its rows.
 
-use super::registry::{mark, read_settings, register, Arguments, FeatureView};
+use super::registry::{mark, read_settings, register, Arguments, FeatureView, MOST_WEEKS_BACK};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{as_author, Settings};
 use crate::pg::relations::{self, columns_hint, RelationName};
@@ -60,7 +60,10 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error
             lookback: values::given(pgrx::pg_getarg(fcinfo, 7), "lookback")?,
             horizon: values::given(pgrx::pg_getarg(fcinfo, 8), "horizon")?,
             partition_by: values::given(text(9), "partition_by")?,
-            settings: read_settings(values::given(pgrx::pg_getarg(fcinfo, 10), "settings")?)?,
+            settings: read_settings(values::given(
+                values::json_argument(fcinfo, 10, "settings")?,
+                "settings",
+            )?)?,
         })
     }
 }
@@ -122,7 +125,6 @@ fn check_settings(search_path: &str, settings: &Settings) -> Result<(), Error> {
     as_author(caller, search_path, settings, |_| Ok(()))
 }
 
-const MOST_WEEKS_BACK: i32 = 520;
 /// How the schemas of temporary relations are named; no other may be.
 const TEMPORARY_SCHEMAS: &str = "pg_temp_";
 

@@ -68,19 +68,30 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<(pg_sys::Oid, As
 
 /// The view and all that it is computed from, inputs first; the caller must own every one.
 fn in_order(relation: pg_sys::Oid) -> Result<Vec<FeatureView>, Error> {
-    fn visit(view: FeatureView, views: &mut Vec<FeatureView>) -> Result<(), Error> {
+    /// `above` are those that the view is an input of.
+    fn visit(
+        view: FeatureView,
+        above: &mut Vec<pg_sys::Oid>,
+        views: &mut Vec<FeatureView>,
+    ) -> Result<(), Error> {
+        if views.iter().any(|known| known.oid == view.oid) {
+            return Ok(());
+        }
+        if above.contains(&view.oid) {
+            return Err(Error::Damaged(format!("the feature view {} is an input of itself", view.name)));
+        }
         view.check_owner("refresh")?;
         view.check_author()?;
+        above.push(view.oid);
         for input in view.open_inputs()? {
-            visit(input, views)?;
+            visit(input, above, views)?;
         }
-        if !views.iter().any(|known| known.oid == view.oid) {
-            views.push(view);
-        }
+        above.pop();
+        views.push(view);
         Ok(())
     }
     let mut views = Vec::new();
-    visit(FeatureView::get(relation)?, &mut views)?;
+    visit(FeatureView::get(relation)?, &mut Vec::new(), &mut views)?;
     Ok(views)
 }
 

@@ -8,8 +8,10 @@ use pgrx::datum::Date;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
-use serde_json::json;
 use std::collections::BTreeSet;
+
+/// The most weeks that lookback and horizon may be.
+pub const MOST_WEEKS_BACK: i32 = 520;
 
 /// The arguments of `reco.create_feature_view`.
 pub struct Arguments {
@@ -24,6 +26,67 @@ pub struct Arguments {
     pub horizon: i32,
     pub partition_by: String,
     pub settings: Settings,
+}
+
+/// What is stored of a feature view and may be damaged: arrays and settings as JSON.
+pub struct Stored<'a> {
+    pub name: &'a str,
+    pub keys: &'a str,
+    pub inputs: &'a str,
+    pub settings: &'a str,
+    pub partition_by: &'a str,
+    /// Lookback and horizon.
+    pub weeks: [i32; 2],
+}
+
+/// The same, read.
+pub struct Values {
+    keys: Vec<String>,
+    inputs: Vec<Uuid>,
+    settings: Settings,
+    period: Period,
+}
+
+impl Values {
+    /// In place of what is damaged.
+    fn none() -> Self {
+        Self { keys: Vec::new(), inputs: Vec::new(), settings: Settings::new(), period: Period::Month }
+    }
+}
+
+impl Stored<'_> {
+    /// An error names the view and the column that is damaged.
+    pub fn values(&self) -> Result<Values, Error> {
+        let damaged = |column: &str, how: &str| {
+            Error::Damaged(format!("column \"{column}\" of the feature view {} is damaged: {how}", self.name))
+        };
+        let list = |column: &str, text: &str| {
+            serde_json::from_str::<Vec<String>>(text).map_err(|_| damaged(column, "it is no list"))
+        };
+        let keys = list("keys", self.keys)?;
+        if keys.is_empty() {
+            return Err(damaged("keys", "there is none"));
+        }
+        let inputs = list("inputs", self.inputs)?.iter().map(|id| uuid(id)).collect::<Option<Vec<_>>>();
+        let settings = serde_json::from_str(self.settings)
+            .map_err(|_| damaged("settings", "a number is out of range, or it is too deep"))?;
+        if self.weeks.iter().any(|weeks| !(0..=MOST_WEEKS_BACK).contains(weeks)) {
+            return Err(damaged("lookback or horizon", "it is no number of weeks"));
+        }
+        Ok(Values {
+            keys,
+            inputs: inputs.ok_or_else(|| damaged("inputs", "it has something else than ids"))?,
+            settings: read_settings(settings).map_err(|_| damaged("settings", "it is no JSON object"))?,
+            period: Period::parse(self.partition_by)
+                .map_err(|_| damaged("partition_by", "there is no such period"))?,
+        })
+    }
+}
+
+fn uuid(text: &str) -> Option<Uuid> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32)?;
+    Some(Uuid::from_bytes(number.to_be_bytes()))
 }
 
 /// A registered feature view.
@@ -51,10 +114,18 @@ pub struct FeatureView {
 impl FeatureView {
     /// The feature view that a relation is, `None` if it is none.
     pub fn find(relation: pg_sys::Oid) -> Result<Option<Self>, Error> {
+        let found = Self::find_as_stored(relation)?;
+        found.map(|(view, damage)| damage.map_or(Ok(view), Err)).transpose()
+    }
+
+    /// The same with what is damaged of it: to drop it little is needed.
+    pub fn find_as_stored(relation: pg_sys::Oid) -> Result<Option<(Self, Option<Error>)>, Error> {
         let name = RelationName::of(relation)?;
         as_owner(|client| {
-            let sql = "SELECT v.definition, v.available, v.keys, v.time_column, v.label, v.inputs, v.lookback, v.horizon, \
-                              v.partition_by, v.search_path, v.settings, v.created_by::pg_catalog.text, v.view_id \
+            let sql = "SELECT v.definition, v.available, v.time_column, v.label, v.lookback, v.horizon, \
+                              v.partition_by, v.search_path, v.created_by::pg_catalog.text, v.view_id, \
+                              pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
+                              pg_catalog.array_to_json(v.inputs)::pg_catalog.text, v.settings::pg_catalog.text \
                        FROM pg_catalog.pg_statistic_ext AS s JOIN reco.feature_view AS v \
                          ON s.stxname OPERATOR(pg_catalog.=) \
                             ('feature_view_' OPERATOR(pg_catalog.||) v.view_id::pg_catalog.text)::pg_catalog.name \
@@ -66,25 +137,41 @@ impl FeatureView {
             }
             let row = rows.first();
             let text = |n| row.get::<String>(n);
-            let needed = |value: Option<String>| value.ok_or_else(Error::damaged_row);
-            let number = |n| row.get::<i32>(n).map(|value| value.unwrap_or(0).max(0) as usize);
-            Ok(Some(Self {
-                id: row.get(13)?.ok_or_else(Error::damaged_row)?,
+            let needed = |n| row.get::<String>(n)?.ok_or_else(Error::damaged_row);
+            let number = |n| row.get::<i32>(n).map(|value| value.unwrap_or(-1));
+            let shown = name.to_string();
+            let stored = Stored {
+                name: &shown,
+                keys: &needed(11)?,
+                inputs: &needed(12)?,
+                settings: &needed(13)?,
+                partition_by: &needed(7)?,
+                weeks: [number(5)?, number(6)?],
+            };
+            let (values, damage) = match stored.values() {
+                Ok(values) => (values, None),
+                Err(damage) => (Values::none(), Some(damage)),
+            };
+            let Values { keys, inputs, settings, period } = values;
+            let [lookback, horizon] = stored.weeks.map(|weeks| weeks.max(0) as usize);
+            let view = Self {
+                id: row.get(10)?.ok_or_else(Error::damaged_row)?,
                 oid: relation,
-                definition: needed(text(1)?)?,
+                definition: needed(1)?,
                 available: text(2)?,
-                keys: row.get(3)?.unwrap_or_default(),
-                time_column: needed(text(4)?)?,
-                label: text(5)?,
-                inputs: row.get(6)?.unwrap_or_default(),
-                lookback: number(7)?,
-                horizon: number(8)?,
-                period: Period::parse(&needed(text(9)?)?)?,
-                search_path: needed(text(10)?)?,
-                settings: read_settings(row.get::<pgrx::JsonB>(11)?.unwrap_or(pgrx::JsonB(json!({}))))?,
-                author: needed(text(12)?)?,
-                name,
-            }))
+                keys,
+                time_column: needed(3)?,
+                label: text(4)?,
+                inputs,
+                lookback,
+                horizon,
+                period,
+                search_path: needed(8)?,
+                settings,
+                author: needed(9)?,
+                name: name.clone(),
+            };
+            Ok(Some((view, damage)))
         })
     }
 
@@ -92,10 +179,15 @@ impl FeatureView {
     pub fn get(relation: pg_sys::Oid) -> Result<Self, Error> {
         match Self::find(relation)? {
             Some(view) => Ok(view),
-            None => Err(Error::InvalidArgument(
-                format!("{} is not a feature view", relations::qualified_name(relation)?),
-                Some("The view reco.feature_views lists them; reco.create_feature_view(…) makes one.".into()),
-            )),
+            None => Err(no_view(relation)?),
+        }
+    }
+
+    /// The same, whatever is damaged of it.
+    pub fn get_as_stored(relation: pg_sys::Oid) -> Result<Self, Error> {
+        match Self::find_as_stored(relation)? {
+            Some((view, _)) => Ok(view),
+            None => Err(no_view(relation)?),
         }
     }
 
@@ -194,12 +286,19 @@ impl FeatureView {
     }
 }
 
+fn no_view(relation: pg_sys::Oid) -> Result<Error, Error> {
+    Ok(Error::InvalidArgument(
+        format!("{} is not a feature view", relations::qualified_name(relation)?),
+        Some("The view reco.feature_views lists them; reco.create_feature_view(…) makes one.".into()),
+    ))
+}
+
 fn needed_date(date: Option<Date>) -> Result<i32, Error> {
     date.map(|date| date.to_pg_epoch_days()).ok_or_else(Error::damaged_row)
 }
 
 /// The table of a feature view, where it has one, and what that is called, or was; `None` where there is no such view.
-fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>, Error> {
+pub fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>, Error> {
     as_owner(|client| {
         let sql =
             "SELECT reco.feature_view_table(view_id, table_schema, table_name, created_by), table_schema, table_name \
@@ -291,8 +390,8 @@ fn written_settings(settings: &Settings) -> pgrx::JsonB {
 }
 
 /// Settings from an object; a number or a boolean is taken as it is written.
-pub fn read_settings(stored: pgrx::JsonB) -> Result<Settings, Error> {
-    let serde_json::Value::Object(pairs) = stored.0 else {
+pub fn read_settings(stored: serde_json::Value) -> Result<Settings, Error> {
+    let serde_json::Value::Object(pairs) = stored else {
         return Err(Error::invalid("settings is an object such as {\"work_mem\": \"256MB\"}"));
     };
     let written = |value: serde_json::Value| match value {

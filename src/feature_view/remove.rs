@@ -1,9 +1,9 @@
 //! `reco.drop_feature_view`: the table, its rows and what the catalog knows about it.
 
-use super::registry::{forget, FeatureView};
+use super::registry::{forget, table_of, FeatureView};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::as_owner;
-use crate::pg::relations::RelationName;
+use crate::pg::relations::{self, RelationName};
 use crate::pg::session::refuse_read_only;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, Uuid};
@@ -16,7 +16,8 @@ LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn drop_feature_view(view: pg_sys::Oid, with_inputs: bool) {
     refuse_read_only(c"reco.drop_feature_view()");
-    or_raise(FeatureView::get(view).and_then(|view| remove(&view, with_inputs)));
+    let found = FeatureView::get_as_stored(view);
+    or_raise(found.and_then(|view| remove(&view, with_inputs)));
 }
 
 fn remove(view: &FeatureView, with_inputs: bool) -> Result<(), Error> {
@@ -28,24 +29,43 @@ fn remove(view: &FeatureView, with_inputs: bool) -> Result<(), Error> {
             Some("Drop that first; with_inputs => true drops a view with its inputs.".into()),
         ));
     }
-    let inputs = if with_inputs { view.open_inputs()? } else { Vec::new() };
+    let inputs = if with_inputs { inputs(view)? } else { Vec::new() };
     // The check of the owner has locked it: it is not renamed any more, and nothing else can take its name.
     Spi::run(&format!("DROP TABLE {}", RelationName::of(view.oid)?))?;
     forget(view.id)?;
     for input in inputs {
-        // Another view may still need it.
-        if self::dependents(input.id)?.is_empty() {
-            remove(&input, true)?;
+        // Another view may still need it; of damaged ones that read each other it may be gone by now.
+        if relations::schema_and_name(input).is_some()
+            && self::dependents(FeatureView::get_as_stored(input)?.id)?.is_empty()
+        {
+            remove(&FeatureView::get_as_stored(input)?, true)?;
         }
     }
     Ok(())
 }
 
-/// The feature views that have this one as an input.
+/// The tables of the inputs that are there.
+fn inputs(view: &FeatureView) -> Result<Vec<pg_sys::Oid>, Error> {
+    let tables = view.inputs.iter().filter(|id| **id != view.id).map(|id| table_of(*id));
+    Ok(tables.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().filter_map(|(table, _)| table).collect())
+}
+
+/// The feature views that have this one as an input. Where rows are damaged, views may be inputs of each other, and none could
+/// be dropped: those that this one reads do not count.
 fn dependents(id: Uuid) -> Result<Vec<String>, Error> {
     as_owner(|client| {
-        let sql = "SELECT reco.feature_view_name(view_id, table_schema, table_name, created_by) FROM reco.feature_view \
-                   WHERE $1 OPERATOR(pg_catalog.=) ANY (inputs) ORDER BY 1";
+        let sql = "WITH RECURSIVE below (view_id) AS ( \
+                       SELECT i.view_id FROM reco.feature_view AS v, pg_catalog.unnest(v.inputs) AS i (view_id) \
+                       WHERE v.view_id OPERATOR(pg_catalog.=) $1 \
+                       UNION \
+                       SELECT i.view_id FROM below AS b \
+                       JOIN reco.feature_view AS v ON v.view_id OPERATOR(pg_catalog.=) b.view_id, \
+                            pg_catalog.unnest(v.inputs) AS i (view_id)) \
+                   SELECT reco.feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by) \
+                   FROM reco.feature_view AS v \
+                   WHERE $1 OPERATOR(pg_catalog.=) ANY (v.inputs) AND v.view_id OPERATOR(pg_catalog.<>) $1 \
+                     AND NOT EXISTS (SELECT FROM below AS b WHERE b.view_id OPERATOR(pg_catalog.=) v.view_id) \
+                   ORDER BY 1";
         let rows = client.update(sql, None, &[id.into()])?;
         rows.map(|row| Ok(row.get::<String>(1)?.unwrap_or_default())).collect()
     })

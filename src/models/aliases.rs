@@ -4,7 +4,7 @@ use crate::catalog::change::{change, require_usable};
 use crate::catalog::rights::Privilege;
 use crate::catalog::{history, CHAMPION};
 use crate::error::{or_raise, Error};
-use crate::pg::values::given;
+use crate::pg::values::{given, note};
 use pgrx::prelude::*;
 use serde_json::json;
 
@@ -71,6 +71,7 @@ LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 fn promote(model: Option<&str>, version: Option<i32>, why: Option<&str>) -> Option<i32> {
     let promote = || {
         let (model, version) = (given(model, "model")?, given(version, "version")?);
+        let why = note(why, "why")?;
         change(c"reco.promote()", model, Privilege::Manage, |client, caller| {
             history::promote(client, caller, model, version, why)
         })
@@ -86,7 +87,7 @@ LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn rollback(model: Option<&str>, why: Option<&str>) -> i32 {
     let roll_back = || {
-        let model = given(model, "model")?;
+        let (model, why) = (given(model, "model")?, note(why, "why")?);
         change(c"reco.rollback()", model, Privilege::Manage, |client, caller| {
             history::roll_back(client, caller, model, why)
         })

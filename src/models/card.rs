@@ -3,18 +3,16 @@
 use crate::catalog::change::change;
 use crate::catalog::read;
 use crate::catalog::rights::{self, Privilege};
+use crate::catalog::stored::{self, Of};
 use crate::catalog::CHAMPION;
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::as_owner;
 use crate::pg::relations::{self, RelationName};
-use crate::pg::values::given;
+use crate::pg::values::{given, note};
 use model::card::{self, Card, Reads};
-use model::protocol::Importance;
-use model::Recipe;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::JsonB;
-use serde::Deserialize;
 use serde_json::json;
 
 /// See sql/card.sql.
@@ -39,36 +37,45 @@ fn model_card_text(model: Option<&str>, version: Option<i32>) -> String {
     or_raise(text())
 }
 
-/// What the catalog has besides that goes into a card.
-#[derive(Deserialize)]
-struct Hidden {
-    recipe: Recipe,
-    importance: Option<Vec<Importance>>,
-}
-
 fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
     rights::check(model, Privilege::Score)?;
     let trains = rights::may(model, Privilege::Train)?;
     let version = version_or_champion(model, version)?;
-    let (mut card, hidden) = as_owner(|client| {
-        let rows = client.select(QUERY, Some(1), &[model.into(), version.into(), trains.into()])?;
+    let of = Of { model, version };
+    as_owner(|client| {
+        let rows = client.select(QUERY, Some(1), &[model.into(), version.into()])?;
         if rows.is_empty() {
             return Err(Error::UnknownVersion { model: model.to_owned(), version });
         }
         let row = rows.first();
-        let shown = row.get::<JsonB>(1)?.ok_or_else(Error::damaged_row)?;
-        let mut card: Card = serde_json::from_value(shown.0)?;
-        let source = RelationName::of_columns(row.get(3)?, row.get(4)?);
+        let text = |n| row.get::<String>(n)?.ok_or_else(Error::damaged_row);
+        let mut card: Card =
+            serde_json::from_str(&text(1)?).map_err(|_| of.damaged("seconds", "it is no number"))?;
+        card.keys = of.read("keys", &text(2)?, stored::keys)?;
+        card.libraries = of.read("libraries", &text(6)?, stored::object)?.into();
+        let metrics = of.read("metrics", &text(3)?, stored::metrics)?;
+        let data = of.read("data", &text(4)?, stored::data)?;
+        let today = row.get::<i32>(8)?.ok_or_else(Error::damaged_row)?;
+        card.data_age_days = data.time_to.map(|to| i64::from(today) - i64::from(to.day));
+        card.metrics = metrics.all;
+        let hidden = if trains { &["importance", "best_epoch", "parity"][..] } else { &HIDDEN };
+        card.metrics.retain(|name, _| !hidden.contains(&name.as_str()));
+        if trains {
+            let recipe = of.read("recipe", &text(7)?, stored::recipe)?;
+            card.columns = Some(card::columns(&recipe, &metrics.importance));
+            of.read("parameters", &text(5)?, stored::parameters)?;
+            card.parameters = Some(of.read("parameters", &text(5)?, stored::object)?.into());
+            card.data = Some(data.all);
+        }
+        let source = RelationName::of_columns(row.get(9)?, row.get(10)?);
         card.reads = source.and_then(|source| source.find()).map(reads).transpose()?;
-        Ok((card, row.get::<JsonB>(2)?))
-    })?;
-    if let Some(JsonB(hidden)) = hidden {
-        let hidden: Hidden = serde_json::from_value(hidden)?;
-        card.columns = Some(card::columns(&hidden.recipe, &hidden.importance.unwrap_or_default()));
-    }
-    card.limits = card.limits();
-    Ok(card)
+        card.limits = card.limits();
+        Ok(card)
+    })
 }
+
+/// Metrics that are not shown as such to those who may not train.
+const HIDDEN: [&str; 4] = ["importance", "best_epoch", "parity", "by"];
 
 fn reads(relation: pg_sys::Oid) -> Result<Reads, Error> {
     let owner = relations::role_name(relations::owner(relation)?);
@@ -83,7 +90,8 @@ pub fn version_or_champion(model: &str, version: Option<i32>) -> Result<i32, Err
     }
 }
 
-/// All of a card but what is computed; what only those see who may train; the relation that it reads.
+/// All of a card but what is computed, and apart from it, as text, what may be damaged: keys, metrics, data, parameters,
+/// libraries, recipe; the day; the relation that it reads.
 const QUERY: &str = "
 SELECT pg_catalog.jsonb_build_object(
            'model', m.model, 'version', v.version, 'algorithm', v.algorithm, 'owner', m.owner, 'purpose', m.purpose,
@@ -92,24 +100,18 @@ SELECT pg_catalog.jsonb_build_object(
            'aliases', ARRAY(SELECT a.alias FROM reco.alias AS a
                             WHERE a.model OPERATOR(pg_catalog.=) v.model AND a.version OPERATOR(pg_catalog.=) v.version
                             ORDER BY a.alias),
-           'label', v.label, 'source', reco.relation_name(v.source_schema, v.source_name), 'keys', v.keys, 'time_column', v.time_column,
-           'metrics', v.metrics OPERATOR(pg_catalog.-) CASE WHEN $3 THEN '{importance,best_epoch,parity}'
-                                                            ELSE '{importance,best_epoch,parity,by}' END::pg_catalog.text[],
-           'data_age_days', CURRENT_DATE OPERATOR(pg_catalog.-)
-                            pg_catalog.left(v.data OPERATOR(pg_catalog.->>) 'time_to', 10)::pg_catalog.date,
-           'limits', '[]'::pg_catalog.jsonb,
+           'label', v.label, 'source', reco.relation_name(v.source_schema, v.source_name), 'keys', '[]'::pg_catalog.jsonb,
+           'time_column', v.time_column, 'metrics', '{}'::pg_catalog.jsonb, 'limits', '[]'::pg_catalog.jsonb,
            'run_id', v.run_id, 'trained_by', v.trained_by, 'trained_at', v.trained_at, 'seconds', v.seconds,
-           'libraries', v.libraries,
+           'libraries', '{}'::pg_catalog.jsonb,
            'history', ARRAY(
                SELECT pg_catalog.jsonb_build_object('action', p.action, 'from', p.from_version, 'to', p.to_version,
                                                     'why', p.why, 'by', p.moved_by, 'at', p.moved_at)
                FROM reco.promotion AS p WHERE p.model OPERATOR(pg_catalog.=) v.model ORDER BY p.step DESC LIMIT 20)
-       ) OPERATOR(pg_catalog.||)
-       CASE WHEN $3 THEN pg_catalog.jsonb_build_object('data', v.data, 'parameters', v.parameters)
-            ELSE '{}'::pg_catalog.jsonb END,
-       CASE WHEN $3 THEN pg_catalog.jsonb_build_object(
-           'recipe', v.recipe, 'importance', v.metrics OPERATOR(pg_catalog.->) 'importance') END,
-       v.source_schema, v.source_name
+       )::pg_catalog.text,
+       pg_catalog.array_to_json(v.keys)::pg_catalog.text, v.metrics::pg_catalog.text, v.data::pg_catalog.text,
+       v.parameters::pg_catalog.text, v.libraries::pg_catalog.text, v.recipe::pg_catalog.text,
+       CURRENT_DATE OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date, v.source_schema, v.source_name
 FROM reco.version AS v JOIN reco.model AS m ON m.model OPERATOR(pg_catalog.=) v.model
 WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
 
@@ -121,7 +123,7 @@ LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
 fn describe_model(model: Option<&str>, purpose: Option<&str>) {
     let describe = || {
-        let model = given(model, "model")?;
+        let (model, purpose) = (given(model, "model")?, note(purpose, "purpose")?);
         change(c"reco.describe_model()", model, Privilege::Manage, |client, caller| {
             let update = "UPDATE reco.model SET purpose = $2 WHERE model OPERATOR(pg_catalog.=) $1";
             client.update(update, None, &[model.into(), purpose.into()])?;

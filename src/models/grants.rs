@@ -53,9 +53,19 @@ fn grant(model: &str, role: &str, privilege: Privilege) -> Result<(), Error> {
     }
     change(c"reco.grant_model()", model, Privilege::Manage, |client, caller| {
         rights::changed()?;
-        let insert = "INSERT INTO reco.model_privilege (model, grantee, privilege, granted_by) \
-                      VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-        let row = [model.into(), role.into(), privilege.name().into(), caller.role.as_str().into()];
+        // Who vouches for what somebody else has granted makes it his own grant: a stranger's, made before, does not stand in
+        // its way.
+        let insert = "INSERT INTO reco.model_privilege AS p (model, grantee, privilege, granted_by) \
+                      VALUES ($1, $2, $3, $4) ON CONFLICT (model, grantee, privilege) DO UPDATE \
+                      SET granted_by = excluded.granted_by, granted_at = excluded.granted_at \
+                      WHERE $5 AND p.granted_by OPERATOR(pg_catalog.<>) excluded.granted_by";
+        let row = [
+            model.into(),
+            role.into(),
+            privilege.name().into(),
+            caller.role.as_str().into(),
+            rights::vouches(caller.id).into(),
+        ];
         if client.update(insert, None, &row)?.is_empty() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use crate::pg::guard;
 use pgrx::pg_sys;
-use pgrx::pg_sys::SysCacheIdentifier::{AUTHMEMROLEMEM, AUTHOID, NAMESPACEOID};
+use pgrx::pg_sys::SysCacheIdentifier::{AUTHMEMROLEMEM, AUTHOID, DATABASEOID, NAMESPACEOID};
 use std::cell::Cell;
 use std::thread::LocalKey;
 
@@ -19,7 +19,7 @@ pub fn relations() -> u64 {
     RELATIONS.get()
 }
 
-/// The number of changes to roles and memberships. What was found out about them under the same number is still true.
+/// The number of changes to roles, memberships and owners of databases. What was found out about them under the same number is still true.
 #[inline]
 pub fn roles() -> u64 {
     listen();
@@ -62,8 +62,9 @@ fn register() {
     unsafe {
         pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), nothing);
         pg_sys::CacheRegisterSyscacheCallback(NAMESPACEOID as i32, Some(schema_changed), nothing);
-        pg_sys::CacheRegisterSyscacheCallback(AUTHMEMROLEMEM as i32, Some(role_changed), nothing);
-        pg_sys::CacheRegisterSyscacheCallback(AUTHOID as i32, Some(role_changed), nothing);
+        for cache in [AUTHMEMROLEMEM, AUTHOID, DATABASEOID] {
+            pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(role_changed), nothing);
+        }
     }
     LISTENING.set(true);
 }

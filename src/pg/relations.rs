@@ -196,6 +196,21 @@ pub fn role(name: &str) -> Option<pg_sys::Oid> {
     (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
+/// The role that owns this session's database.
+pub fn database_owner() -> pg_sys::Oid {
+    // SAFETY: the row of a database that is connected to is there; it is released once.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::DATABASEOID as i32;
+        let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(pg_sys::MyDatabaseId));
+        if row.is_null() {
+            return pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
+        }
+        let owner = (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_database>()).datdba;
+        pg_sys::ReleaseSysCache(row);
+        owner
+    }
+}
+
 /// A role's name.
 pub fn role_name(role: pg_sys::Oid) -> String {
     // SAFETY: a catalog look-up; of a role that is gone the number is named.

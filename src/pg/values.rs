@@ -278,6 +278,46 @@ pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, Error> {
     (0..count as usize).map(name).collect()
 }
 
+/// The elements of a `text[]` of the catalog; `None` where one is NULL, or it has several dimensions.
+///
+/// # Safety
+/// `datum` is a non-NULL text[].
+pub unsafe fn texts(datum: pg_sys::Datum) -> Option<Vec<String>> {
+    let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+    let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    let align = b'i' as std::ffi::c_char;
+    pg_sys::deconstruct_array(array, pg_sys::TEXTOID, -1, false, align, &mut values, &mut nulls, &mut count);
+    let text =
+        |n: usize| (!*nulls.add(n)).then(|| with_text(Reader::Text, *values.add(n), |text| text.to_owned()));
+    ((*array).ndim <= 1).then(|| (0..count as usize).map(text).collect())?
+}
+
+/// A `jsonb` as it is written: of any numbers, which may have no place in ours.
+///
+/// # Safety
+/// `datum` is a non-NULL jsonb.
+pub unsafe fn json_text(datum: pg_sys::Datum) -> String {
+    let written = pg_sys::OidOutputFunctionCall(pg_sys::Oid::from(pg_sys::F_JSONB_OUT), datum);
+    let text = CStr::from_ptr(written).to_string_lossy().into_owned();
+    pg_sys::pfree(written.cast());
+    text
+}
+
+/// A `jsonb` argument called `name`; NULL is `None`.
+///
+/// # Safety
+/// `fcinfo` is that of a running call whose n-th argument, from 0, is a jsonb.
+pub unsafe fn json_argument(
+    fcinfo: pg_sys::FunctionCallInfo,
+    n: usize,
+    name: &str,
+) -> Result<Option<serde_json::Value>, Error> {
+    let text = pgrx::pg_getarg_datum(fcinfo, n).map(|datum| json_text(datum));
+    text.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|_| Error::invalid(format!("{name} has a number that is out of range, or is too deep")))
+}
+
 /// A `name` argument; NULL is `None`.
 ///
 /// # Safety
@@ -290,6 +330,20 @@ pub unsafe fn name_argument(fcinfo: pg_sys::FunctionCallInfo, n: usize) -> Optio
 pub fn day_after(date: pg_sys::Datum) -> pg_sys::Datum {
     let day = date.value() as i32;
     pg_sys::Datum::from(if day == i32::MIN { day } else { day.saturating_add(1) })
+}
+
+/// Characters of a text that is kept with a model: what it is for, why it was promoted.
+pub const LONGEST_NOTE: usize = 10_000;
+
+/// A text argument called `name` that is kept as it is.
+pub fn note<'a>(text: Option<&'a str>, name: &str) -> Result<Option<&'a str>, Error> {
+    let characters = text.map_or(0, |text| text.chars().count());
+    match characters <= LONGEST_NOTE {
+        true => Ok(text),
+        false => Err(Error::invalid(format!(
+            "{name} has {characters} characters: a text that is kept has at most {LONGEST_NOTE}"
+        ))),
+    }
 }
 
 /// The value of an argument that must not be NULL.

@@ -170,32 +170,53 @@ fn task(resolved: &Resolved) -> Task {
 }
 
 /// The only regression of the same owner whose champion was trained on the same rows and which the caller may score with, if
-/// there is one: those that others have made of these rows have no say in it.
+/// there is one: those that others have made of these rows have no say in it. What is wrong with another model is no error of
+/// this one: it has no units then.
 fn units_of_the_same_rows(of: &VersionRow) -> Result<Option<Resolved>, Error> {
     let owner = read::model_owner(&of.model)?;
     let mut found = Vec::new();
     for name in read::model_names()? {
-        if read::model_owner(&name)? != owner {
+        if name == of.model || read::model_owner(&name)? != owner {
             continue;
         }
-        let champion = match read::version_of_alias(&name, CHAMPION) {
-            Err(Error::NoChampion(_)) => continue,
-            champion => champion?.version,
-        };
-        let is_of_these = are_of_the_same_rows(of, &read::version(&name, champion)?);
-        if is_of_these && rights::may(&name, Privilege::Score)? {
-            found.push(Resolved::new(Some(&name), Some(champion))?);
+        let champion = read::version_of_alias(&name, CHAMPION).and_then(|champion| {
+            let task = read::task(&name, champion.version).ok().flatten();
+            Ok((read::version(&name, champion.version)?, task))
+        });
+        match champion {
+            Ok((version, task)) => {
+                // Of one whose task is not known the weights say it.
+                let is_of_these = task != Some(Task::Binary) && are_of_the_same_rows(of, &version);
+                if is_of_these && rights::may(&name, Privilege::Score)? {
+                    found.push((name, version.number, task));
+                }
+            }
+            Err(error) => whisper!("no units of model \"{name}\": {error}"),
         }
     }
-    found.retain(|resolved| task(resolved) == Task::Regression);
-    if found.len() > 1 {
-        let names = found.iter().map(|resolved| resolved.decoded.version.model.as_str());
+    let unknown = found.iter().any(|(.., task)| task.is_none());
+    let mut resolved = Vec::new();
+    if unknown || found.len() == 1 {
+        for (name, version, _) in found.drain(..) {
+            match Resolved::new(Some(&name), Some(version)) {
+                Ok(units) if task(&units) == Task::Regression => resolved.push(units),
+                Ok(_) => {}
+                Err(error) => warn!("there are no units in the forecast of model \"{}\": {error}", of.model),
+            }
+        }
+    }
+    let names: Vec<&str> = found.iter().map(|(name, ..)| name.as_str()).collect();
+    let names: Vec<&str> = match names.is_empty() {
+        true => resolved.iter().map(|units| units.decoded.version.model.as_str()).collect(),
+        false => names,
+    };
+    if names.len() > 1 {
         return Err(Error::InvalidArgument(
-            format!("there are {} models of quantities of the rows of \"{}\"", found.len(), of.model),
-            Some(format!("Say which is meant with units_model: {}.", names.collect::<Vec<_>>().join(", "))),
+            format!("there are {} models of quantities of the rows of \"{}\"", names.len(), of.model),
+            Some(format!("Say which is meant with units_model: {}.", names.join(", "))),
         ));
     }
-    Ok(found.pop())
+    Ok(resolved.pop())
 }
 
 fn are_of_the_same_rows(one: &VersionRow, other: &VersionRow) -> bool {

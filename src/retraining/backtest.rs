@@ -147,7 +147,7 @@ impl Backtest {
                 Some(weeks) => weeks,
                 None => view.map_or(1, |view| view.horizon.min(MOST_WEEKS as usize) as i32),
             };
-            let mut params = given(pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, 6), "params")?.0;
+            let mut params = given(values::json_argument(fcinfo, 6, "params")?, "params")?;
             if let Some(params) = params.as_object_mut() {
                 // The weeks that are replayed are the test.
                 params.entry("test_share").or_insert(0.into());

@@ -1,5 +1,6 @@
 //! What a version was trained with, and up to when, as the catalog knows it.
 
+use crate::catalog::stored::{self, Of};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
@@ -21,17 +22,8 @@ pub struct Contender {
 
 impl Contender {
     pub fn read(model: &str, version: i32) -> Result<Self, Error> {
-        // Rows of the day on which test rows begin may have been trained on, if they do not begin with it.
-        let sql = "SELECT v.source_schema, v.source_name, v.label, v.time_column, \
-                          COALESCE(pg_catalog.ceil(pg_catalog.date_part('epoch', t.test_from \
-                                       OPERATOR(pg_catalog.-) TIMESTAMP '2000-01-01') OPERATOR(pg_catalog./) 86400), \
-                                   1 OPERATOR(pg_catalog.+) pg_catalog.floor(pg_catalog.date_part('epoch', t.time_to \
-                                       OPERATOR(pg_catalog.-) TIMESTAMP '2000-01-01') OPERATOR(pg_catalog./) 86400) \
-                          )::pg_catalog.int4 \
+        let sql = "SELECT v.source_schema, v.source_name, v.label, v.time_column, v.data::pg_catalog.text \
                    FROM reco.version AS v \
-                   CROSS JOIN LATERAL (SELECT (v.data OPERATOR(pg_catalog.->>) 'test_from')::pg_catalog.timestamp, \
-                                              (v.data OPERATOR(pg_catalog.->>) 'time_to')::pg_catalog.timestamp \
-                                      ) AS t (test_from, time_to) \
                    WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
         as_owner(|client| {
             let rows = client.update(sql, Some(1), &[model.into(), version.into()])?;
@@ -39,11 +31,16 @@ impl Contender {
                 return Err(Error::UnknownVersion { model: model.to_owned(), version });
             }
             let row = rows.first();
+            let data = row.get::<String>(5)?.ok_or_else(Error::damaged_row)?;
+            let data = Of { model, version }.read("data", &data, stored::data)?;
+            // Rows of the day on which test rows begin may have been trained on, if they do not begin with it.
+            let test_from = data.test_from.map(|from| from.day.saturating_add(i32::from(from.in_day)));
+            let after_the_last = data.time_to.map(|to| to.day.saturating_add(1));
             Ok(Self {
                 source: RelationName::of_columns(row.get(1)?, row.get(2)?).unwrap_or_default(),
                 label: row.get(3)?,
                 time_column: row.get(4)?,
-                unseen_from: row.get(5)?,
+                unseen_from: test_from.or(after_the_last),
             })
         })
     }
@@ -57,8 +54,9 @@ pub fn champion(model: &str) -> Result<i32, Error> {
 
 /// The arguments of a training like the champion's.
 pub fn of_champion(model: &str) -> Result<Arguments, Error> {
-    let sql = "SELECT v.source_schema, v.source_name, v.label, v.keys, v.time_column, v.parameters::pg_catalog.text, \
-                      r.algorithm \
+    let sql =
+        "SELECT v.source_schema, v.source_name, v.label, pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
+                      v.time_column, v.parameters::pg_catalog.text, r.algorithm, v.version \
                FROM reco.alias AS a \
                JOIN reco.version AS v ON v.model OPERATOR(pg_catalog.=) a.model \
                     AND v.version OPERATOR(pg_catalog.=) a.version \
@@ -77,13 +75,17 @@ pub fn of_champion(model: &str) -> Result<Arguments, Error> {
         }
         let row = rows.first();
         let source = RelationName::of_columns(row.get(1)?, row.get(2)?).ok_or_else(imported)?;
+        let text = |n| row.get::<String>(n)?.ok_or_else(imported);
+        let (keys, params, algorithm) = (text(4)?, text(6)?, text(7)?);
+        let of = Of { model, version: row.get(8)?.ok_or_else(Error::damaged_row)? };
+        of.read("parameters", &params, stored::parameters)?;
         Ok(Arguments {
             model: model.to_owned(),
             source: relation(&source, model)?,
             label: row.get(3)?,
-            algorithm: row.get(7)?.ok_or_else(imported)?,
-            params: row.get(6)?.ok_or_else(imported)?,
-            keys: row.get(4)?,
+            algorithm,
+            params,
+            keys: Some(of.read("keys", &keys, stored::keys)?),
             time_column: row.get(5)?,
             promote: false,
         })

@@ -15,7 +15,9 @@ pub struct Test {
 impl Test {
     pub fn read(name: &str) -> Result<Self, Error> {
         let (row, arms) = read::ab_test(name)?;
-        let unit = Unit::from_name(&row.unit).ok_or_else(Error::damaged_row)?;
+        let unit = Unit::from_name(&row.unit).ok_or_else(|| {
+            Error::Damaged(format!("the A/B test \"{name}\" is damaged: there is no such unit"))
+        })?;
         let shares: Vec<f64> = arms.iter().map(|arm| arm.share).collect();
         let damaged = |cause: model::ModelError| {
             Error::Damaged(format!("the arms of the A/B test \"{name}\" are damaged: {cause}"))

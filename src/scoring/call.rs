@@ -4,7 +4,7 @@ use super::model_cache::{self, Decoded};
 use super::row::Inputs;
 
 use crate::catalog::read::{self, VersionRow};
-use crate::catalog::rights::{self, Privilege};
+use crate::catalog::rights::{self, Nearness, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::pg::acting_as::current_user;
@@ -79,7 +79,7 @@ impl Resolved {
     }
 }
 
-/// The only model among those that are nearest to the caller: what others make or grant to everybody does not disturb.
+/// The only model among those that are nearest to the caller: what others make or grant does not disturb.
 fn only_model() -> Result<String, Error> {
     let names = read::model_names()?;
     let models = names.len();
@@ -93,7 +93,6 @@ fn only_model() -> Result<String, Error> {
     allowed.retain(|(nearness, _)| Some(*nearness) == nearest);
     let mut names: Vec<String> = allowed.into_iter().map(|(_, name)| name).collect();
     match (names.len(), models) {
-        (1, _) => Ok(names.swap_remove(0)),
         (0, 0) => Err(Error::NoModel),
         (0, _) => Err(Error::Privilege {
             message: format!(
@@ -104,6 +103,10 @@ fn only_model() -> Result<String, Error> {
                 "Whoever manages one can grant it: SELECT reco.grant_model(model, role, 'score').".into(),
             ),
         }),
+        _ if nearest == Some(Nearness::Stranger) => {
+            Err(Error::NoDefault { role: current_user(), models: names })
+        }
+        (1, _) => Ok(names.swap_remove(0)),
         _ => Err(Error::SeveralModels(names)),
     }
 }

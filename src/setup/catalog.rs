@@ -1,21 +1,23 @@
-//! Whether what the catalog's rows refer to is there. No foreign key says so: see sql/catalog.sql.
+//! Whether what the catalog's rows refer to is there, which no foreign key says (see sql/catalog.sql), and their values can be so.
 
 use super::finding::Finding;
 use super::server::size;
 use crate::catalog::read::VersionRow;
+use crate::catalog::stored::{self, Of};
 use crate::catalog::weights;
 use crate::error::{or_raise, Error};
+use crate::feature_view::registry::Stored;
 use pgrx::spi::{Spi, SpiClient};
 use std::time::{Duration, Instant};
 
 const ITEM: &str = "catalog";
 /// So many faults are told one by one.
 const MOST_TOLD: usize = 20;
-const HINT: &str = "Restore what is missing from a backup; or, as a superuser, delete the rows that refer to it, and train again \
-                    what lost its weights.";
+const HINT: &str = "Restore what is missing or damaged from a backup; or, as a superuser, delete the rows that refer to what is missing, and \
+                    train again what lost its weights or its values.";
 
-/// Each finds what refers to something that is not there, and says so in words.
-const FAULTS: [&str; 14] = [
+/// Each finds what refers to something that is not there, or to itself, and says so in words.
+const FAULTS: [&str; 17] = [
     "SELECT pg_catalog.format('version %s of model \"%s\" has no model', v.version, v.model) FROM reco.version AS v \
      WHERE NOT EXISTS (SELECT FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) v.model)",
     "SELECT pg_catalog.format('alias \"%s\" of model \"%s\" stands for version %s, which has no weights or is missing', \
@@ -64,6 +66,19 @@ const FAULTS: [&str; 14] = [
                               reco.feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by), i.view_id) \
      FROM reco.feature_view AS v CROSS JOIN LATERAL pg_catalog.unnest(v.inputs) AS i (view_id) \
      WHERE NOT EXISTS (SELECT FROM reco.feature_view AS f WHERE f.view_id OPERATOR(pg_catalog.=) i.view_id)",
+    "WITH RECURSIVE below (top, view_id) AS ( \
+         SELECT v.view_id, i.view_id FROM reco.feature_view AS v, pg_catalog.unnest(v.inputs) AS i (view_id) \
+         UNION \
+         SELECT b.top, i.view_id FROM below AS b JOIN reco.feature_view AS v ON v.view_id OPERATOR(pg_catalog.=) b.view_id, \
+              pg_catalog.unnest(v.inputs) AS i (view_id)) \
+     SELECT pg_catalog.format('the feature view %s is an input of itself', \
+                              reco.feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by)) \
+     FROM below AS b JOIN reco.feature_view AS v ON v.view_id OPERATOR(pg_catalog.=) b.view_id \
+     WHERE b.view_id OPERATOR(pg_catalog.=) b.top",
+    "SELECT pg_catalog.format('the history of model \"%s\" is damaged: step %s goes back to step %s', p.model, p.step, p.back) \
+     FROM reco.promotion AS p WHERE p.back OPERATOR(pg_catalog.>=) p.step",
+    "SELECT pg_catalog.format('column \"seconds\" of version %s of model \"%s\" is damaged: it is no number', v.version, v.model) \
+     FROM reco.version AS v WHERE v.seconds OPERATOR(pg_catalog.>=) 'Infinity' OR v.seconds OPERATOR(pg_catalog.<) 0",
 ];
 
 /// Rows are looked at in one go, then weights for as long as the time limit lasts.
@@ -82,11 +97,17 @@ pub fn findings(limit: Duration) -> Vec<Finding> {
                 faults.extend(row.get::<String>(1)?);
             }
         }
+        values_of_versions(client, &mut faults)?;
+        values_of_feature_views(client, &mut faults)?;
         let mut read = Read::default();
-        for version in versions(client)? {
+        for (model, version) in versions(client)? {
             read.of += 1;
             if began.elapsed() < limit {
-                read.weights(&version, &mut faults);
+                match crate::catalog::read::version(&model, version) {
+                    Ok(version) => read.weights(&version, &mut faults),
+                    // What of its row is damaged has been told.
+                    Err(_) => read.versions += 1,
+                }
             }
         }
         Ok(vec![told(faults, &read)])
@@ -141,12 +162,59 @@ fn may_read(client: &SpiClient) -> Result<bool, Error> {
 }
 
 /// Those that have weights.
-fn versions(client: &SpiClient) -> Result<Vec<VersionRow>, Error> {
+fn versions(client: &SpiClient) -> Result<Vec<(String, i32)>, Error> {
     let sql = "SELECT v.model, v.version FROM reco.version AS v \
                JOIN reco.artifact AS a ON a.artifact_id OPERATOR(pg_catalog.=) v.artifact_id ORDER BY 1, 2";
     let rows = client.select(sql, None, &[])?;
     let named = rows.map(|row| Ok((row.get::<String>(1)?, row.get::<i32>(2)?)));
     let named = named.collect::<Result<Vec<_>, Error>>()?;
-    let found = named.into_iter().filter_map(|(model, version)| model.zip(version));
-    found.map(|(model, version)| crate::catalog::read::version(&model, version)).collect()
+    Ok(named.into_iter().filter_map(|(model, version)| model.zip(version)).collect())
+}
+
+/// Looks at each value of every version that is JSON or an array.
+fn values_of_versions(client: &SpiClient, faults: &mut Vec<String>) -> Result<(), Error> {
+    let sql = "SELECT v.model, v.version, pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
+                      v.metrics::pg_catalog.text, v.data::pg_catalog.text, v.parameters::pg_catalog.text, \
+                      v.recipe::pg_catalog.text, v.libraries::pg_catalog.text \
+               FROM reco.version AS v ORDER BY 1, 2";
+    for row in client.select(sql, None, &[])? {
+        pgrx::check_for_interrupts!();
+        let (Some(model), Some(version)) = (row.get::<String>(1)?, row.get::<i32>(2)?) else { continue };
+        let of = Of { model: &model, version };
+        let text = |n| row.get::<String>(n).map(|text| text.unwrap_or_default());
+        let looked_at = [
+            of.read("keys", &text(3)?, stored::keys).map(drop),
+            of.read("metrics", &text(4)?, stored::metrics).map(drop),
+            of.read("data", &text(5)?, stored::data).map(drop),
+            of.read("parameters", &text(6)?, stored::parameters).map(drop),
+            of.read("recipe", &text(7)?, stored::recipe).map(drop),
+            of.read("libraries", &text(8)?, stored::object).map(drop),
+        ];
+        faults.extend(looked_at.into_iter().filter_map(Result::err).map(|error| error.to_string()));
+    }
+    Ok(())
+}
+
+/// The same of every feature view.
+fn values_of_feature_views(client: &SpiClient, faults: &mut Vec<String>) -> Result<(), Error> {
+    let sql = "SELECT reco.feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by), \
+                      pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
+                      pg_catalog.array_to_json(v.inputs)::pg_catalog.text, v.settings::pg_catalog.text, \
+                      v.partition_by, v.lookback, v.horizon \
+               FROM reco.feature_view AS v ORDER BY 1";
+    for row in client.select(sql, None, &[])? {
+        let text = |n| row.get::<String>(n).map(|text| text.unwrap_or_default());
+        let number = |n| row.get::<i32>(n).map(|number| number.unwrap_or(-1));
+        let (name, keys, inputs, settings) = (text(1)?, text(2)?, text(3)?, text(4)?);
+        let stored = Stored {
+            name: &name,
+            keys: &keys,
+            inputs: &inputs,
+            settings: &settings,
+            partition_by: &text(5)?,
+            weeks: [number(6)?, number(7)?],
+        };
+        faults.extend(stored.values().err().map(|error| error.to_string()));
+    }
+    Ok(())
 }

@@ -55,7 +55,7 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error
             source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
             label: name(2),
             algorithm: given(text(3), "algorithm")?,
-            params: given(pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, 4), "params")?.0.to_string(),
+            params: given(values::json_argument(fcinfo, 4, "params")?, "params")?.to_string(),
             keys,
             time_column: name(6),
             promote: given(pgrx::pg_getarg(fcinfo, 7), "promote")?,

@@ -63,11 +63,10 @@ unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Asked, Error> {
     unsafe {
         let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
         let name = |n| values::name_argument(fcinfo, n);
-        let json = |n| pgrx::pg_getarg::<pgrx::JsonB>(fcinfo, n).map(|value| value.0);
         let keys = pgrx::pg_getarg_datum(fcinfo, 9).map(|datum| values::names(datum)).transpose()?;
-        let params = given(json(8), "params")?;
+        let params = given(values::json_argument(fcinfo, 8, "params")?, "params")?;
         Ok(Asked {
-            search: json(4),
+            search: values::json_argument(fcinfo, 4, "search")?,
             trials: given(pgrx::pg_getarg(fcinfo, 5), "trials")?,
             time_budget: pgrx::pg_getarg::<Interval>(fcinfo, 6).map(|budget| budget.as_micros()),
             metric: text(7),

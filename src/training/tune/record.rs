@@ -139,7 +139,13 @@ fn resume(client: &mut SpiClient, tuning: &Tuning, session: &Session) -> Result<
     let rows = client.update(update, Some(1), &args)?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
     let (Some(id), Some(threads)) = (row.get::<Uuid>(1)?, row.get::<i32>(2)?) else { return Ok(None) };
-    let metric = row.get::<String>(4)?.map(|name| serde_json::from_value(name.into())).transpose()?;
+    let metric = row.get::<String>(4)?.map(|name| serde_json::from_value(name.into())).transpose();
+    let metric = metric.map_err(|_| {
+        Error::Damaged(format!(
+            "the tuning {id} of model \"{}\" is damaged: there is no such metric",
+            tuning.model()
+        ))
+    })?;
     let seen = row.get::<String>(3)?.zip(metric).map(|(digest, metric)| Seen { digest, metric });
     liveness::hold(id, session)?;
     let trained = trained(client, id)?;

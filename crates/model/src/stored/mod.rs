@@ -7,9 +7,11 @@
 //! | `vocabulary` | the values of a category that a model knows |
 //! | `output` | what a predictor's numbers become: probabilities or quantities |
 //! | `card` | a model card, as JSON and as Markdown |
+//! | `moment` | the event times of the data that a version saw |
 
 pub mod artifact;
 pub mod card;
+pub mod moment;
 pub mod output;
 pub mod recipe;
 pub mod tensors;

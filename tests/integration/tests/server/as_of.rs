@@ -305,3 +305,39 @@ fn a_standby_answers_and_does_not_refresh() {
     refusal(&mut standby, "CALL reco.refresh_features('demand')").expect("25006", &["read-only"], &[]);
     refusal(&mut standby, &creation("other", "")).expect("25006", &["read-only"], &[]);
 }
+
+#[test]
+fn an_age_is_one_that_can_be_reckoned_back() {
+    let mut client = Database::with_data().connect();
+    super::views::create(&mut client, "");
+    super::views::refresh(&mut client, "'demand'");
+    let found = |age: &str, at: &str| {
+        format!(
+            "SELECT count(*) FROM (SELECT 1::bigint AS product_id, 'r1' AS region, {at} AS at) AS s,
+             reco.features_as_of(NULL::demand, s, max_age => '{age}')"
+        )
+    };
+    for age in [
+        "-1 day",
+        "1001 years 30 days 7 months",
+        "178000000 years",
+        "-178000000 years",
+        "100000000 days",
+        "2147483647 days",
+    ] {
+        let error = refusal(&mut client, &found(age, "'2024-03-01'::date"));
+        error.expect("22023", &["max_age is an interval from 0 to 1000 years"], &["NULL"]);
+    }
+    for at in [
+        "'2024-03-01'::date",
+        "'infinity'::date",
+        "'4713-01-01 BC'::date",
+        "'5874897-12-31'::date",
+        "'-infinity'::timestamp",
+    ] {
+        for age in ["1000 years", "0", "1 month -1 day"] {
+            value::<i64>(&mut client, &found(age, at));
+        }
+    }
+    assert_eq!(value::<i64>(&mut client, &found("1000 years", "'2024-03-01'::date")), 1);
+}

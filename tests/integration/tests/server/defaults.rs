@@ -46,45 +46,85 @@ fn the_default_is_the_nearest_model() {
         &["grant_model"],
     );
 
+    // Whatever a stranger makes and grants, to whomever, nobody's default changes.
     train(&mut stranger, "theirs", 2);
-    grant(&mut stranger, "theirs", "public");
-    // To whoever owns one, nothing that is granted comes near it.
-    grant(&mut stranger, "theirs", "default_owner");
+    for role in ["public", "default_owner", "default_granted", "default_group", "default_anybody"] {
+        grant(&mut stranger, "theirs", role);
+    }
     let of_stranger = score_of(&mut stranger, "theirs");
-    for (client, expected) in [
+    let everybodys = [
         (&mut owner, of_owner),
         (&mut granted, of_launch),
         (&mut member, of_launch),
-        (&mut anybody, of_stranger),
         (&mut stranger, of_stranger),
         // A superuser owns one too.
         (&mut admin, of_launch),
-    ] {
+    ];
+    for (client, expected) in everybodys {
         assert_eq!(value::<f64>(client, SCORE), expected);
     }
+    let error = refusal(&mut anybody, SCORE);
+    error.expect(
+        "42P08",
+        &["role \"default_anybody\" has no default model"],
+        &["ALTER ROLE default_anybody SET reco.default_model", "theirs"],
+    );
+    assert!(error.detail.contains("owner or a superuser has granted"), "{error:?}");
+    anybody.batch_execute("SET reco.default_model = 'theirs'").unwrap();
+    assert_eq!(value::<f64>(&mut anybody, SCORE), of_stranger);
+    anybody.batch_execute("RESET reco.default_model").unwrap();
 
-    // Among several that are equally near, one is to be named.
+    // The word of the database's owner counts, also of what a stranger has granted before.
+    grant(&mut admin, "theirs", "public");
+    assert_eq!(value::<f64>(&mut anybody, SCORE), of_stranger);
     train(&mut stranger, "theirs_too", 3);
     grant(&mut stranger, "theirs_too", "public");
+    assert_eq!(value::<f64>(&mut anybody, SCORE), of_stranger);
+    // And it is not taken back by granting again.
+    grant(&mut stranger, "theirs", "public");
+    assert_eq!(value::<f64>(&mut anybody, SCORE), of_stranger);
+    // Among several that are equally near, one is to be named.
     let several = ["there are 2 models", "say which"];
-    for client in [&mut anybody, &mut stranger] {
-        refusal(client, SCORE).expect("42P08", &several, &["reco.default_model: theirs, theirs_too."]);
-    }
+    refusal(&mut stranger, SCORE).expect("42P08", &several, &["reco.default_model: theirs, theirs_too."]);
+    grant(&mut admin, "theirs_too", "public");
+    refusal(&mut anybody, SCORE).expect("42P08", &several, &["reco.default_model: theirs, theirs_too."]);
     for (client, expected) in [(&mut owner, of_owner), (&mut granted, of_launch), (&mut admin, of_launch)] {
         assert_eq!(value::<f64>(client, SCORE), expected);
     }
 
-    // A superuser without models of its own has those for everybody before all others.
-    admin.batch_execute("CREATE ROLE default_super LOGIN SUPERUSER; SELECT reco.revoke_model('launch', 'default_group', 'score')").unwrap();
+    // A superuser without models has those that were granted to everybody, else those of the database's owner and superusers.
+    admin.batch_execute("CREATE ROLE default_super LOGIN SUPERUSER").unwrap();
     stranger.batch_execute("SELECT reco.revoke_model('theirs_too', 'public', 'score')").unwrap();
     let mut superuser = database.connect_as("default_super");
     assert_eq!(value::<f64>(&mut superuser, SCORE), of_stranger);
     stranger.batch_execute("SELECT reco.revoke_model('theirs', 'public', 'score')").unwrap();
-    refusal(&mut superuser, SCORE).expect(
-        "42P08",
-        &["there are 4 models"],
-        &["launch, own, theirs, theirs_too"],
-    );
+    assert_eq!(value::<f64>(&mut superuser, SCORE), of_launch);
+}
+
+#[test]
+fn a_grant_counts_as_long_as_who_made_it_owns_the_database() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    let mut manager = role(&database, "word_manager");
+    let mut web = role(&database, "word_web");
+    admin.batch_execute("SELECT reco.grant_model('launch', 'word_manager', 'manage')").unwrap();
+    grant(&mut manager, "launch", "word_web");
+    let none = ["has no default model"];
+    refusal(&mut web, SCORE).expect("42P08", &none, &["launch"]);
+    // By owning the database, as its member, and by being a superuser.
+    for (give, take) in [
+        (
+            format!("ALTER DATABASE {} OWNER TO word_manager", database.name),
+            format!("ALTER DATABASE {} OWNER TO postgres", database.name),
+        ),
+        ("ALTER ROLE word_manager SUPERUSER".into(), "ALTER ROLE word_manager NOSUPERUSER".into()),
+        ("GRANT word_manager TO word_web".into(), "REVOKE word_manager FROM word_web".into()),
+    ] {
+        admin.batch_execute(&give).unwrap();
+        value::<f64>(&mut web, SCORE);
+        admin.batch_execute(&take).unwrap();
+        refusal(&mut web, SCORE).expect("42P08", &none, &["launch"]);
+    }
 }
 
 #[test]

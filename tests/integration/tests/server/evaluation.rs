@@ -357,3 +357,27 @@ fn what_cannot_be_measured_is_refused_with_what_to_do() {
         refusal(&mut client, &sql).expect(code, &[message], &[hint]);
     }
 }
+
+#[test]
+fn quantities_that_are_none_are_refused() {
+    let mut client = Database::with_data().connect();
+    for aggregate in ["rmse", "mae"] {
+        for (bad, name) in [
+            ("'NaN', 1", "prediction"),
+            ("'-Infinity', 1", "prediction"),
+            ("1, 'Infinity'", "value"),
+            ("1, 'NaN'", "value"),
+        ] {
+            let sql = format!(
+                "SELECT reco.{aggregate}(p, v) FROM (VALUES (1::float8, 2::float8), ({bad})) AS v (p, v)"
+            );
+            refusal(&mut client, &sql).expect("22023", &[name, "is a finite number, not"], &["NULLIF"]);
+        }
+        let null = format!("SELECT reco.{aggregate}(p, v) FROM (VALUES (1::float8, 2::float8), (NULL, 'NaN'), ('NaN', NULL)) AS v (p, v)");
+        assert_eq!(value::<f64>(&mut client, &null), 1.0);
+        let huge = format!("SELECT reco.{aggregate}(1.7e308, -1.7e308)");
+        refusal(&mut client, &huge).expect("22003", &["overflows"], &[]);
+    }
+    assert_eq!(value::<f64>(&mut client, "SELECT reco.mae(1e200, 0)"), 1e200);
+    refusal(&mut client, "SELECT reco.rmse(1e200, 0)").expect("22003", &["overflows"], &[]);
+}

@@ -36,6 +36,7 @@
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
 //! | `damaged_catalog` | rows and bytes of the catalog that are missing |
+//! | `damaged_rows`, `damaged_views` | rows of the catalog whose values cannot be so: of models, of feature views |
 //! | `relation_names` | which relation is meant, whatever settings and names say |
 //! | `feature_views` | which weeks a refresh computes, partitions, waiting, dump and drop |
 //! | `feature_view_builds` | what fills a new partition: batches, wide values, cancel, parallel workers |
@@ -66,6 +67,8 @@ mod champion_history;
 mod check_setup;
 mod crash;
 mod damaged_catalog;
+mod damaged_rows;
+mod damaged_views;
 mod dates;
 mod defaults;
 mod demo;

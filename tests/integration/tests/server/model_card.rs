@@ -153,3 +153,28 @@ fn who_may_only_score_sees_nothing_of_the_data() {
     let text: String = value(&mut client, "SELECT reco.model_card_text('launch')");
     assert!(!text.contains("## Data") && !text.contains("r2") && !text.contains("bakery"), "{text}");
 }
+
+#[test]
+fn texts_that_are_kept_have_a_bound() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    let test = r#"SELECT reco.start_ab_test('spring', 'launch', '[{"arm": "a", "version": 1, "share": 0.5}, {"arm": "b", "version": 1, "share": 0.5}]'"#;
+    for (name, call) in [
+        ("purpose", "SELECT reco.describe_model('launch', repeat('ä', {}))".to_owned()),
+        ("why", "SELECT reco.promote('launch', 1, repeat('ä', {}))".to_owned()),
+        ("why", "SELECT reco.rollback('launch', repeat('ä', {}))".to_owned()),
+        ("why", format!("{test}); SELECT reco.stop_ab_test('spring', why => repeat('ä', {{}}))")),
+        ("salt", format!("{test}, salt => repeat('ä', {{}}))")),
+    ] {
+        client.batch_execute("BEGIN; SAVEPOINT before").unwrap();
+        let refused = refusal(&mut client, &call.replace("{}", "10001"));
+        refused.expect("22023", &[name, "has 10001 characters", "at most 10000"], &[]);
+        client.batch_execute("ROLLBACK TO before").unwrap();
+        if !call.contains("rollback(") {
+            client
+                .batch_execute(&call.replace("{}", "10000"))
+                .unwrap_or_else(|error| panic!("{call}: {error:?}"));
+        }
+        client.batch_execute("ROLLBACK").unwrap();
+    }
+}

@@ -343,3 +343,18 @@ fn what_to_do_about_a_type_depends_on_what_the_column_is() {
         .param(params.trim_start_matches('{').trim_end_matches('}'))
         .call(&mut client);
 }
+
+#[test]
+fn numbers_that_no_double_holds_are_refused() {
+    let mut client = Database::with_data().connect();
+    for (what, call) in [
+        ("params", "CALL reco.train('m', 'launch_features', 'purchased', params => '{\"epochs\": 1e400}')"),
+        ("params", "CALL reco.tune('m', 'launch_features', label => 'purchased', params => '{\"epochs\": 1e400}')"),
+        ("search", "CALL reco.tune('m', 'launch_features', label => 'purchased', search => '{\"hidden\": [1e400]}')"),
+        ("params", "SELECT * FROM reco.backtest('launch_features', '2024-03-04', '2024-03-11', label => 'purchased', params => '{\"epochs\": 1e400}')"),
+        ("arms", "SELECT reco.start_ab_test('t', 'm', '[{\"arm\": \"a\", \"version\": 1, \"share\": 1e400}]')"),
+        ("settings", "SELECT reco.create_feature_view('v', 'SELECT 1', '{a}', settings => '{\"work_mem\": 1e400}')"),
+    ] {
+        refusal(&mut client, call).expect("22023", &[what, "out of range"], &[]);
+    }
+}

@@ -1,0 +1,134 @@
+//! What a version's row holds as JSON: read, or named as damaged. `reco.check_setup()` reads every version by the same code.
+
+use crate::error::Error;
+use model::protocol::Importance;
+use model::stored::moment::Moment;
+use model::{Params, Recipe, Task};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// Or what is wrong with a value, in words that do not repeat it: not everybody may see it.
+type Read<T> = Result<T, &'static str>;
+
+/// A version, by which damage is named.
+#[derive(Clone, Copy)]
+pub struct Of<'a> {
+    pub model: &'a str,
+    pub version: i32,
+}
+
+impl Of<'_> {
+    pub fn damaged(self, column: &str, how: &str) -> Error {
+        let Self { model, version } = self;
+        Error::Damaged(format!(
+            "column \"{column}\" of version {version} of model \"{model}\" is damaged: {how}"
+        ))
+    }
+
+    /// `read` of a column's text, or the error that names it.
+    pub fn read<T>(self, column: &str, text: &str, read: fn(&str) -> Read<T>) -> Result<T, Error> {
+        read(text).map_err(|how| self.damaged(column, how))
+    }
+}
+
+/// What was measured.
+#[derive(Debug)]
+pub struct Metrics {
+    pub all: Map<String, Value>,
+    /// Empty where it is not known.
+    pub importance: Vec<Importance>,
+}
+
+/// The data that a version saw.
+#[derive(Debug)]
+pub struct Data {
+    pub all: Map<String, Value>,
+    pub task: Option<Task>,
+    pub test_from: Option<Moment>,
+    pub time_to: Option<Moment>,
+}
+
+/// The names of the key columns, from a JSON array.
+pub fn keys(text: &str) -> Read<Vec<String>> {
+    serde_json::from_str(text).map_err(|_| "it is no list of names")
+}
+
+/// Any JSON; PostgreSQL's numbers have no bounds, ours have those of a double.
+fn value(text: &str) -> Read<Value> {
+    serde_json::from_str(text).map_err(|_| "a number is out of range, or it is too deep")
+}
+
+pub fn object(text: &str) -> Read<Map<String, Value>> {
+    match value(text)? {
+        Value::Object(object) => Ok(object),
+        _ => Err("it is no JSON object"),
+    }
+}
+
+/// A field, `None` where it is missing or null.
+fn field<T: DeserializeOwned>(object: &Map<String, Value>, name: &str, how: &'static str) -> Read<Option<T>> {
+    let given = object.get(name).filter(|value| !value.is_null());
+    given.map(|value| T::deserialize(value)).transpose().map_err(|_| how)
+}
+
+/// What versions are listed and compared by.
+const FIGURES: [&str; 6] = ["auroc", "average_precision", "log_loss", "rmse", "mae", "pinball"];
+
+pub fn metrics(text: &str) -> Read<Metrics> {
+    const PART: &str = "a part is no JSON object";
+    let all = object(text)?;
+    for part in ["validation", "test"] {
+        let part: Option<Map<String, Value>> = field(&all, part, PART)?;
+        for who in ["model", "popularity"] {
+            let measured: Option<Map<String, Value>> = match &part {
+                Some(part) => field(part, who, PART)?,
+                None => None,
+            };
+            for figure in FIGURES {
+                measured
+                    .iter()
+                    .try_for_each(|m| field::<f64>(m, figure, "a figure is no number").map(drop))?;
+            }
+        }
+    }
+    field::<Map<String, Value>>(&all, "by", "the groups are no JSON object")?;
+    let importance = field(&all, "importance", "the importance is no list of columns and their losses")?;
+    Ok(Metrics { all, importance: importance.unwrap_or_default() })
+}
+
+pub fn data(text: &str) -> Read<Data> {
+    let all = object(text)?;
+    for count in ["rows", "unlabelled", "positives", "train", "validation", "test"] {
+        field::<u64>(&all, count, "a number of rows is none")?;
+    }
+    for words in ["digest", "definition"] {
+        field::<String>(&all, words, "digest or definition is no text")?;
+    }
+    Ok(Data {
+        task: field(&all, "task", "the task is unknown")?,
+        test_from: moment(&all, "test_from")?,
+        time_to: moment(&all, "time_to")?,
+        all,
+    })
+}
+
+/// An event time, `None` where it is not known or counted in something else than days.
+fn moment(data: &Map<String, Value>, name: &str) -> Read<Option<Moment>> {
+    const HOW: &str = "a time is none";
+    let text: Option<String> = field(data, name, HOW)?;
+    match text.as_deref() {
+        None => Ok(None),
+        Some(text) if text.parse::<i64>().is_ok() || text.parse::<f64>().is_ok_and(f64::is_finite) => {
+            Ok(None)
+        }
+        Some(text) => Moment::parse(text).map(Some).ok_or(HOW),
+    }
+}
+
+pub fn parameters(text: &str) -> Read<Params> {
+    Params::default().with(object(text)?).map_err(|_| "a training would not take it")
+}
+
+pub fn recipe(text: &str) -> Read<Recipe> {
+    serde_json::from_value(value(text)?).map_err(|_| "it is no recipe")
+}
