@@ -21,15 +21,14 @@ pub struct Keyed {
 
 impl Keyed {
     pub fn of(version: &VersionRow) -> Result<Self, Error> {
-        let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
-        let found = version.source.find().ok_or_else(gone)?;
+        let (found, name) = version.source.find(&version.model, pg_sys::NoLock)?;
         let columns = relations::columns(found)?;
         let ([product, region], Some(time)) = (version.keys.as_slice(), &version.time_column) else {
             return Err(Error::damaged_row());
         };
         let equals = |column: &String, key: &str| {
-            let known = columns.iter().find(|(name, _)| name == column);
-            let (_, found) = known.ok_or_else(|| missing(version, "key", column))?;
+            let known = columns.iter().find(|(known, _)| known == column);
+            let (_, found) = known.ok_or_else(|| missing(version, &name, "key", column))?;
             // SAFETY: a catalog look-up of a column's type.
             let base = unsafe { pg_sys::getBaseType(*found) };
             let column = values::as_base(format!("t.{}", quote_identifier(column)), *found);
@@ -37,10 +36,10 @@ impl Keyed {
             Ok::<_, Error>(format!("{column} OPERATOR(pg_catalog.=) u.{key}::{sql_type}"))
         };
         let same_key = format!("{} AND {}", equals(product, "product_id")?, equals(region, "region")?);
-        if !columns.iter().any(|(name, _)| name == time) {
-            return Err(missing(version, "time", time));
+        if !columns.iter().any(|(known, _)| known == time) {
+            return Err(missing(version, &name, "time", time));
         }
         let time = format!("t.{}", quote_identifier(time));
-        Ok(Self { oid: found, source: version.source.clone(), columns, time, same_key })
+        Ok(Self { oid: found, source: name, columns, time, same_key })
     }
 }

@@ -3,10 +3,11 @@
 use super::change::change;
 use super::read;
 use super::rights::{self, Privilege};
+use super::version_source::VersionSource;
 use super::CHAMPION;
 use crate::acting_as::as_owner;
 use crate::error::{or_raise, Error};
-use crate::relations::{self, RelationName};
+use crate::relations;
 use crate::values::given;
 use model::card::{self, Card, Reads};
 use model::protocol::Importance;
@@ -58,8 +59,9 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
         let row = rows.first();
         let shown = row.get::<JsonB>(1)?.ok_or_else(Error::damaged_row)?;
         let mut card: Card = serde_json::from_value(shown.0)?;
-        let source = RelationName::of_columns(row.get(3)?, row.get(4)?);
-        card.reads = source.and_then(|source| source.find()).map(reads).transpose()?;
+        let source = VersionSource::of_columns(row.get(3)?, row.get(4)?, row.get(5)?);
+        let found = source.if_there(model, pg_sys::NoLock)?;
+        card.reads = found.map(|(relation, _)| reads(relation)).transpose()?;
         Ok((card, row.get::<JsonB>(2)?))
     })?;
     if let Some(JsonB(hidden)) = hidden {
@@ -92,7 +94,10 @@ SELECT pg_catalog.jsonb_build_object(
            'aliases', ARRAY(SELECT a.alias FROM reco.alias AS a
                             WHERE a.model OPERATOR(pg_catalog.=) v.model AND a.version OPERATOR(pg_catalog.=) v.version
                             ORDER BY a.alias),
-           'label', v.label, 'source', reco.relation_name(v.source_schema, v.source_name), 'keys', v.keys, 'time_column', v.time_column,
+           'label', v.label, 'source', COALESCE((SELECT reco.feature_view_name(f.view_id, f.table_schema, f.table_name, f.created_by)
+                                                 FROM reco.feature_view AS f
+                                                 WHERE f.view_id OPERATOR(pg_catalog.=) v.source_view),
+                                                reco.relation_name(v.source_schema, v.source_name)), 'keys', v.keys, 'time_column', v.time_column,
            'metrics', v.metrics OPERATOR(pg_catalog.-) CASE WHEN $3 THEN '{importance,best_epoch,parity}'
                                                             ELSE '{importance,best_epoch,parity,by}' END::pg_catalog.text[],
            'data_age_days', CURRENT_DATE OPERATOR(pg_catalog.-)
@@ -109,7 +114,7 @@ SELECT pg_catalog.jsonb_build_object(
             ELSE '{}'::pg_catalog.jsonb END,
        CASE WHEN $3 THEN pg_catalog.jsonb_build_object(
            'recipe', v.recipe, 'importance', v.metrics OPERATOR(pg_catalog.->) 'importance') END,
-       v.source_schema, v.source_name
+       v.source_schema, v.source_name, v.source_view
 FROM reco.version AS v JOIN reco.model AS m ON m.model OPERATOR(pg_catalog.=) v.model
 WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
 

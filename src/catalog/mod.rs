@@ -14,6 +14,7 @@
 //! | `history` | every move of the champion, and where a rollback goes |
 //! | `card`    | `reco.model_card`, `reco.model_card_text`, `reco.describe_model` |
 //! | `exchange` | `reco.export_model`, `reco.import_model` |
+//! | `version_source` | the relation that a version reads, and where it is by now |
 //! | `retire`  | `reco.archive_version`, `reco.drop_model` |
 
 mod aliases;
@@ -27,6 +28,7 @@ pub mod read;
 mod retire;
 pub mod rights;
 mod table;
+pub mod version_source;
 pub mod weights;
 pub mod write;
 
@@ -38,7 +40,7 @@ use pgrx::extension_sql_file;
 extension_sql_file!(
     "../../sql/catalog_views.sql",
     name = "catalog_views",
-    requires = ["catalog", rights::has_model_privilege]
+    requires = ["catalog", "feature_view", rights::has_model_privilege]
 );
 extension_sql_file!("../../sql/audit.sql", name = "audit", requires = ["catalog_views"]);
 extension_sql_file!(

@@ -185,7 +185,7 @@ fn needed_date(date: Option<Date>) -> Result<i32, Error> {
 }
 
 /// The table of a feature view, where it has one, and what that is called, or was; `None` where there is no such view.
-fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>, Error> {
+pub fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>, Error> {
     as_owner(|client| {
         let sql =
             "SELECT reco.feature_view_table(view_id, table_schema, table_name, created_by), table_schema, table_name \
@@ -198,6 +198,14 @@ fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>, Err
         let recorded = RelationName::of_columns(row.get(2)?, row.get(3)?).ok_or_else(Error::damaged_row)?;
         Ok(Some((row.get(1)?, recorded)))
     })
+}
+
+/// Whether a relation has the mark of a feature view, whoever has made it.
+pub fn has_mark(client: &SpiClient, relation: pg_sys::Oid, id: Uuid) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext AS s \
+                              WHERE s.stxrelid OPERATOR(pg_catalog.=) $1 AND s.stxname OPERATOR(pg_catalog.=) $2::pg_catalog.name)";
+    let found = client.select(sql, Some(1), &[relation.into(), format!("feature_view_{id}").into()])?;
+    Ok(found.first().get_one::<bool>()?.unwrap_or(false))
 }
 
 /// The name of the statistics object that tells a feature view's table from all others, whatever they are called.

@@ -133,7 +133,7 @@ impl Query {
             conditions.push(format!("{ranked} OPERATOR(pg_catalog.=) ANY (${}::{base}[])", parameters.len()));
         }
         Ok(Self {
-            from: format!("FROM {} AS t WHERE {}", version.source, conditions.join(" AND ")),
+            from: format!("FROM {} AS t WHERE {}", source.name, conditions.join(" AND ")),
             stored: stored(ranked),
             named: Columns::named(version, &source, columns, ranked),
             key,
@@ -181,7 +181,7 @@ impl Columns {
             time,
             width: last + 1,
             layout: Layout::new(
-                &version.source,
+                &source.name,
                 [(key, key_type)]
                     .into_iter()
                     .chain(time_place.zip(time_name.and_then(|name| source.type_of(name)))),
@@ -205,7 +205,7 @@ impl Columns {
             time: time.and_then(|name| time_reader(source, name)).map(|reader| (place + 1, reader)),
             width: columns.len(),
             layout: Layout::new(
-                &version.source,
+                &source.name,
                 [(place, if as_type == "int8" { pg_sys::INT8OID } else { pg_sys::TEXTOID })]
                     .into_iter()
                     .chain(time.and_then(|name| source.type_of(name)).map(|type_oid| (place + 1, type_oid))),

@@ -1,9 +1,9 @@
 //! What a version was trained with, and up to when, as the catalog knows it.
 
 use crate::acting_as::as_owner;
+use crate::catalog::version_source::VersionSource;
 use crate::catalog::CHAMPION;
 use crate::error::Error;
-use crate::relations::RelationName;
 use crate::training::request::Arguments;
 use pgrx::datum::Date;
 use pgrx::pg_sys;
@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 /// A version that is to be compared with another.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contender {
-    pub source: RelationName,
+    pub source: VersionSource,
     pub label: Option<String>,
     pub time_column: Option<String>,
     /// The first day, in PostgreSQL's days, of which it has seen no row: where its test rows begin, else the day after
@@ -27,7 +27,7 @@ impl Contender {
                                        OPERATOR(pg_catalog.-) TIMESTAMP '2000-01-01') OPERATOR(pg_catalog./) 86400), \
                                    1 OPERATOR(pg_catalog.+) pg_catalog.floor(pg_catalog.date_part('epoch', t.time_to \
                                        OPERATOR(pg_catalog.-) TIMESTAMP '2000-01-01') OPERATOR(pg_catalog./) 86400) \
-                          )::pg_catalog.int4 \
+                          )::pg_catalog.int4, v.source_view \
                    FROM reco.version AS v \
                    CROSS JOIN LATERAL (SELECT (v.data OPERATOR(pg_catalog.->>) 'test_from')::pg_catalog.timestamp, \
                                               (v.data OPERATOR(pg_catalog.->>) 'time_to')::pg_catalog.timestamp \
@@ -40,7 +40,7 @@ impl Contender {
             }
             let row = rows.first();
             Ok(Self {
-                source: RelationName::of_columns(row.get(1)?, row.get(2)?).unwrap_or_default(),
+                source: VersionSource::of_columns(row.get(1)?, row.get(2)?, row.get(6)?),
                 label: row.get(3)?,
                 time_column: row.get(4)?,
                 unseen_from: row.get(5)?,
@@ -58,7 +58,7 @@ pub fn champion(model: &str) -> Result<i32, Error> {
 /// The arguments of a training like the champion's.
 pub fn of_champion(model: &str) -> Result<Arguments, Error> {
     let sql = "SELECT v.source_schema, v.source_name, v.label, v.keys, v.time_column, v.parameters::pg_catalog.text, \
-                      r.algorithm \
+                      r.algorithm, v.source_view \
                FROM reco.alias AS a \
                JOIN reco.version AS v ON v.model OPERATOR(pg_catalog.=) a.model \
                     AND v.version OPERATOR(pg_catalog.=) a.version \
@@ -76,10 +76,13 @@ pub fn of_champion(model: &str) -> Result<Arguments, Error> {
             return Err(Error::NoChampion(model.to_owned()));
         }
         let row = rows.first();
-        let source = RelationName::of_columns(row.get(1)?, row.get(2)?).ok_or_else(imported)?;
+        let source = VersionSource::of_columns(row.get(1)?, row.get(2)?, row.get(8)?);
+        if source.is_empty() {
+            return Err(imported());
+        }
         Ok(Arguments {
             model: model.to_owned(),
-            source: relation(&source, model)?,
+            source: source.find(model, pg_sys::NoLock)?.0,
             label: row.get(3)?,
             algorithm: row.get(7)?.ok_or_else(imported)?,
             params: row.get(6)?.ok_or_else(imported)?,
@@ -88,14 +91,6 @@ pub fn of_champion(model: &str) -> Result<Arguments, Error> {
             promote: false,
         })
     })
-}
-
-/// The relation that a version was trained on.
-pub fn relation(source: &RelationName, model: &str) -> Result<pg_sys::Oid, Error> {
-    if source.is_empty() {
-        return Err(Error::NoSource(model.to_owned()));
-    }
-    source.find().ok_or_else(|| Error::SourceGone(source.to_string(), model.to_owned()))
 }
 
 /// A day as SQL writes it.

@@ -195,7 +195,7 @@ impl<'a> Search<'a> {
         let extra = scorer.recipe().columns.len();
         let time_type = self.source.type_of(self.time).map(|time| (extra, time));
         let layout =
-            Layout::new(&version.source, time_type.into_iter().chain([(extra + 1, pg_sys::FLOAT8OID)]));
+            Layout::new(&self.source.name, time_type.into_iter().chain([(extra + 1, pg_sys::FLOAT8OID)]));
         layout.check(cursor.descriptor())?;
         let Some(fetched) = cursor.fetch() else { return Ok(None) };
         let descriptor = fetched.descriptor();
@@ -269,7 +269,7 @@ impl<'a> Search<'a> {
              AND {time} OPERATOR(pg_catalog.<=) ($3 OPERATOR(pg_catalog.-) '{} weeks'::pg_catalog.interval) \
              AND ($4 IS NULL OR {} OPERATOR(pg_catalog.=) $4)",
             columns.join(", "),
-            version.source,
+            self.source.name,
             self.source.equals(version, self.product, 1, self.key)?,
             self.source.equals(version, self.region, 2, Key::Text)?,
             self.horizon,

@@ -3,7 +3,7 @@
 use super::row::check_columns;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::relations;
+use crate::relations::{self, RelationName};
 use crate::tuples;
 use crate::values;
 use model::recipe::{Family, Recipe};
@@ -36,16 +36,15 @@ impl Key {
 /// The relation that a version was trained on, with its columns' attribute numbers and types.
 pub struct Source {
     pub oid: pg_sys::Oid,
+    /// What it is called now.
+    pub name: RelationName,
     columns: Vec<(String, i16, pg_sys::Oid)>,
 }
 
 impl Source {
     pub fn find(version: &VersionRow) -> Result<Self, Error> {
-        if version.source.is_empty() {
-            return Err(Error::NoSource(version.model.clone()));
-        }
-        let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
-        Self::of(version.source.find_locked(pg_sys::AccessShareLock).ok_or_else(gone)?)
+        let (oid, _) = version.source.find(&version.model, pg_sys::AccessShareLock)?;
+        Self::of(oid)
     }
 
     /// Refuses it if a column that the version reads is gone, or has another type: a query would name an alias of ours.
@@ -59,7 +58,7 @@ impl Source {
     pub fn require(&self, version: &VersionRow, what: &str, column: &str) -> Result<(), Error> {
         match self.type_of(column) {
             Some(_) => Ok(()),
-            None => Err(missing(version, what, column)),
+            None => Err(missing(version, &self.name, what, column)),
         }
     }
 
@@ -70,7 +69,7 @@ impl Source {
         };
         // SAFETY: the descriptor is live.
         let all = |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() };
-        Ok(Self { oid, columns: relations::with_descriptor(oid, all)? })
+        Ok(Self { oid, name: RelationName::of(oid)?, columns: relations::with_descriptor(oid, all)? })
     }
 
     /// A column's attribute number, from 1; 0 where there is no such column.
@@ -111,7 +110,7 @@ impl Source {
         argument: Key,
     ) -> Result<String, Error> {
         let Some((_, _, found)) = self.columns.iter().find(|(name, ..)| name == column) else {
-            return Err(missing(version, "key", column));
+            return Err(missing(version, &self.name, "key", column));
         };
         // SAFETY: catalog look-ups of a column's type.
         let (base, is_enum) = unsafe {
@@ -128,7 +127,7 @@ impl Source {
                 format!(
                     "{column} is {} in {}, but {} was given",
                     values::type_name(base, -1),
-                    version.source,
+                    self.name,
                     argument.sql_name()
                 ),
                 Some("recommend takes the product as bigint or as text, and the region as text.".into()),
@@ -156,8 +155,8 @@ impl Source {
 }
 
 /// The error of a column that a version reads and its source no longer has.
-pub fn missing(version: &VersionRow, what: &str, column: &str) -> Error {
-    let VersionRow { model, source, .. } = version;
+pub fn missing(version: &VersionRow, source: &RelationName, what: &str, column: &str) -> Error {
+    let model = &version.model;
     Error::UndefinedColumn {
         message: format!("{what} column \"{column}\" of model \"{model}\" does not exist in {source}"),
         hint: format!("Give the column its name again, or train \"{model}\" again."),

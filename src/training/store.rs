@@ -27,7 +27,7 @@ pub fn store(request: &Request, params: &Params, trained: &Trained, began: Insta
         model: &request.spec.model,
         run_id: Some(trained.run.id),
         algorithm: artifact.algorithm.name(),
-        source: Some(&request.source),
+        source: Some(&request.version_source()),
         keys: &request.keys,
         time_column: request.time_column.as_deref(),
         label: Some(&request.label),

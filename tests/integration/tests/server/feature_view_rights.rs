@@ -200,7 +200,9 @@ fn the_session_has_its_advisory_locks_as_often_as_before_a_definition() {
             owner.batch_execute("INSERT INTO how VALUES (true)").unwrap();
         }
         admin.batch_execute(take).unwrap();
-        admin.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(k) FROM (VALUES (2), (5)) AS l (k)").unwrap();
+        admin
+            .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(k) FROM (VALUES (2), (5)) AS l (k)")
+            .unwrap();
         match fails {
             true => drop(refusal(&mut admin, ONE_WEEK).expect("P0001", &["on purpose"], &[])),
             false => admin.batch_execute(ONE_WEEK).unwrap(),
