@@ -7,6 +7,7 @@ use super::version_source::VersionSource;
 use super::{change, history, weights};
 use crate::acting_as::as_owner;
 use crate::error::Error;
+use model::bytes::Bytes;
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 use serde_json::json;
@@ -27,7 +28,7 @@ pub struct NewVersion<'a> {
     pub data: String,
     pub libraries: String,
     pub seconds: f64,
-    pub artifact: &'a [u8],
+    pub artifact: &'a dyn Bytes,
     /// Make it the champion even if there is one.
     pub promote: bool,
 }

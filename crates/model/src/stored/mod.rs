@@ -9,6 +9,7 @@
 //! | `card` | a model card, as JSON and as Markdown |
 
 pub mod artifact;
+pub mod bytes;
 pub mod card;
 pub mod output;
 pub mod recipe;
