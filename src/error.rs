@@ -189,7 +189,11 @@ impl Error {
             Self::NoChampion(model) | Self::UnknownVersion { model, .. } => {
                 Some(format!("The view reco.versions lists the versions of \"{model}\"."))
             }
-            Self::BadArtifact(_) => Some("docs/models.md says what such a file holds.".into()),
+            Self::BadArtifact(_) => Some(
+                "It is a safetensors file with the recipe, layout and output of a model in its metadata, as reco.export_model(…) \
+                 writes it: \"Export and import\" on the page \"Models\" of the documentation has a whole one."
+                    .into(),
+            ),
             Self::UnknownTest(_) => Some("The view reco.ab_tests lists the tests there are.".into()),
             Self::UnknownAlias { .. } => Some("The view reco.aliases lists the aliases there are.".into()),
             Self::Archived { .. } => {

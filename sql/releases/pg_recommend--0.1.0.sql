@@ -1848,10 +1848,10 @@ COMMENT ON FUNCTION export_model(text, integer) IS
 database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
 
 COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
-'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, see docs/models.md; every
-length, shape and number in it is checked. source: a relation with the recipe''s columns, whose rows recommend scores; keys
-and time_column: found as train finds them; without a source predict alone works. label: what is predicted, for the record.
-promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
+'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, as export_model writes it and
+the page "Models" of the documentation describes it; every length, shape and number in it is checked. source: a relation with
+the recipe''s columns, whose rows recommend scores; keys and time_column: found as train finds them; without a source predict
+alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
 the privilege train, to promote it manage.';
 
 -- Every move of a model's champion. A rollback follows `back`, so that two of them go two steps back, and a promotion after
@@ -2144,7 +2144,9 @@ COMMENT ON PROCEDURE train(text, regclass, name, text, jsonb, name[], name, bool
 model: the logical name. source: read with the caller''s rights, every row. label: boolean or 0 and 1, of which the
 probability is predicted, or any number, of which the mean and quantiles are; a feature view''s own if none is named; rows
 where it is NULL are not used. algorithm: popularity, logistic, boosted_trees, mlp, deep_cross, or auto, which trains them all
-and keeps the best. params: a JSON object, see docs/training.md.
+and keeps the best. params: a JSON object, such as {"epochs": 20,
+"hidden": [64, 32], "seed": 7}; the page "Training" of the documentation lists them, and an error about one that is unknown
+those that there are.
 keys: the columns that identify a row besides the time, product first; found from the primary key or a unique
 index, else product_id and region. time_column: the date or timestamp by which the newest rows are held out;
 found from the primary key, else week. promote: make the version the champion even if there is one.
