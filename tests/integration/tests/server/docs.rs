@@ -79,7 +79,7 @@ fn the_page_of_settings_says_what_the_server_says() {
     let said: Vec<_> = settings.iter().map(|cells| cells[..5].join(" | ")).collect();
     let mut client = Database::with_data().connect();
     // Brings the library into the session.
-    client.batch_execute("SELECT reco.week('2024-01-01')").unwrap();
+    client.batch_execute("SELECT reco.week(date '2024-01-01')").unwrap();
     let sql = "SELECT concat_ws(' | ', name, coalesce(boot_val, ''), coalesce(unit, ''), coalesce(min_val || ' to ' || max_val, ''),
                                 CASE context WHEN 'user' THEN 'anybody' WHEN 'superuser' THEN context
                                              WHEN 'sighup' THEN 'configuration file' END)

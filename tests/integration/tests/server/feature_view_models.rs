@@ -1,5 +1,6 @@
 //! Models of a feature view: training needs its name alone, and recommending finds the newest row in its partitions.
 
+use super::parallel::{explain, FORCED};
 use super::views::refresh;
 use integration::training::QUICK;
 use integration::{refusal, rows, value, Database};
@@ -253,4 +254,27 @@ fn what_takes_the_name_of_a_view_that_is_gone_is_not_scored_in_its_place() {
         )
         .unwrap();
     assert_eq!(answers(&mut client), expected);
+}
+
+#[test]
+fn a_model_of_a_view_is_scored_in_parallel_workers_of_a_transaction_that_has_written() {
+    let mut client = Database::with_data().connect();
+    create(&mut client);
+    train(&mut client);
+    client
+        .batch_execute("CREATE TABLE keys AS SELECT product_id, region FROM launch_features; ANALYZE keys; CREATE TABLE spine AS SELECT product_id, region, week + 9 AS day FROM launch_features; ANALYZE spine")
+        .unwrap();
+    for sql in [
+        "SELECT sum(reco.recommend(product_id, region, 'model')) FROM keys",
+        "SELECT sum(f.price)::float8 FROM spine AS s, LATERAL reco.features_as_of(NULL::features, s) AS f",
+    ] {
+        client.batch_execute("SET max_parallel_workers_per_gather = 0").unwrap();
+        let serial: f64 = value(&mut client, sql);
+        client.batch_execute(&format!("{FORCED}; BEGIN; INSERT INTO keys VALUES (-1, 'none')")).unwrap();
+        let plan = explain(&mut client, sql);
+        assert!(plan.contains("Workers Launched: 2"), "{plan}");
+        let parallel: f64 = value(&mut client, sql);
+        assert!((serial - parallel).abs() < 1e-6 * serial.abs(), "{serial} and {parallel}");
+        client.batch_execute("ROLLBACK").unwrap();
+    }
 }

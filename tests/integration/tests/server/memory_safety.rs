@@ -359,7 +359,7 @@ fn a_row_of_a_type_that_was_altered_meanwhile_is_not_read_as_one_of_before() {
     for (function, change) in [
         ("scores", "ALTER ATTRIBUTE price TYPE numeric"),
         ("scores", "ALTER ATTRIBUTE sales_1w TYPE bigint, ALTER ATTRIBUTE price TYPE float8"),
-        ("scores", "ALTER ATTRIBUTE product_id TYPE integer, DROP ATTRIBUTE week"),
+        ("scores", "ALTER ATTRIBUTE product_id TYPE integer, ALTER ATTRIBUTE price TYPE bigint"),
         ("found", "ALTER ATTRIBUTE product_id TYPE integer"),
         ("found", "ALTER ATTRIBUTE region TYPE varchar, ALTER ATTRIBUTE product_id TYPE numeric"),
     ] {
