@@ -39,7 +39,8 @@ impl Drop for SessionLocks {
         }
         // SAFETY: the owner that they were taken for; it is what it was when they are let go of.
         unsafe {
-            let now = std::mem::replace(&mut *(&raw mut pg_sys::CurrentResourceOwner), self.owner);
+            let now = pg_sys::CurrentResourceOwner;
+            pg_sys::CurrentResourceOwner = self.owner;
             self.held.iter().for_each(|lock| let_go(lock, false));
             pg_sys::CurrentResourceOwner = now;
         }
