@@ -62,13 +62,15 @@ CREATE TABLE version (
     seconds       double precision NOT NULL,
     trained_by    name NOT NULL,
     trained_at    timestamptz NOT NULL DEFAULT now(),
+    source_view   uuid,
     PRIMARY KEY (model, version)
 );
 COMMENT ON TABLE version IS 'Immutable results of training: parameters, recipe, metrics and lineage';
 COMMENT ON COLUMN version.artifact_id IS 'The weights, in the table artifact; NULL once it is archived';
 COMMENT ON COLUMN version.run_id IS 'The run that made it; NULL of one that was imported';
 COMMENT ON COLUMN version.source_schema IS 'Schema of the relation it was trained on and recommend() reads; NULL of one that was imported without';
-COMMENT ON COLUMN version.source_name IS 'Its name, unquoted: whichever table or view has it is read';
+COMMENT ON COLUMN version.source_name IS 'Its name then, unquoted: whichever table or view has it is read, if it was no feature view';
+COMMENT ON COLUMN version.source_view IS 'The feature view that it is, which is read wherever its table is by now';
 COMMENT ON COLUMN version.trained_by IS 'The role that trained or imported it';
 COMMENT ON COLUMN version.keys IS 'Key columns of the source, in the order of recommend()''s arguments';
 COMMENT ON COLUMN version.data IS 'The data it saw: rows by part, time range, digest, the source''s definition';

@@ -49,7 +49,9 @@ SELECT v.model, v.version, v.algorithm,
        CASE WHEN p.trains THEN v.parameters END AS parameters,
        CASE WHEN p.trains THEN v.recipe END AS recipe,
        CASE WHEN p.trains THEN v.data END AS data,
-       relation_name(v.source_schema, v.source_name) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
+       coalesce((SELECT feature_view_name(f.view_id, f.table_schema, f.table_name, f.created_by)
+                 FROM feature_view f WHERE f.view_id = v.source_view),
+                relation_name(v.source_schema, v.source_name)) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
        CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported' ELSE 'trained' END AS status
 FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
 WHERE has_model_privilege(v.model, 'score');

@@ -3,7 +3,9 @@ COMMENT ON PROCEDURE train(text, regclass, name, text, jsonb, name[], name, bool
 model: the logical name. source: read with the caller''s rights, every row. label: boolean or 0 and 1, of which the
 probability is predicted, or any number, of which the mean and quantiles are; a feature view''s own if none is named; rows
 where it is NULL are not used. algorithm: popularity, logistic, boosted_trees, mlp, deep_cross, or auto, which trains them all
-and keeps the best. params: a JSON object, see docs/training.md.
+and keeps the best. params: a JSON object, such as {"epochs": 20,
+"hidden": [64, 32], "seed": 7}; the page "Training" of the documentation lists them, and an error about one that is unknown
+those that there are.
 keys: the columns that identify a row besides the time, product first; found from the primary key or a unique
 index, else product_id and region. time_column: the date or timestamp by which the newest rows are held out;
 found from the primary key, else week. promote: make the version the champion even if there is one.

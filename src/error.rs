@@ -82,6 +82,8 @@ pub enum Error {
     Trainer { cause: Cause, message: String, detail: Option<String>, hint: Option<String> },
     #[error("relation {0} of model \"{1}\" does not exist")]
     SourceGone(String, String),
+    #[error("{0} is no longer the feature view that model \"{1}\" was trained on")]
+    SourceReplaced(String, String),
     /// Where another session dropped it after it was looked up, its name is known still.
     #[error("{}", .name.as_ref().map_or(format!("there is no relation with the OID {oid}"), |name| format!("relation {name} was dropped")))]
     NoRelation { name: Option<String>, oid: u32 },
@@ -161,7 +163,9 @@ impl Error {
             Self::Trainer { cause: Cause::Arguments, .. } => ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Trainer { cause: Cause::Data | Cause::Diverged, .. } => ERRCODE_DATA_EXCEPTION,
             Self::Trainer { cause: Cause::Trainer, .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
-            Self::SourceGone(..) | Self::NoRelation { .. } => ERRCODE_UNDEFINED_TABLE,
+            Self::SourceGone(..) | Self::SourceReplaced(..) | Self::NoRelation { .. } => {
+                ERRCODE_UNDEFINED_TABLE
+            }
             Self::Feature(error) => feature_code(error),
             Self::Model(ModelError::Data { .. }) | Self::Data { .. } => ERRCODE_DATA_EXCEPTION,
             Self::NoScore { .. } | Self::Overflow(_) => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
@@ -198,7 +202,11 @@ impl Error {
             Self::NoChampion(model) | Self::UnknownVersion { model, .. } => {
                 Some(format!("The view reco.versions lists the versions of \"{model}\"."))
             }
-            Self::BadArtifact(_) => Some("docs/models.md says what such a file holds.".into()),
+            Self::BadArtifact(_) => Some(
+                "It is a safetensors file with the recipe, layout and output of a model in its metadata, as reco.export_model(…) \
+                 writes it: \"Export and import\" on the page \"Models\" of the documentation has a whole one."
+                    .into(),
+            ),
             Self::UnknownTest(_) => Some("The view reco.ab_tests lists the tests there are.".into()),
             Self::UnknownAlias { .. } => Some("The view reco.aliases lists the aliases there are.".into()),
             Self::Archived { .. } => {
@@ -237,6 +245,9 @@ impl Error {
             Self::SourceGone(_, model) => {
                 Some(format!("Train \"{model}\" again from the relation that replaced it."))
             }
+            Self::SourceReplaced(relation, model) => Some(format!(
+                "Another relation has taken its name. If \"{model}\" is to read that, train it again from {relation}."
+            )),
             Self::NoRelation { name: Some(_), .. } => {
                 Some("Another session did it while this statement waited for it: if it is made anew, call again.".into())
             }

@@ -68,9 +68,14 @@ pub fn check_libtorch_path() -> Result<(), Error> {
     }
 }
 
-/// CPU threads of a training; 0 means all.
+/// CPU threads of a training, at most one for each core; 0 means all.
 pub fn training_threads() -> usize {
-    TRAINING_THREADS.get() as usize
+    (TRAINING_THREADS.get() as usize).min(cores())
+}
+
+/// The cores that this process may use, as its children may.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get())
 }
 
 /// How much a training yields to the server: the trainer's nice value, at least what a superuser has set.
@@ -159,7 +164,7 @@ pub fn define() {
     GucRegistry::define_int_guc(
         c"reco.training_threads",
         c"CPU threads of a training that does not ask for a number itself",
-        c"0: one for each core.",
+        c"At most one for each core, which is what 0 gives.",
         &TRAINING_THREADS,
         0,
         1024,

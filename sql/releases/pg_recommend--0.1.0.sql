@@ -67,13 +67,15 @@ CREATE TABLE version (
     seconds       double precision NOT NULL,
     trained_by    name NOT NULL,
     trained_at    timestamptz NOT NULL DEFAULT now(),
+    source_view   uuid,
     PRIMARY KEY (model, version)
 );
 COMMENT ON TABLE version IS 'Immutable results of training: parameters, recipe, metrics and lineage';
 COMMENT ON COLUMN version.artifact_id IS 'The weights, in the table artifact; NULL once it is archived';
 COMMENT ON COLUMN version.run_id IS 'The run that made it; NULL of one that was imported';
 COMMENT ON COLUMN version.source_schema IS 'Schema of the relation it was trained on and recommend() reads; NULL of one that was imported without';
-COMMENT ON COLUMN version.source_name IS 'Its name, unquoted: whichever table or view has it is read';
+COMMENT ON COLUMN version.source_name IS 'Its name then, unquoted: whichever table or view has it is read, if it was no feature view';
+COMMENT ON COLUMN version.source_view IS 'The feature view that it is, which is read wherever its table is by now';
 COMMENT ON COLUMN version.trained_by IS 'The role that trained or imported it';
 COMMENT ON COLUMN version.keys IS 'Key columns of the source, in the order of recommend()''s arguments';
 COMMENT ON COLUMN version.data IS 'The data it saw: rows by part, time range, digest, the source''s definition';
@@ -1529,7 +1531,9 @@ SELECT v.model, v.version, v.algorithm,
        CASE WHEN p.trains THEN v.parameters END AS parameters,
        CASE WHEN p.trains THEN v.recipe END AS recipe,
        CASE WHEN p.trains THEN v.data END AS data,
-       relation_name(v.source_schema, v.source_name) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
+       coalesce((SELECT feature_view_name(f.view_id, f.table_schema, f.table_name, f.created_by)
+                 FROM feature_view f WHERE f.view_id = v.source_view),
+                relation_name(v.source_schema, v.source_name)) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
        CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported' ELSE 'trained' END AS status
 FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
 WHERE has_model_privilege(v.model, 'score');
@@ -1968,10 +1972,10 @@ COMMENT ON FUNCTION export_model(text, integer) IS
 database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
 
 COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
-'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, see docs/models.md; every
-length, shape and number in it is checked. source: a relation with the recipe''s columns, whose rows recommend scores; keys
-and time_column: found as train finds them; without a source predict alone works. label: what is predicted, for the record.
-promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
+'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, as export_model writes it and
+the page "Models" of the documentation describes it; every length, shape and number in it is checked. source: a relation with
+the recipe''s columns, whose rows recommend scores; keys and time_column: found as train finds them; without a source predict
+alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
 the privilege train, to promote it manage.';
 
 CREATE FUNCTION grant_model(model text, role name, privilege text) RETURNS void
@@ -2176,7 +2180,9 @@ COMMENT ON PROCEDURE train(text, regclass, name, text, jsonb, name[], name, bool
 model: the logical name. source: read with the caller''s rights, every row. label: boolean or 0 and 1, of which the
 probability is predicted, or any number, of which the mean and quantiles are; a feature view''s own if none is named; rows
 where it is NULL are not used. algorithm: popularity, logistic, boosted_trees, mlp, deep_cross, or auto, which trains them all
-and keeps the best. params: a JSON object, see docs/training.md.
+and keeps the best. params: a JSON object, such as {"epochs": 20,
+"hidden": [64, 32], "seed": 7}; the page "Training" of the documentation lists them, and an error about one that is unknown
+those that there are.
 keys: the columns that identify a row besides the time, product first; found from the primary key or a unique
 index, else product_id and region. time_column: the date or timestamp by which the newest rows are held out;
 found from the primary key, else week. promote: make the version the champion even if there is one.

@@ -192,7 +192,7 @@ fn check_version(model: &str, number: i32) -> Result<(), Error> {
             "Train it with keys => '{product_id,region}'.",
         );
     }
-    let Some(source) = version.source.find() else {
+    let Some((source, _)) = version.source.if_there(model, pg_sys::NoLock)? else {
         return refuse("it has no source", "Train it again, or import it with source => ….");
     };
     let relation = Relation::of(source)?;

@@ -10,6 +10,7 @@
 //! | `write`   | a new version, after training or import |
 //! | `rights`  | privileges on models: the check, and `reco.has_model_privilege` |
 //! | `change`  | how a model is changed: by those who may, one after the other |
+//! | `version_source` | the relation that a version reads, and where it is by now |
 //! | `in_use`  | what a running A/B test forbids |
 //! | `audit`   | who did what |
 //! | `history` | every move of the champion, and where a rollback goes |
@@ -22,6 +23,7 @@ pub mod read;
 pub mod rights;
 pub mod stored;
 mod table;
+pub mod version_source;
 pub mod weights;
 pub mod write;
 
@@ -33,6 +35,6 @@ use pgrx::extension_sql_file;
 extension_sql_file!(
     "../../sql/catalog_views.sql",
     name = "catalog_views",
-    requires = ["catalog", rights::has_model_privilege]
+    requires = ["catalog", "feature_view", rights::has_model_privilege]
 );
 extension_sql_file!("../../sql/audit.sql", name = "audit", requires = ["catalog_views"]);

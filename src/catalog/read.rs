@@ -5,8 +5,8 @@
 
 use super::stored::{self, Of};
 use super::table::{Catalog, CatalogRow, Key, Seen, Table};
+use super::version_source::VersionSource;
 use crate::error::Error;
-use crate::pg::relations::RelationName;
 use model::protocol::Importance;
 use model::Task;
 use pgrx::pg_sys;
@@ -18,8 +18,8 @@ pub struct VersionRow {
     pub model: String,
     pub number: i32,
     pub artifact_id: Uuid,
-    /// The relation; empty where the version was imported without one.
-    pub source: RelationName,
+    /// Empty where the version was imported without one.
+    pub source: VersionSource,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
     pub label: Option<String>,
@@ -37,6 +37,7 @@ mod columns {
     pub const VERSION_LABEL: i32 = 10;
     pub const VERSION_METRICS: i32 = 13;
     pub const VERSION_DATA: i32 = 14;
+    pub const VERSION_VIEW: i32 = 19;
     pub const MODEL_NAME: i32 = 1;
     pub const MODEL_OWNER: i32 = 2;
     pub const PRIVILEGE_GRANTEE: i32 = 2;
@@ -82,11 +83,11 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
             model: model.to_owned(),
             number: version,
             artifact_id: artifact_of(row, model, version)?,
-            source: RelationName::of_columns(
+            source: VersionSource::of_columns(
                 row.value(columns::VERSION_SCHEMA),
                 row.value(columns::VERSION_SOURCE),
-            )
-            .unwrap_or_default(),
+                row.value(columns::VERSION_VIEW),
+            ),
             keys: row.texts(columns::VERSION_KEYS)?.ok_or_else(Error::damaged_row)?,
             time_column: row.value(columns::VERSION_TIME),
             label: row.value(columns::VERSION_LABEL),

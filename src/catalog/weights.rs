@@ -5,6 +5,7 @@ use super::read::VersionRow;
 use super::table::{Catalog, Key, Seen, Table};
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
+use model::bytes::Bytes;
 use pgrx::Uuid;
 use sha2::{Digest, Sha256};
 
@@ -75,18 +76,19 @@ pub fn read(version: &VersionRow) -> Result<Vec<u8>, Error> {
     Ok(weights)
 }
 
-/// Stores weights, and returns their id.
-pub fn store(weights: &[u8]) -> Result<Uuid, Error> {
+/// Stores weights, a chunk at a time, and returns their id.
+pub fn store(weights: &dyn Bytes) -> Result<Uuid, Error> {
     let artifact_id = as_owner(|client| {
-        let insert = "INSERT INTO reco.artifact (artifact_id, size, digest) \
-                      VALUES (pg_catalog.gen_random_uuid(), $1, $2) RETURNING artifact_id";
-        let digest = Sha256::digest(weights);
-        let row = [(weights.len() as i64).into(), digest.as_slice().into()];
-        client.update(insert, Some(1), &row)?.first().get_one::<Uuid>().map_err(Error::from)
+        let id = client.select("SELECT pg_catalog.gen_random_uuid()", Some(1), &[])?;
+        id.first().get_one::<Uuid>()?.ok_or_else(|| Error::invalid("the weights could not be stored"))
     })?;
-    let artifact_id = artifact_id.ok_or_else(|| Error::invalid("the weights could not be stored"))?;
-    for (position, chunk) in (0_i32..).zip(weights.chunks(CHUNK)) {
+    let unreadable = || Error::system("could not read a temporary file");
+    let size = weights.size().map_err(unreadable())?;
+    let (mut sum, mut room) = (Sha256::new(), Vec::new());
+    for (position, at) in (0_i32..).zip((0..size).step_by(CHUNK)) {
         pgrx::check_for_interrupts!();
+        let chunk = weights.piece(at, CHUNK.min(size - at), &mut room).map_err(unreadable())?;
+        sum.update(chunk);
         // Each on its own, so that the copies that it takes are gone before the next.
         as_owner(|client| {
             let insert = "INSERT INTO reco.artifact_chunk (artifact_id, position, body) VALUES ($1, $2, $3)";
@@ -94,7 +96,12 @@ pub fn store(weights: &[u8]) -> Result<Uuid, Error> {
             Ok(())
         })?;
     }
-    Ok(artifact_id)
+    as_owner(|client| {
+        let insert = "INSERT INTO reco.artifact (artifact_id, size, digest) VALUES ($1, $2, $3)";
+        let row = [artifact_id.into(), (size as i64).into(), sum.finalize().as_slice().into()];
+        client.update(insert, None, &row)?;
+        Ok(artifact_id)
+    })
 }
 
 fn damaged(version: &VersionRow, how: &str) -> Error {

@@ -3,10 +3,11 @@
 
 use super::audit::Caller;
 use super::rights::{self, Privilege};
+use super::version_source::VersionSource;
 use super::{change, history, weights};
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
-use crate::pg::relations::RelationName;
+use model::bytes::Bytes;
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 use serde_json::json;
@@ -17,7 +18,7 @@ pub struct NewVersion<'a> {
     /// `None` if it is imported.
     pub run_id: Option<Uuid>,
     pub algorithm: &'a str,
-    pub source: Option<&'a RelationName>,
+    pub source: Option<&'a VersionSource>,
     pub keys: &'a [String],
     pub time_column: Option<&'a str>,
     pub label: Option<&'a str>,
@@ -27,7 +28,7 @@ pub struct NewVersion<'a> {
     pub data: String,
     pub libraries: String,
     pub seconds: f64,
-    pub artifact: &'a [u8],
+    pub artifact: &'a dyn Bytes,
     /// Make it the champion even if there is one.
     pub promote: bool,
 }
@@ -56,7 +57,7 @@ pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
         let version = next_version(client, new.model)?;
         insert_version(client, new, version, artifact_id, &caller.role)?;
         let action = if new.run_id.is_some() { "trained" } else { "imported" };
-        let detail = json!({"algorithm": new.algorithm, "source": new.source.map(RelationName::to_string), "run_id": new.run_id.map(|id| id.to_string())});
+        let detail = json!({"algorithm": new.algorithm, "source": new.source.map(VersionSource::to_string), "run_id": new.run_id.map(|id| id.to_string())});
         caller.did(client, action, new.model, Some(version), detail)?;
         let champion = new.promote || version == 1;
         if champion {
@@ -97,9 +98,9 @@ fn insert_version(
 ) -> Result<(), Error> {
     client.update(
         "INSERT INTO reco.version (model, version, artifact_id, run_id, algorithm, source_schema, source_name, keys, \
-                                   time_column, label, parameters, recipe, metrics, data, libraries, seconds, trained_by) \
+                                   time_column, label, parameters, recipe, metrics, data, libraries, seconds, trained_by, source_view) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::pg_catalog.jsonb, $12::pg_catalog.jsonb, \
-                 $13::pg_catalog.jsonb, $14::pg_catalog.jsonb, $15::pg_catalog.jsonb, $16, $17)",
+                 $13::pg_catalog.jsonb, $14::pg_catalog.jsonb, $15::pg_catalog.jsonb, $16, $17, $18)",
         None,
         &[
             new.model.into(),
@@ -107,8 +108,8 @@ fn insert_version(
             artifact_id.into(),
             new.run_id.into(),
             new.algorithm.into(),
-            new.source.map(|source| source.schema.as_str()).into(),
-            new.source.map(|source| source.name.as_str()).into(),
+            new.source.map(|source| source.name.schema.as_str()).into(),
+            new.source.map(|source| source.name.name.as_str()).into(),
             new.keys.to_vec().into(),
             new.time_column.into(),
             new.label.into(),
@@ -119,6 +120,7 @@ fn insert_version(
             new.libraries.as_str().into(),
             new.seconds.into(),
             caller.into(),
+            new.source.and_then(|source| source.view).into(),
         ],
     )?;
     Ok(())

@@ -6,6 +6,7 @@ use crate::pg::call_site::{argument, state};
 use crate::pg::changes;
 use crate::pg::layout::{changed, RowType};
 use crate::pg::moment::Moment;
+use crate::pg::relations;
 use crate::pg::tuples::{self, Composite};
 use crate::pg::values::{self, Reader};
 use model::recipe::Family;
@@ -258,7 +259,7 @@ impl ResultSet {
             ));
         }
         // The rows are to have the columns that they are said to have: from here on nobody can alter the view.
-        pg_sys::LockRelationOid(view, pg_sys::AccessShareLock as i32);
+        relations::lock(view, pg_sys::AccessShareLock)?;
         let previous = pg_sys::MemoryContextSwitchTo((*(*info).econtext).ecxt_per_query_memory);
         let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(row_type, -1);
         let store = pg_sys::tuplestore_begin_heap(false, false, pg_sys::work_mem);

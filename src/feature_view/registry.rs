@@ -313,6 +313,14 @@ pub fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>,
     })
 }
 
+/// Whether a relation has the mark of a feature view, whoever has made it.
+pub fn has_mark(client: &SpiClient, relation: pg_sys::Oid, id: Uuid) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext AS s \
+                              WHERE s.stxrelid OPERATOR(pg_catalog.=) $1 AND s.stxname OPERATOR(pg_catalog.=) $2::pg_catalog.name)";
+    let found = client.select(sql, Some(1), &[relation.into(), format!("feature_view_{id}").into()])?;
+    Ok(found.first().get_one::<bool>()?.unwrap_or(false))
+}
+
 /// The name of the statistics object that tells a feature view's table from all others, whatever they are called.
 pub fn mark(id: Uuid, table: &RelationName) -> RelationName {
     RelationName { schema: table.schema.clone(), name: format!("feature_view_{id}") }

@@ -4,10 +4,11 @@ use crate::catalog::change::change;
 use crate::catalog::read;
 use crate::catalog::rights::{self, Privilege};
 use crate::catalog::stored::{self, Of};
+use crate::catalog::version_source::VersionSource;
 use crate::catalog::CHAMPION;
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::as_owner;
-use crate::pg::relations::{self, RelationName};
+use crate::pg::relations;
 use crate::pg::values::{given, note};
 use model::card::{self, Card, Reads};
 use pgrx::pg_sys;
@@ -67,8 +68,9 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
             card.parameters = Some(of.read("parameters", &text(5)?, stored::object)?.into());
             card.data = Some(data.all);
         }
-        let source = RelationName::of_columns(row.get(9)?, row.get(10)?);
-        card.reads = source.and_then(|source| source.find()).map(reads).transpose()?;
+        let source = VersionSource::of_columns(row.get(9)?, row.get(10)?, row.get(11)?);
+        let found = source.if_there(model, pg_sys::NoLock)?;
+        card.reads = found.map(|(relation, _)| reads(relation)).transpose()?;
         card.limits = card.limits();
         Ok(card)
     })
@@ -100,7 +102,10 @@ SELECT pg_catalog.jsonb_build_object(
            'aliases', ARRAY(SELECT a.alias FROM reco.alias AS a
                             WHERE a.model OPERATOR(pg_catalog.=) v.model AND a.version OPERATOR(pg_catalog.=) v.version
                             ORDER BY a.alias),
-           'label', v.label, 'source', reco.relation_name(v.source_schema, v.source_name), 'keys', '[]'::pg_catalog.jsonb,
+           'label', v.label, 'source', COALESCE((SELECT reco.feature_view_name(f.view_id, f.table_schema, f.table_name, f.created_by)
+                                                 FROM reco.feature_view AS f
+                                                 WHERE f.view_id OPERATOR(pg_catalog.=) v.source_view),
+                                                reco.relation_name(v.source_schema, v.source_name)), 'keys', '[]'::pg_catalog.jsonb,
            'time_column', v.time_column, 'metrics', '{}'::pg_catalog.jsonb, 'limits', '[]'::pg_catalog.jsonb,
            'run_id', v.run_id, 'trained_by', v.trained_by, 'trained_at', v.trained_at, 'seconds', v.seconds,
            'libraries', '{}'::pg_catalog.jsonb,
@@ -111,7 +116,7 @@ SELECT pg_catalog.jsonb_build_object(
        )::pg_catalog.text,
        pg_catalog.array_to_json(v.keys)::pg_catalog.text, v.metrics::pg_catalog.text, v.data::pg_catalog.text,
        v.parameters::pg_catalog.text, v.libraries::pg_catalog.text, v.recipe::pg_catalog.text,
-       CURRENT_DATE OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date, v.source_schema, v.source_name
+       CURRENT_DATE OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date, v.source_schema, v.source_name, v.source_view
 FROM reco.version AS v JOIN reco.model AS m ON m.model OPERATOR(pg_catalog.=) v.model
 WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
 

@@ -135,7 +135,7 @@ impl Import<'_> {
             data: json!({ "task": artifact.task() }).to_string(),
             libraries: json!({ "pg_recommend": env!("CARGO_PKG_VERSION") }).to_string(),
             seconds: self.began.elapsed().as_secs_f64(),
-            artifact: self.bytes,
+            artifact: &self.bytes,
             promote: self.promote,
         })?;
         Ok(stored.version)

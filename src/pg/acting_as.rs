@@ -33,10 +33,8 @@ pub fn as_author<T>(
     let path = setting("search_path", search_path);
     let others = settings.iter().map(|(name, value)| setting(name, value));
     let all = [path].into_iter().chain(others).collect::<Result<Vec<_>, _>>()?;
-    let locks = SessionLocks::now();
-    let result = acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, &all, run)?;
-    locks.take_back()?;
-    Ok(result)
+    let _as_they_are = SessionLocks::now();
+    acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, &all, run)
 }
 
 /// Runs `run` as the caller, with a search path that nobody else can write to.

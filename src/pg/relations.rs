@@ -112,6 +112,15 @@ pub fn creation_place(name: &str) -> Result<RelationName, Error> {
     }
 }
 
+/// Locks a relation to the end of the transaction: an error where it was dropped while its lock was waited for.
+pub fn lock(relation: pg_sys::Oid, lock: u32) -> Result<(), Error> {
+    let name = RelationName::of(relation)?;
+    // SAFETY: any OID may be locked.
+    unsafe { pg_sys::LockRelationOid(relation, lock as i32) };
+    let gone = || Error::NoRelation { name: Some(name.to_string()), oid: relation.to_u32() };
+    schema_and_name(relation).map(drop).ok_or_else(gone)
+}
+
 /// Opens a relation that may be gone since it was looked up, under a lock that is kept to the end of the transaction; `None`
 /// where it is. `relation_open` calls that an internal error.
 ///

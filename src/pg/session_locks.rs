@@ -1,86 +1,85 @@
-//! Advisory locks of the session, which outlive transactions and errors: what SQL of another role has taken or let go of is
-//! put back.
+//! Advisory locks of the session, which outlive transactions and errors: after SQL of another role the session has each as
+//! often as before, and was without none meanwhile.
 
-use crate::error::Error;
 use pgrx::pg_sys;
-use std::ffi::CStr;
 
-/// The session's advisory locks at one moment. Dropped, it lets go of those that were taken since.
-pub struct SessionLocks(Vec<Held>);
+/// The session's advisory locks at one moment. Until it is dropped they cannot be let go of, and then they are as they were.
+pub struct SessionLocks {
+    held: Vec<Held>,
+    /// Whose they are besides.
+    owner: pg_sys::ResourceOwner,
+}
 
-/// A lock that this backend holds, for the session or for the transaction.
+/// An advisory lock that this backend has.
 struct Held {
     tag: pg_sys::LOCKTAG,
     mode: pg_sys::LOCKMODE,
-}
-
-impl Held {
-    fn is_in(&self, locks: &[Self]) -> bool {
-        let key = |tag: &pg_sys::LOCKTAG| {
-            (tag.locktag_field1, tag.locktag_field2, tag.locktag_field3, tag.locktag_field4)
-        };
-        locks.iter().any(|held| held.mode == self.mode && key(&held.tag) == key(&self.tag))
-    }
+    /// How often the session has taken it: not at all where only the transaction has.
+    times: i64,
 }
 
 impl SessionLocks {
     pub fn now() -> Self {
-        Self(held())
-    }
-
-    /// Takes those again that were let go of since. Somebody else may have been faster.
-    pub fn take_back(&self) -> Result<(), Error> {
-        let now = held();
-        for lost in self.0.iter().filter(|lock| !lock.is_in(&now)) {
-            // SAFETY: the tag is that of a lock that was held; waits for nobody. Only the session's can be let go of.
-            let taken = unsafe { pg_sys::LockAcquire(&lost.tag, lost.mode, true, true) };
-            if taken == pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL {
-                return Err(Error::InUse {
-                    message: "the definition of a feature view let go of an advisory lock of this session"
-                        .into(),
-                    hint: "Another session has taken it meanwhile.".into(),
-                });
-            }
-        }
-        Ok(())
+        // SAFETY: a pointer of this backend; it is alive as long as what is being called.
+        let owner = unsafe { pg_sys::CurrentResourceOwner };
+        let mut held = held();
+        held.retain(|lock| lock.times > 0);
+        held.iter().for_each(|lock| take(lock, false));
+        Self { held, owner }
     }
 }
 
 impl Drop for SessionLocks {
-    /// Also while an error unwinds: the transaction's abort leaves such locks alone.
+    /// Also while an error unwinds: the transaction's abort leaves the session's locks alone.
     fn drop(&mut self) {
-        let taken: Vec<Held> = held().into_iter().filter(|lock| !lock.is_in(&self.0)).collect();
-        if !taken.is_empty() {
-            without_warnings(|| taken.iter().for_each(release));
+        for lock in held() {
+            let before = self.held.iter().find(|held| held.is(&lock)).map_or(0, |held| held.times);
+            (before..lock.times).for_each(|_| let_go(&lock, true));
+            (lock.times..before).for_each(|_| take(&lock, true));
+        }
+        // SAFETY: the owner that they were taken for; it is what it was when they are let go of.
+        unsafe {
+            let now = pg_sys::CurrentResourceOwner;
+            pg_sys::CurrentResourceOwner = self.owner;
+            self.held.iter().for_each(|lock| let_go(lock, false));
+            pg_sys::CurrentResourceOwner = now;
         }
     }
 }
 
-/// Lets go of a lock as often as the session has taken it. One of the transaction's goes with it: that is a warning.
-fn release(lock: &Held) {
-    // SAFETY: a whole tag.
-    while unsafe { pg_sys::LockRelease(&lock.tag, lock.mode, true) } {}
+impl Held {
+    fn is(&self, other: &Self) -> bool {
+        let key = |tag: &pg_sys::LOCKTAG| {
+            (tag.locktag_field1, tag.locktag_field2, tag.locktag_field3, tag.locktag_field4)
+        };
+        self.mode == other.mode && key(&self.tag) == key(&other.tag)
+    }
 }
 
-fn without_warnings(run: impl FnOnce()) {
-    const QUIET: [(&CStr, &CStr); 2] = [(c"client_min_messages", c"error"), (c"log_min_messages", c"error")];
-    // SAFETY: both settings exist and take these values; they are as before when the level ends.
+/// Takes a lock that this backend has already, once more: no other can be in the way.
+fn take(lock: &Held, for_session: bool) {
+    // SAFETY: a whole tag.
+    unsafe { pg_sys::LockAcquire(&lock.tag, lock.mode, for_session, true) };
+}
+
+/// Lets go of a lock once.
+fn let_go(lock: &Held, of_session: bool) {
+    // SAFETY: a whole tag.
+    unsafe { pg_sys::LockRelease(&lock.tag, lock.mode, of_session) };
+}
+
+/// How often the session has taken a lock that this backend has. Only who takes one is shown the backend's account of it.
+fn times(tag: &pg_sys::LOCKTAG, mode: pg_sys::LOCKMODE) -> i64 {
+    let mut account = std::ptr::null_mut();
+    // SAFETY: a whole tag. The account lasts as long as the lock, which is had once more meanwhile; its owners are as many as
+    // it says, and the session is the one that is null.
     unsafe {
-        let level = pg_sys::NewGUCNestLevel();
-        for (name, value) in QUIET {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_SUSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-        }
-        run();
-        pg_sys::AtEOXact_GUC(false, level);
+        pg_sys::LockAcquireExtended(tag, mode, true, true, false, &mut account);
+        let Some(lock) = account.as_ref() else { return 0 };
+        let owners = std::slice::from_raw_parts(lock.lockOwners, lock.numLockOwners as usize);
+        let times = owners.iter().find(|owner| owner.owner.is_null()).map_or(0, |session| session.nLocks - 1);
+        pg_sys::LockRelease(tag, mode, true);
+        times
     }
 }
 
@@ -97,7 +96,7 @@ fn held() -> Vec<Held> {
         let held = ours.flat_map(|lock| {
             let modes = [pg_sys::ShareLock, pg_sys::ExclusiveLock].map(|mode| mode as pg_sys::LOCKMODE);
             let held = modes.into_iter().filter(|mode| lock.holdMask & (1 << mode) != 0);
-            held.map(|mode| Held { tag: lock.locktag, mode })
+            held.map(|mode| Held { tag: lock.locktag, mode, times: times(&lock.locktag, mode) })
         });
         let held = held.collect();
         pg_sys::pfree((*all).locks.cast());

@@ -252,10 +252,11 @@ fn week(version: &VersionRow) -> String {
 /// A row's category.
 fn category(version: &VersionRow, by: Option<&str>) -> Result<String, Error> {
     let Some(by) = by else { return Ok("NULL::pg_catalog.text".into()) };
-    match Source::find(version)?.relation.type_of(by) {
+    let source = Source::find(version)?;
+    match source.relation.type_of(by) {
         Some(_) => Ok(format!("t.{}::pg_catalog.text", quote_identifier(by))),
         None => Err(Error::UndefinedColumn {
-            message: format!("column \"{by}\" does not exist in {}", version.source),
+            message: format!("column \"{by}\" does not exist in {}", source.relation.name),
             hint: "by names the column of the products' categories.".into(),
         }),
     }

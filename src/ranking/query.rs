@@ -129,7 +129,7 @@ impl Query {
             conditions.push(source.is_any_of(ranked, &format!("${}", parameters.len()), array_type));
         }
         Ok(Self {
-            from: format!("FROM {} AS t WHERE {}", version.source, conditions.join(" AND ")),
+            from: format!("FROM {} AS t WHERE {}", source.relation.name, conditions.join(" AND ")),
             stored: stored(ranked),
             named: Columns::named(version, &source, columns, ranked),
             key,
@@ -177,7 +177,7 @@ impl Columns {
             time,
             width: last + 1,
             layout: Layout::new(
-                &version.source,
+                &source.relation.name,
                 [(key, key_type)]
                     .into_iter()
                     .chain(time_place.zip(time_name.and_then(|name| source.relation.type_of(name)))),
@@ -201,7 +201,7 @@ impl Columns {
             time: time.and_then(|name| time_reader(source, name)).map(|reader| (place + 1, reader)),
             width: columns.len(),
             layout: Layout::new(
-                &version.source,
+                &source.relation.name,
                 [(place, if as_type == "int8" { pg_sys::INT8OID } else { pg_sys::TEXTOID })]
                     .into_iter()
                     .chain(

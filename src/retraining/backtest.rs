@@ -219,7 +219,7 @@ impl Backtest {
             model: NAME.into(),
             number: 0,
             artifact_id: pgrx::Uuid::from_bytes([0; 16]),
-            source: self.request.source.clone(),
+            source: self.request.version_source(),
             keys: self.request.keys.clone(),
             time_column: self.request.time_column.clone(),
             label: Some(self.request.label.clone()),

@@ -1,6 +1,6 @@
 //! `reco.promote_if_better(model, version, …)`: champion and candidate, measured on the same rows.
 
-use super::settings::{champion, day, relation, Contender};
+use super::settings::{champion, day, Contender};
 use crate::catalog::change::change;
 use crate::catalog::history;
 use crate::catalog::rights::{check, Privilege};
@@ -152,7 +152,7 @@ pub fn judge(model: &str, version: i32, bar: &Bar) -> Result<Verdict, Error> {
     let [champion, candidate] = [Contender::read(model, champion_version)?, Contender::read(model, version)?];
     comparable(model, (champion_version, &champion), (version, &candidate))?;
     let from = unseen(model, (champion_version, &champion), (version, &candidate))?;
-    let source = relation(&champion.source, model)?;
+    let (source, _) = champion.source.find(model, pg_sys::NoLock)?;
     let measured = |version| {
         let subject = Subject {
             model: None,

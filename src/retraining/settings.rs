@@ -1,10 +1,10 @@
 //! What a version was trained with, and up to when, as the catalog knows it.
 
 use crate::catalog::stored::{self, Of};
+use crate::catalog::version_source::VersionSource;
 use crate::catalog::CHAMPION;
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
-use crate::pg::relations::RelationName;
 use crate::training::request::Arguments;
 use pgrx::datum::Date;
 use pgrx::pg_sys;
@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 /// A version that is to be compared with another.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contender {
-    pub source: RelationName,
+    pub source: VersionSource,
     pub label: Option<String>,
     pub time_column: Option<String>,
     /// The first day, in PostgreSQL's days, of which it has seen no row: where its test rows begin, else the day after
@@ -22,7 +22,7 @@ pub struct Contender {
 
 impl Contender {
     pub fn read(model: &str, version: i32) -> Result<Self, Error> {
-        let sql = "SELECT v.source_schema, v.source_name, v.label, v.time_column, v.data::pg_catalog.text \
+        let sql = "SELECT v.source_schema, v.source_name, v.label, v.time_column, v.data::pg_catalog.text, v.source_view \
                    FROM reco.version AS v \
                    WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
         as_owner(|client| {
@@ -37,7 +37,7 @@ impl Contender {
             let test_from = data.test_from.map(|from| from.day.saturating_add(i32::from(from.in_day)));
             let after_the_last = data.time_to.map(|to| to.day.saturating_add(1));
             Ok(Self {
-                source: RelationName::of_columns(row.get(1)?, row.get(2)?).unwrap_or_default(),
+                source: VersionSource::of_columns(row.get(1)?, row.get(2)?, row.get(6)?),
                 label: row.get(3)?,
                 time_column: row.get(4)?,
                 unseen_from: test_from.or(after_the_last),
@@ -56,7 +56,7 @@ pub fn champion(model: &str) -> Result<i32, Error> {
 pub fn of_champion(model: &str) -> Result<Arguments, Error> {
     let sql =
         "SELECT v.source_schema, v.source_name, v.label, pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
-                      v.time_column, v.parameters::pg_catalog.text, r.algorithm, v.version \
+                      v.time_column, v.parameters::pg_catalog.text, r.algorithm, v.version, v.source_view \
                FROM reco.alias AS a \
                JOIN reco.version AS v ON v.model OPERATOR(pg_catalog.=) a.model \
                     AND v.version OPERATOR(pg_catalog.=) a.version \
@@ -74,14 +74,17 @@ pub fn of_champion(model: &str) -> Result<Arguments, Error> {
             return Err(Error::NoChampion(model.to_owned()));
         }
         let row = rows.first();
-        let source = RelationName::of_columns(row.get(1)?, row.get(2)?).ok_or_else(imported)?;
+        let source = VersionSource::of_columns(row.get(1)?, row.get(2)?, row.get(9)?);
+        if source.is_empty() {
+            return Err(imported());
+        }
         let text = |n| row.get::<String>(n)?.ok_or_else(imported);
         let (keys, params, algorithm) = (text(4)?, text(6)?, text(7)?);
         let of = Of { model, version: row.get(8)?.ok_or_else(Error::damaged_row)? };
         of.read("parameters", &params, stored::parameters)?;
         Ok(Arguments {
             model: model.to_owned(),
-            source: relation(&source, model)?,
+            source: source.find(model, pg_sys::NoLock)?.0,
             label: row.get(3)?,
             algorithm,
             params,
@@ -90,14 +93,6 @@ pub fn of_champion(model: &str) -> Result<Arguments, Error> {
             promote: false,
         })
     })
-}
-
-/// The relation that a version was trained on.
-pub fn relation(source: &RelationName, model: &str) -> Result<pg_sys::Oid, Error> {
-    if source.is_empty() {
-        return Err(Error::NoSource(model.to_owned()));
-    }
-    source.find().ok_or_else(|| Error::SourceGone(source.to_string(), model.to_owned()))
 }
 
 /// A day as SQL writes it.

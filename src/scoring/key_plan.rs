@@ -273,7 +273,7 @@ pub fn newest_row(
     let mut text = format!(
         "SELECT {} FROM {} AS t WHERE {} AND {}",
         columns.join(", "),
-        version.source,
+        source.relation.name,
         source.equals(version, product, "$1", key)?,
         source.equals(version, region, "$2", Key::Text)?
     );

@@ -207,8 +207,10 @@ impl<'a> Search<'a> {
             let mut cursor = Cursor::open(&text, &parameters, Snapshot::Statement)?;
             let extra = scorer.recipe().columns.len();
             let time_type = self.source.relation.type_of(self.time).map(|time| (extra, time));
-            let layout =
-                Layout::new(&version.source, time_type.into_iter().chain([(extra + 1, pg_sys::FLOAT8OID)]));
+            let layout = Layout::new(
+                &self.source.relation.name,
+                time_type.into_iter().chain([(extra + 1, pg_sys::FLOAT8OID)]),
+            );
             layout.check(cursor.descriptor())?;
             let Some(fetched) = cursor.fetch() else { return Ok(None) };
             let descriptor = fetched.descriptor();
@@ -289,7 +291,7 @@ impl<'a> Search<'a> {
              AND {time} OPERATOR(pg_catalog.<=) ($3 OPERATOR(pg_catalog.-) '{} weeks'::pg_catalog.interval) \
              AND ($4 IS NULL OR {} OPERATOR(pg_catalog.=) $4)",
             columns.join(", "),
-            version.source,
+            self.source.relation.name,
             self.source.equals(version, self.product, "$1", self.key)?,
             self.source.equals(version, self.region, "$2", Key::Text)?,
             self.horizon,

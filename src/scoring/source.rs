@@ -3,7 +3,7 @@
 use super::row::check_columns;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::pg::relations::{Column, Relation};
+use crate::pg::relations::{Column, Relation, RelationName};
 use crate::pg::values;
 use model::recipe::{Family, Recipe};
 use pgrx::pg_sys;
@@ -39,11 +39,7 @@ pub struct Source {
 
 impl Source {
     pub fn find(version: &VersionRow) -> Result<Self, Error> {
-        if version.source.is_empty() {
-            return Err(Error::NoSource(version.model.clone()));
-        }
-        let gone = || Error::SourceGone(version.source.to_string(), version.model.clone());
-        let found = version.source.find_locked(pg_sys::AccessShareLock).ok_or_else(gone)?;
+        let (found, _) = version.source.find(&version.model, pg_sys::AccessShareLock)?;
         Ok(Self { relation: Relation::of(found)? })
     }
 
@@ -56,7 +52,7 @@ impl Source {
 
     /// A column that the version reads; `what` says what the column is to the version.
     pub fn require(&self, version: &VersionRow, what: &str, column: &str) -> Result<&Column, Error> {
-        self.relation.column(column).ok_or_else(|| missing(version, what, column))
+        self.relation.column(column).ok_or_else(|| missing(version, &self.relation.name, what, column))
     }
 
     /// The number of columns if `SELECT *` gives a table's rows as they lie there and the current user may read all of it;
@@ -172,8 +168,8 @@ pub fn text_as(base: pg_sys::Oid, value: &str) -> String {
 }
 
 /// The error of a column that a version reads and its source no longer has.
-pub fn missing(version: &VersionRow, what: &str, column: &str) -> Error {
-    let VersionRow { model, source, .. } = version;
+pub fn missing(version: &VersionRow, source: &RelationName, what: &str, column: &str) -> Error {
+    let model = &version.model;
     Error::UndefinedColumn {
         message: format!("{what} column \"{column}\" of model \"{model}\" does not exist in {source}"),
         hint: format!("Give the column its name again, or train \"{model}\" again."),

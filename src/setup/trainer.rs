@@ -81,17 +81,11 @@ fn libtorch(setup: &Setup) -> Finding {
 fn processors(setup: &Setup) -> Finding {
     const ITEM: &str = "CPU";
     let processors = setup.threads;
-    match training_threads() {
-        0 => Finding::good(ITEM, format!("a training uses all {processors} processors, {}", niceness())),
-        threads if threads <= processors => {
-            Finding::good(ITEM, format!("a training uses {threads} of {processors} processors, {}", niceness()))
-        }
-        threads => Finding::bad(
-            ITEM,
-            format!("a training uses {threads} threads, but there are {processors} processors"),
-            "Lower reco.training_threads: threads that wait for each other's processors are slower than fewer.",
-        ),
-    }
+    let used = match training_threads() {
+        threads if (1..processors).contains(&threads) => format!("{threads} of"),
+        _ => "all".into(),
+    };
+    Finding::good(ITEM, format!("a training uses {used} {processors} processors, {}", niceness()))
 }
 
 fn niceness() -> String {

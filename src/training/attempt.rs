@@ -5,6 +5,7 @@ use super::temp_file::TempFile;
 use super::trainer::{reported, unasked, wait_for_any, News, Trainer};
 use crate::error::Error;
 use crate::pg::session::{Failure, Session};
+use model::bytes::Bytes;
 use model::params::Metric;
 use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Spec};
 use model::{Algorithm, Task};
@@ -105,9 +106,9 @@ pub fn wait<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Result<(), Error
 }
 
 impl Trained {
-    /// The weights and what belongs to them.
-    pub fn artifact(&self) -> Result<Vec<u8>, Error> {
-        self.output.read_all()
+    /// The weights and what belongs to them, in the trainer's file.
+    pub fn artifact(&self) -> &dyn Bytes {
+        &self.output
     }
 }
 

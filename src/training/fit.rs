@@ -24,7 +24,7 @@ pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
                 _ => {}
             },
             News::None => wait_for_any(std::iter::once(&trainer), PATIENCE)?,
-            News::End if finished => return Ok(Artifact::from_bytes(&output.read_all()?)?),
+            News::End if finished => return Ok(Artifact::from_pieces(&output)?),
             News::End => return Err(trainer.cause_of_death()),
         }
     }

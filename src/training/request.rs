@@ -1,5 +1,6 @@
 //! What a training was asked to do: the arguments, checked against the source's columns.
 
+use crate::catalog::version_source::VersionSource;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
 use crate::pg::layout::Layout;
@@ -10,7 +11,7 @@ use model::protocol::{Role, SourceColumn, Spec};
 use model::recipe::Family;
 use model::{Algorithm, Params};
 use pgrx::pg_sys;
-use pgrx::Spi;
+use pgrx::{Spi, Uuid};
 
 /// The arguments of `reco.train`, as given.
 pub struct Arguments {
@@ -35,6 +36,8 @@ pub struct Request {
     /// The types that they are readers of.
     pub layout: Layout,
     pub source: RelationName,
+    /// The feature view that it is.
+    pub view: Option<Uuid>,
     /// The query of a view or a feature view, `None` for a table.
     pub definition: Option<String>,
     pub keys: Vec<String>,
@@ -54,6 +57,11 @@ const USUAL_KEYS: &[&str] = &["product_id", "region"];
 const USUAL_TIME: &str = "week";
 
 impl Request {
+    /// The source, as a version remembers it.
+    pub fn version_source(&self) -> VersionSource {
+        VersionSource { name: self.source.clone(), view: self.view }
+    }
+
     pub fn new(arguments: Arguments) -> Result<Self, Error> {
         check_name(&arguments.model)?;
         let algorithms = algorithms(&arguments.algorithm)?;
@@ -106,6 +114,7 @@ impl Request {
             readers,
             layout: Layout::new(&source.relation.name, types.into_iter().enumerate()),
             source: source.relation.name,
+            view: view.as_ref().map(|view| view.id),
             definition: view.map(|view| view.definition).or(source.definition),
             keys,
             time_column,
@@ -138,7 +147,7 @@ impl Arguments {
 
 /// The relation whose rows `recommend` reads, and how it finds them.
 pub struct Origin {
-    pub source: RelationName,
+    pub source: VersionSource,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
 }
@@ -157,7 +166,8 @@ impl Origin {
         let time_column = source.find_time(time_column, &unique)?;
         let keys = source.find_keys(keys, &unique, time_column.as_deref())?;
         label.map_or(Ok(()), |label| source.relation.require(label, "label").map(drop))?;
-        Ok(Self { source: source.relation.name, keys, time_column })
+        let view = FeatureView::find(relation)?.map(|view| view.id);
+        Ok(Self { source: VersionSource { name: source.relation.name, view }, keys, time_column })
     }
 }
 

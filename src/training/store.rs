@@ -13,9 +13,9 @@ use std::time::Instant;
 /// Stores the weights with all that is known about them. `params` are those they were trained with, `began` is when the
 /// procedure was called.
 pub fn store(request: &Request, params: &Params, trained: &Trained, began: Instant) -> Result<Stored, Error> {
-    let bytes = trained.artifact()?;
-    // Nothing is stored that could not be scored with.
-    let artifact = Artifact::from_bytes(&bytes)?;
+    let bytes = trained.artifact();
+    // Nothing is stored that could not be scored with. The weights are let go of before they are stored.
+    let Artifact { algorithm, recipe, .. } = Artifact::from_pieces(bytes)?;
     let outcome = &trained.outcome;
     let metrics = json!({
         "validation": outcome.validation, "test": outcome.test, "by": outcome.by,
@@ -26,18 +26,18 @@ pub fn store(request: &Request, params: &Params, trained: &Trained, began: Insta
     store_version(&NewVersion {
         model: &request.spec.model,
         run_id: Some(trained.run.id),
-        algorithm: artifact.algorithm.name(),
-        source: Some(&request.source),
+        algorithm: algorithm.name(),
+        source: Some(&request.version_source()),
         keys: &request.keys,
         time_column: request.time_column.as_deref(),
         label: Some(&request.label),
         parameters: serde_json::to_string(params)?,
-        recipe: serde_json::to_string(&artifact.recipe)?,
+        recipe: serde_json::to_string(&recipe)?,
         metrics: metrics.to_string(),
         data: data.to_string(),
         libraries: outcome.libraries.to_string(),
         seconds: began.elapsed().as_secs_f64(),
-        artifact: &bytes,
+        artifact: bytes,
         promote: request.promote,
     })
 }

@@ -3,6 +3,7 @@
 //! they must not stand in the way of whoever drops another one.
 
 use crate::error::Error;
+use model::bytes::Bytes;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 use std::io;
@@ -55,44 +56,40 @@ impl TempFile {
             Ok(OwnedFd::from_raw_fd(duplicate))
         }
     }
-
-    /// The whole content.
-    pub fn read_all(&self) -> Result<Vec<u8>, Error> {
-        // SAFETY: an open file.
-        let size = unsafe { pg_sys::FileSize(self.file) } as usize;
-        let mut content = Vec::new();
-        if content.try_reserve_exact(size).is_err() {
-            return Err(Error::Limit {
-                message: format!("there is no memory for the {size} bytes that were trained"),
-                hint: "Train a smaller model, or give the server more memory.".into(),
-            });
-        }
-        content.resize(size, 0);
-        let mut done = 0;
-        while done < size {
-            let read = self.read_at(&mut content[done..], done as i64)?;
-            if read == 0 {
-                return Err(Error::invalid("the trainer's output file ended early"));
-            }
-            done += read;
-        }
-        Ok(content)
-    }
-
-    fn read_at(&self, into: &mut [u8], offset: i64) -> Result<usize, Error> {
-        let wait = pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_READ;
-        let amount = into.len().min(MOST_AT_ONCE) as _;
-        // SAFETY: the buffer has room for `amount` bytes.
-        let read = unsafe { pg_sys::FileRead(self.file, into.as_mut_ptr().cast(), amount, offset, wait) };
-        usize::try_from(read).map_err(|_| Error::System {
-            context: "could not read a temporary file".into(),
-            cause: io::Error::last_os_error(),
-        })
-    }
 }
 
 /// Lengths pass through a C `int` in older servers.
 const MOST_AT_ONCE: usize = 1 << 30;
+
+impl Bytes for TempFile {
+    fn size(&self) -> io::Result<usize> {
+        // SAFETY: an open file.
+        usize::try_from(unsafe { pg_sys::FileSize(self.file) }).map_err(|_| io::Error::last_os_error())
+    }
+
+    fn piece<'a>(&'a self, at: usize, length: usize, room: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        pgrx::check_for_interrupts!();
+        room.clear();
+        room.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        room.resize(length, 0);
+        let mut done = 0;
+        while done < length {
+            let rest = &mut room[done..];
+            let amount = rest.len().min(MOST_AT_ONCE) as _;
+            let wait = pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_READ;
+            // SAFETY: there is room for `amount` bytes.
+            let read = unsafe {
+                pg_sys::FileRead(self.file, rest.as_mut_ptr().cast(), amount, (at + done) as _, wait)
+            };
+            match usize::try_from(read) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => done += read,
+                Err(_) => return Err(io::Error::last_os_error()),
+            }
+        }
+        Ok(room)
+    }
+}
 
 impl io::Write for TempFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -27,7 +27,7 @@ pub mod tune;
 
 pub use measure::{calibration, charts, isotonic, metrics, quality, ranking, tally};
 pub use score::{array, best, forest, image, network, predictor, rates, scorer};
-pub use stored::{artifact, card, output, recipe, tensors, transform, vocabulary};
+pub use stored::{artifact, bytes, card, output, recipe, tensors, transform, vocabulary};
 pub use tune::{params, search, trials};
 
 pub use algorithm::{Algorithm, Task};

@@ -2,12 +2,15 @@
 
 mod common;
 
+use model::bytes::{Bytes, PIECE};
 use model::calibration::Platt;
 use model::recipe::{Column, Family, Input, Scaling};
 use model::{Artifact, ModelError, Output, Recipe, Task};
 use ndarray::{Array1, Array2, ShapeBuilder};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
+use std::cell::Cell;
+use std::io;
 
 fn small() -> Artifact {
     let scaling = Scaling { mean: 0.1 + 0.2, scale: 1.0 / 3.0, indicator: true, ..Scaling::default() };
@@ -34,6 +37,40 @@ fn refused(bytes: &[u8]) -> String {
     match Artifact::from_bytes(bytes) {
         Err(error @ ModelError::Artifact(_)) => error.to_string(),
         other => panic!("{other:?}"),
+    }
+}
+
+/// Bytes of a file: never in place, and of which the largest piece that was asked for is known.
+struct InFile<'a>(&'a [u8], Cell<usize>);
+
+impl Bytes for InFile<'_> {
+    fn size(&self) -> io::Result<usize> {
+        Ok(self.0.len())
+    }
+
+    fn piece<'a>(&'a self, at: usize, length: usize, room: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        self.1.set(self.1.get().max(length));
+        room.clear();
+        room.extend(self.0.get(at..at + length).ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(room)
+    }
+}
+
+#[test]
+fn a_large_artifact_is_read_from_a_file_by_the_piece() {
+    let number = common::Kind::Numbers(vec![Scaling { mean: 0.5, scale: 2.0, ..Scaling::default() }]);
+    let recipe = Recipe { columns: vec![common::column(0, &number)] };
+    let network = common::network(&recipe, &[800, 900], 1);
+    let artifact = common::mlp(recipe, network, Platt { slope: 0.1, offset: -0.3 });
+    let bytes = artifact.to_bytes().unwrap();
+    let file = InFile(&bytes, Cell::new(0));
+    assert_eq!(Artifact::from_pieces(&file).unwrap(), artifact);
+    assert!(bytes.len() > 2 * PIECE && file.1.get() == PIECE, "{} of {}", file.1.get(), bytes.len());
+    for length in [0, 7, 8, 100, PIECE, bytes.len() - 1] {
+        assert_eq!(
+            Artifact::from_pieces(&InFile(&bytes[..length], Cell::new(0))).map_err(|error| error.to_string()),
+            Err(refused(&bytes[..length]))
+        );
     }
 }
 

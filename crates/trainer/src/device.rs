@@ -35,7 +35,8 @@ impl NoGpu {
                 "A GPU needs NVIDIA's driver, and access to its device files for the server's user."
             }
             Self::Library(_) | Self::Load(_) => {
-                "Install libtorch with CUDA and set reco.libtorch_path to its folder: see docs/training.md."
+                "Install libtorch with CUDA, as pip install torch does, of the version that reco.check_setup() names, and set \
+                 reco.libtorch_path to its folder torch/lib."
             }
             Self::Torch => "The driver may be older than libtorch's CUDA: update NVIDIA's driver.",
         }

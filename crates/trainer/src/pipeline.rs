@@ -110,11 +110,11 @@ fn read_spec(path: &Path) -> Result<Spec, TrainerError> {
     serde_json::from_slice(&text).map_err(|e| fail(e.to_string()))
 }
 
-/// Returns the number of threads.
+/// Returns the number of threads: more than there are processors would only wait for each other.
 fn set_up_libtorch(params: &Params) -> usize {
     let threads = match params.threads {
         0 => processors(),
-        given => given,
+        given => given.min(processors()),
     };
     tch::set_num_threads(threads as i32);
     threads

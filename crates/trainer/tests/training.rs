@@ -331,6 +331,20 @@ fn the_best_of_several_is_kept_and_all_are_told() {
 }
 
 #[test]
+fn there_are_no_more_threads_than_processors_whatever_is_asked_for() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    for (asked, expected) in [(0, cores), (1, 1), (1024, cores)] {
+        let params = Params { threads: asked, epochs: 1, ..quick() };
+        let run = fit(&[Algorithm::Mlp, Algorithm::BoostedTrees], &Source::of(&sales(600)), params);
+        let started = run.events.iter().find_map(|event| match event {
+            Event::Started { threads, .. } => Some(*threads),
+            _ => None,
+        });
+        assert_eq!(started, Some(expected), "{asked} asked for");
+    }
+}
+
+#[test]
 fn a_time_budget_ends_training_with_the_best_so_far() {
     let source = Source::of(&sales(3000));
     let params = Params { epochs: 100_000, patience: 0, time_budget: 1.0, ..quick() };

@@ -132,10 +132,13 @@ fn longest(params: &Params, algorithm: Algorithm) -> u32 {
 
 /// Threads that `params` asks for are each training's; else those there are get shared out.
 fn lanes(fixed: &Map<String, Value>, params: &Params, parallel: usize, trials: usize) -> Lanes {
-    let all = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let cores = Some(settings::training_threads()).filter(|threads| *threads > 0).unwrap_or_else(all);
+    let cores =
+        Some(settings::training_threads()).filter(|threads| *threads > 0).unwrap_or_else(settings::cores);
     let gpus = gpus();
-    let each = fixed.contains_key("threads").then_some(params.threads).filter(|threads| *threads > 0);
+    let each = fixed
+        .contains_key("threads")
+        .then_some(params.threads.min(settings::cores()))
+        .filter(|threads| *threads > 0);
     match each {
         None => Lanes::new(Machine { cores, gpus }, &params.device, parallel, trials),
         Some(threads) => {

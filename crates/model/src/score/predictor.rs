@@ -215,7 +215,11 @@ fn write_forest(forest: &Forest, tensors: &mut TensorWriter) {
 }
 
 fn read_forest(tensors: &mut TensorReader) -> Result<Forest, ModelError> {
-    let forest = Forest::from_tensors(|name| tensors.raw(name))?;
+    let raw = tensors.raw(&forest::NAMES)?;
+    let forest = Forest::from_tensors(|name| {
+        raw.get(name).map(|(dtype, shape, bytes)| (*dtype, *shape, bytes.as_slice()))
+    })?;
+    drop(raw);
     tensors.count(forest::NAMES.len());
     Ok(forest)
 }

@@ -3,6 +3,7 @@
 //! The tensors are those of [`crate::predictor`]. The metadata has `format`, `format_version`, `algorithm`, and as JSON
 //! `recipe`, `layout` and `output`.
 
+use super::bytes::Bytes;
 use super::output::Output;
 use super::recipe::Recipe;
 use super::tensors::{TensorReader, TensorWriter};
@@ -10,7 +11,7 @@ use crate::algorithm::{Algorithm, Task};
 use crate::error::ModelError;
 use crate::score::predictor::{Predictor, PredictorLayout};
 use safetensors::tensor::Metadata;
-use safetensors::SafeTensors;
+use safetensors::SafeTensorError;
 use serde::de::DeserializeOwned;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -67,14 +68,18 @@ impl Artifact {
     /// Reads bytes that may come from anywhere: every length, shape, type and number is checked before use,
     /// and whatever does not fit is an error.
     pub fn from_bytes(bytes: &[u8]) -> Result<Artifact, ModelError> {
-        let (length, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
-        let data = bytes.get(WORD + length..).unwrap_or_default();
+        Self::from_pieces(&bytes)
+    }
+
+    /// As [`Artifact::from_bytes`], of bytes that need not be in memory: a piece of them at a time is.
+    pub fn from_pieces(bytes: &dyn Bytes) -> Result<Artifact, ModelError> {
+        let (header, first) = read_header(bytes)?;
         check_format(&header)?;
         let algorithm = text(&header, "algorithm")?;
         let recipe: Recipe = from_json(&header, "recipe")?;
         recipe.check()?;
         let layout: PredictorLayout = from_json(&header, "layout")?;
-        let mut tensors = TensorReader::new(&header, data);
+        let mut tensors = TensorReader::new(&header, bytes, first);
         let artifact = Artifact {
             algorithm: Algorithm::from_name(algorithm)
                 .ok_or_else(|| ModelError::artifact(format!("its algorithm is {algorithm:?}")))?,
@@ -102,8 +107,36 @@ fn to_json(value: &impl Serialize) -> Result<String, ModelError> {
     serde_json::to_string(value).map_err(|e| ModelError::artifact(format!("it cannot be written: {e}")))
 }
 
-fn not_safetensors(error: safetensors::SafeTensorError) -> ModelError {
+fn not_safetensors(error: impl std::fmt::Display) -> ModelError {
     ModelError::artifact(format!("it is not a safetensors file: {error}"))
+}
+
+/// Bytes of the longest header: as much as the crate's own reader takes.
+const LONGEST_HEADER: usize = 100_000_000;
+
+/// The header, of which every tensor has its bounds, and where their data begin, which end where the file does.
+fn read_header(bytes: &dyn Bytes) -> Result<(Metadata, usize), ModelError> {
+    let unreadable = |error| ModelError::artifact(format!("it cannot be read: {error}"));
+    let size = bytes.size().map_err(unreadable)?;
+    let mut room = Vec::new();
+    if size < WORD {
+        return Err(not_safetensors(SafeTensorError::HeaderTooSmall));
+    }
+    let word = bytes.piece(0, WORD, &mut room).map_err(unreadable)?;
+    let length = word.iter().rev().fold(0_u64, |length, byte| length << 8 | u64::from(*byte));
+    let length = usize::try_from(length).ok().filter(|length| *length <= LONGEST_HEADER);
+    let length = length.ok_or_else(|| not_safetensors(SafeTensorError::HeaderTooLarge))?;
+    let first = WORD + length;
+    if first > size {
+        return Err(not_safetensors(SafeTensorError::InvalidHeaderLength));
+    }
+    let text = bytes.piece(WORD, length, &mut room).map_err(unreadable)?;
+    let header: Metadata = serde_json::from_slice(text).map_err(not_safetensors)?;
+    let end = header.tensors().values().map(|tensor| tensor.data_offsets.1).max().unwrap_or(0);
+    match first.checked_add(end) == Some(size) {
+        true => Ok((header, first)),
+        false => Err(not_safetensors(SafeTensorError::MetadataIncompleteBuffer)),
+    }
 }
 
 fn check_format(header: &Metadata) -> Result<(), ModelError> {

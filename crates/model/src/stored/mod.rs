@@ -10,6 +10,7 @@
 //! | `moment` | the event times of the data that a version saw |
 
 pub mod artifact;
+pub mod bytes;
 pub mod card;
 pub mod moment;
 pub mod output;

@@ -1,5 +1,6 @@
 //! Named arrays of numbers as the data part of a safetensors file, and back with every bound checked.
 
+use super::bytes::{Bytes, PIECE};
 use crate::error::ModelError;
 use crate::score::forest::Tensor;
 use ndarray::{Array1, Array2};
@@ -83,16 +84,26 @@ impl TensorWriter {
     }
 }
 
+fn unreadable(name: &str, error: std::io::Error) -> ModelError {
+    ModelError::artifact(format!("tensor \"{name}\" cannot be read: {error}"))
+}
+
 /// Hands out the tensors of a file by name.
 pub struct TensorReader<'a> {
     header: &'a Metadata,
-    data: &'a [u8],
+    bytes: &'a dyn Bytes,
+    /// Where the tensors' data begin.
+    first: usize,
     read: usize,
+    room: Vec<u8>,
 }
 
+/// Type, shape and bytes of a tensor.
+pub type RawTensor<'a> = (Dtype, &'a [usize], Vec<u8>);
+
 impl<'a> TensorReader<'a> {
-    pub fn new(header: &'a Metadata, data: &'a [u8]) -> Self {
-        Self { header, data, read: 0 }
+    pub fn new(header: &'a Metadata, bytes: &'a dyn Bytes, first: usize) -> Self {
+        Self { header, bytes, first, read: 0, room: Vec::new() }
     }
 
     /// Shape and values of a tensor with this many dimensions.
@@ -108,14 +119,30 @@ impl<'a> TensorReader<'a> {
             return Err(ModelError::artifact(format!("tensor \"{name}\" is {dtype:?} of shape {shape:?}")));
         }
         self.read += 1;
-        let bytes = self.data.get(*start..*end).unwrap_or_default();
-        Ok((shape, bytes.chunks_exact(T::SIZE).map(T::read).collect()))
+        let mut values = Vec::with_capacity(end.saturating_sub(*start) / T::SIZE);
+        for at in (*start..*end).step_by(PIECE) {
+            let length = PIECE.min(end - at);
+            let piece = self.bytes.piece(self.first + at, length, &mut self.room);
+            values.extend(piece.map_err(|e| unreadable(name, e))?.chunks_exact(T::SIZE).map(T::read));
+        }
+        Ok((shape, values))
     }
 
-    /// Type, shape and bytes of a tensor, if there is one.
-    pub fn raw(&self, name: &str) -> Option<(Dtype, &'a [usize], &'a [u8])> {
-        let TensorInfo { dtype, shape, data_offsets: (start, end) } = self.header.info(name)?;
-        Some((*dtype, shape, self.data.get(*start..*end)?))
+    /// Those of these tensors that there are.
+    pub fn raw(
+        &mut self,
+        names: &[&'static str],
+    ) -> Result<BTreeMap<&'static str, RawTensor<'a>>, ModelError> {
+        let mut found = BTreeMap::new();
+        for name in names {
+            let Some(TensorInfo { dtype, shape, data_offsets: (start, end) }) = self.header.info(name) else {
+                continue;
+            };
+            let piece = self.bytes.piece(self.first + start, end.saturating_sub(*start), &mut self.room);
+            let bytes = piece.map_err(|e| unreadable(name, e))?.to_vec();
+            found.insert(*name, (*dtype, shape.as_slice(), bytes));
+        }
+        Ok(found)
     }
 
     /// Notes that so many tensors were read by [`TensorReader::raw`].

@@ -209,7 +209,7 @@ pub const DESCRIPTIONS: &[Description] = &[
     about("class_weight", LEARNING, "weight of a positive row's loss, above 0 and up to 1000000"),
     about("seed", ALL, "seed of everything random, a whole number from 0"),
     about("device", ALL, "auto, cpu, cuda or cuda:N"),
-    about("threads", ALL, "CPU threads, 0 to 1024; 0 takes the setting reco.training_threads"),
+    about("threads", ALL, "CPU threads, 0 to 1024, at most one for each core; 0 takes the setting reco.training_threads"),
     about("time_budget", ALL, "seconds after which training ends with the best it has, 0 to 1000000; 0 has no end"),
     about("importance", ALL, "whether the importance of every column is measured, true or false"),
     about("validation_share", ALL, "share of the weeks (or rows) held out to stop and to calibrate, 0 to 0.9"),

@@ -94,13 +94,14 @@ fn a_trainer_of_another_version_is_not_well() {
 }
 
 #[test]
-fn more_threads_than_processors_are_not_well() {
+fn the_threads_of_a_training_are_said() {
     let database = Database::with_data();
     let mut client = with_fake_trainer(&database, &answer(VERSION, "", "null", NO_PROBLEM));
-    client.batch_execute("SET reco.training_threads = 0").unwrap();
-    assert!(finding(&mut client, "CPU").0);
-    client.batch_execute("SET reco.training_threads = 65").unwrap();
-    expect_bad(&mut client, "CPU", &["65 threads", "64 processors", "reco.training_threads"]);
+    for (threads, said) in [(0, "all 64 processors"), (1, "1 of 64 processors"), (1024, "64 processors")] {
+        client.batch_execute(&format!("SET reco.training_threads = {threads}")).unwrap();
+        let (ok, detail) = finding(&mut client, "CPU");
+        assert!(ok && detail.contains(said) && !detail.contains("1024"), "{threads}: {detail}");
+    }
 }
 
 #[test]

@@ -70,6 +70,30 @@ fn every_link_of_a_document_leads_somewhere() {
 }
 
 #[test]
+fn the_page_of_settings_says_what_the_server_says() {
+    let page = std::fs::read_to_string(root().join("docs/settings.md")).unwrap();
+    let cells =
+        |line: &str| line.split('|').map(|cell| cell.trim().replace('`', "")).skip(1).collect::<Vec<_>>();
+    let settings: Vec<_> = page.lines().filter(|line| line.starts_with("| `reco.")).map(cells).collect();
+    assert!(settings.iter().all(|cells| cells[5].len() > 20), "each says what it does: {settings:?}");
+    let said: Vec<_> = settings.iter().map(|cells| cells[..5].join(" | ")).collect();
+    let mut client = Database::with_data().connect();
+    // Brings the library into the session.
+    client.batch_execute("SELECT reco.week(date '2024-01-01')").unwrap();
+    let sql = "SELECT concat_ws(' | ', name, coalesce(boot_val, ''), coalesce(unit, ''), coalesce(min_val || ' to ' || max_val, ''),
+                                CASE context WHEN 'user' THEN 'anybody' WHEN 'superuser' THEN context
+                                             WHEN 'sighup' THEN 'configuration file' END)
+               FROM pg_settings WHERE name LIKE 'reco.%' ORDER BY name COLLATE \"C\"";
+    let found: Vec<String> = client.query(sql, &[]).unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(said, found);
+    // No other page has a table of its own.
+    for document in pages(&root().join("docs")).iter().filter(|path| !path.ends_with("settings.md")) {
+        let text = std::fs::read_to_string(document).unwrap();
+        assert!(!text.contains("\n| `reco.max_training") && !text.contains("\n| setting |"), "{document:?}");
+    }
+}
+
+#[test]
 fn the_sql_of_every_document_runs() {
     let root = root();
     let mut documents = pages(&root.join("docs"));

@@ -1,5 +1,6 @@
 //! Models of a feature view: training needs its name alone, and recommending finds the newest row in its partitions.
 
+use super::parallel::{explain, FORCED};
 use super::views::refresh;
 use integration::training::QUICK;
 use integration::{refusal, rows, value, Database};
@@ -174,4 +175,106 @@ fn a_right_to_the_view_is_enough_and_row_security_holds() {
     admin.batch_execute("ALTER TABLE features DISABLE ROW LEVEL SECURITY; REVOKE SELECT ON features FROM partition_reader").unwrap();
     let error = refusal(&mut reader, "SELECT reco.recommend(1, 'r1', 'model')");
     error.expect("42501", &["permission denied", "features"], &[]);
+}
+
+/// What a model of the view gives, by several ways of asking.
+fn answers(client: &mut Client) -> Vec<String> {
+    let ways =
+        "SELECT reco.recommend(8, 'r1', 'model'), reco.recommend(8, 'r1', 'model', as_of => '2024-02-14'),
+                       (SELECT array_agg(t ORDER BY t) FROM reco.top_products('r2', 3, 'model') AS t),
+                       (SELECT array_agg(t ORDER BY t) FROM reco.top_regions(8, 3, 'model') AS t),
+                       (SELECT array_agg(t ORDER BY t) FROM reco.similar_launches(8, 'r1', model => 'model') AS t)";
+    rows(client, ways)
+}
+
+#[test]
+fn a_model_follows_its_view_wherever_that_goes() {
+    let database = Database::with_data();
+    let (mut client, mut other) = (database.connect(), database.connect());
+    create(&mut client);
+    train(&mut client);
+    let expected = answers(&mut client);
+    for (change, name) in [
+        ("ALTER TABLE features RENAME TO \"The View\"", "public.\"The View\""),
+        ("CREATE SCHEMA here; ALTER TABLE \"The View\" SET SCHEMA here", "here.\"The View\""),
+        ("ALTER SCHEMA here RENAME TO there", "there.\"The View\""),
+        // Others have its names by now.
+        (
+            "CREATE TABLE features AS SELECT * FROM launch_features WHERE week < '2024-02-01'",
+            "there.\"The View\"",
+        ),
+        ("CREATE SCHEMA here; CREATE VIEW here.\"The View\" AS SELECT * FROM features", "there.\"The View\""),
+    ] {
+        other.batch_execute(change).unwrap();
+        assert_eq!(answers(&mut client), expected, "{change}");
+        assert_eq!(answers(&mut database.connect()), expected, "{change}");
+        let seen = "SELECT source, reco.model_card('model') ->> 'source' FROM reco.versions";
+        let quoted = name.replace('"', "\"\"");
+        assert_eq!(rows(&mut client, seen), [format!("(\"{quoted}\",\"{quoted}\")")], "{change}");
+        client.batch_execute(&format!("SELECT * FROM reco.evaluate('model', '{name}')")).unwrap();
+    }
+    client.batch_execute("CALL reco.retrain('model')").unwrap();
+    let sources = "SELECT DISTINCT source, source_view IS NOT NULL FROM reco.version JOIN reco.versions USING (model, version)";
+    assert_eq!(rows(&mut client, sources), [r#"("there.""The View""",t)"#]);
+    // Versions of one view are compared, whatever it was called when each was trained.
+    client.batch_execute("SELECT * FROM reco.promote_if_better('model', 2, min_gain => 1)").unwrap();
+    client
+        .batch_execute("SELECT reco.import_model('imported', reco.export_model('model', 1), source => 'there.\"The View\"', label => 'purchased')")
+        .unwrap();
+    other.batch_execute("ALTER TABLE there.\"The View\" SET SCHEMA public").unwrap();
+    let same = "SELECT reco.recommend(8, 'r1', 'model', as_of => '2024-02-14') = reco.recommend(8, 'r1', 'imported', as_of => '2024-02-14')";
+    client.batch_execute("SELECT reco.promote('model', 1)").unwrap();
+    assert!(value::<bool>(&mut client, same));
+}
+
+#[test]
+fn what_takes_the_name_of_a_view_that_is_gone_is_not_scored_in_its_place() {
+    let mut client = Database::with_data().connect();
+    create(&mut client);
+    train(&mut client);
+    let expected = answers(&mut client);
+    let score = "SELECT reco.recommend(8, 'r1', 'model')";
+    client.batch_execute("SELECT reco.drop_feature_view('features')").unwrap();
+    refusal(&mut client, score).expect("42P01", &["public.features", "does not exist"], &["Train"]);
+    client.batch_execute("CREATE TABLE features AS TABLE launch_features").unwrap();
+    for statement in
+        [score, "CALL reco.retrain('model')", "SELECT * FROM reco.top_products('r2', 3, 'model')"]
+    {
+        let refused = refusal(&mut client, statement);
+        refused.expect("42P01", &["public.features is no longer the feature view"], &["train it again"]);
+    }
+    // The view that is created anew is.
+    client.batch_execute("DROP TABLE features").unwrap();
+    create(&mut client);
+    assert_eq!(answers(&mut client), expected);
+    // A role's name is not what the view is known by.
+    client
+        .batch_execute(
+            "UPDATE reco.feature_view SET created_by = 'nobody'; ALTER TABLE features OWNER TO pg_monitor",
+        )
+        .unwrap();
+    assert_eq!(answers(&mut client), expected);
+}
+
+#[test]
+fn a_model_of_a_view_is_scored_in_parallel_workers_of_a_transaction_that_has_written() {
+    let mut client = Database::with_data().connect();
+    create(&mut client);
+    train(&mut client);
+    client
+        .batch_execute("CREATE TABLE keys AS SELECT product_id, region FROM launch_features; ANALYZE keys; CREATE TABLE spine AS SELECT product_id, region, week + 9 AS day FROM launch_features; ANALYZE spine")
+        .unwrap();
+    for sql in [
+        "SELECT sum(reco.recommend(product_id, region, 'model')) FROM keys",
+        "SELECT sum(f.price)::float8 FROM spine AS s, LATERAL reco.features_as_of(NULL::features, s) AS f",
+    ] {
+        client.batch_execute("SET max_parallel_workers_per_gather = 0").unwrap();
+        let serial: f64 = value(&mut client, sql);
+        client.batch_execute(&format!("{FORCED}; BEGIN; INSERT INTO keys VALUES (-1, 'none')")).unwrap();
+        let plan = explain(&mut client, sql);
+        assert!(plan.contains("Workers Launched: 2"), "{plan}");
+        let parallel: f64 = value(&mut client, sql);
+        assert!((serial - parallel).abs() < 1e-6 * serial.abs(), "{serial} and {parallel}");
+        client.batch_execute("ROLLBACK").unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! Definitions run with the rights of the table's owner, whoever calls, and under the owner's search path.
 
 use super::views::{contents, create, creation, refresh};
-use integration::{refusal, rows, value, Database};
+use integration::{refusal, rows, value, wait_until, Database};
 use postgres::Client;
 
 /// A role that may use the schema and make tables, and its session.
@@ -160,6 +160,80 @@ fn a_definition_leaves_no_advisory_lock_and_takes_none_away() {
     admin.batch_execute("SELECT pg_advisory_unlock_all()").unwrap();
     refusal(&mut admin, ONE_WEEK).expect("P0001", &["on purpose"], &[]);
     assert_eq!(rows(&mut admin, held), Vec::<String>::new());
+}
+
+/// How often the session can let go of an advisory lock; it is let go of.
+fn times(client: &mut Client, key: i32) -> usize {
+    client.batch_execute("SET client_min_messages = error").unwrap();
+    let unlock = format!("SELECT pg_advisory_unlock({key})");
+    std::iter::repeat_with(|| value::<bool>(client, &unlock)).take_while(|held| *held).count()
+}
+
+#[test]
+fn the_session_has_its_advisory_locks_as_often_as_before_a_definition() {
+    let database = Database::with_data();
+    let mut owner = role(&database, "counting_owner");
+    let mut admin = database.connect();
+    owner
+        .batch_execute(
+            "CREATE TABLE how (fails boolean);
+             CREATE FUNCTION scheme() RETURNS integer LANGUAGE plpgsql AS $$
+             BEGIN
+                 PERFORM pg_advisory_lock(k) FROM (VALUES (1), (1), (2), (6), (6)) AS l (k);
+                 PERFORM pg_advisory_unlock(3), pg_advisory_unlock(4), pg_advisory_unlock(4);
+                 BEGIN
+                     PERFORM pg_advisory_lock(7);
+                     RAISE EXCEPTION 'caught';
+                 EXCEPTION WHEN raise_exception THEN PERFORM pg_advisory_unlock(5);
+                 END;
+                 IF EXISTS (SELECT FROM how) THEN RAISE EXCEPTION 'on purpose'; END IF;
+                 RETURN 1;
+             END $$",
+        )
+        .unwrap();
+    create_signed(&mut owner, "scheme() AS one", ", lookback => 9");
+    // 1: taken again; 2: the transaction's, taken for the session; 3: let go of once; 4: altogether; 5: in a subtransaction;
+    // 6 and 7: new.
+    let take = "SELECT pg_advisory_lock(k) FROM (VALUES (1), (3), (3), (4), (4), (5)) AS l (k)";
+    for fails in [false, true] {
+        if fails {
+            owner.batch_execute("INSERT INTO how VALUES (true)").unwrap();
+        }
+        admin.batch_execute(take).unwrap();
+        admin
+            .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(k) FROM (VALUES (2), (5)) AS l (k)")
+            .unwrap();
+        match fails {
+            true => drop(refusal(&mut admin, ONE_WEEK).expect("P0001", &["on purpose"], &[])),
+            false => admin.batch_execute(ONE_WEEK).unwrap(),
+        }
+        admin.batch_execute("COMMIT").unwrap();
+        let held = [1, 2, 3, 4, 5, 6, 7].map(|key| times(&mut admin, key));
+        assert_eq!(held, [1, 0, 2, 2, 1, 0, 0], "fails: {fails}");
+    }
+}
+
+#[test]
+fn nobody_gets_an_advisory_lock_of_the_session_while_a_definition_lets_go_of_it() {
+    let database = Database::with_data();
+    let mut owner = role(&database, "releasing_owner");
+    let mut admin = database.connect();
+    owner
+        .batch_execute(
+            "CREATE FUNCTION scheme() RETURNS boolean LANGUAGE sql AS
+             $$ SELECT pg_advisory_unlock(5) FROM (SELECT pg_advisory_unlock_all()) AS l $$",
+        )
+        .unwrap();
+    create_signed(&mut owner, "scheme() AS one", ", lookback => 9");
+    admin.batch_execute("SELECT pg_advisory_lock(5)").unwrap();
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 5 AND NOT granted";
+    let mut other = database.connect();
+    let waiting = std::thread::spawn(move || other.batch_execute("SELECT pg_advisory_lock(5)"));
+    wait_until("the other session waits", || value::<i64>(&mut owner, waits) == 1);
+    admin.batch_execute(ONE_WEEK).unwrap();
+    assert_eq!(value::<i64>(&mut owner, waits), 1);
+    assert_eq!(times(&mut admin, 5), 1);
+    waiting.join().unwrap().unwrap();
 }
 
 #[test]

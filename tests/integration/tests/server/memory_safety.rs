@@ -1,6 +1,7 @@
 //! What is kept from call to call when things fail or change under it: scans, readers, plans, versions. The server has
 //! pg_stat_statements and auto_explain preloaded, as production servers have.
 
+use super::views::{create, refresh};
 use integration::query::backend_pid;
 use integration::training::Background;
 use integration::{refusal, rows, value, wait_until, Cluster, Database, Training};
@@ -338,6 +339,50 @@ fn a_row_type_that_was_altered_is_looked_up_again() {
     assert!((before - after).abs() < 1e-4);
 }
 
+/// One statement, whose rows come of a text: the second is made after the type was altered. What happened while it waited
+/// is heard of with the first lock on a table.
+const ROWS_OF_TWO_TIMES: &str = "
+CREATE TABLE news (n integer);
+CREATE TABLE few AS SELECT product_id, region, week, price, sales_1w, purchased FROM launch_features;
+CREATE TYPE made AS (product_id bigint, region text, week date, price real, sales_1w real);
+CREATE FUNCTION words(i integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+    IF i = 2 THEN PERFORM pg_advisory_lock(7); PERFORM n FROM news; END IF;
+    RETURN '(1,r1,2024-02-26,9,3)';
+END $$;
+CREATE FUNCTION scores(times integer) RETURNS float8 LANGUAGE sql AS $$
+    SELECT sum(reco.predict('few', words(i)::made)) FROM generate_series(1, times) AS i $$;
+CREATE FUNCTION found(times integer) RETURNS float8 LANGUAGE sql AS $$
+    SELECT sum(f.quantity + f.product_id) FROM generate_series(1, times) AS i, LATERAL reco.features_as_of(NULL::demand, words(i)::made) AS f $$";
+
+#[test]
+fn a_row_of_a_type_that_was_altered_meanwhile_is_not_read_as_one_of_before() {
+    for (function, change) in [
+        ("scores", "ALTER ATTRIBUTE price TYPE numeric"),
+        ("scores", "ALTER ATTRIBUTE sales_1w TYPE bigint, ALTER ATTRIBUTE price TYPE float8"),
+        ("scores", "ALTER ATTRIBUTE product_id TYPE integer, ALTER ATTRIBUTE price TYPE bigint"),
+        ("found", "ALTER ATTRIBUTE product_id TYPE integer"),
+        ("found", "ALTER ATTRIBUTE region TYPE varchar, ALTER ATTRIBUTE product_id TYPE numeric"),
+    ] {
+        let database = Database::with_data();
+        let (mut client, mut other, mut observer) =
+            (database.connect(), database.connect(), database.connect());
+        create(&mut client, "");
+        refresh(&mut client, "'demand'");
+        client.batch_execute(ROWS_OF_TWO_TIMES).unwrap();
+        let keys = "keys => '{product_id,region}', time_column => 'week'";
+        Training::new("few").source("few").with(keys).call(&mut client);
+        let once: f64 = value(&mut client, &format!("SELECT {function}(1)"));
+        other.batch_execute("SELECT pg_advisory_lock(7)").unwrap();
+        let statement = format!("DO $$ BEGIN ASSERT abs({function}(2) - 2 * {once}) < 1e-6; END $$");
+        let waiting = Background::start(client, &statement);
+        wait_for_lock(&mut observer, waiting.backend);
+        // The lock is given back after the change is there.
+        other.batch_execute(&format!("ALTER TYPE made {change}")).unwrap();
+        other.batch_execute("SELECT pg_advisory_unlock(7)").unwrap();
+        score_or_again(&waiting.finish().result, &format!("{function} after {change}"));
+    }
+}
+
 #[test]
 fn a_rewritten_table_is_seen_or_asked_for_again() {
     for (before, kind) in [("", "first"), ("SELECT reco.recommend(7, 'r2', 'launch')", "again")] {
@@ -453,6 +498,13 @@ fn partitions_that_change_while_a_key_waits_for_them() {
     assert_nothing_leaked();
 }
 
+#[track_caller]
+fn assert_gone(error: &postgres::Error, name: &str, when: &str) {
+    let error = error.as_db_error().unwrap_or_else(|| panic!("{when}: {error:?}"));
+    assert_eq!(error.code().code(), "42P01", "{when}: {error:?}");
+    assert!(error.message().contains(name), "{when}: {error:?}");
+}
+
 #[test]
 fn a_relation_that_is_dropped_while_it_is_waited_for_does_not_exist() {
     for statement in [
@@ -465,9 +517,30 @@ fn a_relation_that_is_dropped_while_it_is_waited_for_does_not_exist() {
         setup.batch_execute("CREATE TABLE doomed AS SELECT * FROM launch_features").unwrap();
         let hold = "LOCK TABLE doomed IN ACCESS EXCLUSIVE MODE";
         let error = meanwhile(&database, hold, statement, "DROP TABLE doomed").unwrap_err();
-        let error = error.as_db_error().unwrap_or_else(|| panic!("{statement}: {error:?}"));
-        assert_eq!(error.code().code(), "42P01", "{statement}: {error:?}");
-        assert!(error.message().contains("doomed"), "{statement}: {error:?}");
+        assert_gone(&error, "doomed", statement);
+    }
+    for (before, statement, dropped) in [
+        // Postgres looks the row type up before it calls the function, and an error of its own says that it is gone, unless it
+        // knows it from before.
+        (
+            "SELECT reco.features_as_of(NULL::demand, s) FROM spine AS s",
+            "SELECT reco.features_as_of(NULL::demand, s) FROM spine AS s",
+            "demand",
+        ),
+        ("", "CALL reco.refresh_features('demand')", "demand"),
+        // What the definition reads, which says so itself.
+        ("", "CALL reco.refresh_features('demand')", "sold"),
+    ] {
+        let database = Database::with_data();
+        let mut setup = database.connect();
+        create(&mut setup, "");
+        refresh(&mut setup, "'demand', to_week => '2024-02-19'");
+        setup.batch_execute("CREATE TABLE spine AS SELECT 1::bigint AS product_id, 'r0' AS region, date '2024-02-26' AS day").unwrap();
+        let hold = format!("LOCK TABLE {dropped} IN ACCESS EXCLUSIVE MODE");
+        let when = format!("{before}; {statement} without {dropped}");
+        let error =
+            after(&database, before, &hold, statement, &format!("DROP TABLE {dropped}")).expect_err(&when);
+        assert_gone(&error, dropped, &when);
     }
     let mut client = Database::trained().connect();
     let unknown = "SELECT * FROM reco.evaluate('launch', 4000000000::oid::regclass, 'purchased')";

@@ -197,7 +197,7 @@ fn a_faulty_file_is_refused_and_leaves_nothing() {
     for (n, (bytes, word)) in faults().into_iter().enumerate() {
         let error = import(&mut client, "launch", &bytes, "").expect_err(&format!("fault {n}: {word}"));
         let refusal = integration::refusal::Refusal::of(&error);
-        refusal.expect("22P03", &["cannot be imported", word], &["docs/models.md"]);
+        refusal.expect("22P03", &["cannot be imported", word], &["reco.export_model"]);
     }
     for table in ["model", "version", "artifact", "audit_event"] {
         assert_eq!(value::<i64>(&mut client, &format!("SELECT count(*) FROM reco.{table}")), 0, "{table}");
@@ -268,7 +268,7 @@ fn weights_whose_sums_can_overflow_are_refused() {
         tensors[layer].2 = &large[..TENSORS[layer].2.len()];
         let error = import(&mut client, "large", &file(&metadata(), &tensors), "").unwrap_err();
         let refused = integration::refusal::Refusal::of(&error);
-        refused.expect("22P03", &["cannot be imported", "weights"], &["docs/models.md"]);
+        refused.expect("22P03", &["cannot be imported", "weights"], &["reco.export_model"]);
     }
     assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM reco.models"), 0);
 }

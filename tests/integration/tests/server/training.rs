@@ -84,6 +84,24 @@ fn the_catalog_says_who_trained_what_from_which_rows() {
 }
 
 #[test]
+fn a_training_takes_at_most_a_thread_for_each_core() {
+    let mut client = Database::with_data().connect();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    client.batch_execute("SET reco.training_threads = 1024").unwrap();
+    for threads in ["0", "1024"] {
+        let model = format!("with_{threads}");
+        Training::new(&model).param(&format!(r#""epochs": 1, "threads": {threads}"#)).call(&mut client);
+        let used =
+            format!("SELECT (libraries ->> 'threads')::bigint FROM reco.versions WHERE model = '{model}'");
+        assert_eq!(value::<i64>(&mut client, &used), cores as i64, "{threads} asked for");
+    }
+    let tune = "CALL reco.tune('tuned', 'launch_features', 'purchased', trials => 2, params => '{\"epochs\": 1, \"threads\": 1024}')";
+    client.batch_execute(tune).unwrap();
+    let used = "SELECT DISTINCT threads::bigint FROM reco.tune";
+    assert_eq!(value::<i64>(&mut client, used), cores as i64);
+}
+
+#[test]
 fn a_run_succeeds_and_keeps_its_epochs() {
     let mut client = Database::trained().connect();
     assert_eq!(status(&mut client, "launch"), "succeeded");

@@ -1,0 +1,85 @@
+//! The relation that a version reads: the one that has its name, or, where it is a feature view, the view's table, wherever
+//! that is by now.
+
+use crate::error::Error;
+use crate::feature_view::registry::{has_mark, table_of, FeatureView};
+use crate::pg::acting_as::as_owner;
+use crate::pg::relations::RelationName;
+use pgrx::{pg_sys, Uuid};
+use std::fmt;
+
+/// What a version was trained on.
+#[derive(Debug, Clone, Default)]
+pub struct VersionSource {
+    /// As it was called then; empty where the version was imported without a relation.
+    pub name: RelationName,
+    /// The feature view that it is.
+    pub view: Option<Uuid>,
+}
+
+impl VersionSource {
+    pub fn of_columns(schema: Option<String>, name: Option<String>, view: Option<Uuid>) -> Self {
+        Self { name: RelationName::of_columns(schema, name).unwrap_or_default(), view }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// The relation, under a lock that is kept to the statement's end, and what it is called now.
+    pub fn find(&self, model: &str, lock: u32) -> Result<(pg_sys::Oid, RelationName), Error> {
+        if self.is_empty() {
+            return Err(Error::NoSource(model.to_owned()));
+        }
+        self.if_there(model, lock)?.ok_or_else(|| Error::SourceGone(self.to_string(), model.to_owned()))
+    }
+
+    /// As [`Self::find`]; `None` where it is gone, or there is none.
+    pub fn if_there(&self, model: &str, lock: u32) -> Result<Option<(pg_sys::Oid, RelationName)>, Error> {
+        if let Some(view) = self.view {
+            if let Some((Some(table), _)) = table_of(view)? {
+                return found_again(table, lock).map(Some);
+            }
+        }
+        let Some(found) = self.name.find_locked(lock) else { return Ok(None) };
+        match self.view {
+            Some(view) if !stands_in(view, found)? => {
+                Err(Error::SourceReplaced(self.to_string(), model.to_owned()))
+            }
+            _ => Ok(Some((found, self.name.clone()))),
+        }
+    }
+}
+
+/// The table by its name of now: the caller must be allowed to look it up.
+fn found_again(table: pg_sys::Oid, lock: u32) -> Result<(pg_sys::Oid, RelationName), Error> {
+    let name = RelationName::of(table)?;
+    match name.find_locked(lock) {
+        Some(found) if found == table => Ok((table, name)),
+        Some(_) => Err(Error::Changed(format!("{name} was renamed"))),
+        None => Err(Error::NoRelation { name: Some(name.to_string()), oid: table.to_u32() }),
+    }
+}
+
+/// Whether a relation is the view, whose author is not to be found, or one that was created anew under its name.
+fn stands_in(view: Uuid, relation: pg_sys::Oid) -> Result<bool, Error> {
+    Ok(as_owner(|client| has_mark(client, relation, view))? || FeatureView::find(relation)?.is_some())
+}
+
+impl PartialEq for VersionSource {
+    /// A feature view is the same wherever it is; one that was created anew has the name.
+    fn eq(&self, other: &Self) -> bool {
+        match (self.view, other.view) {
+            (Some(one), Some(another)) if one == another => true,
+            (one, another) => one.is_some() == another.is_some() && self.name == other.name,
+        }
+    }
+}
+
+impl Eq for VersionSource {}
+
+impl fmt::Display for VersionSource {
+    fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        self.name.fmt(to)
+    }
+}
