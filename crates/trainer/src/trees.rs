@@ -17,6 +17,7 @@ mod matrix;
 mod tests;
 
 use crate::error::TrainerError;
+use crate::prepare::TreeInput;
 use hessboost::config::{GrowPolicy, TrainingParams, TreeMethod};
 use hessboost::data::DMatrix;
 use hessboost::error::HessboostError;
@@ -24,14 +25,12 @@ use hessboost::metric::EvalMetric;
 use hessboost::model::BoostedModel;
 use hessboost::objective::{Objective, Quantiles, RegLoss};
 use hessboost::training::{RoundEval, Trainer};
-
 use model::Forest;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 
 pub use fit::fit;
-pub use matrix::TreeInput;
 
 /// How trees are grown. The bounds are the caller's to check.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Grown trees as a forest that gives the same answers.
 
-use super::TreeInput;
 use crate::error::TrainerError;
+use crate::prepare::TreeInput;
 use hessboost::model::BoostedModel;
 use hessboost::tree::RegTree;
 use model::forest::{category_set, Forest, Step};

@@ -1,9 +1,10 @@
 //! The algorithm: a forest from the parameters of a training.
 
-use super::{grow_forest, matrix, Fitted, Goal, Grown, Round, TreeInput, TreeParams, TreeRows};
+use super::{grow_forest, matrix, Fitted, Goal, Grown, Round, TreeParams, TreeRows};
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Reference};
 use crate::memory;
+use crate::prepare::TreeInput;
 use crate::report::Reporter;
 use model::algorithm::QUANTILES;
 use model::protocol::Event;
