@@ -12,7 +12,8 @@
 //! | `algorithm` | the algorithms and tasks |
 //! | `hash` | hashes of values |
 //!
-//! Each folder's `mod.rs` is its table of contents. Its modules are also found here, by their own names.
+//! Each folder's `mod.rs` is its table of contents. The modules of `measure`, `score`, `stored` and `tune` are also
+//! exported here, under their own names.
 
 pub mod ab;
 pub mod algorithm;
