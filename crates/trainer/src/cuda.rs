@@ -1,5 +1,6 @@
-//! What tch cannot ask for: NVIDIA's driver, libtorch's CUDA library, and TF32. All of it is found at run time, so
-//! that one program serves machines with and without a GPU. The one file of the trainer that may hold `unsafe`.
+//! What tch has no functions for: NVIDIA's driver, libtorch's CUDA library, and TF32. All of it is found at run time,
+//! so that one program serves machines with and without a GPU. This is the one file of the trainer that may hold
+//! `unsafe`.
 //!
 //! Names and memory come from the driver's own library and not from NVML: CUDA needs the former anyway, containers
 //! often lack the latter, and both count the devices in orders of their own.
@@ -64,7 +65,7 @@ impl Driver {
         Ok(DriverGpu { name: name.to_string_lossy().into_owned(), memory_bytes: bytes as u64 })
     }
 
-    /// Bytes that nobody uses of a GPU, which libtorch has used before.
+    /// Free bytes of a GPU. libtorch must have used the GPU before.
     pub fn free_bytes(&self, index: usize) -> Result<u64, String> {
         type Context = *mut c_void;
         let (mut device, mut context, mut free, mut total) = (0, std::ptr::null_mut(), 0, 0);

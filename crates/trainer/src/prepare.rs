@@ -34,7 +34,7 @@ pub struct Encoder<'a> {
     dense_width: usize,
 }
 
-/// What becomes of the feature of this number.
+/// How a feature of the table becomes an input.
 struct Feed {
     feature: usize,
     kind: FeedKind,
@@ -51,7 +51,7 @@ enum FeedKind {
     },
 }
 
-/// What of an encoder every thread may use.
+/// The part of an encoder that every thread may use.
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     recipe: &'a Recipe,
@@ -85,7 +85,7 @@ struct Findings {
 }
 
 impl<'a> Encoder<'a> {
-    /// Fits the recipe on the rows `train`, in their order. This and encoding take so many threads.
+    /// Fits the recipe on the rows `train`, in their order. Fitting and encoding use this many threads.
     pub fn fit(
         table: &'a Table,
         train: &[u32],
@@ -170,7 +170,7 @@ impl<'a> Encoder<'a> {
             }
             _ => None,
         };
-        // A NULL that training never saw is something unseen; its embedding becomes a copy at the end.
+        // If training saw no NULL, NULL counts as unseen; after the training it gets a copy of that embedding.
         let null = if nulls > 0 { NULL as i32 } else { UNSEEN as i32 };
         self.null_seen.push(nulls > 0);
         self.push(position, Input::Category(category), FeedKind::Category { ids, null });

@@ -1,4 +1,4 @@
-//! What is learned of each column from the training rows: on the way to a recipe.
+//! What is learned of each column from the training rows, from which the recipe is made.
 
 use crate::error::TrainerError;
 use crate::rows::block::Block;
@@ -15,11 +15,12 @@ pub enum ColumnFit {
     Category { fit: CategoryFit, nulls: usize },
 }
 
-/// Bytes that the distinct texts of all columns, and of one column, may take where they are counted block by block.
+/// Bytes that the distinct texts of all columns may take where they are counted block by block.
 const TEXT_BYTES: usize = 64 << 20;
+/// Bytes that the distinct texts of one column may take at least.
 const LEAST_TEXT_BYTES: usize = 1 << 20;
 
-/// Rows that transforms are chosen and leaks are found by, at most.
+/// Most rows from which transforms are chosen and leaks are found.
 const SAMPLE: usize = 20_000;
 
 /// Rows evenly spread over the training rows; fewer of a wide table that is read from its file.
@@ -94,7 +95,7 @@ impl ColumnFit {
     }
 }
 
-/// A number's scaling on its way.
+/// A number's scaling while it is fitted.
 pub struct ScalingFit {
     transform: Transform,
     number: NumberFit,

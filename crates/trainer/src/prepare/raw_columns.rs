@@ -5,7 +5,7 @@ use crate::rows::data::Table;
 use crate::rows::values::{Dictionary, Floats, Values, NULL_CODE};
 use model::recipe::{Column, Recipe, Slot};
 
-/// The raw columns of a block behind the columns of a recipe: of the same name.
+/// The raw columns of a block that have the names of a recipe's columns.
 pub struct RawColumns<'a> {
     columns: Vec<RawColumn<'a>>,
     rows: &'a [u32],
@@ -79,6 +79,6 @@ impl<'a> RawColumns<'a> {
 pub trait RawRow {
     fn number(&mut self, number: usize, value: Option<f64>);
     fn category(&mut self, category: usize, value: Option<&str>);
-    /// By its hash.
+    /// Takes the hash of the key.
     fn key(&mut self, key: u64);
 }

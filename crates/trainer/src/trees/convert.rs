@@ -40,7 +40,7 @@ fn steps(tree: &RegTree, columns: &[TreeInput], leaf: impl Fn(f32) -> f64) -> Ve
         let mut children = [node.left as usize, node.right as usize];
         steps.push(if let Some(codes) = columns[input].code_count() {
             let listed: HashSet<u32> = tree.split_categories(id).iter().copied().collect();
-            // Codes beyond the set go right: those must be the ones that count as never seen.
+            // Codes beyond the set go right, as codes that count as never seen must.
             let swap = listed.contains(&UNSEEN);
             if swap {
                 children.reverse();
