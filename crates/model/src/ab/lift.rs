@@ -1,5 +1,6 @@
-//! How much better an arm's rate is than another's. The lift is the ratio of the rates less 1. It is judged by the difference
-//! of their logarithms, which is about normal, with the variance of each rate from [`Ratio::variance`].
+//! How much better the rate of one arm is than that of another. The lift is the ratio of the rates less 1. It is judged
+//! by the difference of their logarithms, which is about normal, with the variance of each rate from
+//! [`Ratio::variance`].
 //!
 //! An interval and a p-value for one look, at a moment chosen beforehand, are the usual ones. Those that stay valid however
 //! often one looks, and whenever one stops, come from the mixture sequential probability ratio test: the likelihood of the

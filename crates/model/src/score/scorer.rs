@@ -250,8 +250,8 @@ impl Scorer {
         }
     }
 
-    /// The 10 %, 50 % and 90 % quantiles of the row's quantity, ascending; NaN as in [`Scorer::score`]. `None` for probabilities, and where the model
-    /// knows only the mean.
+    /// The 10 %, 50 % and 90 % quantiles of the row's quantity, ascending; NaN as in [`Scorer::score`]. `None` for
+    /// probabilities, and if the model knows only the mean.
     ///
     /// # Panics
     /// If the row is another scorer's.

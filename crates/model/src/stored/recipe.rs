@@ -1,11 +1,11 @@
 //! The fitted preprocessing: how a raw row becomes the network's input, in training and in scoring.
 //!
-//! A network's input vector is `[numbers | missing indicators | second readings | embeddings]`, each part in column order. A number is
-//! transformed (see [`crate::transform`]), standardized, `(x - mean) / scale`, and kept within [`MAX_STANDARDIZED`]; a
-//! missing one (NULL, NaN or infinite) becomes the mean, and its indicator 1 if the training rows had missing values
-//! there. A category becomes the row of an embedding table: row 0 for values never seen, row 1 for NULL, then the
-//! vocabulary. Trees read the raw numbers, NaN where they are missing, and the same row numbers of categories; the
-//! popularity baseline reads a key.
+//! The input vector of a network is `[numbers | missing indicators | second readings | embeddings]`, each part in
+//! column order. A number is transformed (see [`crate::transform`]), standardized, `(x - mean) / scale`, and kept
+//! within [`MAX_STANDARDIZED`]; a missing one (NULL, NaN or infinite) becomes the mean, and its indicator 1 if the
+//! training rows had missing values there. A category becomes the row of an embedding table: row 0 for values never
+//! seen, row 1 for NULL, then the vocabulary. Trees read the raw numbers, NaN where they are missing, and the same row
+//! numbers of categories; the popularity baseline reads a key.
 
 use super::transform::Transform;
 use super::vocabulary::Vocabulary;

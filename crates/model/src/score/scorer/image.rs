@@ -74,8 +74,9 @@ impl Scorer {
         arrays.finish(description, content)
     }
 
-    /// The scorer of an image, which it reads in place. Anything else than a whole image of this content that this build
-    /// has written is an error. Arrays that were changed since give other scores, but neither a panic nor a walk without end.
+    /// Opens the scorer of an image, which it reads in place. Anything else than a whole image of this content that
+    /// this build has written is an error. Arrays that were changed since give other scores, but neither a panic nor a
+    /// walk without end.
     pub fn of_image(image: Bytes, content: &Content) -> Result<Self, ModelError> {
         let (description, mut arrays) = ImageReader::open::<ScorerDescription>(image, content)?;
         let ScorerDescription { mut recipe, seeds, output, networks, forest, rates, offset } = description;
