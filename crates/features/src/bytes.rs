@@ -2,7 +2,7 @@
 
 use crate::FeatureError;
 
-/// The longest a varint of 64 bits gets.
+/// The most bytes of a varint of 64 bits.
 pub const MAX_VARINT: usize = 10;
 
 /// Bytes that are read from the front.
@@ -66,7 +66,7 @@ impl<'a> ByteReader<'a> {
         if length > 8 {
             return Err(FeatureError::Binary("a number has more than 8 bytes".into()));
         }
-        // Eight bytes are read at once where there are as many, and those behind the number masked out.
+        // Where eight bytes are left, they are read at once, and those behind the number are masked out.
         let Some(eight) = self.0.first_chunk::<8>() else { return self.last_leading_bytes(length) };
         let mask = u64::MAX.checked_shl(64 - 8 * length as u32).unwrap_or(0);
         self.0 = &self.0[length..];
@@ -89,13 +89,13 @@ fn truncated() -> FeatureError {
     FeatureError::Binary("the bytes end too early".into())
 }
 
-/// How many leading bytes of a number say everything: its trailing zero bytes need not be stored.
+/// The number of leading bytes of a number that have to be stored; the bytes behind them are zero.
 #[inline]
 pub fn significant_bytes(number: f64) -> usize {
     8 - (number.to_bits().trailing_zeros() / 8) as usize
 }
 
-/// A buffer of `N` bytes that is filled from the front. Who fills it sees to it that `N` is enough.
+/// A buffer of `N` bytes that is filled from the front. Whoever fills it sees to it that `N` is enough.
 pub struct ByteWriter<const N: usize> {
     bytes: [u8; N],
     length: usize,

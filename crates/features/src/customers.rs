@@ -1,4 +1,4 @@
-//! Distinct customers: exactly while they are few, by HyperLogLog beyond.
+//! Counts distinct customers: exactly while they are few, and by HyperLogLog beyond that.
 //!
 //! A customer is a 64-bit hash. Up to [`EXACT`] of them are kept as they are. Beyond that, 4096 registers keep the
 //! longest run of leading zeros seen in each (Flajolet, Fusy, Gandouet and Meunier, "HyperLogLog: the analysis of a
@@ -6,7 +6,7 @@
 //! estimator of Apache DataSketches, which unlike its HIP estimator does not depend on the order of arrival; its
 //! standard error is about 1.6 percent (1.04 / sqrt(4096)).
 //!
-//! What is kept depends on the set of hashes alone: neither the order of adding nor that of merging shows.
+//! The state depends on the set of hashes alone, and neither on the order of adding nor on that of merging.
 
 use crate::FeatureError;
 use allocator_api2::alloc::{Allocator, Global};
@@ -14,9 +14,9 @@ use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec;
 use datasketches::hll::HllSketch;
 
-/// So many customers are counted exactly: as many hashes as take the room of the registers.
+/// Up to this many customers are counted exactly: their hashes take as much room as the registers.
 pub const EXACT: usize = STORED_REGISTERS / 8;
-/// Kept without an allocation.
+/// Up to this many hashes are kept without an allocation.
 const INLINE: usize = 3;
 const LOG_REGISTERS: u32 = 12;
 const REGISTERS: usize = 1 << LOG_REGISTERS;
@@ -35,9 +35,9 @@ pub enum Customers<A: Allocator = Global> {
 /// A set of customers in its stored form, checked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StoredCustomers<'a> {
-    /// 8 bytes each, little endian, ascending.
+    /// Hashes of 8 bytes each, little endian, ascending.
     Hashes(&'a [u8]),
-    /// 6 bits each: four registers in three bytes, the lowest bits first.
+    /// Registers of 6 bits each: four registers in three bytes, the lowest bits first.
     Registers(&'a [u8]),
 }
 
@@ -74,7 +74,7 @@ impl<A: Allocator + Copy> Customers<A> {
         }
     }
 
-    /// From inline hashes to a vector, with one more.
+    /// Moves the inline hashes into a vector and adds one more.
     #[cold]
     fn spread(&mut self, hash: u64, allocator: A) {
         let mut hashes = Vec::with_capacity_in(2 * (INLINE + 1), allocator);
@@ -123,7 +123,7 @@ impl<A: Allocator + Copy> Customers<A> {
         }
     }
 
-    /// Adds hashes that ascend. Many into many are merged from the back, in one pass.
+    /// Adds ascending hashes. Many hashes are merged with many from the back, in one pass.
     #[inline]
     fn merge_ascending(
         &mut self,
@@ -274,7 +274,7 @@ impl<'a> StoredCustomers<'a> {
         Ok(Self::Hashes(bytes))
     }
 
-    /// The stored registers, if they are ones.
+    /// The stored registers, if they are valid.
     pub fn registers(bytes: &'a [u8]) -> Result<Self, FeatureError> {
         if bytes.len() != STORED_REGISTERS {
             return Err(FeatureError::Binary("the customers' sketch has the wrong length".into()));
@@ -290,7 +290,7 @@ impl<'a> StoredCustomers<'a> {
         Ok(Self::Registers(bytes))
     }
 
-    /// The fewest customers that this can stand for.
+    /// The fewest customers from which this state can have come.
     pub fn at_least(&self) -> u64 {
         match self {
             Self::Hashes(bytes) => bytes.len() as u64 / 8,

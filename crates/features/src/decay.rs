@@ -29,7 +29,7 @@ impl Decayed {
         Ok(Self { as_of, half_life, values: 0, weighted: Sum::ZERO, weights: Sum::ZERO })
     }
 
-    /// Refuses another moment or half-life than the first.
+    /// Refuses a moment or half-life that differs from the first.
     #[inline]
     pub fn expect(&self, as_of: i64, half_life: i64) -> Result<(), FeatureError> {
         if (as_of, half_life) == (self.as_of, self.half_life) {
@@ -41,7 +41,7 @@ impl Decayed {
         })
     }
 
-    /// Adds a value of a moment; one after `as_of` was not known then and is ignored.
+    /// Adds a value of a moment. A value after `as_of` was not known then and is ignored.
     #[inline]
     pub fn add(&mut self, value: f64, at: i64) -> Result<(), FeatureError> {
         if !value.is_finite() {

@@ -1,10 +1,10 @@
 //! Decimal numbers as PostgreSQL keeps them, in groups of four digits, as double precision.
 
-/// Integers up to here, and the powers of ten below, are exact in double precision: the quotient or product of two of
-/// them is the number that is nearest to the decimal (Clinger, "How to read floating point numbers accurately", 1990).
+/// Integers up to this one, and powers of ten below it, are exact in double precision. Hence the quotient or product of
+/// two of them is the double nearest to the decimal (Clinger, "How to read floating point numbers accurately", 1990).
 const EXACT_INTEGER: u64 = 1 << 53;
 const POWERS: [f64; 6] = [1.0, 1e4, 1e8, 1e12, 1e16, 1e20];
-/// Groups whose number always fits into 64 bits.
+/// The most groups whose number always fits into 64 bits.
 const MOST_GROUPS: usize = 4;
 
 /// The double precision number nearest to the groups, of which the first counts 10000^`weight`; `None` where that takes

@@ -8,7 +8,7 @@ pub enum FeatureError {
     /// An argument that no call may have.
     #[error("{message}")]
     Argument { message: String, hint: Option<String> },
-    /// A value that cannot be counted with: NaN or infinite where only finite numbers make sense, or too large.
+    /// A value that cannot be computed with: NaN or infinite where only finite numbers make sense, or too large.
     #[error("{message}")]
     Range { message: String, hint: Option<String> },
     /// The text form of a value, damaged.

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `summary` | totals, customers and period of any number of sale lines, which can be merged |
 //! | `compensated` | sums that keep their rounding errors |
-//! | `customers` | distinct customers: exactly while they are few, by HyperLogLog beyond |
+//! | `customers` | distinct customers: counted exactly while they are few, by HyperLogLog beyond that |
 //! | `stored`, `text`, `bytes` | a summary's stored form and its text form, every bound checked |
 //! | `trailing` | a window of weeks that slides over summaries |
 //! | `decay`, `trend`, `series` | exponential decay, least-squares slopes |

@@ -3,12 +3,12 @@
 use crate::bytes::ByteReader;
 use crate::FeatureError;
 
-/// The state of an aggregate over a series: of fixed size, and the same in whatever order it is put together, but for
-/// the last bits.
+/// The state of an aggregate over a series. Its size is fixed, and apart from the last bits it does not depend on the
+/// order of the values and of merging.
 pub trait Series: Copy {
-    /// Takes in what another state has seen.
+    /// Merges another state into this one.
     fn merge(&mut self, other: &Self) -> Result<(), FeatureError>;
-    /// The state as another process takes it.
+    /// The state as bytes, for another process.
     fn to_bytes(&self) -> Vec<u8>;
     fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError>;
 }

@@ -25,7 +25,8 @@ use allocator_api2::alloc::Allocator;
 pub const VERSION: u8 = 1;
 /// No stored form is longer.
 pub const MAX_LENGTH: usize = MAX_HEAD + STORED_REGISTERS;
-/// Everything but the customers: version, flags, lengths, three varints, three totals, a moment, and the customers' count.
+/// The most bytes of everything but the customers: version, flags, lengths, three varints, three totals, a moment, and
+/// the customers' count.
 const MAX_HEAD: usize = 2 + 3 + 3 * MAX_VARINT + 3 * 16 + 8 + MAX_VARINT;
 
 const SALES: u8 = 1;
@@ -39,7 +40,7 @@ const PERIOD: u8 = 1 << 5;
 const REGISTERS: u8 = 1 << 6;
 const UNUSED: u8 = 1 << 7;
 
-/// What timestamps PostgreSQL has: from 4714 BC to before 294277 AD.
+/// The range of PostgreSQL's timestamps: from 4714 BC to before 294277 AD.
 const MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 
 /// A summary in its stored form, checked.
@@ -75,7 +76,7 @@ impl<'a> View<'a> {
         Ok(view)
     }
 
-    /// Refuses what no sales could have led to.
+    /// Refuses a summary that cannot have come from sales.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), FeatureError> {
         let figures = &self.figures;

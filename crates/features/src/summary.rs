@@ -23,7 +23,7 @@ impl Sale {
     }
 }
 
-/// Everything but the customers.
+/// The part of a summary that is not its customers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
     pub(crate) sales: Sum,
@@ -114,7 +114,7 @@ impl Figures {
         self.total_discount().map(|total| total / self.discounts as f64)
     }
 
-    /// Discount as a part of what the sales would have been without it.
+    /// The discount as a share of what the sales would have been without it.
     pub fn discount_rate(&self) -> Option<f64> {
         let discount = self.total_discount()?;
         quotient(discount, self.total_sales()? + discount)
@@ -131,7 +131,7 @@ impl Figures {
     }
 }
 
-/// `None` for what is divided by zero or too large.
+/// A quotient; `None` where the divisor is zero or the result is too large.
 fn quotient(part: f64, whole: f64) -> Option<f64> {
     Some(part / whole).filter(|quotient| quotient.is_finite())
 }
@@ -173,7 +173,7 @@ impl<A: Allocator + Copy> Summary<A> {
         Self { figures: Figures::NONE, customers: Customers::new() }
     }
 
-    /// Counts a sale line. Whoever calls this has skipped what is no sale.
+    /// Counts a sale line. The caller has skipped lines that are no sales.
     #[inline]
     pub fn add(&mut self, sale: &Sale, allocator: A) -> Result<(), FeatureError> {
         self.figures.add(sale)?;

@@ -36,7 +36,7 @@ struct Text {
     sketch: Option<String>,
 }
 
-/// Read first: another version may have other fields.
+/// The version, which is read first, since another version may have other fields.
 #[derive(Deserialize)]
 struct Version {
     version: u64,
@@ -69,7 +69,7 @@ impl View<'_> {
     }
 }
 
-/// The stored form of what a text form says.
+/// Converts a text form into the stored form.
 pub fn stored_form(text: &str) -> Result<Vec<u8>, FeatureError> {
     if text.len() > MAX_TEXT {
         return Err(malformed(format_args!("it is longer than {MAX_TEXT} bytes")));

@@ -1,8 +1,9 @@
 //! The trend of a weekly series: the slope of the least-squares line through it.
 //!
 //! Means and centered co-moments are updated and merged by the formulas of Chan, Golub and LeVeque ("Updating formulae
-//! and a pairwise algorithm for computing sample variances", Stanford STAN-CS-79-773, 1979), for covariances as in Pébay
-//! (Sandia SAND2008-6212, 2008). Nothing large is subtracted from something as large.
+//! and a pairwise algorithm for computing sample variances", Stanford STAN-CS-79-773, 1979), for covariances as in
+//! Pébay (Sandia SAND2008-6212, 2008). No large number is subtracted from another of about the same size, which would
+//! lose digits.
 
 use crate::series::{damaged, not_finite, number, word, words, Series};
 use crate::FeatureError;

@@ -20,7 +20,7 @@ impl Week {
         Self((i64::from(day) - i64::from(FIRST_MONDAY)).div_euclid(i64::from(DAYS)) as i32)
     }
 
-    /// Its Monday, in days from 2000-01-01.
+    /// The Monday of the week, in days from 2000-01-01.
     pub fn monday(self) -> i32 {
         self.0 * DAYS + FIRST_MONDAY
     }
@@ -43,7 +43,7 @@ fn out_of_range() -> FeatureError {
     }
 }
 
-/// Those whose periods have ends that PostgreSQL's dates can have, and names of four digits.
+/// The years of weeks: the ends of their periods are valid dates in PostgreSQL, and their names have four digits.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9998;
 
 /// What a refresh is asked for.
@@ -53,7 +53,8 @@ pub struct Wanted {
     pub last: Week,
     /// The newest stored weeks that are computed again, for sales that came late.
     pub lookback: usize,
-    /// How many weeks after its own a row looks at, for its label: those before a computed week change with it.
+    /// How many weeks after its own a row's label looks at. A week that is computed again therefore changes the rows of
+    /// this many weeks before it.
     pub horizon: usize,
 }
 
@@ -140,7 +141,7 @@ impl Period {
 /// The longest suffix of a partition's name, in bytes, with the underscore before it.
 pub const LONGEST_SUFFIX: usize = "_262143_12".len();
 
-/// A partition: the end of its name and its days, `until` not among them.
+/// A partition: the end of its name, and its first day and the day after its last (`until`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
     pub suffix: String,

@@ -16,12 +16,12 @@ pub enum Algorithm {
     Mlp,
     /// Embeddings, explicit feature crosses and hidden layers.
     DeepCross,
-    /// Networks and boosted trees together: what `auto` may end with.
+    /// Networks and boosted trees together; `auto` tries it last.
     Blend,
 }
 
 impl Algorithm {
-    /// Those that are trained by themselves, the cheapest first: the order in which `auto` tries them.
+    /// The algorithms that are trained by themselves, the cheapest first; `auto` tries them in this order.
     pub const TRAINED: [Algorithm; 5] =
         [Self::Popularity, Self::Logistic, Self::BoostedTrees, Self::Mlp, Self::DeepCross];
 
@@ -31,7 +31,7 @@ impl Algorithm {
     /// The networks, which libtorch trains.
     pub const NETWORKS: [Algorithm; 3] = [Self::Logistic, Self::Mlp, Self::DeepCross];
 
-    /// As it is written in SQL and in artifacts.
+    /// The name of the algorithm in SQL and in artifacts.
     pub fn name(self) -> &'static str {
         match self {
             Self::Popularity => "popularity",

@@ -1,7 +1,7 @@
 //! Hashes of values: they order and split the rows of a training, and are the keys of a model that knows its products.
 //!
-//! Not cryptographic: nobody gains by making two rows collide. They must spread well and never change between
-//! versions, because a row's side of a split by hash and the keys of a stored model depend on them.
+//! They are not cryptographic, since nobody gains by making two rows collide. They must spread well and never change
+//! between versions, because a row's side of a split by hash and the keys of a stored model depend on them.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -49,8 +49,8 @@ pub fn float(value: f64) -> u64 {
     mix(canonical.to_bits())
 }
 
-/// For hash tables that do not outlive a query: keys are mixed and not more, under a seed of the table's own, so that nobody
-/// can make keys collide by intent.
+/// Makes hashers for hash tables that do not outlive a query. A key is mixed once, with a seed of the table's own, so
+/// that nobody can choose keys that collide.
 #[derive(Clone)]
 pub struct MixState(u64);
 
@@ -68,7 +68,7 @@ impl BuildHasher for MixState {
     }
 }
 
-/// See [`MixState`].
+/// The hasher that [`MixState`] makes.
 pub struct Mixer(u64);
 
 impl Hasher for Mixer {
@@ -90,7 +90,8 @@ impl Hasher for Mixer {
         self.write_u64(value as u64);
     }
 
-    /// Which kind of key: kinds are not mixed in one table.
+    /// The kind of key (the number of an enum's variant). A table holds keys of one kind only, so that it need not be
+    /// mixed.
     #[inline]
     fn write_isize(&mut self, value: isize) {
         self.0 ^= value as u64;

@@ -12,7 +12,8 @@
 //! | `algorithm` | the algorithms and tasks |
 //! | `hash` | hashes of values |
 //!
-//! Each folder's `mod.rs` is its table of contents. Its modules are also found here, by their own names.
+//! Each folder's `mod.rs` is its table of contents. The modules of `measure`, `score`, `stored` and `tune` are also
+//! exported here, under their own names.
 
 pub mod ab;
 pub mod algorithm;
@@ -28,7 +29,7 @@ pub mod tune;
 pub use measure::{calibration, charts, isotonic, metrics, quality, ranking, tally};
 pub use score::{array, best, forest, image, network, predictor, rates, scorer};
 pub use stored::{artifact, bytes, card, output, recipe, tensors, transform, vocabulary};
-pub use tune::{params, search, trials};
+pub use tune::{halving, params, search, trials};
 
 pub use algorithm::{Algorithm, Task};
 pub use artifact::Artifact;
@@ -41,14 +42,3 @@ pub use predictor::Predictor;
 pub use quality::Quality;
 pub use recipe::Recipe;
 pub use scorer::{Batch, Row, Scorer};
-
-/// [`tune::halving`], with two of its names as the extension knows them.
-pub mod halving {
-    pub use crate::tune::halving::*;
-    pub use crate::tune::halving::{SearchPlan as Plan, TrialRung as Key};
-}
-
-/// [`tune::trials`], as the extension knows it.
-pub mod lanes {
-    pub use crate::tune::trials::{Machine, Trials as Lanes};
-}

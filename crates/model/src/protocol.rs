@@ -105,7 +105,7 @@ pub struct Importance {
     pub loss: f64,
 }
 
-/// One algorithm's result, of those that were to be compared.
+/// The result of one algorithm where several are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     pub algorithm: Algorithm,
@@ -119,7 +119,7 @@ pub struct Candidate {
     pub error: Option<String>,
 }
 
-/// Whose mistake a failure is.
+/// The cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -129,7 +129,7 @@ pub enum Cause {
     Data,
     /// The numbers became infinite: other parameters may do better on the same rows.
     Diverged,
-    /// The trainer, libtorch or the machine.
+    /// The trainer, libtorch or the machine failed.
     Trainer,
 }
 
@@ -142,11 +142,11 @@ pub struct Setup {
     pub threads: usize,
     /// The processor's widest vectors: `AVX2`.
     pub instructions: String,
-    /// What the NVIDIA driver knows; the position is the N of `cuda:N`.
+    /// The GPUs that the NVIDIA driver knows; the position is the N of `cuda:N`.
     pub gpus: Vec<Gpu>,
     /// Why libtorch can use no GPU; `None` where it can.
     pub no_gpu: Option<String>,
-    /// What can be done about that; `None` also where there is no driver, and so nothing to be done.
+    /// What can be done so that libtorch can use a GPU; `None` also without a driver, since then nothing can be done.
     pub hint: Option<String>,
 }
 
@@ -162,7 +162,7 @@ pub struct Gpu {
 }
 
 /// What the trainer says, one JSON object a line.
-// Handled one at a time: their size does not matter.
+// Events are handled one at a time, so that the size of the largest does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -182,7 +182,8 @@ pub enum Event {
     },
     Epoch {
         algorithm: Algorithm,
-        /// From 1; of boosted trees the tree. Networks that are averaged count on from each other.
+        /// The epoch from 1, or the tree of boosted trees. Where several networks are averaged, the count goes on from
+        /// one to the next.
         epoch: u32,
         epochs: u32,
         train_loss: f64,
@@ -194,7 +195,7 @@ pub enum Event {
     /// One of several algorithms is done.
     Candidate(Candidate),
     Finished {
-        /// The best one.
+        /// The algorithm of the best model.
         algorithm: Algorithm,
         /// Of the held-out parts that have rows.
         validation: Option<Evaluation>,

@@ -1,7 +1,8 @@
-//! The SQL that the compiled extension declares: pgrx keeps what its macros saw in a section of the library.
+//! Reads the SQL that the compiled extension declares. pgrx's macros write their declarations to a section of the
+//! library.
 //!
-//! The order is each object after what it needs, and by name beyond that, so that the same declarations give the same
-//! text wherever they stand in the sources.
+//! Each object comes after those that it needs; otherwise objects are in the order of their names, so that the same
+//! declarations give the same text wherever they stand in the sources.
 
 use object::{Object, ObjectSection};
 use pgrx_sql_entity_graph::section::{decode_entities, ELF_SECTION_NAME};
@@ -42,7 +43,7 @@ pub fn sql_of(library: &[u8], control: &str) -> Result<String, Box<dyn Error>> {
     Ok(text)
 }
 
-/// Files of SQL before functions, then by name.
+/// The rank of an object: files of SQL come before functions; within a kind the name decides.
 fn rank(entity: &SqlGraphEntity) -> (bool, String) {
     (!matches!(entity, SqlGraphEntity::CustomSql(_)), entity.rust_identifier())
 }
@@ -63,7 +64,7 @@ fn in_order<'a, 'b>(declared: &'a PgrxSql<'b>) -> Result<Vec<&'a SqlGraphEntity<
     let mut ordered = Vec::new();
     while let Some((_, node)) = ready.pop_first() {
         ordered.push(&graph[node]);
-        // As often as there are edges between the two.
+        // The count goes down once for each edge between the two.
         for next in graph.neighbors(node) {
             let needed = needs.entry(next).or_default();
             *needed -= 1;
@@ -78,7 +79,7 @@ fn in_order<'a, 'b>(declared: &'a PgrxSql<'b>) -> Result<Vec<&'a SqlGraphEntity<
     }
 }
 
-/// Without where in the sources it stands and which Rust types it has.
+/// The SQL without the remarks about its place in the sources and its Rust types.
 fn without_remarks(sql: &str) -> String {
     let mut kept = String::new();
     for line in sql.trim_start().lines().skip_while(|line| line.starts_with("--")) {

@@ -11,7 +11,7 @@ const USAGE: &str = "pg_recommend_trainer --spec SPEC.json --data DATA.arrow --o
 #[derive(Debug, PartialEq, Eq)]
 pub enum Mode {
     Train(Arguments),
-    /// Say what a training would run on.
+    /// `--check`: say what a training would run on.
     Check,
 }
 

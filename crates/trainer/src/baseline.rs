@@ -1,14 +1,14 @@
-//! The simplest rival: how often, or how much, a key was bought so far.
+//! The popularity baseline, which every model is compared with: how often, or how much, a key was bought so far.
 //!
 //! The score of a row at time t is `(sum of labels + M * mean) / (rows + M)` over the labelled rows earlier than t that
-//! have the same first key (the product), where `mean` is that of the training rows' labels. Every
-//! outcome before t is known at t, so rows of the validation and test parts count too once they are past. Without a
-//! split by time, only training rows count. Without keys, every row gets `mean`.
+//! have the same first key (the product), where `mean` is that of the training rows' labels. Every outcome before t is
+//! known at t, so that rows of the holdout sets count too once they are past. Without a split by time, only training
+//! rows count. Without keys, every row gets `mean`.
 
 use crate::rows::labels::Labels;
 use std::collections::HashMap;
 
-/// How many rows' worth of the overall rate a key starts with: a key with few rows stays near the average.
+/// Each key starts with this many rows of the overall mean, so that a key with few rows stays near it.
 pub const PRIOR_ROWS: f64 = 10.0;
 
 /// What is known of each row, indexed by row number.
@@ -17,7 +17,7 @@ pub struct Outcomes<'a> {
     pub labels: &'a Labels,
     /// A hash of the first key; `None` without keys.
     pub keys: Option<&'a [u64]>,
-    /// `None` if only training rows count.
+    /// The event times; `None` if only training rows count.
     pub times: Option<&'a [i64]>,
 }
 

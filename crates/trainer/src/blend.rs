@@ -1,4 +1,4 @@
-//! Networks and boosted trees together. What they get wrong differs, so that their sum ranks better than either.
+//! Networks and boosted trees together. Their errors differ, so that their sum ranks better than either.
 
 use crate::error::TrainerError;
 use crate::evaluate::Trained;
@@ -11,9 +11,9 @@ use std::rc::Rc;
 /// Shares of the networks that are tried; the rest is the trees'.
 const SHARES: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
-/// The blend whose sum does best on the validation rows: by log loss, or by the squared error. The line of each part's output
-/// brings its numbers to calibrated logits, or to the label's units. `None` if the parts are not networks and a forest, or
-/// there are no such rows.
+/// The blend that is best on the validation rows: by log loss, or by the squared error. The outputs of each part are
+/// first brought to calibrated logits, or to the label's units. `None` if the parts are not networks and a forest, or
+/// there are no validation rows.
 pub fn fit<'a>(networks: &Trained<'a>, forest: &Trained<'a>, job: &'a Job) -> Option<Fit<'a>> {
     let lines = [networks, forest].map(|part| part.artifact.output.line());
     let parts = [networks, forest].map(|part| &part.outputs.validation[..]);
@@ -65,7 +65,7 @@ fn loss(task: Task, parts: [&[f64]; 2], weights: Weights, labels: &[f64]) -> f64
     numbers.map(of).sum::<f64>() / labels.len() as f64
 }
 
-/// The sum of what both libraries say.
+/// The weighted sum of both parts' outputs, as their training libraries compute them.
 struct Both<'a> {
     parts: [Rc<dyn Reference + 'a>; 2],
     weights: Weights,

@@ -7,11 +7,12 @@ use model::isotonic::Isotonic;
 use model::params::CalibrationChoice;
 use model::{metrics, Output, Task};
 
-/// Fewest validation rows of the rarer outcome that isotonic calibration is tried on.
+/// Isotonic calibration is tried if the calibration set, which is the validation rows, has at least this many rows of
+/// the rarer outcome.
 const FEWEST: usize = 200;
 
-/// Of a binary task fitted on the validation rows, whose logits are given; none where they cannot carry it. A quantity that
-/// was never below 0 will not be predicted below 0.
+/// The output of a model. Probabilities are calibrated on the validation rows, whose logits are given, if these rows
+/// suffice. A quantity that was never below 0 will not be predicted below 0.
 pub fn output(fit: &Fit, logits: &[f64], job: &Job) -> Output {
     match job.task {
         Task::Binary => {
@@ -41,7 +42,8 @@ fn calibration(choice: CalibrationChoice, logits: &[f64], labels: &[bool]) -> Ou
     }
 }
 
-/// Compares both by log loss, each half of the rows measured by what was fitted on the other half.
+/// Whether isotonic calibration has a lower log loss than Platt's, each fitted on one half of the rows and measured on
+/// the other, for both halves.
 fn isotonic_is_better(logits: &[f64], labels: &[bool]) -> bool {
     let positives = labels.iter().filter(|label| **label).count();
     if positives.min(labels.len() - positives) < FEWEST {

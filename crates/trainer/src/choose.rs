@@ -14,9 +14,9 @@ use model::{Algorithm, Artifact};
 use std::io::Write;
 use std::time::Instant;
 
-/// The best of the algorithms by the metric on validation rows; the first of those that cannot be compared. Of several, one
-/// that fails is told as a candidate with its error; if all do, the last error is this function's. When the time is up, no
-/// further one is begun.
+/// Trains the algorithms and returns the best by the metric on validation rows, or the first if they cannot be
+/// compared. If one of several fails, it is reported as a candidate with its error; if all of them fail, the last error
+/// is returned. When the time is up, no further training is begun.
 pub fn best<'a, W: Write>(
     algorithms: &[Algorithm],
     job: &'a Job,
@@ -55,7 +55,7 @@ fn nothing() -> TrainerError {
     TrainerError::internal("no algorithm was trained")
 }
 
-/// The position of the best one of a kind.
+/// The position of the best model among those whose algorithm is wanted.
 fn best_of(all: &[Trained], job: &Job, is_wanted: impl Fn(Algorithm) -> bool) -> Option<usize> {
     let metric = job.params.metric.unwrap_or(Metric::default_for(job.task));
     let mut best: Option<usize> = None;
@@ -72,7 +72,7 @@ fn best_of(all: &[Trained], job: &Job, is_wanted: impl Fn(Algorithm) -> bool) ->
     best
 }
 
-/// The best network and the best forest of those that are trained.
+/// A blend of the best network and the best forest that were trained.
 fn blend<'a>(others: &[Trained<'a>], job: &'a Job) -> Option<Fit<'a>> {
     let networks = best_of(others, job, Algorithm::is_network);
     let forest = best_of(others, job, |algorithm| algorithm == Algorithm::BoostedTrees);

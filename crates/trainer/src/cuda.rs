@@ -1,5 +1,6 @@
-//! What tch cannot ask for: NVIDIA's driver, libtorch's CUDA library, and TF32. All of it is found at run time, so
-//! that one program serves machines with and without a GPU. The one file of the trainer that may hold `unsafe`.
+//! What tch has no functions for: NVIDIA's driver, libtorch's CUDA library, and TF32. All of it is found at run time,
+//! so that one program serves machines with and without a GPU. This is the one file of the trainer that may hold
+//! `unsafe`.
 //!
 //! Names and memory come from the driver's own library and not from NVML: CUDA needs the former anyway, containers
 //! often lack the latter, and both count the devices in orders of their own.
@@ -37,8 +38,8 @@ impl Driver {
     pub fn gpus(&self) -> Result<Vec<DriverGpu>, String> {
         // SAFETY: the signatures are those of cuda.h, and every pointer is to a variable that outlives the call.
         unsafe {
-            let start: extern "C" fn(c_uint) -> c_int = self.function(b"cuInit\0")?;
-            let count: extern "C" fn(*mut c_int) -> c_int = self.function(b"cuDeviceGetCount\0")?;
+            let start: extern "C" fn(c_uint) -> c_int = self.function(c"cuInit")?;
+            let count: extern "C" fn(*mut c_int) -> c_int = self.function(c"cuDeviceGetCount")?;
             let mut number = 0;
             self.check(start(0))?;
             self.check(count(&mut number))?;
@@ -46,35 +47,37 @@ impl Driver {
         }
     }
 
-    /// # Safety
-    /// The driver is initialized.
-    unsafe fn gpu(&self, index: c_int) -> Result<DriverGpu, String> {
-        let get: extern "C" fn(*mut c_int, c_int) -> c_int = self.function(b"cuDeviceGet\0")?;
-        let name: extern "C" fn(*mut c_char, c_int, c_int) -> c_int = self.function(b"cuDeviceGetName\0")?;
-        let memory: extern "C" fn(*mut usize, c_int) -> c_int = self.function(b"cuDeviceTotalMem_v2\0")?;
+    /// Fails unless the driver is initialized.
+    fn gpu(&self, index: c_int) -> Result<DriverGpu, String> {
         let (mut device, mut text, mut bytes) = (0, [0; 256], 0);
-        self.check(get(&mut device, index))?;
-        // One byte less than there is: the text ends with a zero whatever the driver does.
-        self.check(name(text.as_mut_ptr(), text.len() as c_int - 1, device))?;
-        self.check(memory(&mut bytes, device))?;
-        let name = CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned();
-        Ok(DriverGpu { name, memory_bytes: bytes as u64 })
+        // SAFETY: as in `gpus`.
+        let name = unsafe {
+            let get: extern "C" fn(*mut c_int, c_int) -> c_int = self.function(c"cuDeviceGet")?;
+            let name: extern "C" fn(*mut c_char, c_int, c_int) -> c_int =
+                self.function(c"cuDeviceGetName")?;
+            let memory: extern "C" fn(*mut usize, c_int) -> c_int = self.function(c"cuDeviceTotalMem_v2")?;
+            self.check(get(&mut device, index))?;
+            // One byte less than there is: the text ends with a zero whatever the driver does.
+            self.check(name(text.as_mut_ptr(), text.len() as c_int - 1, device))?;
+            self.check(memory(&mut bytes, device))?;
+            CStr::from_ptr(text.as_ptr())
+        };
+        Ok(DriverGpu { name: name.to_string_lossy().into_owned(), memory_bytes: bytes as u64 })
     }
 
-    /// Bytes that nobody uses of a GPU, which libtorch has used before.
+    /// Free bytes of a GPU. libtorch must have used the GPU before.
     pub fn free_bytes(&self, index: usize) -> Result<u64, String> {
         type Context = *mut c_void;
         let (mut device, mut context, mut free, mut total) = (0, std::ptr::null_mut(), 0, 0);
         // SAFETY: as in `gpus`. The device's context is the one that libtorch made; it is given back.
         unsafe {
-            let get: extern "C" fn(*mut c_int, c_int) -> c_int = self.function(b"cuDeviceGet\0")?;
+            let get: extern "C" fn(*mut c_int, c_int) -> c_int = self.function(c"cuDeviceGet")?;
             let retain: extern "C" fn(*mut Context, c_int) -> c_int =
-                self.function(b"cuDevicePrimaryCtxRetain\0")?;
-            let release: extern "C" fn(c_int) -> c_int = self.function(b"cuDevicePrimaryCtxRelease_v2\0")?;
-            let enter: extern "C" fn(Context) -> c_int = self.function(b"cuCtxPushCurrent_v2\0")?;
-            let leave: extern "C" fn(*mut Context) -> c_int = self.function(b"cuCtxPopCurrent_v2\0")?;
-            let memory: extern "C" fn(*mut usize, *mut usize) -> c_int =
-                self.function(b"cuMemGetInfo_v2\0")?;
+                self.function(c"cuDevicePrimaryCtxRetain")?;
+            let release: extern "C" fn(c_int) -> c_int = self.function(c"cuDevicePrimaryCtxRelease_v2")?;
+            let enter: extern "C" fn(Context) -> c_int = self.function(c"cuCtxPushCurrent_v2")?;
+            let leave: extern "C" fn(*mut Context) -> c_int = self.function(c"cuCtxPopCurrent_v2")?;
+            let memory: extern "C" fn(*mut usize, *mut usize) -> c_int = self.function(c"cuMemGetInfo_v2")?;
             self.check(get(&mut device, index as c_int))?;
             self.check(retain(&mut context, device))?;
             let measured = self.check(enter(context)).and_then(|()| {
@@ -87,9 +90,11 @@ impl Driver {
     }
 
     /// # Safety
-    /// `T` is the type of the function of that name, which ends with a zero.
-    unsafe fn function<T: Copy>(&self, name: &[u8]) -> Result<T, String> {
-        self.library.get::<T>(name).map(|found| *found).map_err(|error| error.to_string())
+    /// `T` is the type of the driver's function of that name.
+    unsafe fn function<T: Copy>(&self, name: &CStr) -> Result<T, String> {
+        // SAFETY: the caller knows the function's type, and the driver is never unloaded.
+        let found = unsafe { self.library.get::<T>(name.to_bytes_with_nul()) };
+        found.map(|found| *found).map_err(|error| error.to_string())
     }
 
     fn check(&self, status: c_int) -> Result<(), String> {
@@ -100,7 +105,7 @@ impl Driver {
         // SAFETY: as in `gpus`; the text is a constant of the driver.
         let words = unsafe {
             let explain: extern "C" fn(c_int, *mut *const c_char) -> c_int =
-                self.function(b"cuGetErrorString\0")?;
+                self.function(c"cuGetErrorString")?;
             match explain(status, &mut text) == SUCCESS && !text.is_null() {
                 true => CStr::from_ptr(text).to_string_lossy().into_owned(),
                 false => "unknown error".to_owned(),

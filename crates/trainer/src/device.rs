@@ -1,7 +1,7 @@
 //! Where a training computes: on the CPU, or on a GPU if there is one and libtorch's CUDA library is installed.
 //!
-//! The program is linked with libtorch's CPU library only. The one for CUDA is opened when a GPU is asked for or may
-//! be taken, and the driver is there: a machine without one pays for a single failing look-up.
+//! The program is linked with libtorch's CPU library only. The CUDA library is opened if a GPU is asked for or may be
+//! taken, and if NVIDIA's driver is there: a machine without the driver pays for a single look-up that fails.
 
 use crate::cuda::{self, Driver, DriverGpu};
 use crate::error::TrainerError;
@@ -118,7 +118,7 @@ pub fn usable_gpus() -> Result<usize, NoGpu> {
 
 /// The folder that libtorch was loaded from.
 fn libtorch_folder() -> PathBuf {
-    // A process can always read its own; if not, the linker's search path is what is left.
+    // A process can always read its own maps. Should it fail, the path is empty, which leaves the linker's search path.
     folder_in_maps(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default()).unwrap_or_default()
 }
 
@@ -136,7 +136,7 @@ pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get())
 }
 
-/// As the parameter `device` writes it.
+/// The device as the training parameter `device` names it.
 pub fn device_name(device: Device) -> String {
     match device {
         Device::Cuda(number) => format!("cuda:{number}"),
@@ -155,7 +155,8 @@ pub fn warm_up(device: Device) -> WarmUp {
 }
 
 impl WarmUp {
-    /// To be called before the device is first used: the thread has to end for its cuBLAS handle to be taken over.
+    /// Must be called before the device is first used: only when the thread has ended can its cuBLAS handle be taken
+    /// over.
     pub fn wait(self) -> Result<(), TrainerError> {
         match self.0.map(JoinHandle::join) {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! What a model will be worth: metrics of the held-out rows, from the scores that will be served.
+//! Metrics of the holdout sets (validation and test), from the scores that will be served.
 
 use crate::baseline::Outcomes;
 use crate::error::TrainerError;
@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 /// The largest difference allowed between the training library's score and the served one.
 const PARITY: f64 = 1e-5;
 
-/// The metrics of both held-out parts, those of the regions, and how far the served scores are from the training library's.
+/// The metrics of both holdout sets, those of the regions, and how far the served scores are from the training
+/// library's.
 pub struct Measured {
     pub validation: Option<Evaluation>,
     pub test: Option<Evaluation>,
-    /// Of the test rows; of the validation rows where there are none.
+    /// The metrics of each region's test rows, or of its validation rows where there are no test rows.
     pub by: ByGroup,
     pub parity: f64,
 }
@@ -28,7 +29,7 @@ pub struct Measured {
 pub struct Trained<'a> {
     pub artifact: Artifact,
     pub fit: Fit<'a>,
-    /// Of the training library, for the rows that are held out.
+    /// The training library's outputs for the rows of the holdout sets.
     pub outputs: HeldOut<Vec<f64>>,
     pub measured: Measured,
 }
@@ -40,8 +41,8 @@ impl Trained<'_> {
     }
 }
 
-/// Measures both held-out parts. `outputs` are those of the training library, `baselines` what the simplest rival is worth
-/// on the same rows. Refuses a model whose served scores are not those of the training library.
+/// Measures both holdout sets. `outputs` are the training library's outputs for them, `baselines` the metrics of the
+/// popularity baseline on the same rows. Refuses a model whose served scores are not those of the training library.
 pub fn measure(
     artifact: &Artifact,
     fit: &Fit,
@@ -86,7 +87,7 @@ pub fn measure(
 #[derive(Default)]
 pub struct Served {
     pub scores: Vec<f64>,
-    /// Of quantities, if the model has them.
+    /// The quantiles of quantities, if the model has them.
     pub quantiles: Option<Vec<[f64; 3]>>,
 }
 

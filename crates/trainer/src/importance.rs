@@ -1,5 +1,5 @@
-//! What a model owes to each column: how much worse its metric becomes when the column's values are shuffled among the
-//! rows (Breiman 2001, Fisher et al. 2019).
+//! Permutation importance: how much worse a model's metric becomes when a column's values are shuffled among the rows
+//! (Breiman 2001, Fisher et al. 2019).
 
 use crate::error::TrainerError;
 use crate::evaluate::{Raw, Served};
@@ -15,11 +15,11 @@ use rand_chacha::ChaCha8Rng;
 
 /// Rows that are scored at most, over all columns.
 const MOST_SCORED: usize = 2_000_000;
-/// Rows of one column, at most and at least.
+/// Fewest and most rows that are scored for one column.
 const ROWS: std::ops::RangeInclusive<usize> = 500..=20_000;
 
-/// The loss of the metric for each column, the largest first, on a sample of the validation rows; empty without
-/// validation rows that a metric can be had of.
+/// How much the metric loses without each column, the largest loss first, on a sample of the validation rows. Empty if
+/// the metric is not defined on them.
 pub fn importance(artifact: &Artifact, job: &Job) -> Result<Vec<Importance>, TrainerError> {
     let columns = &artifact.recipe.columns;
     let mut random = ChaCha8Rng::seed_from_u64(job.params.seed);

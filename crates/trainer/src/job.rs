@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Instant;
 use tch::Device;
 
-/// The rows and how to learn from them.
+/// One training: its rows and its parameters.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
     pub table: &'a Table,
@@ -21,12 +21,13 @@ pub struct Job<'a> {
     pub params: &'a Params,
     pub device: Device,
     pub threads: usize,
-    /// When to stop with the best so far.
+    /// When the training has to stop with the best model so far.
     pub deadline: Option<Instant>,
 }
 
 impl<'a> Job<'a> {
-    /// The validation rows, if they can say when to stop and how to calibrate: none where all have one outcome.
+    /// The validation rows, by which training is stopped and probabilities are calibrated; none of them if all have the
+    /// same outcome.
     pub fn stopping_rows(&self) -> &'a [u32] {
         let rows = &self.split.validation;
         match self.task == Task::Regression || self.table.labels.has_both(rows) {
@@ -47,7 +48,7 @@ impl Units {
     /// A probability needs no units.
     pub const NONE: Units = Units { mean: 0.0, scale: 1.0 };
 
-    /// Those in which the labels have a mean of 0 and a deviation of 1.
+    /// The units in which the labels have a mean of 0 and a standard deviation of 1.
     pub fn standard(labels: &[f64]) -> Self {
         let rows = labels.len().max(1) as f64;
         let mean = labels.iter().sum::<f64>() / rows;
@@ -64,9 +65,9 @@ impl Units {
 pub struct Fit<'a> {
     pub recipe: Recipe,
     pub predictor: Predictor,
-    /// The line from the predictor's outputs to the label's units, slope and offset. Of a binary task (1, 0).
+    /// Slope and offset of the line from the predictor's outputs to the label's units; (1, 0) for a binary task.
     pub units: (f64, f64),
-    /// From 1.
+    /// The epoch (from 1) whose weights were kept, or the number of trees.
     pub best_epoch: u32,
     /// How many numbers were fitted.
     pub parameters: usize,

@@ -1,4 +1,4 @@
-//! Columns that know what they should not: the outcome itself, or what happened after the row's moment.
+//! Target leakage: columns that hold the outcome itself, or what happened after the row's moment.
 
 use crate::error::TrainerError;
 use crate::prepare::sample;
@@ -11,15 +11,16 @@ use model::recipe::Family;
 use model::{metrics, Task};
 use std::collections::HashMap;
 
-/// A column whose values alone rank the outcomes this well, one way or the other, tells them.
+/// A column gives the outcomes away if its values alone rank them this well, ascending or descending.
 const TELLING_AUROC: f64 = 0.999;
-/// A column that follows a quantity this closely, in a straight line, tells it.
+/// A column gives a quantity away if their linear correlation is this close, whatever its sign.
 const TELLING_CORRELATION: f64 = 0.9999;
-/// Fewest rows of each outcome, or of a quantity, that say anything.
+/// With fewer rows of each outcome, or of a quantity, nothing can be said.
 const FEWEST: usize = 20;
 /// Fewest rows for each category: with fewer, outcomes are alike in all of them by chance.
 const ROWS_OF_A_CATEGORY: usize = 10;
-/// A date or timestamp may be later than its row in so large a share of the rows: announced launches, corrections.
+/// In this share of the rows a date or timestamp may be later than the row without a warning, as announced launches and
+/// corrections are.
 const LATER: f64 = 0.05;
 
 const SECONDS_OF_A_DAY: f64 = 86_400.0;
@@ -98,7 +99,7 @@ fn category_tells(dictionary: &Dictionary, places: &[u32], labels: &[f64]) -> bo
         && outcomes.len() * ROWS_OF_A_CATEGORY <= labels.len()
 }
 
-/// Pearson's; 0 where either side is constant.
+/// Pearson's correlation; 0 where either side is constant.
 fn correlation(pairs: &[(f64, f64)]) -> f64 {
     let rows = pairs.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / rows;
@@ -162,7 +163,7 @@ impl<'a> Moments<'a> {
     }
 }
 
-/// Since 2000-01-01.
+/// A time in seconds since 2000-01-01.
 fn seconds(unit: TimeUnit, time: i64) -> f64 {
     match unit {
         TimeUnit::Days => (time - i64::from(EPOCH_DAYS)) as f64 * SECONDS_OF_A_DAY,

@@ -7,7 +7,7 @@
 //! | `arguments` | the command line |
 //! | `rows` | the rows: read from the Arrow file, checked, ordered, split |
 //! | `memory` | what may still be allocated |
-//! | `leaks` | columns that know the outcome |
+//! | `leaks` | target leakage: columns that know the outcome |
 //! | `prepare` | fits the recipe, encodes rows |
 //! | `job` | what every algorithm gets and gives |
 //! | `network` | libtorch: logistic regression, multilayer perceptron, deep and cross |
@@ -17,11 +17,11 @@
 //! | `choose` | trains one algorithm or several, and keeps the best |
 //! | `calibrate` | probabilities from logits |
 //! | `evaluate`, `baseline` | metrics beside those of past purchases, the check that served scores are the library's |
-//! | `importance` | what the model owes to each column |
+//! | `importance` | how much the model depends on each column |
 //! | `cuda`, `device`, `precision` | NVIDIA's driver and libtorch's CUDA library; the device of a training; TF32, bfloat16 |
 //! | `pipeline` | the whole training, step by step |
 //! | `check` | what a training would run on |
-//! | `report`, `error` | what is said |
+//! | `report`, `error` | the events on standard output; the errors |
 
 mod arguments;
 mod baseline;
@@ -82,13 +82,14 @@ fn main() -> ExitCode {
         Ok(Err(error)) => error,
         Err(_) => TrainerError::internal(PANIC.lock().map(|s| s.clone()).ok().flatten().unwrap_or_default()),
     };
-    // Nobody is left to be told when standard output is closed, neither there nor here.
+    // Errors of writing are ignored: if standard output is closed, nobody is left to be told.
     let _ = reporter.send(&error.event());
     ExitCode::FAILURE
 }
 
-/// OpenMP reads its settings when it is loaded, before `main`: where nobody chose, the program starts itself anew, as
-/// the same process. Who starts the trainer saves that time by setting the variable.
+/// OpenMP reads its settings when it is loaded, before `main`. Therefore, if the variable is not set, the program sets
+/// it and executes itself again in the same process. Whoever starts the trainer saves that time by setting the
+/// variable.
 fn wait_patiently() {
     if std::env::var_os(WAIT_POLICY).is_some() {
         return;

@@ -30,7 +30,8 @@ pub fn too_little(what: &str, bytes: u64, left: u64, help: &str) -> TrainerError
     }
 }
 
-/// Makes room for `more` elements, by an eighth at a time: doubling would take up to twice the memory that is used.
+/// Makes room for `more` elements. The vector grows by an eighth at a time, since doubling would take up to twice the
+/// memory that is used.
 pub fn grow<T>(values: &mut Vec<T>, more: usize) {
     if values.capacity() - values.len() < more {
         values.reserve_exact(more.max(values.len() / 8));
@@ -41,13 +42,13 @@ fn shown(bytes: u64) -> String {
     format!("{} MB", bytes.div_ceil(MEBIBYTE))
 }
 
-/// The soft limit, in bytes, of `/proc/self/limits`.
+/// The soft limit in bytes, from the text of `/proc/self/limits`.
 fn data_limit(limits: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max data size"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// What counts against it, in bytes, of `/proc/self/status`.
+/// The bytes that count against the limit, from the text of `/proc/self/status`.
 fn data_used(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmData:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)

@@ -110,7 +110,7 @@ fn read_spec(path: &Path) -> Result<Spec, TrainerError> {
     serde_json::from_slice(&text).map_err(|e| fail(e.to_string()))
 }
 
-/// Returns the number of threads: more than there are processors would only wait for each other.
+/// Sets libtorch's number of threads and returns it: more than there are processors would only wait for each other.
 fn set_up_libtorch(params: &Params) -> usize {
     let threads = match params.threads {
         0 => processors(),
@@ -130,7 +130,7 @@ fn check_metric(params: &Params, task: Task) -> Result<(), TrainerError> {
     }
 }
 
-/// Opens a file for writing, never beside and renamed, since the path may be a descriptor.
+/// Writes a file in place. It is not written beside and renamed, since the path may be a descriptor.
 fn write(
     path: &Path,
     action: &'static str,

@@ -9,7 +9,7 @@ use model::recipe::{Column, Family, Input, Recipe};
 use model::{Predictor, Task};
 use std::rc::Rc;
 
-/// Bytes that a key takes until the model is written: in maps that may be half empty, and copies of them.
+/// Bytes that a key takes until the model is written. They are in maps that may be half empty, and in copies of these.
 const KEY_BYTES: u64 = 250;
 
 /// Learns from the training rows; an error without a key column.

@@ -1,5 +1,6 @@
-//! In which precision a training multiplies matrices. Weights, optimizer, losses and everything that is measured stay
-//! 32-bit floats: what is served is compared with libtorch to within 1e-5, which neither TF32 nor bfloat16 reaches.
+//! The precision in which a training multiplies matrices. Weights, optimizer, losses and everything that is measured
+//! stay 32-bit floats: the served scores are compared with libtorch's to within 1e-5, which neither TF32 nor bfloat16
+//! reaches.
 //!
 //! libtorch's autocast is not used: through tch it does nothing on the CPU, and on a GPU it takes float16, whose
 //! gradients need scaling.
@@ -38,7 +39,7 @@ pub fn linear(
 impl Drop for Reduced {
     fn drop(&mut self) {
         if self.0 == Precision::Tf32 {
-            // It was found when it was allowed.
+            // The function that forbids TF32 was found when TF32 was allowed, so that this call cannot fail.
             let _ = allow_tf32(false);
         }
     }

@@ -1,18 +1,25 @@
 //! From raw columns to the network's input: fits the recipe on the training rows, then encodes any rows with it.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `column_fit` | what is learned of each column from the training rows |
+//! | `raw_columns` | rows as a query has them, value by value |
+
+mod column_fit;
+mod raw_columns;
 
 use crate::error::TrainerError;
 use crate::rows::block::Block;
 use crate::rows::data::Table;
 use crate::rows::values::{Dictionary, Feature, Floats, Values, NULL_CODE};
-use crate::threads::on_each;
-use crate::trees;
+use column_fit::{column_fits, ColumnFit, ScalingFit};
 use model::protocol::SourceColumn;
-use model::recipe::{
-    Category, CategoryFit, Column, Family, Input, NumberFit, Recipe, Scaling, Slot, MAX_INPUTS, NULL, UNSEEN,
-};
-use model::transform::{Transform, TransformChoice};
+use model::recipe::{Category, CategoryFit, Column, Input, Recipe, Scaling, MAX_INPUTS, NULL, UNSEEN};
 use model::Params;
 use std::borrow::Cow;
+
+pub use column_fit::sample;
+pub use raw_columns::{RawColumns, RawRow};
 
 /// A recipe, and how the columns of the table become its inputs.
 pub struct Encoder<'a> {
@@ -27,7 +34,7 @@ pub struct Encoder<'a> {
     dense_width: usize,
 }
 
-/// What becomes of the feature of this number.
+/// How a feature of the table becomes an input.
 struct Feed {
     feature: usize,
     kind: FeedKind,
@@ -44,7 +51,7 @@ enum FeedKind {
     },
 }
 
-/// What of an encoder every thread may use.
+/// The part of an encoder that every thread may use.
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     recipe: &'a Recipe,
@@ -60,6 +67,15 @@ pub struct Encoded {
     pub ids: Vec<i32>,
 }
 
+/// An input of the forest: all numbers first, then all categories, as the recipe numbers them.
+#[derive(Debug, Clone)]
+pub enum TreeInput<'a> {
+    /// `floats` holds `width` numbers a row; this is the one at `position`. What is not finite is missing.
+    Number { floats: &'a Floats, width: usize, position: usize },
+    /// The code of a row in the dictionary of the table, the recipe's code for each of these, and for NULL.
+    Category { codes: &'a [u32], recipe_codes: Vec<i32>, null: i32 },
+}
+
 /// Columns that deserve a warning.
 #[derive(Default)]
 struct Findings {
@@ -68,27 +84,8 @@ struct Findings {
     rare: Vec<String>,
 }
 
-/// What is learned of a column from the training rows, block by block.
-enum ColumnFit {
-    Numbers(Vec<ScalingFit>),
-    Category { fit: CategoryFit, nulls: usize },
-}
-
-/// Bytes that the distinct texts of all columns, and of one column, may take where they are counted block by block.
-const TEXT_BYTES: usize = 64 << 20;
-const LEAST_TEXT_BYTES: usize = 1 << 20;
-
-/// Rows that transforms are chosen and leaks are found by, at most.
-const SAMPLE: usize = 20_000;
-
-/// Rows evenly spread over the training rows; fewer of a wide table that is read from its file.
-pub fn sample(table: &Table, train: &[u32]) -> Vec<u32> {
-    let most = if table.stored.is_some() { SAMPLE.min(4 * table.block_rows()) } else { SAMPLE };
-    train.iter().step_by(train.len().div_ceil(most).max(1)).copied().collect()
-}
-
 impl<'a> Encoder<'a> {
-    /// Fits the recipe on the rows `train`, in their order. This and encoding take so many threads.
+    /// Fits the recipe on the rows `train`, in their order. Fitting and encoding use this many threads.
     pub fn fit(
         table: &'a Table,
         train: &[u32],
@@ -138,7 +135,7 @@ impl<'a> Encoder<'a> {
 
     fn add_numbers(&mut self, position: usize, fits: Vec<ScalingFit>, rows: usize, findings: &mut Findings) {
         let name = &self.table.features[position].source.name;
-        let all_missing = fits.iter().all(|fit| fit.number.missing() == rows as u64);
+        let all_missing = fits.iter().all(|fit| fit.missing() == rows as u64);
         let scalings: Vec<Scaling> = fits.into_iter().map(ScalingFit::finish).collect();
         if all_missing {
             findings.empty.push(name.clone());
@@ -173,7 +170,7 @@ impl<'a> Encoder<'a> {
             }
             _ => None,
         };
-        // A NULL that training never saw is something unseen; its embedding becomes a copy at the end.
+        // If training saw no NULL, NULL counts as unseen; after the training it gets a copy of that embedding.
         let null = if nulls > 0 { NULL as i32 } else { UNSEEN as i32 };
         self.null_seen.push(nulls > 0);
         self.push(position, Input::Category(category), FeedKind::Category { ids, null });
@@ -191,17 +188,17 @@ impl<'a> Encoder<'a> {
     }
 
     /// The raw columns as trees read them: all numbers, then all categories. `None` where they are not in memory.
-    pub fn columns(&self) -> Option<Vec<trees::TreeInput<'a>>> {
+    pub fn columns(&self) -> Option<Vec<TreeInput<'a>>> {
         let (mut numbers, mut categories) = (Vec::new(), Vec::new());
         for Feed { feature, kind } in &self.feeds {
             match (&self.table.features[*feature].values, kind) {
                 (Values::Numbers { width, floats }, _) => {
-                    let number = |position| trees::TreeInput::Number { floats, width: *width, position };
+                    let number = |position| TreeInput::Number { floats, width: *width, position };
                     numbers.extend((0..*width).map(number));
                 }
                 (Values::Category(dictionary), FeedKind::Category { ids: Some(ids), null }) => {
                     let (codes, recipe_codes) = (&dictionary.codes[..], ids.clone());
-                    categories.push(trees::TreeInput::Category { codes, recipe_codes, null: *null });
+                    categories.push(TreeInput::Category { codes, recipe_codes, null: *null });
                 }
                 _ => return None,
             }
@@ -276,183 +273,9 @@ impl Inputs<'_> {
     }
 }
 
-/// Fits every column, the transforms on a sample and the rest on all training rows.
-fn column_fits(
-    table: &Table,
-    train: &[u32],
-    params: &Params,
-    threads: usize,
-) -> Result<Vec<ColumnFit>, TrainerError> {
-    let begin = |block: &Block| -> Vec<ColumnFit> {
-        block.features.iter().map(|feature| ColumnFit::new(feature, block.places, params.transform)).collect()
-    };
-    let mut fits = table.block(&sample(table, train), begin)?;
-    let texts = fits.iter().filter(|fit| matches!(fit, ColumnFit::Category { .. })).count();
-    let most = table.stored.as_ref().map(|_| (TEXT_BYTES / texts.max(1)).max(LEAST_TEXT_BYTES));
-    table.blocks(train, |block| {
-        let mut columns: Vec<_> = fits.iter_mut().zip(block.features).collect();
-        on_each(&mut columns, threads, |(fit, feature)| fit.add(&feature.values, block.places, most));
-        Ok::<(), TrainerError>(())
-    })?;
-    Ok(fits)
-}
-
-impl ColumnFit {
-    /// Chooses the transforms of numbers by the values at `places`.
-    fn new(feature: &Feature, places: &[u32], choice: TransformChoice) -> Self {
-        let Values::Numbers { width, floats } = &feature.values else {
-            return Self::Category { fit: CategoryFit::default(), nulls: 0 };
-        };
-        let choice = match feature.source.family {
-            Family::Number | Family::NumberArray => choice,
-            _ => TransformChoice::None,
-        };
-        let fit = |position| ScalingFit::new(choice, places, |place| floats.get(place * width + position));
-        Self::Numbers((0..*width).map(fit).collect())
-    }
-
-    /// Takes the values at `places`. Of the texts only the most frequent are remembered once they take more than
-    /// `most_bytes`.
-    fn add(&mut self, values: &Values, places: &[u32], most_bytes: Option<usize>) {
-        match (self, values) {
-            (Self::Numbers(fits), Values::Numbers { width, floats }) => {
-                for place in places {
-                    let first = *place as usize * width;
-                    for (position, fit) in fits.iter_mut().enumerate() {
-                        fit.add(floats.get(first + position));
-                    }
-                }
-            }
-            (Self::Category { fit, nulls }, Values::Category(dictionary)) => {
-                let mut counts = vec![0; dictionary.texts.len()];
-                for place in places {
-                    match dictionary.codes[*place as usize] {
-                        NULL_CODE => *nulls += 1,
-                        code => counts[code as usize] += 1,
-                    }
-                }
-                let seen = dictionary.texts.iter().zip(&counts).filter(|(_, count)| **count > 0);
-                seen.for_each(|(text, count)| fit.add(text, *count));
-                if let Some(most) = most_bytes {
-                    fit.forget_rare(most);
-                }
-            }
-            _ => unreachable!("a column's values are of one kind in every block"),
-        }
-    }
-}
-
 /// The embedding row of each text of a dictionary.
 fn embedding_rows(category: &Category, dictionary: &Dictionary) -> Vec<i32> {
     dictionary.texts.iter().map(|text| category.embedding_row(Some(text)) as i32).collect()
-}
-
-/// The raw columns of a block behind the columns of a recipe: of the same name.
-pub struct RawColumns<'a> {
-    columns: Vec<RawColumn<'a>>,
-    rows: &'a [u32],
-    places: &'a [u32],
-}
-
-/// A raw column, and where it goes.
-enum RawColumn<'a> {
-    Numbers { width: usize, floats: &'a Floats, first: usize },
-    Category { dictionary: &'a Dictionary, index: usize },
-    Key(&'a [u64]),
-}
-
-impl<'a> RawColumns<'a> {
-    pub fn new(recipe: &Recipe, table: &'a Table, block: &Block<'a>) -> Self {
-        let column = |(column, slot): (&Column, Slot)| {
-            let values = || block.features.iter().find(|f| f.source.name == column.name).map(|f| &f.values);
-            match slot {
-                Slot::Key => table.first_key.as_deref().map(RawColumn::Key),
-                Slot::Numbers { first, .. } => match values() {
-                    Some(Values::Numbers { width, floats }) => {
-                        Some(RawColumn::Numbers { width: *width, floats, first })
-                    }
-                    _ => None,
-                },
-                Slot::Category { index } => match values() {
-                    Some(Values::Category(dictionary)) => Some(RawColumn::Category { dictionary, index }),
-                    _ => None,
-                },
-            }
-        };
-        // The recipe was made from this table: it has every column.
-        let columns = recipe.columns.iter().zip(recipe.slots()).filter_map(column).collect();
-        Self { columns, rows: block.rows, places: block.places }
-    }
-
-    /// How many rows the block has.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Hands the raw values of the n-th row of the block to the receiver: numbers (`None` where missing) and texts, in
-    /// input order.
-    pub fn raw_row(&self, n: usize, receiver: &mut impl RawRow) {
-        (0..self.columns.len()).for_each(|column| self.raw_value(column, n, receiver));
-    }
-
-    /// Hands over what one column has in the n-th row.
-    pub fn raw_value(&self, column: usize, n: usize, receiver: &mut impl RawRow) {
-        let place = self.places[n] as usize;
-        match &self.columns[column] {
-            RawColumn::Numbers { width, floats, first } => {
-                for position in 0..*width {
-                    let value = floats.get(place * width + position);
-                    receiver.number(first + position, value.is_finite().then_some(value));
-                }
-            }
-            RawColumn::Category { dictionary, index } => {
-                let text = match dictionary.codes[place] {
-                    NULL_CODE => None,
-                    code => Some(&*dictionary.texts[code as usize]),
-                };
-                receiver.category(*index, text);
-            }
-            RawColumn::Key(keys) => receiver.key(keys[self.rows[n] as usize]),
-        }
-    }
-}
-
-/// A number's scaling on its way.
-struct ScalingFit {
-    transform: Transform,
-    number: NumberFit,
-    second: Option<(Transform, NumberFit)>,
-}
-
-impl ScalingFit {
-    /// The transforms are chosen by the values at some places.
-    fn new(choice: TransformChoice, places: &[u32], value: impl Fn(usize) -> f64) -> Self {
-        let sample = places.iter().map(|place| value(*place as usize));
-        let mut sample: Vec<f64> = sample.filter(|value| value.is_finite()).collect();
-        let (transform, second) = Transform::fit(choice, &mut sample);
-        let second = second.map(|transform| (transform, NumberFit::default()));
-        Self { transform, number: NumberFit::default(), second }
-    }
-
-    fn add(&mut self, value: f64) {
-        self.number.add(if value.is_finite() { self.transform.apply(value) } else { value });
-        if let Some((transform, fit)) = self.second.as_mut().filter(|_| value.is_finite()) {
-            fit.add(transform.apply(value));
-        }
-    }
-
-    fn finish(self) -> Scaling {
-        let second = self.second.map(|(transform, fit)| Box::new(Scaling { transform, ..fit.finish() }));
-        Scaling { transform: self.transform, second, ..self.number.finish() }
-    }
-}
-
-/// Takes the raw values of a row.
-pub trait RawRow {
-    fn number(&mut self, number: usize, value: Option<f64>);
-    fn category(&mut self, category: usize, value: Option<&str>);
-    /// By its hash.
-    fn key(&mut self, key: u64);
 }
 
 impl Findings {

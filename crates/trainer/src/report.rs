@@ -16,7 +16,7 @@ impl Reporter<io::Stdout> {
 }
 
 impl<W: Write> Reporter<W> {
-    /// Fails with [`TrainerError::HungUp`] once nobody reads: the training has lost its purpose.
+    /// Fails with [`TrainerError::HungUp`] once nobody reads, since the training has then lost its purpose.
     pub fn send(&mut self, event: &Event) -> Result<(), TrainerError> {
         let mut line = serde_json::to_vec(event)
             .map_err(|e| TrainerError::internal(format!("an event as JSON: {e}")))?;

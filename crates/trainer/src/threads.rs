@@ -1,6 +1,6 @@
 //! Work on several threads at once, where it can be cut into slices.
 
-/// Runs `f` on every item, on as many threads, each with a slice of the items.
+/// Runs `f` on every item, on up to `threads` threads, each of which gets a slice of the items.
 pub fn on_each<T: Send>(items: &mut [T], threads: usize, f: impl Fn(&mut T) + Sync) {
     let share = items.len().div_ceil(threads.max(1)).max(1);
     let f = &f;

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::pg::acting_as::{as_owner, current_user};
 use crate::pg::liveness;
 use crate::pg::session::{Failure, Session};
-use model::halving::Key;
+use model::halving::TrialRung;
 use model::params::Metric;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 use pgrx::Uuid;
@@ -20,7 +20,7 @@ pub struct Tune {
     /// What it knows of the rows: their digest and what trials are compared by.
     pub seen: Option<Seen>,
     /// Trials that an earlier call has trained, and how good they are.
-    pub trained: Vec<(Key, f64)>,
+    pub trained: Vec<(TrialRung, f64)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -152,10 +152,10 @@ fn resume(client: &mut SpiClient, tuning: &Tuning, session: &Session) -> Result<
     Ok(Some(Tune { id, threads: threads as usize, seen, trained }))
 }
 
-fn trained(client: &SpiClient, id: Uuid) -> Result<Vec<(Key, f64)>, Error> {
+fn trained(client: &SpiClient, id: Uuid) -> Result<Vec<(TrialRung, f64)>, Error> {
     let select = "SELECT r.trial, r.rung, r.value FROM reco.run AS r \
                   WHERE r.tune_id OPERATOR(pg_catalog.=) $1 AND r.status OPERATOR(pg_catalog.=) 'succeeded'";
-    let read = |row: SpiHeapTupleData| -> Result<Option<(Key, f64)>, Error> {
+    let read = |row: SpiHeapTupleData| -> Result<Option<(TrialRung, f64)>, Error> {
         let key = row.get::<i32>(1)?.zip(row.get::<i32>(2)?);
         let value = row.get::<f64>(3)?;
         Ok(key.zip(value).map(|((trial, rung), value)| ((trial as u32, rung as u32), value)))

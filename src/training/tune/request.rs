@@ -3,9 +3,9 @@
 use super::super::request::{Arguments, Request};
 use crate::error::Error;
 use crate::settings;
-use model::halving::Plan;
-use model::lanes::{Lanes, Machine};
+use model::halving::SearchPlan;
 use model::search::Space;
+use model::trials::{Machine, Trials};
 use model::{Algorithm, Params};
 use serde_json::{json, Map, Value};
 use std::time::{Duration, Instant};
@@ -28,8 +28,8 @@ pub struct Tuning {
     pub request: Request,
     pub algorithm: Algorithm,
     pub space: Space,
-    pub plan: Plan,
-    pub lanes: Lanes,
+    pub plan: SearchPlan,
+    pub lanes: Trials,
     /// All that the result depends on besides the rows and the threads.
     pub settings: Value,
     pub trials: u32,
@@ -63,7 +63,7 @@ impl Tuning {
             ));
         }
         let space = Space::new(asked.search, &fixed, params, algorithm)?;
-        let plan = Plan::new(trials as u32, longest(params, algorithm));
+        let plan = SearchPlan::new(trials as u32, longest(params, algorithm));
         let lanes = lanes(&fixed, params, parallel as usize, trials as usize);
         let settings = json!({
             "given": given, "params": fixed, "search": space.json(), "defaults_first": space.defaults_first(),
@@ -131,7 +131,7 @@ fn longest(params: &Params, algorithm: Algorithm) -> u32 {
 }
 
 /// Threads that `params` asks for are each training's; else those there are get shared out.
-fn lanes(fixed: &Map<String, Value>, params: &Params, parallel: usize, trials: usize) -> Lanes {
+fn lanes(fixed: &Map<String, Value>, params: &Params, parallel: usize, trials: usize) -> Trials {
     let cores =
         Some(settings::training_threads()).filter(|threads| *threads > 0).unwrap_or_else(settings::cores);
     let gpus = gpus();
@@ -140,10 +140,10 @@ fn lanes(fixed: &Map<String, Value>, params: &Params, parallel: usize, trials: u
         .then_some(params.threads.min(settings::cores()))
         .filter(|threads| *threads > 0);
     match each {
-        None => Lanes::new(Machine { cores, gpus }, &params.device, parallel, trials),
+        None => Trials::new(Machine { cores, gpus }, &params.device, parallel, trials),
         Some(threads) => {
             let machine = Machine { cores: (cores / threads).max(1), gpus };
-            Lanes { threads, ..Lanes::new(machine, &params.device, parallel, trials) }
+            Trials { threads, ..Trials::new(machine, &params.device, parallel, trials) }
         }
     }
 }

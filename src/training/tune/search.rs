@@ -7,7 +7,7 @@ use super::record::{Seen, Tune};
 use super::request::Tuning;
 use crate::error::Error;
 use crate::pg::session::{Failure, Session};
-use model::halving::{best, Key, Results, Step};
+use model::halving::{best, Results, Step, TrialRung};
 use model::params::Metric;
 use model::protocol::{Cause, Spec};
 use model::{Algorithm, ModelError, Params};
@@ -24,7 +24,7 @@ pub struct Search<'a> {
     /// Runs that have begun and are not recorded as ended.
     open: Vec<Run>,
     /// What the best so far has left; that of earlier calls is gone.
-    kept: Option<(Key, Trained)>,
+    kept: Option<(TrialRung, Trained)>,
     warned: BTreeSet<String>,
     last_error: Option<Error>,
 }
@@ -59,7 +59,7 @@ impl<'a> Search<'a> {
     }
 
     /// Trains until nothing is left to do; returns the best and what it has left.
-    pub fn run(&mut self, data: &TempFile) -> Result<(Key, Trained), Failure> {
+    pub fn run(&mut self, data: &TempFile) -> Result<(TrialRung, Trained), Failure> {
         loop {
             if self.is_late() {
                 self.stop_trials(|search, key| !search.results.contains_key(&key))?;
@@ -89,7 +89,7 @@ impl<'a> Search<'a> {
     fn next(&self) -> Option<(Step, usize)> {
         let busy: Vec<usize> = self.under_way.iter().map(|trial| trial.lane).collect();
         let lane = (0..self.tuning.lanes.devices.len()).find(|lane| !busy.contains(lane))?;
-        let keys: Vec<Key> = self.under_way.iter().map(|trial| trial.step.key()).collect();
+        let keys: Vec<TrialRung> = self.under_way.iter().map(|trial| trial.step.key()).collect();
         let planned = match self.is_late() {
             true => None,
             false => self.tuning.plan.next(&self.results, &keys),
@@ -100,7 +100,7 @@ impl<'a> Search<'a> {
         Some((step, lane))
     }
 
-    fn has_kept(&self, key: Key) -> bool {
+    fn has_kept(&self, key: TrialRung) -> bool {
         self.kept.as_ref().is_some_and(|(kept, _)| *kept == key)
     }
 
@@ -120,7 +120,7 @@ impl<'a> Search<'a> {
     }
 
     /// The parameters of a trial at a rung.
-    pub fn params(&self, key: Key) -> Result<Params, Error> {
+    pub fn params(&self, key: TrialRung) -> Result<Params, Error> {
         let step = self.tuning.plan.step(key);
         let base = &self.tuning.request.spec.params;
         let mut changes = self.tuning.space.draw(base.seed, step.trial);
@@ -236,7 +236,7 @@ impl<'a> Search<'a> {
     }
 
     /// Ends the trials under way that are to be stopped, without a result.
-    fn stop_trials(&mut self, stops: impl Fn(&Self, Key) -> bool) -> Result<(), Failure> {
+    fn stop_trials(&mut self, stops: impl Fn(&Self, TrialRung) -> bool) -> Result<(), Failure> {
         let all = std::mem::take(&mut self.under_way);
         let (stopped, going): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|trial| stops(self, trial.step.key()));
@@ -280,7 +280,7 @@ impl<'a> Search<'a> {
     }
 
     /// Says which trial has become the version.
-    pub fn tell_winner(&self, key: Key) {
+    pub fn tell_winner(&self, key: TrialRung) {
         let Step { trial, budget, .. } = self.tuning.plan.step(key);
         let (model, trials) = (self.tuning.model(), self.tuning.trials);
         say!(

@@ -9,7 +9,7 @@ use twox_hash::XxHash64;
 pub struct Boundaries(Vec<f64>);
 
 impl Boundaries {
-    /// They must be finite and strictly increasing; there may be none.
+    /// Checks the boundaries: they must be finite and strictly increasing; there may be none.
     pub fn new(boundaries: Vec<f64>) -> Result<Self, FeatureError> {
         let increasing = boundaries.windows(2).all(|pair| pair[0] < pair[1]);
         if !increasing || !boundaries.iter().all(|boundary| boundary.is_finite()) {
@@ -37,6 +37,6 @@ pub fn hash_bucket(value: &[u8], buckets: i32) -> Result<i32, FeatureError> {
     if buckets < 1 {
         return Err(argument(format!("{buckets} is not a number of buckets"), "Ask for at least 1."));
     }
-    // The remainder is below an i32.
+    // The remainder is below `buckets`, which is an i32.
     Ok((XxHash64::oneshot(0, value) % buckets as u64) as i32)
 }

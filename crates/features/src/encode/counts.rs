@@ -12,7 +12,7 @@ pub const MAX_DISTINCT: usize = 1 << 20;
 /// The most bytes that distinct texts may have together.
 pub const MAX_BYTES: usize = 64 << 20;
 
-/// What can be counted: texts as their bytes, numbers as their bits.
+/// Values that can be counted: texts by their bytes, numbers by their bits.
 pub trait Countable: Eq + Hash + Ord + Borrow<Self::Borrowed> {
     type Borrowed: Eq + Hash + ?Sized;
 

@@ -63,13 +63,13 @@ impl Imputer {
             Self::Unknown => Ok(()),
             Self::Mean(statistics) => statistics.insert(value),
             Self::Median(values) => values.insert(value),
-            // Adding 0 makes minus zero zero.
+            // Adding 0 turns minus zero into zero.
             Self::MostFrequent(found) if counts(value)? => found.add(&(value + 0.0).to_bits(), 1),
             Self::MostFrequent(_) => Ok(()),
         }
     }
 
-    /// What to fill in; `None` of no values. Of several most frequent values it is the smallest.
+    /// The value to fill in; `None` without values. Of several most frequent values it is the smallest.
     pub fn fill(&mut self) -> Result<Option<f64>, FeatureError> {
         match self {
             Self::Unknown => Ok(None),

@@ -8,13 +8,13 @@
 //! | `counts` | how often each value of a column occurs, within a bound |
 //! | `vocabulary` | the values worth a number of their own, and the encodings by them |
 //! | `imputer` | what a missing value is replaced with |
-//! | `scale` | a value and a fitted scaler to a scaled value |
-//! | `buckets` | a number by boundaries, a text by hash |
+//! | `scale` | scales a value by a fitted scaler |
+//! | `buckets` | the bucket of a number, by boundaries, and of a text, by hash |
 //! | `vectors` | polynomials, norms, cyclic time |
 //! | `text` | feature crosses, n-grams |
 //! | `wire` | the states of fits as bytes, between the processes of a parallel query |
 //!
-//! Fits leave NaN out and refuse infinite values. What is fitted is merged in any order: the states are those of
+//! Fits leave NaN out and refuse infinite values. Their states can be merged in any order, since they come from
 //! parallel workers.
 
 pub mod buckets;
@@ -42,7 +42,7 @@ use crate::FeatureError;
 
 /// What a fitting aggregate keeps between rows.
 pub trait State: Default {
-    /// Takes in what another process has seen.
+    /// Merges the state of another process into this one.
     fn merge(&mut self, other: &Self) -> Result<(), FeatureError>;
 
     /// The bytes that [`State::from_bytes`] reads.

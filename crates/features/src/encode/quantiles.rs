@@ -1,28 +1,30 @@
-//! Quantiles of many numbers: exact from all of them up to a bound, and beyond it from a sketch that no more than
-//! [`RANK_ERROR`] can be wrong.
+//! Quantiles of many numbers. Up to a bound they are exact, from all numbers; beyond it they come from a sketch whose
+//! error is at most [`RANK_ERROR`].
 
 use super::wire::{damaged, StateReader, StateWriter};
 use crate::FeatureError;
 
-/// Up to this many values quantiles are exact: 8 MiB of them.
+/// Up to this many values, which take 8 MiB, quantiles are exact.
 pub const EXACT: usize = 1 << 20;
-/// Beyond, the share of rows by which the rank of an answer may differ from the rank asked for, up to 2^40 rows.
+/// Beyond [`EXACT`] values: the share of rows by which the rank of an answer may differ from the rank asked for, up to
+/// 2^40 rows.
 pub const RANK_ERROR: f64 = 0.0002;
 /// The most values that wait on a level above the first.
 const WAITING: usize = 1 << 17;
-/// 2^40 times more than what the first holds.
+/// Most levels: together they hold 2^40 times as many numbers of the column as the first level alone.
 const MAX_LEVELS: usize = 40;
 
 /// Numbers by levels; one on level h stands for 2^h numbers of the column.
 ///
 /// A full level is sorted and every second number of it goes up a level, the even and the odd ones in turn (Manku,
-/// Rajagopalan and Lindsay, Approximate medians and other quantiles in one pass and with limited memory, 1998). That
-/// moves a rank by at most 2^h, and needs 2^h times at least [`WAITING`] numbers, so that each level adds at most
-/// 1 / `WAITING` to the error. Nothing is random: the same numbers in the same order give the same answers.
+/// Rajagopalan and Lindsay, Approximate medians and other quantiles in one pass and with limited memory, 1998).
+/// Emptying level h moves a rank by at most 2^h, and happens once for at least [`WAITING`] times 2^h numbers, so that
+/// each level adds at most 1 / `WAITING` to the error. Nothing is random: the same numbers in the same order give the
+/// same answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantiles {
     levels: Vec<Vec<f64>>,
-    /// Which half a level gives up next, bit by level.
+    /// For each level one bit: whether its even or its odd numbers go up next.
     odd: u64,
     minimum: f64,
     maximum: f64,
@@ -60,7 +62,7 @@ impl Quantiles {
         }
     }
 
-    /// Sends up half of every level that is full.
+    /// Sends half of the numbers of every full level up.
     fn compact(&mut self) {
         let mut h = 0;
         while h < self.levels.len() && h < MAX_LEVELS {
@@ -79,7 +81,7 @@ impl Quantiles {
         let (below, above) = self.levels.split_at_mut(h + 1);
         let (level, above) = (&mut below[h], &mut above[0]);
         level.sort_unstable_by(f64::total_cmp);
-        // Of an odd number the largest stays.
+        // If the level has an odd number of values, the largest stays.
         let even = level.len() / 2 * 2;
         let offset = usize::from(self.odd >> h & 1 == 1);
         above.extend(level[..even].iter().skip(offset).step_by(2));
@@ -90,7 +92,7 @@ impl Quantiles {
         self.odd ^= 1 << h;
     }
 
-    /// Whether answers are those of all numbers.
+    /// Whether the answers are exact, as all numbers are kept.
     pub fn is_exact(&self) -> bool {
         self.levels[1..].iter().all(Vec::is_empty)
     }
@@ -169,7 +171,7 @@ fn interpolated(sorted: &[f64], rank: f64) -> f64 {
     if distance.is_infinite() {
         return a * (1.0 - share) + b * share;
     }
-    // From the nearer end, so that a share of 1 is the value itself.
+    // Interpolated from the nearer end, so that a share of 1 gives the upper value itself.
     if share < 0.5 {
         a + distance * share
     } else {

@@ -10,7 +10,7 @@ use crate::FeatureError;
 pub struct Statistics {
     count: u64,
     mean: f64,
-    /// What rounding took from the mean, so that a column far from zero keeps its variance.
+    /// The rounding error of the mean, kept so that the variance of a column far from zero is not lost.
     rest: f64,
     /// The sum of squared distances to the mean.
     squares: f64,
@@ -73,7 +73,7 @@ impl Statistics {
         Ok(Some(StandardScaler { mean, scale }))
     }
 
-    /// Whether the variance is within the error bound of computing it (Chan, Golub and LeVeque, The American
+    /// Whether the variance is smaller than the error bound of its computation (Chan, Golub and LeVeque, The American
     /// Statistician 37, 1983), as scikit-learn judges it.
     fn is_constant(&self, variance: f64) -> bool {
         let rounding = self.count as f64 * f64::EPSILON;

@@ -1,19 +1,19 @@
-//! Texts to texts.
+//! Features made of texts that are texts themselves: feature crosses and n-grams.
 
 use super::{argument, limit};
 use crate::FeatureError;
 
-/// Between the values of a cross.
+/// Stands between the values of a cross.
 const SEPARATOR: u8 = b'|';
 const ESCAPE: u8 = b'\\';
 /// The most n-grams that a call makes.
 pub const MAX_NGRAMS: usize = 1_000_000;
-/// The most bytes that are written to make them.
+/// The most bytes that a call writes to make n-grams, unfinished ones included.
 pub const MAX_BYTES: usize = 64 << 20;
 /// The most tokens of an n-gram.
 pub const MAX_SIZE: i32 = 100;
 
-/// The values behind each other with `|` between them. A backslash stands before a `|` or a backslash of a value, so
+/// The values one after the other, with `|` between them. A backslash stands before a `|` or a backslash of a value, so
 /// that different values never give the same cross.
 pub fn feature_cross<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut cross = Vec::new();
@@ -22,7 +22,7 @@ pub fn feature_cross<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
             cross.push(SEPARATOR);
         }
         for byte in value {
-            // Neither byte is part of another character in UTF-8.
+            // In UTF-8, neither byte can be part of another character.
             if matches!(*byte, SEPARATOR | ESCAPE) {
                 cross.push(ESCAPE);
             }

@@ -10,7 +10,7 @@ pub const MAX_BUCKETS: i32 = 10_000;
 /// The quantiles between which [`RobustScaler`] measures, unless others are asked for.
 const QUARTILES: (f64, f64) = (0.25, 0.75);
 
-/// The values of a column, and what they are kept for.
+/// The values of a column, and the options of what will be fitted to them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Values {
     quantiles: Quantiles,
@@ -70,8 +70,8 @@ impl Values {
         Ok(Some(RobustScaler { median: found[0], interquartile_range }))
     }
 
-    /// What separates buckets of equally many values, strictly increasing: fewer than asked for where values repeat,
-    /// none of a constant column. Values below the first boundary are the first bucket.
+    /// The boundaries between buckets of equally many values, strictly increasing. There are fewer than asked for where
+    /// values repeat, and none for a constant column. Values below the first boundary are the first bucket.
     pub fn boundaries(&mut self) -> Option<Vec<f64>> {
         let buckets = self.buckets.unwrap_or(2);
         let ranks: Vec<f64> = (0..=buckets).map(|n| f64::from(n) / f64::from(buckets)).collect();

@@ -1,4 +1,4 @@
-//! Numbers to several numbers. NaN stands for a missing number and stays one.
+//! Features of several numbers made of one or several numbers. NaN stands for a missing number and stays NaN.
 
 use super::scale::too_large;
 use super::{argument, limit};
@@ -20,7 +20,8 @@ pub fn polynomial_expand(values: &[f64], degree: i32) -> Result<Vec<f64>, Featur
     }
     let mut terms = Vec::with_capacity(number_of_terms(values.len(), degree as usize)?);
     terms.extend_from_slice(values);
-    // Where the products whose first factor is the n-th value begin, among those of the degree before.
+    // For each value, the position, among the products of the degree before, of the first product whose first factor is
+    // that value.
     let mut starts: Vec<usize> = (0..values.len()).collect();
     let mut end = values.len();
     for _ in 1..degree {
@@ -48,7 +49,7 @@ pub fn polynomial_expand(values: &[f64], degree: i32) -> Result<Vec<f64>, Featur
 fn number_of_terms(values: usize, degree: usize) -> Result<usize, FeatureError> {
     let mut terms: usize = 1;
     for n in 1..=degree {
-        // Divides evenly: the product so far is a binomial coefficient.
+        // The division is exact, since the product so far is a binomial coefficient.
         terms = terms * (values + n) / n;
         if terms > MAX_TERMS + 1 {
             return Err(limit(
@@ -74,7 +75,7 @@ pub fn normalize(values: &[f64], p: f64) -> Result<Vec<f64>, FeatureError> {
     if largest.is_infinite() || p.is_infinite() {
         return Ok(values.iter().map(|value| value / largest).collect());
     }
-    // Relative to the largest, so that no power overflows or vanishes.
+    // The values are divided by the largest first, so that no power overflows or vanishes.
     let sum: f64 = match p {
         1.0 => known.map(|value| value / largest).sum(),
         2.0 => known.map(|value| (value / largest).powi(2)).sum(),
@@ -96,7 +97,7 @@ pub fn cyclic_encode(value: f64, period: f64) -> Result<[f64; 2], FeatureError> 
             "A period is a finite number above 0: 12 for months, 7 for days of the week.",
         ));
     }
-    // The remainder is exact where a multiple of pi would not be.
+    // The remainder is taken before the multiplication by pi, since the remainder is exact and the product is not.
     let (sine, cosine) = (value % period / period * std::f64::consts::TAU).sin_cos();
     Ok([sine, cosine])
 }

@@ -16,7 +16,7 @@ pub const MAX_SIZE: i32 = 1_000_000;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VocabularyFit {
     counts: Counts<Box<[u8]>>,
-    /// Least count, most values.
+    /// The least count of a value that is kept, and the most values.
     bounds: Option<(i64, i32)>,
 }
 
@@ -52,7 +52,7 @@ impl VocabularyFit {
         any.then(|| kept.into_iter().map(|(_, value)| value).collect())
     }
 
-    /// The most frequent value, the first in the order of bytes of several.
+    /// The most frequent value; of several such values, the first in the order of their bytes.
     pub fn most_frequent(&self) -> Option<&[u8]> {
         self.counts.iter().map(|(value, count)| (Reverse(count), &**value)).min().map(|(_, value)| value)
     }
@@ -85,7 +85,8 @@ impl State for VocabularyFit {
     }
 }
 
-/// A vocabulary made ready for many look-ups. Positions count from 1; 0 is a value that is not in it.
+/// A vocabulary made ready for many look-ups. Positions count from 1; 0 stands for a value that is not in the
+/// vocabulary.
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
     positions: HashMap<Box<[u8]>, u32>,

@@ -22,7 +22,7 @@ impl StateWriter {
         self.integer(value.to_bits());
     }
 
-    /// Bytes behind their length.
+    /// Bytes, preceded by their length.
     pub fn bytes(&mut self, value: &[u8]) {
         self.integer(value.len() as u64);
         self.0.extend_from_slice(value);
@@ -64,7 +64,8 @@ impl<'a> StateReader<'a> {
         self.take(count)
     }
 
-    /// A number of members that take at least `size` bytes each, so that it cannot ask for more memory than it brings.
+    /// A number of members of at least `size` bytes each. It is checked against the bytes that follow, so that damaged
+    /// bytes cannot ask for much memory.
     pub fn count(&mut self, size: usize) -> Result<usize, FeatureError> {
         let count = self.integer()?;
         if count > (self.0.len() / size) as u64 {
@@ -73,7 +74,7 @@ impl<'a> StateReader<'a> {
         Ok(count as usize)
     }
 
-    /// Everything has been read.
+    /// Checks that everything has been read.
     pub fn end(self) -> Result<(), FeatureError> {
         if self.0.is_empty() {
             return Ok(());

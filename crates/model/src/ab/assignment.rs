@@ -66,12 +66,12 @@ impl Product<'_> {
 pub struct Assignment {
     unit: Unit,
     seed: u64,
-    /// Where each arm's part of the unit interval ends; the last goes on to 1.
+    /// Where each arm's part of the unit interval ends; the last arm's part goes on to 1.
     ends: Vec<f64>,
 }
 
 impl Assignment {
-    /// One share for each arm, in the order of the arms: positive, and 1 in all.
+    /// `shares` has one share for each arm, in the order of the arms; each is positive, and they add up to 1.
     pub fn new(unit: Unit, salt: &str, shares: &[f64]) -> Result<Self, ModelError> {
         check_shares(shares)?;
         let mut sum = 0.0;
@@ -98,7 +98,7 @@ impl Assignment {
         Some(self.arm_at(hash))
     }
 
-    /// The arm of a caller's key, from 0; `None` where it is not these that are assigned.
+    /// The arm of a caller's key, from 0; `None` where the test assigns products or regions instead.
     pub fn arm_of_key(&self, key: &str) -> Option<usize> {
         (self.unit == Unit::Key).then(|| self.arm_at(hash::text(key)))
     }

@@ -1,5 +1,6 @@
-//! How much better an arm's rate is than another's. The lift is the ratio of the rates less 1. It is judged by the difference
-//! of their logarithms, which is about normal, with the variance of each rate from [`Ratio::variance`].
+//! How much better the rate of one arm is than that of another. The lift is the ratio of the rates less 1. It is judged
+//! by the difference of their logarithms, which is about normal, with the variance of each rate from
+//! [`Ratio::variance`].
 //!
 //! An interval and a p-value for one look, at a moment chosen beforehand, are the usual ones. Those that stay valid however
 //! often one looks, and whenever one stops, come from the mixture sequential probability ratio test: the likelihood of the
@@ -19,13 +20,14 @@ pub const LEAST: u64 = 20;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lift {
     pub lift: f64,
-    /// For one look.
+    /// Valid for one look, at a moment chosen beforehand.
     pub once: Judged,
-    /// For any number of looks.
+    /// Valid for any number of looks, whenever one stops.
     pub always: Judged,
 }
 
-/// An interval that has the lift in it with the confidence that was asked for, and the p-value of there being no lift.
+/// A confidence interval of the lift, with the confidence that was asked for, and the p-value of the hypothesis that
+/// there is no lift.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Judged {
     pub low: f64,
@@ -59,13 +61,13 @@ impl Lift {
     }
 }
 
-/// Half the interval's width, and the p-value.
+/// Half the width of the interval for one look, and its p-value.
 fn once(difference: f64, variance: f64, confidence: f64) -> (f64, f64) {
     let deviation = variance.sqrt();
     (distance(1.0 - confidence) * deviation, two_sided(difference / deviation))
 }
 
-/// The same by the mixture of alternatives.
+/// Half the width of the interval for any number of looks, and its p-value, by the mixture of alternatives.
 fn always(difference: f64, variance: f64, confidence: f64) -> (f64, f64) {
     let mixing = EXPECTED_LIFT * EXPECTED_LIFT;
     let sum = variance + mixing;

@@ -1,14 +1,14 @@
 //! Whether units came in the shares that were asked for (a sample-ratio mismatch). If they did not, something loses or adds
 //! rows of one arm, and no comparison of the arms can be trusted.
 
-/// How much the mixture of alternatives is worth, in units: large enough that a split which is off by a few percent is
-/// found, small enough that one which is far off is found at once.
+/// The concentration of the Dirichlet distribution, in units. It is large enough that a split which is off by a few
+/// percent is found, and small enough that a split which is far off is found at once.
 const CONCENTRATION: f64 = 100.0;
 
-/// A p-value of the shares that stays valid however often it is looked at, as units come: the inverse of the likelihood of
-/// the counts, mixed over a Dirichlet distribution around the shares, against that of the shares themselves (Lindon and Malek
-/// 2022, "Anytime-Valid Inference for Multinomial Count Data"). One count and one positive share for each arm, the shares 1
-/// in all.
+/// A p-value of the shares that stays valid however often it is looked at, as units come: the inverse of the likelihood
+/// of the counts, mixed over a Dirichlet distribution around the shares, against that of the shares themselves (Lindon
+/// and Malek 2022, "Anytime-Valid Inference for Multinomial Count Data"). Each arm has one count and one positive
+/// share; the shares add up to 1.
 pub fn p_value(counts: &[u64], shares: &[f64]) -> f64 {
     let total: u64 = counts.iter().sum();
     let all = libm::lgamma(CONCENTRATION) - libm::lgamma(CONCENTRATION + total as f64);

@@ -1,5 +1,6 @@
-//! A rate of purchases. What is assigned to an arm as a whole is also counted as a whole: the rows of one unit (a region's
-//! products, a pair's weeks) are not independent of each other, and its variance is that between units.
+//! A rate of purchases. What is assigned to an arm as a whole (a unit) is also counted as a whole: the rows of one unit
+//! (a region's products, a pair's weeks) are not independent of each other, so that the variance of the rate is
+//! computed from the differences between units.
 
 /// Sums over units, each with a number of rows whose outcome is known and a number of purchases among them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -13,7 +14,7 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// Takes a unit. One without rows says nothing.
+    /// Takes a unit. A unit without rows says nothing and is ignored.
     pub fn add(&mut self, rows: u64, purchases: u64) {
         if rows == 0 {
             return;

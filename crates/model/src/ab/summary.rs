@@ -9,10 +9,10 @@ use std::collections::HashMap;
 /// A key that was shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Exposure {
-    /// The number of its unit.
+    /// The number of the unit that the key belongs to.
     pub unit: usize,
     pub score: f64,
-    /// `None` while it is not known.
+    /// Whether the key was bought; `None` while that is not known.
     pub purchased: Option<bool>,
 }
 
@@ -24,9 +24,9 @@ pub struct Summary {
     pub exposures: u64,
     /// `None` where nothing was shown.
     pub mean_score: Option<f64>,
-    /// Of those whose outcome is known; `None` where there are not both.
+    /// Area under the ROC curve of the keys whose outcome is known; `None` unless both outcomes occur.
     pub auroc: Option<f64>,
-    /// Known outcomes, by unit.
+    /// The rate of purchases, from the known outcomes, counted by unit.
     pub outcomes: Ratio,
 }
 

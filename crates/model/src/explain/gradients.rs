@@ -2,14 +2,15 @@
 //! the straight line from one input to another, times the step. The results, one for each input, add up to the difference
 //! that the network makes of the two.
 //!
-//! Neither part of a network needs a number of steps to be chosen. Along a line the hidden layers are made of straight
-//! pieces, that end where a unit opens or closes: the walk goes from one such kink to the next, where the gradient is the
-//! same. What the cross layers put out is a polynomial, which Gauss and Legendre's rule averages exactly.
+//! Nobody has to choose a number of steps. Along a line the output of the hidden layers is made of straight pieces,
+//! each of which ends where a unit opens or closes (a kink). The gradient is constant between two kinks, so that the
+//! walk goes from kink to kink. The output of the cross layers is a polynomial, which the Gauss-Legendre rule averages
+//! exactly.
 
 use crate::score::network::{Cross, Dense, Network, MAX_CROSSES};
 use ndarray::{Array2, ArrayView1};
 
-/// Pieces shorter than this part of the line are taken together with what follows.
+/// A piece shorter than this share of the line is taken together with the next one.
 const SHORTEST: f64 = 1e-9;
 /// Multiplications of a walk after which the rest of the line is taken in [`LAST_PIECES`] pieces that ignore kinks: about
 /// a third of a second.
@@ -57,7 +58,7 @@ const GAUSS: [(f64, f64); 5] = [
 ];
 const _: () = assert!(MAX_CROSSES <= 9);
 
-/// The gradient of what the crosses put out, weighed, by their input.
+/// The gradient, by the input, of the weighted sum of the cross layers' output.
 fn cross_gradient(crosses: &[Cross], weights: &[f64], input: &[f64]) -> Vec<f64> {
     let mut crossed = input.to_vec();
     let mut inner = Vec::new();
@@ -82,16 +83,16 @@ fn cross_gradient(crosses: &[Cross], weights: &[f64], input: &[f64]) -> Vec<f64>
 struct Line<'a> {
     first: &'a Dense,
     deeper: &'a [Dense],
-    /// Of the last layer, for what the hidden layers put out.
+    /// The weights of the last layer for the output of the hidden layers.
     weights: &'a [f64],
-    /// What goes into the units of the first layer at the start of the line, and how fast it changes.
+    /// The sums that go into the units of the first layer at the start of the line, and how fast they change along it.
     start: Vec<f64>,
     slope: Vec<f64>,
 }
 
 /// One straight piece.
 struct LinePiece {
-    /// The gradient by what goes into the units of the first layer.
+    /// The gradient by the sums that go into the units of the first layer.
     gradient: Vec<f64>,
     /// How far off the next kink is.
     kink: f64,
@@ -112,7 +113,7 @@ impl<'a> Line<'a> {
         let mut at = 0.0;
         while at < 1.0 {
             pause();
-            // Looked at a little after the kink, where it is clear which units are open.
+            // The gradient is taken a little after the kink, where it is clear which units are open.
             let ahead = if most > 0 { SHORTEST } else { 1.0 / LAST_PIECES } / 2.0;
             most = most.saturating_sub(1);
             let LinePiece { gradient, kink } = self.piece(at + ahead);
@@ -165,7 +166,7 @@ fn opened(values: &[f64]) -> Vec<bool> {
     values.iter().map(|value| *value > 0.0).collect()
 }
 
-/// Nothing passes a closed unit.
+/// Sets the gradient of closed units to 0, since nothing passes a closed unit.
 fn keep(gradient: &mut [f64], open: &[bool]) {
     gradient.iter_mut().zip(open).filter(|(_, open)| !**open).for_each(|(gradient, _)| *gradient = 0.0);
 }
@@ -175,7 +176,7 @@ fn times(matrix: &Array2<f32>, vector: &[f64]) -> Vec<f64> {
     matrix.rows().into_iter().map(|row| dot(row, vector)).collect()
 }
 
-/// Sums that are added up side by side: one alone would wait for each addition.
+/// How many sums are added up side by side; in a single sum each addition would wait for the one before.
 const LANES: usize = 8;
 
 fn dot(weights: ArrayView1<f32>, vector: &[f64]) -> f64 {

@@ -4,7 +4,7 @@ use super::Values;
 use crate::score::network::Network;
 use crate::stored::recipe::{Recipe, Slot};
 
-/// A recipe with the column of everything that is read.
+/// A recipe, and the column that each of its numbers, categories and inputs comes from.
 #[derive(Debug)]
 pub struct InputColumns {
     pub recipe: Recipe,

@@ -1,9 +1,10 @@
 //! Why a row scores as it does: what each column contributes to the difference between the row's score and that of a
 //! typical row, the baseline.
 //!
-//! Networks by integrated gradients ([`integrated_gradients`]), forests by Shapley values ([`Forest::shapley`]), both from the
-//! same baseline, so that a blend's contributions are those of its parts with their weights. Either way a column that the
-//! model does not use, or that is as in the baseline, contributes nothing.
+//! A network is explained by integrated gradients ([`integrated_gradients`]), a forest by Shapley values
+//! ([`Forest::shapley`]). Both start from the same baseline, so that the contributions to a blend are the weighted sums
+//! of the contributions to its parts. With both methods, a column that the model does not use, or whose value is that
+//! of the baseline, contributes nothing.
 
 mod gradients;
 mod input_columns;
@@ -60,14 +61,14 @@ pub struct Explanation {
     pub baseline_score: f64,
     /// One for each column of the recipe.
     pub columns: Vec<Contribution>,
-    /// What the scorer's margins differ by and the contributions did not add up to: the rounding of 32-bit scoring, and what
-    /// a walk through a very large network has skipped. It has been shared among the contributions in proportion to their
-    /// sizes.
+    /// The part of the difference between the scorer's margins that the contributions did not explain. It comes from
+    /// the rounding of 32-bit scoring, and from kinks that were ignored in a very large network. It has been shared
+    /// among the contributions in proportion to their sizes.
     pub remainder: f64,
 }
 
 impl Values {
-    /// With nothing but missing values, as many as the recipe has.
+    /// A row in which every value of the recipe is missing.
     pub fn missing(recipe: &Recipe) -> Self {
         Self {
             numbers: vec![f64::NAN; recipe.scalings().len()],
@@ -91,7 +92,7 @@ impl Values {
         }
     }
 
-    /// As the scorer of the same version reads them.
+    /// A row with these values, of the same version's scorer.
     ///
     /// # Panics
     /// If they are another version's.
@@ -122,7 +123,7 @@ impl Explainer {
         Ok(Self { baseline: Values::typical(&recipe), columns: InputColumns::new(recipe), predictor, output })
     }
 
-    /// The row that others are compared with.
+    /// The typical row, with which the others are compared.
     pub fn baseline(&self) -> &Values {
         &self.baseline
     }

@@ -1,13 +1,13 @@
-//! The nearest of many, in room for no more than are wanted.
+//! The k nearest of many items, found in memory for k items.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// Keeps the k nearest of what it is offered, one of each group.
+/// Keeps the k nearest of the items that it is offered, at most one of each group.
 #[derive(Debug)]
 pub struct Nearest<T> {
     k: usize,
-    /// The farthest on top.
+    /// A heap with the farthest on top.
     kept: BinaryHeap<Near<T>>,
     /// The nearest of the group that is being offered.
     current: Option<Near<T>>,
@@ -26,7 +26,8 @@ impl<T> Nearest<T> {
         Self { k, kept: BinaryHeap::new(), current: None }
     }
 
-    /// Takes one of a group. Those of a group follow each other; of two as near the later one counts.
+    /// Takes an item of a group. The items of one group must come one after the other; of two that are equally near,
+    /// the later one counts.
     pub fn offer(&mut self, near: Near<T>) {
         match &mut self.current {
             Some(current) if current.group == near.group => {
@@ -42,7 +43,7 @@ impl<T> Nearest<T> {
         }
     }
 
-    /// The nearest first, of several as near those whose group's name comes first.
+    /// The kept items, nearest first; equally near ones in the order of their groups' names.
     pub fn finish(mut self) -> Vec<Near<T>> {
         if let Some(last) = self.current.take() {
             self.keep(last);

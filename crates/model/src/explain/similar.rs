@@ -1,27 +1,30 @@
-//! How far two rows are apart, in the terms in which a model sees them.
+//! How far two rows are apart to a model: their distance in standardized numbers and in categories, weighted by the
+//! importance of the columns.
 
 use super::input_columns::InputColumns;
 use super::Values;
 use crate::error::ModelError;
 use crate::stored::recipe::{Input, Recipe, Scaling};
 
-/// Numbers further apart, in standard deviations, count as this far: one outlier does not decide.
+/// The largest distance of two numbers, in standard deviations. A larger distance counts as this one, so that one
+/// outlier does not decide.
 const FARTHEST: f64 = 3.0;
-/// The squared distance of two categories that differ, and of a value that is missing from one that is there: what that of
-/// two standardized numbers is on average.
+/// The squared distance of two categories that differ, and of a missing value from one that is there. Two standardized
+/// numbers have this squared distance on average.
 const DIFFERENT: f64 = 2.0;
 
 /// Distances between the rows of one version.
 #[derive(Debug)]
 pub struct Similarity {
     columns: InputColumns,
-    /// Of each column; together 1.
+    /// The weight of each column; the weights add up to 1.
     weights: Vec<f64>,
 }
 
 impl Similarity {
-    /// `importance` has columns with what a model owes to them: a column counts with its share of the sum, one that is not
-    /// in the list or has 0 or less does not count. If none counts, all count alike. A recipe that reads a key is an error.
+    /// `importance` lists columns with their importance to the model. The weight of a column is its share of the sum; a
+    /// column that is not in the list, or whose importance is 0 or less, has no weight. If no column has one, all weigh
+    /// the same. A recipe that reads a key is an error.
     pub fn new(recipe: Recipe, importance: &[(String, f64)]) -> Result<Self, ModelError> {
         if recipe.columns.iter().any(|column| column.input == Input::Key) {
             let message = "a model that reads nothing but a key cannot compare rows";

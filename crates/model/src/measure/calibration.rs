@@ -89,7 +89,7 @@ fn newton(start: Platt, rows: &[(f64, f64)]) -> Platt {
             offset: -(slope2 * offset - cross * slope) / determinant,
         };
         let expected = slope * direction.slope + offset * direction.offset;
-        // What is left to gain drowns in the rounding of the loss.
+        // The gain of a further step would be smaller than the rounding of the loss.
         if -expected < f64::EPSILON * loss {
             break;
         }

@@ -1,9 +1,10 @@
-//! What charts of probabilities are drawn from: ROC curve, confusion matrix, lift by bucket. The calibration table is in
+//! The numbers behind charts of probabilities: ROC curve, confusion matrix, lift by bucket. The calibration table is in
 //! [`crate::metrics`].
 
 use super::ranking::{Group, Ranked};
 
-/// A point of the ROC curve: what is predicted positive when scores from the threshold on are.
+/// A point of the ROC curve: its rates are those of a prediction that is positive where the score is at least the
+/// threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RocPoint {
     /// Infinite at the curve's beginning, where nothing is predicted positive.
@@ -14,10 +15,10 @@ pub struct RocPoint {
 
 /// The ROC curve in at most `points` points, from (0, 0) to (1, 1); empty where one class is missing.
 ///
-/// Points on a straight line between their neighbours are left out, which loses nothing. Of more than `points` the way
-/// from (0, 0) to (1, 1), measured along both axes, is cut into `points - 2` equal parts, and of each the point with the
-/// largest difference of the rates is kept: so is the best threshold of all (Youden 1950), and no point that was left
-/// out is further than `2 / (points - 2)` along both axes from one that was kept in its part.
+/// Points on a straight line between their neighbours are left out, which loses nothing. If more than `points` remain,
+/// the way from (0, 0) to (1, 1), measured along both axes, is cut into `points - 2` equal parts, and the point of each
+/// part with the largest difference of the rates is kept. So the best threshold of all (Youden 1950) is kept too, and a
+/// point that was left out is at most `2 / (points - 2)`, along both axes, from the kept point of its part.
 ///
 /// # Panics
 /// If `points` is less than 3.
@@ -112,7 +113,7 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Of ranked rows; the threshold is finite.
+    /// The matrix of ranked rows at a threshold, which must be finite.
     pub fn of(ranked: Ranked, threshold: f64) -> Self {
         let below = |scores: &[f64]| scores.partition_point(|score| *score < threshold) as u64;
         let (false_negatives, true_negatives) = (below(ranked.positives), below(ranked.negatives));
@@ -128,7 +129,7 @@ impl Confusion {
         self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
     }
 
-    /// The share of predicted positives that are; `None` where none is predicted.
+    /// The share of the predicted positives that are positive; `None` where none is predicted.
     pub fn precision(&self) -> Option<f64> {
         share(self.true_positives, self.true_positives + self.false_positives)
     }
@@ -157,14 +158,14 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 /// An equal share of the rows by rank.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LiftBucket {
-    /// From 1, the highest scores.
+    /// The number of the bucket, from 1; bucket 1 has the highest scores.
     pub bucket: u32,
     pub rows: u64,
     pub lowest_score: f64,
     pub positives: f64,
     /// The share of the bucket's rows that are positive.
     pub rate: f64,
-    /// That rate over the rate of all rows; `None` where no row is positive.
+    /// The bucket's rate divided by the rate of all rows; `None` where no row is positive.
     pub lift: Option<f64>,
     /// The share of all positives in this bucket and those above it; `None` where no row is positive.
     pub cumulative_gain: Option<f64>,
@@ -204,7 +205,7 @@ pub fn lift(ranked: Ranked, buckets: u32) -> Vec<LiftBucket> {
 struct Places<I> {
     groups: I,
     score: f64,
-    /// Of the group that the place lies in: rows not passed yet, and positives for each of its rows.
+    /// The rows of the current group that are not passed yet, and the positives for each row of it.
     left: u64,
     density: (u64, u64),
     /// Positives in all groups up to this one.
@@ -216,7 +217,7 @@ fn places(ranked: Ranked<'_>) -> Places<impl Iterator<Item = Group> + '_> {
 }
 
 impl<I: Iterator<Item = Group>> Places<I> {
-    /// Moves down by some rows; returns the positives above, of a part of a group their share.
+    /// Moves down by some rows and returns the positives above; a group that is passed in part counts with its share.
     fn advance(&mut self, mut rows: u64) -> f64 {
         while rows > self.left {
             rows -= self.left;

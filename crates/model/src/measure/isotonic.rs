@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 /// Most points of an isotonic calibration.
 pub const MAX_POINTS: usize = 4096;
-/// Rows that a step must rest on.
+/// Fewest rows of a step.
 const FEWEST_ROWS: f64 = 20.0;
 
-/// Probabilities at rising logits; straight lines between them, and beyond the first and the last the logit's own
-/// steps. It rises everywhere, so that the ranking is kept.
+/// Probabilities at rising logits, with straight lines between them. Beyond the first and the last point, the log-odds
+/// rise by what the logit rises. The curve rises everywhere, so that the ranking is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Isotonic {
-    /// (logit, probability)
+    /// Pairs of logit and probability, both rising.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -64,7 +64,7 @@ impl Isotonic {
             }
             pools.push(pool);
         }
-        // The last one may be too small; it can only be pooled backwards.
+        // The last pool may be too small; only the one before it is left to be pooled with.
         while let [.., _, last] = pools[..] {
             if last.rows >= FEWEST_ROWS {
                 break;
@@ -106,7 +106,7 @@ impl Isotonic {
     }
 }
 
-/// Never 0 or 1: half a row more on either side.
+/// The share of positives with half a row added on either side, so that it is never 0 or 1.
 fn smoothed(pool: &Pool) -> f64 {
     (pool.positives + 0.5) / (pool.rows + 1.0)
 }

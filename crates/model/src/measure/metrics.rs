@@ -165,7 +165,7 @@ fn edge(bin: usize, bins: usize) -> f64 {
     bin as f64 / bins as f64
 }
 
-/// The bin whose printed edges hold the score: the product alone can be off by one in the last place.
+/// The bin whose printed edges hold the score. `score * bins` alone can be rounded into the neighbouring bin.
 fn bin_of(score: f64, bins: usize) -> usize {
     let guess = ((score * bins as f64) as usize).min(bins.saturating_sub(1));
     if score < edge(guess, bins) {

@@ -32,7 +32,7 @@ pub struct RegressionMetrics {
 }
 
 impl Quality {
-    /// Single numbers only.
+    /// The metrics without tables: those that are single numbers.
     pub fn without_tables(self) -> Self {
         match self {
             Self::Binary(metrics) => Self::Binary(Metrics { calibration: Vec::new(), ..metrics }),
@@ -77,7 +77,7 @@ impl Errors {
     /// Takes a row: its label, the mean that was predicted of it, and the 10 %, 50 % and 90 % quantiles.
     pub fn insert(&mut self, mean: f64, quantiles: Option<&[f64; 3]>, label: f64) {
         self.rows += 1;
-        // Mean and spread as Welford (1962) updates them.
+        // Mean and spread are updated as Welford (1962) does.
         let distance = label - self.mean_label;
         self.mean_label += distance / self.rows as f64;
         self.spread += distance * (label - self.mean_label);
@@ -91,7 +91,7 @@ impl Errors {
         }
     }
 
-    /// Takes the rows of another; mean and spread as Chan, Golub and LeVeque (1983) merge them.
+    /// Takes the rows of another such state; mean and spread are merged as Chan, Golub and LeVeque (1983) do.
     pub fn merge(&mut self, other: &Self) {
         let rows = self.rows + other.rows;
         if rows > 0 {
@@ -141,7 +141,7 @@ impl Quality {
         }
     }
 
-    /// The value of one metric; `None` where it is not defined, or is another task's.
+    /// The value of one metric; `None` where it is not defined, or where the metric belongs to another task.
     pub fn value(&self, metric: Metric) -> Option<f64> {
         match (self, metric) {
             (Self::Binary(m), Metric::Auroc) => m.auroc,
@@ -154,7 +154,7 @@ impl Quality {
         }
     }
 
-    /// Whether this is better than `other` by a metric. What has no value is worse than anything.
+    /// Whether this is better than `other` by a metric. A quality without a value is worse than any with one.
     pub fn beats(&self, other: Option<&Quality>, metric: Metric) -> bool {
         match (self.value(metric), other.and_then(|other| other.value(metric))) {
             (Some(ours), Some(theirs)) if metric.is_gain() => ours > theirs,

@@ -14,7 +14,7 @@ pub enum Tally<A: Allocator> {
 }
 
 impl<A: Allocator + Copy> Tally<A> {
-    /// Without rows; they will be kept in memory of this allocator.
+    /// A tally without rows. The rows it takes will be kept in memory of this allocator.
     pub fn new_in(task: Task, allocator: A) -> Self {
         match task {
             Task::Binary => Self::Binary(Ranking::new_in(allocator)),

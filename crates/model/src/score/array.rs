@@ -7,14 +7,14 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// What an array may hold: plain numbers, which every pattern of bits is one of.
+/// What an array may hold: plain numbers, of which every pattern of bits is a valid one.
 pub trait Item: FromBytes + IntoBytes + Immutable + KnownLayout + Send + Sync + 'static {}
 
 impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Send + Sync + 'static> Item for T {}
 
 /// Items that never change. A clone shares them.
 pub struct Array<T> {
-    /// As long and as aligned as items are: see the two ways to make one.
+    /// Bytes whose length and alignment are those of whole items; both ways to make an array see to that.
     bytes: Bytes,
     shared: bool,
     items: PhantomData<T>,
@@ -30,7 +30,7 @@ impl<T: Item> AsRef<[u8]> for Owned<T> {
 }
 
 impl<T: Item> Array<T> {
-    /// Part of an image. `None` if it is not aligned, or no whole number of items.
+    /// An array in place, as part of an image. `None` if the bytes are not aligned, or no whole number of items.
     pub(crate) fn of_image(bytes: Bytes) -> Option<Self> {
         <[T]>::ref_from_bytes(&bytes).ok()?;
         Some(Self { bytes, shared: true, items: PhantomData })

@@ -10,7 +10,7 @@ pub struct Scored<T> {
     pub score: f64,
 }
 
-/// The best are the least: a higher score first, of equal scores the lesser item.
+/// Orders the best first: by descending score, then by ascending item.
 impl<T: Ord> Ord for Scored<T> {
     fn cmp(&self, other: &Self) -> Ordering {
         other.score.total_cmp(&self.score).then_with(|| self.item.cmp(&other.item))
@@ -25,10 +25,10 @@ impl<T: Ord> PartialOrd for Scored<T> {
 
 impl<T: Ord> Eq for Scored<T> {}
 
-/// Keeps the `k` best of what it is offered, whatever the order in which they come.
+/// Keeps the `k` best of the items that it is offered, in whatever order they come.
 pub struct Best<T> {
     k: usize,
-    /// The worst that is kept on top.
+    /// A heap with the worst kept item on top.
     kept: BinaryHeap<Scored<T>>,
 }
 

@@ -22,7 +22,8 @@ pub const MAX_NODES: usize = 1 << 24;
 pub const MAX_TREES: usize = 100_000;
 /// Most outputs.
 pub const MAX_OUTPUTS: usize = 256;
-/// Largest base score and leaf value, either sign: no sum of as many as there may be overflows.
+/// The largest size of a base score and a leaf value. The sum of the most trees that a forest may have then cannot
+/// overflow.
 pub const MAX_VALUE: f64 = 1e300;
 
 /// Bits of a word of a category set.
@@ -53,7 +54,8 @@ pub fn category_set(codes: impl IntoIterator<Item = u32>) -> Vec<u64> {
     set
 }
 
-/// Boosted trees with one or more outputs. Whatever it was made from, a walk ends and every margin is finite.
+/// Boosted trees with one or more outputs. Every forest that can be made has walks that end and margins that are
+/// finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forest {
     bases: Vec<f64>,
@@ -131,7 +133,7 @@ impl Forest {
         self.roots[output].iter().map(|root| self.tree(*root as usize))
     }
 
-    /// A tree's nodes follow each other, and the last is a child of another, or the root.
+    /// The nodes of a tree lie one after the other, and the last of them is the child of another node, or the root.
     fn tree(&self, root: usize) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut end = root + 1;
@@ -166,7 +168,7 @@ impl Forest {
         self.roots.iter().map(Vec::len).sum()
     }
 
-    /// Leaves of all trees together: a tree has one more of them than of tests.
+    /// The number of leaves of all trees: a tree has one leaf more than it has tests.
     pub fn leaf_count(&self) -> usize {
         (self.nodes.len() + self.tree_count()) / 2
     }
@@ -176,7 +178,7 @@ impl Forest {
         self.nodes.len() * size_of::<Node>() + self.sets.len() * size_of::<u64>() + self.tree_count() * 4
     }
 
-    /// Checks the tests against the row they are made for: so many numbers, and for each category so many codes
+    /// Checks that the tests fit a row with this many numbers, and with this many codes of each category
     /// ([`crate::recipe::Category::rows`]).
     pub fn check(&self, numbers: usize, categories: &[usize]) -> Result<(), ModelError> {
         for node in self.nodes.iter().filter(|node| !node.is_leaf()) {
@@ -195,12 +197,12 @@ impl Forest {
     fn is_within(&self, node: Node, codes: usize) -> bool {
         let words = &self.sets[node.words()];
         let spare = (words.len() * WORD).saturating_sub(codes);
-        // No code of the last word, if it is all spare, could be below.
+        // If the last word lies beyond `codes`, none of its codes is below.
         spare < WORD && words.last().is_some_and(|last| last.leading_zeros() as usize >= spare)
     }
 
     /// The output for one row, never NaN or infinite. `numbers` has NaN where a value is missing, `codes` one code for
-    /// each category; what a row is too short for counts as missing or never seen.
+    /// each category; numbers and codes beyond the end of these slices count as missing and never seen.
     ///
     /// # Panics
     /// If there is no such output.

@@ -26,7 +26,7 @@ pub type Content = [u8; 32];
 /// Arrays begin at multiples of this: a cache line.
 const ALIGNMENT: usize = 64;
 const MAGIC: u64 = u64::from_ne_bytes(*b"recoimg\n");
-/// Names the sources that this was built from, and the compiler: 16 hexadecimal digits.
+/// Identifies the sources and the compiler of this build: 16 hexadecimal digits.
 pub const BUILD: &str = env!("PG_RECOMMEND_MODEL_BUILD");
 
 /// How an image begins.
@@ -34,7 +34,7 @@ pub const BUILD: &str = env!("PG_RECOMMEND_MODEL_BUILD");
 #[repr(C)]
 struct Prelude {
     magic: u64,
-    /// Of everything else here and of the JSON.
+    /// The checksum of the other fields and of the JSON.
     checksum: u64,
     build: [u8; 16],
     content: Content,
@@ -45,11 +45,12 @@ struct Prelude {
     rest: [u64; 6],
 }
 
-/// The JSON: what the arrays are, and where. `T` is what their reader has to know besides.
+/// The JSON: what the arrays are, and where they lie. `T` is what else their reader has to know.
 #[derive(Serialize, Deserialize)]
 struct Header<T> {
     what: T,
-    /// Of each array its first byte, counted from the first array's, and how many there are.
+    /// For each array, the position of its first byte, counted from that of the first array, and the number of its
+    /// bytes.
     places: Vec<(usize, usize)>,
 }
 

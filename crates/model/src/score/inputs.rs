@@ -1,16 +1,16 @@
 //! Raw numbers on their way into a network.
 //!
-//! Scaling costs nothing per row where it can be folded into the first layer's weights. What cannot be folded is done to
-//! the value, in double precision: a transform; the centering of a number whose mean is large against its scale
-//! (timestamps, ids); the standardization of one with a very large or very small scale, and of all that go into cross
-//! layers.
+//! Scaling costs nothing per row where it can be folded into the first layer's weights. What cannot be folded is done
+//! to the value, in double precision: a transform; the centering of a number whose mean is large against its scale
+//! (timestamps, ids); the standardization of a number with a very large or very small scale, and of every number where
+//! the network has cross layers.
 
 use crate::stored::recipe::{Scaling, MAX_STANDARDIZED};
 use crate::stored::transform::Transform;
 
 /// A mean this many scales away from 0 is subtracted before the value loses digits as a 32-bit float.
 const CENTER_ABOVE: f64 = 4.0;
-/// Scales outside are not folded, so that neither values nor weights leave the range of 32-bit floats.
+/// A scale outside this range is not folded, so that neither values nor weights leave the range of 32-bit floats.
 const FOLDED_SCALES: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
 
 /// How one number goes in: `(transform(value) - center) * gain`, kept between `low` and `high`.
@@ -29,8 +29,8 @@ pub(crate) struct Number {
     pub second: Option<(Box<Number>, usize)>,
 }
 
-/// The short way for rows that come as arrays: one look whether all values are ordinary, then at most one
-/// subtraction each.
+/// The fast path for rows that come as arrays: one check that all values are ordinary, then at most one subtraction for
+/// each value.
 pub(crate) struct Arrays {
     /// The values that need no clamping and are not missing, number by number.
     low: Vec<f32>,
@@ -41,11 +41,11 @@ pub(crate) struct Arrays {
 
 /// What ordinary values need before they go to the network.
 pub(crate) enum Way {
-    /// Nothing.
+    /// They need nothing, and are read where they lie.
     InPlace,
-    /// Their centers subtracted.
+    /// Their centers are subtracted.
     Centered,
-    /// Some are standardized one by one.
+    /// Some of them are transformed or standardized, so that every value is looked at by itself.
     OneByOne,
 }
 
@@ -57,7 +57,7 @@ impl Number {
         second: Option<(&Scaling, usize)>,
         foldable: bool,
     ) -> Self {
-        // The first layer takes the scaling of the first readings only.
+        // The first layer can take over the scaling of first readings only.
         let second =
             second.map(|(scaling, position)| (Box::new(Self::new(scaling, None, None, false)), position));
         let (mean, scale, transform) = (scaling.mean, scaling.scale, scaling.transform.clone());
@@ -97,7 +97,7 @@ impl Number {
         ((self.transform.apply(value) - self.center) * self.gain).clamp(self.low, self.high) as f32
     }
 
-    /// The largest size of what goes in.
+    /// The largest absolute value that can go into the network.
     pub fn largest(&self) -> f64 {
         self.low.abs().max(self.high.abs())
     }
@@ -111,7 +111,7 @@ impl Number {
         (low.max(f64::from(f32::MIN)) as f32, high.min(f64::from(f32::MAX)) as f32)
     }
 
-    /// True if it must be looked at one by one: it is transformed, standardized or read twice.
+    /// True if the number is transformed, standardized or read twice, so that [`Arrays`] cannot pass it on as it is.
     fn is_alone(&self) -> bool {
         self.second.is_some() || (self.gain != 0.0 && (self.gain != 1.0 || !self.transform.is_identity()))
     }

@@ -1,4 +1,4 @@
-//! The networks' weights, and the plain forward pass that the fast one is tested against.
+//! The weights of networks, and a plain forward pass, against which the fast one is tested.
 
 use crate::algorithm::Task;
 use crate::error::ModelError;
@@ -128,7 +128,7 @@ impl Network {
         Ok(())
     }
 
-    /// Inputs of the last layer, where `hidden` numbers come out of the layer before it.
+    /// The number of inputs of the last layer, where the layer before it has `hidden` outputs.
     fn last_inputs(&self, width: usize, hidden: usize) -> usize {
         match (self.crosses.is_empty(), self.layers.len()) {
             (true, _) => hidden,

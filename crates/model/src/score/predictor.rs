@@ -1,4 +1,4 @@
-//! What turns a prepared row into numbers: networks, a forest, both, or the rates of keys; and their tensors.
+//! A predictor turns a prepared row into numbers: networks, a forest, both, or the rates of keys. Its tensors are:
 //!
 //! | tensor | shape |
 //! | --- | --- |
@@ -24,7 +24,7 @@ pub const MAX_MEMBERS: usize = 32;
 pub enum Predictor {
     /// Networks of one shape, whose outputs are averaged.
     Networks(Vec<Network>),
-    /// Its outputs are those of the task.
+    /// A forest with the outputs of the task.
     Forest(Forest),
     Blend(Blend),
     Rates(Rates),
@@ -47,7 +47,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// What the parts come to.
+    /// The weighted sum of the parts' outputs.
     pub fn of(&self, networks: f64, forest: f64) -> f64 {
         self.networks * networks + self.forest * forest + self.offset
     }
@@ -60,7 +60,7 @@ impl Weights {
     }
 }
 
-/// What the header says, so that a reader knows which tensors to expect.
+/// The predictor's description in the header of an artifact, which tells a reader the tensors to expect.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PredictorLayout {

@@ -1,4 +1,4 @@
-//! What the popularity baseline knows: a number for each product, and one for all others.
+//! The popularity baseline as a predictor: a number for each product, and one for all others.
 
 use super::array::Array;
 use crate::error::ModelError;
@@ -26,7 +26,7 @@ impl Rates {
         }
     }
 
-    /// From the hashes of keys, ascending, each with its number.
+    /// Rates from ascending hashes of keys, each with its number, and the number of all other keys.
     pub fn new(of_key: Vec<(u64, f64)>, of_others: f64) -> Self {
         let (keys, rates): (Vec<u64>, Vec<f64>) = of_key.into_iter().unzip();
         Self { keys: keys.into(), rates: rates.into(), of_others }
@@ -37,7 +37,7 @@ impl Rates {
         self.keys.memory() + self.rates.memory()
     }
 
-    /// The largest size of its numbers.
+    /// The largest absolute value of the numbers.
     pub fn largest(&self) -> f64 {
         self.rates.iter().fold(self.of_others.abs(), |most, rate| most.max(rate.abs()))
     }

@@ -1,7 +1,7 @@
 //! The fast way from a row of raw values to a calibrated probability or a quantity.
 //!
-//! Of a network, scaling is folded into the first layer where it can be (see [`super::inputs`]) and the output's slope and
-//! offset into the last, both in double precision.
+//! The scaling of a network's inputs is folded into its first layer where that is possible (see [`super::inputs`]), and
+//! the output's slope and offset are folded into its last layer, both in double precision.
 
 mod bounds;
 mod image;
@@ -28,7 +28,7 @@ pub use batch::Batch;
 pub struct Scorer {
     recipe: Recipe,
     numbers: usize,
-    /// The recipe's, sharing its vocabularies.
+    /// The categories of the recipe, whose vocabularies they share.
     categories: Vec<Category>,
     engine: Engine,
     output: Output,
@@ -38,8 +38,8 @@ pub struct Scorer {
 /// The largest sum of a predictor's parts.
 const MOST: f64 = f64::MAX / 4.0;
 
-/// What the predictor has become: parts that are added up. Networks have the output's line folded in; other parts come
-/// with their factor of it.
+/// The prepared predictor: parts that are added up. The output's line is folded into the networks; the other parts come
+/// with the factor that it gives them.
 #[derive(Default)]
 struct Engine {
     networks: Option<Networks>,
@@ -230,8 +230,8 @@ impl Scorer {
         self.finish(self.margin(row))
     }
 
-    /// What the score is made of, on the scale on which a model adds up: of a probability the log-odds, calibrated if its
-    /// calibration is a line; of a quantity the mean, before it is kept above its least.
+    /// The margin: the score on the scale on which a model adds up. Of a probability it is the log-odds, calibrated if
+    /// the calibration is a line; of a quantity it is the mean, before values below the least are raised to it.
     ///
     /// # Panics
     /// If the row is another scorer's.
@@ -240,7 +240,8 @@ impl Scorer {
         self.number(row, 0)
     }
 
-    /// What a number becomes, NaN if it is none: a probability or a least quantity would hide that.
+    /// The score of a predictor's number; NaN if that is not finite, which the bounds of a probability or of a quantity
+    /// would hide.
     #[inline]
     fn finish(&self, number: f64) -> f64 {
         match number.is_finite() {
@@ -249,8 +250,8 @@ impl Scorer {
         }
     }
 
-    /// The 10 %, 50 % and 90 % quantiles of the row's quantity, ascending; NaN as in [`Scorer::score`]. `None` for probabilities, and where the model
-    /// knows only the mean.
+    /// The 10 %, 50 % and 90 % quantiles of the row's quantity, ascending; NaN as in [`Scorer::score`]. `None` for
+    /// probabilities, and if the model knows only the mean.
     ///
     /// # Panics
     /// If the row is another scorer's.
@@ -306,7 +307,7 @@ impl Scorer {
 }
 
 impl Engine {
-    /// `line` is the output's slope and offset.
+    /// Prepares a predictor; `line` is the output's slope and offset.
     fn new(predictor: &Predictor, recipe: &Recipe, (slope, offset): (f64, f64)) -> Result<Self, ModelError> {
         let engine = match predictor {
             Predictor::Networks(members) => {
@@ -334,7 +335,8 @@ impl Engine {
         }
     }
 
-    /// The largest size of what the parts beside the networks, whose sums are bounded, can add up to.
+    /// The largest absolute value that the parts other than networks can add up to. The sums of networks are bounded
+    /// elsewhere.
     fn largest(&self) -> f64 {
         let forest = self.forest.as_ref().map_or(0.0, |(forest, gain)| gain.abs() * forest.largest());
         let rates = self.rates.as_ref().map_or(0.0, |(rates, gain)| gain.abs() * rates.largest());

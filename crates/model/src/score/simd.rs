@@ -2,29 +2,23 @@
 //! chosen at run time.
 //!
 //! The bodies ([`pass`], [`cross`], [`tiles::pass`]) are written once over the [`Lanes`] trait; each instruction set only says
-//! what a vector is (see [`super::vectors`]). The safe ways in are the functions of [`Kernel`], which check every length that
-//! comes from outside. Only these three files may hold `unsafe`.
+//! what a vector is (see [`super::vectors`]). They check every length that comes from outside, so that a kernel relies on
+//! nothing but the processor's instructions. Of this crate's files, only this one, `tiles` and `vectors` may hold `unsafe`.
 #![allow(unsafe_code)]
 
 use super::stack::{Chunk, CrossScratch, Crosses, Hidden, Scratch, Stack, BLOCK, CHUNK};
-use super::tiles::{self, TileScratch, ROWS};
+use super::tiles::{self, TileScratch};
 use super::vectors::{add_up, dot, Lanes, Plain};
 use once_cell::sync::Lazy;
 
-/// The forward pass for one instruction set.
+/// The forward pass for one instruction set. Each function relies on the processor having that set.
 pub(crate) struct Kernel {
     pub name: &'static str,
-    /// Relies on: the processor has the instructions; at most `stack.inputs` inputs; both buffers hold
-    /// `stack.widest` chunks.
-    pass: unsafe fn(&Stack, &[f32], &mut [Chunk], &mut [Chunk]) -> f32,
-    /// Relies on: the processor has the instructions; at most `crosses.width` inputs; the scratch is that of these
-    /// crosses or of larger ones.
-    cross: unsafe fn(&Crosses, &[f32], &mut CrossScratch),
-    /// Relies on the processor's instructions, and on as many floats as there are inputs behind both pointers.
-    dot: unsafe fn(*const f32, *const f32, usize) -> f32,
-    /// The forward pass of many rows. Relies on: the processor has the instructions; the lengths that
-    /// [`Kernel::logits`] checks.
+    pass: unsafe fn(&Stack, &[f32], &mut Scratch) -> f32,
+    /// [`Self::pass`] of many rows.
     tiles: unsafe fn(&Stack, &[f32], &mut TileScratch, &mut [f32]),
+    cross: unsafe fn(&Crosses, &[f32], &mut CrossScratch),
+    weigh: unsafe fn(&[Chunk], &[Chunk]) -> f32,
 }
 
 impl Kernel {
@@ -40,21 +34,15 @@ impl Kernel {
     /// If `inputs` is longer than the first layer, or the scratch is that of a smaller network.
     #[inline]
     pub(crate) fn logit(&self, stack: &Stack, inputs: &[f32], scratch: &mut Scratch) -> f32 {
-        assert!(inputs.len() <= stack.inputs, "more inputs than the network has");
-        assert!(
-            scratch.from.len() >= stack.widest && scratch.to.len() >= stack.widest,
-            "another model's row"
-        );
-        // SAFETY: only kernels of this processor can be had (`available`); `Stack::of_outputs` laid out every layer,
-        // and the lengths that come from outside were checked just now.
-        unsafe { (self.pass)(stack, inputs, &mut scratch.from, &mut scratch.to) }
+        // SAFETY: `available` gives out only the kernels whose instructions this processor has.
+        unsafe { (self.pass)(stack, inputs, scratch) }
     }
 
     /// [`Kernel::logit`] of each of many rows; `inputs` holds them one after the other.
     ///
     /// # Panics
-    /// If there are more than [`ROWS`] rows, a row has another length than the first layer, or the scratch is that of a
-    /// smaller network.
+    /// If there are more than [`tiles::ROWS`] rows, a row has another length than the first layer, or the scratch is that
+    /// of a smaller network.
     pub(crate) fn logits(
         &self,
         stack: &Stack,
@@ -62,10 +50,7 @@ impl Kernel {
         scratch: &mut TileScratch,
         logits: &mut [f32],
     ) {
-        assert!(logits.len() <= ROWS && inputs.len() == logits.len() * stack.inputs, "other rows");
-        let needed = if stack.hidden.is_empty() { 0 } else { logits.len() * stack.widest };
-        assert!(scratch.from.len() >= needed && scratch.to.len() >= needed, "another model's rows");
-        // SAFETY: as in `logit`: all lengths were checked just now.
+        // SAFETY: as in `logit`.
         unsafe { (self.tiles)(stack, inputs, scratch, logits) }
     }
 
@@ -76,27 +61,66 @@ impl Kernel {
     /// If `inputs` is longer than the layers are wide, or the scratch is that of smaller ones.
     #[inline]
     pub(crate) fn cross(&self, crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
-        assert!(inputs.len() <= crosses.width, "more inputs than the network has");
-        assert!(scratch.serves(crosses), "another model's row");
-        // SAFETY: as in `logit`, with `Crosses::new`.
+        // SAFETY: as in `logit`.
         unsafe { (self.cross)(crosses, inputs, scratch) }
     }
 
     /// The sum of what the cross layers put out, each times its weight.
     #[inline]
     pub(crate) fn weigh(&self, crossed: &[Chunk], weights: &[Chunk]) -> f32 {
-        let count = crossed.len().min(weights.len()) * CHUNK;
-        // SAFETY: both hold so many floats.
-        unsafe { (self.dot)(crossed.as_ptr().cast(), weights.as_ptr().cast(), count) }
+        // SAFETY: as in `logit`.
+        unsafe { (self.weigh)(crossed, weights) }
     }
 }
 
+/// The kernel whose vectors are `$vector`, compiled for the instruction sets that `$features` names, as
+/// `target_feature` spells them.
+macro_rules! kernel {
+    ($name:literal, $vector:ty, $features:literal) => {{
+        /// # Safety
+        /// The processor has the instructions.
+        #[target_feature(enable = $features)]
+        fn pass(stack: &Stack, inputs: &[f32], scratch: &mut Scratch) -> f32 {
+            // SAFETY: the instructions that the caller has made sure of are those of the vector.
+            unsafe { self::pass::<$vector>(stack, inputs, scratch) }
+        }
+        /// # Safety
+        /// The processor has the instructions.
+        #[target_feature(enable = $features)]
+        fn tiles(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
+            // SAFETY: as in `pass`.
+            unsafe { tiles::pass::<$vector>(stack, inputs, scratch, logits) }
+        }
+        /// # Safety
+        /// The processor has the instructions.
+        #[target_feature(enable = $features)]
+        fn cross(crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
+            // SAFETY: as in `pass`.
+            unsafe { self::cross::<$vector>(crosses, inputs, scratch) }
+        }
+        /// # Safety
+        /// The processor has the instructions.
+        #[target_feature(enable = $features)]
+        fn weigh(values: &[Chunk], weights: &[Chunk]) -> f32 {
+            // SAFETY: as in `pass`.
+            unsafe { self::weigh::<$vector>(values, weights) }
+        }
+        Kernel { name: $name, pass, tiles, cross, weigh }
+    }};
+}
+
+#[cfg(target_arch = "x86_64")]
+static AVX512: Kernel = kernel!("avx512", super::vectors::Avx512, "avx512f");
+#[cfg(target_arch = "x86_64")]
+static AVX2: Kernel = kernel!("avx2", super::vectors::Avx2, "avx2,fma");
+#[cfg(target_arch = "aarch64")]
+static NEON: Kernel = kernel!("neon", super::vectors::Neon, "neon");
 static SCALAR: Kernel = Kernel {
     name: "scalar",
     pass: pass::<Plain>,
-    cross: cross::<Plain>,
-    dot: dot::<Plain>,
     tiles: tiles::pass::<Plain>,
+    cross: cross::<Plain>,
+    weigh: weigh::<Plain>,
 };
 
 /// Every kernel this processor can run, fastest first; the scalar one is always there.
@@ -104,10 +128,10 @@ static SCALAR: Kernel = Kernel {
 pub(crate) fn available() -> Vec<&'static Kernel> {
     let mut kernels = Vec::new();
     if is_x86_feature_detected!("avx512f") {
-        kernels.push(&x86::AVX512);
+        kernels.push(&AVX512);
     }
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        kernels.push(&x86::AVX2);
+        kernels.push(&AVX2);
     }
     kernels.push(&SCALAR);
     kernels
@@ -116,7 +140,7 @@ pub(crate) fn available() -> Vec<&'static Kernel> {
 /// Every kernel this processor can run, fastest first; the scalar one is always there.
 #[cfg(target_arch = "aarch64")]
 pub(crate) fn available() -> Vec<&'static Kernel> {
-    vec![&neon::NEON, &SCALAR]
+    vec![&NEON, &SCALAR]
 }
 
 /// Every kernel this processor can run, fastest first; the scalar one is always there.
@@ -125,47 +149,86 @@ pub(crate) fn available() -> Vec<&'static Kernel> {
     vec![&SCALAR]
 }
 
-/// The forward pass. See [`Kernel`] for what it relies on.
+/// The forward pass: see [`Kernel::logit`], also for its panics.
+///
+/// # Safety
+/// The processor has the instructions of `V`.
 #[inline(always)]
-unsafe fn pass<V: Lanes>(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
+unsafe fn pass<V: Lanes>(stack: &Stack, inputs: &[f32], scratch: &mut Scratch) -> f32 {
+    assert!(inputs.len() <= stack.inputs, "more inputs than the network has");
+    assert!(scratch.from.len() >= stack.widest && scratch.to.len() >= stack.widest, "another model's row");
     let (mut values, mut count) = (inputs.as_ptr(), inputs.len());
+    let weights = stack.last.as_ptr().cast::<f32>();
     let Some((last, before)) = stack.hidden.split_last() else {
-        return stack.bias + dot::<V>(values, stack.last.as_ptr().cast(), count);
+        // SAFETY: without hidden layers, the last one has a weight for each of the network's inputs.
+        return stack.bias + unsafe { dot::<V>(values, weights, count) };
     };
-    let (mut free, mut taken) = (from.as_mut_ptr().cast::<f32>(), to.as_mut_ptr().cast::<f32>());
+    let (mut free, mut taken) =
+        (scratch.from.as_mut_ptr().cast::<f32>(), scratch.to.as_mut_ptr().cast::<f32>());
     for layer in before {
-        hidden::<V, RELU>(layer, values, count, free, std::ptr::null());
+        // SAFETY: `Stack` holds layers that fit together: each has as many inputs as the one before has outputs. A buffer
+        // holds the outputs of the widest layer, and `values` lie in the other one or in `inputs`.
+        unsafe { hidden::<V, RELU>(layer, values, count, free, std::ptr::null()) };
         (values, count) = (free, layer.outputs);
         std::mem::swap(&mut free, &mut taken);
     }
-    stack.bias + hidden::<V, WEIGHED>(last, values, count, free, stack.last.as_ptr().cast())
+    // SAFETY: as for the layers before; `weights` are padded to as many chunks as this layer has.
+    stack.bias + unsafe { hidden::<V, WEIGHED>(last, values, count, free, weights) }
 }
 
-/// The cross layers. See [`Kernel`] for what it relies on.
+/// The cross layers: see [`Kernel::cross`], also for its panics.
+///
+/// # Safety
+/// The processor has the instructions of `V`.
 #[inline(always)]
 unsafe fn cross<V: Lanes>(crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
+    assert!(inputs.len() <= crosses.width, "more inputs than the network has");
+    assert!(scratch.serves(crosses), "another model's row");
     let count = inputs.len();
     let CrossScratch { crossed, down, up } = scratch;
     crossed.fill(Chunk::default());
-    let crossed = std::slice::from_raw_parts_mut(crossed.as_mut_ptr().cast::<f32>(), count);
+    // SAFETY: the scratch serves layers of `width` floats, and there are not more inputs.
+    let crossed = unsafe { std::slice::from_raw_parts_mut(crossed.as_mut_ptr().cast::<f32>(), count) };
     crossed.copy_from_slice(inputs);
     let (low, high) = (down.as_mut_ptr().cast::<f32>(), up.as_mut_ptr().cast::<f32>());
     for (down, up) in &crosses.layers {
-        hidden::<V, LINEAR>(down, crossed.as_ptr(), count, low, std::ptr::null());
-        hidden::<V, LINEAR>(up, low, down.outputs, high, std::ptr::null());
+        // SAFETY: the way down has `width` inputs, and the way up as many as the way down has outputs. `low` holds the
+        // outputs of the highest rank, and `high` those of the layers' width.
+        unsafe {
+            hidden::<V, LINEAR>(down, crossed.as_ptr(), count, low, std::ptr::null());
+            hidden::<V, LINEAR>(up, low, down.outputs, high, std::ptr::null());
+        }
         for (i, (x, input)) in crossed.iter_mut().zip(inputs).enumerate() {
-            *x += input * *high.add(i);
+            // SAFETY: the way up has just written `width` floats there.
+            *x += input * unsafe { *high.add(i) };
         }
     }
 }
 
-/// What becomes of a layer's outputs: negative ones become 0, or they are kept as they are;
+/// The sum of products: see [`Kernel::weigh`].
+///
+/// # Safety
+/// The processor has the instructions of `V`.
+#[inline(always)]
+unsafe fn weigh<V: Lanes>(values: &[Chunk], weights: &[Chunk]) -> f32 {
+    let count = values.len().min(weights.len()) * CHUNK;
+    // SAFETY: both hold `count` floats.
+    unsafe { dot::<V>(values.as_ptr().cast(), weights.as_ptr().cast(), count) }
+}
+
+/// The layer's outputs are written, and negative ones become 0.
 const RELU: u8 = 0;
+/// The layer's outputs are written as they are.
 const LINEAR: u8 = 1;
-/// or they become 0 if negative and never leave the registers: each is multiplied with its weight, and the sum returned.
+/// Negative outputs become 0, each is multiplied with its weight, and only the sum of the products leaves the registers.
 const WEIGHED: u8 = 2;
 
 /// One layer. Its outputs go to `to`, if they are not `WEIGHED` by what is at `weights`.
+///
+/// # Safety
+/// The processor has the instructions of `V`; the layer is laid out as `Hidden` says; `inputs` points to `count` floats,
+/// and the layer has that many inputs or more. Room for the layer's outputs, in whole chunks, lies at `to` and nowhere
+/// among the inputs; if they are `WEIGHED`, as many weights lie at `weights`, and nothing is written.
 #[inline(always)]
 unsafe fn hidden<V: Lanes, const THEN: u8>(
     layer: &Hidden,
@@ -175,23 +238,29 @@ unsafe fn hidden<V: Lanes, const THEN: u8>(
     weights: *const f32,
 ) -> f32 {
     let chunks = layer.bias.len();
-    let mut sum = V::splat(0.0);
+    // SAFETY: the processor has the instructions.
+    let mut sum = unsafe { V::splat(0.0) };
     for first in (0..chunks).step_by(BLOCK) {
         let stride = (chunks - first).min(BLOCK) * CHUNK;
-        let block = layer.weight.as_ptr().add(first * layer.inputs).cast::<f32>();
+        // SAFETY: before this block of the layer lie `first` chunks of weights for each input.
+        let block = unsafe { layer.weight.as_ptr().add(first * layer.inputs).cast::<f32>() };
         let mut lane = 0;
         while lane < stride {
             let at = first * CHUNK + lane;
-            let bias = layer.bias.as_ptr().cast::<f32>().add(at);
-            let outputs =
-                RowOutputs { inputs, count, block: block.add(lane), stride, bias, to: to.wrapping_add(at) };
+            // SAFETY: the layer has more than `at` outputs, and the block more than `lane`.
+            let (bias, block) = unsafe { (layer.bias.as_ptr().cast::<f32>().add(at), block.add(lane)) };
+            let outputs = RowOutputs { inputs, count, block, stride, bias, to: to.wrapping_add(at) };
             let weights = weights.wrapping_add(at);
             let vectors = (stride - lane) / V::WIDTH;
-            let done = match vectors {
-                8.. => outputs.run::<V, 8, THEN>(weights, &mut sum),
-                4.. => outputs.run::<V, 4, THEN>(weights, &mut sum),
-                2.. => outputs.run::<V, 2, THEN>(weights, &mut sum),
-                _ => outputs.run::<V, 1, THEN>(weights, &mut sum),
+            // SAFETY: so many vectors of outputs lie between `lane` and the end of the block, whose width is a multiple of
+            // a vector's; all else is as the caller says.
+            let done = unsafe {
+                match vectors {
+                    8.. => outputs.run::<V, 8, THEN>(weights, &mut sum),
+                    4.. => outputs.run::<V, 4, THEN>(weights, &mut sum),
+                    2.. => outputs.run::<V, 2, THEN>(weights, &mut sum),
+                    _ => outputs.run::<V, 1, THEN>(weights, &mut sum),
+                }
             };
             lane += done * V::WIDTH;
         }
@@ -216,120 +285,43 @@ struct RowOutputs {
 
 impl RowOutputs {
     /// Computes `N` vectors of outputs, all sums in registers, and says how many vectors that were.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`; `N` vectors of outputs lie at `bias`, at `to` (at `weights` if they are
+    /// `WEIGHED`) and at `block` for each of the `count` inputs.
     #[inline(always)]
     unsafe fn run<V: Lanes, const N: usize, const THEN: u8>(
         &self,
         weights: *const f32,
         sum: &mut V,
     ) -> usize {
-        let mut sums = [V::splat(0.0); N];
-        for (j, s) in sums.iter_mut().enumerate() {
-            *s = V::load(self.bias.add(j * V::WIDTH));
-        }
-        let mut weight = self.block;
-        for i in 0..self.count {
-            let input = V::splat(*self.inputs.add(i));
+        // SAFETY: every load and store is of one of the `N` vectors that the caller says are there, and every input is
+        // before `count`.
+        unsafe {
+            let mut sums = [V::splat(0.0); N];
             for (j, s) in sums.iter_mut().enumerate() {
-                *s = s.add_product(input, V::load(weight.add(j * V::WIDTH)));
+                *s = V::load(self.bias.add(j * V::WIDTH));
             }
-            weight = weight.wrapping_add(self.stride);
-        }
-        for (j, s) in sums.iter_mut().enumerate() {
-            let value = if THEN == LINEAR { *s } else { s.relu() };
+            let mut weight = self.block;
+            for i in 0..self.count {
+                let input = V::splat(*self.inputs.add(i));
+                for (j, s) in sums.iter_mut().enumerate() {
+                    *s = s.add_product(input, V::load(weight.add(j * V::WIDTH)));
+                }
+                weight = weight.wrapping_add(self.stride);
+            }
+            for (j, s) in sums.iter_mut().enumerate() {
+                let value = if THEN == LINEAR { *s } else { s.relu() };
+                if THEN == WEIGHED {
+                    *s = V::splat(0.0).add_product(value, V::load(weights.add(j * V::WIDTH)));
+                } else {
+                    value.store(self.to.add(j * V::WIDTH));
+                }
+            }
             if THEN == WEIGHED {
-                *s = V::splat(0.0).add_product(value, V::load(weights.add(j * V::WIDTH)));
-            } else {
-                value.store(self.to.add(j * V::WIDTH));
+                *sum = sum.add(add_up(sums));
             }
+            N
         }
-        if THEN == WEIGHED {
-            *sum = sum.add(add_up(sums));
-        }
-        N
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{cross, dot, pass, tiles, Chunk, CrossScratch, Crosses, Kernel, Stack, TileScratch};
-    use std::arch::x86_64::*;
-
-    pub(super) static AVX512: Kernel = Kernel {
-        name: "avx512",
-        pass: pass_avx512,
-        cross: cross_avx512,
-        dot: dot_avx512,
-        tiles: tiles_avx512,
-    };
-    pub(super) static AVX2: Kernel =
-        Kernel { name: "avx2", pass: pass_avx2, cross: cross_avx2, dot: dot_avx2, tiles: tiles_avx2 };
-
-    #[target_feature(enable = "avx512f")]
-    unsafe fn pass_avx512(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
-        pass::<__m512>(stack, inputs, from, to)
-    }
-
-    #[target_feature(enable = "avx512f")]
-    unsafe fn cross_avx512(crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
-        cross::<__m512>(crosses, inputs, scratch);
-    }
-
-    #[target_feature(enable = "avx512f")]
-    unsafe fn dot_avx512(a: *const f32, b: *const f32, count: usize) -> f32 {
-        dot::<__m512>(a, b, count)
-    }
-
-    #[target_feature(enable = "avx512f")]
-    unsafe fn tiles_avx512(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
-        tiles::pass::<__m512>(stack, inputs, scratch, logits);
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn pass_avx2(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
-        pass::<__m256>(stack, inputs, from, to)
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn cross_avx2(crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
-        cross::<__m256>(crosses, inputs, scratch);
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn dot_avx2(a: *const f32, b: *const f32, count: usize) -> f32 {
-        dot::<__m256>(a, b, count)
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn tiles_avx2(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
-        tiles::pass::<__m256>(stack, inputs, scratch, logits);
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-mod neon {
-    use super::{cross, dot, pass, tiles, Chunk, CrossScratch, Crosses, Kernel, Stack, TileScratch};
-    use std::arch::aarch64::*;
-
-    pub(super) static NEON: Kernel =
-        Kernel { name: "neon", pass: pass_neon, cross: cross_neon, dot: dot_neon, tiles: tiles_neon };
-
-    #[target_feature(enable = "neon")]
-    unsafe fn pass_neon(stack: &Stack, inputs: &[f32], from: &mut [Chunk], to: &mut [Chunk]) -> f32 {
-        pass::<float32x4_t>(stack, inputs, from, to)
-    }
-
-    #[target_feature(enable = "neon")]
-    unsafe fn cross_neon(crosses: &Crosses, inputs: &[f32], scratch: &mut CrossScratch) {
-        cross::<float32x4_t>(crosses, inputs, scratch);
-    }
-
-    #[target_feature(enable = "neon")]
-    unsafe fn dot_neon(a: *const f32, b: *const f32, count: usize) -> f32 {
-        dot::<float32x4_t>(a, b, count)
-    }
-
-    #[target_feature(enable = "neon")]
-    unsafe fn tiles_neon(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
-        tiles::pass::<float32x4_t>(stack, inputs, scratch, logits);
     }
 }

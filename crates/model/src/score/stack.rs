@@ -11,7 +11,7 @@ pub(crate) const CHUNK: usize = 16;
 /// Chunks whose sums stay in registers while the inputs go by.
 pub(crate) const BLOCK: usize = 8;
 
-/// Sixteen floats on a cache line of their own, so that no vector load crosses one.
+/// Sixteen floats that fill a cache line, so that no load of a vector crosses the border between two lines.
 #[derive(Debug, Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(64))]
 pub(crate) struct Chunk(pub [f32; CHUNK]);
@@ -118,7 +118,8 @@ impl Stack {
         stacks.for_each(|stack| image.put(&stack.last));
     }
 
-    /// What [`Stack::put`] wrote of stacks with so many inputs, hidden layers of so many outputs, and these biases.
+    /// Reads what [`Stack::put`] wrote. The stacks have this many inputs, hidden layers with these numbers of outputs,
+    /// and these biases.
     pub(crate) fn take(
         inputs: usize,
         hidden: &[usize],
@@ -144,7 +145,7 @@ impl Stack {
     }
 }
 
-/// Cross layers (see [`crate::network::Cross`]): down to the rank and up again.
+/// Cross layers (see [`crate::network::Cross`]), each as two linear layers: down to the rank and up again.
 #[derive(Debug)]
 pub(crate) struct Crosses {
     pub layers: Vec<(Hidden, Hidden)>,
@@ -156,7 +157,7 @@ pub(crate) struct Crosses {
 /// Buffers for the cross layers.
 #[derive(Debug, Clone)]
 pub(crate) struct CrossScratch {
-    /// What comes out, padded with zeros.
+    /// The output of the cross layers, padded with zeros.
     pub crossed: Vec<Chunk>,
     pub down: Vec<Chunk>,
     pub up: Vec<Chunk>,
@@ -195,7 +196,7 @@ impl Crosses {
         self.layers.iter().flat_map(|(down, up)| [down, up]).for_each(|layer| layer.put(image));
     }
 
-    /// What [`Crosses::put`] wrote of layers of this width and these ranks.
+    /// Reads what [`Crosses::put`] wrote. The layers have this width and these ranks.
     pub(crate) fn take(width: usize, ranks: &[usize], image: &mut ImageReader) -> Result<Self, ModelError> {
         let mut layer =
             |rank: usize| Ok((Hidden::take(width, rank, image)?, Hidden::take(rank, width, image)?));

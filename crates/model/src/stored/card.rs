@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
-/// All that is told of a version. What the reader may not see is `None`.
+/// The content of a card. Whatever the reader may not see is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     pub model: String,
@@ -73,7 +73,7 @@ pub struct Move {
 pub struct CardColumn {
     pub name: String,
     pub sql_type: String,
-    /// How many values have a place of their own, of a category.
+    /// The number of values in the vocabulary of a category.
     pub categories: Option<usize>,
     /// Whether training saw missing values.
     pub had_missing: bool,
@@ -104,7 +104,7 @@ pub fn columns(recipe: &Recipe, importance: &[Importance]) -> Vec<CardColumn> {
 
 /// Days after which the data are called old.
 const OLD: i64 = 60;
-/// Fewer labelled rows that are true than this make the metrics rough.
+/// With fewer positive rows than this, the metrics are rough.
 const FEW: u64 = 100;
 
 impl Card {

@@ -6,7 +6,8 @@ use crate::measure::calibration::Platt;
 use crate::measure::isotonic::Isotonic;
 use serde::{Deserialize, Serialize};
 
-/// Values that are closer are taken as one by [`Output::slope`]: their difference would be mostly rounding.
+/// [`Output::slope`] takes two values that are closer than this as one, since their difference would be mostly
+/// rounding.
 const NEAR: f64 = 1e-6;
 
 /// How the numbers that come out of a predictor are read.

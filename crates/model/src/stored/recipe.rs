@@ -1,11 +1,11 @@
 //! The fitted preprocessing: how a raw row becomes the network's input, in training and in scoring.
 //!
-//! A network's input vector is `[numbers | missing indicators | second readings | embeddings]`, each part in column order. A number is
-//! transformed (see [`crate::transform`]), standardized, `(x - mean) / scale`, and kept within [`MAX_STANDARDIZED`]; a
-//! missing one (NULL, NaN or infinite) becomes the mean, and its indicator 1 if the training rows had missing values
-//! there. A category becomes the row of an embedding table: row 0 for values never seen, row 1 for NULL, then the
-//! vocabulary. Trees read the raw numbers, NaN where they are missing, and the same row numbers of categories; the
-//! popularity baseline reads a key.
+//! The input vector of a network is `[numbers | missing indicators | second readings | embeddings]`, each part in
+//! column order. A number is transformed (see [`crate::transform`]), standardized, `(x - mean) / scale`, and kept
+//! within [`MAX_STANDARDIZED`]; a missing one (NULL, NaN or infinite) becomes the mean, and its indicator 1 if the
+//! training rows had missing values there. A category becomes the row of an embedding table: row 0 for values never
+//! seen, row 1 for NULL, then the vocabulary. Trees read the raw numbers, NaN where they are missing, and the same row
+//! numbers of categories; the popularity baseline reads a key.
 
 use super::transform::Transform;
 use super::vocabulary::Vocabulary;
@@ -66,7 +66,7 @@ impl Family {
 pub struct Scaling {
     #[serde(default, skip_serializing_if = "Transform::is_identity")]
     pub transform: Transform,
-    /// Of the transformed numbers.
+    /// The mean of the transformed numbers.
     pub mean: f64,
     /// The transformed numbers' standard deviation; 0 for a column that was constant in training and is therefore
     /// ignored.
@@ -329,7 +329,7 @@ impl NumberFit {
     pub fn finish(&self) -> Scaling {
         let variance = if self.count > 0 { self.squares / self.count as f64 } else { 0.0 };
         let scale = variance.max(0.0).sqrt();
-        // Below this a difference is rounding, not information.
+        // A deviation below this comes from rounding and tells nothing.
         let constant = !scale.is_finite() || scale <= 1e-12 * self.mean.abs();
         Scaling {
             transform: Transform::Identity,
@@ -367,8 +367,8 @@ impl CategoryFit {
     }
 
     /// Once the values take more than `most` bytes, forgets the rarer half of them and lowers the other counts by the
-    /// largest of the forgotten (Misra and Gries 1982; Agarwal et al. 2013). No count becomes too high, and what it may
-    /// have become too low by is at most the number of rows over half the number of values that fit.
+    /// largest of the forgotten (Misra and Gries 1982; Agarwal et al. 2013). No count becomes too high. A count becomes
+    /// too low by at most the number of rows divided by half the number of values that fit.
     pub fn forget_rare(&mut self, most: usize) {
         while self.bytes > most {
             let mut counts: Vec<u64> = self.counts.values().copied().collect();
@@ -405,7 +405,7 @@ impl CategoryFit {
     }
 }
 
-/// Grows with the fourth root of the vocabulary, from 2 to 32.
+/// The length of an embedding: it grows with the fourth root of the vocabulary's size, from 2 to 32.
 fn embedding_dimension(values: usize) -> usize {
     let root = (values.max(1) as f64).powf(0.25);
     ((3.0 * root).round() as usize).clamp(2, 32)

@@ -14,7 +14,7 @@ pub trait Element: Copy {
     const DTYPE: Dtype;
     const SIZE: usize;
     fn push(self, bytes: &mut Vec<u8>);
-    /// From exactly [`Element::SIZE`] bytes.
+    /// Reads a number from exactly [`Element::SIZE`] bytes.
     fn read(bytes: &[u8]) -> Self;
 }
 
@@ -62,7 +62,7 @@ impl TensorWriter {
         assert!(self.tensors.insert(name, info).is_none(), "tensors have names of their own");
     }
 
-    /// One whose bytes are there already.
+    /// Adds a tensor that comes as bytes.
     pub fn raw(&mut self, tensor: Tensor) {
         let start = self.data.len();
         self.data.extend(tensor.bytes);

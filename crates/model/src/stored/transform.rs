@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// Most points of a quantile transform.
 pub const MAX_POINTS: usize = 1024;
-/// Points of a fitted one.
+/// Points of a quantile transform that is fitted here.
 const POINTS: usize = 129;
-/// Below this excess kurtosis a column's tails are left alone: a uniform one has -1.2, a normal one 0, an exponential
-/// one 6.
+/// A column whose excess kurtosis is below this is not transformed. The uniform distribution has -1.2, the normal one
+/// 0, the exponential one 6.
 const HEAVY: f64 = 6.0;
 
 /// What is done to a number before it is standardized. Every transform is monotone, so a tree need not know it.
@@ -99,7 +99,7 @@ impl Transform {
     }
 }
 
-/// In units of the median size of the values that are not 0.
+/// The signed logarithm whose unit is the median absolute value of the values that are not 0.
 fn signed_log(sorted: &[f64]) -> Transform {
     let mut sizes: Vec<f64> = sorted.iter().map(|value| value.abs()).filter(|size| *size > 0.0).collect();
     sizes.sort_unstable_by(f64::total_cmp);
@@ -147,7 +147,7 @@ fn between_scores(points: &[[f64; 2]], score: f64) -> f64 {
     }
 }
 
-/// Of a sample; 0 where all values are the same.
+/// The excess kurtosis of a sample; 0 where all values are the same.
 fn excess_kurtosis(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let rows = values.clone().count().max(1) as f64;
     let mean = values.clone().sum::<f64>() / rows;

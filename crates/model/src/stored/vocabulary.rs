@@ -12,10 +12,10 @@ pub struct Vocabulary {
     texts: Array<u8>,
     /// Where each text ends.
     ends: Array<u64>,
-    /// By hash, with the next free place taken where several meet: a text's position + 1, or 0 for nothing. As many as a
-    /// power of two, at least twice the texts; none without texts.
+    /// A hash table with linear probing: each place holds a text's position + 1, or 0 if it is free. Its length is a
+    /// power of two and at least twice the number of texts; it is empty without texts.
     places: Array<u32>,
-    /// The hashes depend on it, so that nobody can write texts that all meet.
+    /// The seed of the hashes, so that nobody can choose texts that collide.
     seed: u64,
 }
 
@@ -59,7 +59,8 @@ impl Vocabulary {
         (&self.texts, &self.ends, &self.places, self.seed)
     }
 
-    /// From its parts. Whatever they hold, looking up ends; `None` if the hash table is of no length that it can have.
+    /// A vocabulary from its arrays and seed. Whatever the arrays hold, every look-up ends. `None` if the hash table
+    /// has a length that it cannot have.
     pub(crate) fn of_parts(
         texts: Array<u8>,
         ends: Array<u64>,
@@ -70,7 +71,7 @@ impl Vocabulary {
         (fits && places.len() >= 2 * ends.len()).then_some(Self { texts, ends, places, seed })
     }
 
-    /// The position of a text, or where in the table it would go; nowhere in a table without room.
+    /// The position of a text, or the free place of the table where it belongs; neither if the table has no room.
     #[inline]
     fn find(&self, places: &[u32], value: &[u8]) -> Result<u32, Option<usize>> {
         let Some(last) = places.len().checked_sub(1) else { return Err(None) };
@@ -97,7 +98,7 @@ impl Vocabulary {
 }
 
 impl<T: AsRef<str>> FromIterator<T> for Vocabulary {
-    /// Of texts that are the same the first is found.
+    /// If a text occurs more than once, its first position is the one that is found.
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
         let (mut texts, mut ends) = (Vec::new(), Vec::new());
         for value in values {

@@ -13,19 +13,19 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-/// A third goes on.
+/// The share of trials that go on to the next rung is one over this.
 const ETA: u32 = 3;
-/// Rungs below the top.
+/// Most rungs below the top one.
 const MOST_RUNGS_BELOW: u32 = 2;
 
 /// One training of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// From 1.
+    /// The number of the trial, from 1.
     pub trial: u32,
-    /// From 0, the cheapest.
+    /// The rung, from 0, the cheapest.
     pub rung: u32,
-    /// Epochs or trees.
+    /// How long the trial is trained: epochs or trees.
     pub budget: u32,
 }
 
@@ -43,7 +43,7 @@ pub type Results = BTreeMap<TrialRung, Option<f64>>;
 /// The brackets of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchPlan {
-    /// Of each rung, ascending.
+    /// The epochs or trees of each rung, ascending.
     budgets: Vec<u32>,
     brackets: Vec<Bracket>,
 }
@@ -51,7 +51,7 @@ pub struct SearchPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Bracket {
     trials: RangeInclusive<u32>,
-    /// The rung they begin at.
+    /// The rung at which the bracket's trials begin.
     from: u32,
 }
 
@@ -59,15 +59,15 @@ impl SearchPlan {
     /// A plan for so many trials (1 or more) of which the longest is trained for `budget` epochs or trees (1 or more).
     ///
     /// There are three rungs from 9 trials and a budget of 9 on, two from 3 of each, else one. The brackets share the
-    /// trials in Hyperband's proportions: 9 : 5 : 3 from the lowest rung, middle and top, or 3 : 2. Those at the top come
-    /// first, so that there soon is a result to fall back on, then the cheapest.
+    /// trials in Hyperband's proportions: 9 : 5 : 3 from the lowest rung, middle and top, or 3 : 2. The trials of the
+    /// top bracket come first, so that there soon is a result to fall back on; then come the cheapest ones.
     pub fn new(trials: u32, budget: u32) -> Self {
         let below = trials.max(1).ilog(ETA).min(budget.max(1).ilog(ETA)).min(MOST_RUNGS_BELOW);
         let budgets = (0..=below).rev().map(|lower| budget.div_ceil(ETA.pow(lower))).collect();
         let weights: Vec<u32> = (0..=below).map(|lower| weight(lower, below)).collect();
         let total: u32 = weights.iter().sum();
         let share = |weight: u32| (f64::from(trials) * f64::from(weight) / f64::from(total)).round() as u32;
-        // Of the rungs from the top down; the lowest has what is left.
+        // The numbers of trials from the top rung down; the lowest rung has the rest.
         let mut sizes: Vec<u32> =
             weights[..below as usize].iter().map(|weight| share(*weight).max(1)).collect();
         sizes.push(trials - sizes.iter().sum::<u32>());
@@ -108,7 +108,8 @@ impl SearchPlan {
         self.brackets.iter().map(of_bracket).sum()
     }
 
-    /// What can be trained now: not done, not under way, and if it is no first rung, decided by the one below.
+    /// The next training: one that is neither done nor under way, and whose trial begins at this rung or has won at the
+    /// rung below. `None` if there is none at the moment.
     pub fn next(&self, results: &Results, under_way: &[TrialRung]) -> Option<Step> {
         self.brackets.iter().find_map(|bracket| self.next_of(bracket, results, under_way))
     }
@@ -139,7 +140,7 @@ fn advancing(trials: u32) -> u32 {
     (trials / ETA).max(1)
 }
 
-/// The best third, at least one, the best first. Those that failed never go on.
+/// The best third of the trials at a rung, at least one, the best first. A trial that failed never goes on.
 fn best_third(trials: &[u32], rung: u32, results: &Results) -> Vec<u32> {
     let gain = |trial: &u32| results.get(&(*trial, rung)).copied().flatten();
     let mut ranked: Vec<(u32, f64)> =
@@ -149,8 +150,8 @@ fn best_third(trials: &[u32], rung: u32, results: &Results) -> Vec<u32> {
     ranked.into_iter().map(|(trial, _)| trial).collect()
 }
 
-/// The best of all results, at whatever rung: the same rows judge them. Of equal ones the longest trained, then the first.
-/// `None` if none was trained.
+/// The training with the best result, at whatever rung, since all are measured on the same rows. Among equals it is the
+/// longest, then that of the first trial. `None` if none was trained.
 pub fn best(results: &Results) -> Option<TrialRung> {
     let judged = results.iter().filter_map(|(key, gain)| gain.map(|gain| (*key, gain)));
     let order = |a: &(TrialRung, f64), b: &(TrialRung, f64)| {

@@ -1,4 +1,4 @@
-//! What a training is told, and the search for what to tell it.
+//! The parameters of a training, and the search for good ones.
 //!
 //! | file | holds |
 //! | --- | --- |

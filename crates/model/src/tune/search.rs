@@ -1,8 +1,8 @@
-//! What the parameters of a search's trials are drawn from.
+//! The search space: the values from which the parameters of trials are drawn.
 //!
-//! A space maps names of training parameters to an array of values, of which one is taken, or to a range
-//! `{"min": …, "max": …, "log": true}`, from which a number is drawn: uniformly, or with `log` so that its logarithm is
-//! uniform. Whether it is whole is the parameter's matter.
+//! A space maps names of training parameters to an array of values, of which one is taken, or to a range `{"min": …,
+//! "max": …, "log": true}`, from which a number is drawn: uniformly, or with `log` so that its logarithm is uniform.
+//! Whether the number is whole depends on the parameter.
 
 use super::params::{check_name, refuse, Params};
 use crate::algorithm::Algorithm;
@@ -27,7 +27,7 @@ enum Draw {
     Range { min: f64, max: f64, log: bool, whole: bool },
 }
 
-/// What cannot be searched, and why.
+/// Parameters that cannot be searched, and why.
 const REFUSED: &[(&[&str], &str)] = &[
     (&["epochs", "trees"], "is the budget that the search deals out: set its largest in params"),
     (
@@ -74,7 +74,7 @@ impl Space {
         Ok(Self { json, draws, defaults_first })
     }
 
-    /// As it was given.
+    /// The space in the form in which it was given.
     pub fn json(&self) -> &Map<String, Value> {
         &self.json
     }
@@ -145,7 +145,7 @@ impl Draw {
         Err(refuse(name, problem))
     }
 
-    /// What stands at a place from 0 to below 1.
+    /// The value at a place of the range, from 0 to below 1.
     fn at(&self, place: f64) -> Value {
         let (min, max, log, whole) = match self {
             Self::Choice(values) => return values[(place * values.len() as f64) as usize].clone(),
@@ -189,7 +189,8 @@ fn number(value: f64, whole: bool) -> Value {
     }
 }
 
-/// Enough to tell trials apart, and easy to read; nearly the same whatever library takes the logarithm.
+/// The value with four digits: they tell trials apart, are easy to read, and hardly depend on the library that computes
+/// logarithms.
 fn to_four_digits(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }

@@ -17,7 +17,7 @@ pub struct Trials {
     pub threads: usize,
 }
 
-/// More share the memory bus and gain little.
+/// Most trainings at once unless another number is asked for: more of them would share the memory bus and gain little.
 const MOST_BY_DEFAULT: usize = 8;
 
 impl Trials {
@@ -27,7 +27,7 @@ impl Trials {
     pub fn new(machine: Machine, device: &str, parallel: usize, trials: usize) -> Self {
         let by_default = match device {
             "cuda" => machine.gpus,
-            // Which of the two it becomes is only known once libtorch has been asked.
+            // `auto` is the CPU or a GPU, which is only known once libtorch has been asked.
             "auto" if machine.gpus > 0 => 1,
             "auto" | "cpu" => machine.cores.min(MOST_BY_DEFAULT),
             _ => 1,

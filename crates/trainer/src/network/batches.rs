@@ -1,24 +1,25 @@
-//! How the rows of an epoch are cut into batches, and batches at the ends of pools.
+//! Cuts the rows of an epoch into batches, and a batch that reaches beyond the end of a pool into pieces.
 
 use std::ops::Range;
 
-/// A batch, or what one pool has of it.
+/// A batch, or the part of it that lies in one pool.
 #[derive(Debug, PartialEq)]
 pub struct BatchPiece {
-    /// In the pool.
+    /// The piece's rows, by their positions in the pool.
     pub rows: Range<i64>,
-    /// Of the whole batch.
+    /// The number of rows of the whole batch.
     pub batch_rows: i64,
     pub is_first: bool,
     pub is_last: bool,
 }
 
-/// How many chunks of a size it takes to hold some rows.
+/// The number of chunks of this size that hold so many rows.
 pub fn chunks(rows: i64, size: i64) -> i64 {
     (rows + size - 1) / size
 }
 
-/// The batches, and parts of batches, in the next `count` rows of an epoch that has `all` and has `done` some.
+/// The batches, and parts of batches, in the next `count` rows of an epoch. The epoch has `all` rows, of which `done`
+/// have been taken.
 pub fn pieces(done: i64, count: i64, batch: i64, all: i64) -> Vec<BatchPiece> {
     let end = done + count;
     let piece = |n: i64| {

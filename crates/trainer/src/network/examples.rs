@@ -1,5 +1,5 @@
-//! The rows that a network learns from or is measured on: all of them on the device, or, where they do not fit, a pool
-//! at a time, encoded anew whenever it is their turn.
+//! The rows that a network learns from or is measured on. Either all of them lie on the device, or, where they do not
+//! fit (out-of-core training), they are loaded a pool at a time, and encoded anew for every epoch.
 
 use super::net::Net;
 use super::on_device::{outputs, stream_outputs, LabelledRows};
@@ -11,8 +11,9 @@ use rand::seq::SliceRandom;
 use rand::Rng;
 use tch::{Device, TchError, Tensor};
 
-/// Bytes of encoded rows in a pool, and the bounds of the rows that this gives.
+/// Bytes of the encoded rows in a pool.
 const POOL_BYTES: usize = 32 << 20;
+/// Fewest and most rows in a pool.
 const POOL_ROWS: (usize, usize) = (1024, 262_144);
 
 pub enum Examples<'a> {
@@ -20,10 +21,10 @@ pub enum Examples<'a> {
     Pools(Pools<'a>),
 }
 
-/// Rows that are read by the pool.
+/// Rows that are loaded a pool at a time.
 pub struct Pools<'a> {
     pub encoder: &'a Encoder<'a>,
-    /// Of a file in ascending order.
+    /// The rows' numbers; in ascending order if the rows lie in a file.
     pub rows: &'a [u32],
     pub labels: &'a Labels,
     pub units: Units,
@@ -45,7 +46,7 @@ impl<'a> Examples<'a> {
         })
     }
 
-    /// What an epoch's rows are called here: their positions in the part, or their numbers in the table.
+    /// The names of all rows, by which an epoch takes them: their positions in the part, or their numbers in the table.
     pub fn names(&self) -> Vec<u32> {
         match self {
             Self::Whole(part) => (0..part.len() as u32).collect(),
@@ -60,9 +61,9 @@ impl<'a> Examples<'a> {
         }
     }
 
-    /// Hands the rows of an epoch, by their names, to `f`: a part, the order in which its rows are to be taken, and how
-    /// many they are. Without an order they are taken as they stand; with `shuffled`, pools mix rows from all over the
-    /// file, in an order that is random. The names of a whole part must have been shuffled before.
+    /// Hands the rows with these names to `f`, pool by pool: the rows, the order in which to take them, and their
+    /// number. Without an order they are taken as they stand. With `shuffled`, the rows of a pool come from all over
+    /// the file, in random order; the names of rows that all lie on the device must have been shuffled before.
     pub fn for_each_pool(
         &self,
         names: &[u32],
@@ -112,7 +113,7 @@ fn order(places: impl Iterator<Item = u32>, device: Device) -> Result<Tensor, Tc
     Tensor::f_from_slice(&places.map(i64::from).collect::<Vec<_>>())?.f_to(device)
 }
 
-/// Rows of a pool.
+/// The number of rows in a pool.
 pub fn pool_rows(encoder: &Encoder) -> usize {
     (POOL_BYTES / encoder.row_bytes()).clamp(POOL_ROWS.0, POOL_ROWS.1)
 }

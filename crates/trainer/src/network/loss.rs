@@ -1,4 +1,5 @@
-//! What training makes small: cross-entropy, or the squared error of the mean and the pinball losses of the quantiles.
+//! The loss that training minimizes: cross-entropy, or the squared error of the mean and the pinball losses of the
+//! quantiles.
 
 use model::algorithm::QUANTILES;
 use model::calibration::{sigmoid, softplus};
@@ -11,7 +12,7 @@ use tch::{Reduction, TchError, Tensor};
 pub struct Loss {
     task: Task,
     class_weight: f64,
-    /// The same on the device, if it is not 1.
+    /// The weight of a positive row, on the device; `None` if it is 1.
     weight: Option<Tensor>,
 }
 
@@ -24,7 +25,7 @@ impl Loss {
         Ok(Self { task, class_weight, weight })
     }
 
-    /// The same, for another thread.
+    /// The same loss, for another thread.
     pub fn share(&self) -> Self {
         let weight = self.weight.as_ref().map(Tensor::shallow_clone);
         Self { task: self.task, class_weight: self.class_weight, weight }
@@ -71,7 +72,7 @@ impl Loss {
         }
     }
 
-    /// Every metric; of quantities in the targets' units. `None` without rows.
+    /// All metrics; those of quantities are in the targets' units. `None` without rows.
     pub fn quality(&self, outputs: &[f64], targets: &[f64]) -> Option<Quality> {
         match self.task {
             Task::Binary => {
@@ -93,7 +94,7 @@ impl Loss {
         }
     }
 
-    /// The ranking of a binary task.
+    /// Area under the ROC curve of a binary task; `None` in a regression, or where a class is missing.
     pub fn auroc(&self, outputs: &[f64], targets: &[f64]) -> Option<f64> {
         let labels: Vec<bool> = targets.iter().map(|target| *target == 1.0).collect();
         (self.task == Task::Binary).then(|| metrics::auroc(outputs, &labels)).flatten()

@@ -6,8 +6,8 @@
 //! | `net` | one network |
 //! | `rows`, `on_device` | encoded rows as tensors; their way to the device, and the network's outputs for them |
 //! | `examples` | all rows as one part, or a pool at a time |
-//! | `room` | what a training will allocate |
-//! | `loss`, `adam`, `schedule`, `noise`, `plain` | what a step needs |
+//! | `room` | how much memory a training will allocate |
+//! | `loss`, `adam`, `schedule`, `noise`, `plain` | the loss, the optimizer, the learning rate, dropout, and gradients by hand |
 //! | `batches`, `worker` | what each thread does of a step |
 //! | `train` | the loop |
 

@@ -15,9 +15,10 @@ use model::{Network, Recipe};
 use ndarray::{Array1, Array2};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Batch normalization (Ioffe and Szegedy 2015), with PyTorch's defaults: how fast the running statistics follow the
-/// batches, and what is added to a variance.
+/// How fast the running statistics of batch normalization (Ioffe and Szegedy 2015) follow the batches; PyTorch's
+/// default.
 const MOMENTUM: f64 = 0.1;
+/// What batch normalization adds to a variance; PyTorch's default.
 const EPSILON: f64 = 1e-5;
 /// A block of fewer rows is normalized by the running statistics.
 const FEWEST_ROWS: i64 = 16;
@@ -31,12 +32,12 @@ pub struct Shape {
     pub crosses: usize,
     pub rank: usize,
     pub hidden: Vec<usize>,
-    /// Whether what comes out of a hidden layer is normalized before ReLU.
+    /// Whether the outputs of a hidden layer are normalized before ReLU.
     pub batch_norm: bool,
     pub outputs: usize,
 }
 
-/// What is different while a network learns.
+/// What a forward pass needs in addition while the network learns.
 pub struct Learning<'a> {
     pub noise: &'a mut Noise,
     pub precision: Precision,
@@ -73,19 +74,19 @@ struct Leaves<'a> {
     last: &'a [Tensor],
 }
 
-/// How a part of the parameters begins.
+/// The initial values of a part of the parameters.
 enum Start {
     Normal,
-    /// Within this of 0.
+    /// Uniform between minus and plus this.
     Uniform(f64),
     Zero,
     One,
 }
 
 impl Net {
-    /// Embeddings from a normal distribution; linear layers from the uniform distribution that PyTorch's `nn.Linear`
-    /// starts with (He et al. 2015 with a = sqrt(5): within 1 / sqrt(inputs)). Drawn on the CPU, so that every device
-    /// starts from the same numbers.
+    /// A network with random parameters. Embeddings are drawn from a normal distribution, linear layers from the
+    /// uniform distribution that PyTorch's `nn.Linear` starts with (He et al. 2015 with a = sqrt(5): within 1 /
+    /// sqrt(inputs)). They are drawn on the CPU, so that every device starts from the same numbers.
     pub fn new(recipe: &Recipe, shape: &Shape, seed: u64, device: Device) -> Result<Self, TchError> {
         let plan = plan(recipe, shape);
         let parts = seeded(seed, || plan.iter().map(draw).collect::<Result<Vec<_>, _>>())?;
@@ -124,12 +125,12 @@ impl Net {
         Ok(Self { flat, leaves, statistics, running, layout })
     }
 
-    /// The same parameters, with leaves and statistics of its own: for another thread.
+    /// A network for another thread: with the same parameters, and leaves and statistics of its own.
     pub fn share(&self) -> Result<Self, TchError> {
         Self::over(self.flat(), self.statistics.f_detach_copy()?, self.layout.clone())
     }
 
-    /// Every parameter, one after the other. To be changed without gradients only.
+    /// All parameters as one flat tensor, which may only be changed while gradients are not recorded.
     pub fn flat(&self) -> Tensor {
         self.flat.shallow_clone()
     }
@@ -143,7 +144,7 @@ impl Net {
         views(flat, &self.layout.shapes)
     }
 
-    /// How many of the leaves are embedding tables, if there is nothing to the network but them and layers.
+    /// The number of embedding tables among the leaves, if the network has nothing but embeddings and plain layers.
     pub fn tables_if_plain(&self) -> Option<usize> {
         (self.layout.crosses == 0 && self.layout.per_hidden == 2).then_some(self.layout.embeddings)
     }
@@ -168,7 +169,7 @@ impl Net {
         self.statistics.f_copy_(statistics)
     }
 
-    /// Takes the mean of the statistics that others have gathered.
+    /// Sets the statistics to the mean of those that the other networks have gathered.
     pub fn average_statistics(&self, others: &[&Net]) -> Result<(), TchError> {
         let all: Vec<&Tensor> = others.iter().map(|net| &net.statistics).collect();
         match self.running.is_empty() {
@@ -300,7 +301,7 @@ impl LeafLayout {
     }
 }
 
-/// The leaves in their order, and how each begins.
+/// The shape of each leaf, in order, and its initial values.
 fn plan(recipe: &Recipe, shape: &Shape) -> Vec<(Vec<i64>, Start)> {
     let (width, rank) = (recipe.width() as i64, shape.rank as i64);
     let uniform = |inputs: i64| Start::Uniform(1.0 / (inputs as f64).sqrt());

@@ -1,5 +1,5 @@
-//! What is random inside a training step: dropped units and forgotten categories. Seeded, and independent of how many
-//! threads there are.
+//! The randomness of a training step: dropout, and categories that are replaced by "never seen". It depends on the
+//! seed, and not on the number of threads.
 
 use super::rows::Rows;
 use model::recipe::UNSEEN;
@@ -24,7 +24,7 @@ impl Noise {
         Self { random, dropout }
     }
 
-    /// Hidden units with some set to 0, and the others larger, so that the mean stays (Srivastava et al. 2014).
+    /// Dropout (Srivastava et al. 2014): sets some hidden units to 0 and raises the others, so that the mean stays.
     pub fn drop_some(&mut self, x: Tensor) -> Result<Tensor, TchError> {
         if self.dropout == 0.0 {
             return Ok(x);
@@ -43,7 +43,7 @@ impl Noise {
         Ok(())
     }
 
-    /// 1 for a share of the elements, 0 for the others. A GPU draws for itself.
+    /// A tensor with 1 in a random share of the elements and 0 in the others. A GPU draws the random numbers itself.
     fn chosen(&mut self, shape: &[i64], share: f64, device: Device) -> Result<Tensor, TchError> {
         if device != Device::Cpu {
             return Tensor::f_empty(shape, (Kind::Float, device))?.f_bernoulli_float_(share);

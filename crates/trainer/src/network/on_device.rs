@@ -1,4 +1,4 @@
-//! Encoded rows on the device: moved there once or by the pool, cut into batches there.
+//! Encoded rows on the device. They are moved there all at once or a pool at a time, and cut into batches there.
 
 use super::net::{floats, Net};
 use super::rows::Rows;
@@ -13,7 +13,7 @@ use tch::{Device, Kind, TchError, Tensor};
 /// Labelled rows of one part of the data.
 pub struct LabelledRows {
     pub rows: Rows,
-    /// What the network is to put out, on the device: 0 or 1, or the standardized quantity.
+    /// The target of each row, on the device: 0 or 1, or the standardized quantity.
     pub targets: Tensor,
 }
 
@@ -40,7 +40,8 @@ impl LabelledRows {
     }
 }
 
-/// Rows encoded at a time: they stay in the cache, column after column is written to them.
+/// The number of rows that are encoded at a time: few enough to stay in the cache while column after column is written
+/// to them.
 const STAGED_ROWS: usize = 4096;
 
 /// Encodes rows and moves them to the device piece by piece, on several threads.
@@ -80,8 +81,8 @@ impl StagedRows<'_> {
     }
 }
 
-/// Rows in a block of the forward pass: on the CPU the block's activations should stay in the cache, on a GPU its
-/// kernels should be large.
+/// The number of rows in a block of the forward pass. On the CPU the block's activations should stay in the cache; on a
+/// GPU large kernels are faster.
 pub fn block_rows(device: Device) -> i64 {
     match device {
         Device::Cpu => 2048,

@@ -1,24 +1,25 @@
-//! Gradients of networks that are nothing but embeddings and layers with ReLU between them, by the chain rule written out:
-//! what libtorch's own differentiation would do, with fewer steps, and in memory that is kept from block to block.
+//! Gradients of networks that are nothing but embeddings and layers with ReLU between them. The chain rule is written
+//! out: this does what libtorch's automatic differentiation would do, in fewer steps, and in memory that is kept from
+//! block to block.
 
 use super::loss::Loss;
 use super::net::Net;
 use super::rows::Rows;
 use tch::{Kind, TchError, Tensor};
 
-/// What is kept from block to block of one thread.
+/// The memory that one thread keeps from block to block.
 pub struct Plain {
     /// How many of the leaves are embedding tables; the others are the layers' weights and biases.
     tables: usize,
-    /// Room for what goes into each layer, and for the loss's slope by it.
+    /// Memory for the inputs of each layer, and for the gradient of the loss by them.
     inputs: Vec<Tensor>,
     slopes: Vec<Tensor>,
-    /// The gradient of each layer's weights so far, transposed: of that shape it is the faster product.
+    /// The gradient of each layer's weights so far, transposed, since the product is faster in that shape.
     weights: Vec<Tensor>,
 }
 
 impl Plain {
-    /// `None` for other networks.
+    /// `None` if the network has other parts.
     pub fn new(net: &Net) -> Result<Option<Self>, TchError> {
         let Some(tables) = net.tables_if_plain() else { return Ok(None) };
         let layers = net.leaves()[tables..].chunks_exact(2);
@@ -29,8 +30,8 @@ impl Plain {
         Ok(Some(Self { tables, inputs, slopes, weights }))
     }
 
-    /// Adds the gradient of `loss / batch_rows` to `gradient`, a view for each leaf, and returns the loss. Those of the
-    /// layers' weights are complete after [`Plain::finish`].
+    /// Adds the gradient of `loss / batch_rows` to `gradient`, which has a view for each leaf, and returns the loss.
+    /// The gradients of the layers' weights are complete after [`Plain::finish`].
     pub fn add(
         &mut self,
         net: &Net,
@@ -70,7 +71,7 @@ impl Plain {
         Ok((input, last[1].f_addmm(&x, &last[0].f_tr()?)?))
     }
 
-    /// Carries the slope by the outputs back to every leaf.
+    /// Backpropagation: carries the gradient by the outputs back to every leaf.
     fn back(
         &mut self,
         net: &Net,
@@ -102,7 +103,7 @@ impl Plain {
         }
     }
 
-    /// Adds what is kept here to the gradient.
+    /// Adds the gradients of the layers' weights, which are kept here, to the gradient.
     pub fn finish(&mut self, gradient: &mut [Tensor]) -> Result<(), TchError> {
         let _guard = tch::no_grad_guard();
         for (weights, whole) in self.weights.iter_mut().zip(gradient[self.tables..].iter_mut().step_by(2)) {
@@ -121,7 +122,7 @@ fn room(kept: &mut Tensor, rows: i64, width: i64) -> Result<Tensor, TchError> {
     kept.f_narrow(0, 0, rows)
 }
 
-/// Numbers and embeddings side by side.
+/// Writes the input of the first layer: numbers and embeddings side by side.
 fn join(rows: &Rows, tables: &[Tensor], into: &Tensor) -> Result<Tensor, TchError> {
     let mut parts = vec![rows.dense.shallow_clone()];
     for (index, table) in (0..).zip(tables) {
@@ -130,7 +131,7 @@ fn join(rows: &Rows, tables: &[Tensor], into: &Tensor) -> Result<Tensor, TchErro
     Tensor::f_cat_out(into, &parts, 1)
 }
 
-/// Adds the slopes by the embeddings of each row to their tables.
+/// Adds the gradients by the embeddings of each row to those of their tables.
 fn by_tables(rows: &Rows, slope: &Tensor, first: &Tensor, gradient: &mut [Tensor]) -> Result<(), TchError> {
     let (width, dense) = (first.size2()?.1, rows.dense.size2()?.1);
     let slope = slope.f_mm(&first.f_narrow(1, dense, width - dense)?)?;

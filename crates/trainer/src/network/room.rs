@@ -1,4 +1,4 @@
-//! What a training will allocate, told from the shapes before it begins.
+//! How much memory a training will allocate, computed from its shapes before it begins.
 
 use super::examples::pool_rows;
 use super::net::{Net, Shape};
@@ -8,9 +8,9 @@ use crate::job::Job;
 use crate::memory;
 use tch::Device;
 
-/// Bytes of a row besides its inputs: target, place in the order on the host and on the device.
+/// Bytes of a row besides its inputs: its target, and its place in the order, on the host and on the device.
 const ROW: u64 = 4 + 4 + 8;
-/// Bytes of a held-out row that is measured: target, outputs, their order of size, and what its key was bought before.
+/// Bytes of a holdout row that is measured: target, outputs, their order by size, and the earlier purchases of its key.
 const MEASURED_ROW: u64 = 140;
 /// What a thread takes before it computes anything: its stack, and its part of the allocator.
 const THREAD: u64 = 10 << 20;

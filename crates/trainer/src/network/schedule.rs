@@ -3,9 +3,9 @@
 use model::params::Schedule;
 use std::f64::consts::PI;
 
-/// The share of a one-cycle schedule in which the rate rises, and the part of the full rate that it starts with
-/// (Smith and Topin 2018, with PyTorch's defaults).
+/// The share of a one-cycle schedule (Smith and Topin 2018) in which the rate rises; PyTorch's default.
 const RISE: f64 = 0.3;
+/// The share of the full rate that a one-cycle schedule starts with; PyTorch's default.
 const START: f64 = 1.0 / 25.0;
 
 /// The factor of the learning rate at `step` (from 0) of `steps`.

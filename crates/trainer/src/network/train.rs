@@ -23,7 +23,7 @@ use tch::{Device, TchError, Tensor};
 
 /// What is known after an epoch.
 pub struct Epoch {
-    /// From 1.
+    /// The number of the epoch, from 1.
     pub number: u32,
     pub train_loss: f64,
     pub validation_loss: Option<f64>,
@@ -31,7 +31,7 @@ pub struct Epoch {
     pub seconds: f64,
 }
 
-/// The rows that training is stopped by.
+/// The validation rows, by which training is stopped early.
 pub struct Validation<'a> {
     pub examples: &'a Examples<'a>,
     /// Their targets, on the host.
@@ -56,12 +56,14 @@ pub struct TrainingPlan<'a> {
 struct EpochQuality {
     loss: f64,
     auroc: Option<f64>,
-    /// What the best epoch has least of: the metric that was asked for, turned around if more of it is better, or the loss.
+    /// What the best epoch has least of: the metric that was asked for, with its sign changed if more of it is better,
+    /// or else the loss.
     cost: f64,
 }
 
-/// Trains `net` in place and returns the epoch (from 1) whose weights it now has: the best one by the metric that was asked
-/// for on the validation rows, else by their loss, with or without patience; the last one without validation rows.
+/// Trains `net` in place and returns the epoch (from 1) whose weights it now has. It is the best epoch on the
+/// validation rows, by the metric that was asked for or else by the loss, with or without patience; without validation
+/// rows it is the last epoch.
 pub fn train(
     net: &mut Net,
     training: &Examples,
@@ -112,8 +114,8 @@ pub fn train(
     Ok(epoch)
 }
 
-/// What the logits of a network must be raised by that saw only a share of the negatives: the odds it learned are too
-/// high by one over that share.
+/// What must be added to the logits of a network that saw only a share of the negatives, since the odds it learned are
+/// too high by one over that share.
 fn logit_shift(plan: &TrainingPlan) -> f64 {
     match plan.positives {
         Some(_) => plan.params.negative_share.ln(),
@@ -121,14 +123,14 @@ fn logit_shift(plan: &TrainingPlan) -> f64 {
     }
 }
 
-/// What one epoch needs.
+/// The state of the training loop, from epoch to epoch.
 struct Loop<'a> {
     net: &'a Net,
     training: &'a Examples<'a>,
     plan: &'a TrainingPlan<'a>,
     loss: Loss,
     adam: Adam,
-    /// The names of the rows of an epoch.
+    /// The rows of the next epoch, by the names that [`Examples::names`] gives them.
     order: Vec<u32>,
     random: ChaCha8Rng,
     workers: Vec<Worker>,

@@ -1,4 +1,4 @@
-//! A thread that adds up the gradients of its blocks of each batch, and how all of them go through the batches in step.
+//! A worker thread adds up the gradients of its blocks of each batch; all workers go through the batches in step.
 //!
 //! A step's gradient is summed over blocks of the batch (see [`super::on_device::block_rows`]), so that a batch of any size,
 //! up to all rows, works in the cache and in bounded memory. On the CPU each thread takes blocks of its own: libtorch's own
@@ -19,15 +19,16 @@ use tch::{Kind, TchError, Tensor};
 /// Adds up the gradients of some blocks, on a thread of its own.
 pub struct Worker {
     pub net: Net,
-    /// What it takes rows from, and their order.
+    /// The pool that rows are taken from, and their order.
     pool: Option<(LabelledRows, Option<Tensor>)>,
     loss: Loss,
-    /// Of the step so far, like the network's flat parameters, and views of it, one for each leaf.
+    /// The gradient of the step so far, in the layout of the network's flat parameters, and its views, one for each
+    /// leaf.
     gradient: Tensor,
     parts: Vec<Tensor>,
     /// The sum of the epoch's losses.
     total: Tensor,
-    /// How it learns, where it need not be differentiated by libtorch.
+    /// Computes the gradients where libtorch's automatic differentiation is not needed.
     plain: Option<Plain>,
     seed: u64,
     dropout: f64,
@@ -72,7 +73,7 @@ impl Worker {
         self.total.f_double_value(&[])
     }
 
-    /// Adds the gradient of the mean loss of a batch, as far as the rows of one block go.
+    /// Adds the part of the gradient of a batch's mean loss that comes from the rows of one block.
     fn add(&mut self, batch_rows: i64, block: Range<i64>, number: u64) -> Result<(), TchError> {
         let Some((pool, order)) = &self.pool else { return Ok(()) };
         let (at, count) = (block.start, block.end - block.start);
@@ -125,8 +126,8 @@ impl Worker {
     }
 }
 
-/// Goes through the pieces with all workers in step: each adds up its blocks; after the last piece of a batch `step` gets
-/// the sum.
+/// Goes through the pieces with all workers in step. Each worker adds up the gradients of its blocks; after the last
+/// piece of a batch, `step` gets the sum of all workers.
 pub fn in_step(
     workers: &mut [Worker],
     pieces: &[BatchPiece],
@@ -176,7 +177,7 @@ pub fn in_step(
                 result = own.take_part(piece, block, number(piece), (0, of));
             }
             barrier.wait();
-            // The others wait for the next piece, and have added up theirs.
+            // The other workers have added up their gradients and wait for the next piece.
             if result.is_ok() && piece.is_last {
                 result = gather(&mut own.gradient, &gradients).and_then(|()| step(&mut own.gradient));
             }

@@ -6,10 +6,11 @@ use crate::error::TrainerError;
 use model::Algorithm;
 use std::ops::Range;
 
-/// Values read from the file at a time, at most, and the bounds of the rows that this gives.
+/// Most values that are read from the file at a time.
 const VALUES: usize = 1 << 20;
+/// Fewest and most rows that are read from the file at a time.
 const ROWS: (usize, usize) = (1024, 65_536);
-/// Rows of a run where rows are as good together as apart.
+/// The length of a run of rows in memory, where reading neighbours together is no faster.
 const RUN: usize = 256;
 
 /// Some rows and the columns that hold their values.
@@ -22,7 +23,7 @@ pub struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Blocks of so many of its rows, the last of fewer.
+    /// Cuts the block into blocks of this many rows; the last may have fewer.
     pub fn pieces(&self, rows: usize) -> impl Iterator<Item = Block<'a>> + use<'a> {
         let features = self.features;
         let parts = self.rows.chunks(rows).zip(self.places.chunks(rows));
@@ -71,7 +72,7 @@ impl Table {
         (VALUES / self.width().max(1)).clamp(ROWS.0, ROWS.1)
     }
 
-    /// Cuts `rows` into runs that are best read together. Of a file they must ascend.
+    /// Cuts `rows` into runs that are best read together. If the rows lie in a file, they must ascend.
     pub fn runs(&self, rows: &[u32]) -> Vec<Range<usize>> {
         match &self.stored {
             Some(stored) => stored.runs(rows),

@@ -26,7 +26,7 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// Of rows that were hashed before.
+    /// Cells without hashes, for rows that were hashed when they were first read.
     pub fn without_hashes() -> Self {
         Self { unhashed: true, ..Self::default() }
     }
@@ -104,7 +104,7 @@ fn seconds_since_2000(micros: i64) -> f64 {
     }
 }
 
-/// What an event time counts; decides how it is written.
+/// The unit of event times, which decides how they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeUnit {
     Days,
@@ -187,7 +187,8 @@ pub fn lists(array: &dyn Array) -> Result<&ListArray, TrainerError> {
     array.as_list_opt::<i32>().ok_or_else(|| unexpected(array.data_type()))
 }
 
-/// The schema check lets no other type through; a batch that differs from its schema is a broken file.
+/// The error for an array of another type. The schema was checked, so that only a broken file has batches that differ
+/// from it.
 fn unexpected(data_type: &DataType) -> TrainerError {
     TrainerError::internal(format!("a record batch holds an unexpected array of type {data_type}"))
 }

@@ -15,15 +15,16 @@ use arrow_array::{Array, RecordBatch};
 use model::protocol::{Role, SourceColumn};
 use std::cell::RefCell;
 
-/// All rows: those in memory ordered by [`Table::put_in_order`], those of a file as they are read.
+/// All rows. Rows in memory are in the order of [`Table::put_in_order`], rows in a file in the order in which they are
+/// read.
 #[derive(Default)]
 pub struct Table {
     /// The input columns, in the order of the source.
     pub features: Vec<Feature>,
-    /// Where their values are, if not in `features`.
+    /// The file that holds the values, if they are not in `features`.
     pub stored: Option<StoredRows>,
     pub labels: Labels,
-    /// Event times as sortable numbers and what they count; `None` without a time column.
+    /// Event times as sortable numbers, and their unit; `None` without a time column.
     pub times: Option<(TimeUnit, Vec<i64>)>,
     /// A hash of all values of a row.
     pub row_hashes: Vec<u64>,
@@ -76,9 +77,9 @@ impl Table {
         rows
     }
 
-    /// Brings the rows into the order of `ordered`, others behind them, so that whoever takes them in that order reads
-    /// memory from its beginning to its end. Returns what was the number of each row before. Rows of a file stay where they
-    /// are, and keep their numbers.
+    /// Brings the rows into the order of `ordered`, with all others behind them, so that whoever takes them in that
+    /// order reads memory from its beginning to its end. Returns the number that each row had before. Rows in a file
+    /// stay where they are and keep their numbers; then the result is `None`.
     pub(super) fn put_in_order(&mut self, ordered: &[u32], threads: usize) -> Option<Vec<u32>> {
         if self.stored.is_some() {
             return None;
@@ -101,7 +102,7 @@ impl Table {
         Some(rows)
     }
 
-    /// Lets go of what only ordering and splitting need.
+    /// Frees the hashes, which only ordering and splitting need.
     pub(super) fn forget_hashes(&mut self) {
         (self.row_hashes, self.unit_hashes) = (Vec::new(), Vec::new());
     }
@@ -121,7 +122,7 @@ fn check_room(rows: u64, room: Option<u64>) -> Result<(), TrainerError> {
     }
 }
 
-/// Only a file can be read again.
+/// Refuses a stream, since only a file can be read again.
 fn check_is_file(input: &Input) -> Result<(), TrainerError> {
     match input.length() {
         Some(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! The region of each row: the second key, by whose values held-out rows are measured too.
+//! The region of each row: the second key, for whose values the holdout sets are measured one by one, too.
 
 use super::column::texts;
 use super::values::reorder;
@@ -10,10 +10,11 @@ use arrow_array::Array;
 use arrow_schema::DataType;
 use std::collections::HashMap;
 
-/// More values than this are no regions; and so are these bytes of their names.
+/// A column with more distinct values than this holds no regions.
 const MOST_VALUES: usize = 10_000;
+/// Nor does a column whose distinct values have more bytes than this together.
 const MOST_BYTES: usize = 1 << 20;
-/// Groups that are measured: those with the most rows.
+/// Most groups that are measured; they are those with the most rows.
 const MOST_GROUPS: usize = 100;
 
 const NULL: u16 = u16::MAX;
@@ -31,7 +32,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Of a column of this type; `None` where its values name no groups.
+    /// Groups by a column of this type; `None` if values of the type name no groups.
     pub fn new(column: &str, data_type: &DataType) -> Option<Self> {
         matches!(data_type, DataType::Utf8 | DataType::Int16 | DataType::Int32 | DataType::Int64)
             .then(|| Self { column: column.to_owned(), ..Self::default() })

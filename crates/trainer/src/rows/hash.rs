@@ -31,7 +31,7 @@ impl Digest {
         self.sums[1] = self.sums[1].wrapping_add(mix(!hash));
     }
 
-    /// 128 bits in hex.
+    /// The digest: 128 bits in hexadecimal digits.
     pub fn finish(&self) -> String {
         let mut all = self.columns.clone();
         for word in [self.rows, self.sums[0], self.sums[1]] {

@@ -22,7 +22,7 @@ pub struct Input {
 }
 
 enum Batches {
-    /// Can be read again, in any order; and its length in bytes.
+    /// A file, whose batches can be read again in any order, and its length in bytes.
     File(FileReader<File>, u64),
     Stream(Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>>>),
 }
@@ -137,8 +137,8 @@ pub fn check_spec(spec: &Spec) -> Result<(), TrainerError> {
     Ok(())
 }
 
-/// A name stands for one column: it could not be told apart from another of the same name when rows are scored, and
-/// the label could stand among the inputs.
+/// Refuses names that occur twice: when rows are scored, the columns could not be told apart, and the label could be
+/// among the inputs.
 fn check_names(columns: &[SourceColumn]) -> Result<(), TrainerError> {
     let mut seen = HashMap::new();
     for column in columns {

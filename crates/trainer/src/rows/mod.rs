@@ -9,10 +9,10 @@
 //! | `groups` | the region of each row |
 //! | `hash` | the digest of the data |
 //! | `data` | all rows: inputs, labels, event times and hashes |
-//! | `stored` | rows whose values stay in the file |
+//! | `stored` | out-of-core rows: their values stay in the file |
 //! | `block` | the values of chosen rows, from memory or from the file |
 //! | `split` | training, validation and test rows |
-//! | `prepared` | all of it in its order |
+//! | `prepared` | reads, orders and splits the rows, step by step |
 
 pub mod block;
 pub mod column;

@@ -1,8 +1,8 @@
 //! Training, validation and test rows.
 //!
-//! By time where there is one: the newest times are the test set, the ones before them validation, so that the model
-//! is measured on what was the future. Else by a hash of the key, so that all rows of a key stand on one side, and
-//! stay there when rows are added.
+//! Rows with a time are split by time: the newest times are the test set, those before them the validation set, so that
+//! the model is measured on rows that were the future to it. Other rows are split by a hash of the key, so that all
+//! rows of a key are in one part, and stay in it when rows are added.
 
 use super::data::Table;
 use crate::error::TrainerError;
@@ -24,14 +24,14 @@ pub struct Split {
     pub by_time: bool,
 }
 
-/// One thing for each part that is held out.
+/// One value for each holdout set: validation and test.
 pub struct HeldOut<T> {
     pub validation: T,
     pub test: T,
 }
 
 impl Split {
-    /// What `f` makes of the rows of each part that is held out.
+    /// Calls `f` with the rows of each holdout set.
     pub fn held_out<T>(
         &self,
         f: impl Fn(&[u32]) -> Result<T, TrainerError>,
@@ -47,7 +47,7 @@ impl Split {
     }
 }
 
-/// Splits `rows` (labelled ones, ordered by time); says in the second place what the user should know.
+/// Splits `rows`, which are labelled and ordered by time. The second value is a warning for the user.
 pub fn split(table: &Table, rows: &[u32], params: &Params) -> (Split, Option<String>) {
     let (validation, test) = (params.validation_share, params.test_share);
     let Some((_, times)) = &table.times else {
@@ -95,7 +95,7 @@ fn by_time(times: &[i64], rows: &[u32], distinct: &[i64], validation: f64, test:
 fn by_hash(units: &[u64], rows: &[u32], validation: f64, test: f64) -> Split {
     let mut split = Split::default();
     for row in rows {
-        // Another mix, so that the side does not depend on the order of the hashes.
+        // The hash is mixed again, so that the part does not depend on the order of the hashes.
         let place = crate::rows::hash::mix(units[*row as usize]) as f64 / 2f64.powi(64);
         let side = if place < test {
             &mut split.test

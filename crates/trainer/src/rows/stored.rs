@@ -1,4 +1,4 @@
-//! Rows whose values stay in the file, and are read again from the record batches that hold them.
+//! Out-of-core rows: their values stay in the file, and are read again from the record batches that hold them.
 
 use super::column::Cells;
 use super::input::Input;
@@ -34,7 +34,7 @@ impl StoredRows {
         }
     }
 
-    /// Neighbours that stand in one record batch.
+    /// Runs of neighbouring rows that lie in one record batch.
     pub fn runs(&self, rows: &[u32]) -> Vec<Range<usize>> {
         let mut runs = Vec::new();
         let mut start = 0;

@@ -22,7 +22,7 @@ pub enum Floats {
 }
 
 impl Floats {
-    /// Fit for every value of an Arrow type.
+    /// Floats that are wide enough for every value of an Arrow type.
     fn fit_for(data_type: &DataType) -> Self {
         match data_type {
             DataType::Int16 | DataType::Float32 | DataType::Boolean => Self::Single(Vec::new()),
@@ -37,7 +37,7 @@ impl Floats {
         }
     }
 
-    /// None yet, at the same width.
+    /// An empty collection with floats of the same width.
     fn like(&self) -> Self {
         match self {
             Self::Single(_) => Self::Single(Vec::new()),
@@ -72,8 +72,8 @@ impl Floats {
     }
 }
 
-/// Takes the values of all rows, `width` each, into another order. The values stay in the memory that they have: other memory
-/// would be taken before theirs is free.
+/// Takes the values of all rows, `width` each, into another order. The reordered copy is written back to where the
+/// values were, and freed: the values keep their memory.
 pub fn reorder<T: Copy>(values: &mut [T], width: usize, rows: &[u32]) {
     let picked: Vec<T> = match width {
         1 => rows.iter().map(|row| values[*row as usize]).collect(),
@@ -142,7 +142,7 @@ impl Dictionary {
         let code = match self.lookup.get(text) {
             Some(code) => *code,
             None => {
-                // Fits: the reader refuses more than u32::MAX rows.
+                // The number fits, since the reader refuses more than u32::MAX rows.
                 let code = self.texts.len() as u32;
                 let shared: Arc<str> = text.into();
                 self.texts.push(shared.clone());
@@ -155,7 +155,7 @@ impl Dictionary {
         self.hashes[code as usize]
     }
 
-    /// Frees what only filling needs.
+    /// Frees the memory that is only needed while the dictionary is filled.
     fn seal(mut self) -> Self {
         self.lookup = HashMap::new();
         self.hashes = Vec::new();
@@ -201,7 +201,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Lets go of all values, but not of what was learned about the column.
+    /// Drops all values, but keeps what was learned about the column.
     pub fn forget(&mut self) {
         match self {
             Self::Number(floats) => *floats = floats.like(),

@@ -1,7 +1,7 @@
 //! Grown trees as a forest that gives the same answers.
 
-use super::TreeInput;
 use crate::error::TrainerError;
+use crate::prepare::TreeInput;
 use hessboost::model::BoostedModel;
 use hessboost::tree::RegTree;
 use model::forest::{category_set, Forest, Step};
@@ -40,7 +40,7 @@ fn steps(tree: &RegTree, columns: &[TreeInput], leaf: impl Fn(f32) -> f64) -> Ve
         let mut children = [node.left as usize, node.right as usize];
         steps.push(if let Some(codes) = columns[input].code_count() {
             let listed: HashSet<u32> = tree.split_categories(id).iter().copied().collect();
-            // Codes beyond the set go right: those must be the ones that count as never seen.
+            // Codes beyond the set go right, as codes that count as never seen must.
             let swap = listed.contains(&UNSEEN);
             if swap {
                 children.reverse();

@@ -1,9 +1,10 @@
 //! The algorithm: a forest from the parameters of a training.
 
-use super::{grow_forest, matrix, Fitted, Goal, Grown, Round, TreeInput, TreeParams, TreeRows};
+use super::{grow_forest, matrix, Fitted, Goal, Grown, Round, TreeParams, TreeRows};
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Reference};
 use crate::memory;
+use crate::prepare::TreeInput;
 use crate::report::Reporter;
 use model::algorithm::QUANTILES;
 use model::protocol::Event;
@@ -45,9 +46,9 @@ pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit
     })
 }
 
-/// Bytes of a value while trees are grown: in the matrix, and sorted into bins.
+/// Bytes of a value while trees are grown: once in the matrix, once sorted into bins.
 const VALUE: u64 = 4 + 4;
-/// Bytes of a row besides: label, gradient, curvature, margin, its place in the tree.
+/// Bytes of a row besides its values: label, gradient, curvature, margin, its place in the tree.
 const ROW: u64 = 6 * 4;
 
 /// The columns, if they and the matrix fit into memory: trees look at all rows at once.
@@ -85,7 +86,7 @@ fn tree_params(job: &Job) -> TreeParams {
     }
 }
 
-/// Outputs count on from each other.
+/// The event of a tree. The trees of all outputs are numbered one after the other.
 fn event(round: Round, outputs: usize, params: &TreeParams, began: Instant) -> Event {
     Event::Epoch {
         algorithm: Algorithm::BoostedTrees,
@@ -98,7 +99,7 @@ fn event(round: Round, outputs: usize, params: &TreeParams, began: Instant) -> E
     }
 }
 
-/// hessboost's own estimates.
+/// The reference: hessboost's own estimates.
 struct Trees<'a> {
     grown: Vec<Grown>,
     columns: Vec<TreeInput<'a>>,

@@ -3,22 +3,14 @@
 
 use super::failed;
 use crate::error::TrainerError;
-use crate::rows::values::{Floats, NULL_CODE};
+use crate::prepare::TreeInput;
+use crate::rows::values::NULL_CODE;
 use hessboost::data::{DMatrix, FeatureType};
 use model::recipe::{NULL, UNSEEN};
 
 /// Codes that a split can tell apart. The codes of a vocabulary fall in frequency; those from here on count as never
 /// seen, in training and in scoring.
 pub const MAX_CODES: u32 = 1024;
-
-/// An input of the forest: all numbers first, then all categories, as the recipe numbers them.
-#[derive(Debug, Clone)]
-pub enum TreeInput<'a> {
-    /// `floats` holds `width` numbers a row; this is the one at `position`. What is not finite is missing.
-    Number { floats: &'a Floats, width: usize, position: usize },
-    /// The code of a row in the dictionary of the table, the recipe's code for each of these, and for NULL.
-    Category { codes: &'a [u32], recipe_codes: Vec<i32>, null: i32 },
-}
 
 impl TreeInput<'_> {
     pub fn is_number(&self) -> bool {

@@ -8,7 +8,7 @@
 
 use super::Forest;
 
-/// Who plays: several numbers and categories may belong together, as the elements of an array do.
+/// The players: several numbers and categories may be one player, as the elements of an array are.
 #[derive(Debug, Clone, Copy)]
 pub struct Players<'a> {
     /// How many there are.
@@ -58,9 +58,10 @@ struct Walk<'a> {
     row: ForestRow<'a>,
     baseline: ForestRow<'a>,
     players: Players<'a>,
-    /// Whose values the path takes of each player: true for the row's, `None` where both have led the same way.
+    /// For each player, whether the path follows the row's values (true) or the baseline's; `None` while both have led
+    /// the same way.
     follows: Vec<Option<bool>>,
-    /// The players for whom that is decided, in the order in which it was.
+    /// The players for whom `follows` is decided, in the order of the decisions.
     path: Vec<usize>,
     contributions: Vec<f64>,
 }
@@ -70,7 +71,7 @@ struct Turn {
     /// Where the baseline goes.
     node: u32,
     player: usize,
-    /// Players decided before.
+    /// How many players were decided before this node.
     depth: usize,
 }
 
@@ -89,7 +90,7 @@ impl Walk<'_> {
         self.back_to(0);
     }
 
-    /// Goes on to a leaf, with the row at every turn, and credits it.
+    /// Goes on to a leaf, following the row where row and baseline part, and shares the leaf's value among the players.
     fn leaf(&mut self, mut at: u32, turns: &mut Vec<Turn>) {
         loop {
             let node = self.forest.nodes[at as usize];

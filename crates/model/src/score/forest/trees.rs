@@ -24,7 +24,7 @@ impl Trees {
         }
     }
 
-    /// As [`Forest::margin`].
+    /// The output for one row: see [`Forest::margin`].
     ///
     /// # Panics
     /// If there is no such output.

@@ -1,7 +1,7 @@
 //! The nodes of trees, and the fast walk through them.
 //!
-//! A walk ends and stays within bounds whatever the nodes say: a child that is not there, or not after its parent, is the
-//! end.
+//! A walk ends and stays within bounds whatever the nodes hold: it stops at a node whose child does not exist or does
+//! not come after its parent.
 
 use super::WORD;
 use crate::stored::recipe::UNSEEN;
@@ -23,10 +23,11 @@ pub struct Node {
 pub const MISSING_LEFT: u32 = 1 << 31;
 pub const CATEGORY: u32 = 1 << 30;
 pub const INPUT: u32 = CATEGORY - 1;
-/// The number that no row has, so that it is missing, and then left, which in a leaf leads to itself.
+/// The input of a leaf: a number that no row has. It is missing, a missing number goes left, and the left child of a
+/// leaf is the leaf itself.
 pub const LEAF: u32 = MISSING_LEFT | INPUT;
 
-/// Trees walked side by side: a walk mostly waits for the node it goes to.
+/// How many trees are walked side by side, since a walk mostly waits for the memory of its next node.
 const LANES: usize = 8;
 
 impl Node {
@@ -86,7 +87,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Where a row goes from a node: without a branch, which would be guessed wrong every other time.
+    /// Where a row goes from a node. The code has no branch, since the processor would predict every second one wrong.
     pub fn next(self, at: u32, numbers: &[f64], codes: &[u32]) -> u32 {
         let Some(node) = self.nodes.get(at as usize).copied() else { return at };
         let left = if node.is_category() {

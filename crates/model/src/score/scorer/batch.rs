@@ -7,7 +7,7 @@ use crate::score::tiles::{TileScratch, ROWS};
 /// Rows that wait for being scored together: made by [`Scorer::batch`], reused for all.
 pub struct Batch {
     rows: usize,
-    /// What the rows put into the networks, one row after the other; empty if each row is scored as it comes.
+    /// The rows' inputs of the networks, one row after the other; empty if each row is scored as it comes.
     inputs: Vec<f32>,
     /// The codes of their categories, if there are several networks, each with embeddings of its own.
     codes: Vec<u32>,

@@ -1,12 +1,12 @@
-//! How large a network's numbers can get. Weights whose sums could leave the range of 32-bit floats are refused: a ReLU would
-//! make a 0 of what comes of them, which looks like an answer.
+//! How large a network's numbers can get. Weights whose sums could leave the range of 32-bit floats are refused: such a
+//! sum can become NaN, which a ReLU turns into 0, and that looks like an answer.
 
 use crate::score::inputs::Number;
 use crate::score::network::Network;
 use crate::score::stack::Linear;
 use crate::stored::recipe::Recipe;
 
-/// The largest sum that a layer may be able to reach: rounding does not take it to infinity.
+/// The largest sum that a layer may be able to reach. Rounding errors cannot make it infinite.
 const MOST: f64 = f32::MAX as f64 / 2.0;
 
 /// The largest size of each of a network's inputs, whatever the row.
@@ -25,7 +25,7 @@ pub fn of_inputs(recipe: &Recipe, numbers: &[Number], network: &Network) -> Vec<
     sizes
 }
 
-/// Whether no sum of these layers can overflow, each reading what the one before it puts out.
+/// Whether no sum of these layers can overflow. Each layer reads the output of the one before.
 pub fn fit(inputs: Vec<f64>, layers: &[Linear]) -> bool {
     let mut sizes = inputs;
     layers.iter().all(|layer| {

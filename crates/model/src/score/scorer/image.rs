@@ -14,16 +14,16 @@ use crate::stored::vocabulary::Vocabulary;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// All but the arrays.
+/// Everything of a scorer but its arrays.
 #[derive(Serialize, Deserialize)]
 struct ScorerDescription {
-    /// Without vocabularies and points.
+    /// The recipe without its vocabularies and the points of its transforms, which are arrays.
     recipe: Recipe,
-    /// Of the hash table of each vocabulary.
+    /// The seed of each vocabulary's hash table.
     seeds: Vec<u64>,
     output: Output,
     networks: Option<Vec<Shape>>,
-    /// Base scores and factor.
+    /// The forest's base scores and factor.
     forest: Option<(Vec<f64>, f64)>,
     /// The number of other keys, and the factor.
     rates: Option<(f64, f64)>,
@@ -31,7 +31,7 @@ struct ScorerDescription {
 }
 
 impl Scorer {
-    /// Everything that it holds; `content` names the artifact that it was made of.
+    /// The image of this scorer; `content` identifies the artifact that the scorer was made of.
     pub fn image(&self, content: &Content) -> Result<Image, ModelError> {
         let mut arrays = ImageWriter::default();
         let mut recipe = self.recipe.clone();
@@ -74,8 +74,9 @@ impl Scorer {
         arrays.finish(description, content)
     }
 
-    /// The scorer of an image, which it reads in place. Anything else than a whole image of this content that this build
-    /// has written is an error. Arrays that were changed since give other scores, but neither a panic nor a walk without end.
+    /// Opens the scorer of an image, which it reads in place. Anything else than a whole image of this content that
+    /// this build has written is an error. Arrays that were changed since give other scores, but neither a panic nor a
+    /// walk without end.
     pub fn of_image(image: Bytes, content: &Content) -> Result<Self, ModelError> {
         let (description, mut arrays) = ImageReader::open::<ScorerDescription>(image, content)?;
         let ScorerDescription { mut recipe, seeds, output, networks, forest, rates, offset } = description;

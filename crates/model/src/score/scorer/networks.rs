@@ -24,7 +24,7 @@ pub(super) struct Networks {
     pub members: Vec<Member>,
 }
 
-/// One network.
+/// One of the networks that are averaged.
 pub(super) struct Member {
     embeddings: Vec<Array<f32>>,
     pub crosses: Option<Crosses>,
@@ -32,14 +32,14 @@ pub(super) struct Member {
     pub heads: Vec<(Stack, Array<Chunk>)>,
 }
 
-/// What the arrays of a network do not say themselves.
+/// The shape of a network, which its arrays do not tell.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Shape {
     /// The outputs of each hidden layer.
     hidden: Vec<usize>,
     /// The rank of each cross layer.
     ranks: Vec<usize>,
-    /// Of each output.
+    /// The bias of each output.
     biases: Vec<f32>,
 }
 

@@ -1,0 +1,131 @@
+//! What is learned of each column from the training rows, from which the recipe is made.
+
+use crate::error::TrainerError;
+use crate::rows::block::Block;
+use crate::rows::data::Table;
+use crate::rows::values::{Feature, Values, NULL_CODE};
+use crate::threads::on_each;
+use model::recipe::{CategoryFit, Family, NumberFit, Scaling};
+use model::transform::{Transform, TransformChoice};
+use model::Params;
+
+/// What is learned of a column from the training rows, block by block.
+pub enum ColumnFit {
+    Numbers(Vec<ScalingFit>),
+    Category { fit: CategoryFit, nulls: usize },
+}
+
+/// Bytes that the distinct texts of all columns may take where they are counted block by block.
+const TEXT_BYTES: usize = 64 << 20;
+/// Bytes that the distinct texts of one column may take at least.
+const LEAST_TEXT_BYTES: usize = 1 << 20;
+
+/// Most rows from which transforms are chosen and leaks are found.
+const SAMPLE: usize = 20_000;
+
+/// Rows evenly spread over the training rows; fewer of a wide table that is read from its file.
+pub fn sample(table: &Table, train: &[u32]) -> Vec<u32> {
+    let most = if table.stored.is_some() { SAMPLE.min(4 * table.block_rows()) } else { SAMPLE };
+    train.iter().step_by(train.len().div_ceil(most).max(1)).copied().collect()
+}
+
+/// Fits every column, the transforms on a sample and the rest on all training rows.
+pub fn column_fits(
+    table: &Table,
+    train: &[u32],
+    params: &Params,
+    threads: usize,
+) -> Result<Vec<ColumnFit>, TrainerError> {
+    let begin = |block: &Block| -> Vec<ColumnFit> {
+        block.features.iter().map(|feature| ColumnFit::new(feature, block.places, params.transform)).collect()
+    };
+    let mut fits = table.block(&sample(table, train), begin)?;
+    let texts = fits.iter().filter(|fit| matches!(fit, ColumnFit::Category { .. })).count();
+    let most = table.stored.as_ref().map(|_| (TEXT_BYTES / texts.max(1)).max(LEAST_TEXT_BYTES));
+    table.blocks(train, |block| {
+        let mut columns: Vec<_> = fits.iter_mut().zip(block.features).collect();
+        on_each(&mut columns, threads, |(fit, feature)| fit.add(&feature.values, block.places, most));
+        Ok::<(), TrainerError>(())
+    })?;
+    Ok(fits)
+}
+
+impl ColumnFit {
+    /// Chooses the transforms of numbers by the values at `places`.
+    fn new(feature: &Feature, places: &[u32], choice: TransformChoice) -> Self {
+        let Values::Numbers { width, floats } = &feature.values else {
+            return Self::Category { fit: CategoryFit::default(), nulls: 0 };
+        };
+        let choice = match feature.source.family {
+            Family::Number | Family::NumberArray => choice,
+            _ => TransformChoice::None,
+        };
+        let fit = |position| ScalingFit::new(choice, places, |place| floats.get(place * width + position));
+        Self::Numbers((0..*width).map(fit).collect())
+    }
+
+    /// Takes the values at `places`. Of the texts only the most frequent are remembered once they take more than
+    /// `most_bytes`.
+    fn add(&mut self, values: &Values, places: &[u32], most_bytes: Option<usize>) {
+        match (self, values) {
+            (Self::Numbers(fits), Values::Numbers { width, floats }) => {
+                for place in places {
+                    let first = *place as usize * width;
+                    for (position, fit) in fits.iter_mut().enumerate() {
+                        fit.add(floats.get(first + position));
+                    }
+                }
+            }
+            (Self::Category { fit, nulls }, Values::Category(dictionary)) => {
+                let mut counts = vec![0; dictionary.texts.len()];
+                for place in places {
+                    match dictionary.codes[*place as usize] {
+                        NULL_CODE => *nulls += 1,
+                        code => counts[code as usize] += 1,
+                    }
+                }
+                let seen = dictionary.texts.iter().zip(&counts).filter(|(_, count)| **count > 0);
+                seen.for_each(|(text, count)| fit.add(text, *count));
+                if let Some(most) = most_bytes {
+                    fit.forget_rare(most);
+                }
+            }
+            _ => unreachable!("a column's values are of one kind in every block"),
+        }
+    }
+}
+
+/// A number's scaling while it is fitted.
+pub struct ScalingFit {
+    transform: Transform,
+    number: NumberFit,
+    second: Option<(Transform, NumberFit)>,
+}
+
+impl ScalingFit {
+    /// How many values were missing.
+    pub fn missing(&self) -> u64 {
+        self.number.missing()
+    }
+
+    /// The transforms are chosen by the values at some places.
+    fn new(choice: TransformChoice, places: &[u32], value: impl Fn(usize) -> f64) -> Self {
+        let sample = places.iter().map(|place| value(*place as usize));
+        let mut sample: Vec<f64> = sample.filter(|value| value.is_finite()).collect();
+        let (transform, second) = Transform::fit(choice, &mut sample);
+        let second = second.map(|transform| (transform, NumberFit::default()));
+        Self { transform, number: NumberFit::default(), second }
+    }
+
+    fn add(&mut self, value: f64) {
+        self.number.add(if value.is_finite() { self.transform.apply(value) } else { value });
+        if let Some((transform, fit)) = self.second.as_mut().filter(|_| value.is_finite()) {
+            fit.add(transform.apply(value));
+        }
+    }
+
+    pub fn finish(self) -> Scaling {
+        let second = self.second.map(|(transform, fit)| Box::new(Scaling { transform, ..fit.finish() }));
+        Scaling { transform: self.transform, second, ..self.number.finish() }
+    }
+}
