@@ -11,3 +11,5 @@ mod catalog;
 mod check_setup;
 mod server;
 mod trainer;
+
+pgrx::extension_sql_file!("../../sql/setup.sql", name = "setup", finalize);
