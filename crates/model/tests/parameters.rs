@@ -20,7 +20,7 @@ fn is_written_as(value: &Value, text: &str) -> bool {
     match value {
         Value::String(value) => value == text,
         Value::Number(value) => text.parse().ok() == value.as_f64(),
-        value => value.to_string() == text,
+        value => serde_json::from_str::<Value>(text).is_ok_and(|read| read == *value),
     }
 }
 

@@ -206,8 +206,8 @@ fn a_file_of_sql_is_named_as_the_folder_that_implements_it() {
                 continue;
             };
             // The innermost folder that a file of SQL is named after.
-            let folders = path.parent().unwrap().iter().filter_map(|folder| folder.to_str());
-            let folder = folders.filter(|folder| sql.contains_key(*folder)).next_back();
+            let mut folders = path.parent().unwrap().iter().filter_map(|folder| folder.to_str());
+            let folder = folders.rfind(|folder| sql.contains_key(*folder));
             if folder != Some(folder_of(file)) {
                 broken.push(format!("sql/{file}.sql: {made} is implemented in {}", path.display()));
             }
