@@ -16,12 +16,12 @@ CREATE TABLE ab_test (
     winner      text COLLATE "C",
     why         text
 );
-CREATE INDEX ab_test_model ON ab_test (model);
 COMMENT ON TABLE ab_test IS 'A/B tests; the champion''s row of the table alias names the one that runs';
 COMMENT ON COLUMN ab_test.unit IS 'What is assigned to an arm as a whole; pair: a product in a region; key: a key of the caller''s own';
 COMMENT ON COLUMN ab_test.regions IS 'The regions that take part, NULL for all of them; in others the champion scores';
 COMMENT ON COLUMN ab_test.salt IS 'Goes into the hash of every key';
 COMMENT ON COLUMN ab_test.winner IS 'The arm whose version was promoted when it was stopped; NULL where none was';
+CREATE INDEX ab_test_model ON ab_test (model);
 
 CREATE TABLE ab_arm (
     test      text COLLATE "C" NOT NULL,
@@ -72,32 +72,6 @@ COMMENT ON VIEW ab_arms IS 'The arms of A/B tests of models that one may score w
 
 GRANT SELECT ON ab_tests, ab_arms TO PUBLIC;
 
-COMMENT ON FUNCTION start_ab_test(text, text, jsonb, text[], text, text) IS
-'Starts an A/B test: from the commit on, recommend() scores every key with the version of its arm. name: of the test, unique for
-ever. arms: a JSON array, the control first, of objects with arm (a name), version and share; shares add up to 1. regions:
-those that take part, NULL for all; in others the champion scores. unit: what is assigned as a whole: region, product, pair
-(a product in a region) or key (the ab_key that recommend is given). salt: goes into the hash of every key; by default the
-name, so that two tests do not depend on each other. Arms, shares and unit stay as they are until the test is stopped. One
-test a model at a time. Every version needs a source with a date as its time column, and to predict a probability. For
-those who manage the model.';
-
-COMMENT ON FUNCTION stop_ab_test(text, text, text) IS
-'Stops an A/B test and returns the champion''s version. winner: the arm whose version is promoted in the same transaction, with
-its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history, at
-most 10,000 characters. Arms, what was
-shown and the report stay. For those who manage the model.';
-
-COMMENT ON FUNCTION ab_arm(text, bigint, text) IS
-'The arm of an A/B test that a product in a region falls to, also of a test that was stopped; NULL in regions that do not take
-part, or if an argument is NULL. A hash of salt and key: the same in every session, on every standby and machine. For
-those who may score with the model.';
-
-COMMENT ON FUNCTION ab_arm(text, text, text) IS
-'The same for a product_id that is text. A number and its digits as text are one product.';
-
-COMMENT ON FUNCTION ab_arm(text, text) IS
-'The arm that a key of the caller''s own falls to, in a test of unit key. An error in a test of another unit.';
-
 -- Rows of others' logs are not for everybody: row security may hide their keys.
 CREATE VIEW recommendations WITH (security_barrier) AS
 SELECT r.test, r.arm, r.model, r.version, r.week, r.region, r.product_id, r.ab_key, r.score, r.shown_by, r.shown_at
@@ -107,6 +81,55 @@ WHERE (r.shown_by = current_user AND has_model_privilege(r.model, 'score'))
 COMMENT ON VIEW recommendations IS 'What A/B tests have shown and one has logged oneself; to superusers all';
 GRANT SELECT ON recommendations TO PUBLIC;
 
+-- From start to stop.
+CREATE FUNCTION start_ab_test(name text, model text, arms jsonb, regions text[] DEFAULT NULL, unit text DEFAULT 'pair',
+                              salt text DEFAULT NULL) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'start_ab_test_wrapper';
+COMMENT ON FUNCTION start_ab_test(text, text, jsonb, text[], text, text) IS
+'Starts an A/B test: from the commit on, recommend() scores every key with the version of its arm. name: of the test, unique for
+ever. arms: a JSON array, the control first, of objects with arm (a name), version and share; shares add up to 1. regions:
+those that take part, NULL for all; in others the champion scores. unit: what is assigned as a whole: region, product, pair
+(a product in a region) or key (the ab_key that recommend is given). salt: goes into the hash of every key; by default the
+name, so that two tests do not depend on each other. Arms, shares and unit stay as they are until the test is stopped. One
+test a model at a time. Every version needs a source with a date as its time column, and to predict a probability. For
+those who manage the model.';
+
+CREATE FUNCTION stop_ab_test(name text, winner text DEFAULT NULL, why text DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'stop_ab_test_wrapper';
+COMMENT ON FUNCTION stop_ab_test(text, text, text) IS
+'Stops an A/B test and returns the champion''s version. winner: the arm whose version is promoted in the same transaction, with
+its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history, at
+most 10,000 characters. Arms, what was
+shown and the report stay. For those who manage the model.';
+
+-- Which arm a key falls to.
+CREATE FUNCTION ab_arm(test text, product_id bigint, region text) RETURNS text
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'ab_arm_bigint_wrapper';
+COMMENT ON FUNCTION ab_arm(text, bigint, text) IS
+'The arm of an A/B test that a product in a region falls to, also of a test that was stopped; NULL in regions that do not take
+part, or if an argument is NULL. A hash of salt and key: the same in every session, on every standby and machine. For
+those who may score with the model.';
+
+CREATE FUNCTION ab_arm(test text, product_id text, region text) RETURNS text
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'ab_arm_text_wrapper';
+COMMENT ON FUNCTION ab_arm(text, text, text) IS
+'The same for a product_id that is text. A number and its digits as text are one product.';
+
+CREATE FUNCTION ab_arm(test text, key text) RETURNS text
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'ab_arm_key_wrapper';
+COMMENT ON FUNCTION ab_arm(text, text) IS
+'The arm that a key of the caller''s own falls to, in a test of unit key. An error in a test of another unit.';
+
+-- What was shown, and what came of it.
+CREATE FUNCTION log_recommendations(product_ids text[], regions text[], model text DEFAULT NULL,
+                                    as_of date DEFAULT NULL, ab_keys text[] DEFAULT NULL) RETURNS bigint
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'log_recommendations_wrapper';
 COMMENT ON FUNCTION log_recommendations(text[], text[], text, date, text[]) IS
 'Stores what the model''s running A/B test shows of these keys, and returns how many were not stored before. product_ids, regions
 and ab_keys (of a test of unit key): one element for each key, at most 1048576; NULLs are left out. Arm, version, week and
@@ -120,7 +143,6 @@ LANGUAGE sql VOLATILE PARALLEL UNSAFE
 AS $$ SELECT @extschema@.log_recommendations($1::pg_catalog.text[], $2, $3, $4, $5) $$;
 COMMENT ON FUNCTION log_recommendations(bigint[], text[], text, date, text[]) IS 'The same for product_ids that are bigint.';
 
--- Written by hand: its columns are described here.
 CREATE FUNCTION ab_report(name text, confidence double precision DEFAULT 0.95)
 RETURNS TABLE (region text, arm text, version integer, share double precision, units bigint, exposures bigint,
                outcomes bigint, purchases bigint, rate double precision, mean_score double precision,

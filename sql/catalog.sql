@@ -1,4 +1,5 @@
--- The catalog: what was trained, from what, how good it is, and which version answers to which name.
+-- The catalog: what was trained, from what, how good it is, which version answers to which name, who may do what with it, and
+-- who did. What is shown of it to whom is in catalog_views.sql.
 --
 -- Plain tables on purpose: primary keys, no foreign keys, no triggers, no inheritance, no sequences, so that they can be
 -- dumped, restored in any order and by several jobs at once, replicated, or made reference tables of a sharded database.
@@ -31,6 +32,7 @@ BEGIN
 END
 $$;
 
+-- Models, their versions, and the names of these.
 CREATE TABLE model (
     model       text COLLATE "C" PRIMARY KEY CHECK (octet_length(model) BETWEEN 1 AND 63),
     owner       name NOT NULL,
@@ -93,9 +95,9 @@ CREATE TABLE artifact_chunk (
     body         bytea NOT NULL,
     PRIMARY KEY (artifact_id, position)
 );
-ALTER TABLE artifact_chunk ALTER COLUMN body SET STORAGE EXTERNAL;
 COMMENT ON TABLE artifact_chunk IS 'The bytes of weights, a row for each 16 MB; read only through the scoring functions';
 COMMENT ON COLUMN artifact_chunk.position IS 'From 0';
+ALTER TABLE artifact_chunk ALTER COLUMN body SET STORAGE EXTERNAL;
 
 CREATE TABLE alias (
     model    text COLLATE "C" NOT NULL,
@@ -109,6 +111,26 @@ CREATE TABLE alias (
 COMMENT ON TABLE alias IS 'Movable names of versions; champion is the one that predict and recommend use';
 COMMENT ON COLUMN alias.ab_test IS 'Of the champion: the A/B test that the model takes part in; scoring reads the row anyway';
 
+-- Every move of a model's champion. A rollback follows `back`, so that two of them go two steps back, and a promotion after
+-- one begins a new line from there.
+CREATE TABLE promotion (
+    model         text COLLATE "C" NOT NULL,
+    step          integer NOT NULL CHECK (step > 0),
+    action        text NOT NULL CHECK (action IN ('promoted', 'rolled_back', 'alias_dropped')),
+    from_version  integer,
+    to_version    integer,
+    back          integer,
+    why           text,
+    moved_by      name NOT NULL,
+    moved_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (model, step)
+);
+COMMENT ON TABLE promotion IS 'The history of every model''s champion';
+COMMENT ON COLUMN promotion.step IS 'From 1';
+COMMENT ON COLUMN promotion.to_version IS 'NULL where the model was left without a champion';
+COMMENT ON COLUMN promotion.back IS 'The step whose version a rollback from here goes to; NULL where there is none';
+
+-- Trainings, and searches for parameters, which are trainings of many.
 CREATE TABLE tune (
     tune_id      uuid PRIMARY KEY,
     model        text COLLATE "C" NOT NULL,
@@ -126,12 +148,12 @@ CREATE TABLE tune (
     finished_at  timestamptz,
     error        text
 );
-CREATE INDEX tune_model ON tune (model, started_at);
 COMMENT ON TABLE tune IS 'One row for each search for the parameters of a model; its trials are runs';
 COMMENT ON COLUMN tune.settings IS 'All that the search depends on besides the rows: a call with the same goes on with one that was cut off';
 COMMENT ON COLUMN tune.threads IS 'CPU threads of each trial: the same when it is gone on with';
 COMMENT ON COLUMN tune.digest IS 'Of the rows it has seen; NULL before the first trial has read them';
 COMMENT ON COLUMN tune.metric IS 'What its trials are compared by, on validation rows';
+CREATE INDEX tune_model ON tune (model, started_at);
 
 CREATE TABLE run (
     run_id       uuid PRIMARY KEY,
@@ -152,13 +174,13 @@ CREATE TABLE run (
     value        double precision,
     CHECK ((tune_id IS NULL) = (trial IS NULL) AND (tune_id IS NULL) = (rung IS NULL))
 );
-CREATE INDEX run_model ON run (model, started_at);
-CREATE INDEX run_tune ON run (tune_id) WHERE tune_id IS NOT NULL;
 COMMENT ON TABLE run IS 'One row for each training attempt';
 COMMENT ON COLUMN run.tune_id IS 'The search that the run is a trial of';
 COMMENT ON COLUMN run.trial IS 'From 1: a set of parameters';
 COMMENT ON COLUMN run.rung IS 'From 0: how long the trial was trained, in the search''s steps';
 COMMENT ON COLUMN run.value IS 'The search''s metric on validation rows';
+CREATE INDEX run_model ON run (model, started_at);
+CREATE INDEX run_tune ON run (tune_id) WHERE tune_id IS NOT NULL;
 
 CREATE TABLE run_metric (
     run_id            uuid NOT NULL,
@@ -187,6 +209,45 @@ CREATE TABLE run_candidate (
 COMMENT ON TABLE run_candidate IS 'One row for each algorithm that a run of several has tried';
 COMMENT ON COLUMN run_candidate.fitted IS 'How many numbers were fitted: weights, leaves or rates';
 
+-- Who may score with, train and manage which model. Grantees are names, as owners are, so that a dump can be restored
+-- where roles have other numbers: revoke before a role is dropped or renamed.
+CREATE TABLE model_privilege (
+    model       text COLLATE "C" NOT NULL,
+    grantee     name NOT NULL,
+    privilege   text COLLATE "C" NOT NULL CHECK (privilege IN ('score', 'train', 'manage')),
+    granted_by  name NOT NULL,
+    granted_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (model, grantee, privilege)
+);
+COMMENT ON TABLE model_privilege IS 'Privileges on models that were granted; the owner and superusers need none';
+COMMENT ON COLUMN model_privilege.grantee IS 'A role; public stands for all of them';
+COMMENT ON COLUMN model_privilege.privilege IS 'score; train, which includes score; manage, which includes both';
+
+CREATE FUNCTION has_model_privilege(model text, privilege text, role name DEFAULT NULL) RETURNS boolean
+STABLE PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'has_model_privilege_wrapper';
+COMMENT ON FUNCTION has_model_privilege(text, text, name) IS
+'Whether a role has a privilege on a model: score, train (which includes score) or manage (which includes both); by owning
+the model, being a superuser, a grant, or as a member of a role that has it. role: the current one where it is NULL. Of a
+model that does not exist false, to superusers true. NULL if model or privilege is NULL.';
+
+-- Who did what to which model. Rows are only ever added.
+CREATE TABLE audit_event (
+    event_id  uuid PRIMARY KEY,
+    at        timestamptz NOT NULL,
+    login     name NOT NULL,
+    role      name NOT NULL,
+    action    text NOT NULL,
+    model     text COLLATE "C" NOT NULL,
+    version   integer,
+    detail    jsonb NOT NULL
+);
+COMMENT ON TABLE audit_event IS 'One row for each change to a model, its versions, aliases and privileges';
+COMMENT ON COLUMN audit_event.login IS 'The session''s user';
+COMMENT ON COLUMN audit_event.role IS 'The current user, with whose rights it was done';
+CREATE INDEX audit_event_model ON audit_event (model, at);
+
+-- What a dump takes with it.
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('version', '');
 SELECT pg_catalog.pg_extension_config_dump('artifact', '');
@@ -196,7 +257,11 @@ SELECT pg_catalog.pg_extension_config_dump('tune', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');
 SELECT pg_catalog.pg_extension_config_dump('run_metric', '');
 SELECT pg_catalog.pg_extension_config_dump('run_candidate', '');
+SELECT pg_catalog.pg_extension_config_dump('promotion', '');
+SELECT pg_catalog.pg_extension_config_dump('model_privilege', '');
+SELECT pg_catalog.pg_extension_config_dump('audit_event', '');
 
+-- What the views of the catalog and of others are made of.
 CREATE FUNCTION relation_name(relation_schema text, relation_name text) RETURNS text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 AS $$

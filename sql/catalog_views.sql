@@ -62,6 +62,22 @@ SELECT model, alias, version, set_by, set_at FROM alias
 WHERE has_model_privilege(model, 'score');
 COMMENT ON VIEW aliases IS 'Which version each movable name stands for';
 
+CREATE VIEW promotions WITH (security_barrier) AS
+SELECT p.model, p.step, p.action, p.from_version, p.to_version, p.why, p.moved_by, p.moved_at
+FROM promotion p
+WHERE has_model_privilege(p.model, 'score');
+COMMENT ON VIEW promotions IS 'Every move of a model''s champion: from which version to which, when, by whom and why';
+GRANT SELECT ON promotions TO PUBLIC;
+
+CREATE VIEW model_privileges WITH (security_barrier) AS
+SELECT p.model, p.grantee, p.privilege, p.granted_by, p.granted_at
+FROM model_privilege p
+WHERE has_model_privilege(p.model, 'manage')
+   OR p.grantee = 'public'
+   OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = p.grantee AND pg_has_role(r.oid, 'USAGE'));
+COMMENT ON VIEW model_privileges IS 'Privileges that were granted: one''s own, and all of the models that one manages';
+GRANT SELECT ON model_privileges TO PUBLIC;
+
 CREATE VIEW runs WITH (security_barrier) AS
 SELECT r.run_id, r.model,
        CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id) THEN 'failed' ELSE r.status END AS status,
@@ -116,6 +132,17 @@ SELECT r.tune_id, r.model, r.trial, r.rung,
        t.metric, r.value, r.status, r.version, r.run_id, r.started_at, r.finished_at, r.error
 FROM runs r JOIN tune t USING (tune_id);
 COMMENT ON VIEW trials IS 'The trainings of every search: the parameters that were drawn, for how long they were trained (in epochs or trees), and how good they are by the search''s metric on validation rows';
+
+CREATE VIEW audit WITH (security_barrier) AS
+SELECT e.at, e.login, e.role, e.action, e.model, e.version,
+       -- The text of an error has values of the training data in it.
+       CASE WHEN e.role = current_user OR has_model_privilege(e.model, 'train') THEN e.detail ELSE e.detail - 'error' END AS detail,
+       e.event_id
+FROM audit_event e LEFT JOIN model m USING (model)
+WHERE (e.at >= m.begun_at AND has_model_privilege(e.model, 'score'))
+   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
+COMMENT ON VIEW audit IS 'Who trained, promoted, granted and so on, and when: the models on which one has a privilege; to superusers all, also those that are dropped. Texts of errors are shown to those who may train';
+GRANT SELECT ON audit TO PUBLIC;
 
 CREATE FUNCTION leaderboard(model text)
 RETURNS TABLE (version integer, run_id uuid, algorithm text, champion boolean, auroc double precision,

@@ -16,7 +16,8 @@ CREATE TYPE confusion AS (
     true_positives   bigint,
     false_positives  bigint,
     false_negatives  bigint,
-    true_negatives   bigint, "precision"      double precision,
+    true_negatives   bigint,
+    "precision"      double precision,
     recall           double precision,
     f1               double precision,
     accuracy         double precision

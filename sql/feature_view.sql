@@ -56,8 +56,8 @@ CREATE TABLE feature_refresh (
     finished_at  timestamptz,
     error        text
 );
-CREATE INDEX feature_refresh_view ON feature_refresh (view_id, started_at);
 COMMENT ON TABLE feature_refresh IS 'One row for each refresh of a feature view';
+CREATE INDEX feature_refresh_view ON feature_refresh (view_id, started_at);
 
 SELECT pg_catalog.pg_extension_config_dump('feature_view', '');
 SELECT pg_catalog.pg_extension_config_dump('feature_week', '');
@@ -140,3 +140,97 @@ FROM feature_refresh r LEFT JOIN feature_view v ON v.view_id = r.view_id;
 COMMENT ON VIEW feature_refreshes IS 'Every refresh of a feature view: weeks, rows, seconds, and how it ended. Errors are shown to the view''s owner and to whoever started it';
 
 GRANT SELECT ON feature_views, feature_refreshes TO PUBLIC;
+
+-- From creation to removal.
+CREATE FUNCTION create_feature_view(
+    view         text,
+    definition   text,
+    keys         name[],
+    time_column  name       DEFAULT 'week',
+    label        name       DEFAULT NULL,
+    available    text       DEFAULT NULL,
+    inputs       regclass[] DEFAULT '{}',
+    lookback     integer    DEFAULT 1,
+    horizon      integer    DEFAULT 0,
+    partition_by text       DEFAULT 'year',
+    settings     jsonb      DEFAULT '{}')
+RETURNS regclass
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'create_feature_view_wrapper';
+COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb) IS
+'Makes a feature view: a table of weekly rows, partitioned by time, with the primary key (keys, time_column), owned by the
+caller, empty until it is refreshed. definition: a query for the rows of the weeks whose Mondays lie from $1 to $2
+(dates). keys, time_column, label: columns of its result; the time column is a date, the Monday of the week. available:
+a query for the first moment of the data and the moment up to which they are complete. inputs: feature views that it
+reads, refreshed first. lookback: newest stored weeks that each refresh computes again, for sales that came late.
+horizon: weeks after its own that a row looks at, for its label. partition_by: year, quarter or month.
+settings: under which the definition is run, such as {"work_mem": "256MB"}.
+Returns the table. Its definition is always run with the rights of the table''s owner.';
+
+CREATE FUNCTION create_launch_features(
+    view          text,
+    sales         regclass,
+    products      regclass,
+    stores        regclass,
+    product_id    name    DEFAULT 'product_id',
+    store_id      name    DEFAULT 'store_id',
+    region        name    DEFAULT 'region',
+    sold_at       name    DEFAULT 'sold_at',
+    amount        name    DEFAULT 'amount',
+    quantity      name    DEFAULT 'quantity',
+    discount      name[]  DEFAULT '{}',
+    customer      name    DEFAULT 'customer_id',
+    category      name    DEFAULT 'category',
+    attributes    name[]  DEFAULT '{}',
+    launch_date   name    DEFAULT NULL,
+    launch_weeks  integer DEFAULT 12,
+    warm_up_weeks integer DEFAULT 8,
+    lookback      integer DEFAULT 1,
+    time_zone     text    DEFAULT NULL,
+    partition_by  text    DEFAULT 'year')
+RETURNS regclass
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'create_launch_features_wrapper';
+COMMENT ON FUNCTION create_launch_features(text, regclass, regclass, regclass, name, name, name, name, name, name, name[], name, name, name[], name, integer, integer, integer, text, text) IS
+'Makes the feature views of new products from tables of sales lines, products and stores: view_weekly with the sales of
+each product, region and week, and view with a row for each product in its launch window, in every region that trades,
+and the label purchased. The other arguments name columns; discount: amounts taken off the price, added up; attributes:
+columns of products that become features; launch_date: of products, so that one without sales has rows from the week
+before its launch on; without it the first sale is the launch. launch_weeks: length of the window. warm_up_weeks:
+products first sold in so many first weeks of the data have no known launch. time_zone: whose weeks are meant where
+sold_at has a time zone; the session''s. Refresh both with CALL reco.refresh_features(view).';
+
+CREATE PROCEDURE refresh_features(
+    view      regclass,
+    from_week date    DEFAULT NULL,
+    to_week   date    DEFAULT NULL,
+    lookback  integer DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'refresh_features_wrapper';
+COMMENT ON PROCEDURE refresh_features(regclass, date, date, integer) IS
+'Brings a feature view and its inputs up to date in one transaction: computes the weeks from from_week to to_week that are
+missing, the newest lookback ones that are stored, and those before them whose label looks at one of these. By default
+from the first week of the data to the last complete one. Other refreshes of the view wait, readers do not. Leaves a
+record in reco.feature_refreshes, also of failure unless called inside a transaction. For members of the owner.';
+
+CREATE FUNCTION features_as_of(
+    view    anyelement,
+    spine   record,
+    at      name     DEFAULT NULL,
+    max_age interval DEFAULT NULL)
+RETURNS SETOF anyelement
+STABLE PARALLEL SAFE COST 100 ROWS 1
+LANGUAGE c AS 'MODULE_PATHNAME', 'features_as_of_wrapper';
+COMMENT ON FUNCTION features_as_of(anyelement, record, name, interval) IS
+'The newest row of a feature view that was known at a moment: a row of week w is known from the Monday after it on. view:
+NULL of the view''s row type. spine: a row with the view''s key columns, by name, and the moment: its only date or
+timestamp, or the column that at names; a date is its first instant. max_age: no row that was known longer than that
+before the moment, 0 to 1000 years. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
+SELECT s.*, f.* FROM spine AS s LEFT JOIN LATERAL reco.features_as_of(NULL::launch_features, s) AS f ON true';
+
+CREATE FUNCTION drop_feature_view(view regclass, with_inputs boolean DEFAULT false) RETURNS void
+VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'drop_feature_view_wrapper';
+COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
+'Drops a feature view, its rows and what the catalog knows about it, be that damaged; the record of its refreshes stays. with_inputs: also
+the feature views that it reads and no other one does. For members of the owner. Models that were trained from it stay,
+but recommend() needs its rows.';

@@ -10,12 +10,15 @@
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
 //! | `retraining/` | `reco.promote_if_better(…)`, `CALL reco.retrain(…)`, `reco.backtest(…)`: champions that are kept up to date |
 //! | `models/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: what is done with models |
-//! | `catalog/` | what is stored of models, and who may do what with them; the tables are in `sql/` |
+//! | `catalog/` | what is stored of models, and who may do what with them: the tables and views |
 //! | `pg/` | the ground that everything stands on: calls, values, tuples, relations, cursors, sessions, and every guard against PostgreSQL's errors |
 //! | `ab_test/` | `reco.start_ab_test(…)`, `reco.ab_report(…)`: versions that share a model's keys |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and what is wrong |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs` | every error, with its SQLSTATE and hint |
+//!
+//! The SQL of a folder, with what each object is for, is in the file of its name in `sql/`; that of `features/encoders/` in
+//! `encoders.sql`, and the views of the catalog in `catalog_views.sql`.
 //!
 //! What needs no Postgres is in `crates/features` and `crates/model`; what needs libtorch is in `crates/trainer`.
 
@@ -39,9 +42,6 @@ mod setup;
 mod training;
 
 pg_module_magic!();
-
-extension_sql_file!("../sql/catalog.sql", name = "catalog", bootstrap);
-extension_sql_file!("../sql/comments.sql", name = "comments", finalize);
 
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {

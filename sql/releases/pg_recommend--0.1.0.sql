@@ -1,9 +1,10 @@
--- What CREATE EXTENSION pg_recommend makes, version 0.1.0: the files of sql/ and the functions of src/, each after
--- what it needs. Written by scripts/release-sql.
+-- What CREATE EXTENSION pg_recommend makes, version 0.1.0: the files of sql/, each after those that it
+-- requires. Written by scripts/release-sql.
 
 \echo Use "CREATE EXTENSION pg_recommend" to load this file. \quit
 
--- The catalog: what was trained, from what, how good it is, and which version answers to which name.
+-- The catalog: what was trained, from what, how good it is, which version answers to which name, who may do what with it, and
+-- who did. What is shown of it to whom is in catalog_views.sql.
 --
 -- Plain tables on purpose: primary keys, no foreign keys, no triggers, no inheritance, no sequences, so that they can be
 -- dumped, restored in any order and by several jobs at once, replicated, or made reference tables of a sharded database.
@@ -36,6 +37,7 @@ BEGIN
 END
 $$;
 
+-- Models, their versions, and the names of these.
 CREATE TABLE model (
     model       text COLLATE "C" PRIMARY KEY CHECK (octet_length(model) BETWEEN 1 AND 63),
     owner       name NOT NULL,
@@ -98,9 +100,9 @@ CREATE TABLE artifact_chunk (
     body         bytea NOT NULL,
     PRIMARY KEY (artifact_id, position)
 );
-ALTER TABLE artifact_chunk ALTER COLUMN body SET STORAGE EXTERNAL;
 COMMENT ON TABLE artifact_chunk IS 'The bytes of weights, a row for each 16 MB; read only through the scoring functions';
 COMMENT ON COLUMN artifact_chunk.position IS 'From 0';
+ALTER TABLE artifact_chunk ALTER COLUMN body SET STORAGE EXTERNAL;
 
 CREATE TABLE alias (
     model    text COLLATE "C" NOT NULL,
@@ -114,6 +116,26 @@ CREATE TABLE alias (
 COMMENT ON TABLE alias IS 'Movable names of versions; champion is the one that predict and recommend use';
 COMMENT ON COLUMN alias.ab_test IS 'Of the champion: the A/B test that the model takes part in; scoring reads the row anyway';
 
+-- Every move of a model's champion. A rollback follows `back`, so that two of them go two steps back, and a promotion after
+-- one begins a new line from there.
+CREATE TABLE promotion (
+    model         text COLLATE "C" NOT NULL,
+    step          integer NOT NULL CHECK (step > 0),
+    action        text NOT NULL CHECK (action IN ('promoted', 'rolled_back', 'alias_dropped')),
+    from_version  integer,
+    to_version    integer,
+    back          integer,
+    why           text,
+    moved_by      name NOT NULL,
+    moved_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (model, step)
+);
+COMMENT ON TABLE promotion IS 'The history of every model''s champion';
+COMMENT ON COLUMN promotion.step IS 'From 1';
+COMMENT ON COLUMN promotion.to_version IS 'NULL where the model was left without a champion';
+COMMENT ON COLUMN promotion.back IS 'The step whose version a rollback from here goes to; NULL where there is none';
+
+-- Trainings, and searches for parameters, which are trainings of many.
 CREATE TABLE tune (
     tune_id      uuid PRIMARY KEY,
     model        text COLLATE "C" NOT NULL,
@@ -131,12 +153,12 @@ CREATE TABLE tune (
     finished_at  timestamptz,
     error        text
 );
-CREATE INDEX tune_model ON tune (model, started_at);
 COMMENT ON TABLE tune IS 'One row for each search for the parameters of a model; its trials are runs';
 COMMENT ON COLUMN tune.settings IS 'All that the search depends on besides the rows: a call with the same goes on with one that was cut off';
 COMMENT ON COLUMN tune.threads IS 'CPU threads of each trial: the same when it is gone on with';
 COMMENT ON COLUMN tune.digest IS 'Of the rows it has seen; NULL before the first trial has read them';
 COMMENT ON COLUMN tune.metric IS 'What its trials are compared by, on validation rows';
+CREATE INDEX tune_model ON tune (model, started_at);
 
 CREATE TABLE run (
     run_id       uuid PRIMARY KEY,
@@ -157,13 +179,13 @@ CREATE TABLE run (
     value        double precision,
     CHECK ((tune_id IS NULL) = (trial IS NULL) AND (tune_id IS NULL) = (rung IS NULL))
 );
-CREATE INDEX run_model ON run (model, started_at);
-CREATE INDEX run_tune ON run (tune_id) WHERE tune_id IS NOT NULL;
 COMMENT ON TABLE run IS 'One row for each training attempt';
 COMMENT ON COLUMN run.tune_id IS 'The search that the run is a trial of';
 COMMENT ON COLUMN run.trial IS 'From 1: a set of parameters';
 COMMENT ON COLUMN run.rung IS 'From 0: how long the trial was trained, in the search''s steps';
 COMMENT ON COLUMN run.value IS 'The search''s metric on validation rows';
+CREATE INDEX run_model ON run (model, started_at);
+CREATE INDEX run_tune ON run (tune_id) WHERE tune_id IS NOT NULL;
 
 CREATE TABLE run_metric (
     run_id            uuid NOT NULL,
@@ -192,6 +214,45 @@ CREATE TABLE run_candidate (
 COMMENT ON TABLE run_candidate IS 'One row for each algorithm that a run of several has tried';
 COMMENT ON COLUMN run_candidate.fitted IS 'How many numbers were fitted: weights, leaves or rates';
 
+-- Who may score with, train and manage which model. Grantees are names, as owners are, so that a dump can be restored
+-- where roles have other numbers: revoke before a role is dropped or renamed.
+CREATE TABLE model_privilege (
+    model       text COLLATE "C" NOT NULL,
+    grantee     name NOT NULL,
+    privilege   text COLLATE "C" NOT NULL CHECK (privilege IN ('score', 'train', 'manage')),
+    granted_by  name NOT NULL,
+    granted_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (model, grantee, privilege)
+);
+COMMENT ON TABLE model_privilege IS 'Privileges on models that were granted; the owner and superusers need none';
+COMMENT ON COLUMN model_privilege.grantee IS 'A role; public stands for all of them';
+COMMENT ON COLUMN model_privilege.privilege IS 'score; train, which includes score; manage, which includes both';
+
+CREATE FUNCTION has_model_privilege(model text, privilege text, role name DEFAULT NULL) RETURNS boolean
+STABLE PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'has_model_privilege_wrapper';
+COMMENT ON FUNCTION has_model_privilege(text, text, name) IS
+'Whether a role has a privilege on a model: score, train (which includes score) or manage (which includes both); by owning
+the model, being a superuser, a grant, or as a member of a role that has it. role: the current one where it is NULL. Of a
+model that does not exist false, to superusers true. NULL if model or privilege is NULL.';
+
+-- Who did what to which model. Rows are only ever added.
+CREATE TABLE audit_event (
+    event_id  uuid PRIMARY KEY,
+    at        timestamptz NOT NULL,
+    login     name NOT NULL,
+    role      name NOT NULL,
+    action    text NOT NULL,
+    model     text COLLATE "C" NOT NULL,
+    version   integer,
+    detail    jsonb NOT NULL
+);
+COMMENT ON TABLE audit_event IS 'One row for each change to a model, its versions, aliases and privileges';
+COMMENT ON COLUMN audit_event.login IS 'The session''s user';
+COMMENT ON COLUMN audit_event.role IS 'The current user, with whose rights it was done';
+CREATE INDEX audit_event_model ON audit_event (model, at);
+
+-- What a dump takes with it.
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('version', '');
 SELECT pg_catalog.pg_extension_config_dump('artifact', '');
@@ -201,7 +262,11 @@ SELECT pg_catalog.pg_extension_config_dump('tune', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');
 SELECT pg_catalog.pg_extension_config_dump('run_metric', '');
 SELECT pg_catalog.pg_extension_config_dump('run_candidate', '');
+SELECT pg_catalog.pg_extension_config_dump('promotion', '');
+SELECT pg_catalog.pg_extension_config_dump('model_privilege', '');
+SELECT pg_catalog.pg_extension_config_dump('audit_event', '');
 
+-- What the views of the catalog and of others are made of.
 CREATE FUNCTION relation_name(relation_schema text, relation_name text) RETURNS text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 AS $$
@@ -597,7 +662,8 @@ CREATE TYPE confusion AS (
     true_positives   bigint,
     false_positives  bigint,
     false_negatives  bigint,
-    true_negatives   bigint, "precision"      double precision,
+    true_negatives   bigint,
+    "precision"      double precision,
     recall           double precision,
     f1               double precision,
     accuracy         double precision
@@ -923,61 +989,6 @@ gain; see the type reco.lift_bucket.
 Of all rows, and of each value of the column by. The other arguments, rights and bounds are those of reco.evaluate; the model
 must be one of probabilities.';
 
--- Why a row scores as it does, and which earlier launches it is like. Written by hand: the functions share their columns.
-
-CREATE FUNCTION explain_row(model text, features record, version integer DEFAULT NULL)
-RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
-               score double precision, baseline_score double precision)
-STABLE PARALLEL SAFE COST 10000 ROWS 30
-LANGUAGE c AS 'MODULE_PATHNAME', 'explain_row_wrapper';
-COMMENT ON FUNCTION explain_row(text, record, integer) IS
-'What each column of a row contributes to its score: a row for each input of the model, the largest contribution first.
-value: the column as text. baseline: its value in a typical row, that of the means and the most frequent categories.
-contribution: by how much the column moves the score (the probability, or the quantity) away from the typical row''s;
-baseline_score + sum(contribution) = score, which is what predict() says. margin: the same on the scale on which models add
-up, the log-odds. Networks by integrated gradients, trees by exact Shapley values. version: that of the model''s champion.
-No rows if the model or the row is NULL; columns are found by name and refused as by predict().';
-
-CREATE FUNCTION explain(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
-RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
-               score double precision, baseline_score double precision)
-STABLE PARALLEL SAFE COST 10000 ROWS 30
-LANGUAGE c AS 'MODULE_PATHNAME', 'explain_bigint_wrapper';
-COMMENT ON FUNCTION explain(bigint, text, text, date) IS
-'What each column contributes to what recommend() says of a key: the columns of explain_row() for its newest feature row (not
-later than as_of), read with the caller''s rights. No rows if the key has no row. model: the setting reco.default_model,
-else as in recommend().';
-
-CREATE FUNCTION explain(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
-RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
-               score double precision, baseline_score double precision)
-STABLE PARALLEL SAFE COST 10000 ROWS 30
-LANGUAGE c AS 'MODULE_PATHNAME', 'explain_text_wrapper';
-COMMENT ON FUNCTION explain(text, text, text, date) IS 'The same for a product_id that is text.';
-
-CREATE FUNCTION similar_launches(product_id bigint, region text, k integer DEFAULT 5, model text DEFAULT NULL,
-                                 as_of date DEFAULT NULL)
-RETURNS TABLE (similar_product text, week date, similarity double precision, outcome double precision, launch date,
-               first_quantity double precision, first_sales double precision)
-STABLE PARALLEL RESTRICTED COST 100000 ROWS 5
-LANGUAGE c AS 'MODULE_PATHNAME', 'similar_launches_bigint_wrapper';
-COMMENT ON FUNCTION similar_launches(bigint, text, integer, text, date) IS
-'The k earlier launches in the region that were most like the product, and what became of them, the most similar first.
-Compared are the product''s newest feature row (not later than as_of) and the rows of other products whose label was known
-by then, at the same weeks_since_launch if the relation has such a column; one row for each product. similarity: from 1
-down to 0, 1 / (1 + distance); a column counts as much as the model owes to it. outcome: the label of that row, 1 for true.
-launch, first_quantity, first_sales: where the model was trained on a view of create_launch_features, the week of the launch,
-and the pieces and the amount that the region bought in the first four weeks; NULL for those who may not read the view''s
-weekly sales. Read with the caller''s rights. model: the setting reco.default_model, else as in recommend().';
-
-CREATE FUNCTION similar_launches(product_id text, region text, k integer DEFAULT 5, model text DEFAULT NULL,
-                                 as_of date DEFAULT NULL)
-RETURNS TABLE (similar_product text, week date, similarity double precision, outcome double precision, launch date,
-               first_quantity double precision, first_sales double precision)
-STABLE PARALLEL RESTRICTED COST 100000 ROWS 5
-LANGUAGE c AS 'MODULE_PATHNAME', 'similar_launches_text_wrapper';
-COMMENT ON FUNCTION similar_launches(text, text, integer, text, date) IS 'The same for a product_id that is text.';
-
 -- Feature views: what makes their rows, which weeks are stored, and every refresh. The rows are in tables of the
 -- users' own.
 
@@ -1036,8 +1047,8 @@ CREATE TABLE feature_refresh (
     finished_at  timestamptz,
     error        text
 );
-CREATE INDEX feature_refresh_view ON feature_refresh (view_id, started_at);
 COMMENT ON TABLE feature_refresh IS 'One row for each refresh of a feature view';
+CREATE INDEX feature_refresh_view ON feature_refresh (view_id, started_at);
 
 SELECT pg_catalog.pg_extension_config_dump('feature_view', '');
 SELECT pg_catalog.pg_extension_config_dump('feature_week', '');
@@ -1121,94 +1132,444 @@ COMMENT ON VIEW feature_refreshes IS 'Every refresh of a feature view: weeks, ro
 
 GRANT SELECT ON feature_views, feature_refreshes TO PUBLIC;
 
--- What is expected of a region's products in the coming week.
+-- From creation to removal.
+CREATE FUNCTION create_feature_view(
+    view         text,
+    definition   text,
+    keys         name[],
+    time_column  name       DEFAULT 'week',
+    label        name       DEFAULT NULL,
+    available    text       DEFAULT NULL,
+    inputs       regclass[] DEFAULT '{}',
+    lookback     integer    DEFAULT 1,
+    horizon      integer    DEFAULT 0,
+    partition_by text       DEFAULT 'year',
+    settings     jsonb      DEFAULT '{}')
+RETURNS regclass
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'create_feature_view_wrapper';
+COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb) IS
+'Makes a feature view: a table of weekly rows, partitioned by time, with the primary key (keys, time_column), owned by the
+caller, empty until it is refreshed. definition: a query for the rows of the weeks whose Mondays lie from $1 to $2
+(dates). keys, time_column, label: columns of its result; the time column is a date, the Monday of the week. available:
+a query for the first moment of the data and the moment up to which they are complete. inputs: feature views that it
+reads, refreshed first. lookback: newest stored weeks that each refresh computes again, for sales that came late.
+horizon: weeks after its own that a row looks at, for its label. partition_by: year, quarter or month.
+settings: under which the definition is run, such as {"work_mem": "256MB"}.
+Returns the table. Its definition is always run with the rights of the table''s owner.';
 
-CREATE FUNCTION forecast_products(region text, model text DEFAULT NULL, units_model text DEFAULT NULL, by name DEFAULT NULL,
-                                  as_of date DEFAULT NULL, version integer DEFAULT NULL,
-                                  units_version integer DEFAULT NULL)
-RETURNS TABLE (product_id text, category text, week date, probability double precision, units double precision,
-               units_p10 double precision, units_p90 double precision)
-STABLE PARALLEL RESTRICTED COST 100000 ROWS 1000
-LANGUAGE c AS 'MODULE_PATHNAME', 'forecast_products_wrapper';
-COMMENT ON FUNCTION forecast_products(text, text, text, name, date, integer, integer) IS
-'What forecast() adds up, with its arguments: each product of the region by its newest row, in the order of the products, also those whose
-newest row is of an earlier week.';
+CREATE FUNCTION create_launch_features(
+    view          text,
+    sales         regclass,
+    products      regclass,
+    stores        regclass,
+    product_id    name    DEFAULT 'product_id',
+    store_id      name    DEFAULT 'store_id',
+    region        name    DEFAULT 'region',
+    sold_at       name    DEFAULT 'sold_at',
+    amount        name    DEFAULT 'amount',
+    quantity      name    DEFAULT 'quantity',
+    discount      name[]  DEFAULT '{}',
+    customer      name    DEFAULT 'customer_id',
+    category      name    DEFAULT 'category',
+    attributes    name[]  DEFAULT '{}',
+    launch_date   name    DEFAULT NULL,
+    launch_weeks  integer DEFAULT 12,
+    warm_up_weeks integer DEFAULT 8,
+    lookback      integer DEFAULT 1,
+    time_zone     text    DEFAULT NULL,
+    partition_by  text    DEFAULT 'year')
+RETURNS regclass
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'create_launch_features_wrapper';
+COMMENT ON FUNCTION create_launch_features(text, regclass, regclass, regclass, name, name, name, name, name, name, name[], name, name, name[], name, integer, integer, integer, text, text) IS
+'Makes the feature views of new products from tables of sales lines, products and stores: view_weekly with the sales of
+each product, region and week, and view with a row for each product in its launch window, in every region that trades,
+and the label purchased. The other arguments name columns; discount: amounts taken off the price, added up; attributes:
+columns of products that become features; launch_date: of products, so that one without sales has rows from the week
+before its launch on; without it the first sale is the launch. launch_weeks: length of the window. warm_up_weeks:
+products first sold in so many first weeks of the data have no known launch. time_zone: whose weeks are meant where
+sold_at has a time zone; the session''s. Refresh both with CALL reco.refresh_features(view).';
 
--- Operators are written with their schema: the caller's search path is in force.
-CREATE FUNCTION forecast(region text, model text DEFAULT NULL, units_model text DEFAULT NULL, by name DEFAULT NULL,
-                         as_of date DEFAULT NULL, version integer DEFAULT NULL, units_version integer DEFAULT NULL)
-RETURNS TABLE (level text, category text, product_id text, week date, products bigint, purchases double precision,
-               units double precision, units_p10 double precision, units_p90 double precision)
-STABLE PARALLEL RESTRICTED COST 100000 ROWS 1000
-LANGUAGE sql
+CREATE PROCEDURE refresh_features(
+    view      regclass,
+    from_week date    DEFAULT NULL,
+    to_week   date    DEFAULT NULL,
+    lookback  integer DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'refresh_features_wrapper';
+COMMENT ON PROCEDURE refresh_features(regclass, date, date, integer) IS
+'Brings a feature view and its inputs up to date in one transaction: computes the weeks from from_week to to_week that are
+missing, the newest lookback ones that are stored, and those before them whose label looks at one of these. By default
+from the first week of the data to the last complete one. Other refreshes of the view wait, readers do not. Leaves a
+record in reco.feature_refreshes, also of failure unless called inside a transaction. For members of the owner.';
+
+CREATE FUNCTION features_as_of(
+    view    anyelement,
+    spine   record,
+    at      name     DEFAULT NULL,
+    max_age interval DEFAULT NULL)
+RETURNS SETOF anyelement
+STABLE PARALLEL SAFE COST 100 ROWS 1
+LANGUAGE c AS 'MODULE_PATHNAME', 'features_as_of_wrapper';
+COMMENT ON FUNCTION features_as_of(anyelement, record, name, interval) IS
+'The newest row of a feature view that was known at a moment: a row of week w is known from the Monday after it on. view:
+NULL of the view''s row type. spine: a row with the view''s key columns, by name, and the moment: its only date or
+timestamp, or the column that at names; a date is its first instant. max_age: no row that was known longer than that
+before the moment, 0 to 1000 years. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
+SELECT s.*, f.* FROM spine AS s LEFT JOIN LATERAL reco.features_as_of(NULL::launch_features, s) AS f ON true';
+
+CREATE FUNCTION drop_feature_view(view regclass, with_inputs boolean DEFAULT false) RETURNS void
+VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'drop_feature_view_wrapper';
+COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
+'Drops a feature view, its rows and what the catalog knows about it, be that damaged; the record of its refreshes stays. with_inputs: also
+the feature views that it reads and no other one does. For members of the owner. Models that were trained from it stay,
+but recommend() needs its rows.';
+
+-- What the catalog shows to whom: a model's name, versions and metrics to those who may score with it; runs, and what
+-- would tell of the training data, to those who may train it. A superuser sees everything.
+
+-- What was measured is shown as far as it is a number; a row that is damaged hides no other. reco.check_setup() names it.
+CREATE FUNCTION figure(stored jsonb, path text[]) RETURNS double precision
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
-    SELECT CASE WHEN s.is_product THEN 'product' WHEN s.is_category THEN 'category' ELSE 'region' END,
-           s.category, s.product_id, s.week, s.products, s.purchases, s.units,
-           CASE WHEN s.is_product OR s.p10 IS NULL THEN s.p10
-                ELSE greatest(s.units OPERATOR(pg_catalog.-) pg_catalog.sqrt(s.below), least(s.p10, 0)) END,
-           CASE WHEN s.is_product THEN s.p90
-                ELSE s.units OPERATOR(pg_catalog.+) pg_catalog.sqrt(s.above) END
-    FROM (
-        SELECT GROUPING(p.product_id) OPERATOR(pg_catalog.=) 0 AS is_product,
-               GROUPING(p.category) OPERATOR(pg_catalog.=) 0 AS is_category,
-               p.category, p.product_id, pg_catalog.min(p.week) AS week, pg_catalog.count(*) AS products,
-               pg_catalog.sum(p.probability) AS purchases, pg_catalog.sum(p.units) AS units,
-               pg_catalog.sum(p.units_p10) AS p10, pg_catalog.sum(p.units_p90) AS p90,
-               pg_catalog.sum(pg_catalog.power(p.units OPERATOR(pg_catalog.-) p.units_p10, 2)) AS below,
-               pg_catalog.sum(pg_catalog.power(p.units_p90 OPERATOR(pg_catalog.-) p.units, 2)) AS above
-        FROM (SELECT f.*, pg_catalog.rank() OVER (ORDER BY f.week DESC) AS age
-              FROM @extschema@.forecast_products($1, $2, $3, $4, $5, $6, $7) AS f) AS p
-        WHERE p.age OPERATOR(pg_catalog.=) 1
-        GROUP BY GROUPING SETS ((), (p.category), (p.category, p.product_id))
-    ) AS s
-    WHERE s.products OPERATOR(pg_catalog.>) 0 AND (s.is_product OR NOT s.is_category OR $4 IS NOT NULL)
-    ORDER BY s.is_product, s.is_category, s.purchases DESC, s.category COLLATE pg_catalog."C",
-             s.product_id COLLATE pg_catalog."C"
+    SELECT CASE WHEN pg_catalog.jsonb_typeof(f.found) OPERATOR(pg_catalog.<>) 'number' THEN NULL
+                WHEN f.found OPERATOR(pg_catalog.=) '0' THEN 0
+                WHEN pg_catalog.abs(f.found::pg_catalog.numeric) OPERATOR(pg_catalog.>=) 1e-300
+                 AND pg_catalog.abs(f.found::pg_catalog.numeric) OPERATOR(pg_catalog.<=) 1e300
+                THEN f.found::pg_catalog.float8 END
+    FROM (SELECT stored OPERATOR(pg_catalog.#>) path) AS f (found)
 $$;
-COMMENT ON FUNCTION forecast(text, text, text, name, date, integer, integer) IS
-'What is expected of a region in the coming week, by product and added up: a row for the region (level region), one for each
-category where by is given, and one for each product, each level by falling purchases. purchases: how many of the products are
-expected to be bought, of one product its calibrated probability. units: expected units, with the 10 % and 90 % quantiles
-where the model has them. What is added up is the sum of its products; the interval of a sum takes their errors for
-independent: the distances of quantile and mean in quadrature, not below 0 unless a quantile is. Products are scored by their
-newest row (not later than as_of), read as top_products() does, with the caller''s rights and row security; those without a
-row in the newest week of the region are left out. week: its Monday. model: one that predicts a probability; NULL is the setting
-reco.default_model, else as in recommend(). units_model: one that predicts a quantity of the same
-source, keys and time; NULL is the only one of the same owner, if the caller may score with it, else units are NULL. by: the
-source''s column with the categories. version, units_version: champions by default. No rows if the region is NULL or has none.';
+COMMENT ON FUNCTION figure(jsonb, text[]) IS 'The number at a place in stored JSON; NULL where there is none';
 
--- The best of many keys.
+CREATE FUNCTION whole_figure(stored jsonb, path text[]) RETURNS integer
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN f.found OPERATOR(pg_catalog.>=) 0 AND f.found OPERATOR(pg_catalog.<=) 2147483647
+                THEN f.found::pg_catalog.int4 END
+    FROM (SELECT @extschema@.figure(stored, path)) AS f (found)
+$$;
+COMMENT ON FUNCTION whole_figure(jsonb, text[]) IS 'The same as an integer, 0 or more';
 
-CREATE FUNCTION top_products(region text, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                             candidates anyarray DEFAULT NULL::bigint[], max_age integer DEFAULT 6)
-RETURNS TABLE (rank integer, product_id text, score double precision)
-STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
-LANGUAGE c AS 'MODULE_PATHNAME', 'top_products_wrapper';
-COMMENT ON FUNCTION top_products(text, integer, text, date, anyarray, integer) IS
-'The k products with the highest scores in the region, the highest first; equal scores in the order of the products. Each is
-scored by its newest feature row in the region (not later than as_of), as recommend() does, read with the caller''s rights and
-row security in one pass over the relation that the model was trained on. candidates: only these products, an array of any type
-that casts to theirs, such as ARRAY(SELECT product_id FROM …); NULL takes all. max_age: left out are products whose newest row
-is more than so many days older than the newest of all rows read, since nothing is known of them now; NULL leaves out none. k: 1
-to 100000. product_id is text: cast it to the type that it has. What is kept is within work_mem times hash_mem_multiplier;
-beyond it rows are sorted in temporary files. No rows if the region is NULL. model: the setting reco.default_model, else as in
-recommend().';
+-- The fields that others than those who train may see, of an object; of anything else nothing.
+CREATE FUNCTION shown_metrics(metrics jsonb, trains boolean) RETURNS jsonb
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN trains THEN metrics
+                WHEN pg_catalog.jsonb_typeof(metrics) OPERATOR(pg_catalog.=) 'object'
+                THEN metrics OPERATOR(pg_catalog.-) '{importance,by}'::pg_catalog.text[] END
+$$;
+COMMENT ON FUNCTION shown_metrics(jsonb, boolean) IS 'A version''s metrics as they are shown to those who train it, or to others';
 
-CREATE FUNCTION top_regions(product_id bigint, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                            candidates text[] DEFAULT NULL, max_age integer DEFAULT 6)
-RETURNS TABLE (rank integer, region text, score double precision)
-STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
-LANGUAGE c AS 'MODULE_PATHNAME', 'top_regions_bigint_wrapper';
-COMMENT ON FUNCTION top_regions(bigint, integer, text, date, text[], integer) IS
-'The k regions in which the product has the highest scores, the highest first; the arguments and what is read are those of
-top_products(). No rows if the product is NULL.';
+CREATE VIEW models WITH (security_barrier) AS
+SELECT m.model, m.owner, a.version AS champion,
+       (SELECT count(*) FROM version v WHERE v.model = m.model) AS versions, m.created_at, m.purpose
+FROM model m LEFT JOIN alias a ON a.model = m.model AND a.alias = 'champion'
+WHERE has_model_privilege(m.model, 'score');
+COMMENT ON VIEW models IS 'The models that one may score with, each with its champion';
 
-CREATE FUNCTION top_regions(product_id text, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                            candidates text[] DEFAULT NULL, max_age integer DEFAULT 6)
-RETURNS TABLE (rank integer, region text, score double precision)
-STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
-LANGUAGE c AS 'MODULE_PATHNAME', 'top_regions_text_wrapper';
-COMMENT ON FUNCTION top_regions(text, integer, text, date, text[], integer) IS 'The same for a product_id that is text.';
+CREATE VIEW versions WITH (security_barrier) AS
+SELECT v.model, v.version, v.algorithm,
+       ARRAY(SELECT a.alias FROM alias a WHERE a.model = v.model AND a.version = v.version ORDER BY a.alias) AS aliases,
+       figure(v.metrics, '{test,model,auroc}') AS test_auroc,
+       figure(v.metrics, '{test,popularity,auroc}') AS test_auroc_popularity,
+       shown_metrics(v.metrics, p.trains) AS metrics,
+       CASE WHEN p.trains THEN v.parameters END AS parameters,
+       CASE WHEN p.trains THEN v.recipe END AS recipe,
+       CASE WHEN p.trains THEN v.data END AS data,
+       coalesce((SELECT feature_view_name(f.view_id, f.table_schema, f.table_name, f.created_by)
+                 FROM feature_view f WHERE f.view_id = v.source_view),
+                relation_name(v.source_schema, v.source_name)) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
+       CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported' ELSE 'trained' END AS status
+FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
+WHERE has_model_privilege(v.model, 'score');
+COMMENT ON VIEW versions IS 'The versions of models that one may score with: aliases, metrics, lineage and status (trained, imported or archived). Parameters, recipe, data, the importance of columns and the metrics by region are shown to those who may train';
+
+CREATE VIEW aliases WITH (security_barrier) AS
+SELECT model, alias, version, set_by, set_at FROM alias
+WHERE has_model_privilege(model, 'score');
+COMMENT ON VIEW aliases IS 'Which version each movable name stands for';
+
+CREATE VIEW promotions WITH (security_barrier) AS
+SELECT p.model, p.step, p.action, p.from_version, p.to_version, p.why, p.moved_by, p.moved_at
+FROM promotion p
+WHERE has_model_privilege(p.model, 'score');
+COMMENT ON VIEW promotions IS 'Every move of a model''s champion: from which version to which, when, by whom and why';
+GRANT SELECT ON promotions TO PUBLIC;
+
+CREATE VIEW model_privileges WITH (security_barrier) AS
+SELECT p.model, p.grantee, p.privilege, p.granted_by, p.granted_at
+FROM model_privilege p
+WHERE has_model_privilege(p.model, 'manage')
+   OR p.grantee = 'public'
+   OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = p.grantee AND pg_has_role(r.oid, 'USAGE'));
+COMMENT ON VIEW model_privileges IS 'Privileges that were granted: one''s own, and all of the models that one manages';
+GRANT SELECT ON model_privileges TO PUBLIC;
+
+CREATE VIEW runs WITH (security_barrier) AS
+SELECT r.run_id, r.model,
+       CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id) THEN 'failed' ELSE r.status END AS status,
+       r.version, r.algorithm, relation_name(r.source_schema, r.source_name) AS source, r.parameters, r.started_by, r.started_at, r.finished_at,
+       CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id)
+            THEN 'the server process that trained it ended' ELSE r.error END AS error,
+       r.tune_id, r.trial, r.rung, r.value
+FROM run r LEFT JOIN model m USING (model)
+WHERE r.started_by = current_user
+   OR (r.started_at >= m.begun_at AND has_model_privilege(r.model, 'train'))
+   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
+COMMENT ON VIEW runs IS 'Training attempts and how they ended: one''s own, and those of models that one may train';
+
+CREATE VIEW run_metrics WITH (security_barrier) AS
+SELECT m.run_id, r.model, m.algorithm, m.epoch, m.train_loss, m.validation_loss, m.validation_auroc, m.seconds
+FROM run_metric m JOIN runs r USING (run_id);
+COMMENT ON VIEW run_metrics IS 'Losses by epoch, also of the runs under way';
+
+CREATE VIEW run_candidates WITH (security_barrier) AS
+SELECT c.run_id, r.model, c.algorithm, c.validation, c.test, c.best_epoch, c.fitted, c.seconds, c.error,
+       coalesce(c.algorithm = v.algorithm, false) AS kept, v.version
+FROM run_candidate c JOIN runs r USING (run_id) LEFT JOIN version v ON v.run_id = c.run_id;
+COMMENT ON VIEW run_candidates IS 'The algorithms that a run of several has tried, and which of them became the version';
+
+CREATE VIEW training_progress WITH (security_barrier) AS
+SELECT r.run_id, r.model, r.started_by, r.started_at, m.algorithm, m.epoch,
+       whole_figure(r.parameters, '{epochs}') AS epochs, m.train_loss, m.validation_loss, m.validation_auroc
+FROM runs r LEFT JOIN LATERAL (
+    SELECT * FROM run_metric m WHERE m.run_id = r.run_id ORDER BY m.epoch DESC LIMIT 1) m ON true
+WHERE r.status = 'running';
+COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch';
+
+CREATE VIEW tunes WITH (security_barrier) AS
+SELECT t.tune_id, t.model,
+       CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id) THEN 'failed' ELSE t.status END AS status,
+       t.version, t.algorithm, relation_name(t.source_schema, t.source_name) AS source, t.metric, whole_figure(t.settings, '{trials}') AS trials,
+       (SELECT count(*) FROM run r WHERE r.tune_id = t.tune_id AND r.status = 'succeeded') AS trained,
+       t.settings, t.threads, t.digest, t.started_by, t.started_at, t.finished_at,
+       CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id)
+            THEN 'the server process that tuned it ended' ELSE t.error END AS error
+FROM tune t LEFT JOIN model m USING (model)
+WHERE t.started_by = current_user
+   OR (t.started_at >= m.begun_at AND has_model_privilege(t.model, 'train'))
+   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
+COMMENT ON VIEW tunes IS 'Searches for a model''s parameters and how they ended: one''s own, and those of models that one may train';
+
+CREATE VIEW trials WITH (security_barrier) AS
+SELECT r.tune_id, r.model, r.trial, r.rung,
+       whole_figure(r.parameters, ARRAY[CASE r.algorithm WHEN 'boosted_trees' THEN 'trees' ELSE 'epochs' END]) AS budget,
+       (SELECT jsonb_object_agg(name, r.parameters -> name)
+        FROM jsonb_object_keys(CASE WHEN jsonb_typeof(t.settings -> 'search') = 'object' THEN t.settings -> 'search' END) AS name) AS params,
+       t.metric, r.value, r.status, r.version, r.run_id, r.started_at, r.finished_at, r.error
+FROM runs r JOIN tune t USING (tune_id);
+COMMENT ON VIEW trials IS 'The trainings of every search: the parameters that were drawn, for how long they were trained (in epochs or trees), and how good they are by the search''s metric on validation rows';
+
+CREATE VIEW audit WITH (security_barrier) AS
+SELECT e.at, e.login, e.role, e.action, e.model, e.version,
+       -- The text of an error has values of the training data in it.
+       CASE WHEN e.role = current_user OR has_model_privilege(e.model, 'train') THEN e.detail ELSE e.detail - 'error' END AS detail,
+       e.event_id
+FROM audit_event e LEFT JOIN model m USING (model)
+WHERE (e.at >= m.begun_at AND has_model_privilege(e.model, 'score'))
+   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
+COMMENT ON VIEW audit IS 'Who trained, promoted, granted and so on, and when: the models on which one has a privilege; to superusers all, also those that are dropped. Texts of errors are shown to those who may train';
+GRANT SELECT ON audit TO PUBLIC;
+
+CREATE FUNCTION leaderboard(model text)
+RETURNS TABLE (version integer, run_id uuid, algorithm text, champion boolean, auroc double precision,
+               average_precision double precision, log_loss double precision, rmse double precision,
+               mae double precision, pinball double precision, test_auroc double precision,
+               test_average_precision double precision, test_rmse double precision, seconds double precision,
+               error text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+AS $$
+    SELECT v.version, v.run_id, v.algorithm, coalesce('champion' OPERATOR(pg_catalog.=) ANY (v.aliases), false),
+           m.auroc, m.average_precision, m.log_loss, m.rmse, m.mae, m.pinball,
+           t.auroc, t.average_precision, t.rmse, v.seconds, v.error
+    FROM (
+        SELECT version, run_id, algorithm, aliases, metrics OPERATOR(pg_catalog.#>) '{validation,model}' AS validation,
+               metrics OPERATOR(pg_catalog.#>) '{test,model}' AS test, seconds, NULL AS error
+        FROM @extschema@.versions
+        WHERE model OPERATOR(pg_catalog.=) $1
+        UNION ALL
+        SELECT NULL, run_id, algorithm, NULL, validation, test, seconds, error
+        FROM @extschema@.run_candidates
+        WHERE model OPERATOR(pg_catalog.=) $1 AND NOT kept
+    ) AS v,
+    LATERAL (SELECT @extschema@.figure(v.validation, '{auroc}'), @extschema@.figure(v.validation, '{average_precision}'),
+                    @extschema@.figure(v.validation, '{log_loss}'), @extschema@.figure(v.validation, '{rmse}'),
+                    @extschema@.figure(v.validation, '{mae}'), @extschema@.figure(v.validation, '{pinball}')
+            ) AS m (auroc, average_precision, log_loss, rmse, mae, pinball),
+    LATERAL (SELECT @extschema@.figure(v.test, '{auroc}'), @extschema@.figure(v.test, '{average_precision}'),
+                    @extschema@.figure(v.test, '{rmse}')) AS t (auroc, average_precision, rmse)
+    ORDER BY m.average_precision DESC NULLS LAST, m.rmse, v.version
+$$;
+COMMENT ON FUNCTION leaderboard(text) IS 'Every version of a model, and the candidates that did not become one, by average precision (of regressions by root mean squared error) on validation rows, the best first; columns that begin with test_ are of the test rows';
+
+GRANT SELECT ON models, versions, aliases, runs, run_metrics, run_candidates, training_progress, tunes, trials TO PUBLIC;
+
+-- A/B tests: which versions share a model's traffic, what was shown, and what came of it. Scoring reads `ab_test` and `ab_arm`
+-- through their primary keys; src/catalog/read.rs names the columns it relies on. A test's arms, shares, unit, regions and
+-- salt never change, so that a key keeps its arm.
+
+CREATE TABLE ab_test (
+    test        text COLLATE "C" PRIMARY KEY CHECK (octet_length(test) BETWEEN 1 AND 63),
+    model       text COLLATE "C" NOT NULL,
+    unit        text COLLATE "C" NOT NULL CHECK (unit IN ('region', 'product', 'pair', 'key')),
+    regions     text[] CHECK (cardinality(regions) > 0),
+    salt        text COLLATE "C" NOT NULL,
+    status      text NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'stopped')),
+    started_by  name NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    stopped_by  name,
+    stopped_at  timestamptz,
+    winner      text COLLATE "C",
+    why         text
+);
+COMMENT ON TABLE ab_test IS 'A/B tests; the champion''s row of the table alias names the one that runs';
+COMMENT ON COLUMN ab_test.unit IS 'What is assigned to an arm as a whole; pair: a product in a region; key: a key of the caller''s own';
+COMMENT ON COLUMN ab_test.regions IS 'The regions that take part, NULL for all of them; in others the champion scores';
+COMMENT ON COLUMN ab_test.salt IS 'Goes into the hash of every key';
+COMMENT ON COLUMN ab_test.winner IS 'The arm whose version was promoted when it was stopped; NULL where none was';
+CREATE INDEX ab_test_model ON ab_test (model);
+
+CREATE TABLE ab_arm (
+    test      text COLLATE "C" NOT NULL,
+    position  integer NOT NULL CHECK (position > 0),
+    arm       text COLLATE "C" NOT NULL CHECK (octet_length(arm) BETWEEN 1 AND 63),
+    version   integer NOT NULL,
+    share     double precision NOT NULL CHECK (share > 0 AND share < 1),
+    PRIMARY KEY (test, position),
+    UNIQUE (test, arm)
+);
+COMMENT ON TABLE ab_arm IS 'The arms of every A/B test: which version, for which share of the keys';
+COMMENT ON COLUMN ab_arm.position IS 'From 1, which is the control that the others are compared with';
+
+CREATE TABLE recommendation (
+    test        text COLLATE "C" NOT NULL,
+    week        date NOT NULL,
+    region      text COLLATE "C" NOT NULL,
+    product_id  text COLLATE "C" NOT NULL,
+    ab_key      text COLLATE "C" NOT NULL,
+    arm         text COLLATE "C" NOT NULL,
+    model       text COLLATE "C" NOT NULL,
+    version     integer NOT NULL,
+    score       double precision NOT NULL,
+    shown_by    name NOT NULL,
+    shown_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (test, week, region, product_id, ab_key)
+);
+COMMENT ON TABLE recommendation IS 'What A/B tests have shown; the primary key makes logging a thing twice the same as once';
+COMMENT ON COLUMN recommendation.week IS 'That of the feature row which was scored';
+COMMENT ON COLUMN recommendation.ab_key IS 'The caller''s own key where these are assigned, else empty';
+
+SELECT pg_catalog.pg_extension_config_dump('ab_test', '');
+SELECT pg_catalog.pg_extension_config_dump('ab_arm', '');
+SELECT pg_catalog.pg_extension_config_dump('recommendation', '');
+
+CREATE VIEW ab_tests WITH (security_barrier) AS
+SELECT t.test, t.model, t.status, t.unit, t.regions, t.winner, t.why, t.salt, t.started_by, t.started_at, t.stopped_by,
+       t.stopped_at
+FROM ab_test t
+WHERE has_model_privilege(t.model, 'score');
+COMMENT ON VIEW ab_tests IS 'The A/B tests of models that one may score with';
+
+CREATE VIEW ab_arms WITH (security_barrier) AS
+SELECT a.test, t.model, a.position, a.arm, a.version, a.share, a.position = 1 AS control
+FROM ab_arm a JOIN ab_test t USING (test)
+WHERE has_model_privilege(t.model, 'score');
+COMMENT ON VIEW ab_arms IS 'The arms of A/B tests of models that one may score with: version and share';
+
+GRANT SELECT ON ab_tests, ab_arms TO PUBLIC;
+
+-- Rows of others' logs are not for everybody: row security may hide their keys.
+CREATE VIEW recommendations WITH (security_barrier) AS
+SELECT r.test, r.arm, r.model, r.version, r.week, r.region, r.product_id, r.ab_key, r.score, r.shown_by, r.shown_at
+FROM recommendation r
+WHERE (r.shown_by = current_user AND has_model_privilege(r.model, 'score'))
+   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
+COMMENT ON VIEW recommendations IS 'What A/B tests have shown and one has logged oneself; to superusers all';
+GRANT SELECT ON recommendations TO PUBLIC;
+
+-- From start to stop.
+CREATE FUNCTION start_ab_test(name text, model text, arms jsonb, regions text[] DEFAULT NULL, unit text DEFAULT 'pair',
+                              salt text DEFAULT NULL) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'start_ab_test_wrapper';
+COMMENT ON FUNCTION start_ab_test(text, text, jsonb, text[], text, text) IS
+'Starts an A/B test: from the commit on, recommend() scores every key with the version of its arm. name: of the test, unique for
+ever. arms: a JSON array, the control first, of objects with arm (a name), version and share; shares add up to 1. regions:
+those that take part, NULL for all; in others the champion scores. unit: what is assigned as a whole: region, product, pair
+(a product in a region) or key (the ab_key that recommend is given). salt: goes into the hash of every key; by default the
+name, so that two tests do not depend on each other. Arms, shares and unit stay as they are until the test is stopped. One
+test a model at a time. Every version needs a source with a date as its time column, and to predict a probability. For
+those who manage the model.';
+
+CREATE FUNCTION stop_ab_test(name text, winner text DEFAULT NULL, why text DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'stop_ab_test_wrapper';
+COMMENT ON FUNCTION stop_ab_test(text, text, text) IS
+'Stops an A/B test and returns the champion''s version. winner: the arm whose version is promoted in the same transaction, with
+its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history, at
+most 10,000 characters. Arms, what was
+shown and the report stay. For those who manage the model.';
+
+-- Which arm a key falls to.
+CREATE FUNCTION ab_arm(test text, product_id bigint, region text) RETURNS text
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'ab_arm_bigint_wrapper';
+COMMENT ON FUNCTION ab_arm(text, bigint, text) IS
+'The arm of an A/B test that a product in a region falls to, also of a test that was stopped; NULL in regions that do not take
+part, or if an argument is NULL. A hash of salt and key: the same in every session, on every standby and machine. For
+those who may score with the model.';
+
+CREATE FUNCTION ab_arm(test text, product_id text, region text) RETURNS text
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'ab_arm_text_wrapper';
+COMMENT ON FUNCTION ab_arm(text, text, text) IS
+'The same for a product_id that is text. A number and its digits as text are one product.';
+
+CREATE FUNCTION ab_arm(test text, key text) RETURNS text
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'ab_arm_key_wrapper';
+COMMENT ON FUNCTION ab_arm(text, text) IS
+'The arm that a key of the caller''s own falls to, in a test of unit key. An error in a test of another unit.';
+
+-- What was shown, and what came of it.
+CREATE FUNCTION log_recommendations(product_ids text[], regions text[], model text DEFAULT NULL,
+                                    as_of date DEFAULT NULL, ab_keys text[] DEFAULT NULL) RETURNS bigint
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'log_recommendations_wrapper';
+COMMENT ON FUNCTION log_recommendations(text[], text[], text, date, text[]) IS
+'Stores what the model''s running A/B test shows of these keys, and returns how many were not stored before. product_ids, regions
+and ab_keys (of a test of unit key): one element for each key, at most 1048576; NULLs are left out. Arm, version, week and
+score are found here, as recommend() finds them, with the caller''s rights. Keys that do not take part or have no row are left
+out; where no test runs, nothing is stored. Called twice, it stores a key once a week of its rows. model, as_of: as in
+recommend(). For those who may score with the model.';
+
+CREATE FUNCTION log_recommendations(product_ids bigint[], regions text[], model text DEFAULT NULL, as_of date DEFAULT NULL,
+                                    ab_keys text[] DEFAULT NULL) RETURNS bigint
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+AS $$ SELECT @extschema@.log_recommendations($1::pg_catalog.text[], $2, $3, $4, $5) $$;
+COMMENT ON FUNCTION log_recommendations(bigint[], text[], text, date, text[]) IS 'The same for product_ids that are bigint.';
+
+CREATE FUNCTION ab_report(name text, confidence double precision DEFAULT 0.95)
+RETURNS TABLE (region text, arm text, version integer, share double precision, units bigint, exposures bigint,
+               outcomes bigint, purchases bigint, rate double precision, mean_score double precision,
+               auroc double precision, lift double precision, lift_low double precision, lift_high double precision,
+               p_value double precision, always_low double precision, always_high double precision,
+               always_p_value double precision, split_p_value double precision, warning text)
+STABLE PARALLEL RESTRICTED COST 10000 ROWS 20
+LANGUAGE c AS 'MODULE_PATHNAME', 'ab_report_wrapper';
+COMMENT ON FUNCTION ab_report(text, double precision) IS
+'What an A/B test has shown and what came of it: a row for each arm over all regions (region NULL), then for each region.
+exposures: what was logged; outcomes: how many of them have a label by now, in the source of the arm''s version; purchases and
+rate: of those. units: what was assigned as a whole. lift: the rate over that of the first arm, less 1; lift_low, lift_high,
+p_value: at the given confidence, for one look. always_low, always_high, always_p_value: the same, valid however often one
+looks and whenever one stops (mixture sequential test). The rows of a unit count as one observation. NULL where an arm has
+fewer than 20 units or purchases with a known outcome. split_p_value: whether the units came in the arms'' shares, also valid
+at every look; warning: it is below 0.001, and the comparison is not to be trusted. Rows of the source that the caller may
+not read are not counted. For those who may score with the model.';
+
+-- What features are computed with: sales summaries, decayed sums and trends, the week of a moment. Encoders are in
+-- encoders.sql.
 
 -- Sales summaries: an aggregate in two steps. reco.sales_summary(…) makes a summary of sale lines, reco.rollup(…) merges
 -- summaries, and the accessors read it.
@@ -1217,12 +1578,16 @@ CREATE TYPE sales_summary;
 
 CREATE FUNCTION sales_summary_in(cstring) RETURNS sales_summary
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_in_wrapper';
+COMMENT ON FUNCTION sales_summary_in(cstring) IS 'Input function of sales_summary';
 CREATE FUNCTION sales_summary_out(sales_summary) RETURNS cstring
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_out_wrapper';
+COMMENT ON FUNCTION sales_summary_out(sales_summary) IS 'Output function of sales_summary';
 CREATE FUNCTION sales_summary_recv(internal) RETURNS sales_summary
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_recv_wrapper';
+COMMENT ON FUNCTION sales_summary_recv(internal) IS 'Binary input function of sales_summary';
 CREATE FUNCTION sales_summary_send(sales_summary) RETURNS bytea
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_send_wrapper';
+COMMENT ON FUNCTION sales_summary_send(sales_summary) IS 'Binary output function of sales_summary';
 
 CREATE TYPE sales_summary (
     INPUT = sales_summary_in,
@@ -1237,31 +1602,27 @@ COMMENT ON TYPE sales_summary IS
 'Totals, distinct customers and period of any number of sale lines. One line takes about 40 bytes, the largest summary
 3173. The text form is a JSON object that reads back exactly; the binary form is the stored one. Damaged input is an
 error. There is no comparison: compare what the accessors say.';
-COMMENT ON FUNCTION sales_summary_in(cstring) IS 'Input function of sales_summary';
-COMMENT ON FUNCTION sales_summary_out(sales_summary) IS 'Output function of sales_summary';
-COMMENT ON FUNCTION sales_summary_recv(internal) IS 'Binary input function of sales_summary';
-COMMENT ON FUNCTION sales_summary_send(sales_summary) IS 'Binary output function of sales_summary';
 
 CREATE FUNCTION sales_summary_step(
     internal, amount "any", quantity "any", discount "any", customer anyelement, sold_at timestamp
 ) RETURNS internal
 IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_step_wrapper';
-CREATE FUNCTION rollup_step(internal, sales_summary) RETURNS internal
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'rollup_step_wrapper';
-CREATE FUNCTION sales_summary_combine(internal, internal) RETURNS internal
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_combine_wrapper';
-CREATE FUNCTION sales_summary_serialize(internal) RETURNS bytea
-IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_serialize_wrapper';
-CREATE FUNCTION sales_summary_deserialize(bytea, internal) RETURNS internal
-IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_deserialize_wrapper';
-CREATE FUNCTION sales_summary_final(internal) RETURNS sales_summary
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_final_wrapper';
 COMMENT ON FUNCTION sales_summary_step(internal, "any", "any", "any", anyelement, timestamp) IS
 'Transition function of the aggregate sales_summary';
+CREATE FUNCTION rollup_step(internal, sales_summary) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'rollup_step_wrapper';
 COMMENT ON FUNCTION rollup_step(internal, sales_summary) IS 'Transition function of the aggregate rollup';
+CREATE FUNCTION sales_summary_combine(internal, internal) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_combine_wrapper';
 COMMENT ON FUNCTION sales_summary_combine(internal, internal) IS 'Merges the states of parallel workers';
+CREATE FUNCTION sales_summary_serialize(internal) RETURNS bytea
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_serialize_wrapper';
 COMMENT ON FUNCTION sales_summary_serialize(internal) IS 'A state as another process takes it';
+CREATE FUNCTION sales_summary_deserialize(bytea, internal) RETURNS internal
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_deserialize_wrapper';
 COMMENT ON FUNCTION sales_summary_deserialize(bytea, internal) IS 'A state of another process';
+CREATE FUNCTION sales_summary_final(internal) RETURNS sales_summary
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_final_wrapper';
 COMMENT ON FUNCTION sales_summary_final(internal) IS 'The summary that a state stands for';
 
 CREATE AGGREGATE sales_summary(
@@ -1355,25 +1716,24 @@ IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'last_sale_wrapp
 COMMENT ON FUNCTION last_sale(sales_summary) IS 'The latest sold_at; NULL if none was known';
 
 -- Aggregates over a series of values: decayed sums and averages, and trends.
-
 CREATE FUNCTION decayed_step(internal, value double precision, at timestamp, as_of timestamp, half_life interval) RETURNS internal
 IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_step_wrapper';
-CREATE FUNCTION decayed_combine(internal, internal) RETURNS internal
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_combine_wrapper';
-CREATE FUNCTION decayed_serialize(internal) RETURNS bytea
-IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_serialize_wrapper';
-CREATE FUNCTION decayed_deserialize(bytea, internal) RETURNS internal
-IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_deserialize_wrapper';
-CREATE FUNCTION decayed_sum_final(internal) RETURNS double precision
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_sum_wrapper';
-CREATE FUNCTION decayed_avg_final(internal) RETURNS double precision
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_avg_wrapper';
 COMMENT ON FUNCTION decayed_step(internal, double precision, timestamp, timestamp, interval) IS
 'Transition function of the aggregates decayed_sum and decayed_avg';
+CREATE FUNCTION decayed_combine(internal, internal) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_combine_wrapper';
 COMMENT ON FUNCTION decayed_combine(internal, internal) IS 'Merges the states of parallel workers';
+CREATE FUNCTION decayed_serialize(internal) RETURNS bytea
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_serialize_wrapper';
 COMMENT ON FUNCTION decayed_serialize(internal) IS 'A state as another process takes it';
+CREATE FUNCTION decayed_deserialize(bytea, internal) RETURNS internal
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_deserialize_wrapper';
 COMMENT ON FUNCTION decayed_deserialize(bytea, internal) IS 'A state of another process';
+CREATE FUNCTION decayed_sum_final(internal) RETURNS double precision
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_sum_wrapper';
 COMMENT ON FUNCTION decayed_sum_final(internal) IS 'What a state says';
+CREATE FUNCTION decayed_avg_final(internal) RETURNS double precision
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_avg_wrapper';
 COMMENT ON FUNCTION decayed_avg_final(internal) IS 'What a state says';
 
 CREATE AGGREGATE decayed_sum(value double precision, at timestamp, as_of timestamp, half_life interval) (
@@ -1410,19 +1770,19 @@ weights are all 0. Source: exponentially weighted moving average, Roberts, Techn
 
 CREATE FUNCTION trend_step(internal, value double precision, week date) RETURNS internal
 IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_step_wrapper';
-CREATE FUNCTION trend_combine(internal, internal) RETURNS internal
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_combine_wrapper';
-CREATE FUNCTION trend_serialize(internal) RETURNS bytea
-IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_serialize_wrapper';
-CREATE FUNCTION trend_deserialize(bytea, internal) RETURNS internal
-IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_deserialize_wrapper';
-CREATE FUNCTION trend_final(internal) RETURNS double precision
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_final_wrapper';
 COMMENT ON FUNCTION trend_step(internal, double precision, date) IS
 'Transition function of the aggregate trend';
+CREATE FUNCTION trend_combine(internal, internal) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_combine_wrapper';
 COMMENT ON FUNCTION trend_combine(internal, internal) IS 'Merges the states of parallel workers';
+CREATE FUNCTION trend_serialize(internal) RETURNS bytea
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_serialize_wrapper';
 COMMENT ON FUNCTION trend_serialize(internal) IS 'A state as another process takes it';
+CREATE FUNCTION trend_deserialize(bytea, internal) RETURNS internal
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_deserialize_wrapper';
 COMMENT ON FUNCTION trend_deserialize(bytea, internal) IS 'A state of another process';
+CREATE FUNCTION trend_final(internal) RETURNS double precision
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_final_wrapper';
 COMMENT ON FUNCTION trend_final(internal) IS 'What a state says';
 
 CREATE AGGREGATE trend(value double precision, week date) (
@@ -1441,6 +1801,7 @@ COMMENT ON AGGREGATE trend(double precision, date) IS
 give them as rows if they are. A row with a NULL is ignored. NULL with fewer than two different dates. NaN and infinities
 are errors. Source: co-moments by Chan, Golub and LeVeque, STAN-CS-79-773 (1979)';
 
+-- The week of a day or moment.
 CREATE FUNCTION week(date) RETURNS date
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'week_of_date_wrapper';
 COMMENT ON FUNCTION week(date) IS 'The Monday of the date''s week; an infinite date is an error';
@@ -1450,511 +1811,93 @@ IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'week_of_timesta
 COMMENT ON FUNCTION week(timestamp) IS
 'The Monday of the moment''s week, as date_trunc(''week'', …)::date, in a tenth of its time; an infinite moment is an error';
 
-CREATE FUNCTION ab_arm(test text, product_id bigint, region text) RETURNS text
-STABLE STRICT PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', 'ab_arm_bigint_wrapper';
+-- What is done with models: names for versions, who may do what, the model card, files of models, and what is not needed any
+-- more. The tables are in catalog.sql.
 
-CREATE FUNCTION ab_arm(test text, key text) RETURNS text
-STABLE STRICT PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', 'ab_arm_key_wrapper';
-
-CREATE FUNCTION ab_arm(test text, product_id text, region text) RETURNS text
-STABLE STRICT PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', 'ab_arm_text_wrapper';
-
-CREATE FUNCTION log_recommendations(product_ids text[], regions text[], model text DEFAULT NULL,
-                                    as_of date DEFAULT NULL, ab_keys text[] DEFAULT NULL) RETURNS bigint
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'log_recommendations_wrapper';
-
-CREATE FUNCTION start_ab_test(name text, model text, arms jsonb, regions text[] DEFAULT NULL, unit text DEFAULT 'pair',
-                              salt text DEFAULT NULL) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'start_ab_test_wrapper';
-
-CREATE FUNCTION stop_ab_test(name text, winner text DEFAULT NULL, why text DEFAULT NULL) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'stop_ab_test_wrapper';
-
-CREATE FUNCTION has_model_privilege(model text, privilege text, role name DEFAULT NULL) RETURNS boolean
-STABLE PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', 'has_model_privilege_wrapper';
-
--- What the catalog shows to whom: a model's name, versions and metrics to those who may score with it; runs, and what
--- would tell of the training data, to those who may train it. A superuser sees everything.
-
--- What was measured is shown as far as it is a number; a row that is damaged hides no other. reco.check_setup() names it.
-CREATE FUNCTION figure(stored jsonb, path text[]) RETURNS double precision
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-AS $$
-    SELECT CASE WHEN pg_catalog.jsonb_typeof(f.found) OPERATOR(pg_catalog.<>) 'number' THEN NULL
-                WHEN f.found OPERATOR(pg_catalog.=) '0' THEN 0
-                WHEN pg_catalog.abs(f.found::pg_catalog.numeric) OPERATOR(pg_catalog.>=) 1e-300
-                 AND pg_catalog.abs(f.found::pg_catalog.numeric) OPERATOR(pg_catalog.<=) 1e300
-                THEN f.found::pg_catalog.float8 END
-    FROM (SELECT stored OPERATOR(pg_catalog.#>) path) AS f (found)
-$$;
-COMMENT ON FUNCTION figure(jsonb, text[]) IS 'The number at a place in stored JSON; NULL where there is none';
-
-CREATE FUNCTION whole_figure(stored jsonb, path text[]) RETURNS integer
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-AS $$
-    SELECT CASE WHEN f.found OPERATOR(pg_catalog.>=) 0 AND f.found OPERATOR(pg_catalog.<=) 2147483647
-                THEN f.found::pg_catalog.int4 END
-    FROM (SELECT @extschema@.figure(stored, path)) AS f (found)
-$$;
-COMMENT ON FUNCTION whole_figure(jsonb, text[]) IS 'The same as an integer, 0 or more';
-
--- The fields that others than those who train may see, of an object; of anything else nothing.
-CREATE FUNCTION shown_metrics(metrics jsonb, trains boolean) RETURNS jsonb
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-AS $$
-    SELECT CASE WHEN trains THEN metrics
-                WHEN pg_catalog.jsonb_typeof(metrics) OPERATOR(pg_catalog.=) 'object'
-                THEN metrics OPERATOR(pg_catalog.-) '{importance,by}'::pg_catalog.text[] END
-$$;
-COMMENT ON FUNCTION shown_metrics(jsonb, boolean) IS 'A version''s metrics as they are shown to those who train it, or to others';
-
-CREATE VIEW models WITH (security_barrier) AS
-SELECT m.model, m.owner, a.version AS champion,
-       (SELECT count(*) FROM version v WHERE v.model = m.model) AS versions, m.created_at, m.purpose
-FROM model m LEFT JOIN alias a ON a.model = m.model AND a.alias = 'champion'
-WHERE has_model_privilege(m.model, 'score');
-COMMENT ON VIEW models IS 'The models that one may score with, each with its champion';
-
-CREATE VIEW versions WITH (security_barrier) AS
-SELECT v.model, v.version, v.algorithm,
-       ARRAY(SELECT a.alias FROM alias a WHERE a.model = v.model AND a.version = v.version ORDER BY a.alias) AS aliases,
-       figure(v.metrics, '{test,model,auroc}') AS test_auroc,
-       figure(v.metrics, '{test,popularity,auroc}') AS test_auroc_popularity,
-       shown_metrics(v.metrics, p.trains) AS metrics,
-       CASE WHEN p.trains THEN v.parameters END AS parameters,
-       CASE WHEN p.trains THEN v.recipe END AS recipe,
-       CASE WHEN p.trains THEN v.data END AS data,
-       coalesce((SELECT feature_view_name(f.view_id, f.table_schema, f.table_name, f.created_by)
-                 FROM feature_view f WHERE f.view_id = v.source_view),
-                relation_name(v.source_schema, v.source_name)) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
-       CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported' ELSE 'trained' END AS status
-FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
-WHERE has_model_privilege(v.model, 'score');
-COMMENT ON VIEW versions IS 'The versions of models that one may score with: aliases, metrics, lineage and status (trained, imported or archived). Parameters, recipe, data, the importance of columns and the metrics by region are shown to those who may train';
-
-CREATE VIEW aliases WITH (security_barrier) AS
-SELECT model, alias, version, set_by, set_at FROM alias
-WHERE has_model_privilege(model, 'score');
-COMMENT ON VIEW aliases IS 'Which version each movable name stands for';
-
-CREATE VIEW runs WITH (security_barrier) AS
-SELECT r.run_id, r.model,
-       CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id) THEN 'failed' ELSE r.status END AS status,
-       r.version, r.algorithm, relation_name(r.source_schema, r.source_name) AS source, r.parameters, r.started_by, r.started_at, r.finished_at,
-       CASE WHEN r.status = 'running' AND NOT run_is_alive(r.run_id)
-            THEN 'the server process that trained it ended' ELSE r.error END AS error,
-       r.tune_id, r.trial, r.rung, r.value
-FROM run r LEFT JOIN model m USING (model)
-WHERE r.started_by = current_user
-   OR (r.started_at >= m.begun_at AND has_model_privilege(r.model, 'train'))
-   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
-COMMENT ON VIEW runs IS 'Training attempts and how they ended: one''s own, and those of models that one may train';
-
-CREATE VIEW run_metrics WITH (security_barrier) AS
-SELECT m.run_id, r.model, m.algorithm, m.epoch, m.train_loss, m.validation_loss, m.validation_auroc, m.seconds
-FROM run_metric m JOIN runs r USING (run_id);
-COMMENT ON VIEW run_metrics IS 'Losses by epoch, also of the runs under way';
-
-CREATE VIEW run_candidates WITH (security_barrier) AS
-SELECT c.run_id, r.model, c.algorithm, c.validation, c.test, c.best_epoch, c.fitted, c.seconds, c.error,
-       coalesce(c.algorithm = v.algorithm, false) AS kept, v.version
-FROM run_candidate c JOIN runs r USING (run_id) LEFT JOIN version v ON v.run_id = c.run_id;
-COMMENT ON VIEW run_candidates IS 'The algorithms that a run of several has tried, and which of them became the version';
-
-CREATE VIEW training_progress WITH (security_barrier) AS
-SELECT r.run_id, r.model, r.started_by, r.started_at, m.algorithm, m.epoch,
-       whole_figure(r.parameters, '{epochs}') AS epochs, m.train_loss, m.validation_loss, m.validation_auroc
-FROM runs r LEFT JOIN LATERAL (
-    SELECT * FROM run_metric m WHERE m.run_id = r.run_id ORDER BY m.epoch DESC LIMIT 1) m ON true
-WHERE r.status = 'running';
-COMMENT ON VIEW training_progress IS 'The runs under way with their newest epoch';
-
-CREATE VIEW tunes WITH (security_barrier) AS
-SELECT t.tune_id, t.model,
-       CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id) THEN 'failed' ELSE t.status END AS status,
-       t.version, t.algorithm, relation_name(t.source_schema, t.source_name) AS source, t.metric, whole_figure(t.settings, '{trials}') AS trials,
-       (SELECT count(*) FROM run r WHERE r.tune_id = t.tune_id AND r.status = 'succeeded') AS trained,
-       t.settings, t.threads, t.digest, t.started_by, t.started_at, t.finished_at,
-       CASE WHEN t.status = 'running' AND NOT run_is_alive(t.tune_id)
-            THEN 'the server process that tuned it ended' ELSE t.error END AS error
-FROM tune t LEFT JOIN model m USING (model)
-WHERE t.started_by = current_user
-   OR (t.started_at >= m.begun_at AND has_model_privilege(t.model, 'train'))
-   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
-COMMENT ON VIEW tunes IS 'Searches for a model''s parameters and how they ended: one''s own, and those of models that one may train';
-
-CREATE VIEW trials WITH (security_barrier) AS
-SELECT r.tune_id, r.model, r.trial, r.rung,
-       whole_figure(r.parameters, ARRAY[CASE r.algorithm WHEN 'boosted_trees' THEN 'trees' ELSE 'epochs' END]) AS budget,
-       (SELECT jsonb_object_agg(name, r.parameters -> name)
-        FROM jsonb_object_keys(CASE WHEN jsonb_typeof(t.settings -> 'search') = 'object' THEN t.settings -> 'search' END) AS name) AS params,
-       t.metric, r.value, r.status, r.version, r.run_id, r.started_at, r.finished_at, r.error
-FROM runs r JOIN tune t USING (tune_id);
-COMMENT ON VIEW trials IS 'The trainings of every search: the parameters that were drawn, for how long they were trained (in epochs or trees), and how good they are by the search''s metric on validation rows';
-
-CREATE FUNCTION leaderboard(model text)
-RETURNS TABLE (version integer, run_id uuid, algorithm text, champion boolean, auroc double precision,
-               average_precision double precision, log_loss double precision, rmse double precision,
-               mae double precision, pinball double precision, test_auroc double precision,
-               test_average_precision double precision, test_rmse double precision, seconds double precision,
-               error text)
-LANGUAGE sql STABLE PARALLEL RESTRICTED
-AS $$
-    SELECT v.version, v.run_id, v.algorithm, coalesce('champion' OPERATOR(pg_catalog.=) ANY (v.aliases), false),
-           m.auroc, m.average_precision, m.log_loss, m.rmse, m.mae, m.pinball,
-           t.auroc, t.average_precision, t.rmse, v.seconds, v.error
-    FROM (
-        SELECT version, run_id, algorithm, aliases, metrics OPERATOR(pg_catalog.#>) '{validation,model}' AS validation,
-               metrics OPERATOR(pg_catalog.#>) '{test,model}' AS test, seconds, NULL AS error
-        FROM @extschema@.versions
-        WHERE model OPERATOR(pg_catalog.=) $1
-        UNION ALL
-        SELECT NULL, run_id, algorithm, NULL, validation, test, seconds, error
-        FROM @extschema@.run_candidates
-        WHERE model OPERATOR(pg_catalog.=) $1 AND NOT kept
-    ) AS v,
-    LATERAL (SELECT @extschema@.figure(v.validation, '{auroc}'), @extschema@.figure(v.validation, '{average_precision}'),
-                    @extschema@.figure(v.validation, '{log_loss}'), @extschema@.figure(v.validation, '{rmse}'),
-                    @extschema@.figure(v.validation, '{mae}'), @extschema@.figure(v.validation, '{pinball}')
-            ) AS m (auroc, average_precision, log_loss, rmse, mae, pinball),
-    LATERAL (SELECT @extschema@.figure(v.test, '{auroc}'), @extschema@.figure(v.test, '{average_precision}'),
-                    @extschema@.figure(v.test, '{rmse}')) AS t (auroc, average_precision, rmse)
-    ORDER BY m.average_precision DESC NULLS LAST, m.rmse, v.version
-$$;
-COMMENT ON FUNCTION leaderboard(text) IS 'Every version of a model, and the candidates that did not become one, by average precision (of regressions by root mean squared error) on validation rows, the best first; columns that begin with test_ are of the test rows';
-
-GRANT SELECT ON models, versions, aliases, runs, run_metrics, run_candidates, training_progress, tunes, trials TO PUBLIC;
-
--- A/B tests: which versions share a model's traffic, what was shown, and what came of it. Scoring reads `ab_test` and `ab_arm`
--- through their primary keys; src/catalog/read.rs names the columns it relies on. A test's arms, shares, unit, regions and
--- salt never change, so that a key keeps its arm.
-
-CREATE TABLE ab_test (
-    test        text COLLATE "C" PRIMARY KEY CHECK (octet_length(test) BETWEEN 1 AND 63),
-    model       text COLLATE "C" NOT NULL,
-    unit        text COLLATE "C" NOT NULL CHECK (unit IN ('region', 'product', 'pair', 'key')),
-    regions     text[] CHECK (cardinality(regions) > 0),
-    salt        text COLLATE "C" NOT NULL,
-    status      text NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'stopped')),
-    started_by  name NOT NULL,
-    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    stopped_by  name,
-    stopped_at  timestamptz,
-    winner      text COLLATE "C",
-    why         text
-);
-CREATE INDEX ab_test_model ON ab_test (model);
-COMMENT ON TABLE ab_test IS 'A/B tests; the champion''s row of the table alias names the one that runs';
-COMMENT ON COLUMN ab_test.unit IS 'What is assigned to an arm as a whole; pair: a product in a region; key: a key of the caller''s own';
-COMMENT ON COLUMN ab_test.regions IS 'The regions that take part, NULL for all of them; in others the champion scores';
-COMMENT ON COLUMN ab_test.salt IS 'Goes into the hash of every key';
-COMMENT ON COLUMN ab_test.winner IS 'The arm whose version was promoted when it was stopped; NULL where none was';
-
-CREATE TABLE ab_arm (
-    test      text COLLATE "C" NOT NULL,
-    position  integer NOT NULL CHECK (position > 0),
-    arm       text COLLATE "C" NOT NULL CHECK (octet_length(arm) BETWEEN 1 AND 63),
-    version   integer NOT NULL,
-    share     double precision NOT NULL CHECK (share > 0 AND share < 1),
-    PRIMARY KEY (test, position),
-    UNIQUE (test, arm)
-);
-COMMENT ON TABLE ab_arm IS 'The arms of every A/B test: which version, for which share of the keys';
-COMMENT ON COLUMN ab_arm.position IS 'From 1, which is the control that the others are compared with';
-
-CREATE TABLE recommendation (
-    test        text COLLATE "C" NOT NULL,
-    week        date NOT NULL,
-    region      text COLLATE "C" NOT NULL,
-    product_id  text COLLATE "C" NOT NULL,
-    ab_key      text COLLATE "C" NOT NULL,
-    arm         text COLLATE "C" NOT NULL,
-    model       text COLLATE "C" NOT NULL,
-    version     integer NOT NULL,
-    score       double precision NOT NULL,
-    shown_by    name NOT NULL,
-    shown_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (test, week, region, product_id, ab_key)
-);
-COMMENT ON TABLE recommendation IS 'What A/B tests have shown; the primary key makes logging a thing twice the same as once';
-COMMENT ON COLUMN recommendation.week IS 'That of the feature row which was scored';
-COMMENT ON COLUMN recommendation.ab_key IS 'The caller''s own key where these are assigned, else empty';
-
-SELECT pg_catalog.pg_extension_config_dump('ab_test', '');
-SELECT pg_catalog.pg_extension_config_dump('ab_arm', '');
-SELECT pg_catalog.pg_extension_config_dump('recommendation', '');
-
-CREATE VIEW ab_tests WITH (security_barrier) AS
-SELECT t.test, t.model, t.status, t.unit, t.regions, t.winner, t.why, t.salt, t.started_by, t.started_at, t.stopped_by,
-       t.stopped_at
-FROM ab_test t
-WHERE has_model_privilege(t.model, 'score');
-COMMENT ON VIEW ab_tests IS 'The A/B tests of models that one may score with';
-
-CREATE VIEW ab_arms WITH (security_barrier) AS
-SELECT a.test, t.model, a.position, a.arm, a.version, a.share, a.position = 1 AS control
-FROM ab_arm a JOIN ab_test t USING (test)
-WHERE has_model_privilege(t.model, 'score');
-COMMENT ON VIEW ab_arms IS 'The arms of A/B tests of models that one may score with: version and share';
-
-GRANT SELECT ON ab_tests, ab_arms TO PUBLIC;
-
-COMMENT ON FUNCTION start_ab_test(text, text, jsonb, text[], text, text) IS
-'Starts an A/B test: from the commit on, recommend() scores every key with the version of its arm. name: of the test, unique for
-ever. arms: a JSON array, the control first, of objects with arm (a name), version and share; shares add up to 1. regions:
-those that take part, NULL for all; in others the champion scores. unit: what is assigned as a whole: region, product, pair
-(a product in a region) or key (the ab_key that recommend is given). salt: goes into the hash of every key; by default the
-name, so that two tests do not depend on each other. Arms, shares and unit stay as they are until the test is stopped. One
-test a model at a time. Every version needs a source with a date as its time column, and to predict a probability. For
-those who manage the model.';
-
-COMMENT ON FUNCTION stop_ab_test(text, text, text) IS
-'Stops an A/B test and returns the champion''s version. winner: the arm whose version is promoted in the same transaction, with
-its row in the history; NULL leaves the champion as it is. why: kept with the test and in the history, at
-most 10,000 characters. Arms, what was
-shown and the report stay. For those who manage the model.';
-
-COMMENT ON FUNCTION ab_arm(text, bigint, text) IS
-'The arm of an A/B test that a product in a region falls to, also of a test that was stopped; NULL in regions that do not take
-part, or if an argument is NULL. A hash of salt and key: the same in every session, on every standby and machine. For
-those who may score with the model.';
-
-COMMENT ON FUNCTION ab_arm(text, text, text) IS
-'The same for a product_id that is text. A number and its digits as text are one product.';
-
-COMMENT ON FUNCTION ab_arm(text, text) IS
-'The arm that a key of the caller''s own falls to, in a test of unit key. An error in a test of another unit.';
-
--- Rows of others' logs are not for everybody: row security may hide their keys.
-CREATE VIEW recommendations WITH (security_barrier) AS
-SELECT r.test, r.arm, r.model, r.version, r.week, r.region, r.product_id, r.ab_key, r.score, r.shown_by, r.shown_at
-FROM recommendation r
-WHERE (r.shown_by = current_user AND has_model_privilege(r.model, 'score'))
-   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
-COMMENT ON VIEW recommendations IS 'What A/B tests have shown and one has logged oneself; to superusers all';
-GRANT SELECT ON recommendations TO PUBLIC;
-
-COMMENT ON FUNCTION log_recommendations(text[], text[], text, date, text[]) IS
-'Stores what the model''s running A/B test shows of these keys, and returns how many were not stored before. product_ids, regions
-and ab_keys (of a test of unit key): one element for each key, at most 1048576; NULLs are left out. Arm, version, week and
-score are found here, as recommend() finds them, with the caller''s rights. Keys that do not take part or have no row are left
-out; where no test runs, nothing is stored. Called twice, it stores a key once a week of its rows. model, as_of: as in
-recommend(). For those who may score with the model.';
-
-CREATE FUNCTION log_recommendations(product_ids bigint[], regions text[], model text DEFAULT NULL, as_of date DEFAULT NULL,
-                                    ab_keys text[] DEFAULT NULL) RETURNS bigint
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
-AS $$ SELECT @extschema@.log_recommendations($1::pg_catalog.text[], $2, $3, $4, $5) $$;
-COMMENT ON FUNCTION log_recommendations(bigint[], text[], text, date, text[]) IS 'The same for product_ids that are bigint.';
-
--- Written by hand: its columns are described here.
-CREATE FUNCTION ab_report(name text, confidence double precision DEFAULT 0.95)
-RETURNS TABLE (region text, arm text, version integer, share double precision, units bigint, exposures bigint,
-               outcomes bigint, purchases bigint, rate double precision, mean_score double precision,
-               auroc double precision, lift double precision, lift_low double precision, lift_high double precision,
-               p_value double precision, always_low double precision, always_high double precision,
-               always_p_value double precision, split_p_value double precision, warning text)
-STABLE PARALLEL RESTRICTED COST 10000 ROWS 20
-LANGUAGE c AS 'MODULE_PATHNAME', 'ab_report_wrapper';
-COMMENT ON FUNCTION ab_report(text, double precision) IS
-'What an A/B test has shown and what came of it: a row for each arm over all regions (region NULL), then for each region.
-exposures: what was logged; outcomes: how many of them have a label by now, in the source of the arm''s version; purchases and
-rate: of those. units: what was assigned as a whole. lift: the rate over that of the first arm, less 1; lift_low, lift_high,
-p_value: at the given confidence, for one look. always_low, always_high, always_p_value: the same, valid however often one
-looks and whenever one stops (mixture sequential test). The rows of a unit count as one observation. NULL where an arm has
-fewer than 20 units or purchases with a known outcome. split_p_value: whether the units came in the arms'' shares, also valid
-at every look; warning: it is below 0.001, and the comparison is not to be trusted. Rows of the source that the caller may
-not read are not counted. For those who may score with the model.';
-
--- Who did what to which model. Rows are only ever added.
-
-CREATE TABLE audit_event (
-    event_id  uuid PRIMARY KEY,
-    at        timestamptz NOT NULL,
-    login     name NOT NULL,
-    role      name NOT NULL,
-    action    text NOT NULL,
-    model     text COLLATE "C" NOT NULL,
-    version   integer,
-    detail    jsonb NOT NULL
-);
-CREATE INDEX audit_event_model ON audit_event (model, at);
-COMMENT ON TABLE audit_event IS 'One row for each change to a model, its versions, aliases and privileges';
-COMMENT ON COLUMN audit_event.login IS 'The session''s user';
-COMMENT ON COLUMN audit_event.role IS 'The current user, with whose rights it was done';
-
-SELECT pg_catalog.pg_extension_config_dump('audit_event', '');
-
-CREATE VIEW audit WITH (security_barrier) AS
-SELECT e.at, e.login, e.role, e.action, e.model, e.version,
-       -- The text of an error has values of the training data in it.
-       CASE WHEN e.role = current_user OR has_model_privilege(e.model, 'train') THEN e.detail ELSE e.detail - 'error' END AS detail,
-       e.event_id
-FROM audit_event e LEFT JOIN model m USING (model)
-WHERE (e.at >= m.begun_at AND has_model_privilege(e.model, 'score'))
-   OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
-COMMENT ON VIEW audit IS 'Who trained, promoted, granted and so on, and when: the models on which one has a privilege; to superusers all, also those that are dropped. Texts of errors are shown to those who may train';
-GRANT SELECT ON audit TO PUBLIC;
-
-CREATE FUNCTION features_as_of(
-    view    anyelement,
-    spine   record,
-    at      name     DEFAULT NULL,
-    max_age interval DEFAULT NULL)
-RETURNS SETOF anyelement
-STABLE PARALLEL SAFE COST 100 ROWS 1
-LANGUAGE c AS 'MODULE_PATHNAME', 'features_as_of_wrapper';
-
-CREATE FUNCTION create_feature_view(
-    view         text,
-    definition   text,
-    keys         name[],
-    time_column  name       DEFAULT 'week',
-    label        name       DEFAULT NULL,
-    available    text       DEFAULT NULL,
-    inputs       regclass[] DEFAULT '{}',
-    lookback     integer    DEFAULT 1,
-    horizon      integer    DEFAULT 0,
-    partition_by text       DEFAULT 'year',
-    settings     jsonb      DEFAULT '{}')
-RETURNS regclass
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'create_feature_view_wrapper';
-
-CREATE FUNCTION create_launch_features(
-    view          text,
-    sales         regclass,
-    products      regclass,
-    stores        regclass,
-    product_id    name    DEFAULT 'product_id',
-    store_id      name    DEFAULT 'store_id',
-    region        name    DEFAULT 'region',
-    sold_at       name    DEFAULT 'sold_at',
-    amount        name    DEFAULT 'amount',
-    quantity      name    DEFAULT 'quantity',
-    discount      name[]  DEFAULT '{}',
-    customer      name    DEFAULT 'customer_id',
-    category      name    DEFAULT 'category',
-    attributes    name[]  DEFAULT '{}',
-    launch_date   name    DEFAULT NULL,
-    launch_weeks  integer DEFAULT 12,
-    warm_up_weeks integer DEFAULT 8,
-    lookback      integer DEFAULT 1,
-    time_zone     text    DEFAULT NULL,
-    partition_by  text    DEFAULT 'year')
-RETURNS regclass
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'create_launch_features_wrapper';
-
-CREATE PROCEDURE refresh_features(
-    view      regclass,
-    from_week date    DEFAULT NULL,
-    to_week   date    DEFAULT NULL,
-    lookback  integer DEFAULT NULL)
-LANGUAGE c AS 'MODULE_PATHNAME', 'refresh_features_wrapper';
-
-CREATE FUNCTION drop_feature_view(view regclass, with_inputs boolean DEFAULT false) RETURNS void
-VOLATILE STRICT PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'drop_feature_view_wrapper';
-
-CREATE FUNCTION drop_alias(model text, alias text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'drop_alias_wrapper';
-
-CREATE FUNCTION promote(model text, version integer, why text DEFAULT NULL) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'promote_wrapper';
-
-CREATE FUNCTION rollback(model text, why text DEFAULT NULL) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'rollback_wrapper';
-
+-- Names for versions; the champion is the one that scores.
 CREATE FUNCTION set_alias(model text, alias text, version integer) RETURNS void
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'set_alias_wrapper';
-
--- Every move of a model's champion. A rollback follows `back`, so that two of them go two steps back, and a promotion after
--- one begins a new line from there.
-
-CREATE TABLE promotion (
-    model         text COLLATE "C" NOT NULL,
-    step          integer NOT NULL CHECK (step > 0),
-    action        text NOT NULL CHECK (action IN ('promoted', 'rolled_back', 'alias_dropped')),
-    from_version  integer,
-    to_version    integer,
-    back          integer,
-    why           text,
-    moved_by      name NOT NULL,
-    moved_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (model, step)
-);
-COMMENT ON TABLE promotion IS 'The history of every model''s champion';
-COMMENT ON COLUMN promotion.step IS 'From 1';
-COMMENT ON COLUMN promotion.to_version IS 'NULL where the model was left without a champion';
-COMMENT ON COLUMN promotion.back IS 'The step whose version a rollback from here goes to; NULL where there is none';
-
-SELECT pg_catalog.pg_extension_config_dump('promotion', '');
-
-CREATE VIEW promotions WITH (security_barrier) AS
-SELECT p.model, p.step, p.action, p.from_version, p.to_version, p.why, p.moved_by, p.moved_at
-FROM promotion p
-WHERE has_model_privilege(p.model, 'score');
-COMMENT ON VIEW promotions IS 'Every move of a model''s champion: from which version to which, when, by whom and why';
-GRANT SELECT ON promotions TO PUBLIC;
-
 COMMENT ON FUNCTION set_alias(text, text, integer) IS
 'Lets a name stand for a version of a model, instead of the one that it stood for. The alias champion is the one that
 predict and recommend use; setting it is the same as promote(). For those who manage the model.';
 
+CREATE FUNCTION drop_alias(model text, alias text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'drop_alias_wrapper';
 COMMENT ON FUNCTION drop_alias(text, text) IS
 'Removes an alias of a model; the version stays. Without the alias champion, predict and recommend refuse until a version
 is promoted or rolled back to. For those who manage the model.';
 
+CREATE FUNCTION promote(model text, version integer, why text DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'promote_wrapper';
 COMMENT ON FUNCTION promote(text, integer, text) IS
 'Makes a version the champion and returns the one that was (NULL if none). why: kept in the history, at most 10,000
 characters. Seen by others when the
 transaction commits, by each of their statements as a whole. Promoting the champion changes nothing. For those who manage
 the model; concurrent promotions wait for each other.';
 
+CREATE FUNCTION rollback(model text, why text DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'rollback_wrapper';
 COMMENT ON FUNCTION rollback(text, text) IS
 'Makes the champion before the present one champion again and returns its number; called twice, the one before that. Archived
 versions are passed over. A promotion after a rollback begins a new line: rolling back from it comes to where it began.
 An error where there is nothing to go back to. For those who manage the model.';
 
-CREATE FUNCTION describe_model(model text, purpose text) RETURNS void
+-- Privileges.
+CREATE FUNCTION grant_model(model text, role name, privilege text) RETURNS void
 VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'describe_model_wrapper';
+LANGUAGE c AS 'MODULE_PATHNAME', 'grant_model_wrapper';
+COMMENT ON FUNCTION grant_model(text, name, text) IS
+'Grants a privilege on a model to a role and its members; public is everybody. score: to predict, recommend and explain;
+train: also to train further versions and to see runs, recipes and data; manage: also to promote, roll back, archive,
+export, drop and grant. Granting what is granted changes nothing. For those who manage the model.';
 
+CREATE FUNCTION revoke_model(model text, role name, privilege text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
+COMMENT ON FUNCTION revoke_model(text, name, text) IS
+'Takes a privilege back from a role (or public), and those that include it. What the role has by owning the model, as a
+member of another role or by what is granted to public stays. For those who manage the model.';
+
+CREATE FUNCTION set_model_owner(model text, owner name) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'set_model_owner_wrapper';
+COMMENT ON FUNCTION set_model_owner(text, name) IS
+'Gives a model to another role, of which the caller is to be a member. For those who manage the model; where its owner was
+dropped, for superusers.';
+
+-- The model card.
 CREATE FUNCTION model_card(model text, version integer DEFAULT NULL) RETURNS jsonb
 STABLE PARALLEL RESTRICTED
 LANGUAGE c AS 'MODULE_PATHNAME', 'model_card_wrapper';
-
-CREATE FUNCTION model_card_text(model text, version integer DEFAULT NULL) RETURNS text
-STABLE PARALLEL RESTRICTED
-LANGUAGE c AS 'MODULE_PATHNAME', 'model_card_text_wrapper';
-
 COMMENT ON FUNCTION model_card(text, integer) IS
 'What a version (the champion where it is NULL) is for, made from, how good and how limited it is, as JSON: purpose, metrics of
 validation and test rows beside those of popularity, limits, lineage, aliases and the history of the champion. Data,
 parameters and columns with their importance are shown to those who may train the model; it needs the privilege score.';
 
+CREATE FUNCTION model_card_text(model text, version integer DEFAULT NULL) RETURNS text
+STABLE PARALLEL RESTRICTED
+LANGUAGE c AS 'MODULE_PATHNAME', 'model_card_text_wrapper';
 COMMENT ON FUNCTION model_card_text(text, integer) IS
 'The same as Markdown to be read.';
 
+CREATE FUNCTION describe_model(model text, purpose text) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'describe_model_wrapper';
 COMMENT ON FUNCTION describe_model(text, text) IS
 'Says what a model is for, in its card and in reco.models; NULL takes it away. At most 10,000
 characters. For those who manage the model.';
 
+-- Out of the database and into it.
 CREATE FUNCTION export_model(model text, version integer DEFAULT NULL) RETURNS bytea
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_wrapper';
+COMMENT ON FUNCTION export_model(text, integer) IS
+'A version (the champion where it is NULL) as a safetensors file with its recipe: what import_model takes, here or in another
+database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
 
 CREATE FUNCTION import_model(
     model       text,
@@ -1966,11 +1909,6 @@ CREATE FUNCTION import_model(
     promote     boolean  DEFAULT false) RETURNS integer
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'import_model_wrapper';
-
-COMMENT ON FUNCTION export_model(text, integer) IS
-'A version (the champion where it is NULL) as a safetensors file with its recipe: what import_model takes, here or in another
-database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
-
 COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
 'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, as export_model writes it and
 the page "Models" of the documentation describes it; every length, shape and number in it is checked. source: a relation with
@@ -1978,77 +1916,144 @@ the recipe''s columns, whose rows recommend scores; keys and time_column: found 
 alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
 the privilege train, to promote it manage.';
 
-CREATE FUNCTION grant_model(model text, role name, privilege text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'grant_model_wrapper';
-
-CREATE FUNCTION revoke_model(model text, role name, privilege text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
-
-CREATE FUNCTION set_model_owner(model text, owner name) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'set_model_owner_wrapper';
-
--- Who may score with, train and manage which model. Grantees are names, as owners are, so that a dump can be restored
--- where roles have other numbers: revoke before a role is dropped or renamed.
-
-CREATE TABLE model_privilege (
-    model       text COLLATE "C" NOT NULL,
-    grantee     name NOT NULL,
-    privilege   text COLLATE "C" NOT NULL CHECK (privilege IN ('score', 'train', 'manage')),
-    granted_by  name NOT NULL,
-    granted_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (model, grantee, privilege)
-);
-COMMENT ON TABLE model_privilege IS 'Privileges on models that were granted; the owner and superusers need none';
-COMMENT ON COLUMN model_privilege.grantee IS 'A role; public stands for all of them';
-COMMENT ON COLUMN model_privilege.privilege IS 'score; train, which includes score; manage, which includes both';
-
-SELECT pg_catalog.pg_extension_config_dump('model_privilege', '');
-
-CREATE VIEW model_privileges WITH (security_barrier) AS
-SELECT p.model, p.grantee, p.privilege, p.granted_by, p.granted_at
-FROM model_privilege p
-WHERE has_model_privilege(p.model, 'manage')
-   OR p.grantee = 'public'
-   OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = p.grantee AND pg_has_role(r.oid, 'USAGE'));
-COMMENT ON VIEW model_privileges IS 'Privileges that were granted: one''s own, and all of the models that one manages';
-GRANT SELECT ON model_privileges TO PUBLIC;
-
-COMMENT ON FUNCTION has_model_privilege(text, text, name) IS
-'Whether a role has a privilege on a model: score, train (which includes score) or manage (which includes both); by owning
-the model, being a superuser, a grant, or as a member of a role that has it. role: the current one where it is NULL. Of a
-model that does not exist false, to superusers true. NULL if model or privilege is NULL.';
-
-COMMENT ON FUNCTION grant_model(text, name, text) IS
-'Grants a privilege on a model to a role and its members; public is everybody. score: to predict, recommend and explain;
-train: also to train further versions and to see runs, recipes and data; manage: also to promote, roll back, archive,
-export, drop and grant. Granting what is granted changes nothing. For those who manage the model.';
-
-COMMENT ON FUNCTION revoke_model(text, name, text) IS
-'Takes a privilege back from a role (or public), and those that include it. What the role has by owning the model, as a
-member of another role or by what is granted to public stays. For those who manage the model.';
-
-COMMENT ON FUNCTION set_model_owner(text, name) IS
-'Gives a model to another role, of which the caller is to be a member. For those who manage the model; where its owner was
-dropped, for superusers.';
-
+-- What is not needed any more.
 CREATE FUNCTION archive_version(model text, version integer) RETURNS void
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'archive_version_wrapper';
-
-CREATE FUNCTION drop_model(model text, force boolean DEFAULT false) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'drop_model_wrapper';
-
 COMMENT ON FUNCTION archive_version(text, integer) IS
 'Deletes the weights of a version; its row, metrics and lineage stay, and reco.versions shows it as archived. It cannot come
 back. Refused while an alias stands for it. For those who manage the model.';
 
+CREATE FUNCTION drop_model(model text, force boolean DEFAULT false) RETURNS void
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'drop_model_wrapper';
 COMMENT ON FUNCTION drop_model(text, boolean) IS
 'Deletes a model with its versions, aliases, history and privileges; its runs and the audit stay. Refused while it has an
 alias, which somebody may score with; force drops it all the same. For those who manage the model.';
+
+-- Many keys at once: the best of them, and what is expected of all.
+
+-- The best of many keys.
+CREATE FUNCTION top_products(region text, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                             candidates anyarray DEFAULT NULL::bigint[], max_age integer DEFAULT 6)
+RETURNS TABLE (rank integer, product_id text, score double precision)
+STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'top_products_wrapper';
+COMMENT ON FUNCTION top_products(text, integer, text, date, anyarray, integer) IS
+'The k products with the highest scores in the region, the highest first; equal scores in the order of the products. Each is
+scored by its newest feature row in the region (not later than as_of), as recommend() does, read with the caller''s rights and
+row security in one pass over the relation that the model was trained on. candidates: only these products, an array of any type
+that casts to theirs, such as ARRAY(SELECT product_id FROM …); NULL takes all. max_age: left out are products whose newest row
+is more than so many days older than the newest of all rows read, since nothing is known of them now; NULL leaves out none. k: 1
+to 100000. product_id is text: cast it to the type that it has. What is kept is within work_mem times hash_mem_multiplier;
+beyond it rows are sorted in temporary files. No rows if the region is NULL. model: the setting reco.default_model, else as in
+recommend().';
+
+CREATE FUNCTION top_regions(product_id bigint, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                            candidates text[] DEFAULT NULL, max_age integer DEFAULT 6)
+RETURNS TABLE (rank integer, region text, score double precision)
+STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'top_regions_bigint_wrapper';
+COMMENT ON FUNCTION top_regions(bigint, integer, text, date, text[], integer) IS
+'The k regions in which the product has the highest scores, the highest first; the arguments and what is read are those of
+top_products(). No rows if the product is NULL.';
+
+CREATE FUNCTION top_regions(product_id text, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                            candidates text[] DEFAULT NULL, max_age integer DEFAULT 6)
+RETURNS TABLE (rank integer, region text, score double precision)
+STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'top_regions_text_wrapper';
+COMMENT ON FUNCTION top_regions(text, integer, text, date, text[], integer) IS 'The same for a product_id that is text.';
+
+-- What is expected of a region's products in the coming week.
+CREATE FUNCTION forecast_products(region text, model text DEFAULT NULL, units_model text DEFAULT NULL, by name DEFAULT NULL,
+                                  as_of date DEFAULT NULL, version integer DEFAULT NULL,
+                                  units_version integer DEFAULT NULL)
+RETURNS TABLE (product_id text, category text, week date, probability double precision, units double precision,
+               units_p10 double precision, units_p90 double precision)
+STABLE PARALLEL RESTRICTED COST 100000 ROWS 1000
+LANGUAGE c AS 'MODULE_PATHNAME', 'forecast_products_wrapper';
+COMMENT ON FUNCTION forecast_products(text, text, text, name, date, integer, integer) IS
+'What forecast() adds up, with its arguments: each product of the region by its newest row, in the order of the products, also those whose
+newest row is of an earlier week.';
+
+-- Operators are written with their schema: the caller's search path is in force.
+CREATE FUNCTION forecast(region text, model text DEFAULT NULL, units_model text DEFAULT NULL, by name DEFAULT NULL,
+                         as_of date DEFAULT NULL, version integer DEFAULT NULL, units_version integer DEFAULT NULL)
+RETURNS TABLE (level text, category text, product_id text, week date, products bigint, purchases double precision,
+               units double precision, units_p10 double precision, units_p90 double precision)
+STABLE PARALLEL RESTRICTED COST 100000 ROWS 1000
+LANGUAGE sql
+AS $$
+    SELECT CASE WHEN s.is_product THEN 'product' WHEN s.is_category THEN 'category' ELSE 'region' END,
+           s.category, s.product_id, s.week, s.products, s.purchases, s.units,
+           CASE WHEN s.is_product OR s.p10 IS NULL THEN s.p10
+                ELSE greatest(s.units OPERATOR(pg_catalog.-) pg_catalog.sqrt(s.below), least(s.p10, 0)) END,
+           CASE WHEN s.is_product THEN s.p90
+                ELSE s.units OPERATOR(pg_catalog.+) pg_catalog.sqrt(s.above) END
+    FROM (
+        SELECT GROUPING(p.product_id) OPERATOR(pg_catalog.=) 0 AS is_product,
+               GROUPING(p.category) OPERATOR(pg_catalog.=) 0 AS is_category,
+               p.category, p.product_id, pg_catalog.min(p.week) AS week, pg_catalog.count(*) AS products,
+               pg_catalog.sum(p.probability) AS purchases, pg_catalog.sum(p.units) AS units,
+               pg_catalog.sum(p.units_p10) AS p10, pg_catalog.sum(p.units_p90) AS p90,
+               pg_catalog.sum(pg_catalog.power(p.units OPERATOR(pg_catalog.-) p.units_p10, 2)) AS below,
+               pg_catalog.sum(pg_catalog.power(p.units_p90 OPERATOR(pg_catalog.-) p.units, 2)) AS above
+        FROM (SELECT f.*, pg_catalog.rank() OVER (ORDER BY f.week DESC) AS age
+              FROM @extschema@.forecast_products($1, $2, $3, $4, $5, $6, $7) AS f) AS p
+        WHERE p.age OPERATOR(pg_catalog.=) 1
+        GROUP BY GROUPING SETS ((), (p.category), (p.category, p.product_id))
+    ) AS s
+    WHERE s.products OPERATOR(pg_catalog.>) 0 AND (s.is_product OR NOT s.is_category OR $4 IS NOT NULL)
+    ORDER BY s.is_product, s.is_category, s.purchases DESC, s.category COLLATE pg_catalog."C",
+             s.product_id COLLATE pg_catalog."C"
+$$;
+COMMENT ON FUNCTION forecast(text, text, text, name, date, integer, integer) IS
+'What is expected of a region in the coming week, by product and added up: a row for the region (level region), one for each
+category where by is given, and one for each product, each level by falling purchases. purchases: how many of the products are
+expected to be bought, of one product its calibrated probability. units: expected units, with the 10 % and 90 % quantiles
+where the model has them. What is added up is the sum of its products; the interval of a sum takes their errors for
+independent: the distances of quantile and mean in quadrature, not below 0 unless a quantile is. Products are scored by their
+newest row (not later than as_of), read as top_products() does, with the caller''s rights and row security; those without a
+row in the newest week of the region are left out. week: its Monday. model: one that predicts a probability; NULL is the setting
+reco.default_model, else as in recommend(). units_model: one that predicts a quantity of the same
+source, keys and time; NULL is the only one of the same owner, if the caller may score with it, else units are NULL. by: the
+source''s column with the categories. version, units_version: champions by default. No rows if the region is NULL or has none.';
+
+-- Champions that are kept up to date.
+
+CREATE FUNCTION promote_if_better(
+    model    text,
+    version  integer,
+    metric   text             DEFAULT NULL,
+    min_gain double precision DEFAULT 0)
+RETURNS TABLE (promoted boolean, judged_by text, champion_version integer, champion double precision,
+               candidate double precision, gain double precision, rows bigint)
+VOLATILE PARALLEL UNSAFE ROWS 1
+LANGUAGE c AS 'MODULE_PATHNAME', 'promote_if_better_wrapper';
+COMMENT ON FUNCTION promote_if_better(text, integer, text, double precision) IS
+'Makes a version the champion if it is better than the present one, and says how good both are. They are measured on the same
+rows: those of their source that neither was trained on, which are the ones from the later of the days on which their test rows
+begin (of a version without test rows, the day after its last row), as far as labels are known. Rows are read with the
+caller''s rights. metric: average_precision, auroc or log_loss; of quantities rmse, mae or pinball; NULL takes average_precision,
+or rmse. min_gain: by how much the candidate must be better, in units of the metric; at 0 by anything at all. gain: by how
+much it is, below 0 where it is worse. The promotion stands in history and audit with its reason. An error where versions have
+different sources, labels, time columns or tasks, where there are no such rows, or where the champion changed meanwhile.
+For those who manage the model.';
+
+CREATE PROCEDURE retrain(
+    model    text,
+    metric   text             DEFAULT NULL,
+    min_gain double precision DEFAULT 0,
+    refresh  boolean          DEFAULT true)
+LANGUAGE c AS 'MODULE_PATHNAME', 'retrain_wrapper';
+COMMENT ON PROCEDURE retrain(text, text, double precision, boolean) IS
+'Trains a model again as its champion was trained (source, label, keys, time column, algorithm, parameters), and promotes the
+new version if it is better: see promote_if_better(), whose metric and min_gain it takes. refresh: first bring the source up to
+date if it is a feature view, with the views it is computed from; for that one must own them. For those who may train the model;
+without the privilege manage the version is stored and judged, but not promoted. Refused while another session retrains the
+model. Commits between its steps unless called inside a transaction: what was refreshed or trained stays if a later step fails.
+What became of it, failures too, is a row retrained of reco.audit.';
 
 CREATE FUNCTION backtest(
     source      regclass,
@@ -2066,44 +2071,6 @@ RETURNS TABLE (week date, trained_before date, rows bigint, mean_label double pr
                rmse double precision, mae double precision)
 VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 50
 LANGUAGE c AS 'MODULE_PATHNAME', 'backtest_wrapper';
-
-CREATE FUNCTION promote_if_better(
-    model    text,
-    version  integer,
-    metric   text             DEFAULT NULL,
-    min_gain double precision DEFAULT 0)
-RETURNS TABLE (promoted boolean, judged_by text, champion_version integer, champion double precision,
-               candidate double precision, gain double precision, rows bigint)
-VOLATILE PARALLEL UNSAFE ROWS 1
-LANGUAGE c AS 'MODULE_PATHNAME', 'promote_if_better_wrapper';
-
-CREATE PROCEDURE retrain(
-    model    text,
-    metric   text             DEFAULT NULL,
-    min_gain double precision DEFAULT 0,
-    refresh  boolean          DEFAULT true)
-LANGUAGE c AS 'MODULE_PATHNAME', 'retrain_wrapper';
-
--- Champions that are kept up to date.
-
-COMMENT ON FUNCTION promote_if_better(text, integer, text, double precision) IS
-'Makes a version the champion if it is better than the present one, and says how good both are. They are measured on the same
-rows: those of their source that neither was trained on, which are the ones from the later of the days on which their test rows
-begin (of a version without test rows, the day after its last row), as far as labels are known. Rows are read with the
-caller''s rights. metric: average_precision, auroc or log_loss; of quantities rmse, mae or pinball; NULL takes average_precision,
-or rmse. min_gain: by how much the candidate must be better, in units of the metric; at 0 by anything at all. gain: by how
-much it is, below 0 where it is worse. The promotion stands in history and audit with its reason. An error where versions have
-different sources, labels, time columns or tasks, where there are no such rows, or where the champion changed meanwhile.
-For those who manage the model.';
-
-COMMENT ON PROCEDURE retrain(text, text, double precision, boolean) IS
-'Trains a model again as its champion was trained (source, label, keys, time column, algorithm, parameters), and promotes the
-new version if it is better: see promote_if_better(), whose metric and min_gain it takes. refresh: first bring the source up to
-date if it is a feature view, with the views it is computed from; for that one must own them. For those who may train the model;
-without the privilege manage the version is stored and judged, but not promoted. Refused while another session retrains the
-model. Commits between its steps unless called inside a transaction: what was refreshed or trained stays if a later step fails.
-What became of it, failures too, is a row retrained of reco.audit.';
-
 COMMENT ON FUNCTION backtest(regclass, date, date, integer, name, text, jsonb, name[], name, integer) IS
 'How good a model would have been in past weeks: for each stretch of so many weeks (every) from from_week to to_week, trains on
 the rows whose label was known when it began, and scores each of its weeks. A row for each week that has labels; the metrics
@@ -2113,40 +2080,108 @@ params, keys, time_column: as train() takes them, but test_share is 0 if params 
 test. Features have to be point in time, as a feature view''s are. Rows are read with the caller''s rights. Nothing is stored, and
 it runs in one statement: a snapshot is held as long.';
 
+-- What the champion, or the version of an A/B test's arm, says of a row or of a key, and why.
+
+-- Of a row.
+CREATE FUNCTION predict(model text, features record) RETURNS double precision
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'predict_row_wrapper';
+COMMENT ON FUNCTION predict(text, record) IS
+'What the model''s champion gives a row: the calibrated probability, 0 to 1, or the mean of the quantity. Columns are found by name; others are
+ignored. NULL columns and values never seen are scored, not refused. A missing column or a wrong type is an error.
+NULL if the model or the row is NULL.';
+
 CREATE FUNCTION predict(model text, features real[]) RETURNS double precision
 STABLE STRICT PARALLEL SAFE COST 10
 LANGUAGE c AS 'MODULE_PATHNAME', 'predict_array_wrapper';
+COMMENT ON FUNCTION predict(text, real[]) IS
+'The same for a model whose inputs are all numbers, given in the order of the source''s columns. NULL and NaN
+elements are missing values; a wrong number of elements is an error. NULL if the model or the array is NULL.';
 
 CREATE FUNCTION predict_quantiles(model text, features record) RETURNS double precision[]
 STABLE STRICT PARALLEL SAFE COST 20
 LANGUAGE c AS 'MODULE_PATHNAME', 'predict_quantiles_wrapper';
+COMMENT ON FUNCTION predict_quantiles(text, record) IS
+'The 10 %, 50 % and 90 % quantiles of the quantity that the model''s champion expects of the row, ascending: an array of
+three. The row is read as by predict(). An error if the model predicts probabilities, or means only (popularity).';
 
-CREATE FUNCTION predict(model text, features record) RETURNS double precision
-STABLE STRICT PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', 'predict_row_wrapper';
-
+-- Of a key, whose newest row is read.
 CREATE FUNCTION recommend(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
                           ab_key text DEFAULT NULL)
 RETURNS double precision
 STABLE PARALLEL SAFE COST 100
 LANGUAGE c AS 'MODULE_PATHNAME', 'recommend_bigint_wrapper';
+COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
+'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
+newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
+no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else
+that the database''s owner or a superuser has granted to one of these, else to everybody. While an A/B test runs, a
+key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
 
 CREATE FUNCTION recommend(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
                           ab_key text DEFAULT NULL)
 RETURNS double precision
 STABLE PARALLEL SAFE COST 100
 LANGUAGE c AS 'MODULE_PATHNAME', 'recommend_text_wrapper';
+COMMENT ON FUNCTION recommend(text, text, text, date, text) IS
+'The same for a product_id that is text.';
 
-CREATE  FUNCTION "check_setup"(
-	"time_limit" interval DEFAULT '1 minute'
-) RETURNS TABLE (
-	"item" TEXT,
-	"ok" bool,
-	"detail" TEXT
-)
-STRICT VOLATILE PARALLEL UNSAFE
-LANGUAGE c
-AS 'MODULE_PATHNAME', 'check_setup_wrapper';
+-- Why a row scores as it does.
+CREATE FUNCTION explain_row(model text, features record, version integer DEFAULT NULL)
+RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
+               score double precision, baseline_score double precision)
+STABLE PARALLEL SAFE COST 10000 ROWS 30
+LANGUAGE c AS 'MODULE_PATHNAME', 'explain_row_wrapper';
+COMMENT ON FUNCTION explain_row(text, record, integer) IS
+'What each column of a row contributes to its score: a row for each input of the model, the largest contribution first.
+value: the column as text. baseline: its value in a typical row, that of the means and the most frequent categories.
+contribution: by how much the column moves the score (the probability, or the quantity) away from the typical row''s;
+baseline_score + sum(contribution) = score, which is what predict() says. margin: the same on the scale on which models add
+up, the log-odds. Networks by integrated gradients, trees by exact Shapley values. version: that of the model''s champion.
+No rows if the model or the row is NULL; columns are found by name and refused as by predict().';
+
+CREATE FUNCTION explain(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
+RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
+               score double precision, baseline_score double precision)
+STABLE PARALLEL SAFE COST 10000 ROWS 30
+LANGUAGE c AS 'MODULE_PATHNAME', 'explain_bigint_wrapper';
+COMMENT ON FUNCTION explain(bigint, text, text, date) IS
+'What each column contributes to what recommend() says of a key: the columns of explain_row() for its newest feature row (not
+later than as_of), read with the caller''s rights. No rows if the key has no row. model: the setting reco.default_model,
+else as in recommend().';
+
+CREATE FUNCTION explain(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL)
+RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
+               score double precision, baseline_score double precision)
+STABLE PARALLEL SAFE COST 10000 ROWS 30
+LANGUAGE c AS 'MODULE_PATHNAME', 'explain_text_wrapper';
+COMMENT ON FUNCTION explain(text, text, text, date) IS 'The same for a product_id that is text.';
+
+-- Which earlier launches a product is like.
+CREATE FUNCTION similar_launches(product_id bigint, region text, k integer DEFAULT 5, model text DEFAULT NULL,
+                                 as_of date DEFAULT NULL)
+RETURNS TABLE (similar_product text, week date, similarity double precision, outcome double precision, launch date,
+               first_quantity double precision, first_sales double precision)
+STABLE PARALLEL RESTRICTED COST 100000 ROWS 5
+LANGUAGE c AS 'MODULE_PATHNAME', 'similar_launches_bigint_wrapper';
+COMMENT ON FUNCTION similar_launches(bigint, text, integer, text, date) IS
+'The k earlier launches in the region that were most like the product, and what became of them, the most similar first.
+Compared are the product''s newest feature row (not later than as_of) and the rows of other products whose label was known
+by then, at the same weeks_since_launch if the relation has such a column; one row for each product. similarity: from 1
+down to 0, 1 / (1 + distance); a column counts as much as the model owes to it. outcome: the label of that row, 1 for true.
+launch, first_quantity, first_sales: where the model was trained on a view of create_launch_features, the week of the launch,
+and the pieces and the amount that the region bought in the first four weeks; NULL for those who may not read the view''s
+weekly sales. Read with the caller''s rights. model: the setting reco.default_model, else as in recommend().';
+
+CREATE FUNCTION similar_launches(product_id text, region text, k integer DEFAULT 5, model text DEFAULT NULL,
+                                 as_of date DEFAULT NULL)
+RETURNS TABLE (similar_product text, week date, similarity double precision, outcome double precision, launch date,
+               first_quantity double precision, first_sales double precision)
+STABLE PARALLEL RESTRICTED COST 100000 ROWS 5
+LANGUAGE c AS 'MODULE_PATHNAME', 'similar_launches_text_wrapper';
+COMMENT ON FUNCTION similar_launches(text, text, integer, text, date) IS 'The same for a product_id that is text.';
+
+-- Trains versions of models. The parameters are in crates/model/src/tune/params.rs.
 
 CREATE PROCEDURE train(
     model       text,
@@ -2158,6 +2193,18 @@ CREATE PROCEDURE train(
     time_column name    DEFAULT NULL,
     promote     boolean DEFAULT false)
 LANGUAGE c AS 'MODULE_PATHNAME', 'train_wrapper';
+COMMENT ON PROCEDURE train(text, regclass, name, text, jsonb, name[], name, boolean) IS
+'Trains a new version of a model from the rows of a table, view or materialized view.
+model: the logical name. source: read with the caller''s rights, every row. label: boolean or 0 and 1, of which the
+probability is predicted, or any number, of which the mean and quantiles are; a feature view''s own if none is named; rows
+where it is NULL are not used. algorithm: popularity, logistic, boosted_trees, mlp, deep_cross, or auto, which trains them all
+and keeps the best. params: a JSON object, such as {"epochs": 20,
+"hidden": [64, 32], "seed": 7}; the page "Training" of the documentation lists them, and an error about one that is unknown
+those that there are.
+keys: the columns that identify a row besides the time, product first; found from the primary key or a unique
+index, else product_id and region. time_column: the date or timestamp by which the newest rows are held out;
+found from the primary key, else week. promote: make the version the champion even if there is one.
+Commits between its steps unless called inside a transaction. Errors leave a run that failed, and no version.';
 
 CREATE PROCEDURE tune(
     model       text,
@@ -2174,20 +2221,6 @@ CREATE PROCEDURE tune(
     promote     boolean  DEFAULT false,
     parallel    integer  DEFAULT 0)
 LANGUAGE c AS 'MODULE_PATHNAME', 'tune_wrapper';
-
-COMMENT ON PROCEDURE train(text, regclass, name, text, jsonb, name[], name, boolean) IS
-'Trains a new version of a model from the rows of a table, view or materialized view.
-model: the logical name. source: read with the caller''s rights, every row. label: boolean or 0 and 1, of which the
-probability is predicted, or any number, of which the mean and quantiles are; a feature view''s own if none is named; rows
-where it is NULL are not used. algorithm: popularity, logistic, boosted_trees, mlp, deep_cross, or auto, which trains them all
-and keeps the best. params: a JSON object, such as {"epochs": 20,
-"hidden": [64, 32], "seed": 7}; the page "Training" of the documentation lists them, and an error about one that is unknown
-those that there are.
-keys: the columns that identify a row besides the time, product first; found from the primary key or a unique
-index, else product_id and region. time_column: the date or timestamp by which the newest rows are held out;
-found from the primary key, else week. promote: make the version the champion even if there is one.
-Commits between its steps unless called inside a transaction. Errors leave a run that failed, and no version.';
-
 COMMENT ON PROCEDURE tune(text, regclass, name, text, jsonb, integer, interval, text, jsonb, name[], name, boolean, integer) IS
 'Searches the parameters of a model and makes the best a version of it: trials with parameters drawn at random, many trained
 briefly and the best third of them longer (Hyperband), each a run, compared on validation rows.
@@ -2198,66 +2231,12 @@ metric: as the parameter metric of train. params: what all trials have in common
 trained for. parallel: trainings at once; 0 for one on each core, on a GPU one. A call with the same arguments goes on with
 a search that was cancelled or failed, if the rows are the same. Commits between its steps unless called inside a transaction.';
 
-COMMENT ON FUNCTION predict(text, record) IS
-'What the model''s champion gives a row: the calibrated probability, 0 to 1, or the mean of the quantity. Columns are found by name; others are
-ignored. NULL columns and values never seen are scored, not refused. A missing column or a wrong type is an error.
-NULL if the model or the row is NULL.';
+-- What is installed, and the last of what an installation does: this file is run after all others.
 
-COMMENT ON FUNCTION predict(text, real[]) IS
-'The same for a model whose inputs are all numbers, given in the order of the source''s columns. NULL and NaN
-elements are missing values; a wrong number of elements is an error. NULL if the model or the array is NULL.';
-
-COMMENT ON FUNCTION predict_quantiles(text, record) IS
-'The 10 %, 50 % and 90 % quantiles of the quantity that the model''s champion expects of the row, ascending: an array of
-three. The row is read as by predict(). An error if the model predicts probabilities, or means only (popularity).';
-
-COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
-'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
-newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
-no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else
-that the database''s owner or a superuser has granted to one of these, else to everybody. While an A/B test runs, a
-key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
-
-COMMENT ON FUNCTION recommend(text, text, text, date, text) IS
-'The same for a product_id that is text.';
-
-COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb) IS
-'Makes a feature view: a table of weekly rows, partitioned by time, with the primary key (keys, time_column), owned by the
-caller, empty until it is refreshed. definition: a query for the rows of the weeks whose Mondays lie from $1 to $2
-(dates). keys, time_column, label: columns of its result; the time column is a date, the Monday of the week. available:
-a query for the first moment of the data and the moment up to which they are complete. inputs: feature views that it
-reads, refreshed first. lookback: newest stored weeks that each refresh computes again, for sales that came late.
-horizon: weeks after its own that a row looks at, for its label. partition_by: year, quarter or month.
-settings: under which the definition is run, such as {"work_mem": "256MB"}.
-Returns the table. Its definition is always run with the rights of the table''s owner.';
-
-COMMENT ON FUNCTION create_launch_features(text, regclass, regclass, regclass, name, name, name, name, name, name, name[], name, name, name[], name, integer, integer, integer, text, text) IS
-'Makes the feature views of new products from tables of sales lines, products and stores: view_weekly with the sales of
-each product, region and week, and view with a row for each product in its launch window, in every region that trades,
-and the label purchased. The other arguments name columns; discount: amounts taken off the price, added up; attributes:
-columns of products that become features; launch_date: of products, so that one without sales has rows from the week
-before its launch on; without it the first sale is the launch. launch_weeks: length of the window. warm_up_weeks:
-products first sold in so many first weeks of the data have no known launch. time_zone: whose weeks are meant where
-sold_at has a time zone; the session''s. Refresh both with CALL reco.refresh_features(view).';
-
-COMMENT ON PROCEDURE refresh_features(regclass, date, date, integer) IS
-'Brings a feature view and its inputs up to date in one transaction: computes the weeks from from_week to to_week that are
-missing, the newest lookback ones that are stored, and those before them whose label looks at one of these. By default
-from the first week of the data to the last complete one. Other refreshes of the view wait, readers do not. Leaves a
-record in reco.feature_refreshes, also of failure unless called inside a transaction. For members of the owner.';
-
-COMMENT ON FUNCTION features_as_of(anyelement, record, name, interval) IS
-'The newest row of a feature view that was known at a moment: a row of week w is known from the Monday after it on. view:
-NULL of the view''s row type. spine: a row with the view''s key columns, by name, and the moment: its only date or
-timestamp, or the column that at names; a date is its first instant. max_age: no row that was known longer than that
-before the moment, 0 to 1000 years. No row where there is none, or where a key or the moment is NULL. Read with the caller''s rights.
-SELECT s.*, f.* FROM spine AS s LEFT JOIN LATERAL reco.features_as_of(NULL::launch_features, s) AS f ON true';
-
-COMMENT ON FUNCTION drop_feature_view(regclass, boolean) IS
-'Drops a feature view, its rows and what the catalog knows about it, be that damaged; the record of its refreshes stays. with_inputs: also
-the feature views that it reads and no other one does. For members of the owner. Models that were trained from it stay,
-but recommend() needs its rows.';
-
+CREATE FUNCTION check_setup(time_limit interval DEFAULT '1 minute')
+RETURNS TABLE (item text, ok boolean, detail text)
+VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'check_setup_wrapper';
 COMMENT ON FUNCTION check_setup(interval) IS
 'What is installed, what a training would run on, and what is wrong with it: a row for each item; where ok is false, the
 detail says what to do. Starts the trainer, which uses the processor and every GPU once. A trainer that cannot start or

@@ -60,11 +60,7 @@ impl ArmCall {
 }
 
 /// See sql/ab_test.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION ab_arm(test text, product_id bigint, region text) RETURNS text
-STABLE STRICT PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+#[pg_extern(sql = false)]
 fn ab_arm_bigint(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (call, test, product, region) = unsafe {
@@ -75,11 +71,7 @@ fn ab_arm_bigint(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
 }
 
 /// See sql/ab_test.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION ab_arm(test text, product_id text, region text) RETURNS text
-STABLE STRICT PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+#[pg_extern(sql = false)]
 fn ab_arm_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
     // SAFETY: as in `ab_arm_bigint`.
     let (call, test, product, region) = unsafe {
@@ -90,11 +82,7 @@ fn ab_arm_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
 }
 
 /// See sql/ab_test.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION ab_arm(test text, key text) RETURNS text
-STABLE STRICT PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+#[pg_extern(sql = false)]
 fn ab_arm_key(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
     // SAFETY: as in `ab_arm_bigint`.
     let (call, test, key) = unsafe {

@@ -25,12 +25,7 @@ const MOST_KEYS: usize = 1 << 20;
 type Texts = Vec<Option<String>>;
 
 /// See sql/ab_test.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION log_recommendations(product_ids text[], regions text[], model text DEFAULT NULL,
-                                    as_of date DEFAULT NULL, ab_keys text[] DEFAULT NULL) RETURNS bigint
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+#[pg_extern(sql = false)]
 fn log_recommendations(
     product_ids: Option<Texts>,
     regions: Option<Texts>,

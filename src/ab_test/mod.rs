@@ -18,16 +18,4 @@ mod report;
 mod start;
 mod stop;
 
-pgrx::extension_sql_file!(
-    "../../sql/ab_test.sql",
-    name = "ab_test",
-    requires = [
-        "catalog_views",
-        arm::ab_arm_bigint,
-        arm::ab_arm_text,
-        arm::ab_arm_key,
-        log::log_recommendations,
-        start::start_ab_test,
-        stop::stop_ab_test
-    ]
-);
+pgrx::extension_sql_file!("../../sql/ab_test.sql", name = "ab_test", requires = ["catalog_views"]);

@@ -26,12 +26,7 @@ const MOST_REGIONS: usize = 10_000;
 const ARMS_HINT: &str = r#"For example: '[{"arm": "control", "version": 1, "share": 0.5}, {"arm": "new", "version": 2, "share": 0.5}]'."#;
 
 /// See sql/ab_test.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION start_ab_test(name text, model text, arms jsonb, regions text[] DEFAULT NULL, unit text DEFAULT 'pair',
-                              salt text DEFAULT NULL) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+#[pg_extern(sql = false)]
 fn start_ab_test(fcinfo: pg_sys::FunctionCallInfo) {
     let start = || {
         // SAFETY: Postgres calls this with the arguments that its SQL declares, which outlive the call.

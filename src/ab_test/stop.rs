@@ -11,11 +11,7 @@ use pgrx::spi::SpiClient;
 use serde_json::json;
 
 /// See sql/ab_test.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION stop_ab_test(name text, winner text DEFAULT NULL, why text DEFAULT NULL) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+#[pg_extern(sql = false)]
 fn stop_ab_test(name: Option<&str>, winner: Option<&str>, why: Option<&str>) -> Option<i32> {
     let stop = || {
         let (name, why) = (given(name, "name")?, note(why, "why")?);

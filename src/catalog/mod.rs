@@ -1,5 +1,5 @@
-//! The catalog: what is stored of models, versions, aliases and runs, and who may do what with them. The tables and views are in
-//! `sql/`, the functions that change them in `models/`.
+//! The catalog: what is stored of models, versions, aliases and runs, and who may do what with them. The tables and
+//! views are in `sql/catalog.sql` and `sql/catalog_views.sql`, the functions that change them in `models/`.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -32,9 +32,9 @@ pub const CHAMPION: &str = "champion";
 
 use pgrx::extension_sql_file;
 
+extension_sql_file!("../../sql/catalog.sql", name = "catalog", bootstrap);
 extension_sql_file!(
     "../../sql/catalog_views.sql",
     name = "catalog_views",
-    requires = ["catalog", "feature_view", rights::has_model_privilege]
+    requires = ["catalog", "feature_view"]
 );
-extension_sql_file!("../../sql/audit.sql", name = "audit", requires = ["catalog_views"]);

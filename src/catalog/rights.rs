@@ -280,12 +280,8 @@ impl Known {
     }
 }
 
-/// See sql/rights.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION has_model_privilege(model text, privilege text, role name DEFAULT NULL) RETURNS boolean
-STABLE PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/catalog.sql.
+#[pg_extern(sql = false)]
 fn has_model_privilege(fcinfo: pg_sys::FunctionCallInfo) -> Option<bool> {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let (model, privilege, role) = unsafe {

@@ -15,17 +15,8 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use std::ffi::CString;
 
-/// See sql/comments.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION features_as_of(
-    view    anyelement,
-    spine   record,
-    at      name     DEFAULT NULL,
-    max_age interval DEFAULT NULL)
-RETURNS SETOF anyelement
-STABLE PARALLEL SAFE COST 100 ROWS 1
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/feature_view.sql.
+#[pg_extern(sql = false)]
 fn features_as_of(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: Postgres calls this with the arguments that its SQL declares. The rows are in the tuple store.
     unsafe {

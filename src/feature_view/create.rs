@@ -14,24 +14,8 @@ use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use pgrx::{pg_sys, PgList, Uuid};
 use std::ffi::{CStr, CString};
 
-/// See sql/comments.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION create_feature_view(
-    view         text,
-    definition   text,
-    keys         name[],
-    time_column  name       DEFAULT 'week',
-    label        name       DEFAULT NULL,
-    available    text       DEFAULT NULL,
-    inputs       regclass[] DEFAULT '{}',
-    lookback     integer    DEFAULT 1,
-    horizon      integer    DEFAULT 0,
-    partition_by text       DEFAULT 'year',
-    settings     jsonb      DEFAULT '{}')
-RETURNS regclass
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/feature_view.sql.
+#[pg_extern(sql = false)]
 fn create_feature_view(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     refuse_read_only(c"reco.create_feature_view()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.

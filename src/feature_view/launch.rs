@@ -13,37 +13,12 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 
-const AVAILABLE: &str = include_str!("../../sql/launch_available.sql");
-const WEEKLY: &str = include_str!("../../sql/launch_weekly.sql");
-const FEATURES: &str = include_str!("../../sql/launch_features.sql");
+const AVAILABLE: &str = include_str!("launch/available.sql");
+const WEEKLY: &str = include_str!("launch/weekly.sql");
+const FEATURES: &str = include_str!("launch/features.sql");
 
-/// See sql/comments.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION create_launch_features(
-    view          text,
-    sales         regclass,
-    products      regclass,
-    stores        regclass,
-    product_id    name    DEFAULT 'product_id',
-    store_id      name    DEFAULT 'store_id',
-    region        name    DEFAULT 'region',
-    sold_at       name    DEFAULT 'sold_at',
-    amount        name    DEFAULT 'amount',
-    quantity      name    DEFAULT 'quantity',
-    discount      name[]  DEFAULT '{}',
-    customer      name    DEFAULT 'customer_id',
-    category      name    DEFAULT 'category',
-    attributes    name[]  DEFAULT '{}',
-    launch_date   name    DEFAULT NULL,
-    launch_weeks  integer DEFAULT 12,
-    warm_up_weeks integer DEFAULT 8,
-    lookback      integer DEFAULT 1,
-    time_zone     text    DEFAULT NULL,
-    partition_by  text    DEFAULT 'year')
-RETURNS regclass
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/feature_view.sql.
+#[pg_extern(sql = false)]
 fn create_launch_features(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     refuse_read_only(c"reco.create_launch_features()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.

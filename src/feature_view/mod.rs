@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `registry` | what the catalog knows about a view, and the weeks that it has stored |
 //! | `create`   | `reco.create_feature_view`: checks the definition, makes the partitioned table |
-//! | `launch`   | `reco.create_launch_features`: the retail template; its queries are in `sql/launch_*.sql` |
+//! | `launch`   | `reco.create_launch_features`: the retail template; its queries are in `launch/` |
 //! | `refresh`  | `reco.refresh_features`: which weeks, in which order, and the record of it |
 //! | `record`   | a row for each refresh, with how it ended |
 //! | `storage`  | computes runs of weeks into partitions |

@@ -13,15 +13,8 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::time::Instant;
 
-/// See sql/comments.sql. `from` and `to` are reserved words.
-#[pg_extern(sql = "
-CREATE PROCEDURE refresh_features(
-    view      regclass,
-    from_week date    DEFAULT NULL,
-    to_week   date    DEFAULT NULL,
-    lookback  integer DEFAULT NULL)
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/feature_view.sql. `from` and `to` are reserved words.
+#[pg_extern(sql = false)]
 fn refresh_features(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.refresh_features()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.

@@ -8,12 +8,8 @@ use crate::pg::session::refuse_read_only;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, Uuid};
 
-/// See sql/comments.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION drop_feature_view(view regclass, with_inputs boolean DEFAULT false) RETURNS void
-VOLATILE STRICT PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/feature_view.sql.
+#[pg_extern(sql = false)]
 fn drop_feature_view(view: pg_sys::Oid, with_inputs: bool) {
     refuse_read_only(c"reco.drop_feature_view()");
     let found = FeatureView::get_as_stored(view);

@@ -1,4 +1,5 @@
-//! Feature functions and aggregates: the glue of `crates/features`. Their SQL is in the file of the same name in `sql/`.
+//! Feature functions and aggregates: the glue of `crates/features`. Their SQL is in `sql/features.sql`, that of
+//! the encoders in `sql/encoders.sql`.
 //!
 //! | file | SQL |
 //! | --- | --- |
@@ -20,6 +21,4 @@ mod week;
 
 use pgrx::prelude::*;
 
-extension_sql_file!("../../sql/sales_summary.sql", name = "sales_summary", requires = ["catalog"]);
-extension_sql_file!("../../sql/series.sql", name = "series", requires = ["catalog"]);
-extension_sql_file!("../../sql/week.sql", name = "week", requires = ["catalog"]);
+extension_sql_file!("../../sql/features.sql", name = "features", requires = ["catalog"]);

@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 /// A transition state. It lies in the aggregate's context and is never dropped: all its memory is that context's.
 pub type State = Summary<Palloc>;
 
-/// What SSPACE says in sql/sales_summary.sql; palloc would take twice the room for more.
+/// What SSPACE says in sql/features.sql; palloc would take twice the room for more.
 const _: () = assert!(std::mem::size_of::<State>() <= 128);
 
 sql_function!(sales_summary_step, |fcinfo| step(fcinfo));

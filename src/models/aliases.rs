@@ -8,12 +8,8 @@ use crate::pg::values::{given, note};
 use pgrx::prelude::*;
 use serde_json::json;
 
-/// See sql/promotion.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION set_alias(model text, alias text, version integer) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn set_alias(model: Option<&str>, alias: Option<&str>, version: Option<i32>) {
     let set = || {
         let (model, alias) = (given(model, "model")?, given(alias, "alias")?);
@@ -38,12 +34,8 @@ fn check_alias(alias: &str) -> Result<(), Error> {
     }
 }
 
-/// See sql/promotion.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION drop_alias(model text, alias text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn drop_alias(model: Option<&str>, alias: Option<&str>) {
     let drop = || {
         let (model, alias) = (given(model, "model")?, given(alias, "alias")?);
@@ -62,12 +54,8 @@ fn drop_alias(model: Option<&str>, alias: Option<&str>) {
     or_raise(drop());
 }
 
-/// See sql/promotion.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION promote(model text, version integer, why text DEFAULT NULL) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn promote(model: Option<&str>, version: Option<i32>, why: Option<&str>) -> Option<i32> {
     let promote = || {
         let (model, version) = (given(model, "model")?, given(version, "version")?);
@@ -79,12 +67,8 @@ fn promote(model: Option<&str>, version: Option<i32>, why: Option<&str>) -> Opti
     or_raise(promote())
 }
 
-/// See sql/promotion.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION rollback(model text, why text DEFAULT NULL) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn rollback(model: Option<&str>, why: Option<&str>) -> i32 {
     let roll_back = || {
         let (model, why) = (given(model, "model")?, note(why, "why")?);

@@ -16,23 +16,15 @@ use pgrx::prelude::*;
 use pgrx::JsonB;
 use serde_json::json;
 
-/// See sql/card.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION model_card(model text, version integer DEFAULT NULL) RETURNS jsonb
-STABLE PARALLEL RESTRICTED
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn model_card(model: Option<&str>, version: Option<i32>) -> JsonB {
     let json = || Ok(serde_json::to_value(read_card(given(model, "model")?, version)?)?);
     JsonB(or_raise(json()))
 }
 
-/// See sql/card.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION model_card_text(model text, version integer DEFAULT NULL) RETURNS text
-STABLE PARALLEL RESTRICTED
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn model_card_text(model: Option<&str>, version: Option<i32>) -> String {
     let text = || Ok(read_card(given(model, "model")?, version)?.markdown());
     or_raise(text())
@@ -120,12 +112,8 @@ SELECT pg_catalog.jsonb_build_object(
 FROM reco.version AS v JOIN reco.model AS m ON m.model OPERATOR(pg_catalog.=) v.model
 WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
 
-/// See sql/card.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION describe_model(model text, purpose text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn describe_model(model: Option<&str>, purpose: Option<&str>) {
     let describe = || {
         let (model, purpose) = (given(model, "model")?, note(purpose, "purpose")?);

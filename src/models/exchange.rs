@@ -19,12 +19,8 @@ use pgrx::prelude::*;
 use serde_json::json;
 use std::time::Instant;
 
-/// See sql/exchange.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION export_model(model text, version integer DEFAULT NULL) RETURNS bytea
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn export_model(model: Option<&str>, version: Option<i32>) -> Vec<u8> {
     let export = || {
         let model = given(model, "model")?;
@@ -54,19 +50,8 @@ fn check_exportable(version: &VersionRow) -> Result<(), Error> {
     }
 }
 
-/// See sql/exchange.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION import_model(
-    model       text,
-    artifact    bytea,
-    source      regclass DEFAULT NULL,
-    keys        name[]   DEFAULT NULL,
-    time_column name     DEFAULT NULL,
-    label       name     DEFAULT NULL,
-    promote     boolean  DEFAULT false) RETURNS integer
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn import_model(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
     refuse_read_only(c"reco.import_model()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.

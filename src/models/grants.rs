@@ -9,12 +9,8 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::json;
 
-/// See sql/rights.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION grant_model(model text, role name, privilege text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn grant_model(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     or_raise(
@@ -22,12 +18,8 @@ fn grant_model(fcinfo: pg_sys::FunctionCallInfo) {
     );
 }
 
-/// See sql/rights.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION revoke_model(model text, role name, privilege text) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn revoke_model(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: as in `grant_model`.
     or_raise(
@@ -90,12 +82,8 @@ fn revoke(model: &str, role: &str, privilege: Privilege) -> Result<(), Error> {
     })
 }
 
-/// See sql/rights.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION set_model_owner(model text, owner name) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn set_model_owner(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: as in `grant_model`.
     let arguments = unsafe {

@@ -10,12 +10,8 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::json;
 
-/// See sql/retire.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION archive_version(model text, version integer) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn archive_version(model: Option<&str>, version: Option<i32>) {
     let archive = || {
         let (model, version) = (given(model, "model")?, given(version, "version")?);
@@ -69,12 +65,8 @@ fn refuse_named(client: &mut SpiClient, model: &str, version: i32) -> Result<(),
     })
 }
 
-/// See sql/retire.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION drop_model(model text, force boolean DEFAULT false) RETURNS void
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/models.sql.
+#[pg_extern(sql = false)]
 fn drop_model(model: Option<&str>, force: Option<bool>) {
     let drop = || {
         let (model, force) = (given(model, "model")?, given(force, "force")?);

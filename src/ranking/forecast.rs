@@ -1,5 +1,5 @@
 //! `reco.forecast_products(region)`: for each product of a region the probability that it is bought and the units. What
-//! `reco.forecast(region)` adds them up to is in sql/forecast.sql.
+//! `reco.forecast(region)` adds them up to is in sql/ranking.sql.
 
 use super::newest::{newest_rows, Filling, Made};
 use super::query::{Id, Of, Query, Wanted};

@@ -1,4 +1,4 @@
-//! Many keys at once: their newest rows, scored in one pass over the source. The SQL is in sql/ranking.sql and sql/forecast.sql.
+//! Many keys at once: their newest rows, scored in one pass over the source. The SQL is in sql/ranking.sql.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -15,4 +15,3 @@ mod scores;
 mod top;
 
 pgrx::extension_sql_file!("../../sql/ranking.sql", name = "ranking", requires = ["catalog"]);
-pgrx::extension_sql_file!("../../sql/forecast.sql", name = "forecast", requires = ["catalog"]);

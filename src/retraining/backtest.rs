@@ -26,24 +26,7 @@ const MOST_WEEKS: i32 = 1040;
 const NAME: &str = "backtest";
 
 /// See sql/retraining.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION backtest(
-    source      regclass,
-    from_week   date,
-    to_week     date,
-    every       integer DEFAULT 4,
-    label       name    DEFAULT NULL,
-    algorithm   text    DEFAULT 'mlp',
-    params      jsonb   DEFAULT '{}',
-    keys        name[]  DEFAULT NULL,
-    time_column name    DEFAULT NULL,
-    horizon     integer DEFAULT NULL)
-RETURNS TABLE (week date, trained_before date, rows bigint, mean_label double precision, mean_score double precision,
-               auroc double precision, average_precision double precision, log_loss double precision,
-               rmse double precision, mae double precision)
-VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 50
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+#[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn backtest(
     fcinfo: pg_sys::FunctionCallInfo,

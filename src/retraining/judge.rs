@@ -75,17 +75,7 @@ fn metric_named(name: &str) -> Result<Metric, Error> {
 }
 
 /// See sql/retraining.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION promote_if_better(
-    model    text,
-    version  integer,
-    metric   text             DEFAULT NULL,
-    min_gain double precision DEFAULT 0)
-RETURNS TABLE (promoted boolean, judged_by text, champion_version integer, champion double precision,
-               candidate double precision, gain double precision, rows bigint)
-VOLATILE PARALLEL UNSAFE ROWS 1
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+#[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn promote_if_better(
     model: Option<&str>,

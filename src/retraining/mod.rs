@@ -12,8 +12,4 @@ mod judge;
 mod retrain;
 mod settings;
 
-pgrx::extension_sql_file!(
-    "../../sql/retraining.sql",
-    name = "retraining",
-    requires = ["catalog", backtest::backtest, judge::promote_if_better, retrain::retrain]
-);
+pgrx::extension_sql_file!("../../sql/retraining.sql", name = "retraining", requires = ["catalog"]);

@@ -19,14 +19,7 @@ use pgrx::prelude::*;
 use serde_json::{json, Value};
 
 /// See sql/retraining.sql.
-#[pg_extern(sql = "
-CREATE PROCEDURE retrain(
-    model    text,
-    metric   text             DEFAULT NULL,
-    min_gain double precision DEFAULT 0,
-    refresh  boolean          DEFAULT true)
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+#[pg_extern(sql = false)]
 fn retrain(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.retrain()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.

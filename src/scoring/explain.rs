@@ -1,5 +1,5 @@
 //! `reco.explain_row(model, row)` and `reco.explain(product_id, region)`: what each column contributes to a score. The
-//! arithmetic is [`model::explain`]; the SQL is in sql/explain.sql.
+//! arithmetic is [`model::explain`]; the SQL is in sql/scoring.sql.
 
 use super::call::Resolved;
 use super::key_plan::PlanAccess;
@@ -26,7 +26,7 @@ use std::rc::Rc;
 type ExplainedColumn = (String, Option<String>, Option<String>, f64, f64, f64, f64);
 type Explained = TableIterator<'static, ExplainedColumn>;
 
-/// See sql/explain.sql.
+/// See sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn explain_row(
@@ -53,7 +53,7 @@ fn explain_row(
     }
 }
 
-/// See sql/explain.sql.
+/// See sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn explain_bigint(
@@ -74,7 +74,7 @@ fn explain_bigint(
     unsafe { explain_key(fcinfo, Key::Bigint) }
 }
 
-/// See sql/explain.sql.
+/// See sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn explain_text(

@@ -29,4 +29,4 @@ pub mod source;
 
 pub use row::check_columns;
 
-pgrx::extension_sql_file!("../../sql/explain.sql", name = "explain", requires = ["catalog"]);
+pgrx::extension_sql_file!("../../sql/scoring.sql", name = "scoring", requires = ["catalog"]);

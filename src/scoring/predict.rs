@@ -25,12 +25,8 @@ struct Rows {
     binding: Binding,
 }
 
-/// What `model`'s champion gives the row; see sql/comments.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION predict(model text, features record) RETURNS double precision
-STABLE STRICT PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// What `model`'s champion gives the row; see sql/scoring.sql.
+#[pg_extern(sql = false)]
 fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     // SAFETY: Postgres calls this with the arguments that its SQL declares, neither of them NULL.
     unsafe {
@@ -40,12 +36,8 @@ fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     }
 }
 
-/// The quantiles that `model`'s champion gives the row; see sql/comments.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION predict_quantiles(model text, features record) RETURNS double precision[]
-STABLE STRICT PARALLEL SAFE COST 20
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// The quantiles that `model`'s champion gives the row; see sql/scoring.sql.
+#[pg_extern(sql = false)]
 fn predict_quantiles(fcinfo: pg_sys::FunctionCallInfo) -> Vec<f64> {
     // SAFETY: as in `predict_row`.
     unsafe {
@@ -125,12 +117,8 @@ struct ArrayCall {
     resolved: Option<Resolved>,
 }
 
-/// What `model`'s champion gives the numbers; see sql/comments.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION predict(model text, features real[]) RETURNS double precision
-STABLE STRICT PARALLEL SAFE COST 10
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// What `model`'s champion gives the numbers; see sql/scoring.sql.
+#[pg_extern(sql = false)]
 fn predict_array(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     // SAFETY: as in `predict_row`.
     unsafe {

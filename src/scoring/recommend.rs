@@ -44,27 +44,15 @@ struct Question {
     ab_key: Option<pg_sys::Datum>,
 }
 
-/// See sql/comments.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION recommend(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                          ab_key text DEFAULT NULL)
-RETURNS double precision
-STABLE PARALLEL SAFE COST 100
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/scoring.sql.
+#[pg_extern(sql = false)]
 fn recommend_bigint(fcinfo: pg_sys::FunctionCallInfo) -> Option<f64> {
     // SAFETY: the first argument is a bigint.
     unsafe { recommend(fcinfo, Key::Bigint) }
 }
 
-/// See sql/comments.sql.
-#[pg_extern(sql = "
-CREATE FUNCTION recommend(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                          ab_key text DEFAULT NULL)
-RETURNS double precision
-STABLE PARALLEL SAFE COST 100
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// See sql/scoring.sql.
+#[pg_extern(sql = false)]
 fn recommend_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<f64> {
     // SAFETY: the first argument is a text.
     unsafe { recommend(fcinfo, Key::Text) }

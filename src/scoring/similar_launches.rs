@@ -1,5 +1,5 @@
 //! `reco.similar_launches(product_id, region)`: the earlier launches in a region that were most like a product, and what
-//! became of them. The distance is [`model::explain::Similarity`]; the SQL is in sql/explain.sql.
+//! became of them. The distance is [`model::explain::Similarity`]; the SQL is in sql/scoring.sql.
 
 use super::call::Resolved;
 use super::first_sales::{FirstSales, Launch, WeeklySales, FIRST_WEEKS};
@@ -33,7 +33,7 @@ const AGE: &str = "weeks_since_launch";
 type SimilarLaunch = (String, Date, f64, Option<f64>, Option<Date>, Option<f64>, Option<f64>);
 type SimilarLaunches = TableIterator<'static, SimilarLaunch>;
 
-/// See sql/explain.sql.
+/// See sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn similar_launches_bigint(
@@ -54,7 +54,7 @@ fn similar_launches_bigint(
     unsafe { similar_launches(fcinfo, Key::Bigint) }
 }
 
-/// See sql/explain.sql.
+/// See sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn similar_launches_text(

@@ -6,10 +6,10 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use std::time::Duration;
 
-/// What is installed and what a training would run on; see sql/comments.sql.
-#[pg_extern(volatile, parallel_unsafe)]
+/// What is installed and what a training would run on; see sql/setup.sql.
+#[pg_extern(sql = false)]
 fn check_setup(
-    time_limit: default!(Interval, "'1 minute'"),
+    time_limit: Interval,
 ) -> TableIterator<'static, (name!(item, String), name!(ok, bool), name!(detail, String))> {
     let limit = Duration::from_micros(time_limit.as_micros().clamp(0, i64::MAX.into()) as u64);
     let mut findings = server::installation();

@@ -13,3 +13,5 @@ mod check_setup;
 mod finding;
 mod server;
 mod trainer;
+
+pgrx::extension_sql_file!("../../sql/setup.sql", name = "setup", finalize);

@@ -23,3 +23,5 @@ mod temp_file;
 pub mod train;
 pub mod trainer;
 mod tune;
+
+pgrx::extension_sql_file!("../../sql/training.sql", name = "training", requires = ["catalog"]);

@@ -14,19 +14,8 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::time::Instant;
 
-/// Trains a new version of a model; see sql/comments.sql.
-#[pg_extern(sql = "
-CREATE PROCEDURE train(
-    model       text,
-    source      regclass,
-    label       name    DEFAULT NULL,
-    algorithm   text    DEFAULT 'mlp',
-    params      jsonb   DEFAULT '{}',
-    keys        name[]  DEFAULT NULL,
-    time_column name    DEFAULT NULL,
-    promote     boolean DEFAULT false)
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// Trains a new version of a model; see sql/training.sql.
+#[pg_extern(sql = false)]
 fn train(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.train()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.

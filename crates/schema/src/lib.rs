@@ -1,8 +1,8 @@
 //! Reads the SQL that the compiled extension declares. pgrx's macros write their declarations to a section of the
 //! library.
 //!
-//! Each object comes after those that it needs; otherwise objects are in the order of their names, so that the same
-//! declarations give the same text wherever they stand in the sources.
+//! All of it stands in files, which `extension_sql_file!` names. Their order is each after those that it requires, and by
+//! name beyond that, so that the same declarations give the same text wherever they stand in the sources.
 
 use object::{Object, ObjectSection};
 use pgrx_sql_entity_graph::section::{decode_entities, ELF_SECTION_NAME};
@@ -24,21 +24,23 @@ pub fn sql_of(library: &[u8], control: &str) -> Result<String, Box<dyn Error>> {
     entities.push(SqlGraphEntity::ExtensionRoot(control));
     let declared = PgrxSql::build(entities.into_iter(), NAME.to_owned(), false)?;
     let mut text = format!(
-        "-- What CREATE EXTENSION {NAME} makes, version {version}: the files of sql/ and the functions of src/, each after\n\
-         -- what it needs. Written by scripts/release-sql.\n\n\
+        "-- What CREATE EXTENSION {NAME} makes, version {version}: the files of sql/, each after those that it\n\
+         -- requires. Written by scripts/release-sql.\n\n\
          \\echo Use \"CREATE EXTENSION {NAME}\" to load this file. \\quit\n"
     );
     for entity in in_order(&declared)? {
         let sql = match entity {
             SqlGraphEntity::ExtensionRoot(_) => continue,
-            SqlGraphEntity::CustomSql(file) => file.sql.to_owned(),
-            entity => without_remarks(&entity.to_sql(&declared)?),
+            SqlGraphEntity::CustomSql(file) => file.sql.trim(),
+            entity if is_only_remarks(&entity.to_sql(&declared)?) => continue,
+            entity => {
+                let name = entity.rust_identifier();
+                return Err(format!("{name}: SQL stands in sql/, so say #[pg_extern(sql = false)]").into());
+            }
         };
-        if !sql.trim().is_empty() {
-            text.push('\n');
-            text.push_str(sql.trim());
-            text.push('\n');
-        }
+        text.push('\n');
+        text.push_str(sql);
+        text.push('\n');
     }
     Ok(text)
 }
@@ -79,19 +81,9 @@ fn in_order<'a, 'b>(declared: &'a PgrxSql<'b>) -> Result<Vec<&'a SqlGraphEntity<
     }
 }
 
-/// The SQL without the remarks about its place in the sources and its Rust types.
-fn without_remarks(sql: &str) -> String {
-    let mut kept = String::new();
-    for line in sql.trim_start().lines().skip_while(|line| line.starts_with("--")) {
-        let mut rest = line;
-        while let Some((before, after)) = rest.split_once("/*") {
-            kept.push_str(before.trim_end());
-            rest = after.split_once("*/").map_or("", |(_, after)| after);
-        }
-        kept.push_str(rest);
-        kept.push('\n');
-    }
-    kept
+/// Of a function that is declared in a file, the generator says where in the sources it stands.
+fn is_only_remarks(sql: &str) -> bool {
+    sql.lines().all(|line| line.trim().is_empty() || line.starts_with("--"))
 }
 
 #[cfg(test)]
@@ -99,9 +91,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remarks_of_the_generator_are_left_out() {
-        let sql = "\n-- src/a.rs:3\n-- a::b\nCREATE  FUNCTION \"b\"(\n\t\"x\" bigint /* i64 */\n) RETURNS text /* String */\nSTRICT\n";
-        assert_eq!(without_remarks(sql), "CREATE  FUNCTION \"b\"(\n\t\"x\" bigint\n) RETURNS text\nSTRICT\n");
+    fn a_remark_declares_nothing() {
+        assert!(is_only_remarks("\n-- src/a.rs:3\n-- a::b\n\n"));
+        assert!(!is_only_remarks("-- src/a.rs:3\nCREATE FUNCTION b() RETURNS text;\n"));
     }
 
     #[test]

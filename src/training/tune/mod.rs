@@ -26,24 +26,8 @@ use record::Tune;
 use request::{Asked, Tuning};
 use search::Search;
 
-/// Searches the parameters of a model; see sql/comments.sql.
-#[pg_extern(sql = "
-CREATE PROCEDURE tune(
-    model       text,
-    source      regclass,
-    label       name     DEFAULT NULL,
-    algorithm   text     DEFAULT 'mlp',
-    search      jsonb    DEFAULT NULL,
-    trials      integer  DEFAULT 20,
-    time_budget interval DEFAULT NULL,
-    metric      text     DEFAULT NULL,
-    params      jsonb    DEFAULT '{}',
-    keys        name[]   DEFAULT NULL,
-    time_column name     DEFAULT NULL,
-    promote     boolean  DEFAULT false,
-    parallel    integer  DEFAULT 0)
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-")]
+/// Searches the parameters of a model; see sql/training.sql.
+#[pg_extern(sql = false)]
 fn tune(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.tune()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.

@@ -1,5 +1,50 @@
--- Why a row scores as it does, and which earlier launches it is like. Written by hand: the functions share their columns.
+-- What the champion, or the version of an A/B test's arm, says of a row or of a key, and why.
 
+-- Of a row.
+CREATE FUNCTION predict(model text, features record) RETURNS double precision
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'predict_row_wrapper';
+COMMENT ON FUNCTION predict(text, record) IS
+'What the model''s champion gives a row: the calibrated probability, 0 to 1, or the mean of the quantity. Columns are found by name; others are
+ignored. NULL columns and values never seen are scored, not refused. A missing column or a wrong type is an error.
+NULL if the model or the row is NULL.';
+
+CREATE FUNCTION predict(model text, features real[]) RETURNS double precision
+STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE c AS 'MODULE_PATHNAME', 'predict_array_wrapper';
+COMMENT ON FUNCTION predict(text, real[]) IS
+'The same for a model whose inputs are all numbers, given in the order of the source''s columns. NULL and NaN
+elements are missing values; a wrong number of elements is an error. NULL if the model or the array is NULL.';
+
+CREATE FUNCTION predict_quantiles(model text, features record) RETURNS double precision[]
+STABLE STRICT PARALLEL SAFE COST 20
+LANGUAGE c AS 'MODULE_PATHNAME', 'predict_quantiles_wrapper';
+COMMENT ON FUNCTION predict_quantiles(text, record) IS
+'The 10 %, 50 % and 90 % quantiles of the quantity that the model''s champion expects of the row, ascending: an array of
+three. The row is read as by predict(). An error if the model predicts probabilities, or means only (popularity).';
+
+-- Of a key, whose newest row is read.
+CREATE FUNCTION recommend(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                          ab_key text DEFAULT NULL)
+RETURNS double precision
+STABLE PARALLEL SAFE COST 100
+LANGUAGE c AS 'MODULE_PATHNAME', 'recommend_bigint_wrapper';
+COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
+'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
+newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
+no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else
+that the database''s owner or a superuser has granted to one of these, else to everybody. While an A/B test runs, a
+key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
+
+CREATE FUNCTION recommend(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                          ab_key text DEFAULT NULL)
+RETURNS double precision
+STABLE PARALLEL SAFE COST 100
+LANGUAGE c AS 'MODULE_PATHNAME', 'recommend_text_wrapper';
+COMMENT ON FUNCTION recommend(text, text, text, date, text) IS
+'The same for a product_id that is text.';
+
+-- Why a row scores as it does.
 CREATE FUNCTION explain_row(model text, features record, version integer DEFAULT NULL)
 RETURNS TABLE (column_name text, value text, baseline text, contribution double precision, margin double precision,
                score double precision, baseline_score double precision)
@@ -30,6 +75,7 @@ STABLE PARALLEL SAFE COST 10000 ROWS 30
 LANGUAGE c AS 'MODULE_PATHNAME', 'explain_text_wrapper';
 COMMENT ON FUNCTION explain(text, text, text, date) IS 'The same for a product_id that is text.';
 
+-- Which earlier launches a product is like.
 CREATE FUNCTION similar_launches(product_id bigint, region text, k integer DEFAULT 5, model text DEFAULT NULL,
                                  as_of date DEFAULT NULL)
 RETURNS TABLE (similar_product text, week date, similarity double precision, outcome double precision, launch date,

@@ -1,3 +1,6 @@
+-- What features are computed with: sales summaries, decayed sums and trends, the week of a moment. Encoders are in
+-- encoders.sql.
+
 -- Sales summaries: an aggregate in two steps. reco.sales_summary(…) makes a summary of sale lines, reco.rollup(…) merges
 -- summaries, and the accessors read it.
 
@@ -5,12 +8,16 @@ CREATE TYPE sales_summary;
 
 CREATE FUNCTION sales_summary_in(cstring) RETURNS sales_summary
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_in_wrapper';
+COMMENT ON FUNCTION sales_summary_in(cstring) IS 'Input function of sales_summary';
 CREATE FUNCTION sales_summary_out(sales_summary) RETURNS cstring
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_out_wrapper';
+COMMENT ON FUNCTION sales_summary_out(sales_summary) IS 'Output function of sales_summary';
 CREATE FUNCTION sales_summary_recv(internal) RETURNS sales_summary
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_recv_wrapper';
+COMMENT ON FUNCTION sales_summary_recv(internal) IS 'Binary input function of sales_summary';
 CREATE FUNCTION sales_summary_send(sales_summary) RETURNS bytea
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_send_wrapper';
+COMMENT ON FUNCTION sales_summary_send(sales_summary) IS 'Binary output function of sales_summary';
 
 CREATE TYPE sales_summary (
     INPUT = sales_summary_in,
@@ -25,31 +32,27 @@ COMMENT ON TYPE sales_summary IS
 'Totals, distinct customers and period of any number of sale lines. One line takes about 40 bytes, the largest summary
 3173. The text form is a JSON object that reads back exactly; the binary form is the stored one. Damaged input is an
 error. There is no comparison: compare what the accessors say.';
-COMMENT ON FUNCTION sales_summary_in(cstring) IS 'Input function of sales_summary';
-COMMENT ON FUNCTION sales_summary_out(sales_summary) IS 'Output function of sales_summary';
-COMMENT ON FUNCTION sales_summary_recv(internal) IS 'Binary input function of sales_summary';
-COMMENT ON FUNCTION sales_summary_send(sales_summary) IS 'Binary output function of sales_summary';
 
 CREATE FUNCTION sales_summary_step(
     internal, amount "any", quantity "any", discount "any", customer anyelement, sold_at timestamp
 ) RETURNS internal
 IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_step_wrapper';
-CREATE FUNCTION rollup_step(internal, sales_summary) RETURNS internal
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'rollup_step_wrapper';
-CREATE FUNCTION sales_summary_combine(internal, internal) RETURNS internal
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_combine_wrapper';
-CREATE FUNCTION sales_summary_serialize(internal) RETURNS bytea
-IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_serialize_wrapper';
-CREATE FUNCTION sales_summary_deserialize(bytea, internal) RETURNS internal
-IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_deserialize_wrapper';
-CREATE FUNCTION sales_summary_final(internal) RETURNS sales_summary
-IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_final_wrapper';
 COMMENT ON FUNCTION sales_summary_step(internal, "any", "any", "any", anyelement, timestamp) IS
 'Transition function of the aggregate sales_summary';
+CREATE FUNCTION rollup_step(internal, sales_summary) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'rollup_step_wrapper';
 COMMENT ON FUNCTION rollup_step(internal, sales_summary) IS 'Transition function of the aggregate rollup';
+CREATE FUNCTION sales_summary_combine(internal, internal) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_combine_wrapper';
 COMMENT ON FUNCTION sales_summary_combine(internal, internal) IS 'Merges the states of parallel workers';
+CREATE FUNCTION sales_summary_serialize(internal) RETURNS bytea
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_serialize_wrapper';
 COMMENT ON FUNCTION sales_summary_serialize(internal) IS 'A state as another process takes it';
+CREATE FUNCTION sales_summary_deserialize(bytea, internal) RETURNS internal
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_deserialize_wrapper';
 COMMENT ON FUNCTION sales_summary_deserialize(bytea, internal) IS 'A state of another process';
+CREATE FUNCTION sales_summary_final(internal) RETURNS sales_summary
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'sales_summary_final_wrapper';
 COMMENT ON FUNCTION sales_summary_final(internal) IS 'The summary that a state stands for';
 
 CREATE AGGREGATE sales_summary(
@@ -141,3 +144,99 @@ COMMENT ON FUNCTION first_sale(sales_summary) IS 'The earliest sold_at; NULL if 
 CREATE FUNCTION last_sale(sales_summary) RETURNS timestamp
 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'last_sale_wrapper';
 COMMENT ON FUNCTION last_sale(sales_summary) IS 'The latest sold_at; NULL if none was known';
+
+-- Aggregates over a series of values: decayed sums and averages, and trends.
+CREATE FUNCTION decayed_step(internal, value double precision, at timestamp, as_of timestamp, half_life interval) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_step_wrapper';
+COMMENT ON FUNCTION decayed_step(internal, double precision, timestamp, timestamp, interval) IS
+'Transition function of the aggregates decayed_sum and decayed_avg';
+CREATE FUNCTION decayed_combine(internal, internal) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_combine_wrapper';
+COMMENT ON FUNCTION decayed_combine(internal, internal) IS 'Merges the states of parallel workers';
+CREATE FUNCTION decayed_serialize(internal) RETURNS bytea
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_serialize_wrapper';
+COMMENT ON FUNCTION decayed_serialize(internal) IS 'A state as another process takes it';
+CREATE FUNCTION decayed_deserialize(bytea, internal) RETURNS internal
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_deserialize_wrapper';
+COMMENT ON FUNCTION decayed_deserialize(bytea, internal) IS 'A state of another process';
+CREATE FUNCTION decayed_sum_final(internal) RETURNS double precision
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_sum_wrapper';
+COMMENT ON FUNCTION decayed_sum_final(internal) IS 'What a state says';
+CREATE FUNCTION decayed_avg_final(internal) RETURNS double precision
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'decayed_avg_wrapper';
+COMMENT ON FUNCTION decayed_avg_final(internal) IS 'What a state says';
+
+CREATE AGGREGATE decayed_sum(value double precision, at timestamp, as_of timestamp, half_life interval) (
+    SFUNC = decayed_step,
+    STYPE = internal,
+    SSPACE = 64,
+    COMBINEFUNC = decayed_combine,
+    SERIALFUNC = decayed_serialize,
+    DESERIALFUNC = decayed_deserialize,
+    FINALFUNC = decayed_sum_final,
+    FINALFUNC_MODIFY = READ_ONLY,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE decayed_sum(double precision, timestamp, timestamp, interval) IS
+'Sum of value * 2^(-age / half_life), age being the time from at to as_of: a value one half_life old counts half. Values
+after as_of were not known then and are ignored, as is a row with a NULL. as_of and half_life must be the same in all rows
+of a group, and half_life positive; a month counts 30 days, a day 24 hours. NULL where no row counts. NaN and infinities
+are errors. Source: the law of exponential decay; compensated sums';
+
+CREATE AGGREGATE decayed_avg(value double precision, at timestamp, as_of timestamp, half_life interval) (
+    SFUNC = decayed_step,
+    STYPE = internal,
+    SSPACE = 64,
+    COMBINEFUNC = decayed_combine,
+    SERIALFUNC = decayed_serialize,
+    DESERIALFUNC = decayed_deserialize,
+    FINALFUNC = decayed_avg_final,
+    FINALFUNC_MODIFY = READ_ONLY,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE decayed_avg(double precision, timestamp, timestamp, interval) IS
+'Average of the values, weighted by 2^(-age / half_life); see decayed_sum. NULL also where the values are so old that their
+weights are all 0. Source: exponentially weighted moving average, Roberts, Technometrics 1 (1959)';
+
+CREATE FUNCTION trend_step(internal, value double precision, week date) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_step_wrapper';
+COMMENT ON FUNCTION trend_step(internal, double precision, date) IS
+'Transition function of the aggregate trend';
+CREATE FUNCTION trend_combine(internal, internal) RETURNS internal
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_combine_wrapper';
+COMMENT ON FUNCTION trend_combine(internal, internal) IS 'Merges the states of parallel workers';
+CREATE FUNCTION trend_serialize(internal) RETURNS bytea
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_serialize_wrapper';
+COMMENT ON FUNCTION trend_serialize(internal) IS 'A state as another process takes it';
+CREATE FUNCTION trend_deserialize(bytea, internal) RETURNS internal
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_deserialize_wrapper';
+COMMENT ON FUNCTION trend_deserialize(bytea, internal) IS 'A state of another process';
+CREATE FUNCTION trend_final(internal) RETURNS double precision
+IMMUTABLE PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'trend_final_wrapper';
+COMMENT ON FUNCTION trend_final(internal) IS 'What a state says';
+
+CREATE AGGREGATE trend(value double precision, week date) (
+    SFUNC = trend_step,
+    STYPE = internal,
+    SSPACE = 64,
+    COMBINEFUNC = trend_combine,
+    SERIALFUNC = trend_serialize,
+    DESERIALFUNC = trend_deserialize,
+    FINALFUNC = trend_final,
+    FINALFUNC_MODIFY = READ_ONLY,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE trend(double precision, date) IS
+'Slope of the least-squares line through the values: their change per week of 7 days. Weeks that are absent are not zeros:
+give them as rows if they are. A row with a NULL is ignored. NULL with fewer than two different dates. NaN and infinities
+are errors. Source: co-moments by Chan, Golub and LeVeque, STAN-CS-79-773 (1979)';
+
+-- The week of a day or moment.
+CREATE FUNCTION week(date) RETURNS date
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'week_of_date_wrapper';
+COMMENT ON FUNCTION week(date) IS 'The Monday of the date''s week; an infinite date is an error';
+
+CREATE FUNCTION week(timestamp) RETURNS date
+IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS 'MODULE_PATHNAME', 'week_of_timestamp_wrapper';
+COMMENT ON FUNCTION week(timestamp) IS
+'The Monday of the moment''s week, as date_trunc(''week'', …)::date, in a tenth of its time; an infinite moment is an error';
