@@ -5,7 +5,8 @@
 //! | `sql_function`, `call_site` | functions that SQL calls for every row; a call's arguments and state |
 //! | `values`, `numeric` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `tuples`, `row_set` | composite values; the rows that a function returns |
-//! | `cursor`, `each_row` | the rows of a query: a batch at a time, or one by one as the executor makes them |
+//! | `cursor`, `each_row` | the rows of a query: a batch at a time, or one by one |
+//! | `receiver` | where the executor sends the rows that it makes |
 //! | `open_scans` | index scans that stay open while a query runs |
 //! | `memory` | states in PostgreSQL's memory |
 //! | `relations` | names, owners and columns of relations |
@@ -33,6 +34,7 @@ pub mod memory;
 pub mod moment;
 pub mod numeric;
 pub mod open_scans;
+pub mod receiver;
 pub mod relations;
 pub mod row_set;
 pub mod session;
