@@ -5,8 +5,8 @@
 //! remembered can thus be wrong without harm, and nobody has to say when a row has moved.
 
 use crate::error::Error;
-use crate::pg::call_site::text_bytes;
 use crate::pg::changes;
+use crate::pg::memory::bytes;
 use crate::pg::relations::Opened;
 use pgrx::pg_sys;
 use pgrx::{FromDatum, IntoDatum, Uuid};
@@ -27,9 +27,7 @@ impl Key<'_> {
     fn is_in(&self, row: &CatalogRow, column: i32) -> bool {
         match self {
             // SAFETY: the column is a text.
-            Self::Text(text) => {
-                row.datum(column).is_some_and(|d| unsafe { text_bytes(d) } == text.as_bytes())
-            }
+            Self::Text(text) => row.datum(column).is_some_and(|d| unsafe { bytes(d) } == text.as_bytes()),
             Self::Int4(number) => row.value::<i32>(column) == Some(*number),
             Self::Uuid(id) => row.value::<Uuid>(column) == Some(*id),
         }

@@ -7,6 +7,7 @@
 //! | `trailing` | the window function `trailing_weeks` |
 //! | `series`, `week` | `decayed_sum`, `decayed_avg`, `trend`; `week` |
 //! | `encoders/` | the encoders and the aggregates that fit them |
+//! | `state` | states of `crates/features` as those of aggregates |
 
 mod accessors;
 mod encoders;
@@ -15,6 +16,7 @@ mod sale_arguments;
 mod sales_summary;
 mod sales_summary_type;
 mod series;
+mod state;
 mod trailing;
 mod week;
 

@@ -6,7 +6,8 @@ use super::newest_row::NewestRow;
 use super::row::Inputs;
 use super::source::Key;
 use crate::error::{or_raise, Error};
-use crate::pg::call_site::{argument, state, text_bytes};
+use crate::pg::call_site::{argument, state};
+use crate::pg::memory::bytes;
 use crate::scoring::arms::Test;
 use model::ab::Product;
 use pgrx::pg_sys;
@@ -74,7 +75,7 @@ fn recommend_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<f64> {
 /// `fcinfo` is that of a running call with the arguments (product of type `key`, region, model, as_of, ab_key).
 unsafe fn recommend(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Option<f64> {
     let values = [argument(fcinfo, 0)?, argument(fcinfo, 1)?];
-    let model = argument(fcinfo, 2).map(|name| text_bytes(name));
+    let model = argument(fcinfo, 2).map(|name| bytes(name));
     let call_site = (*(*fcinfo).flinfo).fn_mcxt;
     let (as_of, ab_key) = (argument(fcinfo, 3), argument(fcinfo, 4));
     let question = Question { call_site, key, values, as_of, ab_key };
@@ -128,7 +129,7 @@ impl Split {
     /// The arm of a key; `None` where it does not take part.
     unsafe fn arm(&mut self, question: &Question) -> Result<Option<&mut Arm>, Error> {
         let [product, region] = question.values;
-        let text = |datum| String::from_utf8_lossy(text_bytes(datum));
+        let text = |datum| String::from_utf8_lossy(bytes(datum));
         let (region, key) = (text(region), question.ab_key.map(text));
         let arm = match question.key {
             Key::Bigint => self.test.arm(Product::Number(product.value() as i64), &region, key.as_deref()),

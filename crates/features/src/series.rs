@@ -3,16 +3,6 @@
 use crate::bytes::ByteReader;
 use crate::FeatureError;
 
-/// The state of an aggregate over a series: of fixed size, and the same in whatever order it is put together, but for
-/// the last bits.
-pub trait Series: Copy {
-    /// Takes in what another state has seen.
-    fn merge(&mut self, other: &Self) -> Result<(), FeatureError>;
-    /// The state as another process takes it.
-    fn to_bytes(&self) -> Vec<u8>;
-    fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError>;
-}
-
 /// `N` numbers of 64 bits, and nothing else.
 pub(crate) fn words<const N: usize>(bytes: &[u8]) -> Result<[i64; N], FeatureError> {
     let mut reader = ByteReader(bytes);

@@ -4,7 +4,8 @@
 //! and a pairwise algorithm for computing sample variances", Stanford STAN-CS-79-773, 1979), for covariances as in Pébay
 //! (Sandia SAND2008-6212, 2008). Nothing large is subtracted from something as large.
 
-use crate::series::{damaged, not_finite, number, word, words, Series};
+use crate::series::{damaged, not_finite, number, word, words};
+use crate::state::State;
 use crate::FeatureError;
 
 const DAYS_PER_WEEK: f64 = 7.0;
@@ -45,7 +46,7 @@ impl Trend {
     }
 }
 
-impl Series for Trend {
+impl State for Trend {
     #[inline]
     fn merge(&mut self, other: &Self) -> Result<(), FeatureError> {
         if self.values == 0 {
