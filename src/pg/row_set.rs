@@ -17,6 +17,12 @@ impl RowSet {
         Self::of(call, || call.result_columns())
     }
 
+    /// An empty set of rows of this type, as the call's result: for a function that is declared to return any.
+    pub fn of_type(call: &Call, row_type: pg_sys::Oid) -> Result<Self, Error> {
+        // SAFETY: raises an error where there is no such row type.
+        Self::of(call, || Ok(unsafe { pg_sys::lookup_rowtype_tupdesc_copy(row_type, -1) }))
+    }
+
     /// `describe` makes the descriptor of the rows in the current memory context.
     fn of(call: &Call, describe: impl FnOnce() -> Result<pg_sys::TupleDesc, Error>) -> Result<Self, Error> {
         // SAFETY: what a call of a set-returning function is told about its result lives as long as the call, and the context of
@@ -51,6 +57,15 @@ impl RowSet {
             );
         }
         Ok(())
+    }
+
+    /// Adds a copy of a row.
+    ///
+    /// # Safety
+    /// The tuple is of the type of the rows.
+    pub unsafe fn put_tuple(&mut self, mut tuple: pg_sys::HeapTupleData) {
+        // SAFETY: the store lives as long as the call.
+        unsafe { pg_sys::tuplestore_puttuple(self.store, &mut tuple) };
     }
 }
 
