@@ -5,8 +5,8 @@
 //! remembered can thus be wrong without harm, and nobody has to say when a row has moved.
 
 use crate::error::Error;
-use crate::pg::call_site::text_bytes;
 use crate::pg::changes;
+use crate::pg::memory::bytes;
 use crate::pg::relations::Opened;
 use crate::pg::values;
 use pgrx::pg_sys;
@@ -29,7 +29,7 @@ impl Key<'_> {
         match self {
             Self::Text(text) => row.datum(column).is_some_and(|found| {
                 // SAFETY: the column is a text.
-                let found = unsafe { text_bytes(found) };
+                let found = unsafe { bytes(found) };
                 found == text.as_bytes()
             }),
             Self::Int4(number) => row.value::<i32>(column) == Some(*number),

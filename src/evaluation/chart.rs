@@ -2,6 +2,8 @@
 
 use super::rows::Fields;
 use crate::error::Error;
+use crate::pg::call::Call;
+use crate::pg::values::given;
 use model::charts::{lift, roc_curve, Confusion};
 use model::metrics::calibration_of;
 use model::ranking::Ranked;
@@ -25,13 +27,18 @@ impl Chart {
         }
     }
 
-    /// The option as a number, within its bounds. The datum is a double precision of a confusion matrix, an integer of the
-    /// others.
-    pub fn option(self, datum: pg_sys::Datum) -> Result<f64, Error> {
-        let (value, bounds, what) = match self {
-            Self::Confusion => (f64::from_bits(datum.value() as u64), f64::MIN..=f64::MAX, "a finite number"),
-            Self::RocCurve => (integer(datum), 3.0..=100_000.0, "3 to 100000"),
-            Self::Calibration | Self::Lift => (integer(datum), 1.0..=10_000.0, "1 to 10000"),
+    /// The option as a number, within its bounds: the n-th argument, a double precision of a confusion matrix, an integer of
+    /// the others.
+    pub fn option(self, call: &Call, n: usize) -> Result<f64, Error> {
+        let value = match self {
+            Self::Confusion => call.float(n),
+            _ => call.integer(n).map(f64::from),
+        };
+        let value = given(value, self.option_name())?;
+        let (bounds, what) = match self {
+            Self::Confusion => (f64::MIN..=f64::MAX, "a finite number"),
+            Self::RocCurve => (3.0..=100_000.0, "3 to 100000"),
+            Self::Calibration | Self::Lift => (1.0..=10_000.0, "1 to 10000"),
         };
         match bounds.contains(&value) {
             true => Ok(value),
@@ -80,8 +87,4 @@ fn confusion(found: Confusion, threshold: f64) -> Fields {
 
 fn count(rows: u64) -> Option<pg_sys::Datum> {
     (rows as i64).into_datum()
-}
-
-fn integer(datum: pg_sys::Datum) -> f64 {
-    f64::from(datum.value() as i32)
 }

@@ -4,20 +4,21 @@ use super::measure::{measure, parts, Part};
 use super::rows::{set, Fields};
 use super::subject::{Positions, Subject};
 use crate::error::Error;
+use crate::pg::call::Call;
 use crate::pg::sql_function::{sql_function, Returned};
 use crate::scoring::call::Resolved;
 use model::Quality;
-use pgrx::{pg_sys, IntoDatum};
+use pgrx::IntoDatum;
 
-sql_function!(evaluate, |fcinfo| call(fcinfo));
+sql_function!(evaluate, all_metrics);
 
 /// (model, source, label, by, version, from_week, to_week)
-unsafe fn call(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
-    let subject = Subject::read(fcinfo, Positions { label: 2, by: 3, version: 4 })?;
+fn all_metrics(call: &Call) -> Returned {
+    let subject = Subject::read(call, Positions { label: 2, by: 3, version: 4 })?;
     let parts = evaluate(&subject)?.into_iter();
     let rows =
         parts.map(|part| Part { by: part.by, slice: part.slice, measured: vec![fields(&part.measured)] });
-    set(fcinfo, &rows.collect::<Vec<_>>())
+    set(call, &rows.collect::<Vec<_>>())
 }
 
 /// The metrics of all rows of a subject, then of each slice. An error where no row has a label.

@@ -121,9 +121,12 @@ impl Slices {
         let number = match (row.nulls[position], self.null) {
             (true, Some(number)) => number,
             (true, None) => self.add(None)?,
-            (false, _) => values::with_text(Reader::Text, row.values[position], |name| {
-                self.numbers.get(name).copied().map_or_else(|| self.add(Some(name)), Ok)
-            })?,
+            // SAFETY: as the caller says.
+            (false, _) => unsafe {
+                values::with_text(Reader::Text, row.values[position], |name| {
+                    self.numbers.get(name).copied().map_or_else(|| self.add(Some(name)), Ok)
+                })?
+            },
         };
         Ok(&mut self.tallies[number].1)
     }

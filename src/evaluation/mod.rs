@@ -8,7 +8,7 @@
 //! | `evaluate` | `reco.evaluate(…)`: all metrics |
 //! | `chart`, `charts` | `reco.roc_curve(…)`, `confusion_matrix`, `calibration`, `lift`: their rows, and the functions |
 //! | `rows` | what these return |
-//! | `state` | what an aggregate does with its state |
+//! | `state` | what the aggregates have in common |
 //! | `sums` | the aggregates that add up: log loss, Brier score, errors of quantities |
 //! | `scores` | the aggregates that keep every score: AUROC, average precision, charts |
 

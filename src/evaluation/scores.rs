@@ -1,36 +1,35 @@
 //! The aggregates that keep every score: `auroc`, `average_precision`, and those that charts are drawn from.
 
 use super::chart::Chart;
-use super::rows::{array, row};
+use super::rows::array;
 use super::state::{
-    check_probability, combine, damaged, deserialize, score_and_boolean, score_and_number, serialize, state,
-    step, State,
+    check_probability, damaged, score_and_boolean, score_and_number, words_of, words_to_bytea,
 };
 use super::{too_many_rows, MAX_ROWS};
 use crate::error::Error;
-use crate::pg::call_site::argument;
+use crate::pg::aggregate::{combine, deserialize, finished, serialize, step, unchanged, State};
+use crate::pg::call::{float, Call};
 use crate::pg::memory::Palloc;
 use crate::pg::sql_function::{sql_function, Returned};
-use crate::pg::values::given;
 use model::metrics::{auroc_of, average_precision_of};
 use model::ranking::{Ranked, Ranking};
-use pgrx::{pg_sys, IntoDatum};
+use pgrx::pg_sys;
 
-sql_function!(scores_step, |fcinfo| insert(fcinfo, score_and_boolean(fcinfo)));
-sql_function!(scores_step_number, |fcinfo| insert(fcinfo, score_and_number(fcinfo)?));
-sql_function!(roc_points_step, |fcinfo| insert_for(fcinfo, Chart::RocCurve));
-sql_function!(confusion_step, |fcinfo| insert_for(fcinfo, Chart::Confusion));
-sql_function!(calibration_bins_step, |fcinfo| insert_for(fcinfo, Chart::Calibration));
-sql_function!(lift_buckets_step, |fcinfo| insert_for(fcinfo, Chart::Lift));
-sql_function!(scores_combine, |fcinfo| combine::<Scores>(fcinfo));
-sql_function!(scores_serialize, |fcinfo| serialize::<Scores>(fcinfo));
-sql_function!(scores_deserialize, |fcinfo| deserialize::<Scores>(fcinfo));
-sql_function!(auroc_final, |fcinfo| number(fcinfo, auroc_of));
-sql_function!(average_precision_final, |fcinfo| number(fcinfo, average_precision_of));
-sql_function!(roc_points_final, |fcinfo| chart(fcinfo, Chart::RocCurve));
-sql_function!(confusion_final, |fcinfo| chart(fcinfo, Chart::Confusion));
-sql_function!(calibration_bins_final, |fcinfo| chart(fcinfo, Chart::Calibration));
-sql_function!(lift_buckets_final, |fcinfo| chart(fcinfo, Chart::Lift));
+sql_function!(scores_step, |call| insert(call, score_and_boolean(call)));
+sql_function!(scores_step_number, |call| insert(call, score_and_number(call)?));
+sql_function!(roc_points_step, |call| insert_for(call, Chart::RocCurve));
+sql_function!(confusion_step, |call| insert_for(call, Chart::Confusion));
+sql_function!(calibration_bins_step, |call| insert_for(call, Chart::Calibration));
+sql_function!(lift_buckets_step, |call| insert_for(call, Chart::Lift));
+sql_function!(scores_combine, combine::<Scores>);
+sql_function!(scores_serialize, serialize::<Scores>);
+sql_function!(scores_deserialize, deserialize::<Scores>);
+sql_function!(auroc_final, |call| number(call, auroc_of));
+sql_function!(average_precision_final, |call| number(call, average_precision_of));
+sql_function!(roc_points_final, |call| chart(call, Chart::RocCurve));
+sql_function!(confusion_final, |call| chart(call, Chart::Confusion));
+sql_function!(calibration_bins_final, |call| chart(call, Chart::Calibration));
+sql_function!(lift_buckets_final, |call| chart(call, Chart::Lift));
 
 /// All scores by outcome, and the option of the chart that they are for; NaN where there is none.
 struct Scores {
@@ -66,6 +65,14 @@ impl Scores {
 }
 
 impl State for Scores {
+    const IN_CONTEXT: bool = true;
+
+    fn copied(&self) -> Result<Self, Error> {
+        let mut copy = Self::default();
+        copy.merge(self)?;
+        Ok(copy)
+    }
+
     fn merge(&mut self, other: &Self) -> Result<(), Error> {
         if !other.option.is_nan() {
             self.agree(other.option, "the option of a chart")?;
@@ -77,18 +84,17 @@ impl State for Scores {
         Ok(())
     }
 
-    fn words(&self) -> usize {
-        2 + self.ranking.len()
-    }
-
-    fn write(&self, mut put: impl FnMut(u64)) {
+    fn stored(&self) -> pg_sys::Datum {
         let [positives, negatives] = self.ranking.scores();
-        put(self.option.to_bits());
-        put(positives.len() as u64);
-        positives.iter().chain(negatives).for_each(|score| put(score.to_bits()));
+        words_to_bytea(2 + self.ranking.len(), |put| {
+            put(self.option.to_bits());
+            put(positives.len() as u64);
+            positives.iter().chain(negatives).for_each(|score| put(score.to_bits()));
+        })
     }
 
-    fn read(words: &mut impl ExactSizeIterator<Item = u64>) -> Result<Self, Error> {
+    fn from_stored(bytes: &[u8]) -> Result<Self, Error> {
+        let mut words = words_of(bytes);
         let (option, positives) = words.next().zip(words.next()).ok_or_else(damaged)?;
         let mut read = Self { option: f64::from_bits(option), ..Self::default() };
         if positives > words.len() as u64 {
@@ -102,37 +108,37 @@ impl State for Scores {
 }
 
 /// (state, score, label)
-unsafe fn insert(fcinfo: pg_sys::FunctionCallInfo, row: Option<(f64, bool)>) -> Returned {
+fn insert(call: &Call, row: Option<(f64, bool)>) -> Returned {
     match row {
-        Some((score, label)) => step(fcinfo, |scores: &mut Scores| scores.insert(score, label)),
-        None => Ok(argument(fcinfo, 0)),
+        Some((score, label)) => step(call, |scores: &mut Scores| scores.insert(score, label)),
+        None => unchanged(call),
     }
 }
 
 /// (state, score, label, the chart's option)
-unsafe fn insert_for(fcinfo: pg_sys::FunctionCallInfo, chart: Chart) -> Returned {
-    let Some((score, label)) = score_and_boolean(fcinfo) else { return Ok(argument(fcinfo, 0)) };
-    let option = chart.option(given(argument(fcinfo, 3), chart.option_name())?)?;
+fn insert_for(call: &Call, chart: Chart) -> Returned {
+    let Some((score, label)) = score_and_boolean(call) else { return unchanged(call) };
+    let option = chart.option(call, 3)?;
     if matches!(chart, Chart::Calibration) {
         check_probability(score)?;
     }
-    step(fcinfo, |scores: &mut Scores| {
+    step(call, |scores: &mut Scores| {
         scores.agree(option, chart.option_name())?;
         scores.insert(score, label)
     })
 }
 
-unsafe fn number(fcinfo: pg_sys::FunctionCallInfo, of: impl FnOnce(Ranked) -> Option<f64>) -> Returned {
-    Ok(state::<Scores>(fcinfo, 0).and_then(|scores| of((*scores).ranking.sorted()).into_datum()))
+fn number(call: &Call, of: impl FnOnce(Ranked) -> Option<f64>) -> Returned {
+    Ok(finished::<Scores>(call)?.and_then(|scores| of(scores.ranking.sorted())).map(float))
 }
 
 /// NULL without rows, and where the chart has none.
-unsafe fn chart(fcinfo: pg_sys::FunctionCallInfo, chart: Chart) -> Returned {
-    let Some(scores) = state::<Scores>(fcinfo, 0) else { return Ok(None) };
-    let rows = chart.of((*scores).ranking.sorted(), (*scores).option);
+fn chart(call: &Call, chart: Chart) -> Returned {
+    let Some(scores) = finished::<Scores>(call)? else { return Ok(None) };
+    let rows = chart.of(scores.ranking.sorted(), scores.option);
     match (chart, rows.as_slice()) {
         (_, []) => Ok(None),
-        (Chart::Confusion, [cells, ..]) => row(fcinfo, cells),
-        _ => array(fcinfo, &rows),
+        (Chart::Confusion, [cells, ..]) => call.composite(cells),
+        _ => array(call, &rows),
     }
 }

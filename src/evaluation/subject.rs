@@ -2,7 +2,7 @@
 
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::pg::call_site::argument;
+use crate::pg::call::Call;
 use crate::pg::cursor::Parameter;
 use crate::pg::layout::Layout;
 use crate::pg::relations::Relation;
@@ -44,20 +44,16 @@ pub struct Positions {
 }
 
 impl Subject {
-    /// # Safety
-    /// `fcinfo` is that of a running call with the arguments (model text, source regclass) and, at these positions,
-    /// (label name, by name, version integer, from_week date, to_week date).
-    pub unsafe fn read(fcinfo: pg_sys::FunctionCallInfo, at: Positions) -> Result<Self, Error> {
+    /// The arguments (model text, source regclass) and, at these positions, (label name, by name, version integer, from_week
+    /// date, to_week date).
+    pub fn read(call: &Call, at: Positions) -> Result<Self, Error> {
         Ok(Self {
-            model: pgrx::pg_getarg(fcinfo, 0),
-            source: values::given(pgrx::pg_getarg(fcinfo, 1), "source")?,
-            label: values::name_argument(fcinfo, at.label),
-            by: values::name_argument(fcinfo, at.by),
-            version: pgrx::pg_getarg(fcinfo, at.version),
-            weeks: Weeks::of(
-                argument(fcinfo, at.version + 1).map(|day| day.value() as i32),
-                argument(fcinfo, at.version + 2).map(|day| day.value() as i32),
-            ),
+            model: call.text(0),
+            source: values::given(call.oid(1), "source")?,
+            label: call.name(at.label),
+            by: call.name(at.by),
+            version: call.integer(at.version),
+            weeks: Weeks::of(call.date(at.version + 1), call.date(at.version + 2)),
         })
     }
 }
@@ -144,7 +140,8 @@ impl Label {
     /// `datum` is a non-NULL value of the label's column.
     #[inline]
     pub unsafe fn value(&self, datum: pg_sys::Datum) -> Result<f64, Error> {
-        let value = values::number(self.reader, datum);
+        // SAFETY: as the caller says: the reader was chosen for the column.
+        let value = unsafe { values::number(self.reader, datum) };
         let fits = match self.task {
             Task::Binary => value == 0.0 || value == 1.0,
             Task::Regression => value.is_finite(),

@@ -2,11 +2,12 @@
 
 use super::registry::FeatureView;
 use crate::error::{or_raise, Error};
-use crate::pg::call_site::{argument, state};
+use crate::pg::call::Call;
 use crate::pg::changes;
 use crate::pg::layout::{changed, RowType};
 use crate::pg::moment::Moment;
 use crate::pg::relations;
+use crate::pg::row_set::RowSet;
 use crate::pg::tuples::{self, Composite};
 use crate::pg::values::{self, Reader};
 use model::recipe::Family;
@@ -18,21 +19,23 @@ use std::ffi::CString;
 /// See sql/feature_view.sql.
 #[pg_extern(sql = false)]
 fn features_as_of(fcinfo: pg_sys::FunctionCallInfo) {
-    // SAFETY: Postgres calls this with the arguments that its SQL declares. The rows are in the tuple store.
-    unsafe {
-        let result = or_raise(ResultSet::begin(fcinfo));
-        if let Some(spine) = argument(fcinfo, 1) {
-            let at = values::name_argument(fcinfo, 2);
-            let max_age = argument(fcinfo, 3);
-            or_raise(max_age.map_or(Ok(()), |age| check_age(age)));
-            or_raise(look_up(fcinfo, &Composite::of(spine), at, max_age, &result));
-        }
-    }
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    or_raise(find(unsafe { &Call::new(fcinfo) }));
+}
+
+/// (view, spine, at, max_age). The rows are in the tuple store.
+fn find(call: &Call) -> Result<(), Error> {
+    let mut found = Found::begin(call)?;
+    let Some(spine) = call.datum(1) else { return Ok(()) };
+    // SAFETY: an interval.
+    call.datum(3).map_or(Ok(()), |age| unsafe { check_age(age) })?;
+    // SAFETY: the spine is a composite value, which is there as long as the call runs.
+    unsafe { look_up(call, &Composite::of(spine), &mut found) }
 }
 
 /// The state of a call site.
 #[derive(Default)]
-struct Call {
+struct Kept {
     lookup: Option<Lookup>,
 }
 
@@ -60,19 +63,16 @@ impl Drop for Lookup {
 }
 
 /// # Safety
-/// `fcinfo` is that of the running call.
-unsafe fn look_up(
-    fcinfo: pg_sys::FunctionCallInfo,
-    spine: &Composite,
-    at: Option<String>,
-    max_age: Option<pg_sys::Datum>,
-    result: &ResultSet,
-) -> Result<(), Error> {
-    let call = state::<Call>(fcinfo);
-    let (view, row_type) = (result.view, spine.row_type());
-    if let Some(known) = call.lookup.as_mut().filter(|known| known.spine.id == row_type) {
+/// The spine is still there.
+unsafe fn look_up(call: &Call, spine: &Composite, found: &mut Found) -> Result<(), Error> {
+    let (at, max_age) = (call.name(2), call.datum(3));
+    let kept = call.site::<Kept>();
+    // SAFETY: as the caller says.
+    let (view, row_type) = (found.view, unsafe { spine.row_type() });
+    if let Some(known) = kept.lookup.as_mut().filter(|known| known.spine.id == row_type) {
         // Of two rows of one statement nothing tells which definition they were made with.
-        if !known.spine.is_unchanged() && known.moment == Moment::now() {
+        // SAFETY: the spine is a value of this type.
+        if !unsafe { known.spine.is_unchanged() } && known.moment == Moment::now() {
             return Err(changed(known.spine.name()));
         }
     }
@@ -80,15 +80,19 @@ unsafe fn look_up(
         (known.view, known.spine.id, known.generation) == (view, row_type, changes::relations())
             && known.at == at
     };
-    if !call.lookup.as_ref().is_some_and(fits) {
-        call.lookup = Some(prepare(view, RowType::of(row_type), at)?);
+    if !kept.lookup.as_ref().is_some_and(fits) {
+        // SAFETY: the view is locked, and the spine is a row of its type.
+        kept.lookup = Some(unsafe { prepare(view, RowType::of(row_type), at) }?);
     }
-    let Some(lookup) = &call.lookup else { unreachable!("prepared above") };
-    let mut tuple = spine.tuple();
+    let Some(lookup) = &kept.lookup else { unreachable!("prepared above") };
+    // SAFETY: as the caller says.
+    let mut tuple = unsafe { spine.tuple() };
     let mut values = Vec::with_capacity(lookup.columns.len() + 1);
     for column in &lookup.columns {
         let mut is_null = false;
-        let value = pg_sys::heap_getattr(&mut tuple, *column, lookup.spine.descriptor, &mut is_null);
+        // SAFETY: the descriptor is that of the spine's type, which has this column.
+        let value =
+            unsafe { pg_sys::heap_getattr(&mut tuple, *column, lookup.spine.descriptor, &mut is_null) };
         if is_null {
             return Ok(());
         }
@@ -99,15 +103,18 @@ unsafe fn look_up(
     }
     let nulls = format!("{}{}", " ".repeat(values.len()), if max_age.is_none() { "n" } else { " " });
     values.push(max_age.unwrap_or(pg_sys::Datum::from(0)));
-    pg_sys::SPI_connect();
-    pg_sys::SPI_execute_plan(lookup.plan, values.as_mut_ptr(), nulls.as_ptr().cast(), true, 1);
-    if pg_sys::SPI_processed > 0 {
-        let table = &*pg_sys::SPI_tuptable;
-        let mut is_null = false;
-        let row = pg_sys::SPI_getbinval(*table.vals, table.tupdesc, 1, &mut is_null);
-        result.put(&Composite::of(row))?;
+    // SAFETY: the plan is kept; one value and flag for each of its parameters. The row is copied before SPI frees it.
+    unsafe {
+        pg_sys::SPI_connect();
+        pg_sys::SPI_execute_plan(lookup.plan, values.as_mut_ptr(), nulls.as_ptr().cast(), true, 1);
+        if pg_sys::SPI_processed > 0 {
+            let table = &*pg_sys::SPI_tuptable;
+            let mut is_null = false;
+            let row = pg_sys::SPI_getbinval(*table.vals, table.tupdesc, 1, &mut is_null);
+            found.put(&Composite::of(row))?;
+        }
+        pg_sys::SPI_finish();
     }
-    pg_sys::SPI_finish();
     Ok(())
 }
 
@@ -116,7 +123,8 @@ unsafe fn look_up(
 unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> Result<Lookup, Error> {
     let (generation, now) = (changes::relations(), Moment::now());
     let view = FeatureView::get(relation)?;
-    let found: Vec<_> = tuples::attributes(spine.descriptor)
+    // SAFETY: the descriptor is kept with the type.
+    let found: Vec<_> = unsafe { tuples::attributes(spine.descriptor) }
         .map(|(_, attribute)| (tuples::attribute_name(attribute), attribute.attnum, attribute.atttypid))
         .collect();
     let missing = |message| Error::UndefinedColumn {
@@ -157,10 +165,14 @@ unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> 
     let mut types: Vec<_> = chosen.iter().map(|(.., oid)| *oid).collect();
     types.push(pg_sys::INTERVALOID);
     let text = CString::new(query(&view)).map_err(|_| Error::invalid("a name contains a zero byte"))?;
-    pg_sys::SPI_connect();
-    let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
-    pg_sys::SPI_keepplan(plan);
-    pg_sys::SPI_finish();
+    // SAFETY: one type for each parameter; trouble is raised as an error.
+    let plan = unsafe {
+        pg_sys::SPI_connect();
+        let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
+        pg_sys::SPI_keepplan(plan);
+        pg_sys::SPI_finish();
+        plan
+    };
     let columns = chosen.iter().map(|(_, number, _)| i32::from(*number)).collect();
     Ok(Lookup { view: relation, spine, at, generation, moment: now, plan, columns, reader })
 }
@@ -225,24 +237,18 @@ fn query(view: &FeatureView) -> String {
     )
 }
 
-/// The rows that a call returns, in a tuple store.
-struct ResultSet {
+/// The rows that a call returns.
+struct Found {
     view: pg_sys::Oid,
     row_type: pg_sys::Oid,
-    store: *mut pg_sys::Tuplestorestate,
+    rows: RowSet,
 }
 
-impl ResultSet {
-    /// # Safety
-    /// `fcinfo` is that of the running call.
-    unsafe fn begin(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
-        let info = (*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
-        let materialize = pg_sys::SetFunctionReturnMode::SFRM_Materialize;
-        if info.is_null() || (*info).allowedModes as u32 & materialize == 0 {
-            return Err(Error::invalid("features_as_of is called where no set of rows can be taken"));
-        }
-        let row_type = pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 0);
-        let view = pg_sys::get_typ_typrelid(row_type);
+impl Found {
+    fn begin(call: &Call) -> Result<Self, Error> {
+        let row_type = call.argument_type(0);
+        // SAFETY: a catalog look-up.
+        let view = unsafe { pg_sys::get_typ_typrelid(row_type) };
         if view == pg_sys::InvalidOid {
             return Err(Error::InvalidArgument(
                 "view must be a NULL of a feature view's row type".into(),
@@ -251,22 +257,19 @@ impl ResultSet {
         }
         // The rows are to have the columns that they are said to have: from here on nobody can alter the view.
         relations::lock(view, pg_sys::AccessShareLock)?;
-        let previous = pg_sys::MemoryContextSwitchTo((*(*info).econtext).ecxt_per_query_memory);
-        let descriptor = pg_sys::lookup_rowtype_tupdesc_copy(row_type, -1);
-        let store = pg_sys::tuplestore_begin_heap(false, false, pg_sys::work_mem);
-        pg_sys::MemoryContextSwitchTo(previous);
-        (*info).returnMode = materialize;
-        (*info).setResult = store;
-        (*info).setDesc = descriptor;
-        Ok(Self { view, row_type, store })
+        Ok(Self { view, row_type, rows: RowSet::of_type(call, row_type)? })
     }
 
-    unsafe fn put(&self, row: &Composite) -> Result<(), Error> {
-        if row.row_type().0 != self.row_type {
-            return Err(changed(values::type_name(self.row_type, -1)));
+    /// # Safety
+    /// The row is still there.
+    unsafe fn put(&mut self, row: &Composite) -> Result<(), Error> {
+        // SAFETY: as the caller says; a row of another type is refused.
+        unsafe {
+            if row.row_type().0 != self.row_type {
+                return Err(changed(values::type_name(self.row_type, -1)));
+            }
+            self.rows.put_tuple(row.tuple());
         }
-        let mut tuple = row.tuple();
-        pg_sys::tuplestore_puttuple(self.store, &mut tuple);
         Ok(())
     }
 }

@@ -5,11 +5,11 @@
 
 use crate::error::Error;
 use crate::pg::layout::changed;
+use crate::pg::receiver::{run, Purpose, Receive};
 use crate::pg::relations::{self, Opened};
 use crate::pg::tuples;
-use pgrx::spi::{Spi, SpiClient};
-use pgrx::{pg_guard, pg_sys, PgMemoryContexts};
-use std::ffi::CString;
+use pgrx::spi::SpiClient;
+use pgrx::{pg_sys, PgMemoryContexts};
 
 /// A batch is full at so many rows or bytes, whichever comes first.
 const BATCH_ROWS: usize = 1000;
@@ -20,114 +20,48 @@ const BATCH_BYTES: usize = 64 * 1024;
 ///
 /// The table has the query's columns, no index, no constraint and no trigger, and the transaction made it.
 pub fn insert(
-    _: &mut SpiClient,
+    client: &mut SpiClient,
     table: pg_sys::Oid,
     query: &str,
     dates: [i32; 2],
     time: i32,
     observe: &mut dyn FnMut(Option<i32>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let query = CString::new(query).map_err(|_| Error::invalid("a query contains a zero byte"))?;
-    // SAFETY: SPI is connected, as the client shows; the receiver outlives the query, and the table is locked by the
-    // transaction that made it.
-    unsafe {
-        let table = Opened::locked(table, pg_sys::RowExclusiveLock)?;
-        let mut receiver = Receiver::new(Batch::new(table.relation()), time, observe);
-        let options = pg_sys::SPIExecuteOptions {
-            params: parameters(dates),
-            dest: (&raw mut receiver).cast(),
-            ..Default::default()
-        };
-        Spi::check_status(pg_sys::SPI_execute_extended(query.as_ptr(), &options))?;
-        let Receiver { batch, refused, .. } = receiver;
-        batch.finish();
-        refused.map_or(Ok(()), Err)
-    }
+    let table = Opened::locked(table, pg_sys::RowExclusiveLock)?;
+    // SAFETY: the table stays open until the end of this function.
+    let batch = unsafe { Batch::new(table.relation()) };
+    let mut rows = Rows { batch, time, observe };
+    let parameters = dates.map(|date| (pg_sys::DATEOID, Some(pg_sys::Datum::from(date))));
+    run(client, query, &parameters, Purpose::Write, &mut rows)?;
+    rows.batch.finish();
+    Ok(())
 }
 
-/// # Safety
-/// The memory context lives as long as the query.
-unsafe fn parameters(dates: [i32; 2]) -> pg_sys::ParamListInfo {
-    let list = pg_sys::makeParamList(dates.len() as i32);
-    for (n, date) in dates.into_iter().enumerate() {
-        *(*list).params.as_mut_ptr().add(n) = pg_sys::ParamExternData {
-            value: pg_sys::Datum::from(date),
-            isnull: false,
-            pflags: pg_sys::PARAM_FLAG_CONST as u16,
-            ptype: pg_sys::DATEOID,
-        };
-    }
-    list
-}
-
-/// Where the executor sends rows. It knows the first field only.
-#[repr(C)]
-struct Receiver<'a> {
-    callbacks: pg_sys::DestReceiver,
+struct Rows<'a> {
     batch: Batch,
     time: i32,
     observe: &'a mut dyn FnMut(Option<i32>) -> Result<(), Error>,
-    refused: Option<Error>,
 }
 
-impl<'a> Receiver<'a> {
-    fn new(batch: Batch, time: i32, observe: &'a mut dyn FnMut(Option<i32>) -> Result<(), Error>) -> Self {
-        let callbacks = pg_sys::DestReceiver {
-            receiveSlot: Some(receive),
-            rStartup: Some(start),
-            rShutdown: Some(shut_down),
-            rDestroy: Some(destroy),
-            mydest: pg_sys::CommandDest::DestIntoRel,
-        };
-        Self { callbacks, batch, time, observe, refused: None }
+impl Receive for Rows<'_> {
+    unsafe fn start(&mut self, columns: pg_sys::TupleDesc) -> Result<(), Error> {
+        // SAFETY: parallel workers run by the next call, and then a command may no longer begin to write. The descriptor lives.
+        unsafe {
+            self.batch.command = pg_sys::GetCurrentCommandId(true);
+            self.batch.check(columns)
+        }
+    }
+
+    unsafe fn row(&mut self, row: *mut pg_sys::TupleTableSlot) -> Result<bool, Error> {
+        let mut is_null = false;
+        // SAFETY: the slot holds a row, whose column `time` is a date.
+        let date = unsafe { pg_sys::slot_getattr(row, self.time, &mut is_null) };
+        (self.observe)((!is_null).then(|| date.value() as i32))?;
+        // SAFETY: the columns are the table's, which was checked before the first row.
+        unsafe { self.batch.add(row) };
+        Ok(true)
     }
 }
-
-/// # Safety
-/// Called by the executor, with a `Receiver`, before the first row.
-#[pg_guard]
-unsafe extern "C-unwind" fn start(
-    receiver: *mut pg_sys::DestReceiver,
-    _operation: i32,
-    columns: pg_sys::TupleDesc,
-) {
-    let receiver = &mut *receiver.cast::<Receiver>();
-    // Parallel workers run by the next call, and then a command may no longer begin to write.
-    receiver.batch.command = pg_sys::GetCurrentCommandId(true);
-    receiver.refused = receiver.batch.check(columns).err();
-}
-
-/// False ends the query.
-///
-/// # Safety
-/// Called by the executor, with a `Receiver`, for each row.
-#[pg_guard]
-unsafe extern "C-unwind" fn receive(
-    row: *mut pg_sys::TupleTableSlot,
-    receiver: *mut pg_sys::DestReceiver,
-) -> bool {
-    let receiver = &mut *receiver.cast::<Receiver>();
-    if receiver.refused.is_some() {
-        return false;
-    }
-    let mut is_null = false;
-    let date = pg_sys::slot_getattr(row, receiver.time, &mut is_null);
-    match (receiver.observe)((!is_null).then(|| date.value() as i32)) {
-        Ok(()) => receiver.batch.add(row),
-        Err(error) => receiver.refused = Some(error),
-    }
-    receiver.refused.is_none()
-}
-
-/// # Safety
-/// Called by the executor after the last row.
-#[pg_guard]
-unsafe extern "C-unwind" fn shut_down(_receiver: *mut pg_sys::DestReceiver) {}
-
-/// # Safety
-/// Called by nobody: the receiver is the caller's.
-#[pg_guard]
-unsafe extern "C-unwind" fn destroy(_receiver: *mut pg_sys::DestReceiver) {}
 
 /// Rows that are copied, but not yet in the table. After an error the transaction's abort frees what it holds.
 struct Batch {
@@ -145,12 +79,15 @@ impl Batch {
     /// # Safety
     /// The table stays open until the batch is finished.
     unsafe fn new(table: pg_sys::Relation) -> Self {
+        // Here and not as rows come, when the memory is the query's, which goes with it.
+        // SAFETY: the table is open.
+        let slot = |_| unsafe { pg_sys::table_slot_create(table, std::ptr::null_mut()) };
         Self {
             table,
             command: 0,
-            pages: pg_sys::GetBulkInsertState(),
-            // Here and not as rows come, when the memory is the query's, which goes with it.
-            rows: (0..BATCH_ROWS).map(|_| pg_sys::table_slot_create(table, std::ptr::null_mut())).collect(),
+            // SAFETY: allocates only.
+            pages: unsafe { pg_sys::GetBulkInsertState() },
+            rows: (0..BATCH_ROWS).map(slot).collect(),
             filled: 0,
             bytes: 0,
             memory: PgMemoryContexts::new("rows of a new partition"),
@@ -175,12 +112,15 @@ impl Batch {
     /// # Safety
     /// The row is that of a query with the table's columns.
     unsafe fn add(&mut self, row: *mut pg_sys::TupleTableSlot) {
-        let copy = pg_sys::ExecCopySlot(self.rows[self.filled], row);
-        let mut is_copy = false;
-        let tuple = pg_sys::ExecFetchSlotHeapTuple(copy, true, &mut is_copy);
-        self.bytes += (*tuple).t_len as usize;
-        if is_copy {
-            pg_sys::pfree(tuple.cast());
+        // SAFETY: slots of the table take the row, as the caller says. The copy of a tuple is ours.
+        unsafe {
+            let copy = pg_sys::ExecCopySlot(self.rows[self.filled], row);
+            let mut is_copy = false;
+            let tuple = pg_sys::ExecFetchSlotHeapTuple(copy, true, &mut is_copy);
+            self.bytes += (*tuple).t_len as usize;
+            if is_copy {
+                pg_sys::pfree(tuple.cast());
+            }
         }
         self.filled += 1;
         if self.filled == BATCH_ROWS || self.bytes >= BATCH_BYTES {
@@ -188,31 +128,35 @@ impl Batch {
         }
     }
 
-    /// # Safety
-    /// As for `add`.
-    unsafe fn write(&mut self) {
+    /// Inserts the rows that the batch holds.
+    fn write(&mut self) {
         let Self { table, command, pages, rows, filled, .. } = self;
-        self.memory.switch_to(|_| {
-            let options = pg_sys::TABLE_INSERT_SKIP_FSM as i32;
-            pg_sys::table_multi_insert(*table, rows.as_mut_ptr(), *filled as i32, *command, options, *pages);
-        });
-        self.memory.reset();
-        for row in &self.rows[..self.filled] {
-            pg_sys::ExecClearTuple(*row);
+        // SAFETY: the table is open, and the first `filled` slots hold rows of it.
+        unsafe {
+            self.memory.switch_to(|_| {
+                let options = pg_sys::TABLE_INSERT_SKIP_FSM as i32;
+                let count = *filled as i32;
+                pg_sys::table_multi_insert(*table, rows.as_mut_ptr(), count, *command, options, *pages);
+            });
+            self.memory.reset();
+            for row in &self.rows[..self.filled] {
+                pg_sys::ExecClearTuple(*row);
+            }
         }
         (self.filled, self.bytes) = (0, 0);
     }
 
-    /// # Safety
-    /// As for `add`.
-    unsafe fn finish(mut self) {
+    fn finish(mut self) {
         if self.filled > 0 {
             self.write();
         }
-        for row in self.rows {
-            pg_sys::ExecDropSingleTupleTableSlot(row);
+        // SAFETY: each made in `new`, freed once; the table is open.
+        unsafe {
+            for row in self.rows {
+                pg_sys::ExecDropSingleTupleTableSlot(row);
+            }
+            pg_sys::FreeBulkInsertState(self.pages);
+            pg_sys::table_finish_bulk_insert(self.table, pg_sys::TABLE_INSERT_SKIP_FSM as i32);
         }
-        pg_sys::FreeBulkInsertState(self.pages);
-        pg_sys::table_finish_bulk_insert(self.table, pg_sys::TABLE_INSERT_SKIP_FSM as i32);
     }
 }

@@ -8,6 +8,7 @@
 //! | `trailing` | the window function `trailing_weeks` |
 //! | `series`, `week` | `decayed_sum`, `decayed_avg`, `trend`; `week` |
 //! | `encoders/` | the encoders and the aggregates that fit them |
+//! | `state` | states of `crates/features` as those of aggregates |
 
 mod accessors;
 mod encoders;
@@ -16,6 +17,7 @@ mod sale_arguments;
 mod sales_summary;
 mod sales_summary_type;
 mod series;
+mod state;
 mod trailing;
 mod week;
 

@@ -1,17 +1,17 @@
 //! The aggregate `reco.rollup(sales_summary)`. All but the transition is that of `reco.sales_summary(…)`.
 
-use super::sales_summary::update;
-use crate::pg::call_site::argument;
-use crate::pg::memory::{bytes, Palloc};
+use super::sales_summary::Sales;
+use crate::pg::aggregate::{step, unchanged};
+use crate::pg::call::Call;
+use crate::pg::memory::Palloc;
 use crate::pg::sql_function::{sql_function, Returned};
 use features::stored::View;
-use pgrx::pg_sys;
 
-sql_function!(rollup_step, |fcinfo| step(fcinfo));
+sql_function!(rollup_step, rollup_step);
 
 /// (state, summary)
-unsafe fn step(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
-    let Some(summary) = argument(fcinfo, 1) else { return Ok(argument(fcinfo, 0)) };
-    let summary = View::parse(bytes(summary))?;
-    update(fcinfo, |state| Ok(state.merge_stored(&summary, Palloc)?))
+fn rollup_step(call: &Call) -> Returned {
+    let Some(summary) = call.bytes(1) else { return unchanged(call) };
+    let summary = View::parse(summary)?;
+    step(call, |state: &mut Sales| Ok(state.0.merge_stored(&summary, Palloc)?))
 }

@@ -1,7 +1,7 @@
 //! The arguments of `reco.sales_summary(…)`: numbers of any type, customers of any type that can be hashed.
 
 use crate::error::Error;
-use crate::pg::call_site::{argument, state};
+use crate::pg::call::Call;
 use crate::pg::values::{self, type_name, Reader};
 use features::customers::hash_of_number;
 use features::summary::Sale;
@@ -30,19 +30,17 @@ enum Hash {
     OfType(*mut pg_sys::TypeCacheEntry),
 }
 
-/// The sale line that a transition function is given, `None` where it is none.
-///
-/// # Safety
-/// `fcinfo` is that of a call with the arguments (state, amount, quantity, discount, customer, sold_at).
+/// The sale line of a transition function's (state, amount, quantity, discount, customer, sold_at), `None` where it is none.
 #[inline]
-pub unsafe fn sale(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<Sale>, Error> {
-    let types = state::<Types>(fcinfo);
+pub fn sale(call: &Call) -> Result<Option<Sale>, Error> {
+    let types = call.site::<Types>();
     let readers = match types.numbers {
         Some(readers) => readers,
-        None => *types.numbers.insert(number_readers((*fcinfo).flinfo)?),
+        None => *types.numbers.insert(number_readers(call)?),
     };
-    let number = |n: usize| match (argument(fcinfo, n + 1), readers[n]) {
-        (Some(datum), Some(reader)) => Ok(Some(values::number(reader, datum))),
+    let number = |n: usize| match (call.datum(n + 1), readers[n]) {
+        // SAFETY: the reader was chosen for the type that this call site's argument has.
+        (Some(datum), Some(reader)) => Ok(Some(unsafe { values::number(reader, datum) })),
         (Some(_), None) => Err(untyped(NUMBERS[n])),
         (None, _) => Ok(None),
     };
@@ -51,17 +49,18 @@ pub unsafe fn sale(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<Sale>, Err
         quantity: number(1)?,
         discount: number(2)?,
         customer: None,
-        sold_at: argument(fcinfo, SOLD_AT).map(|datum| datum.value() as i64),
+        sold_at: call.timestamp(SOLD_AT),
     };
     if sale.is_none() {
         return Ok(None);
     }
-    if let Some(customer) = argument(fcinfo, CUSTOMER) {
+    if let Some(customer) = call.datum(CUSTOMER) {
         let hash = match types.customer {
             Some(hash) => hash,
-            None => *types.customer.insert(customer_hash((*fcinfo).flinfo)?),
+            None => *types.customer.insert(customer_hash(call)?),
         };
-        sale.customer = Some(hash.of(customer, (*fcinfo).fncollation));
+        // SAFETY: as for the numbers.
+        sale.customer = Some(unsafe { hash.of(customer, call.collation()) });
     }
     Ok(Some(sale))
 }
@@ -74,10 +73,10 @@ fn untyped(argument: &str) -> Error {
 }
 
 #[cold]
-unsafe fn number_readers(call_site: *mut pg_sys::FmgrInfo) -> Result<[Option<Reader>; NUMBERS.len()], Error> {
+fn number_readers(call: &Call) -> Result<[Option<Reader>; NUMBERS.len()], Error> {
     let mut readers = [None; NUMBERS.len()];
     for (n, name) in NUMBERS.iter().enumerate() {
-        let type_oid = pg_sys::get_fn_expr_argtype(call_site, n as i32 + 1);
+        let type_oid = call.argument_type(n + 1);
         readers[n] = match values::reader_of(type_oid) {
             Some((Family::Number, reader)) => Some(reader),
             _ if type_oid == pg_sys::UNKNOWNOID => None,
@@ -93,30 +92,38 @@ unsafe fn number_readers(call_site: *mut pg_sys::FmgrInfo) -> Result<[Option<Rea
 }
 
 impl Hash {
+    /// # Safety
+    /// `customer` is a non-NULL value of the type that the hash was chosen for.
     #[inline]
     unsafe fn of(self, customer: pg_sys::Datum, collation: pg_sys::Oid) -> u64 {
         const SEED: pg_sys::Datum = pg_sys::Datum::null();
         match self {
-            Self::Number(reader) => hash_of_number(values::integer(reader, customer)),
-            Self::OfType(entry) => {
+            // SAFETY: as the caller says.
+            Self::Number(reader) => hash_of_number(unsafe { values::integer(reader, customer) }),
+            // SAFETY: as the caller says; entries of the type cache stay in place.
+            Self::OfType(entry) => unsafe {
                 let function = &raw mut (*entry).hash_extended_proc_finfo;
                 pg_sys::FunctionCall2Coll(function, collation, customer, SEED).value() as u64
-            }
+            },
         }
     }
 }
 
 #[cold]
-unsafe fn customer_hash(call_site: *mut pg_sys::FmgrInfo) -> Result<Hash, Error> {
-    let type_oid = pg_sys::get_fn_expr_argtype(call_site, CUSTOMER as i32);
+fn customer_hash(call: &Call) -> Result<Hash, Error> {
+    let type_oid = call.argument_type(CUSTOMER);
     if type_oid == pg_sys::InvalidOid {
         return Err(Error::invalid("the type of the customers could not be found out"));
     }
     if let Some((_, reader @ (Reader::Int2 | Reader::Int4 | Reader::Int8))) = values::reader_of(type_oid) {
         return Ok(Hash::Number(reader));
     }
-    let entry = pg_sys::lookup_type_cache(type_oid, pg_sys::TYPECACHE_HASH_EXTENDED_PROC_FINFO as i32);
-    if (*entry).hash_extended_proc_finfo.fn_oid == pg_sys::InvalidOid {
+    // SAFETY: a type that the query has; the look-up raises an error or finds an entry.
+    let (entry, function) = unsafe {
+        let entry = pg_sys::lookup_type_cache(type_oid, pg_sys::TYPECACHE_HASH_EXTENDED_PROC_FINFO as i32);
+        (entry, (*entry).hash_extended_proc_finfo.fn_oid)
+    };
+    if function == pg_sys::InvalidOid {
         return Err(Error::InvalidArgument(
             format!(
                 "customers of type {} cannot be told apart: it has no hash function",

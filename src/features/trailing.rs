@@ -1,16 +1,18 @@
 //! The window function `reco.trailing_weeks(sales, week, weeks)`. A frame that an aggregate would start anew for each row is
 //! moved on here, and several of them need one pass only.
 
+use super::sales_summary::stored;
 use crate::error::Error;
+use crate::pg::call::Call;
 use crate::pg::guard;
-use crate::pg::memory::{bytes, in_context, varlena, Palloc};
+use crate::pg::memory::{bytes, in_context, keep, Palloc};
 use crate::pg::sql_function::{sql_function, Returned};
 use features::trailing::Trailing;
 use features::weeks::Week;
 use pgrx::pg_sys;
 use std::ffi::{c_int, c_void};
 
-sql_function!(trailing_weeks, |call| trailing(call));
+sql_function!(trailing_weeks, trailing);
 
 // From windowapi.h, which pgrx has no bindings for; the same in every version of PostgreSQL that we support.
 extern "C-unwind" {
@@ -25,16 +27,18 @@ struct Partition {
 
 const MOST_WEEKS: i32 = 10_000;
 
-/// # Safety
-/// Called as a window function with the arguments (sales summary, date, integer).
-unsafe fn trailing(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
-    let window = (*fcinfo).context;
-    if window.is_null() || (*window).type_ != pg_sys::NodeTag::T_WindowObjectData {
-        return Err(Error::invalid("trailing_weeks is a window function"));
-    }
+/// (sales summary, date, integer)
+fn trailing(call: &Call) -> Returned {
+    // SAFETY: the call is running; a node begins with its tag.
+    let window = unsafe {
+        let window = (*call.info()).context;
+        (!window.is_null() && (*window).type_ == pg_sys::NodeTag::T_WindowObjectData).then_some(window)
+    };
+    let window = window.ok_or_else(|| Error::invalid("trailing_weeks is a window function"))?;
     let current = |n| {
         let mut is_null = false;
-        let value = guard::call(|| WinGetFuncArgCurrent(window, n, &mut is_null));
+        // SAFETY: the window object of the running call, whose SQL declares more than n arguments.
+        let value = unsafe { guard::call(|| WinGetFuncArgCurrent(window, n, &mut is_null)) };
         (!is_null).then_some(value)
     };
     let (Some(day), Some(weeks)) = (current(1), current(2)) else {
@@ -45,17 +49,18 @@ unsafe fn trailing(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
         return Err(Error::invalid(format!("a window has 1 to {MOST_WEEKS} weeks, not {weeks}")));
     }
     let size = std::mem::size_of::<Partition>();
-    let partition = guard::call(|| WinGetPartitionLocalMemory(window, size)).cast::<Partition>();
-    let sales = current(0).map(|datum| bytes(datum));
-    in_context(pg_sys::GetMemoryChunkContext(partition.cast()), || {
-        if (*partition).window.is_null() {
-            (*partition).window = crate::pg::memory::keep(Trailing::new_in(Palloc));
-        }
-        (*(*partition).window).advance(Week::of_day(day.value() as i32), sales, weeks)
-    })?;
-    let summary = (*(*partition).window).summary(Palloc)?;
-    Ok(summary.map(|summary| {
-        let encoded = summary.encoded();
-        varlena(encoded.length(), |out| encoded.write(out))
-    }))
+    // SAFETY: as above; nobody else asks this window object for memory. It is in place and zeroed as long as the partition is
+    // read, and so is the window in it, which one row at a time moves.
+    let summary = unsafe {
+        let partition = guard::call(|| WinGetPartitionLocalMemory(window, size)).cast::<Partition>();
+        let sales = current(0).map(|datum| bytes(datum));
+        in_context(pg_sys::GetMemoryChunkContext(partition.cast()), || {
+            if (*partition).window.is_null() {
+                (*partition).window = keep(Trailing::new_in(Palloc));
+            }
+            (*(*partition).window).advance(Week::of_day(day.value() as i32), sales, weeks)
+        })?;
+        (*(*partition).window).summary(Palloc)?
+    };
+    Ok(summary.map(|summary| stored(&summary)))
 }

@@ -12,17 +12,20 @@ impl OwnContext {
     /// # Safety
     /// What `make` returns is not used after the context is dropped.
     pub unsafe fn holding<T>(make: impl FnOnce() -> T) -> (Self, T) {
-        let context = pg_sys::AllocSetContextCreateInternal(
-            pg_sys::TopMemoryContext,
-            c"pg_recommend call site".as_ptr(),
-            pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
-            pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
-            pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
-        );
-        let own = Self(context);
-        let previous = pg_sys::MemoryContextSwitchTo(context);
+        // SAFETY: the topmost context lives as long as the process; the one made in it is deleted by `drop` only.
+        let (own, previous) = unsafe {
+            let context = pg_sys::AllocSetContextCreateInternal(
+                pg_sys::TopMemoryContext,
+                c"pg_recommend call site".as_ptr(),
+                pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
+                pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+                pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
+            );
+            (Self(context), pg_sys::MemoryContextSwitchTo(context))
+        };
         let made = make();
-        pg_sys::MemoryContextSwitchTo(previous);
+        // SAFETY: the context that was current before, which outlives this call.
+        unsafe { pg_sys::MemoryContextSwitchTo(previous) };
         (own, made)
     }
 }
@@ -40,12 +43,15 @@ impl Drop for OwnContext {
 /// `fcinfo` is that of the running call, and every use at this call site has the same `T`.
 #[inline]
 pub unsafe fn state<'call, T: Default>(fcinfo: pg_sys::FunctionCallInfo) -> &'call mut T {
-    let flinfo = (*fcinfo).flinfo;
-    if (*flinfo).fn_extra.is_null() {
-        let mut context = PgMemoryContexts::For((*flinfo).fn_mcxt);
-        (*flinfo).fn_extra = context.leak_and_drop_on_delete(T::default()).cast();
+    // SAFETY: the call site outlives its calls, and what it keeps lies in its own memory context.
+    unsafe {
+        let flinfo = (*fcinfo).flinfo;
+        if (*flinfo).fn_extra.is_null() {
+            let mut context = PgMemoryContexts::For((*flinfo).fn_mcxt);
+            (*flinfo).fn_extra = context.leak_and_drop_on_delete(T::default()).cast();
+        }
+        &mut *(*flinfo).fn_extra.cast::<T>()
     }
-    &mut *(*flinfo).fn_extra.cast::<T>()
 }
 
 /// The n-th argument; `None` where it is NULL.
@@ -54,23 +60,7 @@ pub unsafe fn state<'call, T: Default>(fcinfo: pg_sys::FunctionCallInfo) -> &'ca
 /// `fcinfo` is that of the running call, which has more than `n` arguments.
 #[inline]
 pub unsafe fn argument(fcinfo: pg_sys::FunctionCallInfo, n: usize) -> Option<pg_sys::Datum> {
-    let argument = &*(*fcinfo).args.as_ptr().add(n);
+    // SAFETY: the arguments follow the call's data, as many as the caller says there are.
+    let argument = unsafe { &*(*fcinfo).args.as_ptr().add(n) };
     (!argument.isnull).then_some(argument.value)
-}
-
-/// The bytes of a text argument.
-///
-/// # Safety
-/// `datum` is a non-NULL text that outlives the result.
-#[inline]
-pub unsafe fn text_bytes<'call>(datum: pg_sys::Datum) -> &'call [u8] {
-    let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    let plain = if is_plain(original) { original } else { pg_sys::pg_detoast_datum_packed(original) };
-    pgrx::varlena_to_byte_slice(plain)
-}
-
-/// Whether a varlena's bytes are in place: neither compressed nor stored elsewhere.
-#[inline]
-pub unsafe fn is_plain(value: *const pg_sys::varlena) -> bool {
-    !pgrx::varatt_is_1b_e(value) && !pgrx::varatt_is_4b_c(value)
 }

@@ -96,7 +96,8 @@ impl Fetched {
     /// # Safety
     /// `n` is less than `len`.
     pub unsafe fn tuple(&self, n: usize) -> pg_sys::HeapTuple {
-        *(*self.table).vals.add(n)
+        // SAFETY: the table lives as long as `self`, and has so many rows, as the caller says.
+        unsafe { *(*self.table).vals.add(n) }
     }
 
     pub fn descriptor(&self) -> pg_sys::TupleDesc {

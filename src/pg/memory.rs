@@ -1,7 +1,5 @@
-//! Memory of aggregates and values of variable length.
+//! PostgreSQL's memory, and values of variable length in it.
 
-use crate::error::Error;
-use crate::pg::call_site::is_plain;
 use allocator_api2::alloc::{AllocError, Allocator};
 use pgrx::pg_sys;
 use std::alloc::Layout;
@@ -36,45 +34,30 @@ unsafe impl Allocator for Palloc {
     }
 }
 
-/// The context that the running aggregate keeps its states in: what `AggCheckCallContext` says, read without a call.
-///
-/// # Safety
-/// `fcinfo` is that of the running call.
-#[inline]
-pub unsafe fn aggregate_context(fcinfo: pg_sys::FunctionCallInfo) -> Result<pg_sys::MemoryContext, Error> {
-    let caller = (*fcinfo).context;
-    if !caller.is_null() {
-        match (*caller).type_ {
-            pg_sys::NodeTag::T_AggState => {
-                return Ok((*(*caller.cast::<pg_sys::AggState>()).curaggcontext).ecxt_per_tuple_memory)
-            }
-            pg_sys::NodeTag::T_WindowAggState => {
-                return Ok((*caller.cast::<pg_sys::WindowAggState>()).curaggcontext)
-            }
-            _ => {}
-        }
-    }
-    Err(Error::invalid("a transition function of an aggregate was called outside of an aggregate"))
-}
-
 /// Runs `work` with what it pallocs going to `context`. An error resets the current context by itself.
 ///
 /// # Safety
 /// `context` is a live memory context.
 #[inline]
 pub unsafe fn in_context<T>(context: pg_sys::MemoryContext, work: impl FnOnce() -> T) -> T {
-    let previous = std::ptr::replace(&raw mut pg_sys::CurrentMemoryContext, context);
+    // SAFETY: a backend has one thread; the caller answers for `context`.
+    let previous = unsafe { std::ptr::replace(&raw mut pg_sys::CurrentMemoryContext, context) };
     let result = work();
-    pg_sys::CurrentMemoryContext = previous;
+    // SAFETY: what was current before outlives this call.
+    unsafe { pg_sys::CurrentMemoryContext = previous };
     result
 }
 
-/// Moves a state into the current context.
+/// Moves a value into the current context, which does not drop it.
 #[inline]
-pub unsafe fn keep<T>(state: T) -> *mut T {
-    let place = pg_sys::palloc(std::mem::size_of::<T>()).cast::<T>();
-    place.write(state);
-    place
+pub fn keep<T>(value: T) -> *mut T {
+    const { assert!(std::mem::align_of::<T>() <= pg_sys::MAXIMUM_ALIGNOF as usize) };
+    // SAFETY: palloc raises an error where there is no memory, and aligns for any T that gets here.
+    unsafe {
+        let place = pg_sys::palloc(std::mem::size_of::<T>()).cast::<T>();
+        place.write(value);
+        place
+    }
 }
 
 /// A new value of variable length, filled by `write`.
@@ -91,13 +74,27 @@ pub fn varlena(length: usize, write: impl FnOnce(&mut [u8])) -> pg_sys::Datum {
     }
 }
 
-/// The bytes of a value of variable length; a copy, where they are compressed or elsewhere, is left to the context.
+/// The bytes of a value of variable length: text, bytea, a sales summary. A copy, where they are compressed or elsewhere, is
+/// left to the current context.
 ///
 /// # Safety
 /// `datum` is a non-NULL varlena that outlives the result.
 #[inline]
 pub unsafe fn bytes<'call>(datum: pg_sys::Datum) -> &'call [u8] {
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    let plain = if is_plain(original) { original } else { pg_sys::pg_detoast_datum_packed(original) };
-    pgrx::varlena_to_byte_slice(plain)
+    // SAFETY: a live varlena, as the caller says; detoasted where its bytes are not in place.
+    unsafe {
+        let plain = if is_plain(original) { original } else { pg_sys::pg_detoast_datum_packed(original) };
+        pgrx::varlena_to_byte_slice(plain)
+    }
+}
+
+/// Whether a varlena's bytes are in place: neither compressed nor stored elsewhere.
+///
+/// # Safety
+/// `value` is a live varlena.
+#[inline]
+pub unsafe fn is_plain(value: *const pg_sys::varlena) -> bool {
+    // SAFETY: its header is read, which every varlena has.
+    unsafe { !pgrx::varatt_is_1b_e(value) && !pgrx::varatt_is_4b_c(value) }
 }

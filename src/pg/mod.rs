@@ -2,13 +2,16 @@
 //!
 //! | files | hold |
 //! | --- | --- |
-//! | `sql_function`, `call_site` | functions that SQL calls for every row; a call's arguments and state |
+//! | `sql_function`, `call` | functions that SQL calls for every row; a call's arguments, what its call site keeps, results |
+//! | `call_site` | the same of a call that comes as Postgres hands it over |
+//! | `aggregate` | what every aggregate does with its state |
 //! | `values`, `numeric` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `tuples`, `row_set` | composite values; the rows that a function returns |
-//! | `cursor`, `each_row` | the rows of a query: a batch at a time, or one by one as the executor makes them |
+//! | `cursor`, `each_row` | the rows of a query: a batch at a time, or one by one |
+//! | `receiver` | where the executor sends the rows that it makes |
 //! | `mapping` | files mapped into memory, with a guard for what is cut off from them |
 //! | `open_scans` | index scans that stay open while a query runs |
-//! | `memory` | states in PostgreSQL's memory |
+//! | `memory` | PostgreSQL's memory, and values of variable length in it |
 //! | `relations` | names, owners and columns of relations |
 //! | `layout`, `storage_age` | whether rows are still of the types, and in the place, that a reader was chosen for |
 //! | `changes`, `moment` | what may be kept until a relation or a role changes; user and snapshot |
@@ -22,6 +25,8 @@
 pub mod tell;
 
 pub mod acting_as;
+pub mod aggregate;
+pub mod call;
 pub mod call_site;
 pub mod catalog_lock;
 pub mod changes;
@@ -35,6 +40,7 @@ pub mod memory;
 pub mod moment;
 pub mod numeric;
 pub mod open_scans;
+pub mod receiver;
 pub mod relations;
 pub mod row_set;
 pub mod session;

@@ -21,18 +21,20 @@ const SHORT_WEIGHT_NEGATIVE: u16 = 0x0040;
 #[inline]
 pub unsafe fn to_f64(datum: pg_sys::Datum) -> f64 {
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    let plain = pg_sys::pg_detoast_datum_packed(original);
-    let found = few_digits(pgrx::varlena_to_byte_slice(plain));
-    if plain != original {
-        pg_sys::pfree(plain.cast());
-    }
-    match found {
-        Some(number) => number,
-        None => {
-            let cast = pgrx::fcinfo::direct_function_call::<f64>;
-            cast(pg_sys::numeric_float8_no_overflow, &[Some(datum)]).unwrap_or(f64::NAN)
+    // SAFETY: a live numeric, as the caller says, which is a varlena; a copy of it is ours.
+    let found = unsafe {
+        let plain = pg_sys::pg_detoast_datum_packed(original);
+        let found = few_digits(pgrx::varlena_to_byte_slice(plain));
+        if plain != original {
+            pg_sys::pfree(plain.cast());
         }
-    }
+        found
+    };
+    found.unwrap_or_else(|| {
+        let cast = pgrx::fcinfo::direct_function_call::<f64>;
+        // SAFETY: Postgres's own function, of one numeric.
+        unsafe { cast(pg_sys::numeric_float8_no_overflow, &[Some(datum)]) }.unwrap_or(f64::NAN)
+    })
 }
 
 /// `None` for what Postgres has to cast: many digits, NaN, infinities.

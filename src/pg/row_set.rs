@@ -1,6 +1,8 @@
 //! The set of rows that a function returns, in a tuple store: within `work_mem`, beyond it in a temporary file.
 
 use crate::error::Error;
+use crate::pg::call::Call;
+use crate::pg::memory::in_context;
 use pgrx::pg_sys;
 
 /// The result of a call; Postgres frees it.
@@ -10,38 +12,60 @@ pub struct RowSet {
 }
 
 impl RowSet {
-    /// An empty set, as the call's result.
-    ///
-    /// # Safety
-    /// `fcinfo` is that of a running call of a function that returns a set of rows. The set is used within the call.
-    pub unsafe fn begin(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
-        let info = (*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
-        let materialize = pg_sys::SetFunctionReturnMode::SFRM_Materialize;
-        if info.is_null() || (*info).allowedModes as u32 & materialize == 0 {
-            return Err(Error::invalid("this function is called where no set of rows can be taken"));
+    /// An empty set of the rows that the function declares, as the call's result.
+    pub fn begin(call: &Call) -> Result<Self, Error> {
+        Self::of(call, || call.result_columns())
+    }
+
+    /// An empty set of rows of this type, as the call's result: for a function that is declared to return any.
+    pub fn of_type(call: &Call, row_type: pg_sys::Oid) -> Result<Self, Error> {
+        // SAFETY: raises an error where there is no such row type.
+        Self::of(call, || Ok(unsafe { pg_sys::lookup_rowtype_tupdesc_copy(row_type, -1) }))
+    }
+
+    /// `describe` makes the descriptor of the rows in the current memory context.
+    fn of(call: &Call, describe: impl FnOnce() -> Result<pg_sys::TupleDesc, Error>) -> Result<Self, Error> {
+        // SAFETY: what a call of a set-returning function is told about its result lives as long as the call, and the context of
+        // the query longer. The set is Postgres's from here on.
+        unsafe {
+            let info = (*call.info()).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+            let materialize = pg_sys::SetFunctionReturnMode::SFRM_Materialize;
+            if info.is_null() || (*info).allowedModes as u32 & materialize == 0 {
+                return Err(Error::invalid("this function is called where no set of rows can be taken"));
+            }
+            let (store, descriptor) = in_context((*(*info).econtext).ecxt_per_query_memory, || {
+                let descriptor = describe()?;
+                Ok::<_, Error>((pg_sys::tuplestore_begin_heap(true, false, pg_sys::work_mem), descriptor))
+            })?;
+            (*info).returnMode = materialize;
+            (*info).setResult = store;
+            (*info).setDesc = descriptor;
+            Ok(Self { store, descriptor })
         }
-        let mut descriptor = std::ptr::null_mut();
-        let previous = pg_sys::MemoryContextSwitchTo((*(*info).econtext).ecxt_per_query_memory);
-        let class = pg_sys::get_call_result_type(fcinfo, std::ptr::null_mut(), &mut descriptor);
-        if class != pg_sys::TypeFuncClass::TYPEFUNC_COMPOSITE {
-            return Err(altered());
+    }
+
+    /// Adds a copy of a row, whose values are of the types that the function declares.
+    pub fn put(&mut self, fields: &[Option<pg_sys::Datum>]) -> Result<(), Error> {
+        // SAFETY: store and descriptor live as long as the call; there are as many values as columns.
+        unsafe {
+            let (mut values, mut nulls) = parts(self.descriptor, fields)?;
+            pg_sys::tuplestore_putvalues(
+                self.store,
+                self.descriptor,
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+            );
         }
-        let store = pg_sys::tuplestore_begin_heap(true, false, pg_sys::work_mem);
-        pg_sys::MemoryContextSwitchTo(previous);
-        (*info).returnMode = materialize;
-        (*info).setResult = store;
-        (*info).setDesc = descriptor;
-        Ok(Self { store, descriptor })
+        Ok(())
     }
 
     /// Adds a copy of a row.
     ///
     /// # Safety
-    /// The values are of the types that the function declares.
-    pub unsafe fn put(&mut self, fields: &[Option<pg_sys::Datum>]) -> Result<(), Error> {
-        let (mut values, mut nulls) = parts(self.descriptor, fields)?;
-        pg_sys::tuplestore_putvalues(self.store, self.descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
-        Ok(())
+    /// The tuple is of the type of the rows.
+    pub unsafe fn put_tuple(&mut self, mut tuple: pg_sys::HeapTupleData) {
+        // SAFETY: the store lives as long as the call.
+        unsafe { pg_sys::tuplestore_puttuple(self.store, &mut tuple) };
     }
 }
 
@@ -53,16 +77,23 @@ pub unsafe fn tuple(
     descriptor: pg_sys::TupleDesc,
     fields: &[Option<pg_sys::Datum>],
 ) -> Result<pg_sys::HeapTuple, Error> {
-    let (mut values, mut nulls) = parts(descriptor, fields)?;
-    Ok(pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr()))
+    // SAFETY: as the caller says; there are as many values as columns.
+    unsafe {
+        let (mut values, mut nulls) = parts(descriptor, fields)?;
+        Ok(pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr()))
+    }
 }
 
 /// Values and NULL flags, as many as there are columns.
+///
+/// # Safety
+/// The descriptor is live.
 unsafe fn parts(
     descriptor: pg_sys::TupleDesc,
     fields: &[Option<pg_sys::Datum>],
 ) -> Result<(Vec<pg_sys::Datum>, Vec<bool>), Error> {
-    if (*descriptor).natts as usize != fields.len() {
+    // SAFETY: as the caller says.
+    if unsafe { (*descriptor).natts } as usize != fields.len() {
         return Err(altered());
     }
     Ok(fields.iter().map(|field| (field.unwrap_or(pg_sys::Datum::null()), field.is_none())).unzip())

@@ -1,12 +1,13 @@
 //! Functions that SQL calls without the conversions of `#[pg_extern]`: aggregates call them for every row.
 
 use crate::error::{or_raise, Error};
+use crate::pg::call::Call;
 use pgrx::pg_sys;
 
 /// What a function returns to SQL; `None` is NULL.
 pub type Returned = Result<Option<pg_sys::Datum>, Error>;
 
-/// Makes `$body` callable from SQL as `$name` and `_wrapper`.
+/// Makes `$body`, which is a function or a closure over the [`Call`], callable from SQL as `$name` and `_wrapper`.
 macro_rules! sql_function {
     ($name:ident, $body:expr) => {
         const _: () = {
@@ -16,6 +17,8 @@ macro_rules! sql_function {
                 &V1
             }
 
+            /// # Safety
+            /// Called by Postgres, with the running call.
             #[export_name = concat!(stringify!($name), "_wrapper")]
             unsafe extern "C-unwind" fn wrapper(
                 fcinfo: pgrx::pg_sys::FunctionCallInfo,
@@ -31,15 +34,18 @@ pub(crate) use sql_function;
 /// Runs `body` with Rust's panics and its errors turned into Postgres's.
 ///
 /// # Safety
-/// `fcinfo` is that of the running call, and `body` takes the arguments that its SQL declares.
+/// `fcinfo` is that of the running call, and `body` reads the arguments as the types that its SQL declares.
 #[inline]
 pub unsafe fn answer(
     fcinfo: pg_sys::FunctionCallInfo,
-    body: impl FnOnce(pg_sys::FunctionCallInfo) -> Returned,
+    body: impl FnOnce(&Call) -> Returned,
 ) -> pg_sys::Datum {
-    pg_sys::panic::pgrx_extern_c_guard(|| {
-        let returned = or_raise(body(fcinfo));
-        (*fcinfo).isnull = returned.is_none();
-        returned.unwrap_or(pg_sys::Datum::null())
-    })
+    // SAFETY: as the caller says; the frames between here and the C that called us own nothing.
+    unsafe {
+        pg_sys::panic::pgrx_extern_c_guard(|| {
+            let returned = or_raise(body(&Call::new(fcinfo)));
+            (*fcinfo).isnull = returned.is_none();
+            returned.unwrap_or(pg_sys::Datum::null())
+        })
+    }
 }

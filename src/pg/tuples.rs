@@ -1,6 +1,6 @@
 //! Tuple descriptors, whose layout differs between PostgreSQL's major versions, and composite values.
 
-use crate::pg::call_site::is_plain;
+use crate::pg::memory::is_plain;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -9,10 +9,14 @@ use std::ffi::CStr;
 /// # Safety
 /// `descriptor` is live and has more than `n` attributes.
 pub unsafe fn attribute<'d>(descriptor: pg_sys::TupleDesc, n: usize) -> &'d pg_sys::FormData_pg_attribute {
+    // SAFETY: as the caller says.
     #[cfg(feature = "pg18")]
-    return &*pg_sys::TupleDescAttr(descriptor, n as i32);
+    return unsafe { &*pg_sys::TupleDescAttr(descriptor, n as i32) };
+    // SAFETY: as the caller says; the attributes follow the descriptor.
     #[cfg(not(feature = "pg18"))]
-    &*(*descriptor).attrs.as_ptr().add(n)
+    unsafe {
+        &*(*descriptor).attrs.as_ptr().add(n)
+    }
 }
 
 /// The attributes that are not dropped, with their positions from 0.
@@ -22,7 +26,10 @@ pub unsafe fn attribute<'d>(descriptor: pg_sys::TupleDesc, n: usize) -> &'d pg_s
 pub unsafe fn attributes<'d>(
     descriptor: pg_sys::TupleDesc,
 ) -> impl Iterator<Item = (usize, &'d pg_sys::FormData_pg_attribute)> {
-    let all = (0..(*descriptor).natts as usize).map(move |n| (n, attribute(descriptor, n)));
+    // SAFETY: the descriptor lives, as the caller says.
+    let count = unsafe { (*descriptor).natts } as usize;
+    // SAFETY: as above; it has `count` attributes.
+    let all = (0..count).map(move |n| (n, unsafe { attribute(descriptor, n) }));
     all.filter(|(_, attribute)| !attribute.attisdropped)
 }
 
@@ -54,10 +61,14 @@ impl Deformed {
         tuple: pg_sys::HeapTuple,
         descriptor: pg_sys::TupleDesc,
     ) -> Attributes<'_> {
-        let width = (*descriptor).natts as usize;
+        // SAFETY: the descriptor is live, as that of a tuple.
+        let width = unsafe { (*descriptor).natts } as usize;
         self.values.resize(width, pg_sys::Datum::from(0));
         self.nulls.resize(width, true);
-        pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
+        // SAFETY: the tuple has this descriptor, as the caller says, and there is room for each attribute.
+        unsafe {
+            pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
+        }
         Attributes { values: &self.values, nulls: &self.nulls }
     }
 }
@@ -87,10 +98,13 @@ impl Composite {
     #[inline]
     pub unsafe fn of(datum: pg_sys::Datum) -> Self {
         let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-        if is_plain(original) && !pgrx::varatt_is_1b(original) {
-            return Self { header: original.cast(), copied: false };
+        // SAFETY: a composite value is a varlena, which is live, as the caller says.
+        unsafe {
+            if is_plain(original) && !pgrx::varatt_is_1b(original) {
+                return Self { header: original.cast(), copied: false };
+            }
+            Self { header: pg_sys::pg_detoast_datum(original).cast(), copied: true }
         }
-        Self { header: pg_sys::pg_detoast_datum(original).cast(), copied: true }
     }
 
     /// The type and its modifier.
@@ -99,7 +113,8 @@ impl Composite {
     /// The value it was made of is still there.
     #[inline]
     pub unsafe fn row_type(&self) -> (pg_sys::Oid, i32) {
-        let fields = &(*self.header).t_choice.t_datum;
+        // SAFETY: the header of a value, as opposed to one of a stored row, says its type.
+        let fields = unsafe { &(*self.header).t_choice.t_datum };
         (fields.datum_typeid, fields.datum_typmod)
     }
 
@@ -110,7 +125,8 @@ impl Composite {
     #[inline]
     pub unsafe fn tuple(&self) -> pg_sys::HeapTupleData {
         pg_sys::HeapTupleData {
-            t_len: pgrx::varsize_4b(self.header.cast()) as u32,
+            // SAFETY: the value is in place, with a header of four bytes, as `of` has made it.
+            t_len: unsafe { pgrx::varsize_4b(self.header.cast()) } as u32,
             t_data: self.header,
             ..Default::default()
         }

@@ -167,7 +167,8 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
         Reader::Int8 => datum.value() as i64 as f64,
         Reader::Float4 => f64::from(f32::from_bits(datum.value() as u32)),
         Reader::Float8 => f64::from_bits(datum.value() as u64),
-        Reader::Numeric => numeric::to_f64(datum),
+        // SAFETY: a numeric, as the caller says.
+        Reader::Numeric => unsafe { numeric::to_f64(datum) },
         Reader::Date => match datum.value() as i32 {
             day if NOT_A_DATE.contains(&day) => f64::NAN,
             day => f64::from(day),
@@ -200,18 +201,24 @@ pub unsafe fn integer(reader: Reader, datum: pg_sys::Datum) -> i64 {
 /// `datum` is a non-NULL value of the type that `reader` was made for.
 pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOnce(&str) -> T) -> T {
     if let Reader::Output(function) = reader {
-        let written = pg_sys::OidOutputFunctionCall(function, datum);
-        let result = take(&CStr::from_ptr(written).to_string_lossy());
-        pg_sys::pfree(written.cast());
-        return result;
+        // SAFETY: the type's output function returns a NUL-terminated string, which is ours.
+        return unsafe {
+            let written = pg_sys::OidOutputFunctionCall(function, datum);
+            let result = take(&CStr::from_ptr(written).to_string_lossy());
+            pg_sys::pfree(written.cast());
+            result
+        };
     }
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    let plain = pg_sys::pg_detoast_datum_packed(original);
-    let result = take(&String::from_utf8_lossy(pgrx::varlena_to_byte_slice(plain)));
-    if plain != original {
-        pg_sys::pfree(plain.cast());
+    // SAFETY: a live varlena, as the caller says; a copy of it is ours.
+    unsafe {
+        let plain = pg_sys::pg_detoast_datum_packed(original);
+        let result = take(&String::from_utf8_lossy(pgrx::varlena_to_byte_slice(plain)));
+        if plain != original {
+            pg_sys::pfree(plain.cast());
+        }
+        result
     }
-    result
 }
 
 /// The hash of a value, as the trainer computes it of a key.
@@ -224,8 +231,10 @@ pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
         Reader::Int2 => hash::integer((datum.value() as i16).into()),
         Reader::Int4 => hash::integer((datum.value() as i32).into()),
         Reader::Int8 => hash::integer(datum.value() as i64),
-        Reader::Text | Reader::Output(_) => with_text(reader, datum, hash::text),
-        _ => hash::float(number(reader, datum)),
+        // SAFETY: as the caller says.
+        Reader::Text | Reader::Output(_) => unsafe { with_text(reader, datum, hash::text) },
+        // SAFETY: as the caller says.
+        _ => hash::float(unsafe { number(reader, datum) }),
     }
 }
 
@@ -235,17 +244,21 @@ pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
 /// `datum` is a non-NULL array whose elements `element` was made for.
 pub unsafe fn push_elements(element: ElementReader, datum: pg_sys::Datum, into: &mut Vec<f64>) {
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    let array = pg_sys::pg_detoast_datum(original).cast::<pg_sys::ArrayType>();
     let (oid, length, by_value, align) = element.storage();
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-    pg_sys::deconstruct_array(array, oid, length, by_value, align, &mut values, &mut nulls, &mut count);
-    for i in 0..count as usize {
-        into.push(if *nulls.add(i) { f64::NAN } else { number(element.reader(), *values.add(i)) });
-    }
-    pg_sys::pfree(values.cast());
-    pg_sys::pfree(nulls.cast());
-    if array.cast() != original {
-        pg_sys::pfree(array.cast());
+    // SAFETY: an array of elements that lie as `storage` says, as the caller promises. Of `count` elements there is a value and
+    // a flag; these, and a copy of the array, are ours.
+    unsafe {
+        let array = pg_sys::pg_detoast_datum(original).cast::<pg_sys::ArrayType>();
+        pg_sys::deconstruct_array(array, oid, length, by_value, align, &mut values, &mut nulls, &mut count);
+        for i in 0..count as usize {
+            into.push(if *nulls.add(i) { f64::NAN } else { number(element.reader(), *values.add(i)) });
+        }
+        pg_sys::pfree(values.cast());
+        pg_sys::pfree(nulls.cast());
+        if array.cast() != original {
+            pg_sys::pfree(array.cast());
+        }
     }
 }
 
@@ -254,21 +267,25 @@ pub unsafe fn push_elements(element: ElementReader, datum: pg_sys::Datum, into: 
 /// # Safety
 /// `datum` is a non-NULL name[].
 pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, Error> {
-    let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
     let length = pg_sys::NAMEDATALEN as i32;
     let align = b'c' as std::ffi::c_char;
-    pg_sys::deconstruct_array(
-        array,
-        pg_sys::NAMEOID,
-        length,
-        false,
-        align,
-        &mut values,
-        &mut nulls,
-        &mut count,
-    );
-    let name = |n: usize| {
+    // SAFETY: an array of names, as the caller says.
+    unsafe {
+        let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+        pg_sys::deconstruct_array(
+            array,
+            pg_sys::NAMEOID,
+            length,
+            false,
+            align,
+            &mut values,
+            &mut nulls,
+            &mut count,
+        );
+    }
+    // SAFETY: of `count` elements there is a value and a flag; a name is NUL-terminated.
+    let name = |n: usize| unsafe {
         if *nulls.add(n) {
             return Err(Error::invalid("an array of column names must not contain NULL"));
         }
@@ -323,7 +340,8 @@ pub unsafe fn json_argument(
 /// # Safety
 /// `fcinfo` is that of a running call whose n-th argument, from 0, is a name.
 pub unsafe fn name_argument(fcinfo: pg_sys::FunctionCallInfo, n: usize) -> Option<String> {
-    pgrx::pg_getarg::<&CStr>(fcinfo, n).map(|name| name.to_string_lossy().into_owned())
+    // SAFETY: as the caller says.
+    unsafe { pgrx::pg_getarg::<&CStr>(fcinfo, n) }.map(|name| name.to_string_lossy().into_owned())
 }
 
 /// The next day of a date; infinite ones stay what they are. The last date of all has one that can only be compared.

@@ -7,11 +7,11 @@ use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::{self, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
-use crate::pg::call_site::argument;
+use crate::pg::call::Call;
 use crate::pg::row_set::RowSet;
 use crate::pg::sql_function::{sql_function, Returned};
 use crate::pg::tuples::Attributes;
-use crate::pg::values::{name_argument, with_text, Reader};
+use crate::pg::values::{with_text, Reader};
 use crate::scoring::call::Resolved;
 use crate::scoring::key_plan::recipe_columns;
 use crate::scoring::model_cache::Decoded;
@@ -21,36 +21,33 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::spi::quote_identifier;
 use pgrx::{pg_sys, IntoDatum, Spi};
 
-sql_function!(forecast_products, |fcinfo| call(fcinfo));
+sql_function!(forecast_products, forecast_products);
 
 /// (region text, model text, units_model text, by name, as_of date, version integer, units_version integer)
-///
-/// # Safety
-/// `fcinfo` is that of a running call with these arguments.
-unsafe fn call(fcinfo: pg_sys::FunctionCallInfo) -> Returned {
-    // SAFETY: each argument is read as the type that its SQL declares.
-    unsafe {
-        let mut rows = RowSet::begin(fcinfo)?;
-        let Some(region) = argument(fcinfo, 0) else { return Ok(None) };
-        let wanted = Wanted {
-            of: Of::ProductsOfRegion,
-            given: (Key::Text, region),
-            as_of: argument(fcinfo, 4),
-            candidates: None,
-        };
-        let (model, units) = (pgrx::pg_getarg::<String>(fcinfo, 1), pgrx::pg_getarg::<String>(fcinfo, 2));
-        let (version, units_version) = (pgrx::pg_getarg(fcinfo, 5), pgrx::pg_getarg(fcinfo, 6));
-        let models = Models::new(model.as_deref(), version, units.as_deref(), units_version)?;
-        let by = name_argument(fcinfo, 3);
-        // What a row's texts take, freed with each.
-        let mut scratch = PgMemoryContexts::new("pg_recommend forecast");
-        models.forecast(by.as_deref(), &wanted, |product, forecast| {
+fn forecast_products(call: &Call) -> Returned {
+    let mut rows = RowSet::begin(call)?;
+    let Some(region) = call.datum(0) else { return Ok(None) };
+    let wanted = Wanted {
+        of: Of::ProductsOfRegion,
+        given: (Key::Text, region),
+        as_of: call.datum(4),
+        candidates: None,
+    };
+    let (model, units) = (call.text(1), call.text(2));
+    let (version, units_version) = (call.integer(5), call.integer(6));
+    let models = Models::new(model.as_deref(), version, units.as_deref(), units_version)?;
+    let by = call.name(3);
+    // What a row's texts take, freed with each.
+    let mut scratch = PgMemoryContexts::new("pg_recommend forecast");
+    models.forecast(by.as_deref(), &wanted, |product, forecast| {
+        // SAFETY: the set copies the row; nothing else lies in this memory.
+        unsafe {
             let put = scratch.switch_to(|_| rows.put(&fields(product, forecast)));
             scratch.reset();
             put
-        })?;
-        Ok(None)
-    }
+        }
+    })?;
+    Ok(None)
 }
 
 /// product_id, category, week, probability, units, units_p10, units_p90.

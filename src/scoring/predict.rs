@@ -4,8 +4,9 @@ use super::call::Resolved;
 use super::model_cache::Decoded;
 use super::row::Binding;
 use crate::error::{or_raise, Error};
-use crate::pg::call_site::{argument, is_plain, state, text_bytes};
+use crate::pg::call_site::{argument, state};
 use crate::pg::layout::{changed, RowType};
+use crate::pg::memory::{bytes, is_plain};
 use crate::pg::tuples::{Composite, Deformed};
 use model::Task;
 use pgrx::pg_sys;
@@ -30,7 +31,7 @@ struct Rows {
 fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     // SAFETY: Postgres calls this with the arguments that its SQL declares, neither of them NULL.
     unsafe {
-        let name = text_bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
+        let name = bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
         let row = argument(fcinfo, 1).unwrap_or_else(|| unreachable!("the function is strict"));
         or_raise(with_row(state::<RowCall>(fcinfo), name, row, Resolved::score))
     }
@@ -41,7 +42,7 @@ fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
 fn predict_quantiles(fcinfo: pg_sys::FunctionCallInfo) -> Vec<f64> {
     // SAFETY: as in `predict_row`.
     unsafe {
-        let name = text_bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
+        let name = bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
         let row = argument(fcinfo, 1).unwrap_or_else(|| unreachable!("the function is strict"));
         or_raise(with_row(state::<RowCall>(fcinfo), name, row, quantiles)).to_vec()
     }
@@ -122,7 +123,7 @@ struct ArrayCall {
 fn predict_array(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     // SAFETY: as in `predict_row`.
     unsafe {
-        let name = text_bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
+        let name = bytes(argument(fcinfo, 0).unwrap_or_else(|| unreachable!("the function is strict")));
         let array = argument(fcinfo, 1).unwrap_or_else(|| unreachable!("the function is strict"));
         or_raise(score_array(state::<ArrayCall>(fcinfo), name, array))
     }

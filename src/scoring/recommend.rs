@@ -6,7 +6,8 @@ use super::newest_row::NewestRow;
 use super::row::Inputs;
 use super::source::Key;
 use crate::error::{or_raise, Error};
-use crate::pg::call_site::{argument, state, text_bytes};
+use crate::pg::call_site::{argument, state};
+use crate::pg::memory::bytes;
 use crate::scoring::arms::Test;
 use model::ab::Product;
 use pgrx::pg_sys;
@@ -64,7 +65,7 @@ unsafe fn recommend(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Option<f64> {
     // SAFETY: each argument is read as the type that its SQL declares.
     unsafe {
         let values = [argument(fcinfo, 0)?, argument(fcinfo, 1)?];
-        let model = argument(fcinfo, 2).map(|name| text_bytes(name));
+        let model = argument(fcinfo, 2).map(|name| bytes(name));
         let call_site = (*(*fcinfo).flinfo).fn_mcxt;
         let (as_of, ab_key) = (argument(fcinfo, 3), argument(fcinfo, 4));
         let question = Question { call_site, key, values, as_of, ab_key };
@@ -135,7 +136,7 @@ impl Split {
         // SAFETY: what the caller promises.
         unsafe {
             let [product, region] = question.values;
-            let text = |datum| String::from_utf8_lossy(text_bytes(datum));
+            let text = |datum| String::from_utf8_lossy(bytes(datum));
             let (region, key) = (text(region), question.ab_key.map(text));
             let arm = match question.key {
                 Key::Bigint => {

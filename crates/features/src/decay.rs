@@ -5,7 +5,8 @@
 //! moving averages", Technometrics 1, 1959).
 
 use crate::compensated::Sum;
-use crate::series::{damaged, not_finite, number, word, words, Series};
+use crate::series::{damaged, not_finite, number, word, words};
+use crate::state::State;
 use crate::FeatureError;
 
 /// Values by age at one moment. Moments and durations are microseconds, moments since 2000-01-01.
@@ -76,7 +77,7 @@ fn infinite(moment: i64) -> bool {
     moment == i64::MIN || moment == i64::MAX
 }
 
-impl Series for Decayed {
+impl State for Decayed {
     fn merge(&mut self, other: &Self) -> Result<(), FeatureError> {
         self.expect(other.as_of, other.half_life)?;
         self.weighted.merge(&other.weighted)?;

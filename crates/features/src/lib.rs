@@ -8,6 +8,7 @@
 //! | `stored`, `text`, `bytes` | a summary's stored form and its text form, every bound checked |
 //! | `trailing` | a window of weeks that slides over summaries |
 //! | `decay`, `trend`, `series` | exponential decay, least-squares slopes |
+//! | `state` | what an aggregate keeps between rows |
 //! | `encode` | encoders, and what they are fitted with |
 //! | `weeks` | which weeks a refresh computes, and which partition holds them |
 //! | `decimal` | decimal numbers as double precision |
@@ -19,7 +20,8 @@ pub mod decay;
 pub mod decimal;
 pub mod encode;
 pub mod error;
-pub mod series;
+mod series;
+pub mod state;
 pub mod stored;
 pub mod summary;
 pub mod text;

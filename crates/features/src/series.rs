@@ -3,16 +3,6 @@
 use crate::bytes::ByteReader;
 use crate::FeatureError;
 
-/// The state of an aggregate over a series. Its size is fixed, and apart from the last bits it does not depend on the
-/// order of the values and of merging.
-pub trait Series: Copy {
-    /// Merges another state into this one.
-    fn merge(&mut self, other: &Self) -> Result<(), FeatureError>;
-    /// The state as bytes, for another process.
-    fn to_bytes(&self) -> Vec<u8>;
-    fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError>;
-}
-
 /// `N` numbers of 64 bits, and nothing else.
 pub(crate) fn words<const N: usize>(bytes: &[u8]) -> Result<[i64; N], FeatureError> {
     let mut reader = ByteReader(bytes);

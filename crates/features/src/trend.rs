@@ -5,7 +5,8 @@
 //! Pébay (Sandia SAND2008-6212, 2008). No large number is subtracted from another of about the same size, which would
 //! lose digits.
 
-use crate::series::{damaged, not_finite, number, word, words, Series};
+use crate::series::{damaged, not_finite, number, word, words};
+use crate::state::State;
 use crate::FeatureError;
 
 const DAYS_PER_WEEK: f64 = 7.0;
@@ -46,7 +47,7 @@ impl Trend {
     }
 }
 
-impl Series for Trend {
+impl State for Trend {
     #[inline]
     fn merge(&mut self, other: &Self) -> Result<(), FeatureError> {
         if self.values == 0 {

@@ -3,13 +3,14 @@
 use features::encode::quantiles::{EXACT, RANK_ERROR};
 use features::encode::{
     bucketize, cyclic_encode, feature_cross, ngrams, normalize, polynomial_expand, Boundaries, Imputer,
-    MinMaxScaler, Scaler, StandardScaler, State, Statistics, Strategy, Values, VocabularyFit,
+    MinMaxScaler, Scaler, StandardScaler, Statistics, Strategy, Values, VocabularyFit,
 };
+use features::state::State;
 use features::FeatureError;
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest, Just};
 
 /// Splits the values among several states, sends each through its bytes, and merges them.
-fn merged<S: State>(
+fn merged<S: State + Default>(
     values: &[f64],
     parts: usize,
     insert: impl Fn(&mut S, f64) -> Result<(), FeatureError>,

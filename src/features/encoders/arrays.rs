@@ -1,34 +1,37 @@
 //! SQL arrays to slices and back. Arrays of several dimensions are read in storage order.
 
-use crate::pg::call_site::text_bytes;
+use crate::pg::call::{text, Call};
+use crate::pg::memory::bytes;
 use crate::pg::values::{push_elements, ElementReader};
 use pgrx::pg_sys;
 use std::ffi::c_char;
 
-/// The numbers of a double precision[], NaN for each NULL.
-///
-/// # Safety
-/// `datum` is a non-NULL double precision[].
-pub unsafe fn floats(datum: pg_sys::Datum) -> Vec<f64> {
+/// The numbers of the n-th argument, a double precision[], NaN for each NULL; `None` where it is NULL itself.
+pub fn floats(call: &Call, n: usize) -> Option<Vec<f64>> {
+    let array = call.datum(n)?;
     let mut values = Vec::new();
-    push_elements(ElementReader::Float8, datum, &mut values);
-    values
+    // SAFETY: the argument is a double precision[].
+    unsafe { push_elements(ElementReader::Float8, array, &mut values) };
+    Some(values)
 }
 
-/// The elements of a text[], which live as long as the detoasted array: that of the call.
-///
-/// # Safety
-/// `datum` is a non-NULL text[].
-pub unsafe fn texts<'call>(datum: pg_sys::Datum) -> Vec<Option<&'call [u8]>> {
-    let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
-    let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+/// The elements of the n-th argument, a text[]; `None` where it is NULL itself.
+pub fn texts(call: &Call, n: usize) -> Option<Vec<Option<&[u8]>>> {
+    let array = call.datum(n)?;
     let align = b'i' as c_char;
-    pg_sys::deconstruct_array(array, pg_sys::TEXTOID, -1, false, align, &mut values, &mut nulls, &mut count);
-    let element = |n: usize| (!*nulls.add(n)).then(|| text_bytes(*values.add(n)));
-    let elements = (0..count as usize).map(element).collect();
-    pg_sys::pfree(values.cast());
-    pg_sys::pfree(nulls.cast());
-    elements
+    let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    // SAFETY: the argument is a text[], as the layout says. A detoasted copy of it, where its elements lie, stays in the memory
+    // context that the call runs in; of `count` elements there is a value and a flag.
+    unsafe {
+        let array = pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+        let oid = pg_sys::TEXTOID;
+        pg_sys::deconstruct_array(array, oid, -1, false, align, &mut values, &mut nulls, &mut count);
+        let element = |n: usize| (!*nulls.add(n)).then(|| bytes(*values.add(n)));
+        let elements = (0..count as usize).map(element).collect();
+        pg_sys::pfree(values.cast());
+        pg_sys::pfree(nulls.cast());
+        Some(elements)
+    }
 }
 
 /// A number that an array may be made of.
@@ -78,7 +81,7 @@ pub fn float_array(values: &[f64]) -> pg_sys::Datum {
 
 /// A text[] of the texts.
 pub fn text_array<'a>(values: impl Iterator<Item = &'a [u8]>) -> pg_sys::Datum {
-    let mut elements: Vec<pg_sys::Datum> = values.map(super::call::text).collect();
+    let mut elements: Vec<pg_sys::Datum> = values.map(text).collect();
     // SAFETY: the elements are texts in the current memory context; they are copied.
     unsafe {
         let align = b'i' as c_char;

@@ -1,48 +1,68 @@
 //! The aggregates that are fitted to a column. Each is a step for every row, and a final function.
 
-use super::aggregate::{combine, deserialize, finished, serialize, step};
 use super::arrays::{float_array, text_array, texts};
-use super::call::{composite, float, text, Call};
-use super::sql_functions;
-use crate::pg::sql_function::Returned;
+use crate::pg::aggregate::{combine, deserialize, finished, serialize, step};
+use crate::pg::call::{float, text, Call};
+use crate::pg::sql_function::{sql_function, Returned};
 use crate::pg::values::given;
 use features::encode::vocabulary::DEFAULT_SIZE;
 use features::encode::{Imputer, Statistics, Values, VocabularyFit};
+
+sql_function!(column_statistics_step, column_statistics_step);
+sql_function!(column_statistics_combine, combine::<Statistics>);
+sql_function!(column_statistics_serialize, serialize::<Statistics>);
+sql_function!(column_statistics_deserialize, deserialize::<Statistics>);
+sql_function!(standard_scaler_final, standard_scaler_final);
+sql_function!(min_max_scaler_final, min_max_scaler_final);
+sql_function!(max_abs_scaler_final, max_abs_scaler_final);
+sql_function!(column_values_step, column_values_step);
+sql_function!(column_values_step_buckets, column_values_step_buckets);
+sql_function!(column_values_step_range, column_values_step_range);
+sql_function!(column_values_combine, combine::<Values>);
+sql_function!(column_values_serialize, serialize::<Values>);
+sql_function!(column_values_deserialize, deserialize::<Values>);
+sql_function!(robust_scaler_final, robust_scaler_final);
+sql_function!(quantile_boundaries_final, quantile_boundaries_final);
+sql_function!(vocabulary_step, vocabulary_step);
+sql_function!(vocabulary_array_step, vocabulary_array_step);
+sql_function!(vocabulary_combine, combine::<VocabularyFit>);
+sql_function!(vocabulary_serialize, serialize::<VocabularyFit>);
+sql_function!(vocabulary_deserialize, deserialize::<VocabularyFit>);
+sql_function!(vocabulary_final, vocabulary_final);
+sql_function!(text_imputer_final, text_imputer_final);
+sql_function!(imputer_step, imputer_step);
+sql_function!(imputer_combine, combine::<Imputer>);
+sql_function!(imputer_serialize, serialize::<Imputer>);
+sql_function!(imputer_deserialize, deserialize::<Imputer>);
+sql_function!(imputer_final, imputer_final);
 
 fn column_statistics_step(call: &Call) -> Returned {
     step(call, |state: &mut Statistics| Ok(call.float(1).map_or(Ok(()), |value| state.insert(value))?))
 }
 
-fn column_statistics_combine(call: &Call) -> Returned {
-    combine::<Statistics>(call)
-}
-
-fn column_statistics_serialize(call: &Call) -> Returned {
-    serialize::<Statistics>(call)
-}
-
-fn column_statistics_deserialize(call: &Call) -> Returned {
-    deserialize::<Statistics>(call)
+/// A value of the row type that the function returns, whose fields are all double precision.
+fn numbers<const N: usize>(call: &Call, fields: [f64; N]) -> Returned {
+    call.composite(&fields.map(|field| Some(float(field))))
 }
 
 fn standard_scaler_final(call: &Call) -> Returned {
     let Some(state) = finished::<Statistics>(call)? else { return Ok(None) };
     match state.standard_scaler()? {
-        Some(fitted) => composite(call, [fitted.mean, fitted.scale]),
+        Some(fitted) => numbers(call, [fitted.mean, fitted.scale]),
         None => Ok(None),
     }
 }
 
 fn min_max_scaler_final(call: &Call) -> Returned {
     match finished::<Statistics>(call)?.and_then(|state| state.min_max_scaler()) {
-        Some(fitted) => composite(call, [fitted.minimum, fitted.maximum]),
+        Some(fitted) => numbers(call, [fitted.minimum, fitted.maximum]),
         None => Ok(None),
     }
 }
 
 fn max_abs_scaler_final(call: &Call) -> Returned {
     match finished::<Statistics>(call)?.and_then(|state| state.max_abs_scaler()) {
-        Some(fitted) => composite(call, [fitted.max_abs]),
+        Some(fitted) => numbers(call, [fitted.max_abs]),
         None => Ok(None),
     }
 }
@@ -66,22 +86,10 @@ fn column_values_step_range(call: &Call) -> Returned {
     })
 }
 
-fn column_values_combine(call: &Call) -> Returned {
-    combine::<Values>(call)
-}
-
-fn column_values_serialize(call: &Call) -> Returned {
-    serialize::<Values>(call)
-}
-
-fn column_values_deserialize(call: &Call) -> Returned {
-    deserialize::<Values>(call)
-}
-
 fn robust_scaler_final(call: &Call) -> Returned {
     let Some(state) = finished::<Values>(call)? else { return Ok(None) };
     match state.robust_scaler()? {
-        Some(fitted) => composite(call, [fitted.median, fitted.interquartile_range]),
+        Some(fitted) => numbers(call, [fitted.median, fitted.interquartile_range]),
         None => Ok(None),
     }
 }
@@ -105,30 +113,16 @@ fn set_bounds(call: &Call, state: &mut VocabularyFit) -> Result<(), crate::error
 fn vocabulary_step(call: &Call) -> Returned {
     step(call, |state: &mut VocabularyFit| {
         set_bounds(call, state)?;
-        Ok(call.text(1).map_or(Ok(()), |value| state.insert(value))?)
+        Ok(call.bytes(1).map_or(Ok(()), |value| state.insert(value))?)
     })
 }
 
 fn vocabulary_array_step(call: &Call) -> Returned {
     step(call, |state: &mut VocabularyFit| {
         set_bounds(call, state)?;
-        let Some(array) = call.datum(1) else { return Ok(()) };
-        // SAFETY: the argument is a text[].
-        let values = unsafe { texts(array) };
+        let Some(values) = texts(call, 1) else { return Ok(()) };
         Ok(values.into_iter().flatten().try_for_each(|value| state.insert(value))?)
     })
-}
-
-fn vocabulary_combine(call: &Call) -> Returned {
-    combine::<VocabularyFit>(call)
-}
-
-fn vocabulary_serialize(call: &Call) -> Returned {
-    serialize::<VocabularyFit>(call)
-}
-
-fn vocabulary_deserialize(call: &Call) -> Returned {
-    deserialize::<VocabularyFit>(call)
 }
 
 fn vocabulary_final(call: &Call) -> Returned {
@@ -143,55 +137,13 @@ fn text_imputer_final(call: &Call) -> Returned {
 
 fn imputer_step(call: &Call) -> Returned {
     step(call, |state: &mut Imputer| {
-        let strategy = given(call.text(2), "the strategy")?;
+        let strategy = given(call.bytes(2), "the strategy")?;
         state.set_strategy(String::from_utf8_lossy(strategy).parse()?)?;
         Ok(call.float(1).map_or(Ok(()), |value| state.insert(value))?)
     })
-}
-
-fn imputer_combine(call: &Call) -> Returned {
-    combine::<Imputer>(call)
-}
-
-fn imputer_serialize(call: &Call) -> Returned {
-    serialize::<Imputer>(call)
-}
-
-fn imputer_deserialize(call: &Call) -> Returned {
-    deserialize::<Imputer>(call)
 }
 
 fn imputer_final(call: &Call) -> Returned {
     let Some(state) = finished::<Imputer>(call)? else { return Ok(None) };
     Ok(state.fill()?.map(float))
 }
-
-sql_functions!(
-    column_statistics_step,
-    column_statistics_combine,
-    column_statistics_serialize,
-    column_statistics_deserialize,
-    standard_scaler_final,
-    min_max_scaler_final,
-    max_abs_scaler_final,
-    column_values_step,
-    column_values_step_buckets,
-    column_values_step_range,
-    column_values_combine,
-    column_values_serialize,
-    column_values_deserialize,
-    robust_scaler_final,
-    quantile_boundaries_final,
-    vocabulary_step,
-    vocabulary_array_step,
-    vocabulary_combine,
-    vocabulary_serialize,
-    vocabulary_deserialize,
-    vocabulary_final,
-    text_imputer_final,
-    imputer_step,
-    imputer_combine,
-    imputer_serialize,
-    imputer_deserialize,
-    imputer_final,
-);

@@ -1,10 +1,10 @@
 //! An argument that is decoded once and then used for every row that brings the same: a vocabulary, boundaries, a
 //! fitted scaler.
 
-use super::call::Call;
 use crate::error::Error;
+use crate::pg::call::Call;
 use crate::pg::moment::Moment;
-use pgrx::{is_a, pg_sys};
+use pgrx::pg_sys;
 
 /// How the argument of the next row is recognized.
 #[derive(Default)]
@@ -34,77 +34,75 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// The n-th argument, `datum`, as `decode` reads it from its plain form.
+    /// The n-th argument, a value of variable length, which is `datum`, as `decode` reads it.
     #[inline]
     pub fn get(
         &mut self,
         call: &Call,
         n: usize,
         datum: pg_sys::Datum,
-        decode: impl FnOnce(pg_sys::Datum) -> Result<T, Error>,
+        decode: impl FnOnce() -> Result<T, Error>,
     ) -> Result<&T, Error> {
+        let varlena: *mut pg_sys::varlena = datum.cast_mut_ptr();
         // SAFETY: the n-th argument is a varlena.
-        let recognized = unsafe { self.recognizes(datum) };
+        let recognized = unsafe { self.recognizes(varlena) };
         if !recognized {
             self.value = None;
             // SAFETY: as above.
-            self.value = Some(unsafe { self.decode(call, n, datum, decode) }?);
+            self.known = unsafe { Known::of(call, n, varlena) };
+            self.value = Some(decode()?);
         }
         self.value.as_ref().ok_or_else(|| Error::invalid("an argument was not decoded"))
     }
 
+    /// # Safety
+    /// The argument is a live varlena.
     #[inline]
-    unsafe fn recognizes(&self, datum: pg_sys::Datum) -> bool {
+    unsafe fn recognizes(&self, argument: *mut pg_sys::varlena) -> bool {
         if self.value.is_none() {
             return false;
         }
         match &self.known {
             Known::Nothing => false,
             Known::Constant => true,
-            Known::Stored(pointer, moment) => {
-                stored(datum.cast_mut_ptr()).is_some_and(|now| now == *pointer) && *moment == Moment::now()
-            }
-            Known::Bytes(bytes) => Plain::of(datum).bytes() == bytes.as_slice(),
+            // SAFETY: as the caller says.
+            Known::Stored(pointer, moment) => unsafe {
+                stored(argument).is_some_and(|now| now == *pointer) && *moment == Moment::now()
+            },
+            // SAFETY: as the caller says.
+            Known::Bytes(bytes) => unsafe { Plain::of(argument) }.bytes() == bytes.as_slice(),
         }
     }
+}
 
-    unsafe fn decode(
-        &mut self,
-        call: &Call,
-        n: usize,
-        datum: pg_sys::Datum,
-        decode: impl FnOnce(pg_sys::Datum) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.known = if is_constant(call.fcinfo, n) {
-            Known::Constant
-        } else if let Some(pointer) = stored(datum.cast_mut_ptr()) {
-            Known::Stored(pointer, Moment::now())
-        } else {
-            Known::Bytes(Plain::of(datum).bytes().to_vec())
-        };
-        decode(datum)
+impl Known {
+    /// # Safety
+    /// The n-th argument is this live varlena.
+    unsafe fn of(call: &Call, n: usize, argument: *mut pg_sys::varlena) -> Self {
+        if call.is_constant(n) {
+            return Self::Constant;
+        }
+        // SAFETY: as the caller says.
+        unsafe {
+            match stored(argument) {
+                Some(pointer) => Self::Stored(pointer, Moment::now()),
+                None => Self::Bytes(Plain::of(argument).bytes().to_vec()),
+            }
+        }
     }
 }
 
 /// The pointer to a value stored outside its row, if it is one.
+///
+/// # Safety
+/// `value` is a live varlena.
 #[inline]
 unsafe fn stored(value: *const pg_sys::varlena) -> Option<[u8; STORED]> {
     let bytes = value.cast::<u8>();
-    (pgrx::varatt_is_1b_e(value) && *bytes.add(1) == STORED_TAG).then(|| *bytes.cast::<[u8; STORED]>())
-}
-
-/// Whether the n-th argument is a literal of the query. A parameter is not: PL/pgSQL changes what it holds.
-unsafe fn is_constant(fcinfo: pg_sys::FunctionCallInfo, n: usize) -> bool {
-    let expression = (*(*fcinfo).flinfo).fn_expr;
-    if expression.is_null() || !is_a(expression, pg_sys::NodeTag::T_FuncExpr) {
-        return false;
+    // SAFETY: the header says of which kind the varlena is; one of this kind has so many bytes.
+    unsafe {
+        (pgrx::varatt_is_1b_e(value) && *bytes.add(1) == STORED_TAG).then(|| *bytes.cast::<[u8; STORED]>())
     }
-    let arguments = (*expression.cast::<pg_sys::FuncExpr>()).args;
-    if arguments.is_null() || n >= (*arguments).length as usize {
-        return false;
-    }
-    let argument = (*(*arguments).elements.add(n)).ptr_value.cast::<pg_sys::Node>();
-    is_a(argument, pg_sys::NodeTag::T_Const)
 }
 
 /// A varlena whose bytes are in one piece: as it is, perhaps compressed or with a short header, or a flat copy of one
@@ -115,18 +113,23 @@ struct Plain {
 }
 
 impl Plain {
+    /// # Safety
+    /// `value` is a live varlena that outlives the result.
     #[inline]
-    unsafe fn of(datum: pg_sys::Datum) -> Self {
-        let value: *mut pg_sys::varlena = datum.cast_mut_ptr();
-        if pgrx::varatt_is_1b_e(value) {
-            return Self { value: pg_sys::pg_detoast_datum(value), copied: true };
+    unsafe fn of(value: *mut pg_sys::varlena) -> Self {
+        // SAFETY: as the caller says.
+        unsafe {
+            match pgrx::varatt_is_1b_e(value) {
+                true => Self { value: pg_sys::pg_detoast_datum(value), copied: true },
+                false => Self { value, copied: false },
+            }
         }
-        Self { value, copied: false }
     }
 
     #[inline]
-    unsafe fn bytes(&self) -> &[u8] {
-        std::slice::from_raw_parts(self.value.cast::<u8>(), pgrx::varsize_any(self.value))
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: a varlena that is in one piece has as many bytes as its header says.
+        unsafe { std::slice::from_raw_parts(self.value.cast::<u8>(), pgrx::varsize_any(self.value)) }
     }
 }
 

@@ -1,23 +1,30 @@
 //! Numbers to a number: by a fitted scaler, by boundaries, by what is missing.
 
 use super::arrays::floats;
-use super::call::{float, integer, Call};
 use super::kept::Kept;
-use super::sql_functions;
 use crate::error::Error;
-use crate::pg::sql_function::Returned;
+use crate::pg::call::{float, integer, Call};
+use crate::pg::sql_function::{sql_function, Returned};
 use features::encode::{
     bucketize as bucket, Boundaries, MaxAbsScaler, MinMaxScaler, RobustScaler, Scaler, StandardScaler,
 };
 use features::FeatureError;
 use pgrx::pg_sys;
 
+sql_function!(standard_scale, standard_scale);
+sql_function!(min_max_scale, min_max_scale);
+sql_function!(max_abs_scale, max_abs_scale);
+sql_function!(robust_scale, robust_scale);
+sql_function!(bucketize, bucketize);
+sql_function!(impute_number, impute_number);
+sql_function!(impute_text, impute_text);
+
 /// Scales the first argument by the second, a composite value of N numbers.
 #[inline]
 fn scale<const N: usize>(call: &Call, fitted: fn([f64; N]) -> Result<Scaler, FeatureError>) -> Returned {
     let (Some(value), Some(params)) = (call.float(0), call.datum(1)) else { return Ok(None) };
-    // SAFETY: the second argument is a composite value.
-    let decode = |params| Ok(fitted(unsafe { fields(params) }?)?);
+    // SAFETY: the second argument is a composite value of N double precision fields.
+    let decode = || Ok(fitted(unsafe { fields(params) }?)?);
     let scaler = call.site::<Kept<Scaler>>().get(call, 1, params, decode)?;
     Ok(Some(float(scaler.scale(value)?)))
 }
@@ -43,24 +50,26 @@ fn robust_scale(call: &Call) -> Returned {
 /// # Safety
 /// `datum` is a non-NULL value of a composite type of N double precision fields.
 unsafe fn fields<const N: usize>(datum: pg_sys::Datum) -> Result<[f64; N], Error> {
-    let header = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();
-    let offset = usize::from((*header).t_hoff);
-    let size = pgrx::varsize_4b(header.cast());
-    let count = u32::from((*header).t_infomask2) & pg_sys::HEAP_NATTS_MASK;
-    if u32::from((*header).t_infomask) & pg_sys::HEAP_HASNULL != 0 {
-        return Ok([f64::NAN; N]);
+    // SAFETY: the header says how the value is laid out. Without NULLs the numbers follow it, which is aligned for them; that
+    // they all lie within the value is checked.
+    unsafe {
+        let header = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();
+        let offset = usize::from((*header).t_hoff);
+        let size = pgrx::varsize_4b(header.cast());
+        let count = u32::from((*header).t_infomask2) & pg_sys::HEAP_NATTS_MASK;
+        if u32::from((*header).t_infomask) & pg_sys::HEAP_HASNULL != 0 {
+            return Ok([f64::NAN; N]);
+        }
+        if count as usize != N || size < offset + N * std::mem::size_of::<f64>() {
+            return Err(Error::invalid("the type of a fitted encoder has been altered"));
+        }
+        Ok(*header.cast::<u8>().add(offset).cast::<[f64; N]>())
     }
-    if count as usize != N || size < offset + N * std::mem::size_of::<f64>() {
-        return Err(Error::invalid("the type of a fitted encoder has been altered"));
-    }
-    // Without NULLs the numbers follow the header, which is aligned for them.
-    Ok(*header.cast::<u8>().add(offset).cast::<[f64; N]>())
 }
 
 fn bucketize(call: &Call) -> Returned {
     let (Some(value), Some(boundaries)) = (call.float(0), call.datum(1)) else { return Ok(None) };
-    // SAFETY: the second argument is a double precision[].
-    let decode = |boundaries| Ok(Boundaries::new(unsafe { floats(boundaries) })?);
+    let decode = || Ok(Boundaries::new(floats(call, 1).unwrap_or_default())?);
     let boundaries = call.site::<Kept<Boundaries>>().get(call, 1, boundaries, decode)?;
     Ok(bucket(value, boundaries).map(integer))
 }
@@ -72,13 +81,3 @@ fn impute_number(call: &Call) -> Returned {
 fn impute_text(call: &Call) -> Returned {
     Ok(call.datum(0).or_else(|| call.datum(1)))
 }
-
-sql_functions!(
-    standard_scale,
-    min_max_scale,
-    max_abs_scale,
-    robust_scale,
-    bucketize,
-    impute_number,
-    impute_text,
-);

@@ -2,7 +2,8 @@
 
 use super::counts::Counts;
 use super::wire::{damaged, StateReader, StateWriter};
-use super::{argument, counts, State, Statistics, Values, VocabularyFit};
+use super::{argument, counts, Statistics, Values, VocabularyFit};
+use crate::state::State;
 use crate::FeatureError;
 use std::cmp::Reverse;
 

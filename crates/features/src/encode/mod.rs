@@ -40,17 +40,6 @@ pub use vocabulary::{Vocabulary, VocabularyFit};
 
 use crate::FeatureError;
 
-/// What a fitting aggregate keeps between rows.
-pub trait State: Default {
-    /// Merges the state of another process into this one.
-    fn merge(&mut self, other: &Self) -> Result<(), FeatureError>;
-
-    /// The bytes that [`State::from_bytes`] reads.
-    fn to_bytes(&self) -> Vec<u8>;
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError>;
-}
-
 fn argument(message: impl Into<String>, hint: impl Into<String>) -> FeatureError {
     FeatureError::Argument { message: message.into(), hint: Some(hint.into()) }
 }

@@ -2,7 +2,8 @@
 
 use super::quantiles::Quantiles;
 use super::wire::{damaged, StateReader, StateWriter};
-use super::{agree, agree_merged, argument, counts, RobustScaler, State};
+use super::{agree, agree_merged, argument, counts, RobustScaler};
+use crate::state::State;
 use crate::FeatureError;
 
 /// The most buckets that boundaries are fitted for.

@@ -2,7 +2,8 @@
 
 use super::counts::Counts;
 use super::wire::{StateReader, StateWriter};
-use super::{agree, agree_merged, argument, State};
+use super::{agree, agree_merged, argument};
+use crate::state::State;
 use crate::FeatureError;
 use std::cmp::Reverse;
 use std::collections::HashMap;

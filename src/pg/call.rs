@@ -1,0 +1,197 @@
+//! A running call of a function that SQL declares: its arguments, what its call site keeps, its results.
+
+use crate::error::Error;
+use crate::pg::call_site::{argument, state};
+use crate::pg::memory::bytes;
+use crate::pg::row_set::{altered, tuple};
+use crate::pg::sql_function::Returned;
+use pgrx::{is_a, pg_sys};
+use std::ffi::CStr;
+
+/// What makes the readers sound is the function's SQL: Postgres calls it with values of the types that `CREATE FUNCTION`
+/// declares and of no others, and each reader is asked for its own type only. The same holds for what is returned.
+pub struct Call {
+    info: pg_sys::FunctionCallInfo,
+}
+
+impl Call {
+    /// # Safety
+    /// `info` is that of the running call, during which the handle is used. The function reads its arguments as the types that
+    /// its SQL declares.
+    #[inline]
+    pub unsafe fn new(info: pg_sys::FunctionCallInfo) -> Self {
+        Self { info }
+    }
+
+    /// As Postgres's own functions take a call.
+    #[inline]
+    pub fn info(&self) -> pg_sys::FunctionCallInfo {
+        self.info
+    }
+
+    /// How many arguments the call has.
+    pub fn arguments(&self) -> usize {
+        // SAFETY: the call is running.
+        unsafe { (*self.info).nargs as usize }
+    }
+
+    /// The n-th argument, from 0; `None` where it is NULL.
+    #[inline]
+    pub fn datum(&self, n: usize) -> Option<pg_sys::Datum> {
+        // SAFETY: the SQL declares more than n arguments.
+        unsafe { argument(self.info, n) }
+    }
+
+    #[inline]
+    pub fn float(&self, n: usize) -> Option<f64> {
+        self.datum(n).map(|datum| f64::from_bits(datum.value() as u64))
+    }
+
+    #[inline]
+    pub fn integer(&self, n: usize) -> Option<i32> {
+        self.datum(n).map(|datum| datum.value() as i32)
+    }
+
+    #[inline]
+    pub fn bigint(&self, n: usize) -> Option<i64> {
+        self.datum(n).map(|datum| datum.value() as i64)
+    }
+
+    #[inline]
+    pub fn boolean(&self, n: usize) -> Option<bool> {
+        self.datum(n).map(|datum| datum.value() as u8 != 0)
+    }
+
+    /// Days since 2000-01-01.
+    #[inline]
+    pub fn date(&self, n: usize) -> Option<i32> {
+        self.integer(n)
+    }
+
+    /// Microseconds since 2000-01-01.
+    #[inline]
+    pub fn timestamp(&self, n: usize) -> Option<i64> {
+        self.bigint(n)
+    }
+
+    #[inline]
+    pub fn interval(&self, n: usize) -> Option<&pg_sys::Interval> {
+        // SAFETY: the argument is an interval, which is passed by reference and stays as long as the call runs.
+        self.datum(n).map(|datum| unsafe { &*datum.cast_mut_ptr::<pg_sys::Interval>() })
+    }
+
+    /// An oid, a regclass, a regproc.
+    pub fn oid(&self, n: usize) -> Option<pg_sys::Oid> {
+        self.datum(n).map(|datum| pg_sys::Oid::from_u32(datum.value() as u32))
+    }
+
+    /// The bytes of a text, a bytea, or another type of variable length.
+    #[inline]
+    pub fn bytes(&self, n: usize) -> Option<&[u8]> {
+        // SAFETY: the argument is a varlena; a detoasted copy stays in the memory context that the call runs in.
+        self.datum(n).map(|datum| unsafe { bytes(datum) })
+    }
+
+    /// A text.
+    pub fn text(&self, n: usize) -> Option<String> {
+        self.bytes(n).map(|text| String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// A name, or a cstring.
+    pub fn name(&self, n: usize) -> Option<String> {
+        // SAFETY: the argument is a NUL-terminated string.
+        let name = |datum: pg_sys::Datum| unsafe { CStr::from_ptr(datum.cast_mut_ptr()) };
+        self.datum(n).map(|datum| name(datum).to_string_lossy().into_owned())
+    }
+
+    /// The type of the n-th argument as the query writes it; invalid where that is not known.
+    pub fn argument_type(&self, n: usize) -> pg_sys::Oid {
+        // SAFETY: the call is running; the call site's expression lives as long.
+        unsafe { pg_sys::get_fn_expr_argtype((*self.info).flinfo, n as i32) }
+    }
+
+    /// Whether the n-th argument is a literal of the query. A parameter is not: PL/pgSQL changes what it holds.
+    pub fn is_constant(&self, n: usize) -> bool {
+        // SAFETY: as for `argument_type`; the list has more than n elements where one is read.
+        unsafe {
+            let expression = (*(*self.info).flinfo).fn_expr;
+            if expression.is_null() || !is_a(expression, pg_sys::NodeTag::T_FuncExpr) {
+                return false;
+            }
+            let arguments = (*expression.cast::<pg_sys::FuncExpr>()).args;
+            if arguments.is_null() || n >= (*arguments).length as usize {
+                return false;
+            }
+            let argument = (*(*arguments).elements.add(n)).ptr_value.cast::<pg_sys::Node>();
+            is_a(argument, pg_sys::NodeTag::T_Const)
+        }
+    }
+
+    #[inline]
+    pub fn collation(&self) -> pg_sys::Oid {
+        // SAFETY: the call is running.
+        unsafe { (*self.info).fncollation }
+    }
+
+    /// What this call site keeps between calls. Each function asks for one type only, once a call.
+    #[allow(clippy::mut_from_ref)]
+    #[inline]
+    pub fn site<T: Default>(&self) -> &mut T {
+        // SAFETY: one type a function, and one function a call site.
+        unsafe { state(self.info) }
+    }
+
+    /// The type that the function returns.
+    pub fn result_type(&self) -> pg_sys::Oid {
+        // SAFETY: the call is running.
+        unsafe { pg_sys::get_func_rettype((*(*self.info).flinfo).fn_oid) }
+    }
+
+    /// The columns of the row type that the function returns, in the current memory context.
+    pub fn result_columns(&self) -> Result<pg_sys::TupleDesc, Error> {
+        let mut descriptor = std::ptr::null_mut();
+        // SAFETY: the call is running, and the out-pointer lives through it.
+        let class = unsafe { pg_sys::get_call_result_type(self.info, std::ptr::null_mut(), &mut descriptor) };
+        match class {
+            pg_sys::TypeFuncClass::TYPEFUNC_COMPOSITE => Ok(descriptor),
+            _ => Err(altered()),
+        }
+    }
+
+    /// A value of the row type that the function returns.
+    pub fn composite(&self, fields: &[Option<pg_sys::Datum>]) -> Returned {
+        // SAFETY: the descriptor was just made, and the fields are of the types that the SQL declares.
+        unsafe {
+            let tuple = tuple(self.result_columns()?, fields)?;
+            Ok(Some(pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data)))
+        }
+    }
+}
+
+/// A double precision.
+#[inline]
+pub fn float(value: f64) -> pg_sys::Datum {
+    pg_sys::Datum::from(value.to_bits() as usize)
+}
+
+#[inline]
+pub fn integer(value: i32) -> pg_sys::Datum {
+    pg_sys::Datum::from(value)
+}
+
+/// A text, or a bytea, which is laid out as a text is.
+pub fn text(value: &[u8]) -> pg_sys::Datum {
+    // SAFETY: copies the bytes into the current memory context.
+    unsafe { pg_sys::cstring_to_text_with_len(value.as_ptr().cast(), value.len() as i32) }.into()
+}
+
+/// A cstring, which is what a type's output function returns. The text has no zero byte.
+pub fn cstring(value: &str) -> pg_sys::Datum {
+    // SAFETY: so many bytes are allocated, and one for the end.
+    unsafe {
+        let written = pg_sys::palloc(value.len() + 1).cast::<u8>();
+        written.copy_from_nonoverlapping(value.as_ptr(), value.len());
+        written.add(value.len()).write(0);
+        pg_sys::Datum::from(written)
+    }
+}

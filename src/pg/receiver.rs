@@ -1,0 +1,138 @@
+//! The rows of a query as the executor makes them, without a copy of each.
+
+use crate::error::Error;
+use crate::pg::cursor::Parameter;
+use pgrx::pg_sys;
+use pgrx::spi::{Spi, SpiClient};
+use std::ffi::CString;
+
+/// Where the executor sends rows. An error ends the query and is returned.
+pub trait Receive {
+    /// Before the first row, when the query's relations are locked.
+    ///
+    /// # Safety
+    /// `columns`, those of the query, live as long as it runs.
+    unsafe fn start(&mut self, columns: pg_sys::TupleDesc) -> Result<(), Error>;
+
+    /// A row; `false` ends the query.
+    ///
+    /// # Safety
+    /// The slot holds a row of the query's columns until the next.
+    unsafe fn row(&mut self, row: *mut pg_sys::TupleTableSlot) -> Result<bool, Error>;
+}
+
+/// What a query's execution may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It reads, under the statement's snapshot.
+    Read,
+    /// Its rows are written into a table, as those of `CREATE TABLE AS`.
+    Write,
+}
+
+/// Runs a query with the rights and row security of the current user. `parameters` are the values of $1 and so on.
+pub fn run<R: Receive>(
+    _: &SpiClient,
+    query: &str,
+    parameters: &[Parameter],
+    purpose: Purpose,
+    to: &mut R,
+) -> Result<(), Error> {
+    let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+    let mydest = match purpose {
+        Purpose::Read => pg_sys::CommandDest::DestNone,
+        Purpose::Write => pg_sys::CommandDest::DestIntoRel,
+    };
+    let callbacks = pg_sys::DestReceiver {
+        receiveSlot: Some(receive::<R>),
+        rStartup: Some(start::<R>),
+        rShutdown: Some(shut_down),
+        rDestroy: Some(destroy),
+        mydest,
+    };
+    let mut receiver = Receiver { callbacks, to, refused: None };
+    // SAFETY: SPI is connected, as the client shows; receiver and parameters outlive the query.
+    unsafe {
+        let options = pg_sys::SPIExecuteOptions {
+            params: list(parameters),
+            read_only: purpose == Purpose::Read,
+            dest: (&raw mut receiver).cast(),
+            ..Default::default()
+        };
+        Spi::check_status(pg_sys::SPI_execute_extended(query.as_ptr(), &options))?;
+    }
+    receiver.refused.map_or(Ok(()), Err)
+}
+
+/// The executor's list of these parameters, in the current memory context.
+fn list(parameters: &[Parameter]) -> pg_sys::ParamListInfo {
+    // SAFETY: the list has room for as many.
+    unsafe {
+        let list = pg_sys::makeParamList(parameters.len() as i32);
+        for (n, (oid, value)) in parameters.iter().enumerate() {
+            *(*list).params.as_mut_ptr().add(n) = pg_sys::ParamExternData {
+                value: value.unwrap_or(pg_sys::Datum::from(0)),
+                isnull: value.is_none(),
+                pflags: pg_sys::PARAM_FLAG_CONST as u16,
+                ptype: *oid,
+            };
+        }
+        list
+    }
+}
+
+/// What the executor is given. It knows the first field only.
+#[repr(C)]
+struct Receiver<'a, R> {
+    callbacks: pg_sys::DestReceiver,
+    to: &'a mut R,
+    refused: Option<Error>,
+}
+
+/// # Safety
+/// Called by the executor, with a `Receiver` of this type, before the first row.
+unsafe extern "C-unwind" fn start<R: Receive>(
+    receiver: *mut pg_sys::DestReceiver,
+    _operation: i32,
+    columns: pg_sys::TupleDesc,
+) {
+    // SAFETY: the receiver is ours, and nobody else has it while the query runs; the columns are the executor's. A panic becomes
+    // an error of Postgres here, over a frame that owns nothing.
+    unsafe {
+        pg_sys::panic::pgrx_extern_c_guard(|| {
+            let receiver = &mut *receiver.cast::<Receiver<R>>();
+            receiver.refused = receiver.to.start(columns).err();
+        })
+    }
+}
+
+/// False ends the query.
+///
+/// # Safety
+/// Called by the executor, with a `Receiver` of this type, for each row.
+unsafe extern "C-unwind" fn receive<R: Receive>(
+    row: *mut pg_sys::TupleTableSlot,
+    receiver: *mut pg_sys::DestReceiver,
+) -> bool {
+    // SAFETY: as in `start`, for the row.
+    unsafe {
+        pg_sys::panic::pgrx_extern_c_guard(|| {
+            let receiver = &mut *receiver.cast::<Receiver<R>>();
+            if receiver.refused.is_some() {
+                return false;
+            }
+            receiver.to.row(row).unwrap_or_else(|error| {
+                receiver.refused = Some(error);
+                false
+            })
+        })
+    }
+}
+
+/// # Safety
+/// Called by the executor after the last row.
+unsafe extern "C-unwind" fn shut_down(_receiver: *mut pg_sys::DestReceiver) {}
+
+/// # Safety
+/// Called by nobody: the receiver is `run`'s.
+unsafe extern "C-unwind" fn destroy(_receiver: *mut pg_sys::DestReceiver) {}
