@@ -1,255 +1,126 @@
-//! The parameters of `reco.train`: names, defaults, bounds.
+//! The parameters of `reco.train`: each is a row of one table, from which come the field, its default, the check of its
+//! bounds, and what the user is told. `docs/training.md` has the same rows, which a test compares.
 
+use super::bounds::Bounded;
+use super::bounds::Bounds::{self, Above, Columns, Device, Flag, OneOf, Sizes, Whole, Within};
+pub use super::choices::{CalibrationChoice, Metric, Precision, Schedule};
 use crate::algorithm::{Algorithm, Task};
 use crate::error::ModelError;
 use crate::stored::transform::TransformChoice;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 
-/// Training parameters. Every field has a default; see [`DESCRIPTIONS`] for meaning and bounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Params {
-    pub task: Option<Task>,
-    pub metric: Option<Metric>,
-    pub calibration: CalibrationChoice,
-    pub class_weight: f64,
-    pub seed: u64,
-    pub device: String,
-    pub threads: usize,
-    pub time_budget: f64,
-    pub importance: bool,
-    pub validation_share: f64,
-    pub test_share: f64,
-    pub min_category_count: u64,
-    pub max_categories: usize,
-    pub include: Vec<String>,
-    pub exclude: Vec<String>,
-    /// `None` is the algorithm's own default; see [`Params::learning_rate`].
-    pub learning_rate: Option<f64>,
-    pub patience: u32,
-    pub hidden: Vec<usize>,
-    pub crosses: usize,
-    pub cross_rank: usize,
-    pub epochs: u32,
-    pub batch_size: usize,
-    pub schedule: Schedule,
-    pub weight_decay: f64,
-    pub l1: f64,
-    pub dropout: f64,
-    pub batch_norm: bool,
-    pub transform: TransformChoice,
-    pub negative_share: f64,
-    pub members: usize,
-    pub precision: Precision,
-    pub trees: usize,
-    pub leaves: usize,
-    pub min_leaf_rows: usize,
-    pub leaf_l2: f64,
-    pub row_share: f64,
-    pub column_share: f64,
-    pub bins: usize,
-}
-
-/// What the versions of a model are compared by, on validation rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    Auroc,
-    AveragePrecision,
-    LogLoss,
-    Rmse,
-    Mae,
-    Pinball,
-}
-
-impl Metric {
-    /// What a task is judged by where nothing was asked for.
-    pub fn default_for(task: Task) -> Self {
-        match task {
-            Task::Binary => Self::AveragePrecision,
-            Task::Regression => Self::Rmse,
-        }
-    }
-
-    /// As it is told to a reader.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auroc => "AUROC",
-            Self::AveragePrecision => "average precision",
-            Self::LogLoss => "log loss",
-            Self::Rmse => "RMSE",
-            Self::Mae => "MAE",
-            Self::Pinball => "pinball loss",
-        }
-    }
-
-    pub fn task(self) -> Task {
-        match self {
-            Self::Auroc | Self::AveragePrecision | Self::LogLoss => Task::Binary,
-            Self::Rmse | Self::Mae | Self::Pinball => Task::Regression,
-        }
-    }
-
-    /// True if more is better.
-    pub fn is_gain(self) -> bool {
-        matches!(self, Self::Auroc | Self::AveragePrecision)
-    }
-}
-
-/// How logits become probabilities.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CalibrationChoice {
-    /// The better of the others on validation rows that neither was fitted to.
-    #[default]
-    Auto,
-    None,
-    Platt,
-    Isotonic,
-}
-
-/// How the learning rate moves during training.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    #[default]
-    Constant,
-    /// Down to 0 along half a cosine.
-    Cosine,
-    /// Up for three tenths of the steps, then down to 0 along half a cosine.
-    OneCycle,
-}
-
-/// In what precision a GPU multiplies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    #[default]
-    Float32,
-    Tf32,
-    Bf16,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            task: None,
-            metric: None,
-            calibration: CalibrationChoice::default(),
-            class_weight: 1.0,
-            seed: 42,
-            device: "auto".into(),
-            threads: 0,
-            time_budget: 0.0,
-            importance: true,
-            validation_share: 0.15,
-            test_share: 0.15,
-            min_category_count: 5,
-            max_categories: 10_000,
-            include: Vec::new(),
-            exclude: Vec::new(),
-            learning_rate: None,
-            patience: 10,
-            hidden: vec![128],
-            crosses: 2,
-            cross_rank: 32,
-            epochs: 50,
-            batch_size: 1024,
-            schedule: Schedule::default(),
-            weight_decay: 0.0,
-            l1: 0.0,
-            dropout: 0.0,
-            batch_norm: false,
-            transform: TransformChoice::default(),
-            negative_share: 1.0,
-            members: 1,
-            precision: Precision::default(),
-            trees: 300,
-            leaves: 31,
-            min_leaf_rows: 20,
-            leaf_l2: 1.0,
-            row_share: 1.0,
-            column_share: 1.0,
-            bins: 255,
-        }
-    }
-}
-
-/// A parameter: its name, the algorithms that know it (none: all do), and its meaning.
-pub struct Description {
+/// A parameter, as the user is told of it.
+pub struct Parameter {
     pub name: &'static str,
+    /// Those that know it.
     pub algorithms: &'static [Algorithm],
+    pub bounds: Bounds,
     pub meaning: &'static str,
+    /// What one of its values stands for; empty where there is nothing to say.
+    pub note: &'static str,
 }
 
-const ALL: &[Algorithm] = &[];
-const NETWORKS: &[Algorithm] = &Algorithm::NETWORKS;
-const HIDDEN: &[Algorithm] = &[Algorithm::Mlp, Algorithm::DeepCross];
-const TREES: &[Algorithm] = &[Algorithm::BoostedTrees];
+macro_rules! parameters {
+    ($($name:ident: $type:ty = $default:expr, $algorithms:expr, $bounds:expr, $meaning:literal $(, $note:literal)?;)*) => {
+        /// Training parameters. Every field has a default; see [`PARAMETERS`] for meaning and bounds.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Params {
+            $(pub $name: $type,)*
+        }
+
+        impl Default for Params {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        /// Every parameter, in the order in which they are listed to the user.
+        pub const PARAMETERS: &[Parameter] = &[$(
+            Parameter {
+                name: stringify!($name),
+                algorithms: $algorithms,
+                bounds: $bounds,
+                meaning: $meaning,
+                note: concat!($($note)?),
+            },
+        )*];
+
+        impl Params {
+            fn check_bounds(&self) -> Result<(), ModelError> {
+                $(check(stringify!($name), self.$name.fits(&$bounds), &self.$name.shown())?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+const ALL: &[Algorithm] = &Algorithm::ALL;
 const LEARNING: &[Algorithm] =
     &[Algorithm::Logistic, Algorithm::Mlp, Algorithm::DeepCross, Algorithm::BoostedTrees];
+const NETWORKS: &[Algorithm] = &Algorithm::NETWORKS;
+const LINEAR: &[Algorithm] = &[Algorithm::Logistic];
+const HIDDEN: &[Algorithm] = &[Algorithm::Mlp, Algorithm::DeepCross];
+const CROSSES: &[Algorithm] = &[Algorithm::DeepCross];
+const TREES: &[Algorithm] = &[Algorithm::BoostedTrees];
 
-const fn about(name: &'static str, algorithms: &'static [Algorithm], meaning: &'static str) -> Description {
-    Description { name, algorithms, meaning }
+// name: type = default, the algorithms that know it, bounds, meaning, note
+parameters! {
+    task: Option<Task> = None, ALL, OneOf(&["binary", "regression"]),
+        "what is predicted", "null takes binary if the label is a boolean or only 0 and 1";
+    metric: Option<Metric> = None, ALL, OneOf(&["auroc", "average_precision", "log_loss", "rmse", "mae", "pinball"]),
+        "what candidates are compared by on validation rows", "the last three of a regression";
+    calibration: CalibrationChoice = CalibrationChoice::Auto, ALL, OneOf(&["auto", "none", "platt", "isotonic"]),
+        "how scores become probabilities", "auto takes what does best on validation rows";
+    class_weight: f64 = 1.0, LEARNING, Above(0.0, 1e6), "weight of a positive row's loss";
+    seed: u64 = 42, ALL, Whole(0, i64::MAX as u64), "seed of everything random";
+    device: String = "auto".into(), ALL, Device, "where it trains";
+    threads: usize = 0, ALL, Whole(0, 1024), "CPU threads", "0 takes the setting reco.training_threads";
+    time_budget: f64 = 0.0, ALL, Within(0.0, 1e6),
+        "seconds after which training ends with the best it has", "0 has no end";
+    importance: bool = true, ALL, Flag, "whether the importance of every column is measured";
+    validation_share: f64 = 0.15, ALL, Within(0.0, 0.9),
+        "share of the weeks (or rows) held out to stop and to calibrate";
+    test_share: f64 = 0.15, ALL, Within(0.0, 0.9),
+        "share of the newest weeks (or of the rows) held out to measure";
+    min_category_count: u64 = 5, ALL, Whole(1, u64::MAX),
+        "a category seen in fewer training rows counts as never seen";
+    max_categories: usize = 10_000, ALL, Whole(1, 1_000_000), "most frequent categories kept for a column";
+    include: Vec<String> = Vec::new(), ALL, Columns, "key or time columns that are inputs too";
+    exclude: Vec<String> = Vec::new(), ALL, Columns, "columns that are no inputs";
+    learning_rate: Option<f64> = None, LEARNING, Above(0.0, 10.0),
+        "size of a step", "null takes 0.001, of one_cycle 0.003, of boosted_trees 0.05";
+    patience: u32 = 10, LEARNING, Whole(0, 100_000),
+        "epochs, or trees, without a better validation loss before training stops", "0 never stops early";
+    hidden: Vec<usize> = vec![128], HIDDEN, Sizes(8, 1, 4096), "sizes of the hidden layers";
+    crosses: usize = 2, CROSSES, Whole(1, 8), "cross layers";
+    cross_rank: usize = 32, CROSSES, Whole(1, 4096), "rank of a cross layer's matrix";
+    epochs: u32 = 50, NETWORKS, Whole(1, 100_000), "passes over the training rows";
+    batch_size: usize = 1024, NETWORKS, Whole(0, 1_000_000_000),
+        "rows in a gradient step", "0 takes all rows in every step";
+    schedule: Schedule = Schedule::Constant, NETWORKS, OneOf(&["constant", "cosine", "one_cycle"]),
+        "how the learning rate moves";
+    weight_decay: f64 = 0.0, NETWORKS, Within(0.0, 10.0), "L2 penalty on the weights";
+    l1: f64 = 0.0, LINEAR, Within(0.0, 10.0), "L1 penalty on the weights", "makes some exactly 0";
+    dropout: f64 = 0.0, HIDDEN, Within(0.0, 0.95), "share of hidden units dropped in training";
+    batch_norm: bool = false, HIDDEN, Flag,
+        "whether what comes out of a hidden layer is normalized over the batch";
+    transform: TransformChoice = TransformChoice::Auto, NETWORKS, OneOf(&["auto", "none", "signed_log", "quantile"]),
+        "how numbers with heavy tails are calmed";
+    negative_share: f64 = 1.0, NETWORKS, Above(0.0, 1.0),
+        "share of the negative rows that an epoch sees", "the probabilities are corrected";
+    members: usize = 1, NETWORKS, Whole(1, 32), "networks trained from different seeds and averaged";
+    precision: Precision = Precision::Float32, NETWORKS, OneOf(&["float32", "tf32", "bf16"]),
+        "how a GPU multiplies";
+    trees: usize = 300, TREES, Whole(1, 10_000), "most trees";
+    leaves: usize = 31, TREES, Whole(2, 4096), "most leaves of a tree";
+    min_leaf_rows: usize = 20, TREES, Whole(1, 1_000_000_000), "fewest training rows in a leaf";
+    leaf_l2: f64 = 1.0, TREES, Within(0.0, 1e6), "L2 penalty on the leaves' values";
+    row_share: f64 = 1.0, TREES, Above(0.0, 1.0), "share of the rows that a tree sees";
+    column_share: f64 = 1.0, TREES, Above(0.0, 1.0), "share of the columns that a tree sees";
+    bins: usize = 255, TREES, Whole(2, 255), "bins that a column's numbers are sorted into";
 }
-
-/// Every parameter, in the order in which they are listed to the user.
-pub const DESCRIPTIONS: &[Description] = &[
-    about("task", ALL, "binary or regression; null takes binary if the label is a boolean or only 0 and 1"),
-    about(
-        "metric",
-        ALL,
-        "what candidates are compared by on validation rows: auroc, average_precision or log_loss; of a regression rmse, \
-         mae or pinball",
-    ),
-    about("calibration", ALL, "auto, none, platt or isotonic; auto takes what does best on validation rows"),
-    about("class_weight", LEARNING, "weight of a positive row's loss, above 0 and up to 1000000"),
-    about("seed", ALL, "seed of everything random, a whole number from 0"),
-    about("device", ALL, "auto, cpu, cuda or cuda:N"),
-    about("threads", ALL, "CPU threads, 0 to 1024; 0 takes the setting reco.training_threads"),
-    about("time_budget", ALL, "seconds after which training ends with the best it has, 0 to 1000000; 0 has no end"),
-    about("importance", ALL, "whether the importance of every column is measured, true or false"),
-    about("validation_share", ALL, "share of the weeks (or rows) held out to stop and to calibrate, 0 to 0.9"),
-    about("test_share", ALL, "share of the newest weeks (or of the rows) held out to measure, 0 to 0.9"),
-    about("min_category_count", ALL, "a category seen in fewer training rows counts as never seen, 1 or more"),
-    about("max_categories", ALL, "most frequent categories kept for a column, 1 to 1000000"),
-    about("include", ALL, "key or time columns that are inputs too, an array of names"),
-    about("exclude", ALL, "columns that are no inputs, an array of names"),
-    about("learning_rate", LEARNING, "size of a step, above 0 and up to 10; null takes 0.001, of one_cycle 0.003, of boosted_trees 0.05"),
-    about(
-        "patience",
-        LEARNING,
-        "epochs, or trees, without a better validation loss before training stops, 0 to 100000; 0 never stops early",
-    ),
-    about("hidden", HIDDEN, "sizes of the hidden layers, an array of up to 8 numbers from 1 to 4096"),
-    about("crosses", &[Algorithm::DeepCross], "cross layers, 1 to 8"),
-    about("cross_rank", &[Algorithm::DeepCross], "rank of a cross layer's matrix, 1 to 4096"),
-    about("epochs", NETWORKS, "passes over the training rows, 1 to 100000"),
-    about("batch_size", NETWORKS, "rows in a gradient step, 1 to 1000000000; 0 takes all rows in every step"),
-    about("schedule", NETWORKS, "how the learning rate moves: constant, cosine or one_cycle"),
-    about("weight_decay", NETWORKS, "L2 penalty on the weights, 0 to 10"),
-    about("l1", &[Algorithm::Logistic], "L1 penalty on the weights, 0 to 10; makes some exactly 0"),
-    about("dropout", HIDDEN, "share of hidden units dropped in training, 0 to 0.95"),
-    about("batch_norm", HIDDEN, "whether what comes out of a hidden layer is normalized over the batch, true or false"),
-    about("transform", NETWORKS, "how numbers with heavy tails are calmed: auto, none, signed_log or quantile"),
-    about(
-        "negative_share",
-        NETWORKS,
-        "share of the negative rows that an epoch sees, above 0 and up to 1; the probabilities are corrected",
-    ),
-    about("members", NETWORKS, "networks trained from different seeds and averaged, 1 to 32"),
-    about("precision", NETWORKS, "how a GPU multiplies: float32, tf32 or bf16"),
-    about("trees", TREES, "most trees, 1 to 10000"),
-    about("leaves", TREES, "most leaves of a tree, 2 to 4096"),
-    about("min_leaf_rows", TREES, "fewest training rows in a leaf, 1 to 1000000000"),
-    about("leaf_l2", TREES, "L2 penalty on the leaves' values, 0 to 1000000"),
-    about("row_share", TREES, "share of the rows that a tree sees, above 0 and up to 1"),
-    about("column_share", TREES, "share of the columns that a tree sees, above 0 and up to 1"),
-    about("bins", TREES, "bins that a column's numbers are sorted into, 2 to 255"),
-];
 
 impl Params {
     /// Reads and checks a JSON object. Unknown names, names that none of the algorithms knows, and values out of bounds
@@ -295,105 +166,59 @@ impl Params {
         })
     }
 
-    /// Checks every bound.
+    /// Checks every bound, and what two parameters say together.
     pub fn check(&self) -> Result<(), ModelError> {
-        self.check_all()?;
-        self.check_networks()?;
-        self.check_trees()
-    }
-
-    fn check_all(&self) -> Result<(), ModelError> {
+        self.check_bounds()?;
         if let (Some(task), Some(metric)) = (self.task, self.metric) {
-            let shown = serde_json::to_string(&metric).unwrap_or_default();
-            check("metric", metric.task() == task, &format!("{shown} for this task"))?;
+            check("metric", metric.task() == task, &format!("{} for this task", self.metric.shown()))?;
         }
-        above("class_weight", self.class_weight, 1e6)?;
-        within("seed", self.seed, 0..=i64::MAX as u64)?;
-        check("device", device_is_known(&self.device), &format!("{:?}", self.device))?;
-        within("threads", self.threads, 0..=1024)?;
-        within("time_budget", self.time_budget, 0.0..=1e6)?;
-        within("validation_share", self.validation_share, 0.0..=0.9)?;
-        within("test_share", self.test_share, 0.0..=0.9)?;
         let both = format!("{} with a validation_share of {}", self.test_share, self.validation_share);
-        check("test_share", self.validation_share + self.test_share < 0.95, &both)?;
-        within("min_category_count", self.min_category_count, 1..=u64::MAX)?;
-        within("max_categories", self.max_categories, 1..=1_000_000)?;
-        self.learning_rate.map_or(Ok(()), |rate| above("learning_rate", rate, 10.0))?;
-        within("patience", self.patience, 0..=100_000)
-    }
-
-    fn check_networks(&self) -> Result<(), ModelError> {
-        let hidden = serde_json::to_string(&self.hidden).unwrap_or_default();
-        let sizes_fit = self.hidden.iter().all(|h| (1..=4096).contains(h));
-        check("hidden", self.hidden.len() <= 8 && sizes_fit, &hidden)?;
-        within("crosses", self.crosses, 1..=8)?;
-        within("cross_rank", self.cross_rank, 1..=4096)?;
-        within("epochs", self.epochs, 1..=100_000)?;
-        within("batch_size", self.batch_size, 0..=1_000_000_000)?;
-        within("weight_decay", self.weight_decay, 0.0..=10.0)?;
-        within("l1", self.l1, 0.0..=10.0)?;
-        within("dropout", self.dropout, 0.0..=0.95)?;
-        above("negative_share", self.negative_share, 1.0)?;
-        within("members", self.members, 1..=32)
-    }
-
-    fn check_trees(&self) -> Result<(), ModelError> {
-        within("trees", self.trees, 1..=10_000)?;
-        within("leaves", self.leaves, 2..=4096)?;
-        within("min_leaf_rows", self.min_leaf_rows, 1..=1_000_000_000)?;
-        within("leaf_l2", self.leaf_l2, 0.0..=1e6)?;
-        above("row_share", self.row_share, 1.0)?;
-        above("column_share", self.column_share, 1.0)?;
-        within("bins", self.bins, 2..=255)
+        check("test_share", self.validation_share + self.test_share < 0.95, &both)
     }
 }
 
-fn check(name: &str, fits: bool, value: &dyn Display) -> Result<(), ModelError> {
+impl Parameter {
+    /// The parameter of that name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        PARAMETERS.iter().find(|known| known.name == name)
+    }
+
+    fn is_known_to(&self, algorithms: &[Algorithm]) -> bool {
+        self.algorithms.iter().any(|algorithm| algorithms.contains(algorithm))
+    }
+
+    /// What a user is told where a value is refused.
+    fn hint(&self) -> String {
+        let Self { name, bounds, meaning, note, .. } = self;
+        let before = if matches!(bounds, OneOf(_) | Device) { ": " } else { ", " };
+        let after = if note.is_empty() { "" } else { "; " };
+        format!("{name}: {meaning}{before}{bounds}{after}{note}.")
+    }
+}
+
+fn check(name: &str, fits: bool, value: &str) -> Result<(), ModelError> {
     match fits {
         true => Ok(()),
         false => Err(refuse(name, &format!("cannot be {value}"))),
     }
 }
 
-fn within<T: PartialOrd + Display>(
-    name: &str,
-    value: T,
-    bounds: RangeInclusive<T>,
-) -> Result<(), ModelError> {
-    check(name, bounds.contains(&value), &value)
-}
-
-/// Above 0 and at most `most`.
-fn above(name: &str, value: f64, most: f64) -> Result<(), ModelError> {
-    check(name, value > 0.0 && value <= most, &value)
-}
-
-fn device_is_known(device: &str) -> bool {
-    match device {
-        "auto" | "cpu" | "cuda" => true,
-        other => other.strip_prefix("cuda:").is_some_and(|n| n.parse::<u8>().is_ok()),
-    }
-}
-
 /// The error that says what is wrong with a parameter, and what it means.
 pub(crate) fn refuse(name: &str, problem: &str) -> ModelError {
-    let found = DESCRIPTIONS.iter().find(|known| known.name == name);
     ModelError::Parameter {
         message: format!("training parameter \"{name}\" {problem}"),
-        hint: found.map_or(String::new(), |found| format!("{}: {}.", found.name, found.meaning)),
+        hint: Parameter::find(name).map_or(String::new(), Parameter::hint),
     }
 }
 
 /// A parameter must exist, and one of the algorithms must know it.
 pub(crate) fn check_name(name: &str, algorithms: &[Algorithm]) -> Result<(), ModelError> {
-    let knows = |known: &&Description| {
-        known.algorithms.is_empty() || known.algorithms.iter().any(|a| algorithms.contains(a))
-    };
-    let found = DESCRIPTIONS.iter().find(|known| known.name == name);
-    if found.as_ref().is_some_and(knows) {
+    let found = Parameter::find(name);
+    if found.is_some_and(|found| found.is_known_to(algorithms)) {
         return Ok(());
     }
-    let names: Vec<&str> = DESCRIPTIONS.iter().filter(knows).map(|known| known.name).collect();
+    let known = PARAMETERS.iter().filter(|known| known.is_known_to(algorithms));
+    let names: Vec<&str> = known.map(|known| known.name).collect();
     let asked: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
     Err(ModelError::Parameter {
         message: match found {
@@ -418,13 +243,60 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_is_described() {
-        let value = serde_json::to_value(Params::default()).unwrap();
-        let mut fields: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
-        let mut described: Vec<_> = DESCRIPTIONS.iter().map(|known| known.name.to_string()).collect();
-        fields.sort();
-        described.sort();
-        assert_eq!(fields, described);
+    fn what_the_bounds_name_is_read() {
+        let mut names = 0;
+        for known in PARAMETERS {
+            let OneOf(values) = known.bounds else { continue };
+            for value in values {
+                let given = Map::from_iter([(known.name.to_owned(), Value::from(*value))]);
+                Params::default()
+                    .with(given)
+                    .unwrap_or_else(|error| panic!("{} {value}: {error}", known.name));
+                names += 1;
+            }
+        }
+        assert!(names > 20, "{names}");
+    }
+
+    #[test]
+    fn the_bounds_that_are_told_are_those_that_are_checked() {
+        for known in PARAMETERS {
+            let (inside, outside) = match known.bounds {
+                Whole(least, most) => {
+                    (vec![Value::from(least), Value::from(most)], vec![most.checked_add(1).map(Value::from)])
+                }
+                Within(least, most) => (
+                    vec![least.into(), most.into()],
+                    vec![Some((least - 1e-9).into()), Some((most * 1.001).into())],
+                ),
+                Above(least, most) => {
+                    (vec![most.into()], vec![Some(least.into()), Some((most * 1.001).into())])
+                }
+                _ => continue,
+            };
+            let base = Params { validation_share: 0.0, test_share: 0.0, ..Params::default() };
+            let with = |value: Value| base.with(Map::from_iter([(known.name.to_owned(), value)]));
+            for value in inside {
+                assert!(with(value.clone()).is_ok(), "{} {value}", known.name);
+            }
+            for value in outside.into_iter().flatten() {
+                let hint = with(value).unwrap_err().hint().unwrap().to_owned();
+                assert!(hint.contains(&known.bounds.to_string()), "{hint}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hint_says_meaning_bounds_and_what_a_value_stands_for() {
+        for (name, hint) in [
+            ("threads", "threads: CPU threads, 0 to 1024; 0 takes the setting reco.training_threads."),
+            ("learning_rate", "learning_rate: size of a step, above 0 and up to 10; null takes 0.001, of one_cycle 0.003, of boosted_trees 0.05."),
+            ("hidden", "hidden: sizes of the hidden layers, an array of up to 8 numbers from 1 to 4096."),
+            ("precision", "precision: how a GPU multiplies: float32, tf32 or bf16."),
+            ("min_category_count", "min_category_count: a category seen in fewer training rows counts as never seen, 1 or more."),
+        ] {
+            assert_eq!(Parameter::find(name).unwrap().hint(), hint);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `{"min": …, "max": …, "log": true}`, from which a number is drawn: uniformly, or with `log` so that its logarithm is
 //! uniform. Whether it is whole is the parameter's matter.
 
-use super::params::{check_name, refuse, Params};
+use super::params::{check_name, refuse, Parameter, Params};
 use crate::algorithm::Algorithm;
 use crate::error::ModelError;
 use crate::hash;
@@ -129,7 +129,7 @@ impl Draw {
     fn range(name: &str, value: &Value) -> Result<(Self, Vec<Value>), ModelError> {
         let Range { min, max, log } =
             serde_json::from_value(value.clone()).map_err(|_| unreadable(name, value))?;
-        let Some(whole) = is_whole(name) else {
+        let Some(whole) = Parameter::find(name).and_then(|known| known.bounds.is_whole()) else {
             return Err(refuse(name, "is no number: search it in an array of values"));
         };
         let problem = if min > max {
@@ -168,16 +168,6 @@ fn unreadable(name: &str, value: &Value) -> ModelError {
         hint:
             r#"Give an array of values, or {"min": …, "max": …}, for a logarithmic scale with "log": true."#
                 .into(),
-    }
-}
-
-/// Whether a parameter that is a number is a whole one; `None` if it is no number.
-fn is_whole(name: &str) -> Option<bool> {
-    let takes = |value: Value| serde_json::from_value::<Params>(json!({ name: value })).is_ok();
-    match (takes(json!(0.5)), takes(json!(1))) {
-        (true, _) => Some(false),
-        (false, true) => Some(true),
-        (false, false) => None,
     }
 }
 
