@@ -1,20 +1,37 @@
 -- What the extension brings, and that all of it says what it is for.
 CREATE EXTENSION pg_recommend;
 
-SELECT c.relkind, c.relname
+\pset format unaligned
+\pset tuples_only on
+
+SELECT CASE c.relkind WHEN 'r' THEN 'table' ELSE 'view' END, c.relname
 FROM pg_class c
 JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 WHERE e.extname = 'pg_recommend' AND c.relkind IN ('r', 'v')
 ORDER BY 1, 2;
 
-SELECT p.prokind, p.proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
-       p.provolatile, p.proparallel, p.prosecdef
-FROM pg_proc p
-JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-WHERE e.extname = 'pg_recommend'
-ORDER BY 1, 2, 3;
+-- A long list of arguments or columns has a line for each.
+SELECT concat(r.kind, ' ', r.proname, '(', r.arguments, ')', ' returns ' || r.result, r.properties)
+FROM (
+    SELECT CASE p.prokind WHEN 'a' THEN 'aggregate' WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window function'
+                          ELSE 'function' END AS kind,
+           p.proname,
+           CASE WHEN length(a.arguments) < 80 THEN a.arguments
+                ELSE E'\n    ' || replace(a.arguments, ', ', E',\n    ') END AS arguments,
+           CASE WHEN length(a.result) < 80 THEN a.result
+                ELSE replace(replace(a.result, 'TABLE(', E'TABLE(\n    '), ', ', E',\n    ') END AS result,
+           concat(', ' || CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END,
+                  ', parallel ' || CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END,
+                  CASE WHEN p.proisstrict THEN ', strict' END,
+                  CASE WHEN p.prosecdef THEN ', security definer' END) AS properties
+    FROM pg_proc p
+    JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+    JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+    CROSS JOIN LATERAL (
+        SELECT pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result) a
+    WHERE e.extname = 'pg_recommend') r
+ORDER BY r.kind, r.proname, r.arguments;
 
 -- Objects without a comment: none.
 SELECT pg_describe_object(d.classid, d.objid, 0) AS uncommented
