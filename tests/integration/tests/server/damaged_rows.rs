@@ -274,7 +274,7 @@ fn damage_in_any_table_is_an_error_and_no_fault_of_ours() {
             .chain(damage.contains("reco.tune").then_some(of_tunes).into_iter().flatten());
         for sql in readers {
             if let Err(error) = client.batch_execute(sql) {
-                if is_raw(&error) && !error.as_db_error().is_some_and(|error| names_what_is_damaged(error)) {
+                if is_raw(&error) && !error.as_db_error().is_some_and(names_what_is_damaged) {
                     wrong.push(format!("{damage}, {sql}: {error:?}"));
                 }
             }
