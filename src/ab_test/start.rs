@@ -6,8 +6,9 @@ use crate::catalog::in_use::refuse_running;
 use crate::catalog::rights::Privilege;
 use crate::catalog::{read, CHAMPION};
 use crate::error::{or_raise, Error};
+use crate::pg::call::Call;
 use crate::pg::relations::Relation;
-use crate::pg::values::{self, given, note};
+use crate::pg::values::{given, note};
 use crate::scoring::model_cache;
 use model::ab::{Assignment, Unit};
 use model::recipe::Family;
@@ -29,20 +30,18 @@ const ARMS_HINT: &str = r#"For example: '[{"arm": "control", "version": 1, "shar
 #[pg_extern(sql = false)]
 fn start_ab_test(fcinfo: pg_sys::FunctionCallInfo) {
     let start = || {
-        // SAFETY: Postgres calls this with the arguments that its SQL declares, which outlive the call.
-        let (name, model, arms, regions, unit, salt) = unsafe {
-            let text = |n| pgrx::pg_getarg::<&str>(fcinfo, n);
-            let regions = pgrx::pg_getarg::<Vec<Option<String>>>(fcinfo, 3);
-            (text(0), text(1), values::json_argument(fcinfo, 2, "arms")?, regions, text(4), text(5))
-        };
-        let name = given(name, "name")?;
+        // SAFETY: Postgres calls this with the arguments that its SQL declares.
+        let call = unsafe { Call::new(fcinfo) };
+        let (name, model, unit, salt) = (call.text(0), call.text(1), call.text(4), call.text(5));
+        let (arms, regions) = (call.json(2, "arms")?, call.array::<Vec<Option<String>>>(3));
+        let name = given(name.as_deref(), "name")?;
         let new = NewTest {
             name,
-            model: given(model, "model")?,
+            model: given(model.as_deref(), "model")?,
             arms: read_arms(given(arms, "arms")?)?,
             regions: regions.map(read_regions).transpose()?,
-            unit: read_unit(given(unit, "unit")?)?,
-            salt: note(salt, "salt")?.unwrap_or(name),
+            unit: read_unit(given(unit.as_deref(), "unit")?)?,
+            salt: note(salt.as_deref(), "salt")?.unwrap_or(name),
         };
         new.check()?;
         change(c"reco.start_ab_test()", new.model, Privilege::Manage, |client, caller| {

@@ -6,9 +6,9 @@
 
 use super::read::{self, Grant};
 use crate::error::{or_raise, Error};
+use crate::pg::call::Call;
 use crate::pg::changes;
 use crate::pg::relations;
-use crate::pg::values::name_argument;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::quote_literal;
@@ -284,11 +284,8 @@ impl Known {
 #[pg_extern(sql = false)]
 fn has_model_privilege(fcinfo: pg_sys::FunctionCallInfo) -> Option<bool> {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    let (model, privilege, role) = unsafe {
-        let text = |n| pgrx::pg_getarg::<&str>(fcinfo, n);
-        (text(0)?, text(1)?, name_argument(fcinfo, 2))
-    };
-    Some(or_raise(answer(model, privilege, role)))
+    let call = unsafe { Call::new(fcinfo) };
+    Some(or_raise(answer(&call.text(0)?, &call.text(1)?, call.name(2))))
 }
 
 fn answer(model: &str, privilege: &str, role: Option<String>) -> Result<bool, Error> {

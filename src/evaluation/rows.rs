@@ -2,8 +2,9 @@
 
 use super::measure::Part;
 use crate::pg::call::Call;
-use crate::pg::row_set::{altered, tuple, RowSet};
+use crate::pg::row_set::RowSet;
 use crate::pg::sql_function::Returned;
+use crate::pg::tuples::{altered, tuple};
 use pgrx::{pg_sys, IntoDatum};
 
 /// The fields of a row, in the order in which sql/evaluation.sql declares them.

@@ -27,8 +27,7 @@ fn features_as_of(fcinfo: pg_sys::FunctionCallInfo) {
 fn find(call: &Call) -> Result<(), Error> {
     let mut found = Found::begin(call)?;
     let Some(spine) = call.datum(1) else { return Ok(()) };
-    // SAFETY: an interval.
-    call.datum(3).map_or(Ok(()), |age| unsafe { check_age(age) })?;
+    call.interval(3).map_or(Ok(()), check_age)?;
     // SAFETY: the spine is a composite value, which is there as long as the call runs.
     unsafe { look_up(call, &Composite::of(spine), &mut found) }
 }
@@ -187,11 +186,8 @@ const OLDEST_YEARS: i64 = 1000;
 const OLDEST_FROM: &str = "'3000-01-01 BC'::pg_catalog.timestamp";
 
 /// Refuses an age that is none, or that leads beyond the first of all moments.
-///
-/// # Safety
-/// `age` is a non-NULL interval.
-unsafe fn check_age(age: pg_sys::Datum) -> Result<(), Error> {
-    let pg_sys::Interval { time, day, month } = *age.cast_mut_ptr::<pg_sys::Interval>();
+fn check_age(age: &pg_sys::Interval) -> Result<(), Error> {
+    let pg_sys::Interval { time, day, month } = *age;
     let days = 31 * i128::from(month) + i128::from(day);
     let age = days * i128::from(DAY) + i128::from(time);
     match (0..=i128::from(OLDEST_YEARS) * 372 * i128::from(DAY)).contains(&age) {

@@ -3,6 +3,7 @@
 use super::registry::{mark, read_settings, register, Arguments, FeatureView, MOST_WEEKS_BACK};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{as_author, Settings};
+use crate::pg::call::Call;
 use crate::pg::relations::{self, columns_hint, RelationName};
 use crate::pg::session::refuse_read_only;
 use crate::pg::tuples;
@@ -19,37 +20,29 @@ use std::ffi::{CStr, CString};
 fn create_feature_view(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     refuse_read_only(c"reco.create_feature_view()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    let arguments = or_raise(unsafe { arguments(fcinfo) });
+    let arguments = or_raise(arguments(unsafe { &Call::new(fcinfo) }));
     or_raise(create(&arguments))
 }
 
-/// # Safety
-/// `fcinfo` is that of the running function.
-unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error> {
-    // SAFETY: each argument is read as the type that its SQL declares.
-    unsafe {
-        let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
-        let name = |n| values::name_argument(fcinfo, n);
-        let keys = pgrx::pg_getarg_datum(fcinfo, 2).map(|datum| values::names(datum)).transpose()?;
-        let inputs = pgrx::pg_getarg::<Vec<Option<pg_sys::Oid>>>(fcinfo, 6);
-        let inputs = values::given(inputs, "inputs")?.into_iter().collect::<Option<Vec<_>>>();
-        Ok(Arguments {
-            view: values::given(text(0), "view")?,
-            definition: values::given(text(1), "definition")?,
-            keys: values::given(keys, "keys")?,
-            time_column: values::given(name(3), "time_column")?,
-            label: name(4),
-            available: text(5),
-            inputs: values::given(inputs, "an input")?,
-            lookback: values::given(pgrx::pg_getarg(fcinfo, 7), "lookback")?,
-            horizon: values::given(pgrx::pg_getarg(fcinfo, 8), "horizon")?,
-            partition_by: values::given(text(9), "partition_by")?,
-            settings: read_settings(values::given(
-                values::json_argument(fcinfo, 10, "settings")?,
-                "settings",
-            )?)?,
-        })
-    }
+fn arguments(call: &Call) -> Result<Arguments, Error> {
+    let text = |n| call.text(n);
+    let name = |n| call.name(n);
+    let keys = call.names(2)?;
+    let inputs = call.array::<Vec<Option<pg_sys::Oid>>>(6);
+    let inputs = values::given(inputs, "inputs")?.into_iter().collect::<Option<Vec<_>>>();
+    Ok(Arguments {
+        view: values::given(text(0), "view")?,
+        definition: values::given(text(1), "definition")?,
+        keys: values::given(keys, "keys")?,
+        time_column: values::given(name(3), "time_column")?,
+        label: name(4),
+        available: text(5),
+        inputs: values::given(inputs, "an input")?,
+        lookback: values::given(call.integer(7), "lookback")?,
+        horizon: values::given(call.integer(8), "horizon")?,
+        partition_by: values::given(text(9), "partition_by")?,
+        settings: read_settings(values::given(call.json(10, "settings")?, "settings")?)?,
+    })
 }
 
 /// Makes the table and registers the view.

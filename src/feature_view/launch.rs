@@ -5,6 +5,7 @@ use super::create::create;
 use super::registry::Arguments;
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{with_fixed_path, Settings};
+use crate::pg::call::Call;
 use crate::pg::relations::{self, Relation, RelationName};
 use crate::pg::session::refuse_read_only;
 use crate::pg::values::{self, given};
@@ -22,7 +23,7 @@ const FEATURES: &str = include_str!("launch/features.sql");
 fn create_launch_features(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     refuse_read_only(c"reco.create_launch_features()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    let template = or_raise(unsafe { Template::read(fcinfo) });
+    let template = or_raise(Template::read(unsafe { &Call::new(fcinfo) }));
     or_raise(template.create())
 }
 
@@ -54,52 +55,47 @@ struct Template {
 const MOST_WEEKS: i32 = 520;
 
 impl Template {
-    /// # Safety
-    /// `fcinfo` is that of the running function.
-    unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
-        // SAFETY: each argument is read as the type that its SQL declares.
-        unsafe {
-            let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
-            let name = |n, what| given(values::name_argument(fcinfo, n), what);
-            let names = |n, what| {
-                let names = pgrx::pg_getarg_datum(fcinfo, n).map(|datum| values::names(datum)).transpose()?;
-                given(names, what)
-            };
-            let table = |n, what| Table::open(given(pgrx::pg_getarg(fcinfo, n), what)?);
-            let weeks = |n, what, least| {
-                let weeks = given(pgrx::pg_getarg::<i32>(fcinfo, n), what)?;
-                if (least..=MOST_WEEKS).contains(&weeks) {
-                    return Ok(weeks);
-                }
-                Err(Error::invalid(format!(
-                    "{what} is a number of weeks from {least} to {MOST_WEEKS}, not {weeks}"
-                )))
-            };
-            let template = Self {
-                view: given(text(0), "view")?,
-                sales: table(1, "sales")?,
-                products: table(2, "products")?,
-                stores: table(3, "stores")?,
-                product_id: name(4, "product_id")?,
-                store_id: name(5, "store_id")?,
-                region: name(6, "region")?,
-                sold_at: name(7, "sold_at")?,
-                amount: name(8, "amount")?,
-                quantity: name(9, "quantity")?,
-                discount: names(10, "discount")?,
-                customer: name(11, "customer")?,
-                category: name(12, "category")?,
-                attributes: names(13, "attributes")?,
-                launch_date: values::name_argument(fcinfo, 14),
-                launch_weeks: weeks(15, "launch_weeks", 1)?,
-                warm_up_weeks: weeks(16, "warm_up_weeks", 0)?,
-                lookback: weeks(17, "lookback", 0)?,
-                time_zone: time_zone(text(18))?,
-                partition_by: given(text(19), "partition_by")?,
-            };
-            template.check()?;
-            Ok(template)
-        }
+    fn read(call: &Call) -> Result<Self, Error> {
+        let text = |n| call.text(n);
+        let name = |n, what| given(call.name(n), what);
+        let names = |n, what| {
+            let names = call.names(n)?;
+            given(names, what)
+        };
+        let table = |n, what| Table::open(given(call.oid(n), what)?);
+        let weeks = |n, what, least| {
+            let weeks = given(call.integer(n), what)?;
+            if (least..=MOST_WEEKS).contains(&weeks) {
+                return Ok(weeks);
+            }
+            Err(Error::invalid(format!(
+                "{what} is a number of weeks from {least} to {MOST_WEEKS}, not {weeks}"
+            )))
+        };
+        let template = Self {
+            view: given(text(0), "view")?,
+            sales: table(1, "sales")?,
+            products: table(2, "products")?,
+            stores: table(3, "stores")?,
+            product_id: name(4, "product_id")?,
+            store_id: name(5, "store_id")?,
+            region: name(6, "region")?,
+            sold_at: name(7, "sold_at")?,
+            amount: name(8, "amount")?,
+            quantity: name(9, "quantity")?,
+            discount: names(10, "discount")?,
+            customer: name(11, "customer")?,
+            category: name(12, "category")?,
+            attributes: names(13, "attributes")?,
+            launch_date: call.name(14),
+            launch_weeks: weeks(15, "launch_weeks", 1)?,
+            warm_up_weeks: weeks(16, "warm_up_weeks", 0)?,
+            lookback: weeks(17, "lookback", 0)?,
+            time_zone: time_zone(text(18))?,
+            partition_by: given(text(19), "partition_by")?,
+        };
+        template.check()?;
+        Ok(template)
     }
 
     /// Every column exists, with a type that can be what it is said to be.

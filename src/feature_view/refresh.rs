@@ -5,6 +5,7 @@ use super::record::{Done, Record};
 use super::registry::FeatureView;
 use super::storage::{compute, date};
 use crate::error::{or_raise, Error};
+use crate::pg::call::Call;
 use crate::pg::session::{refuse_read_only, Failure, Session};
 use crate::pg::values::given;
 use features::weeks::{runs, to_compute, Wanted, Week};
@@ -18,7 +19,8 @@ use std::time::Instant;
 fn refresh_features(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.refresh_features()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    let (session, (relation, asked)) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
+    let call = unsafe { Call::new(fcinfo) };
+    let (session, (relation, asked)) = (Session::begin(&call), or_raise(arguments(&call)));
     let views = or_raise(in_order(relation));
     match run(&views, &asked, &session) {
         Ok(()) => session.end(),
@@ -40,23 +42,18 @@ struct Asked {
     lookback: Option<usize>,
 }
 
-/// # Safety
-/// `fcinfo` is that of the running procedure.
-unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<(pg_sys::Oid, Asked), Error> {
-    // SAFETY: each argument is read as the type that its SQL declares.
-    unsafe {
-        let week = |n, what| pgrx::pg_getarg::<Date>(fcinfo, n).map(|date| week_of(date, what)).transpose();
-        let lookback = pgrx::pg_getarg::<i32>(fcinfo, 3);
-        if lookback.is_some_and(|weeks| weeks < 0) {
-            return Err(Error::invalid("lookback is a number of weeks, 0 or more"));
-        }
-        let asked = Asked {
-            from: week(1, "from_week")?,
-            to: week(2, "to_week")?,
-            lookback: lookback.map(|weeks| weeks as usize),
-        };
-        Ok((given(pgrx::pg_getarg(fcinfo, 0), "view")?, asked))
+fn arguments(call: &Call) -> Result<(pg_sys::Oid, Asked), Error> {
+    let week = |n, what| call.date(n).map(|day| week_of(day, what)).transpose();
+    let lookback = call.integer(3);
+    if lookback.is_some_and(|weeks| weeks < 0) {
+        return Err(Error::invalid("lookback is a number of weeks, 0 or more"));
     }
+    let asked = Asked {
+        from: week(1, "from_week")?,
+        to: week(2, "to_week")?,
+        lookback: lookback.map(|weeks| weeks as usize),
+    };
+    Ok((given(call.oid(0), "view")?, asked))
 }
 
 /// The view and all that it is computed from, inputs first; the caller must own every one.
@@ -219,14 +216,16 @@ fn available(view: &FeatureView, query: &str) -> Result<Ends, Error> {
             )));
         }
         let row = rows.first();
-        let week = |date: Option<Date>| date.map(|date| week_of(date, "what is available")).transpose();
+        let week = |date: Option<Date>| {
+            date.map(|date| week_of(date.to_pg_epoch_days(), "what is available")).transpose()
+        };
         let (first, complete) = (week(row.get(1)?)?, week(row.get(2)?)?);
         Ok((first, complete.map(|week| week.plus(-1))))
     })
 }
 
-fn week_of(date: Date, what: &str) -> Result<Week, Error> {
-    match date.to_pg_epoch_days() {
+fn week_of(day: i32, what: &str) -> Result<Week, Error> {
+    match day {
         i32::MIN | i32::MAX => Err(Error::invalid(format!("{what} must not be infinite"))),
         day => Ok(Week::of_day(day)),
     }

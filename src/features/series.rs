@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::pg::aggregate::{combine, deserialize, finished, serialize, step, step_or, unchanged};
 use crate::pg::call::{float, Call};
 use crate::pg::sql_function::{sql_function, Returned};
+use crate::pg::values::microseconds;
 use features::decay::Decayed;
 use features::trend::Trend;
 use features::FeatureError;
@@ -25,7 +26,7 @@ sql_function!(trend_final, trend_final);
 fn decayed_step(call: &Call) -> Returned {
     let given = (call.float(1), call.timestamp(2), call.timestamp(3), call.interval(4));
     let (Some(value), Some(at), Some(as_of), Some(half_life)) = given else { return unchanged(call) };
-    let half_life = microseconds(half_life)?;
+    let half_life = length(half_life)?;
     let new = || Ok(Decayed::new(as_of, half_life)?);
     step_or(call, new, |state| {
         state.expect(as_of, half_life)?;
@@ -33,12 +34,9 @@ fn decayed_step(call: &Call) -> Returned {
     })
 }
 
-/// The length of an interval; a month has 30 days, a day 24 hours, as where Postgres compares intervals.
-fn microseconds(interval: &pg_sys::Interval) -> Result<i64, Error> {
-    const DAY: i128 = 86_400_000_000;
-    let days = i128::from(interval.month) * 30 + i128::from(interval.day);
+fn length(interval: &pg_sys::Interval) -> Result<i64, Error> {
     let too_long = |_| FeatureError::Range { message: "half_life is too long".into(), hint: None };
-    Ok(i64::try_from(days * DAY + i128::from(interval.time)).map_err(too_long)?)
+    Ok(i64::try_from(microseconds(interval)).map_err(too_long)?)
 }
 
 fn decayed_sum(call: &Call) -> Returned {

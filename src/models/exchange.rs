@@ -7,9 +7,10 @@ use crate::catalog::rights::Privilege;
 use crate::catalog::weights;
 use crate::catalog::write::{check_may_train, store_version, NewVersion};
 use crate::error::{or_raise, Error};
+use crate::pg::call::Call;
 use crate::pg::relations;
 use crate::pg::session::refuse_read_only;
-use crate::pg::values::{self, given};
+use crate::pg::values::given;
 use crate::scoring::check_columns;
 use crate::settings;
 use crate::training::request::{check_name, Origin};
@@ -55,7 +56,7 @@ fn check_exportable(version: &VersionRow) -> Result<(), Error> {
 fn import_model(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
     refuse_read_only(c"reco.import_model()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    or_raise(unsafe { Import::read(fcinfo) }.and_then(|import| import.store()))
+    or_raise(Import::read(unsafe { &Call::new(fcinfo) }).and_then(|import| import.store()))
 }
 
 /// The arguments of an import.
@@ -70,28 +71,21 @@ struct Import<'a> {
     promote: bool,
 }
 
-impl Import<'_> {
-    /// # Safety
-    /// `fcinfo` is that of a running call of `import_model`, and outlives the result.
-    unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
-        // SAFETY: each argument is read as the type that its SQL declares.
-        unsafe {
-            let began = Instant::now();
-            let artifact = given(pgrx::pg_getarg_datum(fcinfo, 1), "artifact")?;
-            // Before it is brought into memory.
-            check_size(pg_sys::toast_raw_datum_size(artifact))?;
-            let plain = pg_sys::pg_detoast_datum_packed(artifact.cast_mut_ptr());
-            Ok(Self {
-                began,
-                model: given(pgrx::pg_getarg(fcinfo, 0), "model")?,
-                bytes: pgrx::varlena_to_byte_slice(plain),
-                source: pgrx::pg_getarg(fcinfo, 2),
-                keys: pgrx::pg_getarg_datum(fcinfo, 3).map(|datum| values::names(datum)).transpose()?,
-                time_column: values::name_argument(fcinfo, 4),
-                label: values::name_argument(fcinfo, 5),
-                promote: given(pgrx::pg_getarg(fcinfo, 6), "promote")?,
-            })
-        }
+impl<'call> Import<'call> {
+    fn read(call: &'call Call) -> Result<Self, Error> {
+        let began = Instant::now();
+        // Before it is brought into memory.
+        check_size(given(call.size(1), "artifact")?)?;
+        Ok(Self {
+            began,
+            model: given(call.text(0), "model")?,
+            bytes: given(call.bytes(1), "artifact")?,
+            source: call.oid(2),
+            keys: call.names(3)?,
+            time_column: call.name(4),
+            label: call.name(5),
+            promote: given(call.boolean(6), "promote")?,
+        })
     }
 
     /// Checks everything and stores the version.

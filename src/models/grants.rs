@@ -3,8 +3,9 @@
 use crate::catalog::change::change;
 use crate::catalog::rights::{self, Privilege, PUBLIC};
 use crate::error::{or_raise, Error};
+use crate::pg::call::Call;
 use crate::pg::relations;
-use crate::pg::values::{given, name_argument};
+use crate::pg::values::given;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::json;
@@ -14,7 +15,8 @@ use serde_json::json;
 fn grant_model(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     or_raise(
-        unsafe { arguments(fcinfo) }.and_then(|(model, role, privilege)| grant(&model, &role, privilege)),
+        arguments(unsafe { &Call::new(fcinfo) })
+            .and_then(|(model, role, privilege)| grant(&model, &role, privilege)),
     );
 }
 
@@ -23,20 +25,16 @@ fn grant_model(fcinfo: pg_sys::FunctionCallInfo) {
 fn revoke_model(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: as in `grant_model`.
     or_raise(
-        unsafe { arguments(fcinfo) }.and_then(|(model, role, privilege)| revoke(&model, &role, privilege)),
+        arguments(unsafe { &Call::new(fcinfo) })
+            .and_then(|(model, role, privilege)| revoke(&model, &role, privilege)),
     );
 }
 
-/// # Safety
-/// `fcinfo` is that of a running call with the arguments (model, role, privilege).
-unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<(String, String, Privilege), Error> {
-    // SAFETY: each argument is read as the type that its SQL declares.
-    unsafe {
-        let model = given(pgrx::pg_getarg::<String>(fcinfo, 0), "model")?;
-        let role = given(name_argument(fcinfo, 1), "role")?;
-        let privilege = given(pgrx::pg_getarg::<String>(fcinfo, 2), "privilege")?;
-        Ok((model, role, Privilege::from_name(&privilege)?))
-    }
+fn arguments(call: &Call) -> Result<(String, String, Privilege), Error> {
+    let model = given(call.text(0), "model")?;
+    let role = given(call.name(1), "role")?;
+    let privilege = given(call.text(2), "privilege")?;
+    Ok((model, role, Privilege::from_name(&privilege)?))
 }
 
 fn grant(model: &str, role: &str, privilege: Privilege) -> Result<(), Error> {
@@ -86,11 +84,9 @@ fn revoke(model: &str, role: &str, privilege: Privilege) -> Result<(), Error> {
 #[pg_extern(sql = false)]
 fn set_model_owner(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: as in `grant_model`.
-    let arguments = unsafe {
-        let model = given(pgrx::pg_getarg::<String>(fcinfo, 0), "model");
-        model.and_then(|model| Ok((model, given(name_argument(fcinfo, 1), "owner")?)))
-    };
-    or_raise(arguments.and_then(|(model, owner)| set_owner(&model, &owner)));
+    let call = unsafe { Call::new(fcinfo) };
+    let set = || set_owner(&given(call.text(0), "model")?, &given(call.name(1), "owner")?);
+    or_raise(set());
 }
 
 fn set_owner(model: &str, owner: &str) -> Result<(), Error> {

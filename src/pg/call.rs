@@ -3,10 +3,13 @@
 use crate::error::Error;
 use crate::pg::call_site::{argument, state};
 use crate::pg::memory::bytes;
-use crate::pg::row_set::{altered, tuple};
-use crate::pg::sql_function::Returned;
-use pgrx::{is_a, pg_sys};
+use crate::pg::tuples::{altered, tuple};
+use crate::pg::values;
+use pgrx::{is_a, pg_sys, FromDatum};
 use std::ffi::CStr;
+
+/// What a function returns to SQL; `None` is NULL.
+pub type Returned = Result<Option<pg_sys::Datum>, Error>;
 
 /// What makes the readers sound is the function's SQL: Postgres calls it with values of the types that `CREATE FUNCTION`
 /// declares and of no others, and each reader is asked for its own type only. The same holds for what is returned.
@@ -102,6 +105,33 @@ impl Call {
         // SAFETY: the argument is a NUL-terminated string.
         let name = |datum: pg_sys::Datum| unsafe { CStr::from_ptr(datum.cast_mut_ptr()) };
         self.datum(n).map(|datum| name(datum).to_string_lossy().into_owned())
+    }
+
+    /// An array of names, without NULLs.
+    pub fn names(&self, n: usize) -> Result<Option<Vec<String>>, Error> {
+        // SAFETY: the argument is a name[].
+        self.datum(n).map(|datum| unsafe { values::names(datum) }).transpose()
+    }
+
+    /// An array of texts or of oids: `T` is a vector of them, each of which may be NULL.
+    pub fn array<T: FromDatum>(&self, n: usize) -> Option<T> {
+        // SAFETY: the argument is an array of the elements' type.
+        self.datum(n).and_then(|datum| unsafe { T::from_datum(datum, false) })
+    }
+
+    /// The size of a value of variable length, told before it is brought into memory.
+    pub fn size(&self, n: usize) -> Option<usize> {
+        // SAFETY: the argument is a varlena.
+        self.datum(n).map(|datum| unsafe { pg_sys::toast_raw_datum_size(datum) })
+    }
+
+    /// A `jsonb`, which errors call by this name.
+    pub fn json(&self, n: usize, name: &str) -> Result<Option<serde_json::Value>, Error> {
+        // SAFETY: the argument is a jsonb.
+        let text = self.datum(n).map(|datum| unsafe { values::json_text(datum) });
+        text.map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|_| Error::invalid(format!("{name} has a number that is out of range, or is too deep")))
     }
 
     /// The type of the n-th argument as the query writes it; invalid where that is not known.

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::memory::in_context;
+use crate::pg::tuples::parts;
 use pgrx::pg_sys;
 
 /// The result of a call; Postgres frees it.
@@ -67,39 +68,4 @@ impl RowSet {
         // SAFETY: the store lives as long as the call.
         unsafe { pg_sys::tuplestore_puttuple(self.store, &mut tuple) };
     }
-}
-
-/// A row.
-///
-/// # Safety
-/// The descriptor is live, and the values are of the types of its columns.
-pub unsafe fn tuple(
-    descriptor: pg_sys::TupleDesc,
-    fields: &[Option<pg_sys::Datum>],
-) -> Result<pg_sys::HeapTuple, Error> {
-    // SAFETY: as the caller says; there are as many values as columns.
-    unsafe {
-        let (mut values, mut nulls) = parts(descriptor, fields)?;
-        Ok(pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr()))
-    }
-}
-
-/// Values and NULL flags, as many as there are columns.
-///
-/// # Safety
-/// The descriptor is live.
-unsafe fn parts(
-    descriptor: pg_sys::TupleDesc,
-    fields: &[Option<pg_sys::Datum>],
-) -> Result<(Vec<pg_sys::Datum>, Vec<bool>), Error> {
-    // SAFETY: as the caller says.
-    if unsafe { (*descriptor).natts } as usize != fields.len() {
-        return Err(altered());
-    }
-    Ok(fields.iter().map(|field| (field.unwrap_or(pg_sys::Datum::null()), field.is_none())).unzip())
-}
-
-/// The error for a declaration in SQL that is not the one that was installed.
-pub fn altered() -> Error {
-    Error::invalid("a type of the extension pg_recommend has been altered")
 }

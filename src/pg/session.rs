@@ -2,6 +2,7 @@
 //! caller's transaction otherwise (inside BEGIN, or called from a function).
 
 use crate::error::Error;
+use crate::pg::call::Call;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use pgrx::{PgSqlErrorCode, PgTryBuilder};
@@ -23,12 +24,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// # Safety
-    /// `fcinfo` is that of the running procedure.
-    pub unsafe fn begin(fcinfo: pg_sys::FunctionCallInfo) -> Self {
-        // SAFETY: each argument is read as the type that its SQL declares.
+    /// Of the procedure that runs.
+    pub fn begin(call: &Call) -> Self {
+        // SAFETY: the call is running; its context says whether it is a CALL, and of which kind.
         unsafe {
-            let context = (*fcinfo).context;
+            let context = (*call.info()).context;
             let is_call = !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_CallContext;
             let atomic = !is_call || (*context.cast::<pg_sys::CallContext>()).atomic;
             let options = if atomic { 0 } else { pg_sys::SPI_OPT_NONATOMIC };

@@ -1,11 +1,9 @@
 //! Functions that SQL calls without the conversions of `#[pg_extern]`: aggregates call them for every row.
 
-use crate::error::{or_raise, Error};
+use crate::error::or_raise;
 use crate::pg::call::Call;
+pub use crate::pg::call::Returned;
 use pgrx::pg_sys;
-
-/// What a function returns to SQL; `None` is NULL.
-pub type Returned = Result<Option<pg_sys::Datum>, Error>;
 
 /// Makes `$body`, which is a function or a closure over the [`Call`], callable from SQL as `$name` and `_wrapper`.
 macro_rules! sql_function {

@@ -1,5 +1,6 @@
 //! Tuple descriptors, whose layout differs between PostgreSQL's major versions, and composite values.
 
+use crate::error::Error;
 use crate::pg::memory::is_plain;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -84,6 +85,41 @@ impl Attributes<'_> {
             value
         }
     }
+}
+
+/// A row.
+///
+/// # Safety
+/// The descriptor is live, and the values are of the types of its columns.
+pub unsafe fn tuple(
+    descriptor: pg_sys::TupleDesc,
+    fields: &[Option<pg_sys::Datum>],
+) -> Result<pg_sys::HeapTuple, Error> {
+    // SAFETY: as the caller says; there are as many values as columns.
+    unsafe {
+        let (mut values, mut nulls) = parts(descriptor, fields)?;
+        Ok(pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr()))
+    }
+}
+
+/// Values and NULL flags, as many as there are columns.
+///
+/// # Safety
+/// The descriptor is live.
+pub unsafe fn parts(
+    descriptor: pg_sys::TupleDesc,
+    fields: &[Option<pg_sys::Datum>],
+) -> Result<(Vec<pg_sys::Datum>, Vec<bool>), Error> {
+    // SAFETY: as the caller says.
+    if unsafe { (*descriptor).natts } as usize != fields.len() {
+        return Err(altered());
+    }
+    Ok(fields.iter().map(|field| (field.unwrap_or(pg_sys::Datum::null()), field.is_none())).unzip())
+}
+
+/// The error for a declaration in SQL that is not the one that was installed.
+pub fn altered() -> Error {
+    Error::invalid("a type of the extension pg_recommend has been altered")
 }
 
 /// A composite value out of its storage; a copy is freed when dropped.

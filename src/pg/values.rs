@@ -300,13 +300,34 @@ pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, Error> {
 /// # Safety
 /// `datum` is a non-NULL text[].
 pub unsafe fn texts(datum: pg_sys::Datum) -> Option<Vec<String>> {
-    let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
     let align = b'i' as std::ffi::c_char;
-    pg_sys::deconstruct_array(array, pg_sys::TEXTOID, -1, false, align, &mut values, &mut nulls, &mut count);
-    let text =
-        |n: usize| (!*nulls.add(n)).then(|| with_text(Reader::Text, *values.add(n), |text| text.to_owned()));
-    ((*array).ndim <= 1).then(|| (0..count as usize).map(text).collect())?
+    // SAFETY: as the caller says; the out-pointers live through the call.
+    let dimensions = unsafe {
+        let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+        pg_sys::deconstruct_array(
+            array,
+            pg_sys::TEXTOID,
+            -1,
+            false,
+            align,
+            &mut values,
+            &mut nulls,
+            &mut count,
+        );
+        (*array).ndim
+    };
+    // SAFETY: of `count` elements there is a value and a flag; the elements are texts.
+    let text = |n: usize| unsafe {
+        (!*nulls.add(n)).then(|| with_text(Reader::Text, *values.add(n), |text| text.to_owned()))
+    };
+    (dimensions <= 1).then(|| (0..count as usize).map(text).collect())?
+}
+
+/// The length of an interval; a month has 30 days, a day 24 hours, as where Postgres compares intervals.
+pub fn microseconds(interval: &pg_sys::Interval) -> i128 {
+    const DAY: i128 = 86_400_000_000;
+    (i128::from(interval.month) * 30 + i128::from(interval.day)) * DAY + i128::from(interval.time)
 }
 
 /// A `jsonb` as it is written: of any numbers, which may have no place in ours.
@@ -314,34 +335,13 @@ pub unsafe fn texts(datum: pg_sys::Datum) -> Option<Vec<String>> {
 /// # Safety
 /// `datum` is a non-NULL jsonb.
 pub unsafe fn json_text(datum: pg_sys::Datum) -> String {
-    let written = pg_sys::OidOutputFunctionCall(pg_sys::Oid::from(pg_sys::F_JSONB_OUT), datum);
-    let text = CStr::from_ptr(written).to_string_lossy().into_owned();
-    pg_sys::pfree(written.cast());
-    text
-}
-
-/// A `jsonb` argument called `name`; NULL is `None`.
-///
-/// # Safety
-/// `fcinfo` is that of a running call whose n-th argument, from 0, is a jsonb.
-pub unsafe fn json_argument(
-    fcinfo: pg_sys::FunctionCallInfo,
-    n: usize,
-    name: &str,
-) -> Result<Option<serde_json::Value>, Error> {
-    let text = pgrx::pg_getarg_datum(fcinfo, n).map(|datum| json_text(datum));
-    text.map(|text| serde_json::from_str(&text))
-        .transpose()
-        .map_err(|_| Error::invalid(format!("{name} has a number that is out of range, or is too deep")))
-}
-
-/// A `name` argument; NULL is `None`.
-///
-/// # Safety
-/// `fcinfo` is that of a running call whose n-th argument, from 0, is a name.
-pub unsafe fn name_argument(fcinfo: pg_sys::FunctionCallInfo, n: usize) -> Option<String> {
-    // SAFETY: as the caller says.
-    unsafe { pgrx::pg_getarg::<&CStr>(fcinfo, n) }.map(|name| name.to_string_lossy().into_owned())
+    // SAFETY: as the caller says; what is written is a palloc'd NUL-terminated string.
+    unsafe {
+        let written = pg_sys::OidOutputFunctionCall(pg_sys::Oid::from(pg_sys::F_JSONB_OUT), datum);
+        let text = CStr::from_ptr(written).to_string_lossy().into_owned();
+        pg_sys::pfree(written.cast());
+        text
+    }
 }
 
 /// The next day of a date; infinite ones stay what they are. The last date of all has one that can only be compared.

@@ -6,8 +6,8 @@ use crate::error::{or_raise, Error};
 use crate::evaluation::evaluate::evaluate_with;
 use crate::evaluation::subject::{Subject, Weeks};
 use crate::feature_view::registry::FeatureView;
-use crate::pg::call_site::argument;
-use crate::pg::values::{self, given};
+use crate::pg::call::Call;
+use crate::pg::values::given;
 use crate::scoring::call::Resolved;
 use crate::training::fit::fit;
 use crate::training::read::read_source;
@@ -46,7 +46,7 @@ fn backtest(
     ),
 > {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    let replayed = unsafe { Backtest::read(fcinfo) }.and_then(|mut backtest| backtest.run());
+    let replayed = Backtest::read(unsafe { &Call::new(fcinfo) }).and_then(|mut backtest| backtest.run());
     if let Err(Error::Interrupted) = replayed {
         pgrx::check_for_interrupts!();
     }
@@ -96,69 +96,62 @@ struct Backtest {
 }
 
 impl Backtest {
-    /// # Safety
-    /// `fcinfo` is that of the running call.
-    unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
-        // SAFETY: each argument is read as the type that its SQL declares.
-        unsafe {
-            let week = |n, name| {
-                let day = given(argument(fcinfo, n), name)?.value() as i32;
-                match day {
-                    i32::MIN | i32::MAX => Err(Error::invalid(format!("{name} must not be infinite"))),
-                    day => Ok(Week::of_day(day)),
-                }
-            };
-            let source = given(pgrx::pg_getarg(fcinfo, 0), "source")?;
-            let (from, to) = (week(1, "from_week")?, week(2, "to_week")?);
-            let every: i32 = given(pgrx::pg_getarg(fcinfo, 3), "every")?;
-            let count = (to.monday() - from.monday()) / 7 + 1;
-            if every < 1 {
-                return Err(Error::invalid("every is a number of weeks, 1 or more"));
+    fn read(call: &Call) -> Result<Self, Error> {
+        let week = |n, name| {
+            let day = given(call.datum(n), name)?.value() as i32;
+            match day {
+                i32::MIN | i32::MAX => Err(Error::invalid(format!("{name} must not be infinite"))),
+                day => Ok(Week::of_day(day)),
             }
-            if !(1..=MOST_WEEKS).contains(&count) {
-                return Err(Error::invalid(format!(
-                    "from_week to to_week are 1 to {MOST_WEEKS} weeks, not {count}"
-                )));
-            }
-            let view = FeatureView::find(source)?;
-            let horizon = match pgrx::pg_getarg::<i32>(fcinfo, 9) {
-                Some(weeks) if !(0..=MOST_WEEKS).contains(&weeks) => {
-                    return Err(Error::invalid(format!(
-                        "horizon is a number of weeks from 0 to {MOST_WEEKS}"
-                    )))
-                }
-                Some(weeks) => weeks,
-                None => view.map_or(1, |view| view.horizon.min(MOST_WEEKS as usize) as i32),
-            };
-            let mut params = given(values::json_argument(fcinfo, 6, "params")?, "params")?;
-            if let Some(params) = params.as_object_mut() {
-                // The weeks that are replayed are the test.
-                params.entry("test_share").or_insert(0.into());
-            }
-            let request = Request::new(Arguments {
-                model: NAME.into(),
-                source,
-                label: values::name_argument(fcinfo, 4),
-                algorithm: given(pgrx::pg_getarg(fcinfo, 5), "algorithm")?,
-                params: params.to_string(),
-                keys: pgrx::pg_getarg_datum(fcinfo, 7).map(|datum| values::names(datum)).transpose()?,
-                time_column: values::name_argument(fcinfo, 8),
-                promote: false,
-            })?;
-            if request.time_column.is_none() {
-                return Err(Error::InvalidArgument(
-                    format!("{} has no time column, so its past cannot be replayed", request.source),
-                    Some("Name it: time_column => '…'.".into()),
-                ));
-            }
-            Ok(Self {
-                request,
-                source,
-                weeks: (0..count).map(|n| from.plus(n)).collect(),
-                every: every as usize,
-                unknown_days: 7 * (horizon.max(1) - 1),
-            })
+        };
+        let source = given(call.oid(0), "source")?;
+        let (from, to) = (week(1, "from_week")?, week(2, "to_week")?);
+        let every: i32 = given(call.integer(3), "every")?;
+        let count = (to.monday() - from.monday()) / 7 + 1;
+        if every < 1 {
+            return Err(Error::invalid("every is a number of weeks, 1 or more"));
         }
+        if !(1..=MOST_WEEKS).contains(&count) {
+            return Err(Error::invalid(format!(
+                "from_week to to_week are 1 to {MOST_WEEKS} weeks, not {count}"
+            )));
+        }
+        let view = FeatureView::find(source)?;
+        let horizon = match call.integer(9) {
+            Some(weeks) if !(0..=MOST_WEEKS).contains(&weeks) => {
+                return Err(Error::invalid(format!("horizon is a number of weeks from 0 to {MOST_WEEKS}")))
+            }
+            Some(weeks) => weeks,
+            None => view.map_or(1, |view| view.horizon.min(MOST_WEEKS as usize) as i32),
+        };
+        let mut params = given(call.json(6, "params")?, "params")?;
+        if let Some(params) = params.as_object_mut() {
+            // The weeks that are replayed are the test.
+            params.entry("test_share").or_insert(0.into());
+        }
+        let request = Request::new(Arguments {
+            model: NAME.into(),
+            source,
+            label: call.name(4),
+            algorithm: given(call.text(5), "algorithm")?,
+            params: params.to_string(),
+            keys: call.names(7)?,
+            time_column: call.name(8),
+            promote: false,
+        })?;
+        if request.time_column.is_none() {
+            return Err(Error::InvalidArgument(
+                format!("{} has no time column, so its past cannot be replayed", request.source),
+                Some("Name it: time_column => '…'.".into()),
+            ));
+        }
+        Ok(Self {
+            request,
+            source,
+            weeks: (0..count).map(|n| from.plus(n)).collect(),
+            every: every as usize,
+            unknown_days: 7 * (horizon.max(1) - 1),
+        })
     }
 
     fn run(&mut self) -> Result<Vec<Replayed>, Error> {

@@ -9,6 +9,7 @@ use crate::error::{or_raise, Error};
 use crate::feature_view::refresh::refresh_all;
 use crate::feature_view::registry::FeatureView;
 use crate::pg::acting_as::as_owner;
+use crate::pg::call::Call;
 use crate::pg::catalog_lock::CatalogLock;
 use crate::pg::session::{refuse_read_only, Failure, Session};
 use crate::pg::values::given;
@@ -23,7 +24,8 @@ use serde_json::{json, Value};
 fn retrain(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.retrain()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    let (session, asked) = unsafe { (Session::begin(fcinfo), or_raise(Asked::read(fcinfo))) };
+    let call = unsafe { Call::new(fcinfo) };
+    let (session, asked) = (Session::begin(&call), or_raise(Asked::read(&call)));
     or_raise(check(&asked.model, Privilege::Train));
     let lock = or_raise(hold(&asked.model, &session));
     match asked.run(&session) {
@@ -49,17 +51,12 @@ struct Asked {
 }
 
 impl Asked {
-    /// # Safety
-    /// `fcinfo` is that of the running procedure.
-    unsafe fn read(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self, Error> {
-        // SAFETY: each argument is read as the type that its SQL declares.
-        unsafe {
-            Ok(Self {
-                model: given(pgrx::pg_getarg(fcinfo, 0), "model")?,
-                bar: Bar::new(pgrx::pg_getarg(fcinfo, 1), pgrx::pg_getarg(fcinfo, 2))?,
-                refresh: given(pgrx::pg_getarg(fcinfo, 3), "refresh")?,
-            })
-        }
+    fn read(call: &Call) -> Result<Self, Error> {
+        Ok(Self {
+            model: given(call.text(0), "model")?,
+            bar: Bar::new(call.text(1), call.float(2))?,
+            refresh: given(call.boolean(3), "refresh")?,
+        })
     }
 
     fn run(&self, session: &Session) -> Result<(), Failure> {

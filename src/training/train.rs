@@ -8,8 +8,9 @@ use super::store::{announce, store};
 use super::temp_file::TempFile;
 use crate::catalog::write::{check_may_train, Stored};
 use crate::error::{or_raise, Error};
+use crate::pg::call::Call;
 use crate::pg::session::{refuse_read_only, Failure, Session};
-use crate::pg::values::{self, given};
+use crate::pg::values::given;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::time::Instant;
@@ -19,7 +20,8 @@ use std::time::Instant;
 fn train(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.train()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    let (session, arguments) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
+    let call = unsafe { Call::new(fcinfo) };
+    let (session, arguments) = (Session::begin(&call), or_raise(arguments(&call)));
     or_raise(arguments.check_source_stays());
     let request = or_raise(Request::new(arguments));
     or_raise(check_may_train(&request.spec.model, request.promote));
@@ -30,26 +32,20 @@ fn train(fcinfo: pg_sys::FunctionCallInfo) {
 }
 
 /// Reads the arguments.
-///
-/// # Safety
-/// `fcinfo` is that of the running procedure.
-unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Arguments, Error> {
-    // SAFETY: each argument is read as the type that its SQL declares.
-    unsafe {
-        let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
-        let name = |n| values::name_argument(fcinfo, n);
-        let keys = pgrx::pg_getarg_datum(fcinfo, 5).map(|datum| values::names(datum)).transpose()?;
-        Ok(Arguments {
-            model: given(text(0), "model")?,
-            source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
-            label: name(2),
-            algorithm: given(text(3), "algorithm")?,
-            params: given(values::json_argument(fcinfo, 4, "params")?, "params")?.to_string(),
-            keys,
-            time_column: name(6),
-            promote: given(pgrx::pg_getarg(fcinfo, 7), "promote")?,
-        })
-    }
+fn arguments(call: &Call) -> Result<Arguments, Error> {
+    let text = |n| call.text(n);
+    let name = |n| call.name(n);
+    let keys = call.names(5)?;
+    Ok(Arguments {
+        model: given(text(0), "model")?,
+        source: given(call.oid(1), "source")?,
+        label: name(2),
+        algorithm: given(text(3), "algorithm")?,
+        params: given(call.json(4, "params")?, "params")?.to_string(),
+        keys,
+        time_column: name(6),
+        promote: given(call.boolean(7), "promote")?,
+    })
 }
 
 /// Records the run, trains, and records how it ended.

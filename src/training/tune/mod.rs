@@ -17,9 +17,9 @@ use super::store::{announce, store};
 use super::train::read;
 use crate::catalog::write::check_may_train;
 use crate::error::{or_raise, Error};
+use crate::pg::call::Call;
 use crate::pg::session::{refuse_read_only, Failure, Session};
-use crate::pg::values::{self, given};
-use pgrx::datum::Interval;
+use crate::pg::values::{given, microseconds};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use record::Tune;
@@ -31,7 +31,8 @@ use search::Search;
 fn tune(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.tune()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    let (session, asked) = unsafe { (Session::begin(fcinfo), or_raise(arguments(fcinfo))) };
+    let call = unsafe { Call::new(fcinfo) };
+    let (session, asked) = (Session::begin(&call), or_raise(arguments(&call)));
     let tuning = or_raise(Tuning::new(asked));
     or_raise(check_may_train(tuning.model(), tuning.request.promote));
     run_to_the_end(&tuning, &session);
@@ -39,35 +40,29 @@ fn tune(fcinfo: pg_sys::FunctionCallInfo) {
 }
 
 /// Reads the arguments.
-///
-/// # Safety
-/// `fcinfo` is that of the running procedure.
-unsafe fn arguments(fcinfo: pg_sys::FunctionCallInfo) -> Result<Asked, Error> {
-    // SAFETY: each argument is read as the type that its SQL declares.
-    unsafe {
-        let text = |n| pgrx::pg_getarg::<String>(fcinfo, n);
-        let name = |n| values::name_argument(fcinfo, n);
-        let keys = pgrx::pg_getarg_datum(fcinfo, 9).map(|datum| values::names(datum)).transpose()?;
-        let params = given(values::json_argument(fcinfo, 8, "params")?, "params")?;
-        Ok(Asked {
-            search: values::json_argument(fcinfo, 4, "search")?,
-            trials: given(pgrx::pg_getarg(fcinfo, 5), "trials")?,
-            time_budget: pgrx::pg_getarg::<Interval>(fcinfo, 6).map(|budget| budget.as_micros()),
-            metric: text(7),
-            parallel: given(pgrx::pg_getarg(fcinfo, 12), "parallel")?,
-            params: params.clone(),
-            training: Arguments {
-                model: given(text(0), "model")?,
-                source: given(pgrx::pg_getarg(fcinfo, 1), "source")?,
-                label: name(2),
-                algorithm: given(text(3), "algorithm")?,
-                params: params.to_string(),
-                keys,
-                time_column: name(10),
-                promote: given(pgrx::pg_getarg(fcinfo, 11), "promote")?,
-            },
-        })
-    }
+fn arguments(call: &Call) -> Result<Asked, Error> {
+    let text = |n| call.text(n);
+    let name = |n| call.name(n);
+    let keys = call.names(9)?;
+    let params = given(call.json(8, "params")?, "params")?;
+    Ok(Asked {
+        search: call.json(4, "search")?,
+        trials: given(call.integer(5), "trials")?,
+        time_budget: call.interval(6).map(microseconds),
+        metric: text(7),
+        parallel: given(call.integer(12), "parallel")?,
+        params: params.clone(),
+        training: Arguments {
+            model: given(text(0), "model")?,
+            source: given(call.oid(1), "source")?,
+            label: name(2),
+            algorithm: given(text(3), "algorithm")?,
+            params: params.to_string(),
+            keys,
+            time_column: name(10),
+            promote: given(call.boolean(11), "promote")?,
+        },
+    })
 }
 
 /// Records the search, makes it, and records how it ended before an error goes on its way.
