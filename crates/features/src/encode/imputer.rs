@@ -1,8 +1,11 @@
 //! What a missing value is replaced with.
 
 use super::counts::Counts;
+use super::state::{argument, counts, State};
+use super::statistics::Statistics;
+use super::values::Values;
+use super::vocabulary::VocabularyFit;
 use super::wire::{damaged, StateReader, StateWriter};
-use super::{argument, counts, State, Statistics, Values, VocabularyFit};
 use crate::FeatureError;
 use std::cmp::Reverse;
 

@@ -12,6 +12,7 @@
 //! | `buckets` | the bucket of a number, by boundaries, and of a text, by hash |
 //! | `vectors` | polynomials, norms, cyclic time |
 //! | `text` | feature crosses, n-grams |
+//! | `state` | what all fits have in common: their state, the checks of options and values |
 //! | `wire` | the states of fits as bytes, between the processes of a parallel query |
 //!
 //! Fits leave NaN out and refuse infinite values. Their states can be merged in any order, since they come from
@@ -22,6 +23,7 @@ pub mod counts;
 pub mod imputer;
 pub mod quantiles;
 pub mod scale;
+mod state;
 pub mod statistics;
 pub mod text;
 pub mod values;
@@ -32,68 +34,9 @@ mod wire;
 pub use buckets::{bucketize, hash_bucket, Boundaries};
 pub use imputer::{Imputer, Strategy, TextImputer};
 pub use scale::{MaxAbsScaler, MinMaxScaler, RobustScaler, Scaler, StandardScaler};
+pub use state::State;
 pub use statistics::Statistics;
 pub use text::{feature_cross, ngrams};
 pub use values::Values;
 pub use vectors::{cyclic_encode, normalize, polynomial_expand};
 pub use vocabulary::{Vocabulary, VocabularyFit};
-
-use crate::FeatureError;
-
-/// What a fitting aggregate keeps between rows.
-pub trait State: Default {
-    /// Merges the state of another process into this one.
-    fn merge(&mut self, other: &Self) -> Result<(), FeatureError>;
-
-    /// The bytes that [`State::from_bytes`] reads.
-    fn to_bytes(&self) -> Vec<u8>;
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError>;
-}
-
-fn argument(message: impl Into<String>, hint: impl Into<String>) -> FeatureError {
-    FeatureError::Argument { message: message.into(), hint: Some(hint.into()) }
-}
-
-fn range(message: impl Into<String>, hint: impl Into<String>) -> FeatureError {
-    FeatureError::Range { message: message.into(), hint: Some(hint.into()) }
-}
-
-fn limit(message: impl Into<String>, hint: impl Into<String>) -> FeatureError {
-    FeatureError::Limit { message: message.into(), hint: Some(hint.into()) }
-}
-
-/// Whether a fit counts the value: NaN is missing, infinite values are refused.
-fn counts(value: f64) -> Result<bool, FeatureError> {
-    if value.is_infinite() {
-        return Err(range(
-            "an encoder cannot be fitted to infinite values",
-            "Leave them out with FILTER (WHERE …), or make them NULL.",
-        ));
-    }
-    Ok(!value.is_nan())
-}
-
-/// Keeps the option that the first row gave; every other row must give the same.
-fn agree<T: PartialEq>(kept: &mut Option<T>, given: T, name: &str) -> Result<(), FeatureError> {
-    match kept {
-        Some(kept) if *kept == given => Ok(()),
-        Some(_) => Err(argument(
-            format!("{name} must be the same in every row"),
-            "Give a constant, or group by what it depends on.",
-        )),
-        None => {
-            *kept = Some(given);
-            Ok(())
-        }
-    }
-}
-
-/// The option that the states of two processes agree on.
-fn agree_merged<T: PartialEq + Clone>(
-    kept: &mut Option<T>,
-    other: &Option<T>,
-    name: &str,
-) -> Result<(), FeatureError> {
-    other.as_ref().map_or(Ok(()), |given| agree(kept, given.clone(), name))
-}

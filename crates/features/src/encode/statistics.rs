@@ -1,7 +1,8 @@
 //! Count, mean, variance and extremes of a column in one pass, merged exactly.
 
+use super::scale::{MaxAbsScaler, MinMaxScaler, StandardScaler};
+use super::state::{counts, range, State};
 use super::wire::{StateReader, StateWriter};
-use super::{counts, range, MaxAbsScaler, MinMaxScaler, StandardScaler, State};
 use crate::FeatureError;
 
 /// Moments by Welford's update (Technometrics 4, 1962), merged by the formula of Chan, Golub and LeVeque

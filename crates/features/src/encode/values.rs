@@ -1,8 +1,9 @@
 //! What is fitted to the quantiles of a column: boundaries of buckets, the robust scaler, the median.
 
 use super::quantiles::Quantiles;
+use super::scale::RobustScaler;
+use super::state::{agree, agree_merged, argument, counts, State};
 use super::wire::{damaged, StateReader, StateWriter};
-use super::{agree, agree_merged, argument, counts, RobustScaler, State};
 use crate::FeatureError;
 
 /// The most buckets that boundaries are fitted for.

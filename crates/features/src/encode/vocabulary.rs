@@ -1,8 +1,8 @@
 //! The values of a column that are worth a number of their own.
 
 use super::counts::Counts;
+use super::state::{agree, agree_merged, argument, State};
 use super::wire::{StateReader, StateWriter};
-use super::{agree, agree_merged, argument, State};
 use crate::FeatureError;
 use std::cmp::Reverse;
 use std::collections::HashMap;
