@@ -1,6 +1,6 @@
 //! Buckets: of a number by boundaries, of a text by hash.
 
-use super::argument;
+use super::checks::argument;
 use crate::FeatureError;
 use twox_hash::XxHash64;
 

@@ -1,6 +1,6 @@
 //! How often each value of a column occurs.
 
-use super::limit;
+use super::checks::limit;
 use super::wire::{damaged, StateReader, StateWriter};
 use crate::FeatureError;
 use std::borrow::Borrow;

@@ -1,8 +1,11 @@
 //! What a missing value is replaced with.
 
+use super::checks::{argument, counts};
 use super::counts::Counts;
+use super::statistics::Statistics;
+use super::values::Values;
+use super::vocabulary::VocabularyFit;
 use super::wire::{damaged, StateReader, StateWriter};
-use super::{argument, counts, Statistics, Values, VocabularyFit};
 use crate::state::State;
 use crate::FeatureError;
 use std::cmp::Reverse;

@@ -12,12 +12,14 @@
 //! | `buckets` | the bucket of a number, by boundaries, and of a text, by hash |
 //! | `vectors` | polynomials, norms, cyclic time |
 //! | `text` | feature crosses, n-grams |
+//! | `checks` | what all fits check of their options and values |
 //! | `wire` | the states of fits as bytes, between the processes of a parallel query |
 //!
 //! Fits leave NaN out and refuse infinite values. Their states can be merged in any order, since they come from
 //! parallel workers.
 
 pub mod buckets;
+mod checks;
 pub mod counts;
 pub mod imputer;
 pub mod quantiles;
@@ -37,52 +39,3 @@ pub use text::{feature_cross, ngrams};
 pub use values::Values;
 pub use vectors::{cyclic_encode, normalize, polynomial_expand};
 pub use vocabulary::{Vocabulary, VocabularyFit};
-
-use crate::FeatureError;
-
-fn argument(message: impl Into<String>, hint: impl Into<String>) -> FeatureError {
-    FeatureError::Argument { message: message.into(), hint: Some(hint.into()) }
-}
-
-fn range(message: impl Into<String>, hint: impl Into<String>) -> FeatureError {
-    FeatureError::Range { message: message.into(), hint: Some(hint.into()) }
-}
-
-fn limit(message: impl Into<String>, hint: impl Into<String>) -> FeatureError {
-    FeatureError::Limit { message: message.into(), hint: Some(hint.into()) }
-}
-
-/// Whether a fit counts the value: NaN is missing, infinite values are refused.
-fn counts(value: f64) -> Result<bool, FeatureError> {
-    if value.is_infinite() {
-        return Err(range(
-            "an encoder cannot be fitted to infinite values",
-            "Leave them out with FILTER (WHERE …), or make them NULL.",
-        ));
-    }
-    Ok(!value.is_nan())
-}
-
-/// Keeps the option that the first row gave; every other row must give the same.
-fn agree<T: PartialEq>(kept: &mut Option<T>, given: T, name: &str) -> Result<(), FeatureError> {
-    match kept {
-        Some(kept) if *kept == given => Ok(()),
-        Some(_) => Err(argument(
-            format!("{name} must be the same in every row"),
-            "Give a constant, or group by what it depends on.",
-        )),
-        None => {
-            *kept = Some(given);
-            Ok(())
-        }
-    }
-}
-
-/// The option that the states of two processes agree on.
-fn agree_merged<T: PartialEq + Clone>(
-    kept: &mut Option<T>,
-    other: &Option<T>,
-    name: &str,
-) -> Result<(), FeatureError> {
-    other.as_ref().map_or(Ok(()), |given| agree(kept, given.clone(), name))
-}

@@ -1,7 +1,7 @@
 //! Scales a value by a fitted scaler. The formulas are those of scikit-learn: a scale of 0, which a constant column
 //! has, divides by 1, so that the constant becomes 0 and any other value its distance to the constant.
 
-use super::{argument, range};
+use super::checks::{argument, range};
 use crate::FeatureError;
 
 /// (value - mean) / scale.

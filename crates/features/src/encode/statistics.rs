@@ -1,7 +1,8 @@
 //! Count, mean, variance and extremes of a column in one pass, merged exactly.
 
+use super::checks::{counts, range};
+use super::scale::{MaxAbsScaler, MinMaxScaler, StandardScaler};
 use super::wire::{StateReader, StateWriter};
-use super::{counts, range, MaxAbsScaler, MinMaxScaler, StandardScaler};
 use crate::state::State;
 use crate::FeatureError;
 

@@ -1,6 +1,6 @@
 //! Features made of texts that are texts themselves: feature crosses and n-grams.
 
-use super::{argument, limit};
+use super::checks::{argument, limit};
 use crate::FeatureError;
 
 /// Stands between the values of a cross.

@@ -1,8 +1,9 @@
 //! What is fitted to the quantiles of a column: boundaries of buckets, the robust scaler, the median.
 
+use super::checks::{agree, agree_merged, argument, counts};
 use super::quantiles::Quantiles;
+use super::scale::RobustScaler;
 use super::wire::{damaged, StateReader, StateWriter};
-use super::{agree, agree_merged, argument, counts, RobustScaler};
 use crate::state::State;
 use crate::FeatureError;
 

@@ -1,7 +1,7 @@
 //! Features of several numbers made of one or several numbers. NaN stands for a missing number and stays NaN.
 
+use super::checks::{argument, limit};
 use super::scale::too_large;
-use super::{argument, limit};
 use crate::FeatureError;
 
 /// The highest degree of [`polynomial_expand`].

@@ -1,8 +1,8 @@
 //! The values of a column that are worth a number of their own.
 
+use super::checks::{agree, agree_merged, argument};
 use super::counts::Counts;
 use super::wire::{StateReader, StateWriter};
-use super::{agree, agree_merged, argument};
 use crate::state::State;
 use crate::FeatureError;
 use std::cmp::Reverse;

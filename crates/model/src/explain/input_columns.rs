@@ -1,6 +1,6 @@
 //! Which column each input belongs to.
 
-use super::Values;
+use super::values::Values;
 use crate::score::network::Network;
 use crate::stored::recipe::{Recipe, Slot};
 

@@ -2,7 +2,7 @@
 //! importance of the columns.
 
 use super::input_columns::InputColumns;
-use super::Values;
+use super::values::Values;
 use crate::error::ModelError;
 use crate::stored::recipe::{Input, Recipe, Scaling};
 

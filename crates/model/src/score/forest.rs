@@ -10,7 +10,7 @@ mod trees;
 mod walk;
 
 use crate::error::ModelError;
-use walk::{Node, Walk, CATEGORY, INPUT, LEAF, MISSING_LEFT};
+use walk::{Node, Walk, CATEGORY, INPUT, LEAF, MISSING_LEFT, WORD};
 
 pub use arrays::{Tensor, NAMES};
 pub use shapley::{ForestRow, Players};
@@ -25,9 +25,6 @@ pub const MAX_OUTPUTS: usize = 256;
 /// The largest size of a base score and a leaf value. The sum of the most trees that a forest may have then cannot
 /// overflow.
 pub const MAX_VALUE: f64 = 1e300;
-
-/// Bits of a word of a category set.
-const WORD: usize = 64;
 
 /// What a node of a tree says. Children are positions in the tree: the right child follows the left one, and both come
 /// after their parent.

@@ -3,7 +3,6 @@
 //! A walk ends and stays within bounds whatever the nodes hold: it stops at a node whose child does not exist or does
 //! not come after its parent.
 
-use super::WORD;
 use crate::stored::recipe::UNSEEN;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -27,6 +26,8 @@ pub const INPUT: u32 = CATEGORY - 1;
 /// leaf is the leaf itself.
 pub const LEAF: u32 = MISSING_LEFT | INPUT;
 
+/// Bits of a word of a category set.
+pub const WORD: usize = 64;
 /// How many trees are walked side by side, since a walk mostly waits for the memory of its next node.
 const LANES: usize = 8;
 
