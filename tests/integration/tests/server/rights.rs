@@ -56,10 +56,10 @@ fn row_security_holds_for_training_and_recommending() {
     assert_eq!(value::<i64>(&mut client, "SELECT (data ->> 'rows')::bigint FROM reco.versions"), 1500);
     assert!(value::<Option<f64>>(&mut client, "SELECT reco.recommend(1, 'r0')").is_some());
     assert_eq!(value::<Option<f64>>(&mut client, "SELECT reco.recommend(1, 'r1')"), None);
-    assert!(value::<Option<f64>>(&mut admin, "SELECT reco.recommend(1, 'r1')").is_some());
+    assert!(value::<Option<f64>>(&mut admin, "SELECT reco.recommend(1, 'r1', 'mine')").is_some());
 
     // Also where one session changes its role between two statements.
-    let by_role = "SELECT reco.recommend(1, 'r1')";
+    let by_role = "SELECT reco.recommend(1, 'r1', 'mine')";
     assert!(value::<Option<f64>>(&mut admin, by_role).is_some());
     admin.batch_execute("SET ROLE one_region").unwrap();
     assert_eq!(value::<Option<f64>>(&mut admin, by_role), None);
