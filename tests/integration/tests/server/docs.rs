@@ -93,6 +93,32 @@ fn the_page_of_settings_says_what_the_server_says() {
     }
 }
 
+/// Paths in back quotes that begin with a folder of the repository, those with a placeholder left out.
+fn paths(text: &str) -> Vec<String> {
+    const FOLDERS: [&str; 9] =
+        ["src/", "crates/", "sql/", "tests/", "scripts/", "bench/", "demo/", "docs/", "fuzz/"];
+    let is_path = |code: &&str| {
+        FOLDERS.iter().any(|folder| code.starts_with(folder))
+            && !code.contains(['*', '{', '<', '…', ' '])
+            && !code.contains("VERSION")
+    };
+    let prose = text.split("```").step_by(2).collect::<String>();
+    prose.split('`').skip(1).step_by(2).filter(is_path).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_file_that_a_document_names_is_there() {
+    let folders = ["", "docs", "docs/decisions", "bench"];
+    let mut checked = 0;
+    for document in folders.iter().flat_map(|folder| pages(&root().join(folder))) {
+        for path in paths(&std::fs::read_to_string(&document).unwrap()) {
+            assert!(root().join(&path).exists(), "{document:?} names {path}, which is not there");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 40, "only {checked} paths were found");
+}
+
 #[test]
 fn the_sql_of_every_document_runs() {
     let root = root();
