@@ -13,7 +13,7 @@ struct Move<'a> {
     action: &'a str,
     to: Option<i32>,
     why: Option<&'a str>,
-    /// The step of the history at which a later rollback begins to look for a version.
+    /// The earlier step at which a rollback from this move goes on to look for a version.
     back: Option<i32>,
 }
 

@@ -2,8 +2,7 @@
 //!
 //! The place (the TID) where a row was found last is remembered, and the next look-up reads that place first. If the heap
 //! tuple there has the key and the snapshot sees it, it is the row, because a snapshot never sees two rows with one key.
-//! Otherwise the index is searched. So a remembered place may be wrong without harm, and nothing has to say when a row
-//! moves.
+//! Otherwise the index is searched. So a remembered place may be wrong without harm, and no message has to say that a row moved.
 
 use crate::error::Error;
 use crate::pg::changes;
@@ -143,8 +142,7 @@ impl Table {
         loop {
             let (table, index) = catalog.find()?;
             let opened = Opened::if_there(table, pg_sys::AccessShareLock).ok_or_else(not_installed)?;
-            // Taking the lock brings the invalidations of what happened before. A REINDEX, for example, makes another
-            // index.
+            // Taking the lock brings earlier invalidations. A REINDEX, for example, makes another index.
             if catalog.find()? == (table, index) {
                 return Ok(Self { catalog, opened, index });
             }
@@ -283,8 +281,8 @@ struct Scan<'table> {
 }
 
 impl<'table> Scan<'table> {
-    /// Begins a scan in the order of the primary key. Without keys the order is undefined: all rows of a small table are
-    /// read faster without the index.
+    /// Begins a scan in the order of the primary key. Without keys there is no order: a small table is read faster without its
+    /// index.
     fn begin(table: &'table Table, keys: &[Key], seen: Seen) -> Self {
         let mut scan_keys: Vec<_> = (1..).zip(keys).map(|(column, key)| key.scan_key(column)).collect();
         // SAFETY: the scan copies the keys. The snapshot outlives the scan, which ends in the function that began it. With

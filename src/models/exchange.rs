@@ -136,8 +136,8 @@ impl<'call> Import<'call> {
     }
 }
 
-/// Refuses a caller who may not read the rows that the model would be scored from. Whoever uses the model trusts that its
-/// importer could read them.
+/// Refuses a caller who may not read the rows that the model would be scored from. Whoever uses the model takes it
+/// for a model of these rows.
 fn may_select(source: pg_sys::Oid, columns: &[&str]) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AND ( \
                    pg_catalog.has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS ( \

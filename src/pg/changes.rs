@@ -36,13 +36,13 @@ unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, _relation
 }
 
 /// # Safety
-/// As for [`relation_changed`].
+/// The same as for [`relation_changed`].
 unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     grow(&RELATIONS);
 }
 
 /// # Safety
-/// As for [`relation_changed`].
+/// The same as for [`relation_changed`].
 unsafe extern "C-unwind" fn role_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     grow(&ROLES);
 }

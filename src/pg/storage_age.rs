@@ -52,7 +52,7 @@ pub unsafe fn relations_of_plan(statement: *mut pg_sys::PlannedStmt) -> Vec<pg_s
 }
 
 /// # Safety
-/// As for [`check`].
+/// The same as for [`check`].
 unsafe fn is_as_seen(relation: pg_sys::Oid) -> bool {
     // SAFETY: the row of the syscache is released after its last use; there is an active snapshot, as the caller says.
     unsafe {

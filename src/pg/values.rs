@@ -185,7 +185,7 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
 /// A value of an integer type; 0 for a reader of any other type.
 ///
 /// # Safety
-/// As for [`number`].
+/// The same as for [`number`].
 #[inline]
 pub unsafe fn integer(reader: Reader, datum: pg_sys::Datum) -> i64 {
     match reader {
