@@ -1,4 +1,4 @@
-//! Every error the extension raises, with its SQLSTATE, detail and hint.
+//! Every error that the extension raises, with its SQLSTATE, detail and hint.
 
 use crate::pg::mapping;
 use features::FeatureError;
@@ -20,7 +20,8 @@ pub enum Error {
     NoModel,
     #[error("there are {} models: say which one is meant", .0.len())]
     SeveralModels(Vec<String>),
-    /// None of those that the role may score with, for nobody whose word counts has granted one.
+    /// The role may score with models, but none of them is a default, because no role whose grants count for others made or
+    /// granted one.
     #[error("role \"{role}\" has no default model: say which one is meant")]
     NoDefault { role: String, models: Vec<String> },
     #[error("role \"{0}\" does not exist")]
@@ -37,7 +38,7 @@ pub enum Error {
     NoEarlierChampion(String),
     #[error("the artifact cannot be imported: {0}")]
     BadArtifact(String),
-    /// What the catalog holds cannot be so.
+    /// A value in the catalog is one that the extension never writes.
     #[error("{0}")]
     Damaged(String),
     #[error("{message}")]
@@ -46,7 +47,7 @@ pub enum Error {
     NoSource(String),
     #[error("{0}")]
     InvalidArgument(String, Option<String>),
-    /// `relation` is the one that a version reads, `None` where a row was given.
+    /// `relation` is the relation that a version reads; `None` means that a row was given.
     #[error("column \"{column}\" is missing from {}", relation.as_deref().unwrap_or("the row"))]
     MissingColumn { column: String, relation: Option<String>, model: String, expected: String },
     #[error(
@@ -54,18 +55,18 @@ pub enum Error {
         relation.as_ref().map_or(String::new(), |relation| format!(" of {relation}"))
     )]
     WrongType { column: String, relation: Option<String>, model: String, found: String, expected: String },
-    /// Rows that cannot be what they are said to be.
+    /// The rows do not fit what they are used for.
     #[error("{message}")]
     Data { message: String, hint: String },
     #[error("version {version} of model \"{model}\" has no score for the row: its sums overflow")]
     NoScore { model: String, version: i32 },
-    /// A number that has no place in a double.
+    /// A number that is too large for a double.
     #[error("{0} overflows")]
     Overflow(&'static str),
-    /// What was looked up is no longer so.
+    /// What was looked up has changed since.
     #[error("{0}")]
     Changed(String),
-    /// More than there is room for.
+    /// There is more of something than one call can take.
     #[error("{message}")]
     Limit { message: String, hint: String },
     #[error("{message}")]
@@ -84,7 +85,7 @@ pub enum Error {
     SourceGone(String, String),
     #[error("{0} is no longer the feature view that model \"{1}\" was trained on")]
     SourceReplaced(String, String),
-    /// Where another session dropped it after it was looked up, its name is known still.
+    /// The name is known if another session dropped the relation after it was looked up.
     #[error("{}", .name.as_ref().map_or(format!("there is no relation with the OID {oid}"), |name| format!("relation {name} was dropped")))]
     NoRelation { name: Option<String>, oid: u32 },
     #[error(transparent)]
@@ -104,12 +105,12 @@ pub enum Error {
     Spi(#[from] pgrx::spi::Error),
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    /// A cancel or a shutdown was asked for while the trainer ran; Postgres has its own words for it.
+    /// A cancel or a shutdown came while the trainer ran. Postgres raises it in its own words.
     #[error("training was cancelled")]
     Interrupted,
 }
 
-/// What to do where temporary files do not fit.
+/// The hint for temporary files that do not fit on the disk.
 pub const TEMPORARY_SPACE: &str =
     "Free some space in the database's default tablespace, or train on fewer weeks \
      or columns; temp_file_limit bounds what a session may take there.";
@@ -128,7 +129,7 @@ impl Error {
         move |cause| Self::System { context, cause }
     }
 
-    /// The same of a column of a relation, where it was said of a row.
+    /// The same error, but about a column of a relation and not of a row.
     pub fn of_relation(mut self, name: &str) -> Self {
         if let Self::MissingColumn { relation, .. } | Self::WrongType { relation, .. } = &mut self {
             *relation = Some(name.to_owned());
@@ -273,14 +274,14 @@ impl Error {
         }
     }
 
-    /// Message, detail and hint, a line each, where they are shown and not raised.
+    /// Message, detail and hint, each in a line of its own, for an error that is shown and not raised.
     pub fn in_lines(&self) -> String {
         let lines = [Some(self.to_string()), self.detail(), self.hint()];
         let lines = lines.into_iter().flatten().filter(|line| !line.is_empty());
         lines.map(|line| shortened(line, LONGEST_DETAIL)).collect::<Vec<_>>().join("\n")
     }
 
-    /// What it says first, as it is raised and as it is recorded.
+    /// The message, in the form in which it is raised and recorded.
     pub fn message(&self) -> String {
         shortened(self.to_string(), LONGEST_MESSAGE)
     }
@@ -309,11 +310,13 @@ fn first_names(names: &[String]) -> String {
     }
 }
 
-/// Bytes of an error's message, and of its detail and its hint: an argument that it repeats may be of any length.
+/// The most bytes of an error's message, and of its detail and hint. Without a limit an argument that they repeat could
+/// make them as long as it is.
 const LONGEST_MESSAGE: usize = 1000;
 const LONGEST_DETAIL: usize = 8000;
 
-/// A text of at most so many bytes and a little: of a longer one the beginning and the end, which say what it is about.
+/// The text, shortened to about this number of bytes. Of a longer text the beginning and the end stay, which say what it is
+/// about.
 fn shortened(text: String, most: usize) -> String {
     if text.len() <= most {
         return text;
@@ -335,8 +338,8 @@ fn feature_code(error: &FeatureError) -> PgSqlErrorCode {
     }
 }
 
-/// The value, or the error raised in Postgres. Every function ends here: also one that has read a model whose file was cut
-/// short meanwhile, and whose value is none.
+/// The value; an error is raised in Postgres. Every SQL function ends here, so that a function is an error, whatever its
+/// value, if a model that it has read was cut short meanwhile.
 pub fn or_raise<T>(result: Result<T, Error>) -> T {
     if mapping::is_to_be_told() {
         Error::LostModel.raise();

@@ -2,25 +2,25 @@
 //!
 //! | folder | SQL |
 //! | --- | --- |
-//! | `training/` | `CALL reco.train(…)`, `CALL reco.tune(…)`: read the source, run trainer processes, store the version |
-//! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass, in the backend; `reco.explain(…)`, `reco.similar_launches(…)` |
-//! | `ranking/` | `reco.top_products(…)`, `reco.top_regions(…)`: the best of many keys; `reco.forecast(…)`: a region's coming week |
-//! | `evaluation/` | `reco.evaluate(…)`, `reco.auroc(…)` and other metrics and charts, of any scores or of a version |
-//! | `features/` | `reco.sales_summary(…)`, encoders: what a feature is computed with |
-//! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly rows, point in time |
-//! | `retraining/` | `reco.promote_if_better(…)`, `CALL reco.retrain(…)`, `reco.backtest(…)`: champions that are kept up to date |
-//! | `models/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: what is done with models |
+//! | `training/` | `CALL reco.train(…)`, `CALL reco.tune(…)`: they read the source, run trainer processes and store the version |
+//! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass; `reco.explain(…)`, `reco.similar_launches(…)` |
+//! | `ranking/` | `reco.top_products(…)`, `reco.top_regions(…)`: the best of all keys; `reco.forecast(…)`: a region's next week |
+//! | `evaluation/` | `reco.evaluate(…)`, `reco.auroc(…)` and other metrics and charts, of any scores or of a version's scores |
+//! | `features/` | `reco.sales_summary(…)`, encoders: the functions that features are computed with |
+//! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly, point-in-time rows |
+//! | `retraining/` | `reco.promote_if_better(…)`, `CALL reco.retrain(…)`, `reco.backtest(…)`: champions kept up to date |
+//! | `models/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: functions that change and move models |
 //! | `catalog/` | what is stored of models, and who may do what with them: the tables and views |
-//! | `pg/` | the ground that everything stands on: calls, values, tuples, relations, cursors, sessions, and every guard against PostgreSQL's errors |
+//! | `pg/` | what other folders need of PostgreSQL: calls, values, tuples, relations, sessions, and guards against its errors |
 //! | `ab_test/` | `reco.start_ab_test(…)`, `reco.ab_report(…)`: versions that share a model's keys |
-//! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and what is wrong |
+//! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and which faults there are |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs` | every error, with its SQLSTATE and hint |
 //!
-//! The SQL of a folder, with what each object is for, is in the file of its name in `sql/`; that of `features/encoders/` in
-//! `encoders.sql`, and the views of the catalog in `catalog_views.sql`.
+//! The SQL of a folder is in the file of the same name in `sql/`, with a comment on each object. The SQL of `features/encoders/`
+//! is in `encoders.sql`, and the views of the catalog are in `catalog_views.sql`.
 //!
-//! What needs no Postgres is in `crates/features` and `crates/model`; what needs libtorch is in `crates/trainer`.
+//! Code that needs no Postgres is in `crates/features` and `crates/model`, and code that needs libtorch is in `crates/trainer`.
 
 use pgrx::prelude::*;
 
@@ -45,7 +45,7 @@ pg_module_magic!();
 
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    // Errors are for users: no stack traces in them, even where the server's environment asks for some.
+    // Errors are for users, so they carry no stack traces, even if the server's environment asks for some.
     std::env::set_var("RUST_LIB_BACKTRACE", "0");
     settings::define();
     pg::transactions::listen();

@@ -1,8 +1,9 @@
 //! Every setting of the extension.
 //!
-//! What begins with `max_` or `min_` is a limit: a superuser sets it, or who was granted SET on it, for the server, a database
-//! or a role. What anybody wishes within it is a setting of its own: one that any role may set, it may also set for itself
-//! or for its database to be there at login, and nothing tells then who wanted it.
+//! A setting that begins with `max_` or `min_` is a limit. Only a superuser, or a role that was granted SET on it, can set
+//! it for the server, a database or a role. What a user wishes within a limit is a setting of its own. One setting could
+//! not do both: what any role may set, it may also make the default at login of its role or its database, and then nothing
+//! tells who wanted it.
 
 use crate::error::Error;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -21,27 +22,27 @@ static TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(8192);
 static TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(0);
 
-/// The model that `recommend` uses when none is named; `None` when unset.
+/// The model that `recommend` uses if the caller names none; `None` if it is not set.
 pub fn default_model() -> Option<String> {
     text(&DEFAULT_MODEL)
 }
 
-/// Bytes of decoded models that a backend keeps in memory of its own.
+/// How many bytes of decoded models a backend keeps in its own memory.
 pub fn model_cache_size() -> usize {
     MODEL_CACHE_SIZE.get() as usize * MEBIBYTE
 }
 
-/// Bytes of the files through which backends share models.
+/// How many bytes the files may take through which backends share models.
 pub fn shared_models_size() -> u64 {
     SHARED_MODELS_SIZE.get() as u64 * MEBIBYTE as u64
 }
 
-/// Bytes of the largest artifact that may be imported.
+/// The largest number of bytes of an artifact that may be imported.
 pub fn max_import_size() -> usize {
     MAX_IMPORT_SIZE.get() as usize * MEBIBYTE
 }
 
-/// The trainer's executable.
+/// The path of the trainer's executable.
 pub fn trainer_path() -> PathBuf {
     match text(&TRAINER_PATH) {
         Some(path) => PathBuf::from(path),
@@ -49,7 +50,7 @@ pub fn trainer_path() -> PathBuf {
     }
 }
 
-/// Where the trainer looks for libtorch before its own folder `lib`.
+/// The folder in which the trainer looks for libtorch before it looks in its own folder `lib`.
 pub fn libtorch_path() -> Option<String> {
     text(&LIBTORCH_PATH)
 }
@@ -57,7 +58,7 @@ pub fn libtorch_path() -> Option<String> {
 /// The library that the trainer is linked with.
 const LIBTORCH: &str = "libtorch_cpu.so";
 
-/// Refuses a folder without libtorch: the dynamic linker would look elsewhere, and say nothing.
+/// Refuses a folder without libtorch, because the dynamic linker would look in other folders without a word.
 pub fn check_libtorch_path() -> Result<(), Error> {
     match libtorch_path() {
         Some(folder) if !Path::new(&folder).join(LIBTORCH).is_file() => Err(Error::InvalidArgument(
@@ -68,22 +69,22 @@ pub fn check_libtorch_path() -> Result<(), Error> {
     }
 }
 
-/// CPU threads of a training, at most one for each core; 0 means all.
+/// The number of CPU threads of a training, at most one for each core; 0 means all cores.
 pub fn training_threads() -> usize {
     (TRAINING_THREADS.get() as usize).min(cores())
 }
 
-/// The cores that this process may use, as its children may.
+/// The number of cores that this process and its children may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get())
 }
 
-/// How much a training yields to the server: the trainer's nice value, at least what a superuser has set.
+/// The trainer's nice value, at least what a superuser has set. The higher it is, the more a training yields to the server.
 pub fn training_nice() -> i32 {
     MIN_TRAINING_NICE.get().max(TRAINING_NICE.get())
 }
 
-/// Bytes of memory a trainer may allocate, at most what a superuser has set; `None` means no bound.
+/// How many bytes of memory a trainer may allocate, at most what a superuser has set; `None` means that there is no bound.
 pub fn training_memory() -> Option<u64> {
     let bounds = [MAX_TRAINING_MEMORY.get(), TRAINING_MEMORY.get()];
     let least = bounds.into_iter().filter(|mebibytes| *mebibytes > 0).min();
@@ -104,7 +105,7 @@ fn library_folder() -> PathBuf {
     PathBuf::from(path.to_string_lossy().into_owned())
 }
 
-/// Called once, when the library is loaded.
+/// Defines the settings. This is called once, when the library is loaded.
 pub fn define() {
     let superuser_only = GucFlags::SUPERUSER_ONLY;
     GucRegistry::define_string_guc(
@@ -214,9 +215,9 @@ pub fn define() {
     reserve_prefix();
 }
 
-/// Makes a misspelt `reco.` setting an error.
+/// Makes a misspelt setting that begins with `reco.` an error.
 fn reserve_prefix() {
-    // SAFETY: a NUL-terminated literal; called while the library is being loaded.
+    // SAFETY: the literal is NUL-terminated, and this is called while the library is being loaded.
     unsafe {
         #[cfg(any(feature = "pg13", feature = "pg14"))]
         pgrx::pg_sys::EmitWarningsOnPlaceholders(c"reco".as_ptr());

@@ -1,4 +1,4 @@
-//! `reco.ab_arm(test, product_id, region)` and `reco.ab_arm(test, key)`.
+//! The functions `reco.ab_arm(test, product_id, region)` and `reco.ab_arm(test, key)`.
 
 use crate::catalog::rights::{self, Privilege};
 use crate::error::{or_raise, Error};
@@ -13,7 +13,7 @@ use pgrx::prelude::*;
 #[derive(Default)]
 struct ArmCall(Option<Known>);
 
-/// A test as it was read last.
+/// The test that was read last, and the moment at which it was read.
 struct Known {
     name: String,
     moment: Moment,
@@ -21,7 +21,7 @@ struct Known {
 }
 
 impl ArmCall {
-    /// The test, for a caller who may score with its model.
+    /// The test with this name. It is an error if the caller may not score with its model.
     fn test(&mut self, name: &str) -> Result<&Test, Error> {
         let is_current = |known: &Known| known.name == name && known.moment == Moment::now();
         if !self.0.as_ref().is_some_and(is_current) {
@@ -59,7 +59,7 @@ impl ArmCall {
     }
 }
 
-/// See sql/ab_test.sql.
+/// Declared in sql/ab_test.sql.
 #[pg_extern(sql = false)]
 fn ab_arm_bigint(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
@@ -70,7 +70,7 @@ fn ab_arm_bigint(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
     or_raise(call.of_product(test, Product::Number(product), region))
 }
 
-/// See sql/ab_test.sql.
+/// Declared in sql/ab_test.sql.
 #[pg_extern(sql = false)]
 fn ab_arm_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
     // SAFETY: as in `ab_arm_bigint`.
@@ -81,7 +81,7 @@ fn ab_arm_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
     or_raise(call.of_product(test, Product::Text(product), region))
 }
 
-/// See sql/ab_test.sql.
+/// Declared in sql/ab_test.sql.
 #[pg_extern(sql = false)]
 fn ab_arm_key(fcinfo: pg_sys::FunctionCallInfo) -> Option<String> {
     // SAFETY: as in `ab_arm_bigint`.

@@ -1,16 +1,16 @@
-//! Logged keys, which are text, beside the rows of a version's source.
+//! Joins logged keys, which are texts, with the rows of a version's source.
 
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::scoring::source::Source;
 use pgrx::spi::quote_identifier;
 
-/// The source of a version, called t in SQL, and its keys beside the columns product_id and region of u.
+/// A version's source, which queries call t, with SQL that compares its keys with the columns product_id and region of u.
 pub struct Keyed {
     pub source: Source,
-    /// `t.time`
+    /// The time column, as `t.time`.
     pub time: String,
-    /// The row of t is of the key in u.
+    /// The condition that a row of t has the key that stands in u.
     pub same_key: String,
 }
 

@@ -1,5 +1,5 @@
-//! `reco.log_recommendations`: stores what a running test shows. Arm, version, week and score are found here, with the
-//! caller's rights, as `recommend` finds them; the caller only says which keys.
+//! The function `reco.log_recommendations`: it stores what a running test shows. The caller only names the keys. Arm,
+//! version, week and score are found here, with the caller's rights, in the same way as `recommend` finds them.
 
 use super::keys::Keyed;
 use crate::error::{or_raise, Error};
@@ -18,13 +18,13 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use pgrx::{pg_sys, IntoDatum};
 
-/// The most keys of one call.
+/// The largest number of keys in one call.
 const MOST_KEYS: usize = 1 << 20;
 
-/// Keys as the caller gives them, one element each.
+/// Keys as the caller gives them, one in each element.
 type Texts = Vec<Option<String>>;
 
-/// See sql/ab_test.sql.
+/// Declared in sql/ab_test.sql.
 #[pg_extern(sql = false)]
 fn log_recommendations(
     product_ids: Option<Texts>,
@@ -61,12 +61,12 @@ struct Keys {
     own: Option<Texts>,
 }
 
-/// The keys of one arm.
+/// The keys that fall to one arm.
 #[derive(Default)]
 struct ArmKeys {
     products: Vec<String>,
     regions: Vec<String>,
-    /// Empty texts where it is not callers' keys that are assigned.
+    /// The caller's own keys. They are empty texts if the test assigns something else.
     own: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ impl Keys {
         Ok(())
     }
 
-    /// Those that take part in a test.
+    /// The keys that take part in a test, by arm.
     fn by_arm(self, test: &Test) -> Vec<ArmKeys> {
         let mut arms: Vec<ArmKeys> = test.arms.iter().map(|_| ArmKeys::default()).collect();
         let mut own = self.own.unwrap_or_default().into_iter();
@@ -102,16 +102,16 @@ impl Keys {
     }
 }
 
-/// What a key was shown.
+/// What was shown for a key.
 struct Shown {
-    /// Which of the keys.
+    /// The key's position in [`ArmKeys`].
     key: usize,
-    /// The day that its row's week begins with, in PostgreSQL's days.
+    /// The first day of the week of the key's row, in days since 2000-01-01.
     week: i32,
     score: f64,
 }
 
-/// What a version gives the newest row of each key; keys without one are left out.
+/// The score that a version gives the newest row of each key. Keys without a row are left out.
 fn score(
     model: &str,
     version: i32,
@@ -134,7 +134,8 @@ fn score(
         }
         let mut cursor = Cursor::open(&query, &parameters, Snapshot::Statement)?;
         let (mut deformed, mut inputs, mut shown) = (Deformed::default(), Inputs::of(scorer), Vec::new());
-        // SAFETY: the cursor is open, every tuple of it has its descriptor, and the two last columns are a date and a bigint.
+        // SAFETY: the cursor is open and every tuple of it has its descriptor. The last two columns are
+        // the week and the number of the key, which are read as integers and never as pointers.
         unsafe {
             let binding = Binding::new(model, scorer.recipe(), cursor.descriptor())?;
             while let Some(fetched) = cursor.fetch() {
@@ -152,7 +153,7 @@ fn score(
     })
 }
 
-/// The recipe's columns, the week and the number of the key, from 1, of the newest row of each key.
+/// The query for the newest row of each key: the recipe's columns, the week, and the number of the key, from 1.
 fn newest_rows(keyed: &Keyed, columns: &[String], with_as_of: bool) -> String {
     let of = |table: &str| {
         let quoted = columns.iter().map(|column| format!("{table}.{}", quote_identifier(column)));
@@ -176,7 +177,7 @@ fn newest_rows(keyed: &Keyed, columns: &[String], with_as_of: bool) -> String {
     )
 }
 
-/// Stores what an arm has shown and was not stored before; how many that were.
+/// Stores what an arm has shown, except what was stored before. Returns how many rows are new.
 fn store(name: &str, test: &Test, arm: usize, keys: &ArmKeys, shown: &[Shown]) -> Result<i64, Error> {
     let caller = current_user();
     let pick = |texts: &[String]| shown.iter().map(|one| texts[one.key].clone()).collect::<Vec<_>>();
@@ -189,7 +190,7 @@ fn store(name: &str, test: &Test, arm: usize, keys: &ArmKeys, shown: &[Shown]) -
                        AS s (day, region, product_id, own, score) \
                   ON CONFLICT DO NOTHING";
     as_owner(|client| {
-        // Until this transaction ends nobody drops the test, which would leave these rows behind.
+        // The lock keeps others from dropping the test until this transaction ends; else these rows would be left behind.
         let lock = "SELECT FROM reco.ab_test WHERE test OPERATOR(pg_catalog.=) $1 FOR KEY SHARE";
         if client.update(lock, Some(1), &[name.into()])?.is_empty() {
             return Err(Error::UnknownTest(name.to_owned()));

@@ -1,15 +1,15 @@
-//! A/B tests: a split of a model's keys between versions. The arithmetic is in `crates/model/src/ab`, the tables are in
+//! A/B tests: a model's keys are split between versions. The arithmetic is in `crates/model/src/ab`, and the tables are in
 //! `sql/ab_test.sql`.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `arm`   | `reco.ab_arm` |
 //! | `log`, `report` | `reco.log_recommendations`, `reco.ab_report` |
-//! | `keys`  | logged keys beside the rows of a version's source |
+//! | `keys`  | joins logged keys with the rows of a version's source |
 //! | `start` | `reco.start_ab_test` |
 //! | `stop`  | `reco.stop_ab_test` |
 //!
-//! Which arm a key falls to is in `scoring/arms.rs`; what a running test forbids is in `catalog/in_use.rs`.
+//! `scoring/arms.rs` says which arm a key falls to, and `catalog/in_use.rs` refuses what must not happen while a test runs.
 
 mod arm;
 mod keys;

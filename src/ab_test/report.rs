@@ -1,6 +1,6 @@
-//! `reco.ab_report`: what a test has shown and what came of it, by arm and region. What was shown is read with the rights of
-//! the extension's owner, and counts only where the caller may see the row of the source that it stands for; outcomes are
-//! read from there. The arithmetic is in `crates/model/src/ab`.
+//! The function `reco.ab_report`: what a test has shown and how it turned out, by arm and region. The log is read with the
+//! rights of the extension's owner. An entry counts only if the caller may see the source's row that it stands for, and the
+//! outcome is read from that row. The arithmetic is in `crates/model/src/ab`.
 
 use super::keys::Keyed;
 use crate::catalog::read;
@@ -16,14 +16,14 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use std::collections::{BTreeSet, HashMap};
 
-/// Rows that are read at a time.
+/// How many rows of the log are read at a time.
 const BATCH: i64 = 20_000;
-/// The most rows of a report: less than a gigabyte of them.
+/// The largest number of rows that a report reads, which take less than a gigabyte of memory.
 const MOST_ROWS: usize = 1 << 24;
-/// A split is called off below this p-value.
+/// If the p-value of the split is below this, the report warns that the split is off.
 const OFF: f64 = 0.001;
 
-/// See sql/ab_test.sql.
+/// Declared in sql/ab_test.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)] // pgrx wants the columns here.
 fn ab_report(
@@ -71,7 +71,7 @@ fn ab_report(
     TableIterator::new(or_raise(report()))
 }
 
-/// The columns of the report.
+/// The columns of a line of the report.
 type Line = (
     Option<String>,
     String,
@@ -95,7 +95,7 @@ type Line = (
     Option<String>,
 );
 
-/// One line for each arm, of one region or of all.
+/// One line for each arm, for one region or, without a region, for all of them.
 fn lines(test: &Test, shown: &Shown, region: Option<&str>, confidence: f64) -> Vec<Line> {
     let is_here = |number: usize| region.is_none_or(|region| &*shown.regions[number] == region);
     let summaries: Vec<Summary> = shown
@@ -105,7 +105,7 @@ fn lines(test: &Test, shown: &Shown, region: Option<&str>, confidence: f64) -> V
         .collect();
     let units: Vec<u64> = summaries.iter().map(|summary| summary.units).collect();
     let shares: Vec<f64> = test.arms.iter().map(|arm| arm.share).collect();
-    // Of one region there is one unit where these are what is assigned.
+    // The split is tested for all regions together, because a region is only one unit where the units are regions.
     let split = region.is_none().then(|| mismatch::p_value(&units, &shares));
     let line = |(n, arm): (usize, &read::ArmRow)| {
         let summary = &summaries[n];
@@ -148,17 +148,17 @@ fn warning(units: &[u64]) -> String {
     )
 }
 
-/// All that was shown and that the caller may see.
+/// Everything that was shown and that the caller may see.
 struct Shown {
     regions: Vec<String>,
-    /// For each arm the region's number and what came of it.
+    /// For each arm: the number of the region, and the exposure with its outcome.
     exposures: Vec<Vec<(usize, Exposure)>>,
 }
 
 /// A row of the log.
 struct Logged {
     arm: usize,
-    /// In days from 2000-01-01.
+    /// The week, in days since 2000-01-01.
     week: i32,
     region: String,
     product: String,
@@ -166,7 +166,7 @@ struct Logged {
     score: f64,
 }
 
-/// Gives texts numbers.
+/// Gives each text a number.
 #[derive(Default)]
 struct Numbers(HashMap<String, usize>);
 
@@ -213,18 +213,18 @@ impl Shown {
     }
 }
 
-/// What names a row's unit.
+/// The text that identifies a row's unit.
 fn unit_of(unit: Unit, row: &Logged) -> String {
     match unit {
         Unit::Region => row.region.clone(),
         Unit::Product => row.product.clone(),
-        // A length tells where one text ends and the other begins.
+        // The length of the first text tells where it ends and the second begins.
         Unit::Pair => format!("{} {}{}", row.product.len(), row.product, row.region),
         Unit::Key => row.own.clone(),
     }
 }
 
-/// The next rows of the log, in the order of its primary key.
+/// The next rows of the log, in the order of its primary key, after the row `after`.
 fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
     let sql = "SELECT a.position, CASE WHEN pg_catalog.isfinite(r.week) \
                                        THEN r.week OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date END, \
@@ -265,7 +265,7 @@ fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
     })
 }
 
-/// A query for the numbers, from 1, of the keys whose rows the caller may see, and their labels.
+/// The query for the outcomes of keys: for each key whose row the caller may see, its number, from 1, and its label.
 fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
     let version = read::version(model, number)?;
     let Keyed { source, time, same_key } = Keyed::of(&version)?;
@@ -293,7 +293,7 @@ fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
     ))
 }
 
-/// What came of rows of the log, as the caller may see it; `None` while it is not known.
+/// The outcomes of rows of the log, as the caller may see them; `None` while an outcome is not known.
 fn outcomes(query: &str, logged: &[&Logged]) -> Result<Vec<(usize, Option<bool>)>, Error> {
     if logged.is_empty() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! `reco.start_ab_test`.
+//! The function `reco.start_ab_test`.
 
 use crate::catalog::audit::Caller;
 use crate::catalog::change::{change, require_usable};
@@ -20,13 +20,13 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashSet;
 
-/// Bytes of a name, as of a model's.
+/// The largest length of a name in bytes, which is that of a model's name.
 const LONGEST_NAME: usize = 63;
-/// The most regions that are listed.
+/// The largest number of regions that a test may list.
 const MOST_REGIONS: usize = 10_000;
 const ARMS_HINT: &str = r#"For example: '[{"arm": "control", "version": 1, "share": 0.5}, {"arm": "new", "version": 2, "share": 0.5}]'."#;
 
-/// See sql/ab_test.sql.
+/// Declared in sql/ab_test.sql.
 #[pg_extern(sql = false)]
 fn start_ab_test(fcinfo: pg_sys::FunctionCallInfo) {
     let start = || {
@@ -62,7 +62,7 @@ struct NewArm {
 struct NewTest<'a> {
     name: &'a str,
     model: &'a str,
-    /// The control first.
+    /// The arms; the control is the first.
     arms: Vec<NewArm>,
     regions: Option<Vec<String>>,
     unit: Unit,
@@ -98,7 +98,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 }
 
 impl NewTest<'_> {
-    /// What can be seen without the catalog.
+    /// Checks what can be checked without the catalog.
     fn check(&self) -> Result<(), Error> {
         check_name("the name of a test", self.name)?;
         let mut names = HashSet::new();
@@ -113,7 +113,7 @@ impl NewTest<'_> {
         Ok(())
     }
 
-    /// `client` has the rights of the extension's owner; the model is locked.
+    /// Starts the test. `client` has the rights of the extension's owner, and the caller has locked the model.
     fn start(&self, client: &mut SpiClient, caller: &Caller) -> Result<(), Error> {
         refuse_running(client, self.model)?;
         for arm in &self.arms {

@@ -1,4 +1,4 @@
-//! `reco.stop_ab_test`.
+//! The function `reco.stop_ab_test`.
 
 use crate::catalog::audit::Caller;
 use crate::catalog::change::change;
@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::json;
 
-/// See sql/ab_test.sql.
+/// Declared in sql/ab_test.sql.
 #[pg_extern(sql = false)]
 fn stop_ab_test(name: Option<&str>, winner: Option<&str>, why: Option<&str>) -> Option<i32> {
     let stop = || {

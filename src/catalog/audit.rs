@@ -1,4 +1,4 @@
-//! `reco.audit`: who did what to which model.
+//! Writes `reco.audit`: who did what to which model.
 
 use crate::error::Error;
 use crate::pg::acting_as::current_user;
@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use serde_json::Value;
 
-/// Who asks, found out before the rights of another role are taken on.
+/// The user who calls. It is looked up before the call takes on the rights of another role.
 pub struct Caller {
     pub id: pg_sys::Oid,
     /// The current role's name.
@@ -17,7 +17,7 @@ pub struct Caller {
 
 impl Caller {
     pub fn now() -> Self {
-        // SAFETY: plain look-ups.
+        // SAFETY: these calls only read variables of this process.
         let (id, login) = unsafe { (pg_sys::GetUserId(), relations::role_name(pg_sys::GetSessionUserId())) };
         Self { id, role: current_user(), login }
     }

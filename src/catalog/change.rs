@@ -1,4 +1,4 @@
-//! How a model is changed: by those who may, one after the other.
+//! Changes to a model: only those who may make them can, and one change waits for the other.
 
 use super::audit::Caller;
 use super::rights::{check, check_role, Privilege};
@@ -9,7 +9,8 @@ use pgrx::spi::SpiClient;
 use std::ffi::CStr;
 
 /// Runs SQL on a model with the rights of the extension's owner, for a caller who has the privilege. Whoever else changes
-/// the model waits until this transaction has ended. `command` is what was called, for where nothing may be written.
+/// the model waits until this transaction has ended. `command` is the name of the call, for the error of a read-only
+/// transaction.
 pub fn change<T>(
     command: &CStr,
     model: &str,
@@ -21,14 +22,14 @@ pub fn change<T>(
     let caller = Caller::now();
     as_owner(|client| {
         lock(client, model)?;
-        // It may have been taken back while this waited.
+        // The privilege may have been revoked while this call waited for the lock.
         check_role(caller.id, model, privilege)?;
         run(client, &caller)
     })
 }
 
-/// Locks a model by a change of its row, so that a transaction with an older snapshot is refused, and does not decide by
-/// what is no longer so.
+/// Locks a model by an update of its row. So a transaction with an older snapshot gets a serialization error, and does not
+/// decide on what is no longer true.
 pub fn lock(client: &mut SpiClient, model: &str) -> Result<(), Error> {
     let update = "UPDATE reco.model SET owner = owner WHERE model OPERATOR(pg_catalog.=) $1";
     match client.update(update, None, &[model.into()])?.len() {

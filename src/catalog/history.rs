@@ -1,4 +1,4 @@
-//! The history of a model's champion: every move of it, and where a rollback goes.
+//! The history of a model's champion: every move of the alias, and where a rollback goes.
 
 use super::audit::Caller;
 use super::change::require_usable;
@@ -8,16 +8,16 @@ use crate::error::Error;
 use pgrx::spi::SpiClient;
 use serde_json::json;
 
-/// A move of the champion.
+/// A move of the champion alias.
 struct Move<'a> {
     action: &'a str,
     to: Option<i32>,
     why: Option<&'a str>,
-    /// The step whose version a rollback goes to.
+    /// The earlier step at which a rollback from this move goes on to look for a version.
     back: Option<i32>,
 }
 
-/// Makes a version the champion and returns the one that was. The model is locked.
+/// Makes a version the champion and returns the champion from before. The caller has locked the model.
 pub fn promote(
     client: &mut SpiClient,
     caller: &Caller,
@@ -35,7 +35,7 @@ pub fn promote(
     Ok(before)
 }
 
-/// Goes back to the champion before this one and returns it. The model is locked.
+/// Goes back to the champion before this one and returns it. The caller has locked the model.
 pub fn roll_back(
     client: &mut SpiClient,
     caller: &Caller,
@@ -46,13 +46,13 @@ pub fn roll_back(
     let mut next = last_step(client, model)?;
     while let Some(step) = next {
         let Step { version, back } = Step::read(client, model, step)?;
-        // Steps that led here, archived versions and times without a champion are passed over.
+        // Steps that lead to the same version, archived versions and times without a champion are passed over.
         if let Some(version) = version.filter(|version| Some(*version) != now) {
             let rollback = Move { action: "rolled_back", to: Some(version), why, back };
             move_champion(client, caller, model, now, &rollback)?;
             return Ok(version);
         }
-        // Each goes back to one before it: what does not would lead round and round.
+        // Each step goes back to an earlier one. One that does not would make this loop endless.
         next = match back {
             Some(back) if back >= step => {
                 return Err(Error::Damaged(format!(
@@ -65,7 +65,7 @@ pub fn roll_back(
     Err(Error::NoEarlierChampion(model.to_owned()))
 }
 
-/// Leaves the model without a champion. The model is locked.
+/// Leaves the model without a champion. The caller has locked the model.
 pub fn drop_champion(client: &mut SpiClient, caller: &Caller, model: &str) -> Result<(), Error> {
     let before = champion(client, model)?;
     if before.is_none() {
@@ -77,7 +77,8 @@ pub fn drop_champion(client: &mut SpiClient, caller: &Caller, model: &str) -> Re
     move_champion(client, caller, model, before, &dropped)
 }
 
-/// A step of the history: the version that was champion from then on, if it still can be, and the step before it.
+/// A step of the history: the version that was the champion from then on, if it still has its weights, and the step before
+/// it.
 struct Step {
     version: Option<i32>,
     back: Option<i32>,
@@ -94,7 +95,7 @@ impl Step {
     }
 }
 
-/// The version that is champion now. The model is locked.
+/// The version that is the champion now. The caller has locked the model.
 pub fn champion(client: &mut SpiClient, model: &str) -> Result<Option<i32>, Error> {
     let sql = "SELECT pg_catalog.max(version) FROM reco.alias \
                WHERE model OPERATOR(pg_catalog.=) $1 AND alias OPERATOR(pg_catalog.=) $2";
@@ -106,7 +107,7 @@ fn last_step(client: &mut SpiClient, model: &str) -> Result<Option<i32>, Error> 
     Ok(client.update(sql, Some(1), &[model.into()])?.first().get_one()?)
 }
 
-/// Moves the alias and writes the history and the audit.
+/// Moves the champion alias, and adds the move to the history and to the audit.
 fn move_champion(
     client: &mut SpiClient,
     caller: &Caller,
@@ -138,7 +139,7 @@ fn move_champion(
     caller.did(client, to.action, model, to.to, detail)
 }
 
-/// Lets an alias stand for a version.
+/// Makes an alias stand for a version.
 pub fn set_alias(
     client: &mut SpiClient,
     caller: &Caller,
@@ -154,7 +155,7 @@ pub fn set_alias(
     Ok(())
 }
 
-/// Removes an alias and returns what it stood for.
+/// Removes an alias and returns the version that it stood for.
 pub fn remove_alias(client: &mut SpiClient, model: &str, alias: &str) -> Result<Option<i32>, Error> {
     let sql = "DELETE FROM reco.alias \
                WHERE model OPERATOR(pg_catalog.=) $1 AND alias OPERATOR(pg_catalog.=) $2 RETURNING version";

@@ -1,11 +1,12 @@
-//! What is refused while an A/B test runs: its model and its arms are in use.
+//! Refuses changes to a model and to versions while an A/B test uses them.
 
 use crate::error::Error;
 use pgrx::spi::SpiClient;
 
 const STOP_HINT: &str = "Stop it first with reco.stop_ab_test(…).";
 
-/// Refuses a model that takes part in a test. It is locked, and `client` has the rights of the extension's owner.
+/// Refuses a model that takes part in a test. The caller has locked the model, and `client` has the rights of the
+/// extension's owner.
 pub fn refuse_running(client: &mut SpiClient, model: &str) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.max(ab_test) FROM reco.alias WHERE model OPERATOR(pg_catalog.=) $1";
     match client.update(sql, Some(1), &[model.into()])?.first().get_one::<String>()? {
@@ -17,7 +18,7 @@ pub fn refuse_running(client: &mut SpiClient, model: &str) -> Result<(), Error> 
     }
 }
 
-/// Refuses a version that is an arm of a test that runs. As for [`refuse_running`].
+/// Refuses a version that is an arm of a running test. The same holds for the caller as for [`refuse_running`].
 pub fn refuse_arm(client: &mut SpiClient, model: &str, version: i32) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.max(a.test) FROM reco.alias AS l \
                JOIN reco.ab_arm AS a ON a.test OPERATOR(pg_catalog.=) l.ab_test \

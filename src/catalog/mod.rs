@@ -3,16 +3,16 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `read`    | what scoring reads, straight from the primary keys |
-//! | `table`   | a row of a catalog table, by its primary key |
-//! | `stored`  | what a version's row holds as JSON, or what is damaged |
-//! | `weights` | the bytes of a version, in chunks |
+//! | `read`    | the reads of scoring, by primary key |
+//! | `table`   | rows of a catalog table, by primary key |
+//! | `stored`  | the JSON in a version's row, parsed, or what is damaged in it |
+//! | `weights` | the bytes of a version's weights, in chunks |
 //! | `write`   | a new version, after training or import |
 //! | `rights`  | privileges on models: the check, and `reco.has_model_privilege` |
-//! | `change`  | how a model is changed: by those who may, one after the other |
-//! | `version_source` | the relation that a version reads, and where it is by now |
-//! | `in_use`  | what a running A/B test forbids |
-//! | `audit`   | who did what |
+//! | `change`  | changes to a model: only those who may, and one after the other |
+//! | `version_source` | the relation that a version reads, and where it is now |
+//! | `in_use`  | what is refused while an A/B test runs |
+//! | `audit`   | the record of who did what |
 //! | `history` | every move of the champion, and where a rollback goes |
 
 pub mod audit;
@@ -27,7 +27,7 @@ pub mod version_source;
 pub mod weights;
 pub mod write;
 
-/// The alias whose version scores.
+/// The alias whose version is used for scoring.
 pub const CHAMPION: &str = "champion";
 
 use pgrx::extension_sql_file;

@@ -1,7 +1,8 @@
-//! Catalog reads of the scoring path, by primary key, under the statement's snapshot.
+//! The catalog reads of scoring, by primary key.
 //!
-//! They see exactly what the statement sees, work on a standby, in a parallel worker and in a read-only
-//! transaction, and need no privilege of the caller on the tables: the weights are not the caller's to read.
+//! They use the statement's snapshot, so they see exactly what the statement sees, and they work on a standby, in a
+//! parallel worker and in a read-only transaction. The caller needs no privilege on the tables, because callers may not
+//! read the weights themselves.
 
 use super::stored::{self, Of};
 use super::table::{Catalog, CatalogRow, Key, Seen, Table};
@@ -12,20 +13,20 @@ use model::Task;
 use pgrx::pg_sys;
 use pgrx::Uuid;
 
-/// Where scoring finds a version's weights and rows.
+/// The version's row, as far as scoring needs it: where its weights and its rows are.
 #[derive(Debug, Clone)]
 pub struct VersionRow {
     pub model: String,
     pub number: i32,
     pub artifact_id: Uuid,
-    /// Empty where the version was imported without one.
+    /// The source is empty if the version was imported without one.
     pub source: VersionSource,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
     pub label: Option<String>,
 }
 
-// Column numbers in sql/catalog.sql.
+// The column numbers are those of sql/catalog.sql.
 mod columns {
     pub const ALIAS_VERSION: i32 = 3;
     pub const ALIAS_TEST: i32 = 6;
@@ -52,11 +53,11 @@ mod columns {
     pub const ARM_SHARE: i32 = 5;
 }
 
-/// What an alias stands for.
+/// The version that an alias stands for.
 pub struct AliasRow {
     pub version: i32,
     pub artifact_id: Uuid,
-    /// The A/B test that the model takes part in; only of a champion.
+    /// The A/B test that the model takes part in. Only the alias `champion` has one.
     pub test: Option<String>,
 }
 
@@ -76,7 +77,7 @@ pub fn version_of_alias(model: &str, alias: &str) -> Result<AliasRow, Error> {
     }
 }
 
-/// One version of a model.
+/// The row of a version of a model.
 pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
     of_version(model, version, |row| {
         Ok(VersionRow {
@@ -99,7 +100,7 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
 pub struct TestRow {
     pub model: String,
     pub unit: String,
-    /// All where there are none.
+    /// The regions of the test; `None` means all.
     pub regions: Option<Vec<String>>,
     pub salt: String,
 }
@@ -111,7 +112,7 @@ pub struct ArmRow {
     pub share: f64,
 }
 
-/// An A/B test and its arms, the control first.
+/// An A/B test and its arms; the control is the first.
 pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
     let test = Table::open(Catalog::Test)?.find(&[Key::Text(name)], |row| {
         Ok::<_, Error>(TestRow {
@@ -136,21 +137,21 @@ pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
     Ok((test, arms))
 }
 
-/// What a version owes to each of its columns, as its training has found (see [`model::protocol::Importance`]); empty where
-/// that is not known.
+/// The importance of each of a version's columns, as its training has measured it (see [`model::protocol::Importance`]);
+/// empty if it is not known.
 pub fn importance(model: &str, version: i32) -> Result<Vec<(String, f64)>, Error> {
     let metrics = of_version(model, version, |row| row.json(columns::VERSION_METRICS))?;
     let metrics = Of { model, version }.read("metrics", &metrics, stored::metrics)?;
     Ok(metrics.importance.into_iter().map(|Importance { column, loss }| (column, loss)).collect())
 }
 
-/// What a version predicts, where the catalog knows it.
+/// What a version predicts, if the catalog knows it.
 pub fn task(model: &str, version: i32) -> Result<Option<Task>, Error> {
     let data = of_version(model, version, |row| row.json(columns::VERSION_DATA))?;
     Ok(Of { model, version }.read("data", &data, stored::data)?.task)
 }
 
-/// The id of a version's weights, which are gone once it is archived.
+/// The id of a version's weights. It is an error if the version is archived, because then its weights are deleted.
 fn artifact_of(row: &CatalogRow, model: &str, version: i32) -> Result<Uuid, Error> {
     row.value(columns::VERSION_ARTIFACT).ok_or_else(|| Error::Archived { model: model.to_owned(), version })
 }
@@ -172,7 +173,7 @@ fn of_version<T>(
     }
 }
 
-/// The name of every model, in their order.
+/// The names of all models, sorted.
 pub fn model_names() -> Result<Vec<String>, Error> {
     let mut names: Vec<String> =
         Table::open(Catalog::Model)?.all(&[], Seen::ByStatement, |row| row.required(columns::MODEL_NAME))?;
@@ -180,15 +181,15 @@ pub fn model_names() -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// The role that owns a model now, whatever the statement's snapshot.
+/// The role that owns a model now, whatever the statement's snapshot is.
 pub fn model_owner(model: &str) -> Result<Option<String>, Error> {
     let mut owners = Table::open(Catalog::Model)?
         .all(&[Key::Text(model)], Seen::Now, |row| row.name(columns::MODEL_OWNER))?;
     Ok(owners.pop())
 }
 
-/// Who was granted which privilege on a model, as of now, whatever the statement's snapshot: a backend that remembers the
-/// answer hears of the changes that come after.
+/// Which privileges on a model were granted to whom, as of now, whatever the statement's snapshot is. So a backend can keep
+/// the answer: an invalidation tells it of every later change.
 pub fn model_grants(model: &str) -> Result<Vec<Grant>, Error> {
     Table::open(Catalog::Privilege)?.all(&[Key::Text(model)], Seen::Now, |row| {
         Ok(Grant {
@@ -199,15 +200,15 @@ pub fn model_grants(model: &str) -> Result<Vec<Grant>, Error> {
     })
 }
 
-/// A privilege on a model that was granted.
+/// A privilege on a model that was granted to a role.
 pub struct Grant {
     pub grantee: String,
     pub privilege: String,
-    /// The role that has granted it.
+    /// The role that granted the privilege.
     pub by: String,
 }
 
-/// The table of the privileges.
+/// The OID of the table of the privileges.
 pub fn privilege_table() -> Result<pg_sys::Oid, Error> {
     Ok(Catalog::Privilege.find()?.0)
 }

@@ -1,8 +1,9 @@
-//! Who may do what with a model: its owner and superusers everything, others what was granted to them, to a role that they
-//! are a member of, or to public.
+//! Who may do what with a model. Its owner and superusers may do everything; others may do what was granted to them, to a
+//! role that they are a member of, or to public.
 //!
-//! Scoring asks once a statement, so the answers are kept in the backend until a role, a membership or a relation changes:
-//! whoever changes owners or privileges calls [`changed`], which every backend and standby hears of when that commits.
+//! Scoring asks once in a statement, so the backend keeps the answers until a role, a membership or a relation changes.
+//! Whoever changes an owner or a privilege calls [`changed`]; when that transaction commits, every backend receives the
+//! invalidation, on standbys too.
 
 use super::read::{self, Grant};
 use crate::error::{or_raise, Error};
@@ -14,14 +15,14 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_literal;
 use std::cell::RefCell;
 
-/// What a role may do with a model. Each includes those before it.
+/// What a role may do with a model. Each privilege includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Privilege {
-    /// Predict, recommend, and read names and metrics of versions.
+    /// To predict, to recommend, and to read the names and metrics of versions.
     Score,
-    /// Add versions; read runs, recipes and what is known of the data.
+    /// To add versions, and to read runs, recipes and what is known of the data.
     Train,
-    /// Say which version is used and who may do what; take weights out, archive and drop.
+    /// To say which version is used and who may do what, and to export weights, archive and drop.
     Manage,
 }
 
@@ -54,15 +55,15 @@ impl Privilege {
     }
 }
 
-/// Refuses a caller who does not have the privilege. A model that does not exist is an error, but not to superusers.
+/// Refuses a caller who does not have the privilege. If the model does not exist it is an error too, except for superusers.
 pub fn check(model: &str, privilege: Privilege) -> Result<(), Error> {
-    // SAFETY: a plain look-up.
+    // SAFETY: the call only reads a variable of this process.
     check_role(unsafe { pg_sys::GetUserId() }, model, privilege)
 }
 
-/// Whether the caller has the privilege; not on a model that does not exist.
+/// Whether the caller has the privilege. Except for superusers, the answer is no if the model does not exist.
 pub fn may(model: &str, privilege: Privilege) -> Result<bool, Error> {
-    // SAFETY: a plain look-up.
+    // SAFETY: the call only reads a variable of this process.
     has_on_any(unsafe { pg_sys::GetUserId() }, model, privilege)
 }
 
@@ -73,7 +74,7 @@ fn has_on_any(role: pg_sys::Oid, model: &str, privilege: Privilege) -> Result<bo
     }
 }
 
-/// As [`check`], for another role than the current one.
+/// Does the same as [`check`], for the role `role`.
 pub fn check_role(role: pg_sys::Oid, model: &str, privilege: Privilege) -> Result<(), Error> {
     match has(role, model, privilege)? {
         true => Ok(()),
@@ -81,7 +82,7 @@ pub fn check_role(role: pg_sys::Oid, model: &str, privilege: Privilege) -> Resul
     }
 }
 
-/// As [`check`], but a model that does not exist yet is anyone's.
+/// Does the same as [`check`], but lets anybody through if the model does not exist yet.
 pub fn check_unless_new(model: &str, privilege: Privilege) -> Result<(), Error> {
     match check(model, privilege) {
         Err(Error::UnknownModel(_)) => Ok(()),
@@ -89,9 +90,9 @@ pub fn check_unless_new(model: &str, privilege: Privilege) -> Result<(), Error> 
     }
 }
 
-/// Whether the role has the privilege. A model that does not exist is an error, but not to superusers.
+/// Whether the role has the privilege. If the model does not exist it is an error, except for superusers.
 fn has(role: pg_sys::Oid, model: &str, privilege: Privilege) -> Result<bool, Error> {
-    // SAFETY: both are what Postgres does whenever it locks a relation or checks a right.
+    // SAFETY: Postgres itself makes both calls whenever it locks a relation or checks a right.
     unsafe {
         pg_sys::AcceptInvalidationMessages();
         if pg_sys::superuser_arg(role) {
@@ -101,10 +102,11 @@ fn has(role: pg_sys::Oid, model: &str, privilege: Privilege) -> Result<bool, Err
     Ok(claim(role, model)?.most() >= Some(privilege))
 }
 
-/// How near a model is to the caller, the nearest first; `None` where it may not be scored with. A model of a nearer kind is
-/// never put in doubt by those of farther ones, which others make and grant as they like.
+/// How near a model is to the caller; the nearest comes first. `None` means that the caller may not score with the model.
+/// Where a caller names no model, the models of a nearer kind win, so a farther model, which others make and grant as they
+/// like, never makes the choice ambiguous.
 pub fn nearness(model: &str) -> Result<Option<Nearness>, Error> {
-    // SAFETY: plain look-ups.
+    // SAFETY: these calls accept invalidations, and read variables and roles of this session.
     let (role, superuser) = unsafe {
         pg_sys::AcceptInvalidationMessages();
         (pg_sys::GetUserId(), pg_sys::superuser())
@@ -124,22 +126,22 @@ pub fn nearness(model: &str) -> Result<Option<Nearness>, Error> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Nearness {
-    /// By the caller, or a role that it is a member of.
+    /// The model is owned by the caller, or by a role that the caller is a member of.
     Owned,
-    /// To one of these, by somebody whose word counts: see [`vouches`].
+    /// The privilege was granted to one of these roles, by a role that [`vouches`] or that the caller is a member of.
     Granted,
-    /// To everybody, by such a one.
+    /// The privilege was granted to everybody, by such a role.
     Public,
-    /// A superuser may all the same; the owner's word counts.
+    /// The caller is a superuser and so needs no grant; the model's owner is a role that [`vouches`].
     Superuser,
-    /// Only others, whoever they are, have made or granted it: it is never taken unnamed.
+    /// Only roles that do not vouch made or granted the model, so it is used only if the caller names it.
     Stranger,
 }
 
-/// Whether what a role grants may decide which model another is given who names none: the database's owner, its members and
-/// superusers, who set the defaults of every role anyway.
+/// Whether the grants of a role may decide which model a caller gets who names none. Such roles are the database's owner,
+/// the members of that role, and superusers: they set the defaults of every role anyway.
 pub fn vouches(role: pg_sys::Oid) -> bool {
-    // SAFETY: look-ups of a role that exists and of the owner of this session's database.
+    // SAFETY: these are look-ups, of a role that exists and of the owner of this session's database.
     unsafe { pg_sys::has_privs_of_role(role, relations::database_owner()) }
 }
 
@@ -147,13 +149,13 @@ fn vouches_by_name(role: &str) -> bool {
     relations::role(role).is_some_and(vouches)
 }
 
-/// What gives a role its privileges on a model, besides being a superuser.
+/// What gives a role its privileges on a model, apart from being a superuser.
 #[derive(Clone, Copy)]
 struct Claim {
     owns: bool,
     granted: Option<Privilege>,
     public: Option<Privilege>,
-    /// Whether any of these was granted, and whether the model is owned, by somebody whose word counts.
+    /// Whether a role that vouches has granted one of the privileges to the role, or one to public, or owns the model.
     vouched_granted: bool,
     vouched_public: bool,
     vouched_owner: bool,
@@ -166,7 +168,7 @@ impl Claim {
     }
 }
 
-/// What is remembered, or else looked up; the caller has accepted what other sessions have invalidated.
+/// The claim that is remembered, or else looked up. The caller has accepted the invalidations of other sessions.
 fn claim(role: pg_sys::Oid, model: &str) -> Result<Claim, Error> {
     if let Some(claim) = KNOWN.with_borrow_mut(|known| known.find(role, model)) {
         return Ok(claim);
@@ -177,11 +179,11 @@ fn claim(role: pg_sys::Oid, model: &str) -> Result<Claim, Error> {
     Ok(claim)
 }
 
-/// Makes every backend forget what it knows about privileges, when this transaction commits; this one at once, and again
-/// if it is rolled back.
+/// Makes every backend forget the privileges that it remembers, when this transaction commits. This backend forgets them at
+/// once, and once more if the transaction is rolled back.
 pub fn changed() -> Result<(), Error> {
     let table = read::privilege_table()?;
-    // SAFETY: the table exists, and is the extension's.
+    // SAFETY: the table exists, and it belongs to the extension.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
     Ok(())
 }
@@ -200,7 +202,7 @@ fn look_up(role: pg_sys::Oid, model: &str) -> Result<Claim, Error> {
     };
     for Grant { grantee, privilege, by } in read::model_grants(model)? {
         let granted = Some(Privilege::from_name(&privilege)?);
-        // A role of the caller's own speaks for it as well.
+        // A grant by a role that the caller acts for counts as well.
         let vouched = || vouches_by_name(&by) || acts_for(role, &by);
         if grantee == PUBLIC {
             claim.public = claim.public.max(granted);
@@ -213,9 +215,10 @@ fn look_up(role: pg_sys::Oid, model: &str) -> Result<Claim, Error> {
     Ok(claim)
 }
 
-/// Whether a role has the rights of another, which may be gone, by being a member of it; a superuser is no member of all.
+/// Whether a role has the rights of another role because it is a member of it. The other role may no longer exist. A
+/// superuser is not taken for a member of every role.
 fn acts_for(role: pg_sys::Oid, other: &str) -> bool {
-    // SAFETY: look-ups of two roles that exist.
+    // SAFETY: these are look-ups of two roles that exist.
     relations::role(other).is_some_and(|other| unsafe {
         match pg_sys::superuser_arg(role) {
             true => pg_sys::is_member_of_role_nosuper(role, other),
@@ -247,10 +250,10 @@ thread_local! {
     static KNOWN: RefCell<Known> = const { RefCell::new(Known { as_of: (0, 0), answers: Vec::new() }) };
 }
 
-/// Answers that a backend keeps at most.
+/// How many answers a backend keeps at most.
 const MOST_KEPT: usize = 256;
 
-/// What this backend has found out, as of one state of roles and relations. A handful of entries: a list beats a map.
+/// The answers of this backend, as of one state of roles and relations. They are few, so a list is faster than a map.
 struct Known {
     as_of: (u64, u64),
     answers: Vec<Answer>,
@@ -280,7 +283,7 @@ impl Known {
     }
 }
 
-/// See sql/catalog.sql.
+/// Declared in sql/catalog.sql.
 #[pg_extern(sql = false)]
 fn has_model_privilege(fcinfo: pg_sys::FunctionCallInfo) -> Option<bool> {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.

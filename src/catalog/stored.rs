@@ -1,4 +1,5 @@
-//! What a version's row holds as JSON: read, or named as damaged. `reco.check_setup()` reads every version by the same code.
+//! Parses the JSON in a version's row, or names the column that is damaged. `reco.check_setup()` reads every version with
+//! the same code.
 
 use crate::error::Error;
 use model::protocol::Importance;
@@ -7,10 +8,10 @@ use model::{Params, Recipe, Task};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Or what is wrong with a value, in words that do not repeat it: not everybody may see it.
+/// A value that was read, or what is wrong with it. The words do not repeat the value, because not everybody may see it.
 type Read<T> = Result<T, &'static str>;
 
-/// A version, by which damage is named.
+/// The version that an error names.
 #[derive(Clone, Copy)]
 pub struct Of<'a> {
     pub model: &'a str,
@@ -25,21 +26,21 @@ impl Of<'_> {
         ))
     }
 
-    /// `read` of a column's text, or the error that names it.
+    /// Reads the text of a column with `read`; an error names the column.
     pub fn read<T>(self, column: &str, text: &str, read: fn(&str) -> Read<T>) -> Result<T, Error> {
         read(text).map_err(|how| self.damaged(column, how))
     }
 }
 
-/// What was measured.
+/// The metrics of a version.
 #[derive(Debug)]
 pub struct Metrics {
     pub all: Map<String, Value>,
-    /// Empty where it is not known.
+    /// The importance of each column; empty if it is not known.
     pub importance: Vec<Importance>,
 }
 
-/// The data that a version saw.
+/// What is recorded of the data that a version was trained on.
 #[derive(Debug)]
 pub struct Data {
     pub all: Map<String, Value>,
@@ -48,12 +49,12 @@ pub struct Data {
     pub time_to: Option<Moment>,
 }
 
-/// The names of the key columns, from a JSON array.
+/// The names of the key columns, which are stored as a JSON array.
 pub fn keys(text: &str) -> Read<Vec<String>> {
     serde_json::from_str(text).map_err(|_| "it is no list of names")
 }
 
-/// Any JSON; PostgreSQL's numbers have no bounds, ours have those of a double.
+/// Any JSON value. It is an error if a number is out of a double's range: PostgreSQL's numbers have no such bounds.
 fn value(text: &str) -> Read<Value> {
     serde_json::from_str(text).map_err(|_| "a number is out of range, or it is too deep")
 }
@@ -65,13 +66,13 @@ pub fn object(text: &str) -> Read<Map<String, Value>> {
     }
 }
 
-/// A field, `None` where it is missing or null.
+/// A field of an object; `None` if it is missing or null.
 fn field<T: DeserializeOwned>(object: &Map<String, Value>, name: &str, how: &'static str) -> Read<Option<T>> {
     let given = object.get(name).filter(|value| !value.is_null());
     given.map(|value| T::deserialize(value)).transpose().map_err(|_| how)
 }
 
-/// What versions are listed and compared by.
+/// The metrics by which versions are listed and compared.
 const FIGURES: [&str; 6] = ["auroc", "average_precision", "log_loss", "rmse", "mae", "pinball"];
 
 pub fn metrics(text: &str) -> Read<Metrics> {
@@ -112,7 +113,7 @@ pub fn data(text: &str) -> Read<Data> {
     })
 }
 
-/// An event time, `None` where it is not known or counted in something else than days.
+/// An event time; `None` if it is not known, or is a number and not a date.
 fn moment(data: &Map<String, Value>, name: &str) -> Read<Option<Moment>> {
     const HOW: &str = "a time is none";
     let text: Option<String> = field(data, name, HOW)?;

@@ -1,8 +1,8 @@
-//! Rows of the catalog's tables by their primary keys, without the executor.
+//! Reads rows of the catalog's tables by their primary keys, without the executor.
 //!
-//! Where a row stood when it was found last is remembered. The next look-up reads that place first: if the row there has the
-//! key and the snapshot sees it, it is the row, since a snapshot sees no key twice. Otherwise the index is asked. What is
-//! remembered can thus be wrong without harm, and nobody has to say when a row has moved.
+//! The place (the TID) where a row was found last is remembered, and the next look-up reads that place first. If the heap
+//! tuple there has the key and the snapshot sees it, it is the row, because a snapshot never sees two rows with one key.
+//! Otherwise the index is searched. So a remembered place may be wrong without harm, and no message has to say that a row moved.
 
 use crate::error::Error;
 use crate::pg::changes;
@@ -15,7 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A value that a primary key column is compared with.
+/// A value that a column of the primary key is compared with.
 #[derive(Hash)]
 pub enum Key<'a> {
     Text(&'a str),
@@ -28,7 +28,7 @@ impl Key<'_> {
     fn is_in(&self, row: &CatalogRow, column: i32) -> bool {
         match self {
             Self::Text(text) => row.datum(column).is_some_and(|found| {
-                // SAFETY: the column is a text.
+                // SAFETY: the column is a text, as the table's definition says.
                 let found = unsafe { bytes(found) };
                 found == text.as_bytes()
             }),
@@ -44,7 +44,7 @@ impl Key<'_> {
             Self::Uuid(id) => (pg_sys::F_UUID_EQ, id.into_datum(), pg_sys::InvalidOid),
         };
         let mut key = pg_sys::ScanKeyData::default();
-        // SAFETY: `key` lives through the call; the functions are btree equality of the column's type.
+        // SAFETY: `key` lives through the call, and the function is the btree equality of the column's type.
         unsafe {
             pg_sys::ScanKeyEntryInitialize(
                 &mut key,
@@ -61,7 +61,7 @@ impl Key<'_> {
     }
 }
 
-/// The tables that scoring reads.
+/// The catalog tables that scoring reads.
 #[derive(Clone, Copy, Hash)]
 pub enum Catalog {
     Model,
@@ -77,14 +77,14 @@ pub enum Catalog {
 /// Which rows a scan finds.
 #[derive(Clone, Copy)]
 pub enum Seen {
-    /// Those that the running statement sees.
+    /// The rows that the running statement sees.
     ByStatement,
-    /// Those that are committed by now, and the transaction's own.
+    /// The rows that are committed by now, and the transaction's own.
     Now,
 }
 
 impl Catalog {
-    /// The names of the table and of its primary key.
+    /// The names of the table and of its primary key's index.
     fn names(self) -> (&'static CStr, &'static CStr) {
         match self {
             Self::Model => (c"model", c"model_pkey"),
@@ -98,7 +98,7 @@ impl Catalog {
         }
     }
 
-    /// Table and primary key, looked up again after a change to any relation.
+    /// The OIDs of the table and of its primary key's index. They are looked up again after a change to any relation.
     pub fn find(self) -> Result<(pg_sys::Oid, pg_sys::Oid), Error> {
         thread_local! {
             static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 8]> = const { Cell::new([None; 8]) };
@@ -109,7 +109,7 @@ impl Catalog {
             return Ok((table, index));
         }
         let (name, key) = self.names();
-        // SAFETY: catalog look-ups by NUL-terminated names.
+        // SAFETY: these are catalog look-ups by NUL-terminated names.
         let (table, index) = unsafe {
             let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
             (
@@ -130,7 +130,7 @@ fn not_installed() -> Error {
     Error::invalid("the extension pg_recommend is not installed in this database")
 }
 
-/// A catalog table opened for reading.
+/// A catalog table that is open for reading.
 pub struct Table {
     catalog: Catalog,
     opened: Opened,
@@ -142,14 +142,14 @@ impl Table {
         loop {
             let (table, index) = catalog.find()?;
             let opened = Opened::if_there(table, pg_sys::AccessShareLock).ok_or_else(not_installed)?;
-            // With the lock comes the news of what happened before: a REINDEX makes another index.
+            // Taking the lock brings earlier invalidations. A REINDEX, for example, makes another index.
             if catalog.find()? == (table, index) {
                 return Ok(Self { catalog, opened, index });
             }
         }
     }
 
-    /// What `read` makes of the row with this primary key.
+    /// Calls `read` with the row that has this primary key; `None` if there is none.
     pub fn find<T>(self, keys: &[Key], read: impl FnOnce(&CatalogRow) -> T) -> Option<T> {
         let place = Place::of(self.catalog, keys);
         if let Some(fetched) = place.remembered().and_then(|place| Fetched::from(&self, place)) {
@@ -165,7 +165,7 @@ impl Table {
         })
     }
 
-    /// What `read` makes of every row whose primary key begins with these keys.
+    /// Calls `read` with every row whose primary key begins with these keys.
     pub fn all<T>(
         self,
         keys: &[Key],
@@ -181,7 +181,8 @@ impl Table {
     }
 }
 
-/// Where to remember the place of one row. A few rows are asked for again and again: two that fall together only cost.
+/// The slot in which the place of a row is remembered. The same few rows are asked for again and again. If two of them
+/// share a slot, each look-up of the other one has to search the index, which costs time but is correct.
 struct Place {
     hash: u64,
 }
@@ -216,7 +217,7 @@ thread_local! {
         const { RefCell::new([None; Place::REMEMBERED]) };
 }
 
-/// A row read where it stood before; its page stays pinned until this is dropped.
+/// A row that was read at a remembered place. Its page stays pinned until this value is dropped.
 struct Fetched {
     tuple: pg_sys::HeapTupleData,
     descriptor: pg_sys::TupleDesc,
@@ -224,12 +225,13 @@ struct Fetched {
 }
 
 impl Fetched {
-    /// What the running statement sees at that place, if anything.
+    /// The row that the running statement sees at this place, if there is one.
     fn from(table: &Table, place: pg_sys::ItemPointerData) -> Option<Self> {
         let relation = table.opened.relation();
         let mut tuple = pg_sys::HeapTupleData { t_self: place, ..Default::default() };
         let mut buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
-        // SAFETY: an open heap that cannot shrink under our lock, and a place within it, whatever stands there now.
+        // SAFETY: the heap is open and cannot shrink under our lock, the place is checked to be within it, and there is an
+        // active snapshot. Whatever stands at the place now, the snapshot decides whether it is a row.
         let found = unsafe {
             let (block, _) = pgrx::itemptr::item_pointer_get_both(place);
             let blocks = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
@@ -245,25 +247,26 @@ impl Fetched {
 
 impl Drop for Fetched {
     fn drop(&mut self) {
-        // While an error unwinds, the transaction's abort unpins the page.
+        // While an error unwinds, the abort of the transaction unpins the page.
         if !std::thread::panicking() {
-            // SAFETY: pinned by `from`, unpinned once.
+            // SAFETY: `from` has pinned the page, and it is unpinned once.
             unsafe { pg_sys::ReleaseBuffer(self.buffer) };
         }
     }
 }
 
-/// False, and nothing pinned, where the snapshot sees no row at the tuple's place.
+/// Reads the heap tuple at the tuple's place, and pins its page. If the snapshot sees no row there, it returns `false` and
+/// pins nothing.
 ///
 /// # Safety
-/// `table` is open, the tuple names a place in it, and the snapshot is registered or active.
+/// `relation` is open, the tuple names a place in it, and the snapshot is registered or active.
 unsafe fn heap_fetch(
     relation: pg_sys::Relation,
     snapshot: pg_sys::Snapshot,
     tuple: &mut pg_sys::HeapTupleData,
     buffer: &mut pg_sys::Buffer,
 ) -> bool {
-    // SAFETY: the caller's promise; the buffer that is pinned is the caller's to release.
+    // SAFETY: relation, place and snapshot are as the caller says; the page that is pinned is the caller's to release.
     unsafe {
         #[cfg(any(feature = "pg13", feature = "pg14"))]
         return pg_sys::heap_fetch(relation, snapshot, tuple, buffer);
@@ -278,12 +281,12 @@ struct Scan<'table> {
 }
 
 impl<'table> Scan<'table> {
-    /// In the order of the primary key, or in no order if there are no keys: all of a small table is read faster without
-    /// its index.
+    /// Begins a scan in the order of the primary key. Without keys there is no order: a small table is read faster without its
+    /// index.
     fn begin(table: &'table Table, keys: &[Key], seen: Seen) -> Self {
         let mut scan_keys: Vec<_> = (1..).zip(keys).map(|(column, key)| key.scan_key(column)).collect();
-        // SAFETY: the scan copies the keys; the snapshot outlives the scan, which is one function call long. Without one
-        // Postgres takes the newest for a table such as this.
+        // SAFETY: the scan copies the keys. The snapshot outlives the scan, which ends in the function that began it. With
+        // a NULL snapshot Postgres takes the newest one.
         let scan = unsafe {
             let snapshot = match seen {
                 Seen::ByStatement => pg_sys::GetActiveSnapshot(),
@@ -302,7 +305,7 @@ impl<'table> Scan<'table> {
     }
 
     fn next(&mut self) -> Option<CatalogRow> {
-        // SAFETY: the scan is open; the tuple stays valid until the next call.
+        // SAFETY: the scan is open, and the tuple stays valid until the next call.
         let tuple = unsafe { pg_sys::systable_getnext(self.scan) };
         let descriptor = self.table.opened.descriptor();
         (!tuple.is_null()).then_some(CatalogRow { tuple, descriptor })
@@ -312,7 +315,7 @@ impl<'table> Scan<'table> {
 impl Drop for Scan<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: begun in `begin`, ended once.
+            // SAFETY: the scan was begun in `begin`, and it is ended once.
             unsafe { pg_sys::systable_endscan(self.scan) };
         }
     }
@@ -325,19 +328,19 @@ pub struct CatalogRow {
 
 impl CatalogRow {
     fn place(&self) -> pg_sys::ItemPointerData {
-        // SAFETY: the tuple is valid as long as the row.
+        // SAFETY: the tuple is valid as long as the row is used.
         unsafe { (*self.tuple).t_self }
     }
 
     pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
         let mut is_null = false;
-        // SAFETY: the column numbers are those of the table's definition.
+        // SAFETY: the tuple has this descriptor, and the column numbers are those of the table's definition.
         let datum = unsafe { pg_sys::heap_getattr(self.tuple, column, self.descriptor, &mut is_null) };
         (!is_null).then_some(datum)
     }
 
     pub fn value<T: FromDatum>(&self, column: i32) -> Option<T> {
-        // SAFETY: `T` is the column's type.
+        // SAFETY: the callers ask for the column's own type.
         self.datum(column).and_then(|datum| unsafe { T::from_datum(datum, false) })
     }
 
@@ -345,15 +348,15 @@ impl CatalogRow {
         self.value(column).ok_or_else(Error::damaged_row)
     }
 
-    /// Of a column of type name.
+    /// The value of a column of type name.
     pub fn name(&self, column: i32) -> Result<String, Error> {
         let name: &CStr = self.required(column)?;
         Ok(name.to_string_lossy().into_owned())
     }
 
-    /// Of a column of type text[].
+    /// The value of a column of type text[].
     pub fn texts(&self, column: i32) -> Result<Option<Vec<String>>, Error> {
-        // SAFETY: the column is a text[].
+        // SAFETY: the column is a text[], as the table's definition says.
         let texts = self.datum(column).map(|datum| unsafe { values::texts(datum) });
         match texts {
             Some(None) => Err(Error::Damaged("an array has NULLs or several dimensions".into())),
@@ -361,23 +364,23 @@ impl CatalogRow {
         }
     }
 
-    /// Of a column of type jsonb.
+    /// The value of a column of type jsonb, as text.
     pub fn json(&self, column: i32) -> Result<String, Error> {
         let datum = self.datum(column).ok_or_else(Error::damaged_row)?;
-        // SAFETY: the column is a jsonb.
+        // SAFETY: the column is a jsonb, as the table's definition says.
         Ok(unsafe { values::json_text(datum) })
     }
 
     pub fn bytes(&self, column: i32) -> Result<Bytes, Error> {
         let datum = self.datum(column).ok_or_else(Error::damaged_row)?;
         let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-        // SAFETY: the column is a bytea.
+        // SAFETY: the column is a bytea, as the table's definition says.
         let plain = unsafe { pg_sys::pg_detoast_datum_packed(original) };
         Ok(Bytes { plain, copied: plain != original })
     }
 }
 
-/// A bytea out of its storage; the copy is freed when dropped.
+/// A detoasted bytea. If detoasting made a copy, the copy is freed when this value is dropped.
 pub struct Bytes {
     plain: *mut pg_sys::varlena,
     copied: bool,
@@ -385,7 +388,7 @@ pub struct Bytes {
 
 impl Bytes {
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: a detoasted varlena that lives as long as `self`.
+        // SAFETY: the varlena is detoasted and lives as long as `self`.
         unsafe { pgrx::varlena_to_byte_slice(self.plain) }
     }
 }
@@ -393,7 +396,7 @@ impl Bytes {
 impl Drop for Bytes {
     fn drop(&mut self) {
         if self.copied && !std::thread::panicking() {
-            // SAFETY: palloc'd by the detoasting.
+            // SAFETY: detoasting palloc'd the copy, and it is freed once.
             unsafe { pg_sys::pfree(self.plain.cast()) };
         }
     }

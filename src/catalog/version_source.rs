@@ -1,5 +1,5 @@
-//! The relation that a version reads: the one that has its name, or, where it is a feature view, the view's table, wherever
-//! that is by now.
+//! The relation that a version reads. It is the relation that has the recorded name, but a feature view is found by its
+//! mark, whatever its table is called now.
 
 use crate::error::Error;
 use crate::feature_view::registry::{has_mark, table_of, FeatureView};
@@ -8,12 +8,12 @@ use crate::pg::relations::RelationName;
 use pgrx::{pg_sys, Uuid};
 use std::fmt;
 
-/// What a version was trained on.
+/// The relation that a version was trained on.
 #[derive(Debug, Clone, Default)]
 pub struct VersionSource {
-    /// As it was called then; empty where the version was imported without a relation.
+    /// The name that the relation had then; empty if the version was imported without a relation.
     pub name: RelationName,
-    /// The feature view that it is.
+    /// The feature view that the relation was, if it was one.
     pub view: Option<Uuid>,
 }
 
@@ -26,7 +26,7 @@ impl VersionSource {
         self.name.is_empty()
     }
 
-    /// The relation, under a lock that is kept to the statement's end, and what it is called now.
+    /// The relation, under a lock that is held to the end of the transaction, and its name now.
     pub fn find(&self, model: &str, lock: u32) -> Result<(pg_sys::Oid, RelationName), Error> {
         if self.is_empty() {
             return Err(Error::NoSource(model.to_owned()));
@@ -34,7 +34,7 @@ impl VersionSource {
         self.if_there(model, lock)?.ok_or_else(|| Error::SourceGone(self.to_string(), model.to_owned()))
     }
 
-    /// As [`Self::find`]; `None` where it is gone, or there is none.
+    /// Does the same as [`Self::find`], but returns `None` if the relation is gone or there never was one.
     pub fn if_there(&self, model: &str, lock: u32) -> Result<Option<(pg_sys::Oid, RelationName)>, Error> {
         if let Some(view) = self.view {
             if let Some((Some(table), _)) = table_of(view)? {
@@ -51,7 +51,7 @@ impl VersionSource {
     }
 }
 
-/// The table by its name of now: the caller must be allowed to look it up.
+/// Finds the table by its current name, so that Postgres checks that the caller may look it up.
 fn found_again(table: pg_sys::Oid, lock: u32) -> Result<(pg_sys::Oid, RelationName), Error> {
     let name = RelationName::of(table)?;
     match name.find_locked(lock) {
@@ -61,13 +61,15 @@ fn found_again(table: pg_sys::Oid, lock: u32) -> Result<(pg_sys::Oid, RelationNa
     }
 }
 
-/// Whether a relation is the view, whose author is not to be found, or one that was created anew under its name.
+/// Whether a relation is the view's table although the view's author no longer exists, or the table of a view that was
+/// created anew under the same name.
 fn stands_in(view: Uuid, relation: pg_sys::Oid) -> Result<bool, Error> {
     Ok(as_owner(|client| has_mark(client, relation, view))? || FeatureView::find(relation)?.is_some())
 }
 
 impl PartialEq for VersionSource {
-    /// A feature view is the same wherever it is; one that was created anew has the name.
+    /// Two sources that are the same feature view are equal, whatever its table is called. Otherwise the names decide,
+    /// because a view that was created anew has the same name.
     fn eq(&self, other: &Self) -> bool {
         match (self.view, other.view) {
             (Some(one), Some(another)) if one == another => true,

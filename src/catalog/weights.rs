@@ -1,5 +1,5 @@
-//! The weights of versions. They lie in chunks, so that a dump can hold them and one of any size can be stored; the digest
-//! of them all is looked at whenever they are read.
+//! The stored weights of versions. They are split into chunks, so that a dump can hold them and weights of any size can be
+//! stored. Their digest is checked whenever they are read.
 
 use super::read::VersionRow;
 use super::table::{Catalog, Key, Seen, Table};
@@ -9,10 +9,10 @@ use model::bytes::Bytes;
 use pgrx::Uuid;
 use sha2::{Digest, Sha256};
 
-/// Bytes of every chunk but the last.
+/// The size of every chunk but the last, in bytes.
 const CHUNK: usize = 16 << 20;
 
-// Column numbers in sql/catalog.sql.
+// The column numbers are those of sql/catalog.sql.
 mod columns {
     pub const ARTIFACT_SIZE: i32 = 2;
     pub const ARTIFACT_DIGEST: i32 = 3;
@@ -20,15 +20,15 @@ mod columns {
     pub const CHUNK_BODY: i32 = 3;
 }
 
-/// What can be said of weights without reading them.
+/// What is known of weights without reading them.
 #[derive(Clone, Copy)]
 pub struct Summary {
-    /// SHA-256 of the chunks in their order.
+    /// The SHA-256 of all chunks in their order.
     pub digest: [u8; 32],
     pub size: usize,
 }
 
-/// Of the weights of a version.
+/// The summary of a version's weights.
 pub fn summary(version: &VersionRow) -> Result<Summary, Error> {
     let found = Table::open(Catalog::Artifact)?.find(&[Key::Uuid(version.artifact_id)], |row| {
         let digest = row.bytes(columns::ARTIFACT_DIGEST)?.as_slice().try_into();
@@ -89,7 +89,7 @@ pub fn store(weights: &dyn Bytes) -> Result<Uuid, Error> {
         pgrx::check_for_interrupts!();
         let chunk = weights.piece(at, CHUNK.min(size - at), &mut room).map_err(unreadable())?;
         sum.update(chunk);
-        // Each on its own, so that the copies that it takes are gone before the next.
+        // Each chunk has an SPI connection of its own, so that its copies are freed before the next chunk.
         as_owner(|client| {
             let insert = "INSERT INTO reco.artifact_chunk (artifact_id, position, body) VALUES ($1, $2, $3)";
             client.update(insert, None, &[artifact_id.into(), position.into(), chunk.into()])?;

@@ -1,5 +1,5 @@
-//! Catalog writes. They happen with the rights of the extension's owner, under a fixed search path, after the
-//! caller's right to the model has been checked.
+//! Catalog writes. They run with the rights of the extension's owner and under a fixed search path, after the caller's
+//! right to the model has been checked.
 
 use super::audit::Caller;
 use super::rights::{self, Privilege};
@@ -12,10 +12,10 @@ use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 use serde_json::json;
 
-/// A version to be stored.
+/// A version that is to be stored.
 pub struct NewVersion<'a> {
     pub model: &'a str,
-    /// `None` if it is imported.
+    /// The run that trained the version; `None` if it is imported.
     pub run_id: Option<Uuid>,
     pub algorithm: &'a str,
     pub source: Option<&'a VersionSource>,
@@ -29,28 +29,29 @@ pub struct NewVersion<'a> {
     pub libraries: String,
     pub seconds: f64,
     pub artifact: &'a dyn Bytes,
-    /// Make it the champion even if there is one.
+    /// Whether the version becomes the champion even if there is one.
     pub promote: bool,
 }
 
-/// The number a stored version got, and whether it is the champion.
+/// The number that a stored version got, and whether it is the champion.
 pub struct Stored {
     pub version: i32,
     pub champion: bool,
 }
 
-/// Refuses a caller who may not train the model, or not make the new version its champion. A model that does not exist yet
-/// is anyone's.
+/// Refuses a caller who may not train the model, or who wants to promote the new version and may not. A model that does not
+/// exist yet is anybody's.
 pub fn check_may_train(model: &str, promote: bool) -> Result<(), Error> {
     let needed = if promote { Privilege::Manage } else { Privilege::Train };
     rights::check_unless_new(model, needed)
 }
 
-/// Stores weights and version, and makes it the champion if it is the model's first or asked to be.
+/// Stores the weights and the version. The version becomes the champion if it is the model's first one or the caller asks
+/// for it.
 pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
     let caller = Caller::now();
     as_owner(|client| make_or_lock_model(client, new, &caller))?;
-    // Only now is it known whose model it is: another role may have been first.
+    // Only under the lock is it certain whose model it is, because another role may have made it first.
     check_may_train(new.model, new.promote)?;
     let artifact_id = weights::store(new.artifact)?;
     as_owner(|client| {
@@ -67,9 +68,9 @@ pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
     })
 }
 
-/// Makes the model if it is new. Whoever else changes it waits until this transaction has ended.
+/// Makes the model if it is new, and locks it: whoever else changes it waits until this transaction has ended.
 fn make_or_lock_model(client: &mut SpiClient, new: &NewVersion, caller: &Caller) -> Result<(), Error> {
-    // The run, or the search that it is a trial of.
+    // The model begins with the run, or with the search of which the run is a trial.
     let insert = "INSERT INTO reco.model (model, owner, begun_at) \
                   SELECT $1, $2, COALESCE(pg_catalog.min(LEAST(r.started_at, t.started_at)), pg_catalog.now()) \
                   FROM reco.run AS r LEFT JOIN reco.tune AS t ON t.tune_id OPERATOR(pg_catalog.=) r.tune_id \

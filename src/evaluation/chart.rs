@@ -1,4 +1,4 @@
-//! The charts of probabilities: the option of each, its bounds, and its rows.
+//! The charts of probabilities: the option of each chart, the option's bounds, and the chart's rows.
 
 use super::rows::Fields;
 use crate::error::Error;
@@ -27,8 +27,8 @@ impl Chart {
         }
     }
 
-    /// The option as a number, within its bounds: the n-th argument, a double precision of a confusion matrix, an integer of
-    /// the others.
+    /// The option as a number, which is checked to be within its bounds. It is the n-th argument: a double precision for a
+    /// confusion matrix, and an integer for the other charts.
     pub fn option(self, call: &Call, n: usize) -> Result<f64, Error> {
         let value = match self {
             Self::Confusion => call.float(n),
@@ -46,7 +46,7 @@ impl Chart {
         }
     }
 
-    /// The rows, with fields in the order in which sql/evaluation.sql declares them.
+    /// The rows of the chart, with fields in the order in which sql/evaluation.sql declares them.
     pub fn of(self, ranked: Ranked, option: f64) -> Vec<Fields> {
         match self {
             Self::RocCurve => {

@@ -1,4 +1,5 @@
-//! `reco.roc_curve`, `confusion_matrix`, `calibration` and `lift`: charts of a version's probabilities on any rows.
+//! The functions `reco.roc_curve`, `confusion_matrix`, `calibration` and `lift`: charts of a version's probabilities for
+//! the rows of any relation.
 
 use super::chart::Chart;
 use super::measure::measure;

@@ -1,4 +1,4 @@
-//! `reco.evaluate(model, source, …)`: all metrics of a version on any rows.
+//! The function `reco.evaluate(model, source, …)`: all metrics of a version for the rows of any relation.
 
 use super::measure::{measure, parts, Part};
 use super::rows::{set, Fields};
@@ -21,17 +21,18 @@ fn all_metrics(call: &Call) -> Returned {
     set(call, &rows.collect::<Vec<_>>())
 }
 
-/// The metrics of all rows of a subject, then of each slice. An error where no row has a label.
+/// The metrics of all rows of a subject, then those of each slice. It is an error if no row has a label.
 pub fn evaluate(subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
     measure(subject, |tally| tally.quality())
 }
 
-/// The same of any version, whatever the subject says of one; nothing where no row has a label.
+/// The same metrics for `resolved`, whatever model and version the subject names. If no row has a label, the result is
+/// empty.
 pub fn evaluate_with(resolved: &mut Resolved, subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
     Ok(parts(resolved, subject, |tally| tally.quality())?.2)
 }
 
-/// Behind the slice: rows, positives, mean_label, mean_score, the metrics of probabilities, those of quantities.
+/// The fields after the slice: rows, positives, mean_label, mean_score, the metrics of probabilities, those of quantities.
 fn fields(quality: &Quality) -> Fields {
     match quality {
         Quality::Binary(m) => {

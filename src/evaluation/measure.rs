@@ -1,5 +1,5 @@
-//! Reads the rows of a subject as the caller, scores them with the code that `predict` runs, and tallies scores beside
-//! labels. What is kept is 8 bytes a row of probabilities, a few sums of quantities, and one tally a slice.
+//! Reads the rows of a subject as the caller, scores them with the code that `predict` runs, and tallies scores with
+//! labels. It keeps 8 bytes for each row of a probability, a few sums for quantities, and one tally for each slice.
 
 use super::subject::{Query, Subject};
 use super::{too_many_rows, MAX_ROWS};
@@ -17,21 +17,21 @@ use model::tally::Tally;
 use pgrx::Spi;
 use std::collections::HashMap;
 
-/// The most slices, and bytes of their names.
+/// The largest number of slices, and the most bytes that their names may have together.
 const MAX_SLICES: usize = 100_000;
 const MAX_NAMES: usize = 64 << 20;
 
-/// All rows, or those of one slice.
+/// The result for all rows, or for those of one slice.
 pub struct Part<T> {
-    /// The column by whose values rows are sliced; `None` for all rows.
+    /// The column by whose values the rows are sliced; `None` for all rows.
     pub by: Option<String>,
-    /// The slice's value, as text.
+    /// The slice's value of that column, as text.
     pub slice: Option<String>,
     pub measured: T,
 }
 
-/// What `conclude` makes of all rows, then of each slice in the order of its text, NULL last. An error where no row has
-/// a label.
+/// What `conclude` makes of all rows, and then of each slice, in the order of the slices' texts with NULL last. It is an
+/// error if no row has a label.
 pub fn measure<T>(
     subject: &Subject,
     conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
@@ -44,17 +44,17 @@ pub fn measure<T>(
     }
 }
 
-/// The same of any version, whatever the subject says of one, with the query and how many rows it had; nothing where no row
-/// has a label.
+/// The same for `resolved`, whatever model and version the subject names, with the query and the number of its rows. If no
+/// row has a label, there are no parts.
 pub fn parts<T>(
     resolved: &mut Resolved,
     subject: &Subject,
     conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
 ) -> Result<(Query, usize, Vec<Part<T>>), Error> {
-    // The tallies live in the connection's memory: what is returned must not.
+    // The tallies live in the memory of the SPI connection, and nothing that is returned may.
     Spi::connect(|_| {
         let (version, scorer) = (&resolved.decoded.version, &resolved.decoded.scorer);
-        // Before the query is, for messages that say what the model needs.
+        // The columns are checked before the query is made, because these errors say what the model needs.
         check_columns(&version.model, scorer.recipe(), subject.source)?;
         let query = Query::new(subject, version, scorer.recipe(), scorer.task())?;
         let mut slices = Slices::new(Tally::new_in(scorer.task(), Palloc));
@@ -63,13 +63,14 @@ pub fn parts<T>(
     })
 }
 
-/// Scores and tallies every row.
+/// Scores and tallies every row of the query.
 fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(), Error> {
     let mut cursor = Cursor::open(&query.text, &query.parameters, Snapshot::Statement)?;
     let mut deformed = Deformed::default();
     let decoded = resolved.decoded.clone();
     let (scorer, inputs) = (&decoded.scorer, &mut resolved.inputs);
-    // SAFETY: the cursor is open, and every tuple of it has its descriptor.
+    // SAFETY: the cursor is open and every tuple of it has its descriptor. The layout is checked, so label and slice have
+    // the types that they are read as.
     unsafe {
         query.layout.check(cursor.descriptor())?;
         let binding = Binding::new(&decoded.version.model, scorer.recipe(), cursor.descriptor())?;
@@ -85,16 +86,17 @@ fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(
             }
         }
     }
-    // Here, since a procedure goes on with what was measured.
+    // A lost mapping is reported here, and not only when the SQL function ends, because a procedure goes on with the
+    // result.
     match mapping::is_to_be_told() {
         false => Ok(()),
         true => Err(Error::LostModel),
     }
 }
 
-/// One tally for each slice, or one for all rows.
+/// The tallies: one for each slice, or one for all rows.
 struct Slices {
-    /// Of all rows where there are no slices; else without rows.
+    /// The tally of all rows if there are no slices. If there are some, it stays empty until the end.
     all: Tally<Palloc>,
     tallies: Vec<(Option<String>, Tally<Palloc>)>,
     numbers: HashMap<String, usize>,
@@ -108,10 +110,10 @@ impl Slices {
         Self { all, tallies: Vec::new(), numbers: HashMap::new(), null: None, rows: 0, names: 0 }
     }
 
-    /// The tally of a row's slice.
+    /// The tally of the slice that a row belongs to.
     ///
     /// # Safety
-    /// The row's value at `position` is a text.
+    /// The row's value at `position`, if it is not NULL, is a text.
     unsafe fn of(&mut self, row: Attributes, position: Option<usize>) -> Result<&mut Tally<Palloc>, Error> {
         self.rows += 1;
         if self.rows > MAX_ROWS && matches!(self.all, Tally::Binary(_)) {
@@ -121,7 +123,7 @@ impl Slices {
         let number = match (row.nulls[position], self.null) {
             (true, Some(number)) => number,
             (true, None) => self.add(None)?,
-            // SAFETY: as the caller says.
+            // SAFETY: the value is a text, as the caller says.
             (false, _) => unsafe {
                 values::with_text(Reader::Text, row.values[position], |name| {
                     self.numbers.get(name).copied().map_or_else(|| self.add(Some(name)), Ok)
@@ -131,7 +133,7 @@ impl Slices {
         Ok(&mut self.tallies[number].1)
     }
 
-    /// Begins a slice; its number.
+    /// Begins a slice and returns its number.
     fn add(&mut self, name: Option<&str>) -> Result<usize, Error> {
         let number = self.tallies.len();
         self.names += name.map_or(0, str::len);

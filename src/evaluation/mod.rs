@@ -1,14 +1,15 @@
-//! How good scores are: of any query by aggregates, of a model's version on any rows by functions. The arithmetic is in
-//! `crates/model` (`ranking`, `metrics`, `charts`, `quality`), the SQL in `sql/evaluation.sql`.
+//! Measures how good scores are: aggregates measure the scores of any query, and functions measure a version of a model on
+//! the rows of any relation. The arithmetic is in `crates/model` (`ranking`, `metrics`, `charts`, `quality`), the SQL in
+//! `sql/evaluation.sql`.
 //!
-//! | file | what |
+//! | file | holds |
 //! | --- | --- |
 //! | `subject` | what is measured: a version, the rows of a relation, their labels and slices |
 //! | `measure` | reads, scores and tallies these rows |
 //! | `evaluate` | `reco.evaluate(…)`: all metrics |
-//! | `chart`, `charts` | `reco.roc_curve(…)`, `confusion_matrix`, `calibration`, `lift`: their rows, and the functions |
-//! | `rows` | what these return |
-//! | `state` | what the aggregates have in common |
+//! | `chart`, `charts` | `reco.roc_curve(…)`, `confusion_matrix`, `calibration`, `lift`: the charts' rows, and the functions |
+//! | `rows` | conversions of these rows to what a function returns |
+//! | `state` | what the aggregates share |
 //! | `sums` | the aggregates that add up: log loss, Brier score, errors of quantities |
 //! | `scores` | the aggregates that keep every score: AUROC, average precision, charts |
 
@@ -24,10 +25,10 @@ mod sums;
 
 pgrx::extension_sql_file!("../../sql/evaluation.sql", name = "evaluation", requires = ["catalog"]);
 
-/// The most rows whose scores one state or one call keeps: 512 MB of them.
+/// The largest number of rows whose scores one state or one call keeps. They take 512 MB.
 const MAX_ROWS: usize = 1 << 26;
 
-/// More rows than that.
+/// The error for more than [`MAX_ROWS`] rows.
 fn too_many_rows() -> crate::error::Error {
     crate::error::Error::Limit {
         message: format!("there are more than {MAX_ROWS} rows to be ranked"),

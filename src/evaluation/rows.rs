@@ -1,4 +1,4 @@
-//! What is returned: an array of rows, or a set of them.
+//! Converts rows to what a function returns: an array of rows, or a set of them.
 
 use super::measure::Part;
 use crate::pg::call::Call;
@@ -12,8 +12,8 @@ pub type Fields = Vec<Option<pg_sys::Datum>>;
 
 /// A value of the array type that the function returns.
 pub fn array(call: &Call, rows: &[Fields]) -> Returned {
-    // SAFETY: catalog look-ups of a type that a running function returns; the rows are of its element type, as the SQL
-    // declares, and are copied into the array.
+    // SAFETY: these are catalog look-ups of the type that the running function returns. The rows have its element type, as
+    // the SQL declares, and they are copied into the array.
     unsafe {
         let element = pg_sys::get_element_type(call.result_type());
         if element == pg_sys::InvalidOid {
@@ -31,8 +31,8 @@ pub fn array(call: &Call, rows: &[Fields]) -> Returned {
     }
 }
 
-/// The rows of all parts as the function's result set of (text, text, and these fields): each behind the column and the value
-/// that it was sliced by.
+/// The rows of all parts, as the function's result set. Each row begins with two texts, the column and the value that it
+/// was sliced by, and its own fields follow.
 pub fn set(call: &Call, parts: &[Part<Vec<Fields>>]) -> Returned {
     let mut rows = RowSet::begin(call)?;
     for part in parts {

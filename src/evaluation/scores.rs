@@ -31,7 +31,7 @@ sql_function!(confusion_final, |call| chart(call, Chart::Confusion));
 sql_function!(calibration_bins_final, |call| chart(call, Chart::Calibration));
 sql_function!(lift_buckets_final, |call| chart(call, Chart::Lift));
 
-/// All scores by outcome, and the option of the chart that they are for; NaN where there is none.
+/// All scores by outcome, and the option of the chart that they are for. If they are for no chart, the option is NaN.
 struct Scores {
     ranking: Ranking<Palloc>,
     option: f64,
@@ -52,7 +52,7 @@ impl Scores {
         Ok(())
     }
 
-    /// Takes the option of a row, the same as that of all others.
+    /// Takes the option of a row. It is an error if it differs from that of another row.
     fn agree(&mut self, option: f64, name: &str) -> Result<(), Error> {
         if self.option.is_nan() {
             self.option = option;
@@ -132,7 +132,7 @@ fn number(call: &Call, of: impl FnOnce(Ranked) -> Option<f64>) -> Returned {
     Ok(finished::<Scores>(call)?.and_then(|scores| of(scores.ranking.sorted())).map(float))
 }
 
-/// NULL without rows, and where the chart has none.
+/// The chart; NULL if there are no rows or the chart is empty.
 fn chart(call: &Call, chart: Chart) -> Returned {
     let Some(scores) = finished::<Scores>(call)? else { return Ok(None) };
     let rows = chart.of(scores.ranking.sorted(), scores.option);

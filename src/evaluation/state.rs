@@ -1,4 +1,5 @@
-//! What the aggregates have in common: a row's score and label, and states that are words between processes.
+//! What the aggregates share: they read a row's score and label, and send their states between processes as words of 8
+//! bytes.
 
 use crate::error::Error;
 use crate::pg::call::Call;
@@ -7,7 +8,7 @@ use pgrx::pg_sys;
 
 const WORD: usize = 8;
 
-/// A bytea of `count` words, which `write` puts.
+/// A bytea of `count` words, which `write` puts into it one by one.
 pub fn words_to_bytea(count: usize, write: impl FnOnce(&mut dyn FnMut(u64))) -> pg_sys::Datum {
     varlena(count * WORD, |out| {
         let mut places = out.chunks_exact_mut(WORD);
@@ -15,7 +16,7 @@ pub fn words_to_bytea(count: usize, write: impl FnOnce(&mut dyn FnMut(u64))) -> 
     })
 }
 
-/// The words of such a bytea.
+/// The words of a bytea that [`words_to_bytea`] has made.
 pub fn words_of(bytes: &[u8]) -> impl ExactSizeIterator<Item = u64> + '_ {
     bytes.chunks_exact(WORD).map(|word| word.try_into().map_or(0, u64::from_ne_bytes))
 }
@@ -24,7 +25,7 @@ pub fn damaged() -> Error {
     Error::invalid("the state of an aggregate is damaged")
 }
 
-/// Refuses a score that is no probability, where it is read as one.
+/// Refuses a score that is no probability, where it is taken for one.
 #[inline]
 pub fn check_probability(score: f64) -> Result<(), Error> {
     match (0.0..=1.0).contains(&score) {
@@ -41,7 +42,7 @@ fn no_probability(score: f64) -> Error {
     )
 }
 
-/// Refuses what is no quantity: one such row would be all that a mean says.
+/// Refuses a number that is not finite, because one such row would decide every mean.
 #[inline]
 pub fn check_quantity(name: &str, quantity: f64) -> Result<(), Error> {
     match quantity.is_finite() {
@@ -58,13 +59,13 @@ fn no_quantity(name: &str, quantity: f64) -> Error {
     )
 }
 
-/// Score and label of a row, arguments 1 and 2, the label a boolean; `None` where one is NULL.
+/// The score and the label of a row, which are arguments 1 and 2; `None` if one of them is NULL. The label is a boolean.
 #[inline]
 pub fn score_and_boolean(call: &Call) -> Option<(f64, bool)> {
     Some((call.float(1)?, call.boolean(2)?))
 }
 
-/// The same of a label that is 0 or 1; another number is an error.
+/// The same for a label that is the number 0 or 1; another number is an error.
 #[inline]
 pub fn score_and_number(call: &Call) -> Result<Option<(f64, bool)>, Error> {
     let (Some(score), Some(label)) = (call.float(1), call.float(2)) else { return Ok(None) };

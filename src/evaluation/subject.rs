@@ -1,4 +1,4 @@
-//! What is measured: a version of a model, the rows of a relation, what came true of them, and by what they are sliced.
+//! What is measured: a version of a model, the rows of a relation, their labels, and the column by which they are sliced.
 
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
@@ -13,39 +13,39 @@ use model::Task;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
-/// The arguments that every function of this capability has.
+/// The arguments that every function of this folder has.
 pub struct Subject {
-    /// The default model where it is not named.
+    /// The model; `None` means the default model.
     pub model: Option<String>,
-    /// The champion where it is not given.
+    /// The version; `None` means the champion.
     pub version: Option<i32>,
     pub source: pg_sys::Oid,
-    /// The one that the version was trained on where it is not named.
+    /// The column of the label; `None` means the one that the version was trained on.
     pub label: Option<String>,
-    /// The column whose values are the slices.
+    /// The column whose values make the slices.
     pub by: Option<String>,
-    /// Only the rows of these weeks, by the version's time column.
+    /// If they are given, only rows of these weeks are measured, by the version's time column.
     pub weeks: Weeks,
 }
 
-/// The first day, and the day after the last, in PostgreSQL's days.
+/// The first day, and the day after the last, in days since 2000-01-01.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weeks {
     pub from: Option<i32>,
     pub until: Option<i32>,
 }
 
-/// Where arguments stand in a call.
+/// The positions of arguments in a call.
 pub struct Positions {
     pub label: usize,
     pub by: usize,
-    /// `version`, `from_week` and `to_week` follow.
+    /// The position of `version`; `from_week` and `to_week` follow it.
     pub version: usize,
 }
 
 impl Subject {
-    /// The arguments (model text, source regclass) and, at these positions, (label name, by name, version integer, from_week
-    /// date, to_week date).
+    /// Reads the arguments: (model text, source regclass) come first, and (label name, by name, version integer, from_week
+    /// date, to_week date) stand at these positions.
     pub fn read(call: &Call, at: Positions) -> Result<Self, Error> {
         Ok(Self {
             model: call.text(0),
@@ -59,7 +59,7 @@ impl Subject {
 }
 
 impl Weeks {
-    /// From the Monday of the week of one day to the end of the week of another; an infinite day is itself.
+    /// The weeks from the Monday of one day's week to the end of another day's week. An infinite day stays as it is.
     fn of(from: Option<i32>, to: Option<i32>) -> Self {
         let of = |day: i32, weeks: i32| match day {
             i32::MIN | i32::MAX => day,
@@ -69,20 +69,20 @@ impl Weeks {
     }
 }
 
-/// A query for the rows of a subject.
+/// The query for the rows of a subject.
 pub struct Query {
     pub text: String,
     pub parameters: Vec<Parameter>,
-    /// Qualified, quoted name of the relation.
+    /// The qualified, quoted name of the relation.
     pub source: String,
     pub label: Label,
-    /// What the label's reader and the slice's are for.
+    /// The types that label and slice are read as.
     pub layout: Layout,
-    /// Position of the slice's text.
+    /// The position of the slice, which is a text.
     pub slice: Option<usize>,
 }
 
-/// The column that says what came true.
+/// The column that says how a row turned out.
 pub struct Label {
     pub name: String,
     pub position: usize,
@@ -91,7 +91,7 @@ pub struct Label {
 }
 
 impl Query {
-    /// Reads the columns of the recipe, then the label, then the slice, of rows that have a label.
+    /// The query for the rows that have a label. Its columns are those of the recipe, then the label, then the slice.
     pub fn new(subject: &Subject, version: &VersionRow, recipe: &Recipe, task: Task) -> Result<Self, Error> {
         let columns = Columns::of(subject.source, version)?;
         let inputs = recipe.columns.iter().map(|column| column.name.as_str());
@@ -134,13 +134,14 @@ fn no_label(version: &VersionRow) -> Error {
 }
 
 impl Label {
-    /// The label as a number; 0 or 1 of a binary task.
+    /// The label as a number. For a binary task it is 0 or 1, and anything else is an error.
     ///
     /// # Safety
     /// `datum` is a non-NULL value of the label's column.
     #[inline]
     pub unsafe fn value(&self, datum: pg_sys::Datum) -> Result<f64, Error> {
-        // SAFETY: as the caller says: the reader was chosen for the column.
+        // SAFETY: the datum is a value of the label's column, as the caller says, and the reader was chosen for that
+        // column.
         let value = unsafe { values::number(self.reader, datum) };
         let fits = match self.task {
             Task::Binary => value == 0.0 || value == 1.0,
@@ -163,7 +164,7 @@ fn column(name: &str) -> String {
     format!("t.{}", quote_identifier(name))
 }
 
-/// The columns of a relation, for a version.
+/// The columns of a relation that a version is measured on.
 struct Columns<'a> {
     source: Relation,
     version: &'a VersionRow,

@@ -1,4 +1,4 @@
-//! The aggregates `log_loss`, `brier`, `rmse` and `mae`: means of what each row loses.
+//! The aggregates `log_loss`, `brier`, `rmse` and `mae`, which are means of the losses of rows.
 
 use super::state::{
     check_probability, check_quantity, damaged, score_and_boolean, score_and_number, words_of, words_to_bytea,
@@ -21,8 +21,8 @@ sql_function!(brier_final, |call| mean(call, |losses| losses.sums[1] / losses.ro
 sql_function!(rmse_final, |call| mean(call, |errors| (errors.sums[0] / errors.rows as f64).sqrt()));
 sql_function!(mae_final, |call| mean(call, |errors| errors.sums[1] / errors.rows as f64));
 
-/// How many rows there were, and the sums of two losses: log loss and Brier score of probabilities, squared and absolute
-/// error of quantities.
+/// The number of rows, and the sums of two losses: log loss and Brier score for probabilities, squared and absolute error
+/// for quantities.
 #[derive(Clone, Copy, Default)]
 struct Losses {
     rows: u64,
@@ -93,7 +93,7 @@ fn quantity(call: &Call) -> Returned {
     }
 }
 
-/// NULL without rows.
+/// The mean; NULL if there are no rows.
 fn mean(call: &Call, of: impl FnOnce(&Losses) -> f64) -> Returned {
     match finished::<Losses>(call)?.map(|losses| of(losses)) {
         Some(mean) if !mean.is_finite() => Err(Error::Overflow("the sum of the errors")),

@@ -1,4 +1,5 @@
-//! `reco.features_as_of`: the newest feature row that was known at a moment, for each row of a spine.
+//! The function `reco.features_as_of`: for each row of a spine it finds the newest feature row that was known at the moment
+//! of that row.
 
 use super::registry::FeatureView;
 use crate::error::{or_raise, Error};
@@ -16,19 +17,19 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use std::ffi::CString;
 
-/// See sql/feature_view.sql.
+/// Declared in sql/feature_view.sql.
 #[pg_extern(sql = false)]
 fn features_as_of(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     or_raise(find(unsafe { &Call::new(fcinfo) }));
 }
 
-/// (view, spine, at, max_age). The rows are in the tuple store.
+/// (view, spine, at, max_age): the rows that are found go into the tuple store.
 fn find(call: &Call) -> Result<(), Error> {
     let mut found = Found::begin(call)?;
     let Some(spine) = call.datum(1) else { return Ok(()) };
     call.interval(3).map_or(Ok(()), check_age)?;
-    // SAFETY: the spine is a composite value, which is there as long as the call runs.
+    // SAFETY: the spine is a composite value, and it stays in place as long as the call runs.
     unsafe { look_up(call, &Composite::of(spine), &mut found) }
 }
 
@@ -38,7 +39,7 @@ struct Kept {
     lookup: Option<Lookup>,
 }
 
-/// A kept plan for spines of one type, as of one state of the relation cache.
+/// A plan that is kept for spines of one row type. It is valid until a relation changes.
 struct Lookup {
     view: pg_sys::Oid,
     spine: RowType,
@@ -46,30 +47,30 @@ struct Lookup {
     generation: u64,
     moment: Moment,
     plan: pg_sys::SPIPlanPtr,
-    /// Attribute numbers of the keys and of the moment in the spine.
+    /// The attribute numbers of the keys in the spine, and then that of the moment.
     columns: Vec<i32>,
-    /// How the moment, the last of these, is read.
+    /// The reader of the moment.
     reader: Reader,
 }
 
 impl Drop for Lookup {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: kept in `prepare`, freed once.
+            // SAFETY: the plan was kept in `prepare`, and it is freed once.
             unsafe { pg_sys::SPI_freeplan(self.plan) };
         }
     }
 }
 
 /// # Safety
-/// The spine is still there.
+/// The datum that the spine was made of is live.
 unsafe fn look_up(call: &Call, spine: &Composite, found: &mut Found) -> Result<(), Error> {
     let (at, max_age) = (call.name(2), call.datum(3));
     let kept = call.site::<Kept>();
-    // SAFETY: as the caller says.
+    // SAFETY: the datum is live, as the caller says.
     let (view, row_type) = (found.view, unsafe { spine.row_type() });
     if let Some(known) = kept.lookup.as_mut().filter(|known| known.spine.id == row_type) {
-        // Of two rows of one statement nothing tells which definition they were made with.
+        // If the row type has changed during the statement, nothing tells with which definition a row was made.
         // SAFETY: the spine is a value of this type.
         if !unsafe { known.spine.is_unchanged() } && known.moment == Moment::now() {
             return Err(changed(known.spine.name()));
@@ -80,11 +81,11 @@ unsafe fn look_up(call: &Call, spine: &Composite, found: &mut Found) -> Result<(
             && known.at == at
     };
     if !kept.lookup.as_ref().is_some_and(fits) {
-        // SAFETY: the view is locked, and the spine is a row of its type.
+        // SAFETY: `Found::begin` has locked the view, and the spine is a value of its row type.
         kept.lookup = Some(unsafe { prepare(view, RowType::of(row_type), at) }?);
     }
     let Some(lookup) = &kept.lookup else { unreachable!("prepared above") };
-    // SAFETY: as the caller says.
+    // SAFETY: the datum is live, as the caller says, and the tuple is used only in this function.
     let mut tuple = unsafe { spine.tuple() };
     let mut values = Vec::with_capacity(lookup.columns.len() + 1);
     for column in &lookup.columns {
@@ -102,7 +103,8 @@ unsafe fn look_up(call: &Call, spine: &Composite, found: &mut Found) -> Result<(
     }
     let nulls = format!("{}{}", " ".repeat(values.len()), if max_age.is_none() { "n" } else { " " });
     values.push(max_age.unwrap_or(pg_sys::Datum::from(0)));
-    // SAFETY: the plan is kept; one value and flag for each of its parameters. The row is copied before SPI frees it.
+    // SAFETY: the plan is kept, and it has one value and one flag for each of its parameters. The row is copied before SPI
+    // frees it.
     unsafe {
         pg_sys::SPI_connect();
         pg_sys::SPI_execute_plan(lookup.plan, values.as_mut_ptr(), nulls.as_ptr().cast(), true, 1);
@@ -118,11 +120,11 @@ unsafe fn look_up(call: &Call, spine: &Composite, found: &mut Found) -> Result<(
 }
 
 /// # Safety
-/// The view is locked, and there is a row of the spine.
+/// The view is locked, and `spine` is the type of a composite value that exists.
 unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> Result<Lookup, Error> {
     let (generation, now) = (changes::relations(), Moment::now());
     let view = FeatureView::get(relation)?;
-    // SAFETY: the descriptor is kept with the type.
+    // SAFETY: the row type owns its descriptor, and both outlive the iterator.
     let found: Vec<_> = unsafe { tuples::attributes(spine.descriptor) }
         .map(|(_, attribute)| (tuples::attribute_name(attribute), attribute.attnum, attribute.atttypid))
         .collect();
@@ -164,7 +166,7 @@ unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> 
     let mut types: Vec<_> = chosen.iter().map(|(.., oid)| *oid).collect();
     types.push(pg_sys::INTERVALOID);
     let text = CString::new(query(&view)).map_err(|_| Error::invalid("a name contains a zero byte"))?;
-    // SAFETY: one type for each parameter; trouble is raised as an error.
+    // SAFETY: there is one type for each parameter, and the text outlives the call; a failure is raised as an error.
     let plan = unsafe {
         pg_sys::SPI_connect();
         let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
@@ -176,16 +178,17 @@ unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> 
     Ok(Lookup { view: relation, spine, at, generation, moment: now, plan, columns, reader })
 }
 
-/// Days and microseconds from 2000-01-01 that a week can be taken from, in any time zone: a timestamp ends in the year 294276.
+/// The days and the microseconds since 2000-01-01 from which a week can be subtracted, in any time zone. Timestamps end in
+/// the year 294276.
 const NEAR_DAYS: std::ops::RangeInclusive<i32> = -2_451_535..=106_751_980;
 const NEAR_MOMENTS: std::ops::RangeInclusive<i64> = -2_451_535 * DAY..=106_751_980 * DAY;
 const DAY: i64 = 86_400_000_000;
 
-/// The oldest that a row may be asked to be; and the moment from which on one can be reckoned back so far.
+/// The largest `max_age` in years, and the first moment from which so many years can be subtracted.
 const OLDEST_YEARS: i64 = 1000;
 const OLDEST_FROM: &str = "'3000-01-01 BC'::pg_catalog.timestamp";
 
-/// Refuses an age that is none, or that leads beyond the first of all moments.
+/// Refuses an age that is negative, or so large that subtracting it leads beyond the first of all moments.
 fn check_age(age: &pg_sys::Interval) -> Result<(), Error> {
     let pg_sys::Interval { time, day, month } = *age;
     let days = 31 * i128::from(month) + i128::from(day);
@@ -199,7 +202,7 @@ fn check_age(age: &pg_sys::Interval) -> Result<(), Error> {
     }
 }
 
-/// A moment, or the infinite one in place of one that is too far off to be reckoned with.
+/// The moment, or an infinite one in place of a moment that is too far off to calculate with.
 fn within_reach(reader: Reader, moment: pg_sys::Datum) -> pg_sys::Datum {
     match reader {
         Reader::Date => match moment.value() as i32 {
@@ -213,7 +216,7 @@ fn within_reach(reader: Reader, moment: pg_sys::Datum) -> pg_sys::Datum {
     }
 }
 
-/// A row of week w is known when the week is over, on the Monday after.
+/// The query for one row of the spine. A row of week w is known when the week is over, on the Monday after it.
 fn query(view: &FeatureView) -> String {
     let time = format!("v.{}", quote_identifier(&view.time_column));
     let keys = view
@@ -243,7 +246,7 @@ struct Found {
 impl Found {
     fn begin(call: &Call) -> Result<Self, Error> {
         let row_type = call.argument_type(0);
-        // SAFETY: a catalog look-up.
+        // SAFETY: this is a catalog look-up, which any OID may be given to.
         let view = unsafe { pg_sys::get_typ_typrelid(row_type) };
         if view == pg_sys::InvalidOid {
             return Err(Error::InvalidArgument(
@@ -251,15 +254,15 @@ impl Found {
                 Some("For example: reco.features_as_of(NULL::launch_features, spine)".into()),
             ));
         }
-        // The rows are to have the columns that they are said to have: from here on nobody can alter the view.
+        // The rows must have the columns that the call's result declares, so nobody can alter the view from here on.
         relations::lock(view, pg_sys::AccessShareLock)?;
         Ok(Self { view, row_type, rows: RowSet::of_type(call, row_type)? })
     }
 
     /// # Safety
-    /// The row is still there.
+    /// The datum that the row was made of is live.
     unsafe fn put(&mut self, row: &Composite) -> Result<(), Error> {
-        // SAFETY: as the caller says; a row of another type is refused.
+        // SAFETY: the datum is live, as the caller says; a row of another type is refused.
         unsafe {
             if row.row_type().0 != self.row_type {
                 return Err(changed(values::type_name(self.row_type, -1)));

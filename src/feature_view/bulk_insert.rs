@@ -1,7 +1,7 @@
-//! Writes what a query returns into a new table, a page's rows at a time.
+//! Writes the rows of a query into a new table, in batches.
 //!
-//! `CREATE TABLE AS` inserts and logs each row by itself. Here rows are gathered as `COPY` gathers them, and the query is
-//! executed as `CREATE TABLE AS` executes it, by parallel workers too.
+//! `CREATE TABLE AS` inserts each row by itself and writes a WAL record for it. This file gathers rows as `COPY` does, and
+//! inserts a batch at a time. The query is executed as `CREATE TABLE AS` executes it, so parallel workers can run it.
 
 use crate::error::Error;
 use crate::pg::layout::changed;
@@ -11,14 +11,14 @@ use crate::pg::tuples;
 use pgrx::spi::SpiClient;
 use pgrx::{pg_sys, PgMemoryContexts};
 
-/// A batch is full at so many rows or bytes, whichever comes first.
+/// A batch is full at this number of rows or bytes, whichever comes first.
 const BATCH_ROWS: usize = 1000;
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Inserts the rows of `query`, whose parameters $1 and $2 are the dates given, into `table`, and shows `observe` the
-/// date in each row's column `time`, counted from 1. An error of it ends the query and is returned.
+/// Inserts the rows of `query` into `table`. `dates` are the query's parameters $1 and $2. For each row `observe` gets the
+/// date in the column `time`, whose number counts from 1; if it fails the query ends and the error is returned.
 ///
-/// The table has the query's columns, no index, no constraint and no trigger, and the transaction made it.
+/// The table has the columns of the query, and no index, constraint or trigger. The current transaction has made it.
 pub fn insert(
     client: &mut SpiClient,
     table: pg_sys::Oid,
@@ -28,7 +28,7 @@ pub fn insert(
     observe: &mut dyn FnMut(Option<i32>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let table = Opened::locked(table, pg_sys::RowExclusiveLock)?;
-    // SAFETY: the table stays open until the end of this function.
+    // SAFETY: the table stays open until the end of this function, and the batch is finished before.
     let batch = unsafe { Batch::new(table.relation()) };
     let mut rows = Rows { batch, time, observe };
     let parameters = dates.map(|date| (pg_sys::DATEOID, Some(pg_sys::Datum::from(date))));
@@ -45,7 +45,8 @@ struct Rows<'a> {
 
 impl Receive for Rows<'_> {
     unsafe fn start(&mut self, columns: pg_sys::TupleDesc) -> Result<(), Error> {
-        // SAFETY: parallel workers run by the next call, and then a command may no longer begin to write. The descriptor lives.
+        // SAFETY: the descriptor is live, as the caller says. The command is marked as one that writes before parallel
+        // workers run, because Postgres forbids it while they do.
         unsafe {
             self.batch.command = pg_sys::GetCurrentCommandId(true);
             self.batch.check(columns)
@@ -54,16 +55,18 @@ impl Receive for Rows<'_> {
 
     unsafe fn row(&mut self, row: *mut pg_sys::TupleTableSlot) -> Result<bool, Error> {
         let mut is_null = false;
-        // SAFETY: the slot holds a row, whose column `time` is a date.
+        // SAFETY: the slot holds a row, as the caller says. Its column `time` is a date: the time column of every feature
+        // view is one, and `check` has compared the query's columns with the table's.
         let date = unsafe { pg_sys::slot_getattr(row, self.time, &mut is_null) };
         (self.observe)((!is_null).then(|| date.value() as i32))?;
-        // SAFETY: the columns are the table's, which was checked before the first row.
+        // SAFETY: `check` has compared the columns with the table's before the first row.
         unsafe { self.batch.add(row) };
         Ok(true)
     }
 }
 
-/// Rows that are copied, but not yet in the table. After an error the transaction's abort frees what it holds.
+/// Rows that are copied, but are not in the table yet. After an error the abort of the transaction frees what the batch
+/// holds.
 struct Batch {
     table: pg_sys::Relation,
     command: pg_sys::CommandId,
@@ -71,7 +74,7 @@ struct Batch {
     rows: Vec<*mut pg_sys::TupleTableSlot>,
     filled: usize,
     bytes: usize,
-    /// Of what the table's code leaves behind when it inserts.
+    /// The memory context for what the table access method allocates while it inserts.
     memory: PgMemoryContexts,
 }
 
@@ -79,13 +82,14 @@ impl Batch {
     /// # Safety
     /// The table stays open until the batch is finished.
     unsafe fn new(table: pg_sys::Relation) -> Self {
-        // Here and not as rows come, when the memory is the query's, which goes with it.
-        // SAFETY: the table is open.
+        // The slots are made here and not when the rows come: then the current memory context would be the query's, and
+        // would end with it.
+        // SAFETY: the table is open, as the caller says.
         let slot = |_| unsafe { pg_sys::table_slot_create(table, std::ptr::null_mut()) };
         Self {
             table,
             command: 0,
-            // SAFETY: allocates only.
+            // SAFETY: the call only allocates.
             pages: unsafe { pg_sys::GetBulkInsertState() },
             rows: (0..BATCH_ROWS).map(slot).collect(),
             filled: 0,
@@ -94,12 +98,12 @@ impl Batch {
         }
     }
 
-    /// Refuses a query whose columns are not those that the table was made with.
+    /// Refuses a query whose columns differ from those of the table.
     ///
     /// # Safety
     /// `columns` is a live tuple descriptor.
     unsafe fn check(&self, columns: pg_sys::TupleDesc) -> Result<(), Error> {
-        // SAFETY: the table is open.
+        // SAFETY: the table is open and `columns` is live, as the callers say.
         unsafe {
             let types = |of| tuples::attributes(of).map(|(_, column)| (column.atttypid, column.atttypmod));
             match types((*self.table).rd_att).eq(types(columns)) {
@@ -110,9 +114,10 @@ impl Batch {
     }
 
     /// # Safety
-    /// The row is that of a query with the table's columns.
+    /// `row` comes from a query whose columns are the table's.
     unsafe fn add(&mut self, row: *mut pg_sys::TupleTableSlot) {
-        // SAFETY: slots of the table take the row, as the caller says. The copy of a tuple is ours.
+        // SAFETY: the slots have the table's columns, and so has the row, as the caller says. If the tuple is a copy, it is
+        // ours to free.
         unsafe {
             let copy = pg_sys::ExecCopySlot(self.rows[self.filled], row);
             let mut is_copy = false;
@@ -128,10 +133,10 @@ impl Batch {
         }
     }
 
-    /// Inserts the rows that the batch holds.
+    /// Inserts the rows that the batch holds, and empties the batch.
     fn write(&mut self) {
         let Self { table, command, pages, rows, filled, .. } = self;
-        // SAFETY: the table is open, and the first `filled` slots hold rows of it.
+        // SAFETY: the table is open, and the first `filled` slots hold rows for it.
         unsafe {
             self.memory.switch_to(|_| {
                 let options = pg_sys::TABLE_INSERT_SKIP_FSM as i32;
@@ -150,7 +155,7 @@ impl Batch {
         if self.filled > 0 {
             self.write();
         }
-        // SAFETY: each made in `new`, freed once; the table is open.
+        // SAFETY: all of these were made in `new` and are freed once; the table is open.
         unsafe {
             for row in self.rows {
                 pg_sys::ExecDropSingleTupleTableSlot(row);

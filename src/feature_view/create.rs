@@ -1,4 +1,4 @@
-//! `reco.create_feature_view`: checks the definition and makes the table for its rows.
+//! The function `reco.create_feature_view`: it checks the definition and makes the table for the view's rows.
 
 use super::registry::{mark, read_settings, register, Arguments, FeatureView, MOST_WEEKS_BACK};
 use crate::error::{or_raise, Error};
@@ -15,7 +15,7 @@ use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use pgrx::{pg_sys, PgList, Uuid};
 use std::ffi::{CStr, CString};
 
-/// See sql/feature_view.sql.
+/// Declared in sql/feature_view.sql.
 #[pg_extern(sql = false)]
 fn create_feature_view(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     refuse_read_only(c"reco.create_feature_view()");
@@ -45,7 +45,7 @@ fn arguments(call: &Call) -> Result<Arguments, Error> {
     })
 }
 
-/// Makes the table and registers the view.
+/// Makes the view's table and registers the view.
 pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
     Period::parse(&arguments.partition_by)?;
     for (what, weeks) in [("lookback", arguments.lookback), ("horizon", arguments.horizon)] {
@@ -95,17 +95,18 @@ pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
     name.find().ok_or_else(|| Error::invalid(format!("{name} could not be created")))
 }
 
-/// Postgres refuses what is no setting, or not the caller's to change.
+/// Lets Postgres refuse a name that is no setting, and a setting that the caller may not change.
 fn check_settings(search_path: &str, settings: &Settings) -> Result<(), Error> {
-    // SAFETY: a plain look-up.
+    // SAFETY: the call only reads a variable of this process.
     let caller = unsafe { pg_sys::GetUserId() };
     as_author(caller, search_path, settings, |_| Ok(()))
 }
 
-/// How the schemas of temporary relations are named; no other may be.
+/// The prefix of the schemas of temporary relations. Postgres lets no other schema begin with it.
 const TEMPORARY_SCHEMAS: &str = "pg_temp_";
 
-/// Temporary tables of whoever refreshes must not stand in for those that the definition means.
+/// The search path with `pg_temp` at its end, so that temporary tables of whoever refreshes do not hide the tables that the
+/// definition means.
 fn without_temporary_tables_first(search_path: &str) -> String {
     match search_path {
         "" | "\"\"" => "pg_temp".into(),
@@ -127,25 +128,26 @@ impl Column {
         values::type_name(self.type_oid, self.modifier)
     }
 
-    /// As a column of a new table.
+    /// The column's declaration in a new table.
     fn declared(&self) -> String {
         let sql_type = values::sql_type(self.type_oid, self.modifier);
         format!("{} {sql_type}{}", quote_identifier(&self.name), collation(self))
     }
 }
 
-/// A query over the definition; the line break ends a comment at its end.
+/// The definition as a subquery. The line break ends a comment at the end of the definition.
 pub fn as_subquery(definition: &str) -> String {
     format!("({}\n)", definition.trim_end_matches(|c: char| c.is_whitespace() || c == ';'))
 }
 
-/// The columns that a query with the parameters `$1` and `$2` returns. What is wrong with it, Postgres says.
+/// The columns of a query with the parameters `$1` and `$2`. If something is wrong with the query, Postgres raises the
+/// error.
 fn describe(query: &str, what: &str) -> Result<Vec<Column>, Error> {
     let wrapped = CString::new(format!("SELECT * FROM {} AS d", as_subquery(query)))
         .map_err(|_| Error::invalid(format!("the {what} contains a zero byte")))?;
     let mut types = [pg_sys::DATEOID; 2];
     let described = Spi::connect(|_| {
-        // SAFETY: text and types live through the calls; the plan's memory is that of the connection.
+        // SAFETY: the text and the types live through the calls, and the plan lives as long as the connection.
         unsafe {
             let plan = pg_sys::SPI_prepare(wrapped.as_ptr(), types.len() as i32, types.as_mut_ptr());
             if plan.is_null() || !pg_sys::SPI_is_cursor_plan(plan) {
@@ -228,15 +230,16 @@ fn table(name: &RelationName, columns: &[Column], arguments: &Arguments) -> Stri
     format!("CREATE TABLE {name} (\n    {}\n) PARTITION BY RANGE ({time})", parts.join(",\n    "))
 }
 
-/// The columns of the primary key.
+/// The columns of the primary key, as SQL writes them.
 pub fn primary_key(keys: &[String], time_column: &str) -> String {
     let names: Vec<_> = keys.iter().map(String::as_str).chain([time_column]).map(quote_identifier).collect();
     names.join(", ")
 }
 
-/// ` COLLATE …` where it is not the type's own.
+/// The text ` COLLATE …` if the column has another collation than its type; else the empty text.
 fn collation(column: &Column) -> String {
-    // SAFETY: catalog look-ups of a type and a collation that the query's result has.
+    // SAFETY: these are catalog look-ups, of a type and a collation that the query's result has; the row of the syscache is
+    // released after its last use.
     unsafe {
         if column.collation == pg_sys::InvalidOid
             || column.collation == pg_sys::get_typcollation(column.type_oid)
@@ -251,7 +254,7 @@ fn collation(column: &Column) -> String {
         let found = &*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_collation>();
         let (schema, name) = (pg_sys::get_namespace_name(found.collnamespace), found.collname.data.as_ptr());
         let text = |name| CStr::from_ptr(name).to_string_lossy();
-        // The schema may be dropped by now, and the collation with it.
+        // The schema may have been dropped by now, and the collation with it.
         let qualified = (!schema.is_null()).then(|| quote_qualified_identifier(text(schema), text(name)));
         pg_sys::ReleaseSysCache(row);
         qualified.map_or(String::new(), |qualified| format!(" COLLATE {qualified}"))

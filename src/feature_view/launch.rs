@@ -1,5 +1,5 @@
-//! `reco.create_launch_features`: the retail template. It makes two feature views from tables of sales, products and
-//! stores: sales by week as summaries, and from these the features of products in their first weeks.
+//! The function `reco.create_launch_features`, the template for retail. From tables of sales, products and stores it makes
+//! two feature views: sales by week as summaries, and, computed from these, the features of products in their first weeks.
 
 use super::create::create;
 use super::registry::Arguments;
@@ -18,7 +18,7 @@ const AVAILABLE: &str = include_str!("launch/available.sql");
 const WEEKLY: &str = include_str!("launch/weekly.sql");
 const FEATURES: &str = include_str!("launch/features.sql");
 
-/// See sql/feature_view.sql.
+/// Declared in sql/feature_view.sql.
 #[pg_extern(sql = false)]
 fn create_launch_features(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     refuse_read_only(c"reco.create_launch_features()");
@@ -27,7 +27,7 @@ fn create_launch_features(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     or_raise(template.create())
 }
 
-/// The arguments, with the columns checked.
+/// The arguments of the call. The columns that they name are checked.
 struct Template {
     view: String,
     sales: Table,
@@ -47,7 +47,7 @@ struct Template {
     launch_weeks: i32,
     warm_up_weeks: i32,
     lookback: i32,
-    /// The clock whose weeks are meant, where moments have a time zone.
+    /// The time zone whose weeks count, for moments that have a time zone.
     time_zone: String,
     partition_by: String,
 }
@@ -98,7 +98,7 @@ impl Template {
         Ok(template)
     }
 
-    /// Every column exists, with a type that can be what it is said to be.
+    /// Checks that every column exists and has a type that fits its use.
     fn check(&self) -> Result<(), Error> {
         let (sales, products, stores) = (&self.sales, &self.products, &self.stores);
         let moment: &[_] = &[Family::Date, Family::Timestamp];
@@ -118,7 +118,7 @@ impl Template {
         self.launch_date.iter().try_for_each(|name| products.check(name, "launch_date", moment))
     }
 
-    /// Makes both views.
+    /// Makes both feature views.
     fn create(&self) -> Result<pg_sys::Oid, Error> {
         let RelationName { schema, name } = relations::creation_place(&self.view)?;
         let weekly = quote_qualified_identifier(schema.as_str(), format!("{name}_weekly").as_str());
@@ -140,7 +140,8 @@ impl Template {
                 settings: settings(),
             })
         };
-        // The template is ours, not the caller's: what it names is found where it was written for.
+        // The template's SQL is ours and was written for this search path, so the caller's path does not decide what its
+        // names mean.
         let oid = with_fixed_path(|| {
             let weekly_oid = make(&weekly, WEEKLY, None, Vec::new(), 0)?;
             make(&view, FEATURES, Some("purchased"), vec![weekly_oid], 1)
@@ -153,7 +154,7 @@ impl Template {
         Ok(oid)
     }
 
-    /// A query of the template with the tables' own names in it.
+    /// A query of the template, with the caller's tables and columns filled in.
     fn fill(&self, query: &str, weekly: &str, available: &str) -> String {
         let zone = quote_literal(&self.time_zone);
         let column = |name: &String| quote_identifier(name);
@@ -169,7 +170,8 @@ impl Template {
             }
             None => "NULL::date".to_owned(),
         };
-        // Inside the query they have names that no column of its own has.
+        // Inside the query the attributes have names of the form attribute_n, so that none is the same as a column of the
+        // query itself.
         let attributes = |written: &dyn Fn(usize, String) -> String| {
             let named = self.attributes.iter().map(quote_identifier).enumerate();
             named.map(|(n, name)| format!(", {}", written(n, name))).collect::<String>()
@@ -214,12 +216,13 @@ impl Template {
     }
 }
 
-/// The planner knows little about how many rows the steps of the template have, and takes the wrong way to join them.
+/// The settings for the template's queries. The planner estimates the rows of their steps badly and would choose slow
+/// joins.
 fn settings() -> Settings {
     ["enable_mergejoin", "enable_nestloop", "jit"].map(|name| (name.to_owned(), "off".to_owned())).to_vec()
 }
 
-/// The time zone as named, else the session's; it stays what it is now.
+/// The named time zone, or else the session's. It is stored in the definition, so later settings do not change it.
 fn time_zone(named: Option<String>) -> Result<String, Error> {
     let sql = "SELECT zone FROM (SELECT COALESCE($1, pg_catalog.current_setting('TimeZone')) AS zone) AS z \
                WHERE pg_catalog.now() AT TIME ZONE zone IS NOT NULL";
@@ -227,7 +230,7 @@ fn time_zone(named: Option<String>) -> Result<String, Error> {
     zone.ok_or_else(|| Error::invalid("the time zone is not known"))
 }
 
-/// Replaces each `{name}` once, from left to right: what was put in is not looked at again.
+/// Replaces each `{name}` from left to right. The text that is filled in is not searched again.
 fn substitute(template: &str, values: &[(&str, String)]) -> String {
     let mut filled = String::with_capacity(2 * template.len());
     let mut rest = template;
@@ -248,7 +251,7 @@ fn substitute(template: &str, values: &[(&str, String)]) -> String {
     filled + rest
 }
 
-/// One of the three tables.
+/// One of the three tables that the template reads.
 struct Table(Relation);
 
 impl Table {
@@ -256,7 +259,7 @@ impl Table {
         Relation::of(relation).map(Self)
     }
 
-    /// The column exists and is of one of these families; of any type where none is named.
+    /// Checks that the column exists and that its type belongs to one of these families; without families any type will do.
     fn check(&self, column: &str, argument: &str, families: &[Family]) -> Result<(), Error> {
         let Self(table) = self;
         let Some(oid) = table.type_of(column) else {
@@ -285,7 +288,7 @@ impl Table {
         self.0.type_of(column) == Some(pg_sys::TIMESTAMPTZOID)
     }
 
-    /// A column as a timestamp on the clock whose weeks are meant.
+    /// A column as a timestamp without time zone, on the clock of the zone whose weeks count.
     fn moment(&self, expression: &str, column: &str, zone: &str) -> String {
         match self.0.type_of(column) {
             Some(pg_sys::TIMESTAMPTZOID) => format!("({expression} AT TIME ZONE {zone})"),

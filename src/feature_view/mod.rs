@@ -1,15 +1,15 @@
-//! Feature views: weekly, point-in-time rows that a query defines and `CALL reco.refresh_features(…)` keeps current.
+//! Feature views: a query defines weekly, point-in-time rows, and `CALL reco.refresh_features(…)` keeps them up to date.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `registry` | what the catalog knows about a view, and the weeks that it has stored |
 //! | `create`   | `reco.create_feature_view`: checks the definition, makes the partitioned table |
 //! | `launch`   | `reco.create_launch_features`: the retail template; its queries are in `launch/` |
-//! | `refresh`  | `reco.refresh_features`: which weeks, in which order, and the record of it |
-//! | `record`   | a row for each refresh, with how it ended |
+//! | `refresh`  | `reco.refresh_features`: which weeks are computed, in which order |
+//! | `record`   | the row in `reco.feature_refresh` for each refresh, with how it ended |
 //! | `storage`  | computes runs of weeks into partitions |
 //! | `bulk_insert` | writes a query's rows into a new partition |
-//! | `as_of`    | `reco.features_as_of`: the newest row known at a moment |
+//! | `as_of`    | `reco.features_as_of`: the newest row that was known at a moment |
 //! | `remove`   | `reco.drop_feature_view` |
 
 mod as_of;

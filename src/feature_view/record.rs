@@ -1,7 +1,7 @@
-//! The record of each refresh: `reco.feature_refresh`.
+//! The record of each refresh, in `reco.feature_refresh`.
 //!
-//! As with trainings, the backend holds a lock on what it has under way, so that a refresh whose backend
-//! was killed does not count as running: see `reco.run_is_alive`.
+//! As for a training, the backend holds a lock while the refresh runs, so that a refresh whose backend was killed does not
+//! count as running: see `reco.run_is_alive`.
 
 use super::registry::FeatureView;
 use crate::error::Error;
@@ -12,13 +12,13 @@ use features::weeks::Week;
 use pgrx::Uuid;
 use std::time::Instant;
 
-/// A refresh of one view that has begun.
+/// The record of a refresh of one view, which has begun.
 pub struct Record {
     id: Uuid,
     began: Instant,
 }
 
-/// What a refresh computed, and in what time.
+/// What a refresh computed: each week with its number of rows, and the time that it took.
 #[derive(Default)]
 pub struct Done {
     pub weeks: Vec<(Week, i64)>,
@@ -32,7 +32,8 @@ impl Done {
 }
 
 impl Record {
-    /// Writes the row. Refreshes that lost their backend are marked as failed on the way.
+    /// Inserts the row of a refresh that begins, and takes its lock. Refreshes that lost their backend are marked as failed
+    /// first.
     pub fn start(view: &FeatureView, session: &Session) -> Result<Self, Error> {
         let caller = current_user();
         as_owner(|client| {
@@ -92,8 +93,8 @@ impl Record {
         })
     }
 
-    /// Lets go of the session's lock that says that this refresh is alive. Before what it recorded is committed,
-    /// others would take it for one that has lost its backend.
+    /// Releases the session's lock that says that this refresh is alive. The caller commits the record first: otherwise
+    /// other sessions would take the refresh for one that has lost its backend.
     pub fn unlock(&self, session: &Session) -> Result<(), Error> {
         liveness::end(self.id, session)
     }

@@ -1,4 +1,4 @@
-//! `reco.refresh_features`: a view and its inputs brought up to date, in one transaction.
+//! The procedure `reco.refresh_features`: it brings a feature view and its inputs up to date, in one transaction.
 
 use super::create::as_subquery;
 use super::record::{Done, Record};
@@ -14,7 +14,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::time::Instant;
 
-/// See sql/feature_view.sql. `from` and `to` are reserved words.
+/// Declared in sql/feature_view.sql, because the arguments `from` and `to` are reserved words.
 #[pg_extern(sql = false)]
 fn refresh_features(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.refresh_features()");
@@ -28,13 +28,13 @@ fn refresh_features(fcinfo: pg_sys::FunctionCallInfo) {
     }
 }
 
-/// Brings a view and all that it is computed from up to date, as `reco.refresh_features(view)` does.
+/// Brings a view and all views that it is computed from up to date, as `reco.refresh_features(view)` does.
 pub fn refresh_all(relation: pg_sys::Oid, session: &Session) -> Result<(), Failure> {
     let views = session.attempt(|| in_order(relation))?;
     run(&views, &Asked::default(), session)
 }
 
-/// What the caller wants computed.
+/// The weeks that the caller asks for.
 #[derive(Default)]
 struct Asked {
     from: Option<Week>,
@@ -56,9 +56,9 @@ fn arguments(call: &Call) -> Result<(pg_sys::Oid, Asked), Error> {
     Ok((given(call.oid(0), "view")?, asked))
 }
 
-/// The view and all that it is computed from, inputs first; the caller must own every one.
+/// The view and all views that it is computed from, inputs first. The caller must own every one of them.
 fn in_order(relation: pg_sys::Oid) -> Result<Vec<FeatureView>, Error> {
-    /// `above` are those that the view is an input of.
+    /// `above` holds the views that this view is an input of.
     fn visit(
         view: FeatureView,
         above: &mut Vec<pg_sys::Oid>,
@@ -85,7 +85,7 @@ fn in_order(relation: pg_sys::Oid) -> Result<Vec<FeatureView>, Error> {
     Ok(views)
 }
 
-/// Records what begins, computes, and records how it ended.
+/// Records that the refreshes begin, computes them, and records how they ended.
 fn run(views: &[FeatureView], asked: &Asked, session: &Session) -> Result<(), Failure> {
     let start = || views.iter().map(|view| Record::start(view, session)).collect::<Result<Vec<_>, _>>();
     let records = session.attempt(start)?;
@@ -116,7 +116,7 @@ fn record_failure(failure: &Failure, session: &Session, records: &[Record]) {
                 true => record.cancel(),
                 false => record.fail(&failure.message()),
             };
-            // Without its lock a refresh counts as failed; nothing more can be done for one that is not recorded.
+            // The result is ignored: a refresh that could not be recorded counts as failed once its lock is gone.
             let _ = session.attempt(write);
         }
         // The locks go when the failure is raised.
@@ -150,7 +150,7 @@ fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Er
     Ok(done)
 }
 
-/// Says what was computed.
+/// Tells the client what was computed.
 fn tell(view: &FeatureView, computed: &[(Week, i64)], began: Instant) {
     let rows: i64 = computed.iter().map(|(_, rows)| rows).sum();
     let weeks = match computed {
@@ -161,10 +161,11 @@ fn tell(view: &FeatureView, computed: &[(Week, i64)], began: Instant) {
     say!("{}: {weeks}, {rows} rows in {:.1} s", view.name, began.elapsed().as_secs_f64());
 }
 
-/// Whoever else refreshes or writes to the view waits until this transaction has ended; readers do not. Returns what it is
-/// by then: it may have been renamed, or dropped.
+/// Locks the view: whoever else refreshes it or writes to it waits until this transaction has ended, but readers do not
+/// wait. Returns the view as it is under the lock, because it may have been renamed. It is an error if the view was
+/// dropped.
 fn lock(view: &FeatureView) -> Result<FeatureView, Error> {
-    // SAFETY: a lock of the transaction's, which may be of a relation that is gone.
+    // SAFETY: any OID may be locked, even that of a relation that was dropped.
     unsafe { pg_sys::LockRelationOid(view.oid, pg_sys::ShareRowExclusiveLock as i32) };
     let view = FeatureView::get(view.oid)?;
     view.check_author()?;
@@ -172,8 +173,8 @@ fn lock(view: &FeatureView) -> Result<FeatureView, Error> {
     Ok(view)
 }
 
-/// The first and the last week that the view can have: as asked, else as available, else as stored. An input gets all
-/// that are available, so that what reads it finds what it needs.
+/// The first and the last week that the view can have: what was asked for, or else what is available, or else what is
+/// stored. An input gets all weeks that are available, so that the view that reads it finds what it needs.
 fn range(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Option<(Week, Week)>, Error> {
     if let (false, Some(from), Some(to)) = (is_input, asked.from, asked.to) {
         return Ok(Some((from, to)));
@@ -200,7 +201,7 @@ fn range(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Option<(We
 
 type Ends = (Option<Week>, Option<Week>);
 
-/// From the week of the first moment to the last week that the data cover to its end.
+/// The week of the first moment, and the last week that the data cover completely.
 fn available(view: &FeatureView, query: &str) -> Result<Ends, Error> {
     let sql = format!(
         "SELECT first::pg_catalog.timestamp::pg_catalog.date, complete::pg_catalog.timestamp::pg_catalog.date \
@@ -231,7 +232,7 @@ fn week_of(day: i32, what: &str) -> Result<Week, Error> {
     }
 }
 
-/// The weeks that every input has.
+/// The first and the last week that every input has.
 fn stored_in_inputs(view: &FeatureView) -> Result<Ends, Error> {
     let mut ends: Ends = (None, None);
     for input in view.open_inputs()? {
@@ -242,7 +243,7 @@ fn stored_in_inputs(view: &FeatureView) -> Result<Ends, Error> {
     Ok(ends)
 }
 
-/// From the first stored week to the last one that is over.
+/// The first stored week, and the last week that is over.
 fn from_calendar(view: &FeatureView) -> Result<Ends, Error> {
     let first = view.stored_weeks()?.first().copied();
     let today = Spi::get_one::<Date>("SELECT LOCALTIMESTAMP::pg_catalog.date")?;

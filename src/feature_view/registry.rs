@@ -1,4 +1,4 @@
-//! What the catalog knows about a feature view.
+//! What the catalog knows about feature views, and the changes that are made to it.
 
 use crate::error::Error;
 use crate::pg::acting_as::{as_author, as_owner, current_user, Settings};
@@ -10,7 +10,7 @@ use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 use std::collections::BTreeSet;
 
-/// The most weeks that lookback and horizon may be.
+/// The largest number of weeks for lookback and horizon.
 pub const MOST_WEEKS_BACK: i32 = 520;
 
 /// The arguments of `reco.create_feature_view`.
@@ -28,18 +28,18 @@ pub struct Arguments {
     pub settings: Settings,
 }
 
-/// What is stored of a feature view and may be damaged: arrays and settings as JSON.
+/// The stored values of a feature view that may be damaged, with arrays and settings as JSON.
 pub struct Stored<'a> {
     pub name: &'a str,
     pub keys: &'a str,
     pub inputs: &'a str,
     pub settings: &'a str,
     pub partition_by: &'a str,
-    /// Lookback and horizon.
+    /// The lookback, then the horizon.
     pub weeks: [i32; 2],
 }
 
-/// The same, read.
+/// The values of [`Stored`], parsed.
 pub struct Values {
     keys: Vec<String>,
     inputs: Vec<Uuid>,
@@ -48,14 +48,14 @@ pub struct Values {
 }
 
 impl Values {
-    /// In place of what is damaged.
+    /// The values that stand in for damaged ones.
     fn none() -> Self {
         Self { keys: Vec::new(), inputs: Vec::new(), settings: Settings::new(), period: Period::Month }
     }
 }
 
 impl Stored<'_> {
-    /// An error names the view and the column that is damaged.
+    /// Parses the values. An error names the view and the column that is damaged.
     pub fn values(&self) -> Result<Values, Error> {
         let damaged = |column: &str, how: &str| {
             Error::Damaged(format!("column \"{column}\" of the feature view {} is damaged: {how}", self.name))
@@ -94,7 +94,7 @@ fn uuid(text: &str) -> Option<Uuid> {
 pub struct FeatureView {
     pub id: Uuid,
     pub oid: pg_sys::Oid,
-    /// What its table is called.
+    /// The qualified name of the view's table.
     pub name: RelationName,
     pub definition: String,
     pub available: Option<String>,
@@ -107,18 +107,19 @@ pub struct FeatureView {
     pub period: Period,
     pub search_path: String,
     pub settings: Settings,
-    /// The role that wrote the definition.
+    /// The role that created the view with its definition.
     pub author: String,
 }
 
 impl FeatureView {
-    /// The feature view that a relation is, `None` if it is none.
+    /// The feature view whose table is this relation; `None` if there is none.
     pub fn find(relation: pg_sys::Oid) -> Result<Option<Self>, Error> {
         let found = Self::find_as_stored(relation)?;
         found.map(|(view, damage)| damage.map_or(Ok(view), Err)).transpose()
     }
 
-    /// The same with what is damaged of it: to drop it little is needed.
+    /// The feature view even if its stored values are damaged, with the error that says how: dropping a view needs little
+    /// of them.
     pub fn find_as_stored(relation: pg_sys::Oid) -> Result<Option<(Self, Option<Error>)>, Error> {
         let name = RelationName::of(relation)?;
         as_owner(|client| {
@@ -175,7 +176,7 @@ impl FeatureView {
         })
     }
 
-    /// The feature view that a relation is, or an error.
+    /// The feature view whose table is this relation; an error if there is none.
     pub fn get(relation: pg_sys::Oid) -> Result<Self, Error> {
         match Self::find(relation)? {
             Some(view) => Ok(view),
@@ -183,7 +184,7 @@ impl FeatureView {
         }
     }
 
-    /// The same, whatever is damaged of it.
+    /// The feature view even if its stored values are damaged; an error if there is none.
     pub fn get_as_stored(relation: pg_sys::Oid) -> Result<Self, Error> {
         match Self::find_as_stored(relation)? {
             Some((view, _)) => Ok(view),
@@ -191,7 +192,7 @@ impl FeatureView {
         }
     }
 
-    /// The feature views that are refreshed before this one.
+    /// The feature views that are this one's inputs. They are refreshed before it.
     pub fn open_inputs(&self) -> Result<Vec<Self>, Error> {
         let gone = |what: &str| {
             Error::InvalidArgument(
@@ -210,7 +211,7 @@ impl FeatureView {
     /// Refuses a caller who is not a member of the role that owns the table.
     pub fn check_owner(&self, action: &str) -> Result<(), Error> {
         let owner = relations::owner(self.oid)?;
-        // SAFETY: plain look-ups of the session's user.
+        // SAFETY: these are look-ups, of the current user and of a role that exists.
         let allowed = unsafe { pg_sys::superuser() || pg_sys::has_privs_of_role(pg_sys::GetUserId(), owner) };
         if allowed {
             return Ok(());
@@ -221,12 +222,12 @@ impl FeatureView {
         })
     }
 
-    /// Refuses a definition whose author has no claim to the rights of the table's owner: whoever makes a table may give it
-    /// the mark of another's view.
+    /// Refuses a definition whose author may not act as the table's owner. Without this check anybody could make a table
+    /// that has the mark of another role's view.
     pub fn check_author(&self) -> Result<(), Error> {
         let owner = relations::owner(self.oid)?;
         let author = relations::role(&self.author);
-        // SAFETY: plain look-ups of roles.
+        // SAFETY: these are look-ups of roles that exist.
         if author.is_some_and(|author| unsafe { pg_sys::has_privs_of_role(author, owner) }) {
             return Ok(());
         }
@@ -241,12 +242,12 @@ impl FeatureView {
         })
     }
 
-    /// Runs SQL with the rights of the view's owner, as the definition was written.
+    /// Runs SQL with the rights of the owner of the view's table, under the search path and the settings of the definition.
     pub fn as_author<T>(&self, run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
         as_author(relations::owner(self.oid)?, &self.search_path, &self.settings, run)
     }
 
-    /// The weeks that are stored.
+    /// The weeks that the view's table holds.
     pub fn stored_weeks(&self) -> Result<BTreeSet<Week>, Error> {
         as_owner(|client| {
             let sql = "SELECT week FROM reco.feature_week WHERE view_id OPERATOR(pg_catalog.=) $1";
@@ -255,7 +256,7 @@ impl FeatureView {
         })
     }
 
-    /// Notes what its table is called now.
+    /// Records the table's current name.
     pub fn note_name(&self) -> Result<(), Error> {
         as_owner(|client| {
             let update = "UPDATE reco.feature_view SET table_schema = $2, table_name = $3 \
@@ -267,7 +268,7 @@ impl FeatureView {
         })
     }
 
-    /// Notes how many rows each of these weeks has.
+    /// Records how many rows each of these weeks has.
     pub fn note_weeks(&self, rows: &[(Week, i64)]) -> Result<(), Error> {
         let days: Vec<_> = rows.iter().map(|(week, _)| week.monday()).collect();
         let counts: Vec<_> = rows.iter().map(|(_, count)| *count).collect();
@@ -297,7 +298,7 @@ fn needed_date(date: Option<Date>) -> Result<i32, Error> {
     date.map(|date| date.to_pg_epoch_days()).ok_or_else(Error::damaged_row)
 }
 
-/// The table of a feature view, where it has one, and what that is called, or was; `None` where there is no such view.
+/// The table of a feature view, if it exists, and the name that is recorded for it; `None` if there is no such view.
 pub fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>, Error> {
     as_owner(|client| {
         let sql =
@@ -313,7 +314,7 @@ pub fn table_of(id: Uuid) -> Result<Option<(Option<pg_sys::Oid>, RelationName)>,
     })
 }
 
-/// Whether a relation has the mark of a feature view, whoever has made it.
+/// Whether a relation has the mark of a feature view, whoever made the relation.
 pub fn has_mark(client: &SpiClient, relation: pg_sys::Oid, id: Uuid) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext AS s \
                               WHERE s.stxrelid OPERATOR(pg_catalog.=) $1 AND s.stxname OPERATOR(pg_catalog.=) $2::pg_catalog.name)";
@@ -321,12 +322,14 @@ pub fn has_mark(client: &SpiClient, relation: pg_sys::Oid, id: Uuid) -> Result<b
     Ok(found.first().get_one::<bool>()?.unwrap_or(false))
 }
 
-/// The name of the statistics object that tells a feature view's table from all others, whatever they are called.
+/// The name of the statistics object that marks the table of a feature view, so that the table is known whatever it is
+/// called.
 pub fn mark(id: Uuid, table: &RelationName) -> RelationName {
     RelationName { schema: table.schema.clone(), name: format!("feature_view_{id}") }
 }
 
-/// Registers a view and its new table. What was registered for a table of that name, which no longer exists, goes.
+/// Registers a view and its new table. Views that are registered under the same name, and whose table no longer exists, are
+/// forgotten.
 pub fn register(
     id: Uuid,
     name: &RelationName,
@@ -367,7 +370,7 @@ pub fn register(
     })
 }
 
-/// The views whose table had this name and is gone.
+/// The views whose table had this name and no longer exists.
 fn gone_from(name: &RelationName) -> Result<Vec<Uuid>, Error> {
     as_owner(|client| {
         let sql = "SELECT view_id FROM reco.feature_view \
@@ -378,7 +381,7 @@ fn gone_from(name: &RelationName) -> Result<Vec<Uuid>, Error> {
     })
 }
 
-/// Forgets a view and which weeks it had; the record of its refreshes stays.
+/// Forgets a view and its weeks. The record of its refreshes stays.
 pub fn forget(id: Uuid) -> Result<(), Error> {
     as_owner(|client| {
         for delete in [
@@ -391,13 +394,13 @@ pub fn forget(id: Uuid) -> Result<(), Error> {
     })
 }
 
-/// Settings as they are stored: an object of texts.
+/// The settings in the form in which they are stored: an object whose values are texts.
 fn written_settings(settings: &Settings) -> pgrx::JsonB {
     let pairs = settings.iter().map(|(name, value)| (name.clone(), value.clone().into()));
     pgrx::JsonB(serde_json::Value::Object(pairs.collect()))
 }
 
-/// Settings from an object; a number or a boolean is taken as it is written.
+/// The settings in an object. A number or a boolean is taken as it is written.
 pub fn read_settings(stored: serde_json::Value) -> Result<Settings, Error> {
     let serde_json::Value::Object(pairs) = stored else {
         return Err(Error::invalid("settings is an object such as {\"work_mem\": \"256MB\"}"));

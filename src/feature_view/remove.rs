@@ -1,4 +1,4 @@
-//! `reco.drop_feature_view`: the table, its rows and what the catalog knows about it.
+//! The function `reco.drop_feature_view`: it drops the table with its rows, and what the catalog knows about the view.
 
 use super::registry::{forget, table_of, FeatureView};
 use crate::error::{or_raise, Error};
@@ -8,7 +8,7 @@ use crate::pg::session::refuse_read_only;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, Uuid};
 
-/// See sql/feature_view.sql.
+/// Declared in sql/feature_view.sql.
 #[pg_extern(sql = false)]
 fn drop_feature_view(view: pg_sys::Oid, with_inputs: bool) {
     refuse_read_only(c"reco.drop_feature_view()");
@@ -26,11 +26,11 @@ fn remove(view: &FeatureView, with_inputs: bool) -> Result<(), Error> {
         ));
     }
     let inputs = if with_inputs { inputs(view)? } else { Vec::new() };
-    // The check of the owner has locked it: it is not renamed any more, and nothing else can take its name.
+    // The check of the owner has locked the table, so nobody can rename it or give its name to another relation.
     Spi::run(&format!("DROP TABLE {}", RelationName::of(view.oid)?))?;
     forget(view.id)?;
     for input in inputs {
-        // Another view may still need it; of damaged ones that read each other it may be gone by now.
+        // Another view may still need the input. And where damaged views read each other, the input may be gone by now.
         if relations::schema_and_name(input).is_some()
             && self::dependents(FeatureView::get_as_stored(input)?.id)?.is_empty()
         {
@@ -40,14 +40,14 @@ fn remove(view: &FeatureView, with_inputs: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// The tables of the inputs that are there.
+/// The tables of the inputs that still exist.
 fn inputs(view: &FeatureView) -> Result<Vec<pg_sys::Oid>, Error> {
     let tables = view.inputs.iter().filter(|id| **id != view.id).map(|id| table_of(*id));
     Ok(tables.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().filter_map(|(table, _)| table).collect())
 }
 
-/// The feature views that have this one as an input. Where rows are damaged, views may be inputs of each other, and none could
-/// be dropped: those that this one reads do not count.
+/// The feature views that have this view as an input. Views that this one reads itself are left out: where rows are damaged,
+/// views may be inputs of each other, and none of them could be dropped.
 fn dependents(id: Uuid) -> Result<Vec<String>, Error> {
     as_owner(|client| {
         let sql = "WITH RECURSIVE below (view_id) AS ( \

@@ -1,7 +1,7 @@
 //! Computes runs of weeks into the partitions of a feature view.
 //!
-//! A new partition is filled and indexed before it is attached, so that readers are never kept out. Weeks of one that
-//! exists are replaced.
+//! A new partition is filled and indexed before it is attached, so that readers are never locked out. In a partition that
+//! exists, the weeks of the run are replaced.
 
 #[cfg(not(feature = "pg13"))]
 use super::bulk_insert;
@@ -16,7 +16,7 @@ use pgrx::pg_sys;
 use pgrx::spi::{quote_identifier, SpiClient};
 use std::collections::BTreeSet;
 
-/// Computes the weeks of a run and returns how many rows each has. Runs as the view's owner.
+/// Computes the weeks of a run, with the rights of the view's owner, and returns how many rows each week has.
 pub fn compute(view: &FeatureView, run: &Run, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {
     view.as_author(|client| {
         let target = Target::of(view, run)?;
@@ -52,7 +52,7 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// The first and the last week as the definition's parameters.
+    /// The first and the last week, as the parameters of the definition.
     fn weeks(&self) -> [pgrx::datum::DatumWithOid<'static>; 2] {
         [date(self.run.first.monday()).into(), date(self.run.last.monday()).into()]
     }
@@ -96,7 +96,7 @@ impl<'a> Target<'a> {
         Ok(counts.by_week())
     }
 
-    /// SPI sends rows elsewhere only since PostgreSQL 14.
+    /// Before PostgreSQL 14, SPI cannot send the rows of a query to a receiver.
     #[cfg(feature = "pg13")]
     fn fill(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
         self.insert(client)
@@ -139,7 +139,7 @@ impl<'a> Target<'a> {
         )
     }
 
-    /// Notes rows of a day; an error where it is none of the run's Mondays.
+    /// Counts rows of a day. It is an error if the day is not a Monday of the run.
     fn count(&self, counts: &mut Counts, day: Option<i32>, rows: i64) -> Result<(), Error> {
         let day = day.ok_or_else(|| self.without_time())?;
         *counts.of_day(day).ok_or_else(|| self.astray(day))? += rows;
@@ -178,7 +178,7 @@ impl Counts {
         Self { first: run.first, rows: vec![0; weeks as usize] }
     }
 
-    /// Of the week that begins on this day.
+    /// The count of the week that begins on this day; `None` if no week of the run does.
     fn of_day(&mut self, day: i32) -> Option<&mut i64> {
         let days = i64::from(day) - i64::from(self.first.monday());
         let week = usize::try_from(days / 7).ok().filter(|_| days >= 0 && days % 7 == 0)?;
@@ -190,8 +190,8 @@ impl Counts {
     }
 }
 
-/// The partition of a run, if there is one: its name ends as the run's would, and begins with what the view was called when
-/// it was made.
+/// The partition of a run, if it exists. Its name ends as the run's does, and begins with the name that the view had when
+/// the partition was made.
 fn partition_of(
     client: &mut SpiClient,
     view: &FeatureView,
@@ -209,7 +209,7 @@ fn partition_of(
     }
 }
 
-/// The definition's columns as those of the table.
+/// The columns of the definition, cast to the types of the table's columns.
 fn columns(table: pg_sys::Oid) -> Result<Vec<String>, Error> {
     let column = |column: &Column| {
         let name = quote_identifier(&column.name);
@@ -218,8 +218,8 @@ fn columns(table: pg_sys::Oid) -> Result<Vec<String>, Error> {
     Ok(Relation::of(table)?.columns.iter().map(column).collect())
 }
 
-/// A day, counted from 2000-01-01.
+/// The date that is this number of days after 2000-01-01.
 pub fn date(day: i32) -> Date {
-    // SAFETY: any number of days is a date; those of weeks are far from the infinite ones.
+    // SAFETY: any number of days is a date, and the days of weeks are far from the values for infinity.
     unsafe { Date::from_pg_epoch_days(day) }
 }

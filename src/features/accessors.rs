@@ -1,4 +1,4 @@
-//! What a summary says: functions that are strict, on the type `reco.sales_summary`.
+//! The functions that read a figure out of a `reco.sales_summary`, such as its total. They are strict.
 
 use crate::error::Error;
 use crate::pg::call::Call;
@@ -18,7 +18,7 @@ sql_function!(first_sale, |call| figure(call, |figures| figures.period().map(|(f
 sql_function!(last_sale, |call| figure(call, |figures| figures.period().map(|(_, last)| last)));
 sql_function!(unique_customers, unique_customers);
 
-/// The summary that is the only argument.
+/// The summary that is the function's only argument.
 fn view(call: &Call) -> Result<Option<View<'_>>, Error> {
     call.bytes(0).map(|summary| Ok(View::parse(summary)?)).transpose()
 }

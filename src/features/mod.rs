@@ -1,5 +1,5 @@
-//! Feature functions and aggregates: the glue of `crates/features`. Their SQL is in `sql/features.sql`, that of
-//! the encoders in `sql/encoders.sql`.
+//! Feature functions and aggregates: the glue between SQL and `crates/features`. Their SQL is in `sql/features.sql`, and
+//! that of the encoders in `sql/encoders.sql`.
 //!
 //! | file | SQL |
 //! | --- | --- |
@@ -8,7 +8,7 @@
 //! | `trailing` | the window function `trailing_weeks` |
 //! | `series`, `week` | `decayed_sum`, `decayed_avg`, `trend`; `week` |
 //! | `encoders/` | the encoders and the aggregates that fit them |
-//! | `state` | states of `crates/features` as those of aggregates |
+//! | `state` | states of `crates/features`, used as the states of aggregates |
 
 mod accessors;
 mod encoders;

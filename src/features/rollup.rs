@@ -1,4 +1,4 @@
-//! The aggregate `reco.rollup(sales_summary)`. All but the transition is that of `reco.sales_summary(…)`.
+//! The aggregate `reco.rollup(sales_summary)`. Only its transition function differs from those of `reco.sales_summary(…)`.
 
 use super::sales_summary::Sales;
 use crate::pg::aggregate::{step, unchanged};

@@ -1,4 +1,4 @@
-//! The arguments of `reco.sales_summary(…)`: numbers of any type, customers of any type that can be hashed.
+//! The arguments of `reco.sales_summary(…)`: numbers of any number type, and customers of any type that can be hashed.
 
 use crate::error::Error;
 use crate::pg::call::Call;
@@ -9,28 +9,29 @@ use model::recipe::Family;
 use pgrx::pg_sys;
 
 const NUMBERS: [&str; 3] = ["amount", "quantity", "discount"];
-/// The customer's place among the arguments of the transition function, whose first is the state.
+/// The position of the customer among the arguments of the transition function, whose argument 0 is the state.
 const CUSTOMER: usize = NUMBERS.len() + 1;
 const SOLD_AT: usize = CUSTOMER + 1;
 
 /// What a call site knows about the types of its arguments.
 #[derive(Default)]
 struct Types {
-    /// `None` for a bare NULL, which has no type.
+    /// The readers of the numbers. A bare NULL has no type, and its reader is `None`.
     numbers: Option<[Option<Reader>; NUMBERS.len()]>,
     customer: Option<Hash>,
 }
 
-/// How a customer becomes a hash: equal values have equal hashes, under the call's collation.
+/// How a customer becomes a hash. Equal values have equal hashes, under the call's collation.
 #[derive(Clone, Copy)]
 enum Hash {
-    /// smallint, integer, bigint: the numbers themselves.
+    /// A smallint, integer or bigint: the number itself is hashed.
     Number(Reader),
-    /// The type's own hash function. Entries of the type cache stay where they are as long as the process lives.
+    /// The hash function of the type. Entries of the type cache stay in place as long as the process lives.
     OfType(*mut pg_sys::TypeCacheEntry),
 }
 
-/// The sale line of a transition function's (state, amount, quantity, discount, customer, sold_at), `None` where it is none.
+/// The sale line in the arguments (state, amount, quantity, discount, customer, sold_at) of a transition function; `None`
+/// if they hold none.
 #[inline]
 pub fn sale(call: &Call) -> Result<Option<Sale>, Error> {
     let types = call.site::<Types>();
@@ -39,7 +40,7 @@ pub fn sale(call: &Call) -> Result<Option<Sale>, Error> {
         None => *types.numbers.insert(number_readers(call)?),
     };
     let number = |n: usize| match (call.datum(n + 1), readers[n]) {
-        // SAFETY: the reader was chosen for the type that this call site's argument has.
+        // SAFETY: the reader was chosen for the type of this argument at this call site.
         (Some(datum), Some(reader)) => Ok(Some(unsafe { values::number(reader, datum) })),
         (Some(_), None) => Err(untyped(NUMBERS[n])),
         (None, _) => Ok(None),
@@ -59,13 +60,13 @@ pub fn sale(call: &Call) -> Result<Option<Sale>, Error> {
             Some(hash) => hash,
             None => *types.customer.insert(customer_hash(call)?),
         };
-        // SAFETY: as for the numbers.
+        // SAFETY: the hash was chosen for the type of this argument at this call site.
         sale.customer = Some(unsafe { hash.of(customer, call.collation()) });
     }
     Ok(Some(sale))
 }
 
-/// A literal in quotes is a number only where it is said to be one.
+/// The error for a quoted literal: it has no type unless a cast gives it one.
 #[cold]
 fn untyped(argument: &str) -> Error {
     let hint = "Write it without quotes, or cast it: '…'::double precision.";
@@ -98,9 +99,10 @@ impl Hash {
     unsafe fn of(self, customer: pg_sys::Datum, collation: pg_sys::Oid) -> u64 {
         const SEED: pg_sys::Datum = pg_sys::Datum::null();
         match self {
-            // SAFETY: as the caller says.
+            // SAFETY: the customer has the type that the reader was chosen for, as the caller says.
             Self::Number(reader) => hash_of_number(unsafe { values::integer(reader, customer) }),
-            // SAFETY: as the caller says; entries of the type cache stay in place.
+            // SAFETY: the customer has the type that the entry is for, as the caller says; entries of the type cache stay
+            // in place.
             Self::OfType(entry) => unsafe {
                 let function = &raw mut (*entry).hash_extended_proc_finfo;
                 pg_sys::FunctionCall2Coll(function, collation, customer, SEED).value() as u64
@@ -118,7 +120,7 @@ fn customer_hash(call: &Call) -> Result<Hash, Error> {
     if let Some((_, reader @ (Reader::Int2 | Reader::Int4 | Reader::Int8))) = values::reader_of(type_oid) {
         return Ok(Hash::Number(reader));
     }
-    // SAFETY: a type that the query has; the look-up raises an error or finds an entry.
+    // SAFETY: the type is one of the query's; the look-up raises an error or finds an entry.
     let (entry, function) = unsafe {
         let entry = pg_sys::lookup_type_cache(type_oid, pg_sys::TYPECACHE_HASH_EXTENDED_PROC_FINFO as i32);
         (entry, (*entry).hash_extended_proc_finfo.fn_oid)

@@ -1,4 +1,4 @@
-//! The aggregate `reco.sales_summary(…)`, and the state that every aggregate of summaries has.
+//! The aggregate `reco.sales_summary(…)`, and the state that all aggregates of summaries share.
 
 use super::sale_arguments::sale;
 use crate::error::Error;
@@ -10,18 +10,19 @@ use features::stored::View;
 use features::summary::Summary;
 use pgrx::pg_sys;
 
-/// A transition state.
+/// The transition state.
 #[derive(Default)]
 pub struct Sales(pub Summary<Palloc>);
 
-/// What SSPACE says in sql/features.sql; palloc would take twice the room for more.
+/// `SSPACE` in sql/features.sql says 128 bytes. palloc would take twice the room for a larger state.
 const _: () = assert!(std::mem::size_of::<Sales>() <= 128);
 
 sql_function!(sales_summary_step, sales_summary_step);
 sql_function!(sales_summary_combine, combine::<Sales>);
 sql_function!(sales_summary_serialize, serialize::<Sales>);
 sql_function!(sales_summary_deserialize, deserialize::<Sales>);
-// What a state is for other workers is the summary too: the stored form says everything.
+// The final function is the serialize function, because the form that is sent to other workers is the stored form of a
+// summary.
 sql_function!(sales_summary_final, serialize::<Sales>);
 
 /// (state, amount, quantity, discount, customer, sold_at)
@@ -56,7 +57,7 @@ impl State for Sales {
     }
 }
 
-/// A summary as SQL's type `reco.sales_summary`.
+/// A summary as a value of the SQL type `reco.sales_summary`.
 pub fn stored(summary: &Summary<Palloc>) -> pg_sys::Datum {
     let encoded = summary.encoded();
     varlena(encoded.length(), |out| encoded.write(out))

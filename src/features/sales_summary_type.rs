@@ -1,4 +1,4 @@
-//! The type `reco.sales_summary`: its text and its binary form. A value is laid out as a text is.
+//! The text form and the binary form of the type `reco.sales_summary`. A value has the layout of a text.
 
 use crate::pg::call::{cstring, text, Call};
 use crate::pg::sql_function::{sql_function, Returned};
@@ -28,7 +28,8 @@ fn output(call: &Call) -> Returned {
 fn receive(call: &Call) -> Returned {
     let Some(message) = call.datum(0) else { return Ok(None) };
     let message: pg_sys::StringInfo = message.cast_mut_ptr();
-    // SAFETY: a type's receive function is given the message, which outlives the call; SQL cannot make one.
+    // SAFETY: Postgres gives the message to the receive function of a type, and it outlives the call. SQL cannot make a
+    // value of type internal.
     let length = unsafe { (*message).len - (*message).cursor }.max(0) as usize;
     if length > MAX_LENGTH {
         return Err(FeatureError::Binary(format!(
@@ -36,7 +37,7 @@ fn receive(call: &Call) -> Returned {
         ))
         .into());
     }
-    // SAFETY: as above; the message has so many bytes left.
+    // SAFETY: the message is live, as above, and has this many bytes left.
     let received = unsafe {
         let start = pg_sys::pq_getmsgbytes(message, length as i32).cast::<u8>();
         std::slice::from_raw_parts(start, length)

@@ -1,4 +1,4 @@
-//! The states of `crates/features` as those of aggregates. What they allocate is on Rust's heap.
+//! Makes the states of `crates/features` states of aggregates. They allocate on Rust's heap.
 
 use crate::error::Error;
 use crate::pg::aggregate::State;

@@ -1,5 +1,5 @@
-//! The window function `reco.trailing_weeks(sales, week, weeks)`. A frame that an aggregate would start anew for each row is
-//! moved on here, and several of them need one pass only.
+//! The window function `reco.trailing_weeks(sales, week, weeks)`. An aggregate over a moving frame would start anew for
+//! each row; this function moves its window on, and several of its windows need only one pass over the rows.
 
 use super::sales_summary::stored;
 use crate::error::Error;
@@ -14,13 +14,15 @@ use std::ffi::{c_int, c_void};
 
 sql_function!(trailing_weeks, trailing);
 
-// From windowapi.h, which pgrx has no bindings for; the same in every version of PostgreSQL that we support.
+// These are declared in windowapi.h. pgrx has no bindings for them; they are the same in every version of PostgreSQL that
+// we support.
 extern "C-unwind" {
     fn WinGetPartitionLocalMemory(window: *mut pg_sys::Node, size: usize) -> *mut c_void;
     fn WinGetFuncArgCurrent(window: *mut pg_sys::Node, argument: c_int, is_null: *mut bool) -> pg_sys::Datum;
 }
 
-/// What a call keeps for the rows of one partition, zeroed at its beginning. All its memory is the partition's.
+/// What the function keeps for the rows of one partition. Postgres zeroes it at the beginning of the partition, and all
+/// that it owns is in the partition's memory.
 struct Partition {
     window: *mut Trailing<Palloc>,
 }
@@ -29,7 +31,7 @@ const MOST_WEEKS: i32 = 10_000;
 
 /// (sales summary, date, integer)
 fn trailing(call: &Call) -> Returned {
-    // SAFETY: the call is running; a node begins with its tag.
+    // SAFETY: the call is running, and every node begins with its tag.
     let window = unsafe {
         let window = (*call.info()).context;
         (!window.is_null() && (*window).type_ == pg_sys::NodeTag::T_WindowObjectData).then_some(window)
@@ -37,7 +39,7 @@ fn trailing(call: &Call) -> Returned {
     let window = window.ok_or_else(|| Error::invalid("trailing_weeks is a window function"))?;
     let current = |n| {
         let mut is_null = false;
-        // SAFETY: the window object of the running call, whose SQL declares more than n arguments.
+        // SAFETY: the window object belongs to the running call, whose SQL declares more than n arguments.
         let value = unsafe { guard::call(|| WinGetFuncArgCurrent(window, n, &mut is_null)) };
         (!is_null).then_some(value)
     };
@@ -49,8 +51,9 @@ fn trailing(call: &Call) -> Returned {
         return Err(Error::invalid(format!("a window has 1 to {MOST_WEEKS} weeks, not {weeks}")));
     }
     let size = std::mem::size_of::<Partition>();
-    // SAFETY: as above; nobody else asks this window object for memory. It is in place and zeroed as long as the partition is
-    // read, and so is the window in it, which one row at a time moves.
+    // SAFETY: the window object belongs to the running call, and nobody else asks it for memory. The memory was zeroed, and
+    // it stays in place as long as the partition is read; so does the window in it, which only this call uses now. Argument
+    // 0 is a sales summary, which is a varlena.
     let summary = unsafe {
         let partition = guard::call(|| WinGetPartitionLocalMemory(window, size)).cast::<Partition>();
         let sales = current(0).map(|datum| bytes(datum));

@@ -1,4 +1,4 @@
-//! `reco.week(…)`: the Monday of a moment's week.
+//! The function `reco.week(…)`: the Monday of the week that a moment lies in.
 
 use crate::error::Error;
 use crate::pg::call::{integer, Call};
@@ -25,7 +25,7 @@ fn week_of_timestamp(call: &Call) -> Returned {
     call.timestamp(0).map(|moment| monday(day(moment))).transpose()
 }
 
-/// The days that PostgreSQL's dates and timestamps can have; the infinite ones are far outside.
+/// The days that PostgreSQL's dates and timestamps can have. The values for infinity are far outside of this range.
 const DAYS: std::ops::Range<i64> = -2_451_545..2_147_483_494;
 
 #[inline]

@@ -1,4 +1,4 @@
-//! `reco.set_alias`, `reco.drop_alias`, `reco.promote` and `reco.rollback`.
+//! The functions `reco.set_alias`, `reco.drop_alias`, `reco.promote` and `reco.rollback`.
 
 use crate::catalog::change::{change, require_usable};
 use crate::catalog::rights::Privilege;
@@ -8,7 +8,7 @@ use crate::pg::values::{given, note};
 use pgrx::prelude::*;
 use serde_json::json;
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn set_alias(model: Option<&str>, alias: Option<&str>, version: Option<i32>) {
     let set = || {
@@ -34,7 +34,7 @@ fn check_alias(alias: &str) -> Result<(), Error> {
     }
 }
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn drop_alias(model: Option<&str>, alias: Option<&str>) {
     let drop = || {
@@ -54,7 +54,7 @@ fn drop_alias(model: Option<&str>, alias: Option<&str>) {
     or_raise(drop());
 }
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn promote(model: Option<&str>, version: Option<i32>, why: Option<&str>) -> Option<i32> {
     let promote = || {
@@ -67,7 +67,7 @@ fn promote(model: Option<&str>, version: Option<i32>, why: Option<&str>) -> Opti
     or_raise(promote())
 }
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn rollback(model: Option<&str>, why: Option<&str>) -> i32 {
     let roll_back = || {

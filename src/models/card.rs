@@ -1,4 +1,4 @@
-//! `reco.model_card`, `reco.model_card_text` and `reco.describe_model`.
+//! The functions `reco.model_card`, `reco.model_card_text` and `reco.describe_model`.
 
 use crate::catalog::change::change;
 use crate::catalog::read;
@@ -16,14 +16,14 @@ use pgrx::prelude::*;
 use pgrx::JsonB;
 use serde_json::json;
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn model_card(model: Option<&str>, version: Option<i32>) -> JsonB {
     let json = || Ok(serde_json::to_value(read_card(given(model, "model")?, version)?)?);
     JsonB(or_raise(json()))
 }
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn model_card_text(model: Option<&str>, version: Option<i32>) -> String {
     let text = || Ok(read_card(given(model, "model")?, version)?.markdown());
@@ -68,7 +68,7 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
     })
 }
 
-/// Metrics that are not shown as such to those who may not train.
+/// The metrics that are hidden from callers who may not train the model.
 const HIDDEN: [&str; 4] = ["importance", "best_epoch", "parity", "by"];
 
 fn reads(relation: pg_sys::Oid) -> Result<Reads, Error> {
@@ -76,7 +76,7 @@ fn reads(relation: pg_sys::Oid) -> Result<Reads, Error> {
     Ok(Reads { owner, kind: relations::kind(relation).into() })
 }
 
-/// The version that was asked for, or the champion.
+/// The version that was asked for, or else the champion's.
 pub fn version_or_champion(model: &str, version: Option<i32>) -> Result<i32, Error> {
     match version {
         Some(version) => Ok(version),
@@ -84,8 +84,8 @@ pub fn version_or_champion(model: &str, version: Option<i32>) -> Result<i32, Err
     }
 }
 
-/// All of a card but what is computed, and apart from it, as text, what may be damaged: keys, metrics, data, parameters,
-/// libraries, recipe; the day; the relation that it reads.
+/// Reads a card except the parts that are computed. What may be damaged comes in columns of its own, as text: keys,
+/// metrics, data, parameters, libraries, recipe. The day and the relation that the version reads follow.
 const QUERY: &str = "
 SELECT pg_catalog.jsonb_build_object(
            'model', m.model, 'version', v.version, 'algorithm', v.algorithm, 'owner', m.owner, 'purpose', m.purpose,
@@ -112,7 +112,7 @@ SELECT pg_catalog.jsonb_build_object(
 FROM reco.version AS v JOIN reco.model AS m ON m.model OPERATOR(pg_catalog.=) v.model
 WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn describe_model(model: Option<&str>, purpose: Option<&str>) {
     let describe = || {

@@ -1,4 +1,5 @@
-//! `reco.export_model` and `reco.import_model`: a version as a file, out of the catalog and into it.
+//! The functions `reco.export_model` and `reco.import_model`: they take a version out of the catalog as a file, and bring
+//! one in.
 
 use super::card::version_or_champion;
 use crate::catalog::change::change;
@@ -20,7 +21,7 @@ use pgrx::prelude::*;
 use serde_json::json;
 use std::time::Instant;
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn export_model(model: Option<&str>, version: Option<i32>) -> Vec<u8> {
     let export = || {
@@ -36,7 +37,7 @@ fn export_model(model: Option<&str>, version: Option<i32>) -> Vec<u8> {
     or_raise(export())
 }
 
-/// A value has less than a gigabyte, which stored weights need not.
+/// Refuses weights that do not fit into one value: a bytea has less than a gigabyte, but stored weights can have more.
 fn check_exportable(version: &VersionRow) -> Result<(), Error> {
     const MOST: usize = (1 << 30) - (1 << 16);
     match weights::summary(version)?.size {
@@ -51,7 +52,7 @@ fn check_exportable(version: &VersionRow) -> Result<(), Error> {
     }
 }
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn import_model(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
     refuse_read_only(c"reco.import_model()");
@@ -74,7 +75,7 @@ struct Import<'a> {
 impl<'call> Import<'call> {
     fn read(call: &'call Call) -> Result<Self, Error> {
         let began = Instant::now();
-        // Before it is brought into memory.
+        // The size is checked before the artifact is detoasted into memory.
         check_size(given(call.size(1), "artifact")?)?;
         Ok(Self {
             began,
@@ -88,7 +89,7 @@ impl<'call> Import<'call> {
         })
     }
 
-    /// Checks everything and stores the version.
+    /// Checks the arguments and the artifact, and stores the version.
     fn store(self) -> Result<i32, Error> {
         check_name(&self.model)?;
         check_may_train(&self.model, self.promote)?;
@@ -120,7 +121,7 @@ impl<'call> Import<'call> {
         Ok(stored.version)
     }
 
-    /// Where `recommend` is to find its rows, if a source was named.
+    /// The relation in which `recommend` finds its rows, if a source was named.
     fn origin(&self) -> Result<Option<Origin>, Error> {
         match self.source {
             Some(source) => {
@@ -135,8 +136,8 @@ impl<'call> Import<'call> {
     }
 }
 
-/// Refuses a caller who may not read what the model would be scored from: whoever uses the model takes it for one of these
-/// rows.
+/// Refuses a caller who may not read the rows that the model would be scored from. Whoever uses the model takes it
+/// for a model of these rows.
 fn may_select(source: pg_sys::Oid, columns: &[&str]) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AND ( \
                    pg_catalog.has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS ( \
@@ -153,7 +154,7 @@ fn may_select(source: pg_sys::Oid, columns: &[&str]) -> Result<(), Error> {
     }
 }
 
-/// The artifact, if everything in it is right and it can score.
+/// Parses the artifact. It is an error if something in it is wrong or it cannot score.
 fn read_artifact(bytes: &[u8]) -> Result<Artifact, Error> {
     let refuse = |error| match error {
         ModelError::Artifact(reason) => Error::BadArtifact(reason),
@@ -161,7 +162,7 @@ fn read_artifact(bytes: &[u8]) -> Result<Artifact, Error> {
     };
     let artifact = Artifact::from_bytes(bytes).map_err(refuse)?;
     let scorer = Scorer::new(&artifact).map_err(refuse)?;
-    // Each weight is finite, but sums of them need not be.
+    // Each weight is finite, but a sum of weights may overflow.
     match scorer.score(&mut scorer.row()).is_finite() {
         true => Ok(artifact),
         false => Err(Error::BadArtifact("its weights are so large that their sums overflow".into())),

@@ -1,4 +1,4 @@
-//! `reco.grant_model`, `reco.revoke_model` and `reco.set_model_owner`.
+//! The functions `reco.grant_model`, `reco.revoke_model` and `reco.set_model_owner`.
 
 use crate::catalog::change::change;
 use crate::catalog::rights::{self, Privilege, PUBLIC};
@@ -10,7 +10,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::json;
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn grant_model(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
@@ -20,7 +20,7 @@ fn grant_model(fcinfo: pg_sys::FunctionCallInfo) {
     );
 }
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn revoke_model(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: as in `grant_model`.
@@ -43,8 +43,8 @@ fn grant(model: &str, role: &str, privilege: Privilege) -> Result<(), Error> {
     }
     change(c"reco.grant_model()", model, Privilege::Manage, |client, caller| {
         rights::changed()?;
-        // Who vouches for what somebody else has granted makes it his own grant: a stranger's, made before, does not stand in
-        // its way.
+        // If the caller's grants count for others (see `rights::vouches`), an existing grant by another role becomes the
+        // caller's own. So a grant that a stranger made before does not stand in its way.
         let insert = "INSERT INTO reco.model_privilege AS p (model, grantee, privilege, granted_by) \
                       VALUES ($1, $2, $3, $4) ON CONFLICT (model, grantee, privilege) DO UPDATE \
                       SET granted_by = excluded.granted_by, granted_at = excluded.granted_at \
@@ -80,7 +80,7 @@ fn revoke(model: &str, role: &str, privilege: Privilege) -> Result<(), Error> {
     })
 }
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn set_model_owner(fcinfo: pg_sys::FunctionCallInfo) {
     // SAFETY: as in `grant_model`.
@@ -92,7 +92,7 @@ fn set_model_owner(fcinfo: pg_sys::FunctionCallInfo) {
 fn set_owner(model: &str, owner: &str) -> Result<(), Error> {
     let role = relations::role(owner).ok_or_else(|| Error::UnknownRole(owner.to_owned()))?;
     change(c"reco.set_model_owner()", model, Privilege::Manage, |client, caller| {
-        // SAFETY: a look-up of two roles that exist.
+        // SAFETY: this is a look-up of two roles that exist.
         if !unsafe { pg_sys::is_member_of_role(caller.id, role) } {
             return Err(Error::Privilege {
                 message: format!("permission denied to give model \"{model}\" to role \"{owner}\""),

@@ -1,4 +1,4 @@
-//! What is done with models: the verbs over the catalog.
+//! The functions that change models and describe them.
 //!
 //! | file | SQL |
 //! | --- | --- |

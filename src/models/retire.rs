@@ -1,4 +1,4 @@
-//! `reco.archive_version` and `reco.drop_model`.
+//! The functions `reco.archive_version` and `reco.drop_model`.
 
 use crate::catalog::change::{change, require_usable};
 use crate::catalog::in_use;
@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::json;
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn archive_version(model: Option<&str>, version: Option<i32>) {
     let archive = || {
@@ -38,7 +38,7 @@ fn archive_version(model: Option<&str>, version: Option<i32>) {
     or_raise(archive());
 }
 
-/// Deletes the files through which backends share a version's weights, or those of all versions.
+/// Deletes the files through which backends share the weights of a version, or of all versions if none is named.
 fn remove_shared(client: &mut SpiClient, model: &str, version: Option<i32>) -> Result<(), Error> {
     let sql = "SELECT a.digest FROM reco.artifact AS a \
                JOIN reco.version AS v ON v.artifact_id OPERATOR(pg_catalog.=) a.artifact_id \
@@ -65,7 +65,7 @@ fn refuse_named(client: &mut SpiClient, model: &str, version: i32) -> Result<(),
     })
 }
 
-/// See sql/models.sql.
+/// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn drop_model(model: Option<&str>, force: Option<bool>) {
     let drop = || {
@@ -89,8 +89,9 @@ fn drop_model(model: Option<&str>, force: Option<bool>) {
     or_raise(drop());
 }
 
-/// All that a model has but its runs and its audit: what refers to something before that, since nothing else deletes it. Its
-/// A/B tests are locked first, so that what is logged meanwhile is waited for, or finds that the test is gone.
+/// Deletes everything of a model except its runs and its audit. A row that refers to another one is deleted before it,
+/// because no foreign key does that. The model's A/B tests are locked first: a transaction that logs recommendations
+/// meanwhile either ends before the deletion, or finds that its test is gone.
 const DELETIONS: [&str; 11] = [
     "SELECT FROM reco.ab_test WHERE model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
     "DELETE FROM reco.recommendation WHERE test IN \
@@ -108,10 +109,10 @@ const DELETIONS: [&str; 11] = [
     "DELETE FROM reco.version WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.model WHERE model OPERATOR(pg_catalog.=) $1",
 ];
-/// Which of them deletes the versions.
+/// The index of the deletion that deletes the versions.
 const VERSIONS: usize = 9;
 
-/// Refuses a model that has aliases: somebody scores with it.
+/// Refuses a model that has aliases, because somebody scores with it.
 fn refuse_in_use(client: &mut SpiClient, model: &str) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.string_agg(alias, ', ' ORDER BY alias) FROM reco.alias \
                WHERE model OPERATOR(pg_catalog.=) $1";

@@ -1,4 +1,5 @@
-//! SQL under the rights of another role than the caller's, with a search path that is fixed for the purpose.
+//! Runs SQL with the rights of another role than the caller's, under a fixed search path, so that the caller's own search
+//! path cannot change what the SQL means.
 
 use crate::error::Error;
 use crate::pg::catalog_lock::table_of_catalog;
@@ -10,20 +11,21 @@ use std::ffi::CString;
 
 /// The current role's name.
 pub fn current_user() -> String {
-    // SAFETY: a plain look-up.
+    // SAFETY: the call only reads a variable of this process.
     relations::role_name(unsafe { pg_sys::GetUserId() })
 }
 
-/// Runs SQL as the owner of the extension with a search path that nobody else can write to.
+/// Runs SQL as the owner of the extension, with a search path whose schemas nobody else can write to.
 pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
     let owner = relations::owner(table_of_catalog(c"version")?)?;
     acting_as(owner, 0, &[setting("search_path", FIXED_PATH)?], run)
 }
 
-/// Settings by name, as they are written.
+/// Names of settings, each with its value as text.
 pub type Settings = Vec<(String, String)>;
 
-/// Runs SQL that a role wrote, with that role's rights, whoever calls: it can do nothing to the caller's session.
+/// Runs SQL that the role `author` wrote, with that role's rights, whoever the caller is. The SQL can do nothing to the
+/// caller's session.
 pub fn as_author<T>(
     author: pg_sys::Oid,
     search_path: &str,
@@ -37,14 +39,15 @@ pub fn as_author<T>(
     acting_as(author, pg_sys::SECURITY_RESTRICTED_OPERATION, &all, run)
 }
 
-/// Runs `run` as the caller, with a search path that nobody else can write to.
+/// Runs `run` as the caller, with a search path whose schemas nobody else can write to.
 pub fn with_fixed_path<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    // SAFETY: a plain look-up.
+    // SAFETY: the call only reads a variable of this process.
     let caller = unsafe { pg_sys::GetUserId() };
     acting_as(caller, 0, &[setting("search_path", FIXED_PATH)?], |_| run())
 }
 
-/// Nobody but superusers makes objects in its schemas, and in its last place no relation or type stands in for another.
+/// Only superusers can make objects in `pg_catalog`. `pg_temp` is named and stands last, so that no temporary relation or
+/// type hides one of `pg_catalog`.
 const FIXED_PATH: &str = "pg_catalog, pg_temp";
 
 fn setting(name: &str, value: &str) -> Result<(CString, CString), Error> {
@@ -63,8 +66,9 @@ fn acting_as<T>(
     result.expect("it was run")
 }
 
-/// After an error the transaction's abort restores user and settings. Settings that only a superuser may change are
-/// refused. Not generic: of this much code there is one copy and not one for each use, which a backend would have to load.
+/// After an error, the abort of the transaction restores the user and the settings. Settings that only a superuser may
+/// change are refused. The function is not generic, so that the library holds one copy of it and not one for each caller:
+/// every backend would have to load them all.
 fn run_as(
     role: pg_sys::Oid,
     restriction: u32,
@@ -73,11 +77,12 @@ fn run_as(
 ) {
     let (mut user, mut context) = (pg_sys::InvalidOid, 0);
     let restriction = (restriction | pg_sys::SECURITY_LOCAL_USERID_CHANGE) as i32;
-    // SAFETY: user and settings are restored below, in reverse order, on every path that returns.
+    // SAFETY: the strings are NUL-terminated and outlive the calls. User and settings are restored below, in reverse order,
+    // on every path that returns; after an error the abort restores them.
     unsafe {
         let level = pg_sys::NewGUCNestLevel();
         pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-        // First, so that the settings are those that this role may change.
+        // The role is set first, so that Postgres lets only those settings through that this role may change.
         pg_sys::SetUserIdAndSecContext(role, context | restriction);
         for (name, value) in settings {
             pg_sys::set_config_option(
@@ -93,7 +98,7 @@ fn run_as(
         }
         Spi::connect_mut(run);
         pg_sys::SetUserIdAndSecContext(user, context);
-        // As after an error: what the SQL has set is set back too.
+        // `false` takes back what the SQL has set, as an abort does.
         pg_sys::AtEOXact_GUC(false, level);
     }
 }

@@ -1,7 +1,9 @@
-//! What every aggregate does with its state: makes it, changes it row by row, merges it, sends it between processes.
+//! What every aggregate does with its state: it makes the state, changes it row by row, merges it, and sends it between
+//! processes.
 //!
-//! A state is of SQL's type `internal`, which nobody can make but a transition function, and it is checked that an aggregate
-//! calls: so argument 0 of these functions is a state of the aggregate that its `CREATE AGGREGATE` describes.
+//! A state has the SQL type `internal`. No SQL expression can make such a value, and each function here checks that an
+//! aggregate calls it. So argument 0 of these functions is always a state that the transition function of the same
+//! aggregate (as its `CREATE AGGREGATE` says) has made.
 
 use crate::error::Error;
 use crate::pg::call::Call;
@@ -11,34 +13,35 @@ use pgrx::{pg_sys, PgMemoryContexts};
 
 /// What an aggregate keeps between rows.
 pub trait State: Sized {
-    /// Whether all that it allocates comes from [`crate::pg::memory::Palloc`]. Then it changes with the aggregate's context being
-    /// the current one, counts against `work_mem` where rows are grouped by hash, and is never dropped: what it owns goes
-    /// with the context. Any other state is dropped when the context goes.
+    /// Whether [`crate::pg::memory::Palloc`] allocates all that the state owns. Such a state is changed while the
+    /// aggregate's memory context is the current one; it counts against `work_mem` where rows are grouped by hash; and it
+    /// is never dropped, because its memory goes with the context. Any other state is dropped when the context is deleted.
     const IN_CONTEXT: bool;
 
-    /// A state that has seen the same and owns what it is made of.
+    /// A copy that shares no memory with this state.
     fn copied(&self) -> Result<Self, Error>;
 
-    /// Takes in what another process has seen.
+    /// Adds what the state of another process has seen.
     fn merge(&mut self, other: &Self) -> Result<(), Error>;
 
-    /// The bytea that [`Self::from_stored`] reads.
+    /// The state as the bytea that [`Self::from_stored`] reads.
     fn stored(&self) -> pg_sys::Datum;
 
     fn from_stored(bytes: &[u8]) -> Result<Self, Error>;
 }
 
-/// The state that is argument `n`.
+/// The state that is the n-th argument.
 #[inline]
 fn state<S: State>(call: &Call, n: usize) -> Option<*mut S> {
     call.datum(n).map(|datum| datum.cast_mut_ptr())
 }
 
-/// The context that the running aggregate keeps its states in: what `AggCheckCallContext` says, read without a call. An error
-/// outside of an aggregate.
+/// The memory context in which the running aggregate keeps its states: what `AggCheckCallContext` returns, read here
+/// without a function call. It is an error if no aggregate calls.
 #[inline]
 fn context(call: &Call) -> Result<pg_sys::MemoryContext, Error> {
-    // SAFETY: the call is running. The tag says which node its context is; an aggregate that calls has a current context.
+    // SAFETY: the call is running. The node's tag says which type the node has, and an aggregate that calls has a current
+    // context.
     unsafe {
         let caller = (*call.info()).context;
         if !caller.is_null() {
@@ -56,7 +59,7 @@ fn context(call: &Call) -> Result<pg_sys::MemoryContext, Error> {
     Err(Error::invalid("this function is part of an aggregate and cannot be called"))
 }
 
-/// Puts a state where it lives as long as the context.
+/// Moves a state into the context, where it lives as long as the context does.
 ///
 /// # Safety
 /// `context` is a live memory context.
@@ -64,23 +67,23 @@ unsafe fn place<S: State>(context: pg_sys::MemoryContext, state: S) -> *mut S {
     if std::mem::needs_drop::<S>() && !S::IN_CONTEXT {
         return PgMemoryContexts::For(context).leak_and_drop_on_delete(state);
     }
-    // SAFETY: as the caller says.
+    // SAFETY: the context is live, as the caller says.
     unsafe { in_context(context, || keep(state)) }
 }
 
-/// (state, …): the state as it is, for a row that does not count.
+/// (state, …): returns the state unchanged, for a row that does not count.
 #[inline]
 pub fn unchanged(call: &Call) -> Returned {
     Ok(call.datum(0))
 }
 
-/// (state, …): changes the state, which begins as its default.
+/// (state, …): changes the state; the first row makes the default state.
 #[inline]
 pub fn step<S: State + Default>(call: &Call, change: impl FnOnce(&mut S) -> Result<(), Error>) -> Returned {
     step_or(call, || Ok(S::default()), change)
 }
 
-/// (state, …): changes the state, which begins as `new`.
+/// (state, …): changes the state; the first row makes it with `new`.
 #[inline]
 pub fn step_or<S: State>(
     call: &Call,
@@ -90,49 +93,54 @@ pub fn step_or<S: State>(
     let work = || {
         let state = match state::<S>(call, 0) {
             Some(state) => state,
-            // SAFETY: the aggregate's own context.
+            // SAFETY: `context` returns the running aggregate's own context, which is live.
             None => unsafe { place(context(call)?, new()?) },
         };
-        // SAFETY: a state of this aggregate, which nobody else reads while its function runs.
+        // SAFETY: the argument is a state of this aggregate, of the type `S`, and nobody else uses it while this function
+        // runs.
         change(unsafe { &mut *state })?;
         Ok(Some(pg_sys::Datum::from(state)))
     };
     if S::IN_CONTEXT {
-        // SAFETY: the aggregate's own context.
+        // SAFETY: `context` returns the running aggregate's own context, which is live.
         unsafe { in_context(context(call)?, work) }
     } else {
         work()
     }
 }
 
-/// (state, state): merges the second into the first. A lone second state lies in a context of its own, and is copied.
+/// (state, state): merges the second state into the first. If there is only a second state it is copied, because it lies in
+/// a short-lived context.
 pub fn combine<S: State>(call: &Call) -> Returned {
     let Some(other) = state::<S>(call, 1) else { return unchanged(call) };
-    // SAFETY: a state of this aggregate, made by another process and read by nobody else; it is never the first one.
+    // SAFETY: the argument is a state of this aggregate, of the type `S`. Another process made it, nobody else reads it,
+    // and it is never the first argument.
     let other = unsafe { &*other };
     let is_lone = call.datum(0).is_none();
     step_or(call, || other.copied(), |state| if is_lone { Ok(()) } else { state.merge(other) })
 }
 
-/// (state): the bytea that other processes take.
+/// (state): the bytea that is sent to another process.
 pub fn serialize<S: State>(call: &Call) -> Returned {
     Ok(finished::<S>(call)?.map(|state| state.stored()))
 }
 
-/// (bytea, internal): the state lies in the context of the moment; it is merged into another.
+/// (bytea, internal): the state that another process has sent. It lies in the current memory context, because it is merged
+/// at once.
 pub fn deserialize<S: State>(call: &Call) -> Returned {
     context(call)?;
     let Some(bytes) = call.bytes(0) else { return Ok(None) };
     let state = S::from_stored(bytes)?;
-    // SAFETY: the current context is live.
+    // SAFETY: the current memory context is live.
     Ok(Some(unsafe { place(pg_sys::CurrentMemoryContext, state) }.into()))
 }
 
-/// (state, …): the state at the end; `None` without rows. What it is asked may sort it, which changes no later answer.
+/// (state, …): the final state; `None` if there was no row. A final function may sort the state, which changes no later
+/// answer.
 #[allow(clippy::mut_from_ref)]
 #[inline]
 pub fn finished<S: State>(call: &Call) -> Result<Option<&mut S>, Error> {
     context(call)?;
-    // SAFETY: a state of this aggregate, which nobody else reads while its function runs.
+    // SAFETY: the argument is a state of this aggregate, of the type `S`, and nobody else uses it while this function runs.
     Ok(state(call, 0).map(|state| unsafe { &mut *state }))
 }

@@ -1,18 +1,20 @@
-//! What a function in C knows of its call: arguments as they lie there, and state kept from call to call.
+//! What a function knows of its call in C's own terms: the arguments as Postgres hands them over, and the state that is
+//! kept from call to call.
 
 use pgrx::{pg_sys, PgMemoryContexts};
 
-/// A memory context that is deleted when dropped. It hangs from the topmost one: the call site's own deletes its
-/// children before it drops what the call site keeps.
+/// A memory context that is deleted when this value is dropped. Its parent is the topmost context. A child of the call
+/// site's context would be deleted too early: Postgres deletes the children of a context before it drops what the call site
+/// keeps.
 pub struct OwnContext(pg_sys::MemoryContext);
 
 impl OwnContext {
-    /// Runs `make` with what it allocates kept as long as the context.
+    /// Runs `make`; what `make` allocates lives as long as the context.
     ///
     /// # Safety
     /// What `make` returns is not used after the context is dropped.
     pub unsafe fn holding<T>(make: impl FnOnce() -> T) -> (Self, T) {
-        // SAFETY: the topmost context lives as long as the process; the one made in it is deleted by `drop` only.
+        // SAFETY: the topmost context lives as long as the process, and only `drop` deletes the context that is made in it.
         let (own, previous) = unsafe {
             let context = pg_sys::AllocSetContextCreateInternal(
                 pg_sys::TopMemoryContext,
@@ -24,7 +26,7 @@ impl OwnContext {
             (Self(context), pg_sys::MemoryContextSwitchTo(context))
         };
         let made = make();
-        // SAFETY: the context that was current before, which outlives this call.
+        // SAFETY: this is the context that was current before, which outlives this call.
         unsafe { pg_sys::MemoryContextSwitchTo(previous) };
         (own, made)
     }
@@ -32,18 +34,19 @@ impl OwnContext {
 
 impl Drop for OwnContext {
     fn drop(&mut self) {
-        // SAFETY: created in `holding`, deleted once; deleting raises no error.
+        // SAFETY: the context was created in `holding` and is deleted once; the deletion raises no error.
         unsafe { pg_sys::MemoryContextDelete(self.0) };
     }
 }
 
-/// The state that a call site keeps in `fn_extra`, made on the first call.
+/// The state that a call site keeps in `fn_extra`. The first call makes it.
 ///
 /// # Safety
 /// `fcinfo` is that of the running call, and every use at this call site has the same `T`.
 #[inline]
 pub unsafe fn state<'call, T: Default>(fcinfo: pg_sys::FunctionCallInfo) -> &'call mut T {
-    // SAFETY: the call site outlives its calls, and what it keeps lies in its own memory context.
+    // SAFETY: the call is running, as the caller says. The call site outlives its calls, and its state lies in the call
+    // site's own memory context.
     unsafe {
         let flinfo = (*fcinfo).flinfo;
         if (*flinfo).fn_extra.is_null() {
@@ -60,7 +63,7 @@ pub unsafe fn state<'call, T: Default>(fcinfo: pg_sys::FunctionCallInfo) -> &'ca
 /// `fcinfo` is that of the running call, which has more than `n` arguments.
 #[inline]
 pub unsafe fn argument(fcinfo: pg_sys::FunctionCallInfo, n: usize) -> Option<pg_sys::Datum> {
-    // SAFETY: the arguments follow the call's data, as many as the caller says there are.
+    // SAFETY: the call is running and has more than `n` arguments, as the caller says; they follow the call's data.
     let argument = unsafe { &*(*fcinfo).args.as_ptr().add(n) };
     (!argument.isnull).then_some(argument.value)
 }

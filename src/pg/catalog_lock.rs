@@ -1,11 +1,12 @@
-//! Locks that say what a backend has under way: a training, a search, a refresh, a retraining.
+//! Locks that say what a backend has under way: a training, a search, a refresh or a retraining.
 //!
-//! Heavyweight locks on objects of the catalog's own tables, not advisory ones: those can be taken by any role that knows the
-//! key, which would then keep a model from being retrained, or make a run that lost its backend look alive. Postgres itself
-//! takes such locks only on objects of system catalogs, and no SQL does on those of a user's table; nor do
-//! `pg_advisory_unlock_all` and `DISCARD ALL` let go of them. `pg_locks` shows them, with `locktype` object.
+//! They are heavyweight locks on objects of the catalog's own tables, not advisory locks. Any role that knows the key can
+//! take an advisory lock, and could so keep a model from being retrained, or make a run that lost its backend look alive.
+//! Postgres takes object locks only on objects of system catalogs, and no SQL command takes one on an object of a user's
+//! table; `pg_advisory_unlock_all` and `DISCARD ALL` do not release them. `pg_locks` shows them with the `locktype` object.
 //!
-//! The session's survive the commits between a procedure's steps. Whatever ends the transaction by an error ends them too.
+//! A lock of the session survives the commits between the steps of a procedure. An error that ends the transaction ends
+//! these locks too.
 
 use crate::error::Error;
 use crate::pg::session::Session;
@@ -17,14 +18,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 pub struct CatalogLock(pg_sys::LOCKTAG);
 
 impl CatalogLock {
-    /// Of a run, a search or a refresh. Its id is random, so that a part of it will do: see `reco.run_is_alive`.
+    /// The lock of a run, a search or a refresh. The id is random, so a part of it is enough: see `reco.run_is_alive`.
     pub fn of_run(id: Uuid) -> Result<Self, Error> {
         let [a, b, c, d, e, f, ..] = *id.as_bytes();
         let (object, part) = (u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]));
         Self::on(c"run", object, part)
     }
 
-    /// Of a model that is retrained, by a hash of its name.
+    /// The lock of a model that is retrained, by a hash of the model's name.
     pub fn of_retraining(model: &str) -> Result<Self, Error> {
         let mut hasher = DefaultHasher::new();
         model.hash(&mut hasher);
@@ -35,7 +36,7 @@ impl CatalogLock {
     fn on(table: &CStr, object: u32, part: u16) -> Result<Self, Error> {
         let table = table_of_catalog(table)?;
         Ok(Self(pg_sys::LOCKTAG {
-            // SAFETY: set when the backend connected to its database.
+            // SAFETY: this variable of the process was set when the backend connected to its database.
             locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
             locktag_field2: table.to_u32(),
             locktag_field3: object,
@@ -45,36 +46,37 @@ impl CatalogLock {
         }))
     }
 
-    /// Takes it, and waits for that: as the transaction's where all is one, else as the session's, which is to be released.
+    /// Takes the lock, and waits for it if need be. In an atomic session the lock is the transaction's, else it is the
+    /// session's and has to be released.
     pub fn take(&self, session: &Session) {
         self.acquire(session, false);
     }
 
-    /// Takes it unless somebody has it; whether it was taken.
+    /// Takes the lock unless another backend holds it; `true` if it was taken.
     pub fn try_take(&self, session: &Session) -> bool {
         self.acquire(session, true) != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
     }
 
     fn acquire(&self, session: &Session, give_up: bool) -> pg_sys::LockAcquireResult::Type {
-        // SAFETY: a whole tag; a deadlock or a cancel is raised.
+        // SAFETY: every field of the tag is set; a deadlock or a cancel is raised as an error.
         unsafe { pg_sys::LockAcquire(&self.0, MODE, !session.is_atomic(), give_up) }
     }
 
-    /// Lets go of the session's. The transaction's goes with the transaction.
+    /// Releases a lock of the session. A lock of the transaction goes with the transaction.
     pub fn release(&self, session: &Session) {
         if !session.is_atomic() {
-            // SAFETY: as in `acquire`; that it is not held would be a warning.
+            // SAFETY: as in `acquire`; if the lock is not held, Postgres only warns.
             unsafe { pg_sys::LockRelease(&self.0, MODE, true) };
         }
     }
 }
 
-/// One holder at a time.
+/// The mode of these locks, which lets one holder in at a time.
 const MODE: pg_sys::LOCKMODE = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
 
-/// A table of the schema `reco`, as the extension has made it.
+/// The OID of a table in the schema `reco`, which the extension has made.
 pub fn table_of_catalog(name: &CStr) -> Result<pg_sys::Oid, Error> {
-    // SAFETY: catalog look-ups by NUL-terminated names.
+    // SAFETY: these are catalog look-ups by NUL-terminated names.
     let table = unsafe {
         let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
         pg_sys::get_relname_relid(name.as_ptr(), schema)

@@ -1,4 +1,5 @@
-//! Numbers that grow with every change that this backend hears of, so that what was looked up can be kept until then.
+//! Counters that grow with every invalidation of the relcache or of a syscache that this backend receives, so that what was
+//! looked up can be kept until the catalogs change.
 
 use crate::pg::guard;
 use pgrx::pg_sys;
@@ -12,14 +13,16 @@ thread_local! {
     static LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The number of changes to relations and schemas. What was looked up about them under the same number is still true.
+/// The number of changes to relations and schemas so far. What was looked up about them under the same number is still
+/// true.
 #[inline]
 pub fn relations() -> u64 {
     listen();
     RELATIONS.get()
 }
 
-/// The number of changes to roles, memberships and owners of databases. What was found out about them under the same number is still true.
+/// The number of changes to roles, memberships and owners of databases so far. What was looked up about them under the same
+/// number is still true.
 #[inline]
 pub fn roles() -> u64 {
     listen();
@@ -27,25 +30,25 @@ pub fn roles() -> u64 {
 }
 
 /// # Safety
-/// Called by Postgres, with what [`register`] gave it.
+/// Only Postgres calls this, with the argument that [`register`] gave it.
 unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, _relation: pg_sys::Oid) {
     grow(&RELATIONS);
 }
 
 /// # Safety
-/// As for [`relation_changed`].
+/// The same as for [`relation_changed`].
 unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     grow(&RELATIONS);
 }
 
 /// # Safety
-/// As for [`relation_changed`].
+/// The same as for [`relation_changed`].
 unsafe extern "C-unwind" fn role_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     grow(&ROLES);
 }
 
 fn grow(number: &'static LocalKey<Cell<u64>>) {
-    // SAFETY: called in a frame that owns nothing.
+    // SAFETY: the callers' frames own nothing, and C calls them.
     unsafe { guard::within(|| number.set(number.get() + 1)) }
 }
 

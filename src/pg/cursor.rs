@@ -1,32 +1,32 @@
-//! Rows of a query, a batch at a time, with the rights and row security of the current user.
+//! The rows of a query, read in batches with the rights and row security of the current user.
 
 use crate::error::Error;
 use crate::pg::storage_age;
 use pgrx::pg_sys;
 use std::ffi::CString;
 
-/// Rows fetched at a time.
+/// How many rows one fetch reads at most.
 const BATCH: i64 = 8192;
 
 /// Under which snapshot a query reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Snapshot {
-    /// One of its own, with what the statement has done so far: for procedures.
+    /// A new snapshot, which sees what the statement has done so far: for procedures.
     New,
-    /// The statement's: for functions that only read.
+    /// The statement's snapshot: for functions that only read.
     Statement,
 }
 
 /// A value for a query's parameter, with its type; `None` is NULL.
 pub type Parameter = (pg_sys::Oid, Option<pg_sys::Datum>);
 
-/// A cursor over the query, on the connection to SPI that is open; closed when dropped.
+/// A cursor over a query, in the open SPI connection. It is closed when this value is dropped.
 pub struct Cursor {
     portal: pg_sys::Portal,
 }
 
 impl Cursor {
-    /// `parameters` are the values of $1 and so on.
+    /// Opens the cursor. `parameters` are the values of $1 and so on.
     pub fn open(query: &str, parameters: &[Parameter], snapshot: Snapshot) -> Result<Self, Error> {
         let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
         let mut types: Vec<_> = parameters.iter().map(|(oid, _)| *oid).collect();
@@ -34,7 +34,8 @@ impl Cursor {
             parameters.iter().map(|(_, value)| value.unwrap_or(pg_sys::Datum::from(0))).collect();
         let nulls: String =
             parameters.iter().map(|(_, value)| if value.is_none() { 'n' } else { ' ' }).collect();
-        // SAFETY: one type, value and flag for each parameter, which are copied; trouble is raised as an error.
+        // SAFETY: there is one type, one value and one flag for each parameter, and SPI copies them; a failure is raised as
+        // an error.
         let portal = unsafe {
             pg_sys::SPI_cursor_open_with_args(
                 std::ptr::null(),
@@ -49,21 +50,22 @@ impl Cursor {
         };
         let cursor = Self { portal };
         if snapshot == Snapshot::Statement {
-            // SAFETY: a cursor over a query that reads is started when it is open, and holds its locks.
+            // SAFETY: a query that only reads is started when its cursor is open, and then it holds the locks on its
+            // relations; the snapshot that it uses is active.
             unsafe { storage_age::check(storage_age::relations_of((*portal).queryDesc))? };
         }
         Ok(cursor)
     }
 
-    /// What the rows look like.
+    /// The descriptor of the rows.
     pub fn descriptor(&self) -> pg_sys::TupleDesc {
-        // SAFETY: the cursor is open, over a query that returns rows.
+        // SAFETY: the cursor is open, and its query returns rows.
         unsafe { (*self.portal).tupDesc }
     }
 
-    /// The next rows; `None` at the end.
+    /// The next rows; `None` after the last one.
     pub fn fetch(&mut self) -> Option<Fetched> {
-        // SAFETY: the cursor is open; the table of tuples is freed when `Fetched` is dropped.
+        // SAFETY: the cursor is open. The table of tuples is freed when `Fetched` is dropped.
         unsafe {
             pg_sys::SPI_cursor_fetch(self.portal, true, BATCH as _);
             let fetched = Fetched { table: pg_sys::SPI_tuptable, rows: pg_sys::SPI_processed as usize };
@@ -74,9 +76,9 @@ impl Cursor {
 
 impl Drop for Cursor {
     fn drop(&mut self) {
-        // After an error the transaction's abort closes it.
+        // After an error, the abort of the transaction closes the cursor.
         if !std::thread::panicking() {
-            // SAFETY: opened in `open`, closed once.
+            // SAFETY: the portal was opened in `open` and is closed once.
             unsafe { pg_sys::SPI_cursor_close(self.portal) };
         }
     }
@@ -96,12 +98,12 @@ impl Fetched {
     /// # Safety
     /// `n` is less than `len`.
     pub unsafe fn tuple(&self, n: usize) -> pg_sys::HeapTuple {
-        // SAFETY: the table lives as long as `self`, and has so many rows, as the caller says.
+        // SAFETY: the table lives as long as `self`, and has more than `n` rows, as the caller says.
         unsafe { *(*self.table).vals.add(n) }
     }
 
     pub fn descriptor(&self) -> pg_sys::TupleDesc {
-        // SAFETY: the table lives as long as `self`.
+        // SAFETY: the table, with its descriptor, lives as long as `self`.
         unsafe { (*self.table).tupdesc }
     }
 }
@@ -109,7 +111,7 @@ impl Fetched {
 impl Drop for Fetched {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: the table that the last fetch made, freed once.
+            // SAFETY: the table is the one that the fetch made, and it is freed once.
             unsafe { pg_sys::SPI_freetuptable(self.table) };
         }
     }

@@ -1,4 +1,5 @@
-//! The rows of a query that only reads, one by one: for reading many of them.
+//! The rows of a query that only reads, handed over one by one as the executor makes them: this is the fast way to read
+//! many rows.
 
 use crate::error::Error;
 use crate::pg::cursor::Parameter;
@@ -10,12 +11,12 @@ use crate::pg::tuples::Attributes;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 
-/// What is done with a row, of which it gets the descriptor and the values; `false` ends the query.
+/// Called for each row with the row's descriptor and values; `false` ends the query.
 pub type Take<'a> = &'a mut dyn FnMut(pg_sys::TupleDesc, Attributes) -> Result<bool, Error>;
 
-/// Shows `take` the first `width` columns of every row of a query that only reads, with the rights and row security of the
-/// current user and under the statement's snapshot. An error of `take` ends the query and is returned, and so is that for rows
-/// which are not of this layout. `parameters` are the values of $1 and so on.
+/// Calls `take` with the first `width` columns of every row of a query that only reads. The query runs with the rights and
+/// row security of the current user, under the statement's snapshot; `parameters` are the values of $1 and so on. If `take`
+/// fails the query ends and the error is returned; the same happens if the rows do not have the layout.
 pub fn each_row(
     client: &SpiClient,
     query: &str,
@@ -28,7 +29,7 @@ pub fn each_row(
 }
 
 struct Rows<'a> {
-    /// The query's columns. A row's own descriptor may be that of a part of the plan, which has no names.
+    /// The query's columns. The descriptor of a row itself may come from a part of the plan, which has no column names.
     columns: pg_sys::TupleDesc,
     width: usize,
     layout: &'a Layout,
@@ -38,7 +39,8 @@ struct Rows<'a> {
 impl Receive for Rows<'_> {
     unsafe fn start(&mut self, columns: pg_sys::TupleDesc) -> Result<(), Error> {
         self.columns = columns;
-        // SAFETY: the descriptor lives, and the query that runs has locked its relations by now.
+        // SAFETY: the descriptor is live, as the caller says. The query that runs has locked its relations by now, and its
+        // snapshot is active.
         unsafe {
             self.layout.check(columns)?;
             storage_age::check(running_query().map_or(Vec::new(), |query| storage_age::relations_of(query)))
@@ -47,7 +49,8 @@ impl Receive for Rows<'_> {
 
     #[inline]
     unsafe fn row(&mut self, row: *mut pg_sys::TupleTableSlot) -> Result<bool, Error> {
-        // SAFETY: the slot holds a row; it has as many values and flags as it has columns, those below `width` read by now.
+        // SAFETY: the slot holds a row, as the caller says. Below, its first `width` attributes are read into its arrays if
+        // they are not there yet; the arrays have room for every column.
         let attributes = unsafe {
             let width = self.width.min((*self.columns).natts as usize);
             if usize::try_from((*row).tts_nvalid).is_ok_and(|valid| valid < width) {

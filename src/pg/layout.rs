@@ -1,8 +1,9 @@
-//! What was found out about the columns of rows, and whether the rows are still of that kind when they come.
+//! What is known of the columns of rows, and a check that the rows still have these columns when they arrive.
 //!
-//! Readers are chosen when a statement begins, and rows come later: after a commit, after a wait for a lock, under a name that
-//! another relation may have by then. A number that is read as a text is an address of somebody's choice. So whoever keeps a
-//! reader keeps the type that it was chosen for, and compares it with the descriptor of the rows, once for each query.
+//! A reader is chosen for each column when a statement begins, but the rows come later: after a commit, after a wait for a
+//! lock, or from another relation that has the name by then. If a number is read as a text, its value is used as an
+//! address, which whoever wrote the number has chosen. So whoever keeps a reader also keeps the type that it was chosen
+//! for, and compares this type with the descriptor of the rows, once for each query.
 
 use crate::error::Error;
 use crate::pg::call_site::OwnContext;
@@ -12,9 +13,9 @@ use crate::pg::tuples;
 use pgrx::pg_sys;
 use std::fmt;
 
-/// The types of some columns of a query's rows, by position from 0.
+/// The types of some columns of a query's rows, by the column's position from 0.
 pub struct Layout {
-    /// Whose rows they are, for the error.
+    /// The relation that the rows come from, for the error message.
     relation: RelationName,
     types: Vec<(usize, pg_sys::Oid)>,
 }
@@ -24,12 +25,13 @@ impl Layout {
         Self { relation: relation.clone(), types: types.into_iter().collect() }
     }
 
-    /// Refuses rows whose columns are not of these types.
+    /// Refuses rows whose columns do not have these types.
     ///
     /// # Safety
     /// `descriptor` is a live tuple descriptor.
     pub unsafe fn check(&self, descriptor: pg_sys::TupleDesc) -> Result<(), Error> {
-        // SAFETY: the descriptor is live, and has more attributes than `n`.
+        // SAFETY: the descriptor is live, as the caller says, and an attribute is read only if `n` is less than their
+        // number.
         let found = |n: usize| unsafe {
             let attribute = (n < (*descriptor).natts as usize).then(|| tuples::attribute(descriptor, n));
             attribute.filter(|attribute| !attribute.attisdropped).map(|attribute| attribute.atttypid)
@@ -41,17 +43,17 @@ impl Layout {
     }
 }
 
-/// The error for columns of a relation or a type that changed between two looks at them.
+/// The error for a relation or a type whose columns changed between two looks at them.
 pub fn changed(relation: impl fmt::Display) -> Error {
     Error::Changed(format!("the columns of {relation} were changed while they were read"))
 }
 
 /// The row type of composite values, as it was when their columns were looked up.
 pub struct RowType {
-    /// Type and modifier, as values tell them.
+    /// The type's OID and modifier, as a composite value names them.
     pub id: (pg_sys::Oid, i32),
     pub descriptor: pg_sys::TupleDesc,
-    /// The number that Postgres gives to each definition of a row type.
+    /// The number that Postgres gives to each definition of a row type. It changes when the type is altered.
     definition: u64,
     generation: u64,
     _memory: OwnContext,
@@ -59,10 +61,10 @@ pub struct RowType {
 
 impl RowType {
     /// # Safety
-    /// `id` is that of a composite value.
+    /// `id` comes from a composite value, so the type exists.
     pub unsafe fn of(id: (pg_sys::Oid, i32)) -> Self {
         let generation = changes::relations();
-        // SAFETY: the caller's promise; the descriptor is a copy, which lives as long as the context.
+        // SAFETY: the type exists, as the caller says. The descriptor is a copy, which lives as long as the context.
         unsafe {
             let definition = pg_sys::assign_record_type_identifier(id.0, id.1);
             let (memory, descriptor) =
@@ -71,17 +73,18 @@ impl RowType {
         }
     }
 
-    /// Whether values of this type still have this descriptor. Costs nothing until a relation changes.
+    /// Whether values of this type still have this descriptor. The check is a comparison of two numbers until a relation
+    /// changes.
     ///
     /// # Safety
-    /// There is a value of this type.
+    /// A value of this type exists, so the type exists.
     #[inline]
     pub unsafe fn is_unchanged(&mut self) -> bool {
         let generation = changes::relations();
         if self.generation == generation {
             return true;
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the type exists, as the caller says.
         let same = unsafe { pg_sys::assign_record_type_identifier(self.id.0, self.id.1) } == self.definition;
         if same {
             self.generation = generation;
@@ -89,7 +92,7 @@ impl RowType {
         same
     }
 
-    /// Its name in SQL.
+    /// The type's name in SQL.
     pub fn name(&self) -> String {
         crate::pg::values::type_name(self.id.0, self.id.1)
     }

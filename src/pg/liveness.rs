@@ -1,5 +1,5 @@
-//! The lock that a backend holds on what it has under way, a training, a search or a refresh: a row that says `running` and
-//! whose lock is gone has lost its backend. See `reco.run_is_alive` in `sql/catalog.sql`.
+//! The lock that a backend holds while it trains, searches or refreshes. A row of the catalog that says `running` while its
+//! lock is free has lost its backend. See `reco.run_is_alive` in `sql/catalog.sql`.
 
 use crate::error::Error;
 use crate::pg::catalog_lock::CatalogLock;
@@ -7,8 +7,8 @@ use crate::pg::session::{Failure, Session};
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 
-/// Marks rows of a catalog table that have lost their backend as failed. `id` is the table's primary key, `did` says what the
-/// backend did with it.
+/// Marks the rows of a catalog table that have lost their backend as failed. `id` is the table's primary key; `did` is the
+/// verb that says in the error what the backend did.
 pub fn fail_lost(client: &mut SpiClient, table: &str, id: &str, did: &str) -> Result<(), Error> {
     let update = format!(
         "UPDATE reco.{table} SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), \
@@ -19,20 +19,20 @@ pub fn fail_lost(client: &mut SpiClient, table: &str, id: &str, did: &str) -> Re
     Ok(())
 }
 
-/// Takes the lock: the transaction's where all is one, else the session's, which is to be released.
+/// Takes the lock. In an atomic session the transaction holds it, else the session does, and [`end`] has to release it.
 pub fn hold(id: Uuid, session: &Session) -> Result<(), Error> {
     CatalogLock::of_run(id)?.take(session);
     Ok(())
 }
 
-/// Lets go of the lock once the end is written down.
+/// Releases the lock, once the end of the run is recorded.
 pub fn end(id: Uuid, session: &Session) -> Result<(), Error> {
     CatalogLock::of_run(id)?.release(session);
     Ok(())
 }
 
-/// Writes down how it ended, as well as that can be done after a failure. Where it cannot, the lock goes when the failure is
-/// raised, and without it the row counts as failed.
+/// Records how the run ended, as far as that is possible after a failure. If it is not possible, the lock goes when the
+/// failure is raised, and a row without its lock counts as failed.
 pub fn end_after(
     failure: &Failure,
     session: &Session,

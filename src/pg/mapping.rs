@@ -1,11 +1,11 @@
-//! A mapped file that may be cut short, or written to, while it is mapped.
+//! A file mapped into memory, which may be cut short or written to while it is mapped.
 //!
-//! Nobody but the server's user can do that, and the server never does; an operator, a full disk under a copying tool or a
-//! synchronization can. What is cut off raises SIGBUS when it is read, which ends a process and, of a backend, all others.
-//! So the signal is caught: where it comes from a mapping, zeros take the mapping's place, which are read as what they are,
-//! within bounds, and a loss is counted. Scoring ends with an error once it sees that (`crate::error::or_raise`); the mapping
-//! is not used again. No jump out of Rust's frames, and nothing allocated in the handler. A SIGBUS from elsewhere is for
-//! whoever had the signal before.
+//! Only the server's user can do that to the file. The server never does, but an operator can, and so can a copying tool
+//! when the disk is full. A read of a part that was cut off raises SIGBUS, which ends the backend, and then the server ends
+//! all other backends. So this file catches the signal: if it comes from a mapping, the mapping is replaced by zeros and
+//! the loss is counted. The zeros are read as data, within bounds. Scoring ends with an error once it sees the loss
+//! (`crate::error::or_raise`), and the mapping is not used again. The handler does not jump out of Rust's frames and
+//! allocates nothing. A SIGBUS from another place goes to the handler that was there before.
 
 use memmap2::Mmap;
 use std::fs::{File, Metadata};
@@ -14,42 +14,43 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 use std::{io, mem, ptr};
 
-/// As many models at a time are mapped by a backend.
+/// How many models a backend can map at a time.
 const MOST: usize = 256;
 
-/// First byte and end of what is mapped; the end is 0 where nothing is.
+/// The first byte and the end of a mapping; the end is 0 if the place is free.
 struct Range {
     start: AtomicUsize,
     end: AtomicUsize,
-    /// Zeros have taken its place.
+    /// Whether zeros have replaced the mapping.
     lost: AtomicBool,
 }
 
 static RANGES: [Range; MOST] =
     [const { Range { start: AtomicUsize::new(0), end: AtomicUsize::new(0), lost: AtomicBool::new(false) } };
         MOST];
-/// How often a mapping was lost.
+/// How many mappings this process has lost.
 static LOSSES: AtomicU64 = AtomicU64::new(0);
-/// How many of them an error has told of.
+/// How many of these losses an error has reported.
 static TOLD: AtomicU64 = AtomicU64::new(0);
-/// Who had the signal before.
+/// The handler that the signal had before.
 static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
 
 pub struct Mapping {
     map: Mmap,
     range: &'static Range,
-    /// Open for the mapping's life: by its name another file may be found by now.
+    /// The file stays open as long as the mapping, because its name may belong to another file by now.
     file: File,
     length: u64,
     changed: SystemTime,
 }
 
 impl Mapping {
-    /// Maps the whole of a file; `None` where that cannot be done.
+    /// Maps the whole file; `None` where that is not possible.
     pub fn new(file: File) -> Option<Self> {
         catch_signal().ok()?;
         let is = file.metadata().ok()?;
-        // SAFETY: what is cut off reads as zeros, see above, and what is in it is only used within bounds.
+        // SAFETY: a part that is cut off reads as zeros (see above), and the bytes are only used with checked bounds,
+        // whatever they are.
         let map = unsafe { Mmap::map(&file) }.ok()?;
         let range = RANGES.iter().find(|range| range.end.load(Ordering::Relaxed) == 0)?;
         range.lost.store(false, Ordering::Relaxed);
@@ -59,7 +60,8 @@ impl Mapping {
         Some(Self { map, range, file, length, changed })
     }
 
-    /// Whether nothing of it was lost and the file is as it was when it was mapped. One that was deleted stays so.
+    /// Whether no part of the mapping was lost and the file is as it was when it was mapped. A file that was deleted
+    /// meanwhile still counts as intact.
     pub fn is_intact(&self) -> bool {
         let as_it_was = |is: Metadata| {
             is.len() == self.length && is.modified().is_ok_and(|changed| changed == self.changed)
@@ -76,13 +78,13 @@ impl AsRef<[u8]> for Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // Before it is unmapped.
+        // The place is given up before the file is unmapped, so that the handler never touches memory that is not ours.
         self.range.end.store(0, Ordering::Release);
     }
 }
 
 fn page() -> usize {
-    // SAFETY: a question to the system, which always has an answer.
+    // SAFETY: this only asks the system for a number, which it always has.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
@@ -92,7 +94,7 @@ pub fn losses() -> u64 {
     LOSSES.load(Ordering::Relaxed)
 }
 
-/// Whether one was lost that no error has told of: the caller does, of all that were lost so far.
+/// Whether a mapping was lost that no error has reported. The caller reports all losses so far.
 #[inline]
 pub fn is_to_be_told() -> bool {
     losses() != TOLD.load(Ordering::Relaxed) && {
@@ -101,12 +103,13 @@ pub fn is_to_be_told() -> bool {
     }
 }
 
-/// Takes the signal, once.
+/// Installs the handler, once.
 fn catch_signal() -> io::Result<()> {
     if BEFORE.get().is_some() {
         return Ok(());
     }
-    // SAFETY: two complete calls; the handler is one for three arguments, and what was before is known when it is first run.
+    // SAFETY: both calls get complete arguments. The handler takes three arguments, as SA_SIGINFO asks, and the handler
+    // from before is stored before ours can run.
     unsafe {
         let mut before: libc::sigaction = mem::zeroed();
         if libc::sigaction(libc::SIGBUS, ptr::null(), &mut before) != 0 {
@@ -125,9 +128,9 @@ fn catch_signal() -> io::Result<()> {
     }
 }
 
-/// Runs in the middle of anything: loads, stores and system calls only.
+/// The handler may interrupt any code, so it does nothing but loads, stores and system calls.
 extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the system calls this with a description of the signal.
+    // SAFETY: the system calls the handler with a valid description of the signal.
     let at = unsafe { (*info).si_addr() } as usize;
     for range in &RANGES {
         let (end, start) = (range.end.load(Ordering::Acquire), range.start.load(Ordering::Relaxed));
@@ -137,14 +140,15 @@ extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, context
             return;
         }
     }
-    // SAFETY: the arguments are the signal's.
+    // SAFETY: the arguments are those that the system gave to the handler.
     unsafe { pass_on(signal, info, context) };
 }
 
-/// Puts zeros in the place of a mapping. The instruction that read there is run again.
+/// Replaces a mapping by zeros. The interrupted instruction then runs again and reads zeros.
 fn forget(start: usize, length: usize) -> bool {
     let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: the range is a mapping of ours, of whole pages; the code that was interrupted keeps its error number.
+    // SAFETY: the range is one of our mappings and consists of whole pages. The error number is restored for the code that
+    // was interrupted.
     unsafe {
         let number = *libc::__errno_location();
         let zeros = libc::mmap(start as *mut libc::c_void, length, libc::PROT_READ, flags, -1, 0);
@@ -154,9 +158,10 @@ fn forget(start: usize, length: usize) -> bool {
 }
 
 /// # Safety
-/// The arguments are those of a signal handler.
+/// The arguments are those that the system gave to a signal handler.
 unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: what the caller promises.
+    // SAFETY: the arguments are the system's, as the caller says. The flags say how many arguments the handler from before
+    // takes.
     unsafe {
         let before = BEFORE
             .get()
@@ -171,7 +176,7 @@ unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut
                 let handler: extern "C" fn(libc::c_int) = mem::transmute(before.sa_sigaction);
                 handler(signal);
             }
-            // The instruction is run again and ends the process, as it would have.
+            // The instruction runs again and ends the process, as it would have without our handler.
             None => {
                 libc::signal(signal, libc::SIG_DFL);
             }

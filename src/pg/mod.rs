@@ -1,25 +1,25 @@
-//! The ground: what every capability needs of PostgreSQL, and every guard against its errors.
+//! What every capability needs of PostgreSQL, and every guard against PostgreSQL's errors.
 //!
 //! | files | hold |
 //! | --- | --- |
-//! | `sql_function`, `call` | functions that SQL calls for every row; a call's arguments, what its call site keeps, results |
-//! | `call_site` | the same of a call that comes as Postgres hands it over |
+//! | `sql_function`, `call` | functions that SQL calls for every row; a call's arguments, its results, its call site's state |
+//! | `call_site` | the arguments and the state of a call, in C's own terms |
 //! | `aggregate` | what every aggregate does with its state |
 //! | `values`, `numeric` | SQL values as numbers and text: the same code for training and for scoring |
 //! | `tuples`, `row_set` | composite values; the rows that a function returns |
 //! | `cursor`, `each_row` | the rows of a query: a batch at a time, or one by one |
 //! | `receiver` | where the executor sends the rows that it makes |
-//! | `mapping` | files mapped into memory, with a guard for what is cut off from them |
+//! | `mapping` | files mapped into memory, with a guard for the case that such a file is cut short |
 //! | `open_scans` | index scans that stay open while a query runs |
 //! | `memory` | PostgreSQL's memory, and values of variable length in it |
 //! | `relations` | names, owners and columns of relations |
-//! | `layout`, `storage_age` | whether rows are still of the types, and in the place, that a reader was chosen for |
-//! | `changes`, `moment` | what may be kept until a relation or a role changes; user and snapshot |
-//! | `guard`, `transactions` | errors of C that pass by; what may be kept until a transaction ends or is rolled back |
-//! | `session`, `liveness` | procedures that commit between their steps, and what says that one still runs |
-//! | `acting_as`, `session_locks` | SQL with another role's rights, and what it may leave behind |
-//! | `catalog_lock` | locks that SQL cannot take |
-//! | `tell` | what is said to the client while something is under way |
+//! | `layout`, `storage_age` | checks that rows still have the types, and the storage, that a reader was chosen for |
+//! | `changes`, `moment` | how long a look-up stays true: until a relation or a role changes, or the user or the snapshot |
+//! | `guard`, `transactions` | errors of C that pass Rust code; how long a look-up stays true: until a transaction ends |
+//! | `session`, `liveness` | procedures that commit between their steps, and the lock that says that one still runs |
+//! | `acting_as`, `session_locks` | SQL with another role's rights, and the session's locks that it must not release |
+//! | `catalog_lock` | locks that no SQL command can take |
+//! | `tell` | messages to the client while a call is under way |
 
 #[macro_use]
 pub mod tell;

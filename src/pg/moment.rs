@@ -1,10 +1,10 @@
-//! Who asks, and under which snapshot.
+//! The user who asks and the snapshot under which the question is asked, as one value that can be compared.
 
 use crate::pg::transactions;
 use pgrx::pg_sys;
 
-/// The current user and the active snapshot. Both stay the same for the length of a statement. PL/pgSQL evaluates many
-/// expressions with the same call site, and a promotion or a change of role between them must be seen.
+/// The current user and the active snapshot. Both stay the same during a statement. PL/pgSQL evaluates many expressions at
+/// the same call site, and a promotion or a change of role between two of them must be seen.
 #[derive(PartialEq, Eq)]
 pub struct Moment {
     user: pg_sys::Oid,
@@ -14,14 +14,15 @@ pub struct Moment {
     running: u32,
     running_subtransactions: i32,
     command: u32,
-    /// A snapshot does not tell that a subtransaction was rolled back since.
+    /// The generation of transactions: a snapshot does not change when a subtransaction is rolled back, but this number
+    /// does.
     transactions: u64,
 }
 
 impl Moment {
     #[inline]
     pub fn now() -> Self {
-        // SAFETY: a function is never called without an active snapshot and a current user.
+        // SAFETY: Postgres never calls a function without an active snapshot and a current user.
         unsafe {
             let snapshot = &*pg_sys::GetActiveSnapshot();
             Self {

@@ -1,11 +1,12 @@
-//! `numeric` as double precision. Postgres's own cast writes the digits out and reads them back, which takes ten times as
-//! long for the few digits of a price.
+//! Reads `numeric` as double precision. Postgres's own cast writes the digits out as text and reads them back, which takes
+//! ten times as long for a number with as few digits as a price.
 
 use features::decimal::nearest;
 use pgrx::pg_sys;
 
-/// The layout of a stored numeric: a header of two bytes, of four where the weight or the scale is large, then groups of
-/// four digits. It is that of data on disk, the same in every version of PostgreSQL that we support.
+/// The bits of the header of a stored numeric. The header has two bytes, or four where the weight or the scale is large;
+/// groups of four digits follow it. This is the layout of data on disk, the same in every version of PostgreSQL that we
+/// support.
 const KIND: u16 = 0xC000;
 const LONG_POSITIVE: u16 = 0x0000;
 const LONG_NEGATIVE: u16 = 0x4000;
@@ -14,14 +15,15 @@ const SHORT_NEGATIVE: u16 = 0x2000;
 const SHORT_WEIGHT: u16 = 0x003F;
 const SHORT_WEIGHT_NEGATIVE: u16 = 0x0040;
 
-/// The nearest double precision number; infinite beyond its range.
+/// The nearest double precision number; an infinity if the value is out of range.
 ///
 /// # Safety
 /// `datum` is a non-NULL numeric.
 #[inline]
 pub unsafe fn to_f64(datum: pg_sys::Datum) -> f64 {
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    // SAFETY: a live numeric, as the caller says, which is a varlena; a copy of it is ours.
+    // SAFETY: the numeric is live, as the caller says, and it is a varlena. If detoasting made a copy, the copy is ours to
+    // free.
     let found = unsafe {
         let plain = pg_sys::pg_detoast_datum_packed(original);
         let found = few_digits(pgrx::varlena_to_byte_slice(plain));
@@ -32,12 +34,12 @@ pub unsafe fn to_f64(datum: pg_sys::Datum) -> f64 {
     };
     found.unwrap_or_else(|| {
         let cast = pgrx::fcinfo::direct_function_call::<f64>;
-        // SAFETY: Postgres's own function, of one numeric.
+        // SAFETY: this is Postgres's own function, and it takes one numeric.
         unsafe { cast(pg_sys::numeric_float8_no_overflow, &[Some(datum)]) }.unwrap_or(f64::NAN)
     })
 }
 
-/// `None` for what Postgres has to cast: many digits, NaN, infinities.
+/// The value of a numeric with few digits; `None` where Postgres has to cast: many digits, NaN, infinities.
 #[inline]
 fn few_digits(bytes: &[u8]) -> Option<f64> {
     let (header, rest) = bytes.split_first_chunk::<2>()?;

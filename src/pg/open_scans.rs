@@ -1,9 +1,10 @@
-//! Index scans that stay open while a query runs, so that many keys cost one opening of table and index.
+//! Index scans that stay open while a query runs, so that a query with many keys opens the table and the index only once.
 //!
-//! The executor says when a run begins and ends: what was opened for its expressions is closed before anything looks for what
-//! was left open. After an error the abort closes it, and here it is only forgotten: as the error passes by, and once more when
-//! the (sub)transaction is rolled back. Nothing stays open for an expression that PL/pgSQL evaluates without the executor:
-//! until its transaction ended, the table could not be altered.
+//! A hook of the executor says when a run of a query begins and ends. At the end of the run the scans that its expressions
+//! opened are closed, before Postgres looks for relations that were left open. After an error the abort closes them, and
+//! this file only forgets them: once when the error passes the hook, and again when the (sub)transaction is rolled back.
+//! For an expression that PL/pgSQL evaluates without the executor no scan stays open: the table could not be altered until
+//! the end of the transaction.
 
 use crate::pg::changes;
 use crate::pg::guard;
@@ -11,35 +12,36 @@ use crate::pg::relations::open_if_there;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
-/// An open scan of one index, with its table.
+/// An open index scan, with its table.
 pub struct OpenScan {
     pub table: pg_sys::Relation,
     index: pg_sys::Relation,
     scan: pg_sys::IndexScanDesc,
     snapshot: pg_sys::Snapshot,
-    /// What the scan allocates on its way must live as long as it.
+    /// The memory context for what the scan allocates, which must live as long as the scan.
     memory: pg_sys::MemoryContext,
 }
 
-/// A run of the executor and what is open for it.
+/// A run of the executor, with the scans that are open for it.
 struct Run {
     query: *mut pg_sys::QueryDesc,
-    /// The memory of its query, in which its expressions live.
+    /// The memory context of the run's query, in which the state of its expressions lives.
     context: pg_sys::MemoryContext,
-    /// What is open for it is this owner's; under another one nothing is kept.
+    /// The resource owner of the open scans. Under another owner no scan is kept.
     owner: pg_sys::ResourceOwner,
-    /// How deep in subtransactions it began.
+    /// The nesting level of subtransactions at which the run began.
     level: i32,
     open: Vec<OpenScan>,
 }
 
 thread_local! {
-    /// The runs under way, the innermost last.
+    /// The runs under way; the innermost is the last.
     static RUNS: RefCell<Vec<Run>> = const { RefCell::new(Vec::new()) };
 }
 
 impl OpenScan {
-    /// Opens both under locks that are held to the transaction's end; `None` where they may no longer be what was found.
+    /// Opens the table and the index under locks that are held to the end of the transaction; `None` if they may have
+    /// changed since they were found.
     ///
     /// # Safety
     /// `index` was an index of `table` as of `found_at`; there is an active snapshot.
@@ -48,14 +50,16 @@ impl OpenScan {
         Indexed { table, index, found_at }: Indexed,
         keys: i32,
     ) -> Option<Self> {
-        // SAFETY: the relations are open from here on, locked to the transaction's end; the memory and the snapshot are those of the call site.
+        // SAFETY: the relations are open from here on and locked to the end of the transaction. The memory context is that
+        // of the call site, and there is an active snapshot, as the caller says.
         unsafe {
             let previous = pg_sys::MemoryContextSwitchTo(memory);
             let Some(table) = open_if_there(table, pg_sys::AccessShareLock) else {
                 pg_sys::MemoryContextSwitchTo(previous);
                 return None;
             };
-            // With the lock comes the news of what happened before; from then on nobody can take away or alter either.
+            // Taking the lock brings the invalidations of what happened before. From then on nobody can drop or alter the
+            // table or the index.
             let index = match found_at == changes::relations() {
                 true => open_if_there(index, pg_sys::AccessShareLock),
                 false => None,
@@ -75,17 +79,17 @@ impl OpenScan {
         }
     }
 
-    /// Puts the first row that the keys let through into the slot, if there is one.
+    /// Puts the first row that satisfies the keys into the slot; `false` if there is none.
     ///
     /// # Safety
-    /// As many keys as it was begun with, for columns of the index; a slot for rows of the table.
+    /// There are as many keys as the scan was opened with, for columns of the index, and the slot takes rows of the table.
     pub unsafe fn first(
         &self,
         keys: &mut [pg_sys::ScanKeyData],
         direction: pg_sys::ScanDirection::Type,
         slot: *mut pg_sys::TupleTableSlot,
     ) -> bool {
-        // SAFETY: the scan is open, and reads with the keys and the slot that the caller promises.
+        // SAFETY: the scan is open, and the keys and the slot fit it, as the caller says.
         unsafe {
             let previous = pg_sys::MemoryContextSwitchTo(self.memory);
             pg_sys::index_rescan(self.scan, keys.as_mut_ptr(), keys.len() as i32, std::ptr::null_mut(), 0);
@@ -96,9 +100,9 @@ impl OpenScan {
     }
 
     /// # Safety
-    /// It was opened under the resource owner of now, and nothing that came from it is used afterwards.
+    /// The scan was opened under the current resource owner, and nothing that came from it is used afterwards.
     unsafe fn close(self) {
-        // SAFETY: all three were opened in `begin`, and `self` is used no more.
+        // SAFETY: all three were opened in `begin`, and `self` is consumed.
         unsafe {
             pg_sys::index_endscan(self.scan);
             pg_sys::index_close(self.index, pg_sys::NoLock as i32);
@@ -107,27 +111,28 @@ impl OpenScan {
     }
 }
 
-/// A table and an index of it.
+/// A table with one of its indexes.
 #[derive(Clone, Copy)]
 pub struct Indexed {
     pub table: pg_sys::Oid,
     pub index: pg_sys::Oid,
-    /// The state of the relation cache in which they were found.
+    /// The number of relation changes (`changes::relations`) at which they were found.
     pub found_at: u64,
 }
 
-/// Lets `probe` use a scan of the index, which may be open already; `None` where table and index may no longer be what was
-/// found. `context` is that of the call site (`fn_mcxt`).
+/// Calls `probe` with a scan of the index, which may be open already; `None` if the table or the index may have changed
+/// since they were found. `context` is that of the call site (`fn_mcxt`).
 ///
 /// # Safety
-/// As found, and always asked for with as many keys; there is an active snapshot.
+/// `of.index` was an index of `of.table` as of `of.found_at`, each call for this index has the same number of keys, and
+/// there is an active snapshot.
 pub unsafe fn with_scan<T>(
     context: pg_sys::MemoryContext,
     of: Indexed,
     keys: i32,
     probe: impl FnOnce(&OpenScan) -> T,
 ) -> Option<T> {
-    // SAFETY: a scan in the list is open; one that reads under another snapshot is closed, not used.
+    // SAFETY: a scan in the list is open. A scan that reads under another snapshot is closed and not used.
     unsafe {
         let open = match take(context, of.index) {
             Some(open) if open.snapshot == pg_sys::GetActiveSnapshot() => open,
@@ -147,19 +152,19 @@ pub unsafe fn with_scan<T>(
 }
 
 impl Run {
-    /// Whether a scan at this call site is one for the run to keep.
+    /// Whether the run keeps the scans of the call site with this memory context.
     fn keeps_for(&self, context: pg_sys::MemoryContext) -> bool {
-        // SAFETY: a variable of this process.
+        // SAFETY: this only reads a variable of this process.
         self.context == context && self.owner == unsafe { pg_sys::CurrentResourceOwner }
     }
 }
 
-/// What is open on an index for the innermost run, if the call site belongs to it.
+/// Takes the open scan of an index from the innermost run, if the call site belongs to that run.
 ///
 /// # Safety
-/// What is open for the innermost run is open still: every end of a run closes or forgets it.
+/// Every scan in the list of the innermost run is still open: each end of a run closes or forgets its scans.
 unsafe fn take(context: pg_sys::MemoryContext, index: pg_sys::Oid) -> Option<OpenScan> {
-    // SAFETY: an index that stands in the list is open.
+    // SAFETY: an index that stands in the list is open, as the caller says.
     unsafe {
         RUNS.with_borrow_mut(|runs| {
             let run = runs.last_mut().filter(|run| run.keeps_for(context))?;
@@ -169,7 +174,7 @@ unsafe fn take(context: pg_sys::MemoryContext, index: pg_sys::Oid) -> Option<Ope
     }
 }
 
-/// Keeps a scan open for the innermost run; gives it back if the call site does not belong to it.
+/// Leaves a scan open for the innermost run; returns it if the call site does not belong to that run.
 fn keep(context: pg_sys::MemoryContext, open: OpenScan) -> Option<OpenScan> {
     RUNS.with_borrow_mut(|runs| match runs.last_mut() {
         Some(run) if run.keeps_for(context) => {
@@ -184,14 +189,14 @@ static mut PREVIOUS: pg_sys::ExecutorRun_hook_type = None;
 
 /// Listens to the executor. Called once, when the library is loaded.
 pub fn listen() {
-    // SAFETY: a backend has one thread, and the hook is a variable of its own.
+    // SAFETY: a backend has one thread, so nobody else changes these variables meanwhile.
     unsafe {
         PREVIOUS = pg_sys::ExecutorRun_hook;
         pg_sys::ExecutorRun_hook = Some(run);
     }
 }
 
-/// The function of Postgres as it is: that of pgrx would make a panic of an error that only passes by.
+/// Postgres's own function, without pgrx's guard: the guard would make a panic of an error that only passes by.
 mod postgres {
     use pgrx::pg_sys;
 
@@ -216,7 +221,7 @@ mod postgres {
 }
 
 /// # Safety
-/// Called by the executor. This frame owns nothing: see [`guard`].
+/// Only the executor calls this. The frame owns nothing: see [`guard`].
 #[cfg(not(feature = "pg18"))]
 unsafe extern "C-unwind" fn run(
     query: *mut pg_sys::QueryDesc,
@@ -224,7 +229,7 @@ unsafe extern "C-unwind" fn run(
     count: u64,
     once: bool,
 ) {
-    // SAFETY: the arguments are those of the executor.
+    // SAFETY: the arguments are the executor's own.
     unsafe {
         let next = PREVIOUS.unwrap_or(postgres::standard_ExecutorRun);
         watched(query, || next(query, direction, count, once));
@@ -232,26 +237,26 @@ unsafe extern "C-unwind" fn run(
 }
 
 /// # Safety
-/// Called by the executor. This frame owns nothing: see [`guard`].
+/// Only the executor calls this. The frame owns nothing: see [`guard`].
 #[cfg(feature = "pg18")]
 unsafe extern "C-unwind" fn run(
     query: *mut pg_sys::QueryDesc,
     direction: pg_sys::ScanDirection::Type,
     count: u64,
 ) {
-    // SAFETY: the arguments are those of the executor.
+    // SAFETY: the arguments are the executor's own.
     unsafe {
         let next = PREVIOUS.unwrap_or(postgres::standard_ExecutorRun);
         watched(query, || next(query, direction, count));
     }
 }
 
-/// Lets a query run, between its begin and its end.
+/// Runs a query, and keeps the list of runs up to date before and after.
 ///
 /// # Safety
-/// `query` is started, and `run` does nothing but run it, in C.
+/// `query` is started, and `run` is C code that does nothing but run it.
 unsafe fn watched(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
-    // SAFETY: no frame from here to the executor owns anything.
+    // SAFETY: no frame from here to the executor owns anything, and `run` only calls C, as the caller says.
     unsafe {
         guard::within(|| begin(query));
         guard::around(run, |returned| {
@@ -266,7 +271,7 @@ unsafe fn watched(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
 /// # Safety
 /// `query` is started.
 unsafe fn begin(query: *mut pg_sys::QueryDesc) {
-    // SAFETY: the caller's promise, a variable of this process, and a plain look-up.
+    // SAFETY: the query is started, as the caller says, so it has a state; the rest reads variables of this process.
     let (context, owner, level) = unsafe {
         let context = (*(*query).estate).es_query_cxt;
         (context, pg_sys::CurrentResourceOwner, pg_sys::GetCurrentTransactionNestLevel())
@@ -274,14 +279,14 @@ unsafe fn begin(query: *mut pg_sys::QueryDesc) {
     RUNS.with_borrow_mut(|runs| runs.push(Run { query, context, owner, level, open: Vec::new() }));
 }
 
-/// The query that runs now, the innermost.
+/// The innermost query that runs now.
 pub fn running_query() -> Option<*mut pg_sys::QueryDesc> {
     RUNS.with_borrow(|runs| runs.last().map(|run| run.query))
 }
 
 fn close_innermost() {
     let run = RUNS.with_borrow_mut(Vec::pop);
-    // SAFETY: opened in this run, closed once.
+    // SAFETY: the scans were opened in this run, under its resource owner, and each is closed once.
     run.into_iter().flat_map(|run| run.open).for_each(|open| unsafe { open.close() });
 }
 
@@ -289,7 +294,8 @@ fn forget_innermost() {
     let _ = RUNS.try_with(|runs| runs.borrow_mut().pop());
 }
 
-/// Forgets the runs that began so deep in subtransactions, or deeper, and what was open for them: their abort closes it.
+/// Forgets the runs that began at this nesting level of subtransactions or deeper, with their scans: the abort closes
+/// these.
 pub fn forget_from(level: i32) {
     // When the process exits, the list may be gone already.
     let _ = RUNS.try_with(|runs| runs.borrow_mut().retain(|run| run.level < level));

@@ -1,4 +1,4 @@
-//! The rows of a query as the executor makes them, without a copy of each.
+//! Takes the rows of a query as the executor makes them, without a copy of each.
 
 use crate::error::Error;
 use crate::pg::cursor::Parameter;
@@ -6,27 +6,27 @@ use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiClient};
 use std::ffi::CString;
 
-/// Where the executor sends rows. An error ends the query and is returned.
+/// A receiver of rows. An error ends the query and is returned.
 pub trait Receive {
-    /// Before the first row, when the query's relations are locked.
+    /// Called before the first row, when the query's relations are locked.
     ///
     /// # Safety
-    /// `columns`, those of the query, live as long as it runs.
+    /// `columns` are those of the query, and live as long as it runs.
     unsafe fn start(&mut self, columns: pg_sys::TupleDesc) -> Result<(), Error>;
 
-    /// A row; `false` ends the query.
+    /// Called for each row; `false` ends the query.
     ///
     /// # Safety
-    /// The slot holds a row of the query's columns until the next.
+    /// The slot holds a row of the query's columns, until the next call.
     unsafe fn row(&mut self, row: *mut pg_sys::TupleTableSlot) -> Result<bool, Error>;
 }
 
 /// What a query's execution may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// It reads, under the statement's snapshot.
+    /// The query reads, under the statement's snapshot.
     Read,
-    /// Its rows are written into a table, as those of `CREATE TABLE AS`.
+    /// The query's rows are written into a table, as those of `CREATE TABLE AS` are.
     Write,
 }
 
@@ -51,7 +51,7 @@ pub fn run<R: Receive>(
         mydest,
     };
     let mut receiver = Receiver { callbacks, to, refused: None };
-    // SAFETY: SPI is connected, as the client shows; receiver and parameters outlive the query.
+    // SAFETY: SPI is connected, as the client shows; the receiver and the parameters outlive the query.
     unsafe {
         let options = pg_sys::SPIExecuteOptions {
             params: list(parameters),
@@ -64,9 +64,9 @@ pub fn run<R: Receive>(
     receiver.refused.map_or(Ok(()), Err)
 }
 
-/// The executor's list of these parameters, in the current memory context.
+/// The parameters as the executor's list, in the current memory context.
 fn list(parameters: &[Parameter]) -> pg_sys::ParamListInfo {
-    // SAFETY: the list has room for as many.
+    // SAFETY: the list is made with room for this number of parameters.
     unsafe {
         let list = pg_sys::makeParamList(parameters.len() as i32);
         for (n, (oid, value)) in parameters.iter().enumerate() {
@@ -81,7 +81,7 @@ fn list(parameters: &[Parameter]) -> pg_sys::ParamListInfo {
     }
 }
 
-/// What the executor is given. It knows the first field only.
+/// The receiver in memory. The executor knows its first field only, so that field comes first.
 #[repr(C)]
 struct Receiver<'a, R> {
     callbacks: pg_sys::DestReceiver,
@@ -90,14 +90,14 @@ struct Receiver<'a, R> {
 }
 
 /// # Safety
-/// Called by the executor, with a `Receiver` of this type, before the first row.
+/// Only the executor calls this, before the first row, with the `Receiver<R>` that it was given.
 unsafe extern "C-unwind" fn start<R: Receive>(
     receiver: *mut pg_sys::DestReceiver,
     _operation: i32,
     columns: pg_sys::TupleDesc,
 ) {
-    // SAFETY: the receiver is ours, and nobody else has it while the query runs; the columns are the executor's. A panic becomes
-    // an error of Postgres here, over a frame that owns nothing.
+    // SAFETY: the receiver is ours, and nobody else uses it while the query runs; the columns are the executor's. A panic
+    // becomes an error of Postgres here, and the error passes over a frame that owns nothing.
     unsafe {
         pg_sys::panic::pgrx_extern_c_guard(|| {
             let receiver = &mut *receiver.cast::<Receiver<R>>();
@@ -106,15 +106,15 @@ unsafe extern "C-unwind" fn start<R: Receive>(
     }
 }
 
-/// False ends the query.
+/// Returns `false` to end the query.
 ///
 /// # Safety
-/// Called by the executor, with a `Receiver` of this type, for each row.
+/// Only the executor calls this, for each row, with the `Receiver<R>` that it was given.
 unsafe extern "C-unwind" fn receive<R: Receive>(
     row: *mut pg_sys::TupleTableSlot,
     receiver: *mut pg_sys::DestReceiver,
 ) -> bool {
-    // SAFETY: as in `start`, for the row.
+    // SAFETY: as in `start`; the slot holds a row.
     unsafe {
         pg_sys::panic::pgrx_extern_c_guard(|| {
             let receiver = &mut *receiver.cast::<Receiver<R>>();
@@ -130,9 +130,9 @@ unsafe extern "C-unwind" fn receive<R: Receive>(
 }
 
 /// # Safety
-/// Called by the executor after the last row.
+/// Only the executor calls this, after the last row.
 unsafe extern "C-unwind" fn shut_down(_receiver: *mut pg_sys::DestReceiver) {}
 
 /// # Safety
-/// Called by nobody: the receiver is `run`'s.
+/// Nobody calls this: the receiver belongs to the frame of `run`.
 unsafe extern "C-unwind" fn destroy(_receiver: *mut pg_sys::DestReceiver) {}

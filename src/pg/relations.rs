@@ -1,4 +1,4 @@
-//! Relations: their names, owners and columns.
+//! Names, owners and columns of relations, and the locks under which they are read.
 
 use crate::error::Error;
 use crate::pg::{tuples, values};
@@ -8,9 +8,9 @@ use pgrx::spi::quote_qualified_identifier;
 use std::ffi::{CStr, CString};
 use std::fmt;
 
-/// The schema and the name of a relation, `None` where there is none with that id.
+/// The schema and the name of a relation; `None` if no relation has this OID.
 pub fn schema_and_name(relation: pg_sys::Oid) -> Option<(String, String)> {
-    // SAFETY: catalog look-ups; what they find is a palloc'd NUL-terminated string, or null.
+    // SAFETY: these are catalog look-ups, which return a palloc'd NUL-terminated string or null.
     unsafe {
         let name = pg_sys::get_rel_name(relation);
         let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relation));
@@ -18,8 +18,8 @@ pub fn schema_and_name(relation: pg_sys::Oid) -> Option<(String, String)> {
     }
 }
 
-/// A relation's schema and name, as the catalog holds them: whether they are quoted depends on settings, and on who has the
-/// name. Written as SQL has it, quoted where that is needed.
+/// A relation's schema and name, as the catalog holds them: unquoted, because whether a name needs quotes depends on
+/// settings. `Display` writes them as SQL does, with quotes where they are needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelationName {
     pub schema: String,
@@ -34,29 +34,29 @@ impl RelationName {
         }
     }
 
-    /// From two columns, of which both are NULL where there is no relation.
+    /// The name from two columns; both are NULL where there is no relation.
     pub fn of_columns(schema: Option<String>, name: Option<String>) -> Option<Self> {
         schema.zip(name).map(|(schema, name)| Self { schema, name })
     }
 
-    /// Stands for no relation.
+    /// Whether this value stands for no relation.
     pub fn is_empty(&self) -> bool {
         self.name.is_empty()
     }
 
-    /// The table or view that has the name now; `None` where there is none. No search path has a say in it, and no temporary
-    /// table. An error where the caller may not look into the schema.
+    /// The table or view that has the name now; `None` if there is none. The search path plays no part, and temporary
+    /// tables are left out. It is an error if the caller may not look into the schema.
     pub fn find(&self) -> Option<pg_sys::Oid> {
         self.find_locked(pg_sys::NoLock)
     }
 
-    /// As [`Self::find`], under a lock that is kept to the statement's end.
+    /// Does the same as [`Self::find`], and takes a lock that is held to the end of the transaction.
     pub fn find_locked(&self, lock: u32) -> Option<pg_sys::Oid> {
         let (schema, name) = (CString::new(&*self.schema).ok()?, CString::new(&*self.name).ok()?);
         if self.is_empty() {
             return None;
         }
-        // SAFETY: a name look-up; both strings outlive it.
+        // SAFETY: this is a look-up by names, and both strings outlive it.
         unsafe {
             let range = pg_sys::makeRangeVar(schema.as_ptr().cast_mut(), name.as_ptr().cast_mut(), -1);
             let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
@@ -76,18 +76,19 @@ impl fmt::Display for RelationName {
     }
 }
 
-/// Its qualified, quoted name.
+/// A relation's qualified name, with quotes where they are needed.
 pub fn qualified_name(relation: pg_sys::Oid) -> Result<String, Error> {
     RelationName::of(relation).map(|name| name.to_string())
 }
 
-/// Whether a relation goes with the session that made it: a temporary table, or a view that reads one.
+/// Whether a relation goes with the session that made it: it is a temporary table, or a view that reads one.
 pub fn is_temporary(relation: pg_sys::Oid) -> bool {
-    // SAFETY: a catalog look-up; 0 of a relation that is not there.
+    // SAFETY: this is a catalog look-up, which returns 0 if the relation does not exist.
     unsafe { pg_sys::get_rel_persistence(relation) as u8 == pg_sys::RELPERSISTENCE_TEMP }
 }
 
-/// Refuses a relation that others cannot read, and this session not for long; `what` reads its rows later.
+/// Refuses a temporary relation: other sessions cannot read it, and it goes with this session. `what` names who would read
+/// its rows later.
 pub fn refuse_temporary(relation: pg_sys::Oid, what: &str) -> Result<(), Error> {
     match is_temporary(relation) {
         false => Ok(()),
@@ -98,7 +99,7 @@ pub fn refuse_temporary(relation: pg_sys::Oid, what: &str) -> Result<(), Error> 
     }
 }
 
-/// The schema in which a relation of this name would be created, and its name without the schema.
+/// The schema in which a relation with this name would be created, and the name without its schema.
 pub fn creation_place(name: &str) -> Result<RelationName, Error> {
     let text = pgrx::rust_str_to_text_p(name);
     // SAFETY: the range variable is palloc'd; a schema that is missing or forbidden is raised as an error.
@@ -112,7 +113,8 @@ pub fn creation_place(name: &str) -> Result<RelationName, Error> {
     }
 }
 
-/// Locks a relation to the end of the transaction: an error where it was dropped while its lock was waited for.
+/// Locks a relation to the end of the transaction. It is an error if the relation was dropped while this call waited for
+/// the lock.
 pub fn lock(relation: pg_sys::Oid, lock: u32) -> Result<(), Error> {
     let name = RelationName::of(relation)?;
     // SAFETY: any OID may be locked.
@@ -121,61 +123,61 @@ pub fn lock(relation: pg_sys::Oid, lock: u32) -> Result<(), Error> {
     schema_and_name(relation).map(drop).ok_or_else(gone)
 }
 
-/// Opens a relation that may be gone since it was looked up, under a lock that is kept to the end of the transaction; `None`
-/// where it is. `relation_open` calls that an internal error.
+/// Opens a relation that may have been dropped since it was looked up, under a lock that is kept to the end of the
+/// transaction; `None` if it was dropped. `relation_open` would raise an internal error there.
 ///
 /// # Safety
-/// It is closed before the transaction ends.
+/// The caller closes the relation before the transaction ends.
 pub unsafe fn open_if_there(relation: pg_sys::Oid, lock: u32) -> Option<pg_sys::Relation> {
     // SAFETY: any OID may be asked for.
     let opened = unsafe { pg_sys::try_relation_open(relation, lock as i32) };
     (!opened.is_null()).then_some(opened)
 }
 
-/// A relation that is open, closed when dropped.
+/// An open relation, which is closed when this value is dropped.
 pub struct Opened(pg_sys::Relation);
 
 impl Opened {
-    /// For reading.
+    /// Opens a relation for reading.
     pub fn of(relation: pg_sys::Oid) -> Result<Self, Error> {
         Self::locked(relation, pg_sys::AccessShareLock)
     }
 
     pub fn locked(relation: pg_sys::Oid, lock: u32) -> Result<Self, Error> {
-        // Once it is gone it has no name.
+        // The name is looked up first, because a relation that was dropped has none.
         let name = RelationName::of(relation)?;
         let gone = || Error::NoRelation { name: Some(name.to_string()), oid: relation.to_u32() };
         Self::if_there(relation, lock).ok_or_else(gone)
     }
 
     pub fn if_there(relation: pg_sys::Oid, lock: u32) -> Option<Self> {
-        // SAFETY: closed when dropped.
+        // SAFETY: `drop` closes the relation.
         unsafe { open_if_there(relation, lock) }.map(Self)
     }
 
-    /// Live as long as this.
+    /// The open relation, which is live as long as `self`.
     pub fn relation(&self) -> pg_sys::Relation {
         self.0
     }
 
-    /// Its row of pg_class.
+    /// The relation's row of pg_class.
     pub fn class(&self) -> &pg_sys::FormData_pg_class {
-        // SAFETY: an open relation has one.
+        // SAFETY: an open relation has a row of pg_class in the relcache.
         unsafe { &*(*self.0).rd_rel }
     }
 
-    /// Of its rows, live as long as this.
+    /// The descriptor of the relation's rows, which is live as long as `self`.
     pub fn descriptor(&self) -> pg_sys::TupleDesc {
-        // SAFETY: an open relation has one.
+        // SAFETY: an open relation has a descriptor.
         unsafe { (*self.0).rd_att }
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        // While an error unwinds, the transaction's abort closes it.
+        // While an error unwinds, the abort of the transaction closes the relation.
         if !std::thread::panicking() {
-            // SAFETY: opened once, closed once.
+            // SAFETY: the relation was opened once and is closed once.
             unsafe { pg_sys::relation_close(self.0, pg_sys::NoLock as i32) };
         }
     }
@@ -186,9 +188,9 @@ pub fn owner(relation: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
     Ok(Opened::of(relation)?.class().relowner)
 }
 
-/// What a relation is, in a word.
+/// The kind of a relation, in a word.
 pub fn kind(relation: pg_sys::Oid) -> &'static str {
-    // SAFETY: a catalog look-up.
+    // SAFETY: this is a catalog look-up, which any OID may be given to.
     match unsafe { pg_sys::get_rel_relkind(relation) } as u8 {
         b'v' => "view",
         b'm' => "materialized view",
@@ -197,17 +199,18 @@ pub fn kind(relation: pg_sys::Oid) -> &'static str {
     }
 }
 
-/// The role of this name.
+/// The role with this name.
 pub fn role(name: &str) -> Option<pg_sys::Oid> {
     let name = CString::new(name).ok()?;
-    // SAFETY: a catalog look-up by a NUL-terminated name.
+    // SAFETY: this is a catalog look-up by a NUL-terminated name.
     let oid = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
     (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
 /// The role that owns this session's database.
 pub fn database_owner() -> pg_sys::Oid {
-    // SAFETY: the row of a database that is connected to is there; it is released once.
+    // SAFETY: the row is in the syscache, because the backend is connected to this database; it is released once, after its
+    // last use.
     unsafe {
         let cache = pg_sys::SysCacheIdentifier::DATABASEOID as i32;
         let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(pg_sys::MyDatabaseId));
@@ -220,9 +223,9 @@ pub fn database_owner() -> pg_sys::Oid {
     }
 }
 
-/// A role's name.
+/// A role's name; the role's number if there is no such role any more.
 pub fn role_name(role: pg_sys::Oid) -> String {
-    // SAFETY: a catalog look-up; of a role that is gone the number is named.
+    // SAFETY: this is a catalog look-up, which returns a palloc'd NUL-terminated string or null.
     unsafe {
         let name = pg_sys::GetUserNameFromId(role, true);
         if name.is_null() {
@@ -233,7 +236,7 @@ pub fn role_name(role: pg_sys::Oid) -> String {
     }
 }
 
-/// A relation and its columns, as they are found at one moment.
+/// A relation and its columns, as they were at one moment.
 pub struct Relation {
     pub oid: pg_sys::Oid,
     pub name: RelationName,
@@ -259,7 +262,7 @@ impl Relation {
             type_oid: attribute.atttypid,
             type_modifier: attribute.atttypmod,
         };
-        // SAFETY: the descriptor is live.
+        // SAFETY: `with_descriptor` calls this with a descriptor that is live.
         let all = |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() };
         Ok(Self { oid, name, columns: with_descriptor(oid, all)? })
     }
@@ -277,12 +280,12 @@ impl Relation {
         self.column(name).map(|column| column.type_oid)
     }
 
-    /// What kind of type a column has; `None` where there is no such column, or its type is of no kind.
+    /// The family of a column's type; `None` if there is no such column, or its type belongs to no family.
     pub fn family(&self, name: &str) -> Option<Family> {
         self.type_of(name).and_then(values::reader_of).map(|(family, _)| family)
     }
 
-    /// The column of this name; `what` says in the error what it is wanted for.
+    /// The column with this name. If there is none, `what` says in the error what the column is wanted for.
     pub fn require(&self, name: &str, what: &str) -> Result<&Column, Error> {
         self.column(name).ok_or_else(|| Error::UndefinedColumn {
             message: format!("{what} column \"{name}\" does not exist in {}", self.name),
@@ -290,18 +293,18 @@ impl Relation {
         })
     }
 
-    /// Which columns there are.
+    /// A hint that lists the columns of the relation.
     pub fn columns_hint(&self) -> String {
         columns_hint(self.columns.iter().map(|column| column.name.as_str()))
     }
 }
 
-/// A hint that lists the columns where one was looked for in vain.
+/// A hint that lists the columns, for an error about a column that does not exist.
 pub fn columns_hint<'a>(names: impl Iterator<Item = &'a str>) -> String {
     format!("Its columns are: {}.", names.collect::<Vec<_>>().join(", "))
 }
 
-/// What `read` makes of the descriptor of a relation's rows, live as long as it runs.
+/// The result of `read`, which gets the descriptor of a relation's rows. The descriptor is live as long as `read` runs.
 pub fn with_descriptor<T>(
     relation: pg_sys::Oid,
     read: impl FnOnce(pg_sys::TupleDesc) -> T,
@@ -312,6 +315,6 @@ pub fn with_descriptor<T>(
 /// # Safety
 /// `text` is a NUL-terminated string.
 unsafe fn owned(text: *const std::ffi::c_char) -> String {
-    // SAFETY: what the caller promises.
+    // SAFETY: the string is NUL-terminated, as the caller says.
     unsafe { CStr::from_ptr(text).to_string_lossy().into_owned() }
 }

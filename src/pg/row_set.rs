@@ -1,4 +1,4 @@
-//! The set of rows that a function returns, in a tuple store: within `work_mem`, beyond it in a temporary file.
+//! The set of rows that a function returns, in a tuple store, which uses `work_mem` and then a temporary file.
 
 use crate::error::Error;
 use crate::pg::call::Call;
@@ -6,28 +6,29 @@ use crate::pg::memory::in_context;
 use crate::pg::tuples::parts;
 use pgrx::pg_sys;
 
-/// The result of a call; Postgres frees it.
+/// The result of a call. Postgres frees it.
 pub struct RowSet {
     store: *mut pg_sys::Tuplestorestate,
     descriptor: pg_sys::TupleDesc,
 }
 
 impl RowSet {
-    /// An empty set of the rows that the function declares, as the call's result.
+    /// Makes an empty set the result of the call, for rows as the function declares them.
     pub fn begin(call: &Call) -> Result<Self, Error> {
         Self::of(call, || call.result_columns())
     }
 
-    /// An empty set of rows of this type, as the call's result: for a function that is declared to return any.
+    /// Makes an empty set the result of the call, for rows of this type: for a function that is declared to return any
+    /// rows.
     pub fn of_type(call: &Call, row_type: pg_sys::Oid) -> Result<Self, Error> {
-        // SAFETY: raises an error where there is no such row type.
+        // SAFETY: the call raises an error if there is no such row type.
         Self::of(call, || Ok(unsafe { pg_sys::lookup_rowtype_tupdesc_copy(row_type, -1) }))
     }
 
-    /// `describe` makes the descriptor of the rows in the current memory context.
+    /// `describe` makes the descriptor of the rows, in the memory context that is current then.
     fn of(call: &Call, describe: impl FnOnce() -> Result<pg_sys::TupleDesc, Error>) -> Result<Self, Error> {
-        // SAFETY: what a call of a set-returning function is told about its result lives as long as the call, and the context of
-        // the query longer. The set is Postgres's from here on.
+        // SAFETY: Postgres tells a set-returning function where its result goes; this description lives as long as the
+        // call, and the context of the query lives longer. From here on the set belongs to Postgres.
         unsafe {
             let info = (*call.info()).resultinfo.cast::<pg_sys::ReturnSetInfo>();
             let materialize = pg_sys::SetFunctionReturnMode::SFRM_Materialize;
@@ -45,9 +46,10 @@ impl RowSet {
         }
     }
 
-    /// Adds a copy of a row, whose values are of the types that the function declares.
+    /// Adds a copy of a row, whose values have the types that the function declares.
     pub fn put(&mut self, fields: &[Option<pg_sys::Datum>]) -> Result<(), Error> {
-        // SAFETY: store and descriptor live as long as the call; there are as many values as columns.
+        // SAFETY: the store and the descriptor live as long as the call, and `parts` checks that there are as many values
+        // as columns.
         unsafe {
             let (mut values, mut nulls) = parts(self.descriptor, fields)?;
             pg_sys::tuplestore_putvalues(
@@ -63,9 +65,9 @@ impl RowSet {
     /// Adds a copy of a row.
     ///
     /// # Safety
-    /// The tuple is of the type of the rows.
+    /// The tuple has the type of the set's rows.
     pub unsafe fn put_tuple(&mut self, mut tuple: pg_sys::HeapTupleData) {
-        // SAFETY: the store lives as long as the call.
+        // SAFETY: the store lives as long as the call, and the tuple has the type of its rows, as the caller says.
         unsafe { pg_sys::tuplestore_puttuple(self.store, &mut tuple) };
     }
 }

@@ -1,5 +1,5 @@
-//! Transactions of a procedure: it commits between its steps where the caller allows it, and is one step of the
-//! caller's transaction otherwise (inside BEGIN, or called from a function).
+//! The transactions of a procedure. Where the caller allows it, the procedure commits between its steps; otherwise (inside
+//! BEGIN, or called from a function) it is one step of the caller's transaction.
 
 use crate::error::Error;
 use crate::pg::call::Call;
@@ -9,24 +9,24 @@ use pgrx::{PgSqlErrorCode, PgTryBuilder};
 use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
 
-/// Refuses where nothing may be written, in Postgres's words.
+/// Refuses the command in a read-only transaction and on a standby, with Postgres's own error.
 pub fn refuse_read_only(command: &CStr) {
-    // SAFETY: a NUL-terminated name; both raise an error.
+    // SAFETY: the name is NUL-terminated; both calls only raise an error or return.
     unsafe {
         pg_sys::PreventCommandIfReadOnly(command.as_ptr());
         pg_sys::PreventCommandDuringRecovery(command.as_ptr());
     }
 }
 
-/// The procedure's connection to SPI, for its length.
+/// The procedure's SPI connection, which lasts as long as the procedure runs.
 pub struct Session {
     atomic: bool,
 }
 
 impl Session {
-    /// Of the procedure that runs.
+    /// Opens the connection for the procedure that runs.
     pub fn begin(call: &Call) -> Self {
-        // SAFETY: the call is running; its context says whether it is a CALL, and of which kind.
+        // SAFETY: the call is running; its context node says whether it is a CALL, and whether that CALL is atomic.
         unsafe {
             let context = (*call.info()).context;
             let is_call = !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_CallContext;
@@ -37,22 +37,24 @@ impl Session {
         }
     }
 
-    /// Whether all happens in the caller's transaction.
+    /// Whether the whole procedure runs in the caller's transaction.
     pub fn is_atomic(&self) -> bool {
         self.atomic
     }
 
-    /// Ends the transaction, so that others see what was done and no snapshot is held, and begins the next.
+    /// Commits and begins the next transaction, so that others see what was done and no snapshot is held. In an atomic
+    /// session it does nothing.
     pub fn commit(&self) {
         if self.atomic {
             return;
         }
-        // SAFETY: the connection is non-atomic and the topmost one.
+        // SAFETY: the connection is non-atomic, and it is the topmost one.
         unsafe { pg_sys::SPI_commit() };
     }
 
-    /// Runs a step that uses the database. If it fails, all it did is undone and the procedure can go on, to record
-    /// the failure. In the caller's transaction there is nothing to go on for: errors of Postgres take their way.
+    /// Runs a step that uses the database. If the step fails, its changes are rolled back and the procedure can go on, so
+    /// that it can record the failure. In an atomic session nothing could be recorded, so an error of Postgres is not
+    /// caught there.
     pub fn attempt<T>(&self, step: impl FnOnce() -> Result<T, Error>) -> Result<T, Failure> {
         if self.atomic {
             return step().map_err(Failure::Ours);
@@ -65,18 +67,20 @@ impl Session {
         Ok(value.expect("the step was taken"))
     }
 
-    /// Not generic: of this much code there is one copy and not one for each step, which a backend would have to load.
+    /// Runs the step in a savepoint. The function is not generic, so that the library holds one copy of it and not one for
+    /// each step: every backend would have to load them all.
     fn attempt_to(&self, step: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Failure> {
-        // SAFETY: the subtransaction is ended on both ways out, and context and owner are those from before.
+        // SAFETY: the subtransaction is ended on both ways out, and the memory context and the resource owner are set back
+        // to those from before.
         unsafe {
-            // It goes with the next commit: none is held while a procedure waits.
+            // The next commit drops this snapshot, so a procedure that waits holds none.
             pg_sys::EnsurePortalSnapshotExists();
             let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
             pg_sys::BeginInternalSubTransaction(std::ptr::null());
             pg_sys::MemoryContextSwitchTo(context);
             let result = catch(|| {
                 step().map_err(Failure::Ours)?;
-                // A cancel that waited for what was told on the way is raised here, where it is recorded.
+                // A cancel that was held back while a message was sent is raised here, where the failure is recorded.
                 pgrx::check_for_interrupts!();
                 Ok(())
             });
@@ -91,36 +95,36 @@ impl Session {
         }
     }
 
-    /// Lets `record` write down how the procedure failed, and raises the error.
+    /// Calls `record`, which writes down how the procedure failed, and raises the error.
     pub fn record_and_raise(&self, failure: Failure, record: impl FnOnce(&Failure)) -> ! {
         self.record(|| record(&failure));
         self.raise(failure)
     }
 
-    /// Lets `record` write down a failure. In the caller's transaction there is nothing to record: its abort takes
-    /// everything with it.
+    /// Calls `record`, which writes down a failure. In an atomic session nothing is written, because the abort would take
+    /// it back.
     pub fn record(&self, record: impl FnOnce()) {
         if !self.atomic {
-            // A cancel that is waiting to be raised must not interrupt the record of it.
+            // A cancel that waits to be raised must not interrupt the recording of it.
             let _held = HeldInterrupts::new();
             record();
         }
     }
 
-    /// Raises a failure that is recorded, or the cancel that it comes from.
+    /// Raises a failure that is recorded, or the cancel that caused it.
     pub fn raise(&self, failure: Failure) -> ! {
         pgrx::check_for_interrupts!();
         failure.raise()
     }
 
-    /// Closes the connection. After an error the transaction's abort does it.
+    /// Closes the connection. After an error the abort of the transaction closes it.
     pub fn end(self) {
-        // SAFETY: begun once, ended once.
+        // SAFETY: the connection was opened in `begin`, and `self` is consumed, so it is closed once.
         unsafe { pg_sys::SPI_finish() };
     }
 }
 
-/// How a procedure can go wrong: our own error, or one that Postgres raised on the way.
+/// Why a step failed: with an error of ours, or with one that Postgres raised.
 pub enum Failure {
     Ours(Error),
     Postgres(Box<CaughtError>),
@@ -166,7 +170,7 @@ fn report(error: &CaughtError) -> &ErrorReportWithLevel {
     }
 }
 
-/// Runs `step` and catches what it raises.
+/// Runs `step` and catches the error or the panic that it raises.
 fn catch<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     PgTryBuilder::new(AssertUnwindSafe(step))
         .catch_others(|error| Err(Failure::Postgres(Box::new(error))))
@@ -174,19 +178,20 @@ fn catch<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         .execute()
 }
 
-/// Does something that would raise a cancel where nobody would record it: the cancel waits for the end of the step, or for the
-/// next look at the trainer. A shutdown does not wait; what says that a run is alive goes with the process.
+/// Runs code in which a cancel would be raised where nobody records it: the cancel waits for the end of the step, or for
+/// the next time that the procedure looks at the trainer. A shutdown does not wait; the lock that says that a run is alive
+/// goes with the process.
 pub fn between_steps<T>(run: impl FnOnce() -> T) -> T {
     let _held = HeldCancel::new();
     run()
 }
 
-/// A cancel waits while this lives.
+/// A cancel waits as long as this value lives.
 struct HeldCancel;
 
 impl HeldCancel {
     fn new() -> Self {
-        // SAFETY: a counter of this process.
+        // SAFETY: this is a counter of this process, which has one thread.
         unsafe { pg_sys::QueryCancelHoldoffCount += 1 };
         Self
     }
@@ -194,17 +199,17 @@ impl HeldCancel {
 
 impl Drop for HeldCancel {
     fn drop(&mut self) {
-        // SAFETY: as in `new`. An error on the way has set the counter to zero.
+        // SAFETY: as in `new`. An error meanwhile may have set the counter to zero.
         unsafe { pg_sys::QueryCancelHoldoffCount = pg_sys::QueryCancelHoldoffCount.saturating_sub(1) };
     }
 }
 
-/// Cancel and shutdown wait while this lives.
+/// A cancel and a shutdown wait as long as this value lives.
 struct HeldInterrupts;
 
 impl HeldInterrupts {
     fn new() -> Self {
-        // SAFETY: a counter of this process.
+        // SAFETY: this is a counter of this process, which has one thread.
         unsafe { pg_sys::InterruptHoldoffCount += 1 };
         Self
     }
@@ -212,7 +217,7 @@ impl HeldInterrupts {
 
 impl Drop for HeldInterrupts {
     fn drop(&mut self) {
-        // SAFETY: as in `new`. An error on the way has set the counter to zero.
+        // SAFETY: as in `new`. An error meanwhile may have set the counter to zero.
         unsafe { pg_sys::InterruptHoldoffCount = pg_sys::InterruptHoldoffCount.saturating_sub(1) };
     }
 }

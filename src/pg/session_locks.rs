@@ -1,26 +1,27 @@
-//! Advisory locks of the session, which outlive transactions and errors: after SQL of another role the session has each as
-//! often as before, and was without none meanwhile.
+//! The session's advisory locks, which outlive transactions and errors. After SQL of another role has run, the session
+//! holds each of them as often as before, and it lost none of them meanwhile.
 
 use pgrx::pg_sys;
 
-/// The session's advisory locks at one moment. Until it is dropped they cannot be let go of, and then they are as they were.
+/// The session's advisory locks at one moment. As long as this value lives none of them can be released, and dropping it
+/// sets them back to what they were.
 pub struct SessionLocks {
     held: Vec<Held>,
-    /// Whose they are besides.
+    /// The resource owner that holds each lock once more, so that it cannot be released.
     owner: pg_sys::ResourceOwner,
 }
 
-/// An advisory lock that this backend has.
+/// An advisory lock that this backend holds.
 struct Held {
     tag: pg_sys::LOCKTAG,
     mode: pg_sys::LOCKMODE,
-    /// How often the session has taken it: not at all where only the transaction has.
+    /// How often the session has taken the lock; 0 if only the transaction has.
     times: i64,
 }
 
 impl SessionLocks {
     pub fn now() -> Self {
-        // SAFETY: a pointer of this backend; it is alive as long as what is being called.
+        // SAFETY: this only reads a variable of this process; the resource owner lives as long as the call that runs.
         let owner = unsafe { pg_sys::CurrentResourceOwner };
         let mut held = held();
         held.retain(|lock| lock.times > 0);
@@ -30,14 +31,14 @@ impl SessionLocks {
 }
 
 impl Drop for SessionLocks {
-    /// Also while an error unwinds: the transaction's abort leaves the session's locks alone.
+    /// This runs also while an error unwinds, because the abort of the transaction does not touch locks of the session.
     fn drop(&mut self) {
         for lock in held() {
             let before = self.held.iter().find(|held| held.is(&lock)).map_or(0, |held| held.times);
             (before..lock.times).for_each(|_| let_go(&lock, true));
             (lock.times..before).for_each(|_| take(&lock, true));
         }
-        // SAFETY: the owner that they were taken for; it is what it was when they are let go of.
+        // SAFETY: the locks were taken for this resource owner. The current owner is changed only while they are released.
         unsafe {
             let now = pg_sys::CurrentResourceOwner;
             pg_sys::CurrentResourceOwner = self.owner;
@@ -56,23 +57,24 @@ impl Held {
     }
 }
 
-/// Takes a lock that this backend has already, once more: no other can be in the way.
+/// Takes a lock that this backend holds, once more. No other backend can be in the way.
 fn take(lock: &Held, for_session: bool) {
-    // SAFETY: a whole tag.
+    // SAFETY: every field of the tag is set.
     unsafe { pg_sys::LockAcquire(&lock.tag, lock.mode, for_session, true) };
 }
 
-/// Lets go of a lock once.
+/// Releases a lock once.
 fn let_go(lock: &Held, of_session: bool) {
-    // SAFETY: a whole tag.
+    // SAFETY: every field of the tag is set.
     unsafe { pg_sys::LockRelease(&lock.tag, lock.mode, of_session) };
 }
 
-/// How often the session has taken a lock that this backend has. Only who takes one is shown the backend's account of it.
+/// How often the session has taken a lock that this backend holds. Postgres shows the backend's own count only to a caller
+/// that takes the lock, so this function takes it and releases it again.
 fn times(tag: &pg_sys::LOCKTAG, mode: pg_sys::LOCKMODE) -> i64 {
     let mut account = std::ptr::null_mut();
-    // SAFETY: a whole tag. The account lasts as long as the lock, which is had once more meanwhile; its owners are as many as
-    // it says, and the session is the one that is null.
+    // SAFETY: every field of the tag is set. The entry lives as long as the lock, which is held once more meanwhile. The
+    // entry says how many owners it has, and the owner that is null is the session.
     unsafe {
         pg_sys::LockAcquireExtended(tag, mode, true, true, false, &mut account);
         let Some(lock) = account.as_ref() else { return 0 };
@@ -83,9 +85,10 @@ fn times(tag: &pg_sys::LOCKTAG, mode: pg_sys::LOCKMODE) -> i64 {
     }
 }
 
-/// The advisory locks that this backend has.
+/// The advisory locks that this backend holds.
 fn held() -> Vec<Held> {
-    // SAFETY: a copy of the server's table of locks, of as many as it says.
+    // SAFETY: the call returns a copy of the server's table of locks, and says how many locks are in it. The copy is freed
+    // after its last use.
     unsafe {
         let all = pg_sys::GetLockStatusData();
         let locks = std::slice::from_raw_parts((*all).locks, (*all).nelements as usize);

@@ -1,11 +1,12 @@
-//! Functions that SQL calls without the conversions of `#[pg_extern]`: aggregates call them for every row.
+//! Functions that SQL calls without the conversions of `#[pg_extern]`, because aggregates call them for every row.
 
 use crate::error::or_raise;
 use crate::pg::call::Call;
 pub use crate::pg::call::Returned;
 use pgrx::pg_sys;
 
-/// Makes `$body`, which is a function or a closure over the [`Call`], callable from SQL as `$name` and `_wrapper`.
+/// Makes `$body`, a function or a closure over the [`Call`], callable from SQL. `$name` with `_wrapper` is the symbol that
+/// the SQL names.
 macro_rules! sql_function {
     ($name:ident, $body:expr) => {
         const _: () = {
@@ -16,12 +17,12 @@ macro_rules! sql_function {
             }
 
             /// # Safety
-            /// Called by Postgres, with the running call.
+            /// Only Postgres calls this, with the running call.
             #[export_name = concat!(stringify!($name), "_wrapper")]
             unsafe extern "C-unwind" fn wrapper(
                 fcinfo: pgrx::pg_sys::FunctionCallInfo,
             ) -> pgrx::pg_sys::Datum {
-                // SAFETY: Postgres calls this with the arguments that its SQL declares.
+                // SAFETY: Postgres calls this with arguments of the types that the function's SQL declares.
                 unsafe { $crate::pg::sql_function::answer(fcinfo, $body) }
             }
         };
@@ -29,16 +30,18 @@ macro_rules! sql_function {
 }
 pub(crate) use sql_function;
 
-/// Runs `body` with Rust's panics and its errors turned into Postgres's.
+/// Runs `body`, and turns a panic or an error of Rust into an error of Postgres.
 ///
 /// # Safety
-/// `fcinfo` is that of the running call, and `body` reads the arguments as the types that its SQL declares.
+/// `fcinfo` is that of the running call, and `body` reads the arguments as the types that its SQL declares. The frames
+/// between this function and the C code that called us own nothing.
 #[inline]
 pub unsafe fn answer(
     fcinfo: pg_sys::FunctionCallInfo,
     body: impl FnOnce(&Call) -> Returned,
 ) -> pg_sys::Datum {
-    // SAFETY: as the caller says; the frames between here and the C that called us own nothing.
+    // SAFETY: the call is running, `body` reads its arguments as what they are, and the frames up to the calling C code own
+    // nothing, as the caller says.
     unsafe {
         pg_sys::panic::pgrx_extern_c_guard(|| {
             let returned = or_raise(body(&Call::new(fcinfo)));

@@ -1,22 +1,23 @@
-//! Whether a relation is stored as the statement's snapshot knows it.
+//! Checks that a relation is stored as the statement's snapshot knows it.
 //!
-//! A statement of SQL locks its relations first and takes its snapshot then. A function locks the relations that it reads when
-//! the snapshot is there already. While it waits for the lock, the relation may be rewritten by `ALTER TABLE`, truncated, or
-//! dropped and made again: the snapshot sees none of the rows that lie there now, and an answer made of them would be that there
-//! are none. It is an error that asks for another try instead. Where all statements of a transaction share one snapshot, a SELECT
-//! sees no more than we do, and nothing is refused.
+//! A statement of SQL locks its relations first and takes its snapshot afterwards. A function locks the relations that it
+//! reads when the statement's snapshot exists already. While it waits for such a lock, the relation may be rewritten by
+//! `ALTER TABLE`, truncated, or dropped and made again. Then the snapshot sees none of the rows that are stored now, and
+//! the function would answer that there are none. So this file raises an error, which asks for another try. Where all
+//! statements of a transaction share one snapshot, a SELECT sees no more rows than we do, and nothing is refused.
 
 use crate::error::Error;
 use crate::pg::relations;
 use pgrx::pg_sys;
 use std::collections::BTreeSet;
 
-/// Refuses relations whose rows the active snapshot cannot see because they were written anew since.
+/// Refuses relations whose storage was replaced after the active snapshot was taken, because the snapshot cannot see the
+/// new rows.
 ///
 /// # Safety
-/// There is an active snapshot, and the relations are locked.
+/// There is an active snapshot, and the caller holds locks on the relations.
 pub unsafe fn check(relations: impl IntoIterator<Item = pg_sys::Oid>) -> Result<(), Error> {
-    // SAFETY: a setting of this process; the rest is the caller's promise.
+    // SAFETY: the isolation level is a variable of this process; the rest is as the caller says.
     unsafe {
         if pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 {
             return Ok(());
@@ -34,26 +35,26 @@ pub unsafe fn check(relations: impl IntoIterator<Item = pg_sys::Oid>) -> Result<
 /// The relations that a running query reads.
 ///
 /// # Safety
-/// The query is started, or NULL.
+/// The query is NULL or started.
 pub unsafe fn relations_of(query: *mut pg_sys::QueryDesc) -> Vec<pg_sys::Oid> {
     if query.is_null() {
         return Vec::new();
     }
-    // SAFETY: a started query has a plan.
+    // SAFETY: a query that is started has a plan.
     unsafe { relations_of_plan((*query).plannedstmt) }
 }
 
 /// # Safety
-/// The statement is a live plan.
+/// `statement` is a live plan.
 pub unsafe fn relations_of_plan(statement: *mut pg_sys::PlannedStmt) -> Vec<pg_sys::Oid> {
-    // SAFETY: a list of OIDs, or NULL for none.
+    // SAFETY: the plan is live, as the caller says; the field is a list of OIDs, or NULL if there is none.
     unsafe { pgrx::PgList::<pg_sys::Oid>::from_pg((*statement).relationOids).iter_oid().collect() }
 }
 
 /// # Safety
-/// As for [`check`].
+/// The same as for [`check`].
 unsafe fn is_as_seen(relation: pg_sys::Oid) -> bool {
-    // SAFETY: the row of the cache is released after its last use.
+    // SAFETY: the row of the syscache is released after its last use; there is an active snapshot, as the caller says.
     unsafe {
         let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
         let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(relation));
@@ -69,19 +70,19 @@ unsafe fn is_as_seen(relation: pg_sys::Oid) -> bool {
         }
         match file_seen(relation) {
             Some(seen) => seen == file,
-            // A partition that is new takes nothing away, unless it stands in the place of one that is gone.
+            // A new partition takes no row away, unless it replaces one that was dropped.
             None => is_partition && siblings_are_there(relation),
         }
     }
 }
 
-/// Whether the snapshot sees whoever wrote the row as long done; not where that was this transaction, which can do it later
-/// in its course.
+/// Whether the snapshot sees the transaction that wrote the row as committed. The answer is no for the current transaction,
+/// because it can rewrite the relation after the snapshot was taken.
 ///
 /// # Safety
-/// A live row of pg_class; there is an active snapshot.
+/// `row` is a live row of pg_class, and there is an active snapshot.
 unsafe fn is_seen(row: pg_sys::HeapTuple) -> bool {
-    // SAFETY: a live tuple and the active snapshot.
+    // SAFETY: the tuple is live and the snapshot is active, as the caller says.
     unsafe {
         let header = &*(*row).t_data;
         if u32::from(header.t_infomask) & pg_sys::HEAP_XMIN_FROZEN == pg_sys::HEAP_XMIN_FROZEN {
@@ -94,19 +95,20 @@ unsafe fn is_seen(row: pg_sys::HeapTuple) -> bool {
 }
 
 /// # Safety
-/// A live row of pg_class.
+/// `row` is a live row of pg_class.
 unsafe fn file_of(row: pg_sys::HeapTuple) -> pg_sys::Oid {
-    // SAFETY: a live row of pg_class.
+    // SAFETY: the row is live and one of pg_class, as the caller says.
     unsafe { (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>()).relfilenode }
 }
 
-/// The relation's file as the snapshot sees it; `None` where it sees no such relation.
+/// The number of the relation's file as the snapshot sees it; `None` if the snapshot sees no such relation.
 ///
 /// # Safety
 /// There is an active snapshot.
 unsafe fn file_seen(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     let mut found = None;
-    // SAFETY: the caller's promises.
+    // SAFETY: the columns are those of pg_class, the index is the one on its OID, and there is an active snapshot, as the
+    // caller says.
     unsafe {
         let by_oid = (pg_sys::RelationRelationId, pg_sys::Oid::from(pg_sys::ClassOidIndexId), 1);
         let snapshot = pg_sys::GetActiveSnapshot();
@@ -115,21 +117,22 @@ unsafe fn file_seen(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     found
 }
 
-// From pg_inherits.h, of which pgrx knows a part only.
+// These numbers are from pg_inherits.h, of which pgrx has only a part.
 const INHERITS: u32 = 2611;
 const INHERITS_BY_CHILD: u32 = 2680;
 const INHERITS_BY_PARENT: u32 = 2187;
 const CHILD: i16 = 1;
 const PARENT: i16 = 2;
 
-/// Whether all partitions that the snapshot sees beside this one are there still.
+/// Whether all partitions that the snapshot sees beside this one still exist.
 ///
 /// # Safety
 /// There is an active snapshot.
 unsafe fn siblings_are_there(partition: pg_sys::Oid) -> bool {
     let [inherits, by_child, by_parent] =
         [INHERITS, INHERITS_BY_CHILD, INHERITS_BY_PARENT].map(pg_sys::Oid::from);
-    // SAFETY: both columns are OIDs that are never NULL; without a snapshot it is the newest.
+    // SAFETY: both columns of pg_inherits are OIDs and never NULL, and each index begins with the column that it is used
+    // for. With a NULL snapshot Postgres uses the newest.
     unsafe {
         let mut parent = pg_sys::InvalidOid;
         each_with_oid(
@@ -152,18 +155,18 @@ unsafe fn siblings_are_there(partition: pg_sys::Oid) -> bool {
 }
 
 /// # Safety
-/// A live row with this descriptor, whose column is an OID.
+/// `row` is live and has this descriptor, and the column holds an OID.
 unsafe fn oid_in(row: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, column: i16) -> pg_sys::Oid {
     let mut is_null = false;
-    // SAFETY: the row has this descriptor.
+    // SAFETY: the row is live and has this descriptor, as the caller says.
     let value = unsafe { pg_sys::heap_getattr(row, column.into(), descriptor, &mut is_null) };
     pg_sys::Oid::from(value.value() as u32)
 }
 
-/// Shows `take` the rows of a table of Postgres whose column is this OID.
+/// Calls `take` for each row of a system table that has this OID in `column`.
 ///
 /// # Safety
-/// `index` is one of `table` that begins with the column; the snapshot is NULL or lives through the call.
+/// `index` is an index of `table` that begins with `column`, and the snapshot is NULL or lives through the call.
 unsafe fn each_with_oid(
     (table, index, column): (pg_sys::Oid, pg_sys::Oid, i16),
     oid: pg_sys::Oid,
@@ -171,7 +174,8 @@ unsafe fn each_with_oid(
     take: &mut dyn FnMut(pg_sys::HeapTuple, pg_sys::TupleDesc),
 ) {
     let mut key = pg_sys::ScanKeyData::default();
-    // SAFETY: table, index and column belong together; everything is closed again, or by the abort after an error.
+    // SAFETY: the table, the index and the column belong together, as the caller says. Scan and table are closed below, or
+    // by the abort after an error.
     unsafe {
         let strategy = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
         let equals = pg_sys::Oid::from(pg_sys::F_OIDEQ);

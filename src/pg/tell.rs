@@ -1,40 +1,43 @@
-//! What is said to the client while something is under way.
+//! Messages to the client while a call is under way.
 //!
-//! At the end of every message Postgres raises a cancel that has come meanwhile; and a message that cannot be written in the
-//! client's encoding is an error itself. pgrx sends messages past its guards, so that either would jump over Rust's frames, and
-//! nobody would record it. Here a cancel waits for the next step, and an error becomes a panic as any other.
+//! At the end of every message Postgres raises a cancel that has arrived meanwhile, and a message that cannot be written in
+//! the client's encoding is an error itself. pgrx sends messages without its guards, so either of these would jump over
+//! Rust's frames, and nobody would record the failure. Here a cancel waits for the next step, and an error becomes a panic,
+//! as everywhere else.
 
 use crate::pg::guard;
 use crate::pg::session::between_steps;
 use pgrx::{pg_sys, PgLogLevel};
 use std::ffi::{c_char, c_int, CString};
 
-/// A notice to the client.
+/// Sends a notice to the client.
 macro_rules! say {
     ($($words:tt)*) => { $crate::pg::tell::tell(pgrx::PgLogLevel::NOTICE, format!($($words)*)) };
 }
 
-/// A warning to the client.
+/// Sends a warning to the client.
 macro_rules! warn {
     ($($words:tt)*) => { $crate::pg::tell::tell(pgrx::PgLogLevel::WARNING, format!($($words)*)) };
 }
 
-/// Something for those who look for the cause of a fault, with `client_min_messages` or `log_min_messages` of `debug1`.
+/// Sends a message for somebody who looks for the cause of a fault. It is shown if `client_min_messages` or
+/// `log_min_messages` is `debug1`.
 macro_rules! whisper {
     ($($words:tt)*) => { $crate::pg::tell::tell(pgrx::PgLogLevel::DEBUG1, format!($($words)*)) };
 }
 
 extern "C-unwind" {
-    // From elog.h; pgrx has no bindings for them.
+    // These are declared in elog.h; pgrx has no bindings for them.
     fn errstart(level: c_int, domain: *const c_char) -> bool;
     fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
 }
 
-/// Sends a message of less than an error, on behalf of the macros.
+/// Sends a message whose level is below an error. The macros call this.
 pub fn tell(level: PgLogLevel, words: String) {
-    // What is said of damaged or foreign bytes may hold a zero; the rest is said all the same.
+    // A message that quotes damaged or foreign bytes may hold a zero byte. It is left out, and the rest is sent.
     let words = CString::new(words.replace('\0', "")).unwrap_or_default();
-    // SAFETY: the words outlive the call, which copies them; the closure in the guard owns nothing.
+    // SAFETY: the words outlive the call, which copies them; the closure in the guard does nothing but call C and owns
+    // nothing.
     between_steps(|| unsafe {
         guard::call(|| {
             if errstart(level as c_int, std::ptr::null()) {

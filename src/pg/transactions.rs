@@ -1,5 +1,5 @@
-//! A number that grows when a transaction ends and when a subtransaction is rolled back: what was seen before may be gone then,
-//! though the snapshot looks the same.
+//! A counter that grows when a transaction ends and when a subtransaction is rolled back. What was seen before may be gone
+//! then, although the snapshot looks the same.
 
 use crate::pg::{guard, open_scans};
 use pgrx::pg_sys;
@@ -10,13 +10,13 @@ thread_local! {
     static GENERATION: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The number as of now.
+/// The counter's current value.
 #[inline]
 pub fn generation() -> u64 {
     GENERATION.get()
 }
 
-/// Listens to transactions. Called once, when the library is loaded.
+/// Registers the callbacks for the ends of transactions. This is called once, when the library is loaded.
 pub fn listen() {
     // SAFETY: the callbacks live as long as the library, which is never unloaded.
     unsafe {
@@ -26,7 +26,7 @@ pub fn listen() {
 }
 
 /// # Safety
-/// Called by Postgres.
+/// Only Postgres calls this.
 unsafe extern "C-unwind" fn transaction(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     use pg_sys::XactEvent::*;
     let ended = [
@@ -37,13 +37,13 @@ unsafe extern "C-unwind" fn transaction(event: pg_sys::XactEvent::Type, _argumen
         XACT_EVENT_PREPARE,
     ];
     if ended.contains(&event) {
-        // SAFETY: this frame owns nothing.
+        // SAFETY: this frame owns nothing, and C calls it.
         unsafe { guard::within(|| forget_from(0)) };
     }
 }
 
 /// # Safety
-/// Called by Postgres.
+/// Only Postgres calls this.
 unsafe extern "C-unwind" fn subtransaction(
     event: pg_sys::SubXactEvent::Type,
     _this: pg_sys::SubTransactionId,
@@ -51,12 +51,13 @@ unsafe extern "C-unwind" fn subtransaction(
     _argument: *mut c_void,
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        // SAFETY: this frame owns nothing; a plain look-up. The subtransaction that is rolled back is the innermost.
+        // SAFETY: this frame owns nothing, and C calls it. The subtransaction that is rolled back is the innermost one, so
+        // the current nesting level is its level.
         unsafe { guard::within(|| forget_from(pg_sys::GetCurrentTransactionNestLevel())) };
     }
 }
 
-/// What was seen at this depth of subtransactions, or deeper, is forgotten.
+/// Forgets what was seen at this nesting level of subtransactions or deeper.
 fn forget_from(level: i32) {
     GENERATION.set(GENERATION.get() + 1);
     open_scans::forget_from(level);

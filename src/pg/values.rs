@@ -1,7 +1,7 @@
-//! SQL values as numbers and text.
+//! Reads SQL values as numbers and as text.
 //!
-//! Training reads the source and scoring reads the row through this one file, so that a value cannot mean
-//! one thing to the one and another to the other. Units are those of [`Family`].
+//! Training reads the source and scoring reads the row through this one file, so that a value cannot mean one thing in
+//! training and another in scoring. The units are those of [`Family`].
 
 use crate::error::Error;
 use crate::pg::numeric;
@@ -22,11 +22,11 @@ pub enum Reader {
     Numeric,
     Date,
     Timestamp,
-    /// text and varchar and char: the bytes are the value.
+    /// A text, varchar or char: its bytes are the value.
     Text,
-    /// enum, uuid, name: the type's output function writes the value.
+    /// An enum, uuid or name: the output function of the type writes the value.
     Output(pg_sys::Oid),
-    /// An array; the element's reader is in [`ElementReader`].
+    /// An array, whose elements are read by the [`ElementReader`].
     Array(ElementReader),
 }
 
@@ -65,7 +65,7 @@ impl ElementReader {
         }
     }
 
-    /// SQL type and storage of an element, as `deconstruct_array` wants them.
+    /// The SQL type and the storage of an element, as `deconstruct_array` takes them.
     fn storage(self) -> (pg_sys::Oid, i32, bool, std::ffi::c_char) {
         match self {
             Self::Int2 => (pg_sys::INT2OID, 2, true, b's' as _),
@@ -78,9 +78,9 @@ impl ElementReader {
     }
 }
 
-/// Family and reader of an SQL type, `None` where it cannot be an input. Domains count as their base type.
+/// The family and the reader of an SQL type; `None` if the type cannot be an input. A domain counts as its base type.
 pub fn reader_of(type_oid: pg_sys::Oid) -> Option<(Family, Reader)> {
-    // SAFETY: catalog look-ups of a type that a live tuple descriptor names.
+    // SAFETY: this is a catalog look-up, of a type that a live tuple descriptor names.
     let base = unsafe { pg_sys::getBaseType(type_oid) };
     let found = match base {
         pg_sys::BOOLOID => (Family::Boolean, Reader::Bool),
@@ -97,7 +97,7 @@ pub fn reader_of(type_oid: pg_sys::Oid) -> Option<(Family, Reader)> {
 }
 
 fn reader_of_array_or_enum(base: pg_sys::Oid) -> Option<(Family, Reader)> {
-    // SAFETY: as in `reader_of`.
+    // SAFETY: these are catalog look-ups, as in `reader_of`.
     let (element, is_enum) = unsafe { (pg_sys::get_element_type(base), pg_sys::type_is_enum(base)) };
     if is_enum {
         return Some((Family::Text, output_reader(base)));
@@ -117,16 +117,16 @@ fn output_reader(type_oid: pg_sys::Oid) -> Reader {
 const BUILT_IN: &str = "pg_catalog.";
 
 /// A type's name as people read it, with its modifier: `text`, `numeric(10,2)`, `real[]`, `public.colour`. It does not
-/// depend on the caller's `search_path`, since it is kept with a model.
+/// depend on the caller's `search_path`, because it is stored with a model.
 pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
     let name = sql_type(type_oid, typmod);
     name.strip_prefix(BUILT_IN).map_or_else(|| name.clone(), str::to_owned)
 }
 
-/// A type's name for SQL, with its modifier, which means the same under every `search_path`: `pg_catalog.text`, `integer`,
+/// A type's name for SQL, with its modifier. It means the same under every `search_path`: `pg_catalog.text`, `integer`,
 /// `public.colour`.
 pub fn sql_type(type_oid: pg_sys::Oid, typmod: i32) -> String {
-    // SAFETY: returns a palloc'd NUL-terminated string; a type that is not there is written as `???`.
+    // SAFETY: the call returns a palloc'd NUL-terminated string; it writes `???` for a type that does not exist.
     unsafe {
         let how = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN
             | pg_sys::FORMAT_TYPE_FORCE_QUALIFY
@@ -138,9 +138,9 @@ pub fn sql_type(type_oid: pg_sys::Oid, typmod: i32) -> String {
     }
 }
 
-/// An expression of this type as its base type, for operators that take no domain: those of enums.
+/// An expression of this type, cast to its base type: the operators of enums take no domain over an enum.
 pub fn as_base(expression: String, type_oid: pg_sys::Oid) -> String {
-    // SAFETY: a catalog look-up of a type that a live tuple descriptor names.
+    // SAFETY: this is a catalog look-up, of a type that a live tuple descriptor names.
     let base = unsafe { pg_sys::getBaseType(type_oid) };
     match base == type_oid {
         true => expression,
@@ -148,13 +148,14 @@ pub fn as_base(expression: String, type_oid: pg_sys::Oid) -> String {
     }
 }
 
-/// Microseconds since 2000-01-01 at which PostgreSQL keeps `infinity` and `-infinity`.
+/// The values, in microseconds since 2000-01-01, that PostgreSQL stores for `-infinity` and `infinity`.
 const NOT_A_TIMESTAMP: [i64; 2] = [i64::MIN, i64::MAX];
-/// Days since 2000-01-01 at which PostgreSQL keeps `infinity` and `-infinity`.
+/// The values, in days since 2000-01-01, that PostgreSQL stores for `-infinity` and `infinity`.
 const NOT_A_DATE: [i32; 2] = [i32::MIN, i32::MAX];
 const MICROSECONDS: f64 = 1e6;
 
-/// One value of a number-like type as a number; infinite dates and timestamps are NaN, that is, missing.
+/// A value as a number. An infinite date or timestamp is NaN, that is, missing; so is a value that has no number: a text or
+/// an array.
 ///
 /// # Safety
 /// `datum` is a non-NULL value of the type that `reader` was made for.
@@ -167,7 +168,7 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
         Reader::Int8 => datum.value() as i64 as f64,
         Reader::Float4 => f64::from(f32::from_bits(datum.value() as u32)),
         Reader::Float8 => f64::from_bits(datum.value() as u64),
-        // SAFETY: a numeric, as the caller says.
+        // SAFETY: the datum is a numeric, as the caller says.
         Reader::Numeric => unsafe { numeric::to_f64(datum) },
         Reader::Date => match datum.value() as i32 {
             day if NOT_A_DATE.contains(&day) => f64::NAN,
@@ -181,10 +182,10 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
     }
 }
 
-/// One value of an integer type; 0 for a reader of any other.
+/// A value of an integer type; 0 for a reader of any other type.
 ///
 /// # Safety
-/// As for [`number`].
+/// The same as for [`number`].
 #[inline]
 pub unsafe fn integer(reader: Reader, datum: pg_sys::Datum) -> i64 {
     match reader {
@@ -195,13 +196,14 @@ pub unsafe fn integer(reader: Reader, datum: pg_sys::Datum) -> i64 {
     }
 }
 
-/// Calls `take` with one value of a text-like type. The extension is only installed where text is UTF-8.
+/// Calls `take` with a value of a text-like type. The extension can only be installed in a database whose encoding is
+/// UTF-8.
 ///
 /// # Safety
 /// `datum` is a non-NULL value of the type that `reader` was made for.
 pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOnce(&str) -> T) -> T {
     if let Reader::Output(function) = reader {
-        // SAFETY: the type's output function returns a NUL-terminated string, which is ours.
+        // SAFETY: the output function of the type returns a palloc'd NUL-terminated string, which is ours to free.
         return unsafe {
             let written = pg_sys::OidOutputFunctionCall(function, datum);
             let result = take(&CStr::from_ptr(written).to_string_lossy());
@@ -210,7 +212,7 @@ pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOn
         };
     }
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    // SAFETY: a live varlena, as the caller says; a copy of it is ours.
+    // SAFETY: the datum is a live varlena, as the caller says. If detoasting made a copy, the copy is ours to free.
     unsafe {
         let plain = pg_sys::pg_detoast_datum_packed(original);
         let result = take(&String::from_utf8_lossy(pgrx::varlena_to_byte_slice(plain)));
@@ -221,7 +223,7 @@ pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOn
     }
 }
 
-/// The hash of a value, as the trainer computes it of a key.
+/// The hash of a value, which is the same as the trainer's hash of a key.
 ///
 /// # Safety
 /// `datum` is a non-NULL value, not an array, of the type that `reader` was made for.
@@ -231,14 +233,14 @@ pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
         Reader::Int2 => hash::integer((datum.value() as i16).into()),
         Reader::Int4 => hash::integer((datum.value() as i32).into()),
         Reader::Int8 => hash::integer(datum.value() as i64),
-        // SAFETY: as the caller says.
+        // SAFETY: the datum is a value of the reader's type, as the caller says.
         Reader::Text | Reader::Output(_) => unsafe { with_text(reader, datum, hash::text) },
-        // SAFETY: as the caller says.
+        // SAFETY: the datum is a value of the reader's type, as the caller says.
         _ => hash::float(unsafe { number(reader, datum) }),
     }
 }
 
-/// Appends the elements of an array, NaN for each NULL. An array of any dimensions is read in storage order.
+/// Appends the elements of an array, with NaN for each NULL. An array of several dimensions is read in storage order.
 ///
 /// # Safety
 /// `datum` is a non-NULL array whose elements `element` was made for.
@@ -246,8 +248,8 @@ pub unsafe fn push_elements(element: ElementReader, datum: pg_sys::Datum, into: 
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
     let (oid, length, by_value, align) = element.storage();
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-    // SAFETY: an array of elements that lie as `storage` says, as the caller promises. Of `count` elements there is a value and
-    // a flag; these, and a copy of the array, are ours.
+    // SAFETY: the elements of the array are stored as `storage` says, because `element` was made for them. There are
+    // `count` values and flags; they are ours to free, and so is a detoasted copy of the array.
     unsafe {
         let array = pg_sys::pg_detoast_datum(original).cast::<pg_sys::ArrayType>();
         pg_sys::deconstruct_array(array, oid, length, by_value, align, &mut values, &mut nulls, &mut count);
@@ -270,7 +272,7 @@ pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, Error> {
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
     let length = pg_sys::NAMEDATALEN as i32;
     let align = b'c' as std::ffi::c_char;
-    // SAFETY: an array of names, as the caller says.
+    // SAFETY: the datum is an array of names, as the caller says; the out-pointers live through the call.
     unsafe {
         let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
         pg_sys::deconstruct_array(
@@ -284,7 +286,7 @@ pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, Error> {
             &mut count,
         );
     }
-    // SAFETY: of `count` elements there is a value and a flag; a name is NUL-terminated.
+    // SAFETY: there are `count` values and flags, and a name is NUL-terminated.
     let name = |n: usize| unsafe {
         if *nulls.add(n) {
             return Err(Error::invalid("an array of column names must not contain NULL"));
@@ -295,14 +297,14 @@ pub unsafe fn names(datum: pg_sys::Datum) -> Result<Vec<String>, Error> {
     (0..count as usize).map(name).collect()
 }
 
-/// The elements of a `text[]` of the catalog; `None` where one is NULL, or it has several dimensions.
+/// The elements of a `text[]` of the catalog; `None` if one of them is NULL or the array has several dimensions.
 ///
 /// # Safety
 /// `datum` is a non-NULL text[].
 pub unsafe fn texts(datum: pg_sys::Datum) -> Option<Vec<String>> {
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
     let align = b'i' as std::ffi::c_char;
-    // SAFETY: as the caller says; the out-pointers live through the call.
+    // SAFETY: the datum is an array of texts, as the caller says; the out-pointers live through the call.
     let dimensions = unsafe {
         let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
         pg_sys::deconstruct_array(
@@ -317,25 +319,27 @@ pub unsafe fn texts(datum: pg_sys::Datum) -> Option<Vec<String>> {
         );
         (*array).ndim
     };
-    // SAFETY: of `count` elements there is a value and a flag; the elements are texts.
+    // SAFETY: there are `count` values and flags, and the elements are texts.
     let text = |n: usize| unsafe {
         (!*nulls.add(n)).then(|| with_text(Reader::Text, *values.add(n), |text| text.to_owned()))
     };
     (dimensions <= 1).then(|| (0..count as usize).map(text).collect())?
 }
 
-/// The length of an interval; a month has 30 days, a day 24 hours, as where Postgres compares intervals.
+/// The length of an interval. A month counts as 30 days and a day as 24 hours, as they do where Postgres compares
+/// intervals.
 pub fn microseconds(interval: &pg_sys::Interval) -> i128 {
     const DAY: i128 = 86_400_000_000;
     (i128::from(interval.month) * 30 + i128::from(interval.day)) * DAY + i128::from(interval.time)
 }
 
-/// A `jsonb` as it is written: of any numbers, which may have no place in ours.
+/// A `jsonb` as text. Its numbers may be too large for any number type of ours.
 ///
 /// # Safety
 /// `datum` is a non-NULL jsonb.
 pub unsafe fn json_text(datum: pg_sys::Datum) -> String {
-    // SAFETY: as the caller says; what is written is a palloc'd NUL-terminated string.
+    // SAFETY: the datum is a jsonb, as the caller says; its output function returns a palloc'd NUL-terminated string, which
+    // is ours to free.
     unsafe {
         let written = pg_sys::OidOutputFunctionCall(pg_sys::Oid::from(pg_sys::F_JSONB_OUT), datum);
         let text = CStr::from_ptr(written).to_string_lossy().into_owned();
@@ -344,16 +348,18 @@ pub unsafe fn json_text(datum: pg_sys::Datum) -> String {
     }
 }
 
-/// The next day of a date; infinite ones stay what they are. The last date of all has one that can only be compared.
+/// The day after a date; an infinite date stays as it is. The day after the last date of all is no valid date, and can only
+/// be compared.
 pub fn day_after(date: pg_sys::Datum) -> pg_sys::Datum {
     let day = date.value() as i32;
     pg_sys::Datum::from(if day == i32::MIN { day } else { day.saturating_add(1) })
 }
 
-/// Characters of a text that is kept with a model: what it is for, why it was promoted.
+/// The most characters that a text may have that is stored with a model, such as a description or the reason of a
+/// promotion.
 pub const LONGEST_NOTE: usize = 10_000;
 
-/// A text argument called `name` that is kept as it is.
+/// A text argument called `name`, unchanged; it is an error if it is too long to be stored.
 pub fn note<'a>(text: Option<&'a str>, name: &str) -> Result<Option<&'a str>, Error> {
     let characters = text.map_or(0, |text| text.chars().count());
     match characters <= LONGEST_NOTE {

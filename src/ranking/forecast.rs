@@ -1,5 +1,5 @@
-//! `reco.forecast_products(region)`: for each product of a region the probability that it is bought and the units. What
-//! `reco.forecast(region)` adds them up to is in sql/ranking.sql.
+//! The function `reco.forecast_products(region)`: for each product of a region, the probability that it is bought and the
+//! expected units. `reco.forecast(region)` in sql/ranking.sql adds them up.
 
 use super::newest::{newest_rows, Filling, Made};
 use super::query::{Id, Of, Query, Wanted};
@@ -37,10 +37,10 @@ fn forecast_products(call: &Call) -> Returned {
     let (version, units_version) = (call.integer(5), call.integer(6));
     let models = Models::new(model.as_deref(), version, units.as_deref(), units_version)?;
     let by = call.name(3);
-    // What a row's texts take, freed with each.
+    // The memory context for the texts of a row. It is reset after each row.
     let mut scratch = PgMemoryContexts::new("pg_recommend forecast");
     models.forecast(by.as_deref(), &wanted, |product, forecast| {
-        // SAFETY: the set copies the row; nothing else lies in this memory.
+        // SAFETY: the set copies the row, and nothing else lies in this memory context.
         unsafe {
             let put = scratch.switch_to(|_| rows.put(&fields(product, forecast)));
             scratch.reset();
@@ -50,7 +50,7 @@ fn forecast_products(call: &Call) -> Returned {
     Ok(None)
 }
 
-/// product_id, category, week, probability, units, units_p10, units_p90.
+/// The fields of a row: product_id, category, week, probability, units, units_p10, units_p90.
 fn fields(product: Id, forecast: Forecast) -> [Option<pg_sys::Datum>; 7] {
     let quantile = |n: usize| forecast.quantiles.map(|quantiles| quantiles[n]).into_datum();
     [
@@ -64,11 +64,11 @@ fn fields(product: Id, forecast: Forecast) -> [Option<pg_sys::Datum>; 7] {
     ]
 }
 
-/// What is expected of a product.
+/// The forecast of a product.
 #[derive(Default)]
 struct Forecast {
     category: Option<Box<str>>,
-    /// The Monday of the week of its newest row, a date.
+    /// The Monday of the week of the product's newest row, as a date.
     week: Option<pg_sys::Datum>,
     probability: f64,
     units: Option<f64>,
@@ -81,7 +81,7 @@ impl Made for Forecast {
     }
 }
 
-/// The versions that a forecast is made with, both of the same rows.
+/// The versions that a forecast is made with. Both score the same rows.
 struct Models {
     probability: Resolved,
     units: Option<Resolved>,
@@ -115,7 +115,7 @@ impl Models {
         Ok(Self { probability, units })
     }
 
-    /// Gives `take` each wanted product with what is expected of it. `by` is the source's column of the categories.
+    /// Calls `take` with each wanted product and its forecast. `by` is the source's column with the categories.
     fn forecast(
         self,
         by: Option<&str>,
@@ -136,7 +136,7 @@ impl Models {
         let position = columns.len();
         columns.extend([week(&decoded.version), category(&decoded.version, by)?]);
         let (mut probability, mut units) = (Filling::new(self.probability), self.units.map(Filling::new));
-        // SAFETY: the row has this descriptor, as all of the query's have; the category is a text.
+        // SAFETY: all rows of the query have this descriptor, and the query casts the category to text.
         let make = |descriptor, row: Attributes| unsafe {
             let units = units.as_mut().map(|units| units.fill(descriptor, row)).transpose()?;
             let (units, quantiles) = match units {
@@ -156,7 +156,7 @@ impl Models {
                 quantiles,
             })
         };
-        // In the order of the products, so that equal calls give equal sums.
+        // The rows come in the order of the products, so that equal calls give equal sums.
         let query = Query::of_expressions(&decoded.version, columns, wanted)?;
         Spi::connect(|client| newest_rows(client, &query, make, &mut take))
     }
@@ -166,9 +166,9 @@ fn task(resolved: &Resolved) -> Task {
     resolved.decoded.scorer.task()
 }
 
-/// The only regression of the same owner whose champion was trained on the same rows and which the caller may score with, if
-/// there is one: those that others have made of these rows have no say in it. What is wrong with another model is no error of
-/// this one: it has no units then.
+/// The model of quantities that belongs to a version: the only regression that has the same owner, whose champion was
+/// trained on the same rows, and with which the caller may score. Models of other owners are never taken. A fault of
+/// another model is no error here: then there are no units.
 fn units_of_the_same_rows(of: &VersionRow) -> Result<Option<Resolved>, Error> {
     let owner = read::model_owner(&of.model)?;
     let mut found = Vec::new();
@@ -182,7 +182,7 @@ fn units_of_the_same_rows(of: &VersionRow) -> Result<Option<Resolved>, Error> {
         });
         match champion {
             Ok((version, task)) => {
-                // Of one whose task is not known the weights say it.
+                // If the task is not known, the decoded weights tell it below.
                 let is_of_these = task != Some(Task::Binary) && are_of_the_same_rows(of, &version);
                 if is_of_these && rights::may(&name, Privilege::Score)? {
                     found.push((name, version.number, task));
@@ -237,7 +237,7 @@ fn check_units(of: &VersionRow, units: &Resolved) -> Result<(), Error> {
     Ok(())
 }
 
-/// The Monday of a row's week.
+/// SQL for the Monday of a row's week.
 fn week(version: &VersionRow) -> String {
     let Some(time) = &version.time_column else { return "NULL::pg_catalog.date".into() };
     format!(
@@ -246,7 +246,7 @@ fn week(version: &VersionRow) -> String {
     )
 }
 
-/// A row's category.
+/// SQL for a row's category.
 fn category(version: &VersionRow, by: Option<&str>) -> Result<String, Error> {
     let Some(by) = by else { return Ok("NULL::pg_catalog.text".into()) };
     let source = Source::find(version)?;

@@ -1,12 +1,13 @@
-//! Many keys at once: their newest rows, scored in one pass over the source. The SQL is in sql/ranking.sql.
+//! Ranking and forecasts of many keys: their newest rows are scored in one pass over the source. The SQL is in
+//! sql/ranking.sql.
 //!
-//! | file | what |
+//! | file | holds |
 //! | --- | --- |
 //! | `top` | `reco.top_products(…)`, `reco.top_regions(…)` |
-//! | `forecast` | what `reco.forecast(…)` adds up: probability and units of every product of a region |
+//! | `forecast` | what `reco.forecast(…)` adds up: the probability and the units of every product of a region |
 //! | `scores` | the newest row of every key, scored in batches |
 //! | `newest` | the newest row of every product of a region, or of every region of a product |
-//! | `query` | the query for these rows, and where key and time stand in them |
+//! | `query` | the query for these rows, and the positions of key and time in them |
 
 mod forecast;
 mod newest;

@@ -1,8 +1,8 @@
-//! The newest row of every product of a region, or of every region of a product, in one pass over the source.
+//! Finds the newest row of every product of a region, or of every region of a product, in one pass over the source.
 //!
-//! Rows are read as they lie there, and what was made of one is replaced when a newer row of the same key comes by: no sort of
-//! wide rows. Keys that do not fit into the memory of a hash table are read again in their order, which Postgres sorts in
-//! temporary files.
+//! Rows are read in the order in which they are stored. What was made of a row is replaced when a newer row of the same key
+//! is read, so wide rows need no sort. If the keys do not fit into the memory that a hash table may take, the rows are read
+//! again in the order of the keys; Postgres sorts them, out of core if need be.
 
 use super::query::{Columns, Id, Query};
 use crate::error::Error;
@@ -15,9 +15,9 @@ use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use std::collections::hash_map::{Entry, HashMap};
 
-/// What is made of a row and kept for its key.
+/// A value that is made of a row and kept for the row's key.
 pub trait Made: Default {
-    /// Bytes that it takes besides its own.
+    /// How many bytes the value takes on the heap.
     fn heap_bytes(&self) -> usize {
         0
     }
@@ -25,10 +25,10 @@ pub trait Made: Default {
 
 impl Made for f64 {}
 
-/// Bytes that a kept key takes besides its text and what is made of its row, about.
+/// About how many bytes a kept key takes, besides its text and the value.
 const BYTES_EACH: usize = 88;
 
-/// Each key's newest row so far: its time, and what is made of it.
+/// The newest row of each key so far: its time, and what was made of it.
 #[derive(Default)]
 pub struct Newest<T> {
     places: HashMap<Id, usize, MixState>,
@@ -37,12 +37,12 @@ pub struct Newest<T> {
 }
 
 impl<T: Made> Newest<T> {
-    /// Where to [`Newest::keep`] what is made of the row, if it is the newest of its key so far.
+    /// The place at which to [`Newest::keep`] what is made of this row; `None` if a newer row of its key was seen.
     ///
     /// # Safety
-    /// The row is one with these columns.
+    /// The row comes from the query that has these columns.
     pub unsafe fn place(&mut self, columns: &Columns, row: Attributes) -> Option<usize> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the row has these columns, as the caller says.
         unsafe {
             let (id, time) = (columns.id(row), columns.time(row));
             let next = self.rows.len();
@@ -62,36 +62,36 @@ impl<T: Made> Newest<T> {
         }
     }
 
-    /// What is made of a row, in place of what was made of an earlier one.
+    /// Keeps what is made of a row, in the place of what was made of an older row.
     pub fn keep(&mut self, place: usize, made: T) {
         let kept = &mut self.rows[place].1;
         self.bytes = self.bytes + made.heap_bytes() - kept.heap_bytes();
         *kept = made;
     }
 
-    /// Whether all of it is within what a hash table of Postgres may take.
+    /// Whether the keys fit into the memory that a hash table of Postgres may take.
     pub fn fits(&self) -> bool {
-        // SAFETY: settings of this process.
+        // SAFETY: these are settings of this process.
         self.bytes <= unsafe { f64::from(pg_sys::work_mem) * 1024.0 * pg_sys::hash_mem_multiplier } as usize
     }
 
-    /// The time of the newest row of all.
+    /// The time of the newest row of all keys.
     pub fn time(&self) -> Option<i64> {
         self.rows.iter().map(|(time, _)| *time).max()
     }
 
-    /// Forgets the keys that have no row of this time or later.
+    /// Forgets the keys without a row of this time or later.
     pub fn forget_before(&mut self, time: i64) {
         self.places.retain(|_, place| self.rows[*place].0 >= time);
     }
 
-    /// Each key with what was made of its newest row, in no order.
+    /// Calls `take` with each key and what was made of its newest row, in no order.
     pub fn each(mut self, mut take: impl FnMut(Id, T)) {
         self.places.into_iter().for_each(|(id, place)| take(id, std::mem::take(&mut self.rows[place].1)));
     }
 }
 
-/// Gives `take` each key once, with what `make` makes of its newest row, in the order of the keys.
+/// Calls `take` once with each key and what `make` makes of its newest row, in the order of the keys.
 pub fn newest_rows<T: Made>(
     client: &SpiClient,
     query: &Query,
@@ -101,7 +101,7 @@ pub fn newest_rows<T: Made>(
     let mut newest = Newest::default();
     let (text, columns) = query.unordered();
     each_row(client, &text, &query.parameters, columns.read(), &mut |descriptor, row| {
-        // SAFETY: the row is one of the query's.
+        // SAFETY: the row is one of the query's, whose layout was checked.
         if let Some(place) = unsafe { newest.place(columns, row) } {
             newest.keep(place, make(descriptor, row)?);
         }
@@ -119,7 +119,7 @@ pub fn newest_rows<T: Made>(
     drop(newest);
     let (text, columns) = query.one_each();
     each_row(client, &text, &query.parameters, columns.read(), &mut |descriptor, row| {
-        // SAFETY: the row is one of the query's.
+        // SAFETY: the row is one of the query's, whose layout was checked.
         let id = unsafe { columns.id(row) };
         take(id, make(descriptor, row)?)?;
         Ok(true)
@@ -137,7 +137,7 @@ impl Filling {
         Self { resolved, binding: None }
     }
 
-    /// For the rows of another query.
+    /// The same version, for the rows of another query.
     pub fn again(self) -> Self {
         Self::new(self.resolved)
     }
@@ -146,16 +146,16 @@ impl Filling {
         &self.resolved
     }
 
-    /// The version, with its inputs filled from a row.
+    /// Fills the version's inputs from a row, and returns the version.
     ///
     /// # Safety
-    /// The row has this descriptor, which is the same for all rows.
+    /// The row has this descriptor, and the descriptor is the same for all rows.
     pub unsafe fn fill(
         &mut self,
         descriptor: pg_sys::TupleDesc,
         row: Attributes,
     ) -> Result<&mut Resolved, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the binding was made for the descriptor, which all rows have, as the caller says.
         unsafe {
             let decoded = &self.resolved.decoded;
             let binding = match &self.binding {

@@ -1,4 +1,4 @@
-//! The query for the rows of the wanted keys, and where in its rows key and time stand.
+//! The query for the rows of the wanted keys, and the positions of key and time in its rows.
 
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
@@ -14,7 +14,7 @@ use pgrx::spi::quote_identifier;
 
 const USECS_PER_DAY: i64 = 86_400_000_000;
 
-/// A key: numbers in their order, before texts in the order of their bytes.
+/// A key. Numbers come in their order, and before texts, which come in the order of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Id {
     Number(i64),
@@ -37,41 +37,42 @@ pub enum Of {
     RegionsOfProduct,
 }
 
-/// Whose newest rows are wanted.
+/// The keys whose newest rows are wanted.
 pub struct Wanted {
     pub of: Of,
-    /// The type of the key that is given, and the key.
+    /// The key that is given, with its type.
     pub given: (Key, pg_sys::Datum),
     pub as_of: Option<pg_sys::Datum>,
-    /// Only these keys: an array, with its type.
+    /// If it is given, only these keys are wanted: an array, with its type.
     pub candidates: Option<(pg_sys::Oid, pg_sys::Datum)>,
 }
 
-/// A query for rows with columns that are asked for, the ranked key and the time.
+/// A query for the wanted rows. It returns the columns that were asked for, the ranked key and the time.
 pub struct Query {
     from: String,
-    /// Quoted names of the ranked key and of the time.
+    /// The ranked key as a quoted name.
     key: String,
     time: Option<String>,
     pub parameters: Vec<Parameter>,
-    /// Whole rows as they are stored, where that is less work: the executor does not put other rows together from them.
+    /// The columns of whole rows as they are stored, if reading these is less work: then the executor does not have to
+    /// build other rows from them.
     stored: Option<Columns>,
     named: Columns,
 }
 
-/// What the query selects.
+/// The columns that the query selects.
 pub struct Columns {
     list: String,
     key: (usize, Reader),
     time: Option<(usize, Reader)>,
-    /// All that is read stands before this column.
+    /// Only columns before this one are read.
     width: usize,
-    /// What key and time are read as.
+    /// The types that key and time are read as.
     layout: Layout,
 }
 
 impl Query {
-    /// For the columns that a version is scored from.
+    /// The query for the columns that a version is scored from.
     pub fn of_recipe(version: &VersionRow, recipe: &Recipe, wanted: &Wanted) -> Result<Self, Error> {
         let source = Source::find(version)?;
         source.check(version, recipe)?;
@@ -79,7 +80,8 @@ impl Query {
         Self::new(version, recipe_columns(recipe), wanted, stored)
     }
 
-    /// For expressions over the source, which is called t and has been checked: the first columns of the row.
+    /// The query for expressions over the source, which the query calls t and which has been checked. They are the first
+    /// columns of the row.
     pub fn of_expressions(
         version: &VersionRow,
         columns: Vec<String>,
@@ -120,7 +122,7 @@ impl Query {
                     version.model
                 )));
             };
-            // To the end of that day, for a timestamp too.
+            // The as-of date counts to its end, for a timestamp too.
             parameters.push((pg_sys::DATEOID, Some(values::day_after(as_of))));
             conditions.push(format!("{time} OPERATOR(pg_catalog.<) ${}", parameters.len()));
         }
@@ -138,13 +140,13 @@ impl Query {
         })
     }
 
-    /// In any order.
+    /// The query for all rows, in any order.
     pub fn unordered(&self) -> (String, &Columns) {
         let columns = self.stored.as_ref().unwrap_or(&self.named);
         (format!("SELECT {} {}", columns.list, self.from), columns)
     }
 
-    /// The newest row of each key only.
+    /// The query for the newest row of each key only.
     pub fn one_each(&self) -> (String, &Columns) {
         let newest = self.time.as_ref().map_or(String::new(), |time| format!(", {time} DESC"));
         let (key, list, from) = (&self.key, &self.named.list, &self.from);
@@ -153,7 +155,8 @@ impl Query {
 }
 
 impl Columns {
-    /// Whole rows, unless most of their columns are not needed, or the key cannot be read as it is.
+    /// The columns of whole rows; `None` if most of the columns are not needed, or the key cannot be read in the form in
+    /// which it is stored.
     fn stored(version: &VersionRow, source: &Source, recipe: &Recipe, ranked: &str) -> Option<Self> {
         let all = source.rows_as_stored()?;
         let place = |column: &str| usize::try_from(source.relation.position(column)).ok()?.checked_sub(1);
@@ -167,7 +170,7 @@ impl Columns {
         let time_place = time.map(|(place, _)| place);
         let used = of_recipe?.into_iter().chain([key]).chain(time_place);
         let (last, count) = used.fold((0, 0), |(last, count), place| (place.max(last), count + 1));
-        // SAFETY: a catalog look-up of a column's type.
+        // SAFETY: this is a catalog look-up of a column's type.
         let padded = unsafe { pg_sys::getBaseType(key_type) } == pg_sys::BPCHAROID;
         let (_, reader) = values::reader_of(key_type)?;
         let direct = !padded && matches!(reader, Reader::Int2 | Reader::Int4 | Reader::Int8 | Reader::Text);
@@ -185,7 +188,7 @@ impl Columns {
         })
     }
 
-    /// Columns that are asked for, then the key, then the time if there is one.
+    /// The columns that were asked for, then the key, then the time if there is one.
     fn named(version: &VersionRow, source: &Source, mut columns: Vec<String>, ranked: &str) -> Self {
         let time = version.time_column.as_deref();
         let (reader, as_type) = match values::reader_of(type_of(source, ranked)) {
@@ -212,15 +215,16 @@ impl Columns {
         }
     }
 
-    /// How much of each row is read, and what must be there.
+    /// How many columns of each row are read, and the layout that the rows must have.
     pub fn read(&self) -> (usize, &Layout) {
         (self.width, &self.layout)
     }
 
     /// # Safety
-    /// The row is one with these columns.
+    /// The row comes from the query that has these columns.
     pub unsafe fn id(&self, row: Attributes) -> Id {
-        // SAFETY: what the caller promises.
+        // SAFETY: the row has these columns, as the caller says, and the layout was checked, so the key has its reader's
+        // type.
         unsafe {
             let (place, reader) = self.key;
             match reader {
@@ -230,7 +234,7 @@ impl Columns {
         }
     }
 
-    /// A number that grows with the row's time; the same for all where there is none.
+    /// A number that grows with the row's time. Without a time column it is the same for all rows.
     pub fn time(&self, row: Attributes) -> i64 {
         match self.time {
             Some((place, Reader::Date)) => (row.values[place].value() as i32).into(),
@@ -239,7 +243,7 @@ impl Columns {
         }
     }
 
-    /// The time that is so many days before another.
+    /// The time that is this number of days before another time.
     pub fn days_before(&self, time: i64, days: i32) -> i64 {
         let unit = match self.time {
             Some((_, Reader::Date)) | None => 1,

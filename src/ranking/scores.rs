@@ -1,4 +1,4 @@
-//! The scores of the newest rows of many keys, in batches.
+//! Scores the newest rows of many keys, in batches.
 
 use super::newest::{Filling, Newest};
 use super::query::{Id, Query, Wanted};
@@ -10,8 +10,8 @@ use model::Batch;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 
-/// Scores the newest row of each wanted key and gives both to `take`, once for each key, in no order. Keys whose row is more
-/// than `max_age` days older than the newest of all are left out.
+/// Scores the newest row of each wanted key, and calls `take` with key and score, once for each key, in no order. Keys
+/// whose row is more than `max_age` days older than the newest row of all are left out.
 pub fn score_newest(
     client: &SpiClient,
     resolved: Resolved,
@@ -40,7 +40,7 @@ pub fn score_newest(
         if columns.time(row) < earliest {
             return Ok(true);
         }
-        // SAFETY: the row is one of the query's, and has this descriptor.
+        // SAFETY: the row is one of the query's, and it has this descriptor.
         unsafe { scoring.put(columns.id(row), descriptor, row)? };
         if scoring.batch.is_full() {
             scoring.finish(&mut take)?;
@@ -50,7 +50,7 @@ pub fn score_newest(
     scoring.finish(&mut take)
 }
 
-/// The time of the newest row of all, read for itself.
+/// The time of the newest row of all, which a pass of its own finds.
 fn newest_time(client: &SpiClient, query: &Query) -> Result<i64, Error> {
     let mut newest = i64::MIN;
     let (text, columns) = query.unordered();
@@ -61,12 +61,12 @@ fn newest_time(client: &SpiClient, query: &Query) -> Result<i64, Error> {
     Ok(newest)
 }
 
-/// With a hash table of all keys, which may turn out not to fit: then some of them are not there.
+/// Scores the rows with a hash table of all keys. The table may turn out not to fit; then keys are missing in it.
 fn replacing(client: &SpiClient, scoring: &mut Scoring<usize>, query: &Query) -> Result<Newest<f64>, Error> {
     let mut newest = Newest::default();
     let (text, columns) = query.unordered();
     each_row(client, &text, &query.parameters, columns.read(), &mut |descriptor, row| {
-        // SAFETY: the row is one of the query's, and has this descriptor.
+        // SAFETY: the row is one of the query's, and it has this descriptor.
         unsafe {
             if let Some(place) = newest.place(columns, row) {
                 scoring.put(place, descriptor, row)?;
@@ -77,12 +77,12 @@ fn replacing(client: &SpiClient, scoring: &mut Scoring<usize>, query: &Query) ->
         }
         Ok(newest.fits())
     })?;
-    // Of two rows of one key the newer waits behind the older.
+    // If two rows of one key wait for their scores, the newer one comes later, so its score is the one that is kept.
     scoring.finish(|place, score| newest.keep(place, score))?;
     Ok(newest)
 }
 
-/// Scores rows of one query, each for something that waits for its score.
+/// Scores the rows of one query in batches. Each row belongs to a `W`, which waits for the row's score.
 struct Scoring<W> {
     filling: Filling,
     batch: Batch,
@@ -95,9 +95,9 @@ impl<W> Scoring<W> {
     }
 
     /// # Safety
-    /// The row has this descriptor, which is the same for all rows.
+    /// The row has this descriptor, and the descriptor is the same for all rows.
     unsafe fn put(&mut self, what: W, descriptor: pg_sys::TupleDesc, row: Attributes) -> Result<(), Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the descriptor is that of all rows, as the caller says.
         unsafe {
             let resolved = self.filling.fill(descriptor, row)?;
             resolved.decoded.scorer.put(&mut resolved.inputs.row, &mut self.batch);
@@ -106,7 +106,7 @@ impl<W> Scoring<W> {
         }
     }
 
-    /// Scores the rows put there since the last time.
+    /// Scores the rows that were put there since the last call.
     fn finish(&mut self, mut take: impl FnMut(W, f64)) -> Result<(), Error> {
         let decoded = &self.filling.resolved().decoded;
         let scores = decoded.scorer.score_batch(&mut self.batch);

@@ -1,4 +1,4 @@
-//! `reco.top_products(region, k)` and `reco.top_regions(product_id, k)`: the k keys with the highest scores.
+//! The functions `reco.top_products(region, k)` and `reco.top_regions(product_id, k)`: the k keys with the highest scores.
 
 use super::query::{Id, Of, Wanted};
 use super::scores::score_newest;
@@ -12,42 +12,43 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// Of keys that can be asked for at once.
+/// The largest number of keys that a caller may ask for.
 const MOST: i32 = 100_000;
 
 type Ranked = TableIterator<'static, (i32, String, f64)>;
 
-/// See sql/ranking.sql.
+/// Declared in sql/ranking.sql.
 #[pg_extern(sql = false)]
 fn top_products(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<'static, (name!(rank, i32), name!(product_id, String), name!(score, f64))> {
-    // SAFETY: the first argument is a text, the fifth an array.
+    // SAFETY: the SQL of this function declares the first argument a text and the fifth an array.
     unsafe { top(fcinfo, Of::ProductsOfRegion, Key::Text) }
 }
 
-/// See sql/ranking.sql.
+/// Declared in sql/ranking.sql.
 #[pg_extern(sql = false)]
 fn top_regions_bigint(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<'static, (name!(rank, i32), name!(region, String), name!(score, f64))> {
-    // SAFETY: the first argument is a bigint, the fifth an array.
+    // SAFETY: the SQL of this function declares the first argument a bigint and the fifth an array.
     unsafe { top(fcinfo, Of::RegionsOfProduct, Key::Bigint) }
 }
 
-/// See sql/ranking.sql.
+/// Declared in sql/ranking.sql.
 #[pg_extern(sql = false)]
 fn top_regions_text(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> TableIterator<'static, (name!(rank, i32), name!(region, String), name!(score, f64))> {
-    // SAFETY: the first argument is a text, the fifth an array.
+    // SAFETY: the SQL of this function declares the first argument a text and the fifth an array.
     unsafe { top(fcinfo, Of::RegionsOfProduct, Key::Text) }
 }
 
 /// # Safety
-/// `fcinfo` is that of a running call with the arguments (the given key, k integer, model text, as_of date, candidates, max_age integer).
+/// `fcinfo` is that of the running call, with the arguments (the given key, k integer, model text, as_of date, candidates,
+/// max_age integer).
 unsafe fn top(fcinfo: pg_sys::FunctionCallInfo, of: Of, key: Key) -> Ranked {
-    // SAFETY: each argument is read as the type that its SQL declares.
+    // SAFETY: the call is running, and each argument is read as the type that its SQL declares.
     unsafe {
         let Some(value) = argument(fcinfo, 0) else { return Ranked::empty() };
         let array_type = pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 4);

@@ -1,5 +1,5 @@
-//! `reco.backtest(source, …)`: past weeks scored as they could have been then, by models trained on what was known then.
-//! Nothing is stored.
+//! The function `reco.backtest(source, …)`: it scores past weeks as they could have been scored then, with models that are
+//! trained only on what was known before each of them. Nothing is stored.
 
 use crate::catalog::read::VersionRow;
 use crate::error::{or_raise, Error};
@@ -20,12 +20,12 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// Of weeks that can be replayed at once: twenty years.
+/// The largest number of weeks that one call replays: twenty years.
 const MOST_WEEKS: i32 = 1040;
-/// Stands for the model in messages.
+/// The name that stands for the model in messages.
 const NAME: &str = "backtest";
 
-/// See sql/retraining.sql.
+/// Declared in sql/retraining.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn backtest(
@@ -73,25 +73,25 @@ fn backtest(
 }
 
 fn date(day: i32) -> Date {
-    // SAFETY: a Monday that a date argument lies near.
+    // SAFETY: any number of days is a date, and this one is a Monday near a date argument.
     unsafe { Date::from_pg_epoch_days(day) }
 }
 
 /// A week that was scored.
 struct Replayed {
     week: Week,
-    /// Only rows from before this day were trained on.
+    /// The model was trained only on rows from before this day.
     trained_before: i32,
     quality: Quality,
 }
 
-/// The arguments, checked.
+/// The arguments, which are checked.
 struct Backtest {
     request: Request,
     source: pg_sys::Oid,
     weeks: Vec<Week>,
     every: usize,
-    /// Days before a week at which the last label known then begins to be unknown.
+    /// How many days before a week the rows end whose labels were known then.
     unknown_days: i32,
 }
 
@@ -126,7 +126,7 @@ impl Backtest {
         };
         let mut params = given(call.json(6, "params")?, "params")?;
         if let Some(params) = params.as_object_mut() {
-            // The weeks that are replayed are the test.
+            // The test rows are the weeks that are replayed, so the training itself needs none.
             params.entry("test_share").or_insert(0.into());
         }
         let request = Request::new(Arguments {
@@ -168,7 +168,7 @@ impl Backtest {
                     by: None,
                     weeks: Weeks { from: Some(week.monday()), until: Some(week.plus(1).monday()) },
                 };
-                // A week without labels has nothing to say.
+                // A week without labels gives no row.
                 let parts = evaluate_with(&mut resolved, &subject)?.into_iter().take(1);
                 replayed.extend(parts.map(|part| Replayed {
                     week: *week,
@@ -186,7 +186,7 @@ impl Backtest {
         Ok(replayed)
     }
 
-    /// A model of what was known before a day.
+    /// A model that is trained only on rows from before this day.
     fn trained(&mut self, before: i32) -> Result<Resolved, Error> {
         self.request.before = Some(before);
         let (data, _) = Spi::connect(|_| read_source(&self.request))?;

@@ -1,4 +1,4 @@
-//! `reco.promote_if_better(model, version, …)`: champion and candidate, measured on the same rows.
+//! The function `reco.promote_if_better(model, version, …)`: it measures champion and candidate on the same rows.
 
 use super::settings::{champion, day, Contender};
 use crate::catalog::change::change;
@@ -15,19 +15,19 @@ use model::Quality;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
-/// How a candidate compares with the champion.
+/// The result of the comparison of a candidate with the champion.
 pub struct Verdict {
     pub metric: Metric,
     pub champion_version: i32,
     pub champion: f64,
     pub candidate: f64,
     pub rows: u64,
-    /// Whether the candidate is better by as much as was asked for.
+    /// Whether the candidate is better by at least the gain that was asked for.
     pub is_better: bool,
 }
 
 impl Verdict {
-    /// By how much the candidate is better; below 0 where it is worse.
+    /// By how much the candidate is better. It is below 0 if the candidate is worse.
     pub fn gain(&self) -> f64 {
         match self.metric.is_gain() {
             true => self.candidate - self.champion,
@@ -35,7 +35,7 @@ impl Verdict {
         }
     }
 
-    /// In words.
+    /// The verdict in words.
     pub fn describe(&self) -> String {
         let Self { metric, champion_version, champion, candidate, rows, .. } = self;
         format!(
@@ -45,9 +45,9 @@ impl Verdict {
     }
 }
 
-/// By what is judged, and how much better a candidate has to be.
+/// The metric that decides, and by how much a candidate has to be better.
 pub struct Bar {
-    /// The task's own where none is given.
+    /// The metric; `None` means the default metric of the task.
     pub metric: Option<Metric>,
     pub min_gain: f64,
 }
@@ -74,7 +74,7 @@ fn metric_named(name: &str) -> Result<Metric, Error> {
     })
 }
 
-/// See sql/retraining.sql.
+/// Declared in sql/retraining.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn promote_if_better(
@@ -116,7 +116,7 @@ fn promote_if_better(
     ))
 }
 
-/// Makes the candidate the champion if it is better; true if it was made so.
+/// Makes the candidate the champion if it is better; returns `true` if it did.
 pub fn promote(model: &str, version: i32, verdict: &Verdict) -> Result<bool, Error> {
     if !verdict.is_better {
         return Ok(false);
@@ -136,7 +136,7 @@ pub fn promote(model: &str, version: i32, verdict: &Verdict) -> Result<bool, Err
     Ok(true)
 }
 
-/// Measures champion and candidate on the rows that neither was trained on, as the caller may read them.
+/// Measures champion and candidate on the rows that neither was trained on, as far as the caller may read them.
 pub fn judge(model: &str, version: i32, bar: &Bar) -> Result<Verdict, Error> {
     let champion_version = champion(model)?;
     let [champion, candidate] = [Contender::read(model, champion_version)?, Contender::read(model, version)?];
@@ -204,7 +204,7 @@ fn incomparable(model: &str, a: i32, b: i32, what: &str) -> Error {
     )
 }
 
-/// The first day of which neither version has seen a row.
+/// The first day from which on neither version has seen a row.
 fn unseen(model: &str, champion: Numbered, candidate: Numbered) -> Result<i32, Error> {
     let of = |(version, contender): Numbered| {
         let known = contender.unseen_from.filter(|_| contender.time_column.is_some());

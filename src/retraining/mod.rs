@@ -1,10 +1,11 @@
-//! Champions that are kept up to date: judged against new versions on rows that neither was trained on, and retrained.
+//! Keeps champions up to date: new versions are trained as the champion was, and judged against it on rows that neither was
+//! trained on.
 //!
-//! | file | what |
+//! | file | holds |
 //! | --- | --- |
-//! | `settings` | what a version was trained with, and up to when |
+//! | `settings` | what a version was trained with, and the last day of its rows |
 //! | `judge` | `reco.promote_if_better(…)`: champion and candidate on the same rows |
-//! | `backtest` | `reco.backtest(…)`: past weeks, as they could have been scored then |
+//! | `backtest` | `reco.backtest(…)`: past weeks, scored as they could have been then |
 //! | `retrain` | `CALL reco.retrain(…)`: refresh, train, judge |
 
 mod backtest;

@@ -1,5 +1,5 @@
-//! The procedure `reco.retrain`: features up to date, a version trained as the champion was, and the better of the two
-//! promoted.
+//! The procedure `reco.retrain`: it brings the features up to date, trains a version as the champion was trained, and
+//! promotes it if it is better.
 
 use super::judge::{judge, promote, Bar};
 use super::settings::of_champion;
@@ -19,7 +19,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::{json, Value};
 
-/// See sql/retraining.sql.
+/// Declared in sql/retraining.sql.
 #[pg_extern(sql = false)]
 fn retrain(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.retrain()");
@@ -72,7 +72,7 @@ impl Asked {
         Ok(())
     }
 
-    /// Promotes the new version if it is better and the caller may; says and records what became of it.
+    /// Promotes the new version if it is better and the caller may promote. Tells the client and records the result.
     fn judge(&self, version: i32) -> Result<(), Error> {
         let model = &self.model;
         let (verdict, promoted) = with_new_snapshot(|| {
@@ -95,9 +95,9 @@ impl Asked {
     }
 }
 
-/// Runs `step` under a snapshot that sees what the procedure has done so far.
+/// Runs `step` under a new snapshot, which sees what the procedure has done so far.
 fn with_new_snapshot<T>(step: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    // SAFETY: pushed and popped in pairs; after an error the transaction's abort pops it.
+    // SAFETY: the snapshot is pushed and popped in pairs; after an error the abort of the transaction pops it.
     unsafe {
         pg_sys::CommandCounterIncrement();
         pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
@@ -109,13 +109,13 @@ fn with_new_snapshot<T>(step: impl FnOnce() -> Result<T, Error>) -> Result<T, Er
     }
 }
 
-/// Writes to the audit what became of a retraining.
+/// Adds the result of a retraining to the audit.
 fn note(model: &str, version: Option<i32>, outcome: Value) -> Result<(), Error> {
     let caller = Caller::now();
     as_owner(|client| caller.did(client, "retrained", model, version, outcome))
 }
 
-/// Takes the lock on the model's retraining, or refuses.
+/// Takes the lock of the model's retraining. It is an error if another session holds it.
 fn hold(model: &str, session: &Session) -> Result<CatalogLock, Error> {
     let lock = CatalogLock::of_retraining(model)?;
     match lock.try_take(session) {

@@ -1,4 +1,4 @@
-//! What a version was trained with, and up to when, as the catalog knows it.
+//! What the catalog knows of a version's training: what it was trained with, and the last day of its rows.
 
 use crate::catalog::stored::{self, Of};
 use crate::catalog::version_source::VersionSource;
@@ -9,14 +9,14 @@ use crate::training::request::Arguments;
 use pgrx::datum::Date;
 use pgrx::pg_sys;
 
-/// A version that is to be compared with another.
+/// A version that is to be compared with another one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contender {
     pub source: VersionSource,
     pub label: Option<String>,
     pub time_column: Option<String>,
-    /// The first day, in PostgreSQL's days, of which it has seen no row: where its test rows begin, else the day after
-    /// its last row. `None` where that is not known.
+    /// The first day, in days since 2000-01-01, of which the version has seen no row. It is the day on which its test rows
+    /// begin, or else the day after its last row; `None` if neither is known.
     pub unseen_from: Option<i32>,
 }
 
@@ -33,7 +33,7 @@ impl Contender {
             let row = rows.first();
             let data = row.get::<String>(5)?.ok_or_else(Error::damaged_row)?;
             let data = Of { model, version }.read("data", &data, stored::data)?;
-            // Rows of the day on which test rows begin may have been trained on, if they do not begin with it.
+            // If the test rows begin within a day, rows of that day may have been trained on, so the next day counts.
             let test_from = data.test_from.map(|from| from.day.saturating_add(i32::from(from.in_day)));
             let after_the_last = data.time_to.map(|to| to.day.saturating_add(1));
             Ok(Self {
@@ -46,13 +46,13 @@ impl Contender {
     }
 }
 
-/// The version that is champion by now, whatever the statement's snapshot.
+/// The version that is the champion now, whatever the statement's snapshot is.
 pub fn champion(model: &str) -> Result<i32, Error> {
     as_owner(|client| crate::catalog::history::champion(client, model))?
         .ok_or_else(|| Error::NoChampion(model.to_owned()))
 }
 
-/// The arguments of a training like the champion's.
+/// The arguments of a training that is like the champion's.
 pub fn of_champion(model: &str) -> Result<Arguments, Error> {
     let sql =
         "SELECT v.source_schema, v.source_name, v.label, pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
@@ -97,6 +97,6 @@ pub fn of_champion(model: &str) -> Result<Arguments, Error> {
 
 /// A day as SQL writes it.
 pub fn day(days: i32) -> String {
-    // SAFETY: any number is a date; those out of range are written as they are.
+    // SAFETY: any number of days is a date value; one that is out of range is only written.
     unsafe { Date::from_pg_epoch_days(days) }.to_string()
 }

@@ -1,10 +1,10 @@
-//! A test as the running statement sees it.
+//! An A/B test as the running statement's snapshot sees it.
 
 use crate::catalog::read::{self, ArmRow};
 use crate::error::Error;
 use model::ab::{Assignment, Product, Unit};
 
-/// A test with its arms, running or stopped.
+/// An A/B test with its arms. It runs or is stopped.
 pub struct Test {
     pub model: String,
     pub arms: Vec<ArmRow>,
@@ -30,8 +30,8 @@ impl Test {
         self.assignment.unit()
     }
 
-    /// The arm of a key, from 0; `None` where it does not take part: of another region, or without a key where callers'
-    /// keys are assigned.
+    /// The arm of a key, from 0; `None` if the key does not take part. That is so if its region does not, or if the test
+    /// assigns callers' keys and no key is given.
     pub fn arm(&self, product: Product, region: &str, key: Option<&str>) -> Option<usize> {
         if self.regions.as_ref().is_some_and(|regions| !regions.iter().any(|known| known == region)) {
             return None;
@@ -42,7 +42,7 @@ impl Test {
         }
     }
 
-    /// The arm of a caller's key in the regions that take part.
+    /// The arm of a caller's key, in the regions that take part.
     pub fn arm_of_key(&self, key: &str) -> Option<usize> {
         self.assignment.arm_of_key(key)
     }

@@ -1,4 +1,4 @@
-//! What one call site keeps for the length of a statement: which version scores, and its decoded model.
+//! The state that a call site keeps while its answer stays true: which version scores, and the decoded model.
 
 use super::model_cache::{self, Decoded};
 use super::row::Inputs;
@@ -14,23 +14,23 @@ use crate::settings;
 use model::Scorer;
 use std::sync::Arc;
 
-/// A version, by default the one that the model's champion alias names at one moment, ready to score.
+/// A version that is ready to score. By default it is the one that the model's champion alias stood for at `moment`.
 pub struct Resolved {
-    /// The name as the caller gave it, `None` for the default model.
+    /// The name that the caller gave; `None` for the default model.
     asked: Option<String>,
-    /// The setting `reco.default_model`, if nothing was asked for.
+    /// The setting `reco.default_model`, if the caller gave no name.
     default: Option<String>,
     moment: Moment,
-    /// Mappings that were lost before: what this reads may be one that is lost after.
+    /// How many mappings the process had lost by then. If one more is lost, it may be the one that this version reads.
     losses: u64,
     pub decoded: Arc<Decoded>,
     pub inputs: Inputs,
-    /// The A/B test that decides by key which version scores, where one runs and no version was asked for.
+    /// The A/B test that decides by key which version scores; `None` if none runs or the caller asked for a version.
     pub test: Option<String>,
 }
 
 impl Resolved {
-    /// `version` is the champion's where none is given.
+    /// Finds and decodes the version `version`; without one it is the champion.
     pub fn new(model: Option<&str>, version: Option<i32>) -> Result<Self, Error> {
         let moment = Moment::now();
         let default = model.is_none().then(settings::default_model).flatten();
@@ -48,7 +48,7 @@ impl Resolved {
         Ok(Self { asked: model.map(str::to_owned), default, moment, losses, decoded, inputs, test })
     }
 
-    /// A version that is in no catalog.
+    /// A version that is not in the catalog.
     pub fn unstored(version: VersionRow, scorer: Scorer) -> Self {
         let inputs = Inputs::of(&scorer);
         let decoded = Arc::new(Decoded { version, scorer, mapping: None });
@@ -69,7 +69,8 @@ impl Resolved {
         self.decoded.score(&mut self.inputs.row)
     }
 
-    /// Whether this, made for a champion, answers for `model` at this moment.
+    /// Whether this value, which was made for a champion, is still right for `model`: neither the caller, the snapshot nor
+    /// the default model has changed, and no mapping was lost.
     #[inline]
     pub fn answers(&self, model: Option<&[u8]>) -> bool {
         self.asked.as_deref().map(str::as_bytes) == model
@@ -79,7 +80,8 @@ impl Resolved {
     }
 }
 
-/// The only model among those that are nearest to the caller: what others make or grant does not disturb.
+/// The only model among those that are nearest to the caller. Models that other roles make or grant do not change the
+/// answer.
 fn only_model() -> Result<String, Error> {
     let names = read::model_names()?;
     let models = names.len();

@@ -1,5 +1,5 @@
-//! `reco.explain_row(model, row)` and `reco.explain(product_id, region)`: what each column contributes to a score. The
-//! arithmetic is [`model::explain`]; the SQL is in sql/scoring.sql.
+//! The functions `reco.explain_row(model, row)` and `reco.explain(product_id, region)`: how much each column contributes to
+//! a score. The arithmetic is in [`model::explain`], and the SQL in sql/scoring.sql.
 
 use super::call::Resolved;
 use super::key_plan::PlanAccess;
@@ -22,11 +22,11 @@ use pgrx::{check_for_interrupts, pg_sys, Uuid};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// column_name, value, baseline, contribution, margin, score, baseline_score.
+/// The columns of the result: column_name, value, baseline, contribution, margin, score, baseline_score.
 type ExplainedColumn = (String, Option<String>, Option<String>, f64, f64, f64, f64);
 type Explained = TableIterator<'static, ExplainedColumn>;
 
-/// See sql/scoring.sql.
+/// Declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn explain_row(
@@ -53,7 +53,7 @@ fn explain_row(
     }
 }
 
-/// See sql/scoring.sql.
+/// Declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn explain_bigint(
@@ -70,11 +70,11 @@ fn explain_bigint(
         name!(baseline_score, f64),
     ),
 > {
-    // SAFETY: the first argument is a bigint.
+    // SAFETY: the SQL of this function declares the first argument a bigint.
     unsafe { explain_key(fcinfo, Key::Bigint) }
 }
 
-/// See sql/scoring.sql.
+/// Declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn explain_text(
@@ -91,14 +91,14 @@ fn explain_text(
         name!(baseline_score, f64),
     ),
 > {
-    // SAFETY: the first argument is a text.
+    // SAFETY: the SQL of this function declares the first argument a text.
     unsafe { explain_key(fcinfo, Key::Text) }
 }
 
 /// # Safety
-/// `fcinfo` is that of a running call with the arguments (product of type `key`, region, model, as_of).
+/// `fcinfo` is that of the running call, with the arguments (product of type `key`, region, model, as_of).
 unsafe fn explain_key(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Explained {
-    // SAFETY: each argument is read as the type that its SQL declares.
+    // SAFETY: the call is running, and each argument is read as the type that its SQL declares.
     unsafe {
         let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
             return Explained::empty();
@@ -109,11 +109,12 @@ unsafe fn explain_key(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Explained {
 }
 
 /// # Safety
-/// The value that the row was made of is still there; there is an active snapshot.
+/// The datum that the row was made of is live, and there is an active snapshot.
 unsafe fn of_row(model: &str, version: Option<i32>, row: &Composite) -> Result<Vec<ExplainedColumn>, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the datum is live, as the caller says, and the row type's descriptor is that of the tuple.
     unsafe {
-        // The row was made before the version is looked up: its type may be another one by then.
+        // The row type is read first, because its definition may change while the version is looked up, and the row was
+        // made before.
         let row_type = RowType::of(row.row_type());
         let resolved = Resolved::new(Some(model), version)?;
         explained(&resolved.decoded, row_type.descriptor, &mut row.tuple())
@@ -121,14 +122,14 @@ unsafe fn of_row(model: &str, version: Option<i32>, row: &Composite) -> Result<V
 }
 
 /// # Safety
-/// The values of the key are of the types that `key` says; there is an active snapshot.
+/// The values of the key have the types that `key` says, and there is an active snapshot.
 unsafe fn of_key(
     model: Option<&str>,
     key: Key,
     values: [pg_sys::Datum; 2],
     as_of: Option<pg_sys::Datum>,
 ) -> Result<Vec<ExplainedColumn>, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the values have the types of the plan's parameters and the snapshot is active, as the caller says.
     unsafe {
         let decoded = Resolved::new(model, None)?.decoded;
         let plan = PlanAccess::of(&decoded.version, decoded.scorer.recipe(), key, as_of.is_some())?;
@@ -137,16 +138,16 @@ unsafe fn of_key(
     }
 }
 
-/// The rows that explain a row, those of the largest contributions first.
+/// The rows that explain a row of the source; those with the largest contributions come first.
 ///
 /// # Safety
-/// The tuple has this descriptor.
+/// The descriptor is live, and the tuple has it.
 unsafe fn explained(
     decoded: &Decoded,
     descriptor: pg_sys::TupleDesc,
     tuple: pg_sys::HeapTuple,
 ) -> Result<Vec<ExplainedColumn>, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the tuple has this descriptor, as the caller says, and the reading was made for it.
     unsafe {
         let Decoded { version, scorer, .. } = decoded;
         let recipe = scorer.recipe();
@@ -178,18 +179,19 @@ unsafe fn explained(
             )
         };
         let mut rows: Vec<ExplainedColumn> = columns.map(row).collect();
-        // By the margin, which still tells them apart where the score has nowhere left to go.
+        // The order is that of the margins: they still differ where the score is so near to 0 or 1 that it hardly changes.
         rows.sort_by(|a, b| b.4.abs().total_cmp(&a.4.abs()));
         Ok(rows)
     }
 }
 
 thread_local! {
-    /// The version explained last: its weights as they were trained, which scoring does not keep.
+    /// The explainer of the version that was explained last. It holds the weights as they were trained, which scoring does
+    /// not keep.
     static LAST: RefCell<Option<(Uuid, Rc<Explainer>)>> = const { RefCell::new(None) };
 }
 
-/// The explainer of a version; the last one is kept, if it fits into what a backend may keep of models.
+/// The explainer of a version. The last one is kept if its weights fit into `reco.model_cache_size`.
 fn explainer(version: &VersionRow) -> Result<Rc<Explainer>, Error> {
     let artifact_id = version.artifact_id;
     let known = LAST.with_borrow(|last| {

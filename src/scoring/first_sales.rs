@@ -1,5 +1,5 @@
-//! What products sold in the first weeks after their launch, from the weekly sales that a view of new products is made of
-//! (see `reco.create_launch_features`).
+//! The sales of products in the first weeks after their launch. They come from the weekly sales from which a view of new
+//! products is computed (see `reco.create_launch_features`).
 
 use super::source::text_as;
 use crate::error::Error;
@@ -10,26 +10,26 @@ use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use std::ffi::CStr;
 
-/// The weeks from its launch on that a product's sales are summed over.
+/// How many weeks, from the launch on, a product's sales are summed over.
 pub const FIRST_WEEKS: i32 = 4;
 
-/// The weekly sales behind a view of new products.
+/// The view of weekly sales from which a view of new products is computed.
 pub struct WeeklySales {
-    /// Qualified, quoted name.
+    /// The view's schema and name.
     view: RelationName,
-    /// The base type of its column product_id.
+    /// The base type of the view's column product_id.
     product_type: pg_sys::Oid,
     may_read: bool,
 }
 
-/// A launch by the product's id, as text, and the Monday of the week.
+/// A launch: the product's id as text, and the Monday of the launch's week.
 pub type Launch = (String, Date);
 
-/// Pieces and amount, `None` where they are not known.
+/// The number of pieces and the amount; `None` where they are not known.
 pub type FirstSales = (Option<f64>, Option<f64>);
 
 impl WeeklySales {
-    /// Those that a feature view is made of, `None` where it is none of new products.
+    /// The weekly sales that a feature view is computed from; `None` if it is not a view of new products.
     pub fn behind(view: &FeatureView) -> Option<Self> {
         let [FeatureView { oid, name, .. }] = view.open_inputs().ok()?.try_into().ok()?;
         let weekly = Relation::of(oid).ok()?;
@@ -38,7 +38,7 @@ impl WeeklySales {
         if !named || !is_summary(sales?) {
             return None;
         }
-        // SAFETY: catalog look-ups of a column's type and of the current user's rights on a relation.
+        // SAFETY: these are catalog look-ups, of a column's type and of the current user's rights on a relation.
         let (base, may_read) = unsafe {
             let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
             let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), select);
@@ -47,7 +47,7 @@ impl WeeklySales {
         Some(Self { view: name, product_type: base, may_read })
     }
 
-    /// For each launch what was sold in the region; nothing is known to a caller who may not read the weekly sales.
+    /// What each launch sold in the region. A caller who may not read the weekly sales gets no numbers.
     pub fn of(
         &self,
         client: &SpiClient,
@@ -62,7 +62,7 @@ impl WeeklySales {
         rows.map(|row| Ok((row.get(1)?, row.get(2)?))).collect()
     }
 
-    /// $1 the products, $2 the weeks of their launches, $3 the region.
+    /// The query. Its parameters are $1 the products, $2 the weeks of their launches, and $3 the region.
     fn query(&self) -> String {
         format!(
             "SELECT coalesce(pg_catalog.sum(reco.total_quantity(w.sales)), 0), \
@@ -79,9 +79,9 @@ impl WeeklySales {
     }
 }
 
-/// Whether a type is that of `reco.sales_summary(…)`.
+/// Whether a type is `reco.sales_summary`.
 fn is_summary(type_oid: pg_sys::Oid) -> bool {
-    // SAFETY: returns a palloc'd NUL-terminated string.
+    // SAFETY: the call returns a palloc'd NUL-terminated string.
     let name = unsafe { CStr::from_ptr(pg_sys::format_type_be_qualified(type_oid)) };
     name == c"reco.sales_summary"
 }

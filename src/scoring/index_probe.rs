@@ -1,9 +1,9 @@
-//! The newest row of a key straight from an index: no executor is started for a key, and table and index are opened once for
-//! all keys of a query ([`crate::pg::open_scans`]).
+//! Reads the newest row of a key straight from an index. No executor is started for a key, and the table and the index are
+//! opened once for all keys of a query ([`crate::pg::open_scans`]).
 //!
-//! Only where it reads what a query would read: a plain table or materialized view with a btree index over
-//! product, region and time, a caller with SELECT on all of it, and no row security for that caller. Everything
-//! else goes through a plan ([`super::key_plan`]).
+//! This is done only where a query would read the same: the source is a plain table or a materialized view, it has a btree
+//! index that begins with product, region and time, the caller has SELECT on the whole table, and no row security applies
+//! to the caller. All other cases go through a plan ([`super::key_plan`]).
 
 use super::row::{Binding, Inputs};
 use super::source::Key;
@@ -20,7 +20,7 @@ use model::Scorer;
 use pgrx::{pg_sys, PgList};
 use std::cell::Cell;
 
-/// An index that answers "the newest row of this key".
+/// An index that leads to the newest row of a key.
 pub struct IndexPath {
     table: pg_sys::Oid,
     index: pg_sys::Oid,
@@ -28,27 +28,27 @@ pub struct IndexPath {
     region: KeyColumn,
     time: Option<TimeColumn>,
     binding: Binding,
-    /// Where rows are put; away while a probe uses it, and lost with one that failed.
+    /// The slot that takes the rows. It is empty while a probe uses the slot, and stays so after a probe that failed.
     slot: Cell<Option<Slot>>,
 }
 
-/// Who reads, and how old a path is.
+/// The call site that reads, and the moment at which the path was found.
 #[derive(Clone, Copy)]
 pub struct Place {
-    /// The memory of the call site.
+    /// The memory context of the call site.
     pub call_site: pg_sys::MemoryContext,
-    /// The state of the relation cache in which the path was found.
+    /// The number of relation changes (`changes::relations`) at which the path was found.
     pub found_at: u64,
 }
 
-/// What became of the inputs.
+/// The result of a probe.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// They are filled from the newest row.
+    /// The inputs are filled from the newest row.
     Row,
-    /// The key has none.
+    /// The key has no row.
     Nothing,
-    /// The path is to be found anew.
+    /// The path may be out of date, and has to be found again.
     Stale,
 }
 
@@ -57,10 +57,10 @@ struct Slot {
     _memory: OwnContext,
 }
 
-/// A key column of the index.
+/// A key column of the index that is compared for equality.
 #[derive(Clone, Copy)]
 struct KeyColumn {
-    /// Position in the index, from 1.
+    /// The column's position in the index, from 1.
     position: i16,
     type_oid: pg_sys::Oid,
     collation: pg_sys::Oid,
@@ -70,16 +70,16 @@ struct KeyColumn {
 #[derive(Clone, Copy)]
 struct TimeColumn {
     position: i16,
-    /// `time < date`.
+    /// The function of the operator `time < date`.
     earlier: pg_sys::RegProcedure,
     newest_first: pg_sys::ScanDirection::Type,
 }
 
 impl IndexPath {
-    /// The index path to a version's rows, `None` where there is none.
+    /// The index path to a version's rows; `None` if there is no usable index.
     ///
     /// # Safety
-    /// Called with an active snapshot.
+    /// There is an active snapshot.
     pub unsafe fn find(
         version: &VersionRow,
         recipe: &Recipe,
@@ -91,7 +91,7 @@ impl IndexPath {
             let [product, region] = version.keys.as_slice() else { return Ok(None) };
             let table = Opened::of(source.oid)?;
             let class = table.class();
-            // Of a materialized view that was never filled a query says so.
+            // A materialized view that was never filled is left to the query, which raises the right error.
             let plain =
                 matches!(class.relkind as u8, b'r' | b'm') && !class.relhassubclass && class.relispopulated;
             let mut found = None;
@@ -130,7 +130,7 @@ impl IndexPath {
     /// Fills the inputs from the newest row of the key.
     ///
     /// # Safety
-    /// The values are of the types that the path was found for.
+    /// The values have the types that the path was found for, and there is an active snapshot.
     pub unsafe fn fill(
         &self,
         place: Place,
@@ -139,7 +139,8 @@ impl IndexPath {
         scorer: &Scorer,
         inputs: &mut Inputs,
     ) -> Result<Found, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the values and the snapshot are as the caller says. The binding was made for the descriptor of the table,
+        // and the table has not changed since: `with_scan` checks that.
         unsafe {
             let take = |attributes: Attributes| self.binding.fill(attributes, scorer, inputs);
             Ok(match self.probe(place, key, as_of, take) {
@@ -153,10 +154,11 @@ impl IndexPath {
         }
     }
 
-    /// Calls `take` with the newest row of the key, if there is one; `None` where the path may no longer be one.
+    /// Calls `take` with the newest row of the key, if there is one. The outer `None` says that the path may be out of
+    /// date.
     ///
     /// # Safety
-    /// As for [`Self::fill`].
+    /// The same as for [`Self::fill`].
     unsafe fn probe<T>(
         &self,
         place: Place,
@@ -164,11 +166,12 @@ impl IndexPath {
         as_of: Option<pg_sys::Datum>,
         take: impl FnOnce(Attributes) -> T,
     ) -> Option<Option<T>> {
-        // SAFETY: the scan keys are of the index's columns in its order; the slot is one of the table's, and holds the row while `take` reads it.
+        // SAFETY: the scan keys are for columns of the index, in its order, and their number is the same in every call. The
+        // slot has the table's columns, and holds the row while `take` reads it.
         unsafe {
             let Some(product) = self.product.convert(product) else { return Some(None) };
             let mut keys = [pg_sys::ScanKeyData::default(); 3];
-            // In the order of the index, which has the two in either order.
+            // The scan keys are in the order of the index, in which product and region can stand in either order.
             keys[self.product.position as usize - 1] = self.product.scan_key(product);
             keys[self.region.position as usize - 1] = self.region.scan_key(region);
             let mut count = 2;
@@ -199,12 +202,13 @@ impl IndexPath {
 }
 
 impl Slot {
-    /// For rows of an open table.
+    /// A slot for rows of the table.
     ///
     /// # Safety
     /// `table` is open.
     unsafe fn new(table: pg_sys::Relation) -> Self {
-        // SAFETY: the table is open; the slot has a copy of its descriptor, and both live in the memory that it owns.
+        // SAFETY: the table is open, as the caller says. The slot has a copy of the table's descriptor, and both live in
+        // the context that the result owns.
         unsafe {
             let (memory, pointer) = OwnContext::holding(|| {
                 let descriptor = pg_sys::CreateTupleDescCopyConstr((*table).rd_att);
@@ -215,9 +219,10 @@ impl Slot {
     }
 }
 
-/// Whether the caller may read the whole table, every row of it, and nothing else wants to know of reads.
+/// Whether the caller may read every column and every row of the table, and no hook wants to see which tables are read.
 pub fn caller_may_read(table: pg_sys::Oid) -> bool {
-    // SAFETY: catalog look-ups of the current user's rights on a relation.
+    // SAFETY: these are catalog look-ups of the current user's rights on a relation, and a read of a variable of this
+    // process.
     unsafe {
         let user = pg_sys::GetUserId();
         (&raw const pg_sys::ExecutorCheckPerms_hook).read().is_none()
@@ -229,7 +234,7 @@ pub fn caller_may_read(table: pg_sys::Oid) -> bool {
 }
 
 impl KeyColumn {
-    /// The argument as the column's type; `None` if no value of that type equals it.
+    /// The argument as a value of the column's type; `None` if no value of that type equals it.
     fn convert(&self, value: pg_sys::Datum) -> Option<pg_sys::Datum> {
         let number = value.value() as i64;
         match self.type_oid {
@@ -246,7 +251,7 @@ impl KeyColumn {
 }
 
 impl TimeColumn {
-    /// Before the end of that day, or not NULL where there is none.
+    /// The condition on the time: before the end of the day `as_of`, or not NULL if there is no such day.
     fn scan_key(&self, as_of: Option<pg_sys::Datum>) -> pg_sys::ScanKeyData {
         let none = pg_sys::InvalidOid;
         match as_of {
@@ -273,7 +278,7 @@ fn scan_key(
 ) -> pg_sys::ScanKeyData {
     let mut key = pg_sys::ScanKeyData::default();
     let strategy = strategy as pg_sys::StrategyNumber;
-    // SAFETY: looks the function up and fills the key, which is ours. The value is only kept.
+    // SAFETY: the call looks the function up and fills the key, which is ours. It stores the value without reading it.
     unsafe {
         pg_sys::ScanKeyEntryInitialize(
             &mut key, flags, position, strategy, subtype, collation, function, value,
@@ -282,7 +287,7 @@ fn scan_key(
     key
 }
 
-/// Attribute numbers, from 1, that an index must have.
+/// The attribute numbers, from 1, of the columns that the index must have, and how the product is given.
 struct Wanted {
     product: i16,
     region: i16,
@@ -294,11 +299,11 @@ type Match = (pg_sys::Oid, KeyColumn, KeyColumn, Option<TimeColumn>);
 
 impl Wanted {
     /// # Safety
-    /// `table` is the descriptor of the table, which is open, and `oid` was an index of it.
+    /// `table` is the descriptor of the open table, and `oid` was one of its indexes.
     unsafe fn match_index(&self, oid: pg_sys::Oid, table: pg_sys::TupleDesc) -> Option<Match> {
-        // SAFETY: the index is open as long as `index` lives.
+        // SAFETY: the index is open as long as `index` lives, and the descriptor is that of its table, as the caller says.
         unsafe {
-            // One that goes concurrently is none.
+            // An index that is being dropped concurrently may be gone.
             let index = Opened::if_there(oid, pg_sys::AccessShareLock)?;
             let found = self.match_opened(index.relation(), table);
             found.map(|(product, region, time)| (oid, product, region, time))
@@ -312,7 +317,7 @@ impl Wanted {
         index: pg_sys::Relation,
         table: pg_sys::TupleDesc,
     ) -> Option<(KeyColumn, KeyColumn, Option<TimeColumn>)> {
-        // SAFETY: the index is open; an index has as many key columns as its catalog row says.
+        // SAFETY: the index is open, as the caller says, and an index has as many key columns as its row of pg_index says.
         unsafe {
             let form = &*(*index).rd_index;
             let usable = form.indisvalid
@@ -350,14 +355,15 @@ impl Wanted {
 }
 
 /// # Safety
-/// `index` is open and has more than `place` key columns; `attribute` is one of the table's.
+/// `index` is open and has more than `place` key columns, `table` is the descriptor of its table, and `attribute` is the
+/// number of one of the table's columns.
 unsafe fn key_column(
     index: pg_sys::Relation,
     place: usize,
     table: pg_sys::TupleDesc,
     attribute: i16,
 ) -> Option<KeyColumn> {
-    // SAFETY: what the caller promises.
+    // SAFETY: index, place and attribute are as the caller says.
     unsafe {
         let type_oid = *(*index).rd_opcintype.add(place);
         let equals = operator_function(index, place, type_oid, pg_sys::BTEqualStrategyNumber)?;
@@ -369,12 +375,12 @@ unsafe fn key_column(
     }
 }
 
-/// The third column of the index.
+/// The time column, which is the third column of the index.
 ///
 /// # Safety
 /// `index` is open and has three key columns.
 unsafe fn time_column(index: pg_sys::Relation) -> Option<TimeColumn> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the index has three key columns, as the caller says.
     unsafe {
         let place = 2;
         let earlier = operator_function(index, place, pg_sys::DATEOID, pg_sys::BTLessStrategyNumber)?;
@@ -396,7 +402,7 @@ unsafe fn operator_function(
     right_type: pg_sys::Oid,
     strategy: u32,
 ) -> Option<pg_sys::RegProcedure> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the index has more than `place` key columns, as the caller says.
     unsafe {
         let family = *(*index).rd_opfamily.add(place);
         let left_type = *(*index).rd_opcintype.add(place);

@@ -1,5 +1,5 @@
-//! The newest row of a key through a kept plan: with the caller's rights and row security, from anything that can be
-//! queried.
+//! Reads the newest row of a key through a kept plan. This works for anything that can be queried, and with the caller's
+//! rights and row security.
 
 use super::row::{Binding, Inputs};
 use super::source::{Key, Source};
@@ -18,17 +18,18 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::rc::Rc;
 
-/// Plans that a backend keeps at most.
+/// How many plans a backend keeps at most.
 const MOST_KEPT: usize = 32;
 
-/// Reads through a plan.
+/// Access to the newest rows through a plan.
 pub struct PlanAccess {
     plan: Rc<Plan>,
     model: String,
-    /// The types of the result's columns, which must stay those that they were bound for.
+    /// The binding, with the types of the result's columns that it was made for. If the types change, the columns are bound
+    /// again.
     binding: Option<(Vec<pg_sys::Oid>, Binding)>,
     deformed: Deformed,
-    /// Whether what the plan reads is known to be stored as the snapshot sees it.
+    /// Whether the relations that the plan reads are known to be stored as the snapshot sees them.
     in_place: Cell<bool>,
 }
 
@@ -40,10 +41,10 @@ impl PlanAccess {
         Ok(Self { plan, model, binding: None, deformed, in_place: Cell::new(false) })
     }
 
-    /// Fills the inputs from the newest row of the key; false where the key has none.
+    /// Fills the inputs from the newest row of the key; `false` if the key has none.
     ///
     /// # Safety
-    /// The values are of the types that the plan was prepared for.
+    /// The values have the types that the plan was prepared for, and there is an active snapshot.
     pub unsafe fn fill(
         &mut self,
         key: [pg_sys::Datum; 2],
@@ -51,7 +52,7 @@ impl PlanAccess {
         scorer: &Scorer,
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the values and the snapshot are as the caller says. The columns are bound for the descriptor of the row.
         unsafe {
             let plan = Rc::clone(&self.plan);
             let in_place = self.in_place.clone();
@@ -68,25 +69,24 @@ impl PlanAccess {
         }
     }
 
-    /// What `take` makes of the newest row of the key, of which it is given the recipe's columns; `None` where there is
-    /// none.
+    /// Calls `take` with the newest row of the key; `None` if there is none. The row has the recipe's columns.
     ///
     /// # Safety
-    /// The values are of the types that the plan was prepared for.
+    /// The values have the types that the plan was prepared for, and there is an active snapshot.
     pub unsafe fn newest<T>(
         &self,
         key: [pg_sys::Datum; 2],
         as_of: Option<pg_sys::Datum>,
         take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the values and the snapshot are as the caller says.
         unsafe { self.plan.newest(key, as_of, &self.in_place, take) }
     }
 
     /// # Safety
     /// `descriptor` is live.
     unsafe fn bind(&mut self, descriptor: pg_sys::TupleDesc, recipe: &Recipe) -> Result<(), Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the descriptor is live, as the caller says.
         unsafe {
             let types = || tuples::attributes(descriptor).map(|(_, attribute)| attribute.atttypid);
             if !self.binding.as_ref().is_some_and(|(bound, _)| bound.iter().copied().eq(types())) {
@@ -97,17 +97,17 @@ impl PlanAccess {
     }
 }
 
-/// A prepared query that outlives the transaction.
+/// A prepared query whose plan outlives the transaction.
 struct Plan {
     pointer: pg_sys::SPIPlanPtr,
     query: Query,
 }
 
 impl Plan {
-    /// What `take` makes of the first row.
+    /// Calls `take` with the first row; `None` if there is none.
     ///
     /// # Safety
-    /// The values are of the types that the plan was prepared for; there is an active snapshot.
+    /// The values have the types that the plan was prepared for, and there is an active snapshot.
     unsafe fn newest<T>(
         &self,
         key: [pg_sys::Datum; 2],
@@ -115,14 +115,15 @@ impl Plan {
         in_place: &Cell<bool>,
         take: impl FnOnce(pg_sys::TupleDesc, pg_sys::HeapTuple) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the plan is kept, and it takes at most three values, of the types that the caller gives. The row is used
+        // before SPI frees it.
         unsafe {
             let until = as_of.map_or(pg_sys::Datum::from(0), day_after);
             let mut values = [key[0], key[1], until];
             pg_sys::SPI_connect();
             pg_sys::SPI_execute_plan(self.pointer, values.as_mut_ptr(), std::ptr::null(), true, 1);
             if !in_place.replace(true) {
-                // Here, since the first run has taken the locks.
+                // The check comes after the first run, because that run has taken the locks.
                 self.check_storage()?;
             }
             let found = pg_sys::SPI_processed > 0;
@@ -137,15 +138,16 @@ impl Plan {
     }
 
     /// # Safety
-    /// It has run in this statement.
+    /// The plan has run in this statement, so the relations that it reads are locked; there is an active snapshot.
     unsafe fn check_storage(&self) -> Result<(), Error> {
-        // SAFETY: a plan has sources.
+        // SAFETY: a kept plan has sources, and the relations are locked, as the caller says.
         unsafe {
             let sources =
                 PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(self.pointer));
             for source in sources.iter_ptr() {
                 storage_age::check(PgList::<pg_sys::Oid>::from_pg((*source).relationOids).iter_oid())?;
-                // With the partitions, which the source does not name. There is none where a setting forbids it.
+                // The generic plan also names the partitions, which the source does not. There is no generic plan if a
+                // setting forbids it.
                 if (*source).gplan.is_null() {
                     continue;
                 }
@@ -162,7 +164,7 @@ impl Plan {
 impl Drop for Plan {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: kept by `prepare`, freed once.
+            // SAFETY: `prepare` has kept the plan, and it is freed once.
             unsafe { pg_sys::SPI_freeplan(self.pointer) };
         }
     }
@@ -175,8 +177,8 @@ struct PlanId {
     with_as_of: bool,
 }
 
-/// A plan whose query is the right one as of one state of the relation cache. Postgres makes plans anew after a change, but
-/// from the same words: they name columns and types of before.
+/// A plan whose query was right at one number of relation changes. Postgres makes a new plan from the same text after a
+/// change, but the text names the columns and types from before.
 struct KnownPlan {
     id: PlanId,
     as_of: u64,
@@ -219,8 +221,8 @@ fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result
 #[derive(PartialEq, Eq)]
 pub struct Query {
     pub text: String,
-    /// Of the product, the region and, if it takes one, the day after the as-of date: that day counts to its end, for a
-    /// timestamp too.
+    /// The types of the product, the region and, if the query takes one, the day after the as-of date. That day is the
+    /// bound, so the as-of date counts to its end, for a timestamp too.
     pub argument_types: Vec<pg_sys::Oid>,
 }
 
@@ -228,7 +230,7 @@ impl Query {
     fn prepare(mut self) -> Result<Plan, Error> {
         let text =
             CString::new(self.text.as_str()).map_err(|_| Error::invalid("a name contains a zero byte"))?;
-        // SAFETY: text and types live through the calls; trouble is raised as an error.
+        // SAFETY: the text and the types live through the calls; a failure is raised as an error.
         unsafe {
             pg_sys::SPI_connect();
             let plan = pg_sys::SPI_prepare_cursor(
@@ -244,12 +246,12 @@ impl Query {
     }
 }
 
-/// The recipe's columns of a source that is called t.
+/// The recipe's columns as SQL, of a source that the query calls t.
 pub fn recipe_columns(recipe: &Recipe) -> Vec<String> {
     recipe.columns.iter().map(|column| format!("t.{}", quote_identifier(&column.name))).collect()
 }
 
-/// The query for the recipe's columns, and more, of a source that is called t.
+/// The query for the newest row of a key: the recipe's columns, and then `more`, of a source that the query calls t.
 pub fn newest_row(
     version: &VersionRow,
     recipe: &Recipe,

@@ -1,14 +1,14 @@
-//! Scoring in SQL. `predict` scores a row that it is given, `recommend` the newest row of a key.
+//! Scoring in SQL. `predict` scores a row that it is given, and `recommend` scores the newest row of a key.
 //!
-//! A call resolves its model once a statement ([`call`]), takes the decoded model from the backend's cache
-//! ([`model_cache`]; large ones are mapped, [`shared_models`]), and reads the row's columns by name ([`row`]); `recommend` finds the row first
-//! ([`newest_row`]), straight from an index ([`index_probe`], `pg/open_scans.rs`), of each partition where there are some
-//! ([`partitions`]), or by a query ([`key_plan`]).
+//! A call resolves its model once in a statement ([`call`]), takes the decoded model from the backend's cache
+//! ([`model_cache`]; large models are mapped files, [`shared_models`]), and reads the row's columns by name ([`row`]).
+//! `recommend` finds the row first ([`newest_row`]): straight from an index ([`index_probe`], `pg/open_scans.rs`), from the
+//! index of each partition if the source has partitions ([`partitions`]), or by a query ([`key_plan`]).
 //!
-//! Where an A/B test runs, [`arms`] says which version scores a key.
+//! While an A/B test runs, [`arms`] says which version scores a key.
 //!
-//! [`explain`] says what each column contributes to a score, [`similar_launches`] which earlier launches a product is like;
-//! both read rows as values and text ([`reading`]).
+//! [`explain`] says how much each column contributes to a score, and [`similar_launches`] which earlier launches were most
+//! like a product. Both read rows as values and as text ([`reading`]).
 
 pub mod arms;
 pub mod call;

@@ -1,6 +1,6 @@
-//! Decoded models, kept by the backend. Versions are immutable and their weights have an id of their own, so an
-//! entry is never stale; the least recently used go when the cache outgrows `reco.model_cache_size`. Large ones are mapped
-//! and shared (`shared_models.rs`): of those only what is the backend's own counts.
+//! The backend's cache of decoded models. A version is immutable and its weights have an id of their own, so an entry is
+//! never stale. The least recently used entries go when the cache outgrows `reco.model_cache_size`. Large models are mapped
+//! and shared (`shared_models.rs`); of these only the backend's own memory counts.
 
 use super::shared_models;
 use crate::catalog::read::{self, VersionRow};
@@ -16,25 +16,25 @@ use std::sync::Arc;
 pub struct Decoded {
     pub version: VersionRow,
     pub scorer: Scorer,
-    /// What it reads, if that is mapped.
+    /// The mapping that the scorer reads, if its model is mapped.
     pub mapping: Option<Arc<Mapping>>,
 }
 
 impl Decoded {
-    /// What the version gives a row; an error where that is no number.
+    /// The score that the version gives a row. It is an error if that is NaN.
     #[inline]
     pub fn score(&self, row: &mut Row) -> Result<f64, Error> {
         self.number(self.scorer.score(row))
     }
 
-    /// The quantiles that it gives a row, if it knows any.
+    /// The quantiles that the version gives a row, if it predicts any.
     pub fn quantiles(&self, row: &mut Row) -> Result<Option<[f64; 3]>, Error> {
         let quantiles = self.scorer.quantiles(row);
         quantiles.iter().flatten().try_for_each(|quantile| self.number(*quantile).map(drop))?;
         Ok(quantiles)
     }
 
-    /// A score of the scorer's, which is NaN where its sums overflowed.
+    /// The scorer's score. It is NaN if a sum overflowed, and then it is an error.
     #[inline]
     pub fn number(&self, score: f64) -> Result<f64, Error> {
         match score.is_nan() {
@@ -49,7 +49,7 @@ impl Decoded {
     }
 }
 
-/// Most recently used last. A handful of entries: a list beats a map.
+/// The entries; the most recently used is the last. They are few, so a list is faster than a map.
 static CACHE: Lazy<Mutex<Vec<Arc<Decoded>>>> = Lazy::new(|| Mutex::new(Vec::new()));
 
 /// The version that an alias of a model stands for now, and the A/B test that the model takes part in.
@@ -59,7 +59,7 @@ pub fn decoded(model: &str, alias: &str) -> Result<(Arc<Decoded>, Option<String>
     Ok((cached(named.artifact_id).map_or_else(decode, Ok)?, named.test))
 }
 
-/// A version of a model.
+/// A version of a model, decoded.
 pub fn decoded_version(model: &str, number: i32) -> Result<Arc<Decoded>, Error> {
     let version = read::version(model, number)?;
     cached(version.artifact_id).map_or_else(|| decode(version), Ok)

@@ -1,5 +1,5 @@
-//! The newest feature row of a key, read with the caller's rights and row security: straight from an index where
-//! that is possible ([`super::index_probe`]), through a kept plan ([`super::key_plan`]) otherwise.
+//! Reads the newest feature row of a key, with the caller's rights and row security. It is read straight from an index
+//! where that is possible ([`super::index_probe`]), and otherwise through a kept plan ([`super::key_plan`]).
 
 use super::index_probe::{caller_may_read, Found, Place};
 use super::key_plan::PlanAccess;
@@ -17,9 +17,9 @@ use pgrx::Uuid;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Reads the newest row of one version's source, for the length of a statement.
+/// Access to the newest rows of one version's source, for as long as a statement runs.
 pub struct NewestRow {
-    /// The memory of the call site that reads.
+    /// The memory context of the call site that reads.
     call_site: pg_sys::MemoryContext,
     key: Key,
     with_as_of: bool,
@@ -33,38 +33,38 @@ enum Access {
 
 struct IndexAccess {
     path: Rc<NewestFirst>,
-    /// See [`Place`].
+    /// The same as [`Place::found_at`].
     found_at: u64,
-    /// See [`NewestFirst::fill`].
+    /// The same as the argument of [`NewestFirst::fill`].
     in_place: usize,
 }
 
 impl NewestRow {
     /// # Safety
-    /// Called with an active snapshot, which is that of every later call.
+    /// There is an active snapshot, and every later call has the same one.
     pub unsafe fn of(
         call_site: pg_sys::MemoryContext,
         Decoded { version, scorer, .. }: &Decoded,
         key: Key,
         with_as_of: bool,
     ) -> Result<Self, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the snapshot is active, as the caller says.
         unsafe {
             let access = Access::of(version, scorer.recipe(), key, with_as_of, false)?;
             Ok(Self { call_site, key, with_as_of, access })
         }
     }
 
-    /// Whether this can answer a call with, or without, an as-of date.
+    /// Whether this access can answer a call with an as-of date, or one without.
     #[inline]
     pub fn serves(&self, with_as_of: bool) -> bool {
         self.with_as_of == with_as_of
     }
 
-    /// Fills the inputs from the newest row of the key; false where the key has none.
+    /// Fills the inputs from the newest row of the key; `false` if the key has none.
     ///
     /// # Safety
-    /// The values are of the types that this was made for.
+    /// The values have the types that this access was made for, and the snapshot is that of [`Self::of`].
     pub unsafe fn fill(
         &mut self,
         key: [pg_sys::Datum; 2],
@@ -72,7 +72,7 @@ impl NewestRow {
         decoded: &Decoded,
         inputs: &mut Inputs,
     ) -> Result<bool, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the values and the snapshot are as the caller says.
         unsafe {
             let Decoded { version, scorer, .. } = decoded;
             for _ in 0..MOST_ATTEMPTS {
@@ -94,16 +94,16 @@ impl NewestRow {
     }
 }
 
-/// How often a path is found anew for one key. With all its tables locked it is found for good, unless the statement itself
-/// goes on to alter them.
+/// How often a path is looked for again for one key. The second look-up happens with all tables of the path locked, so its
+/// path stays right, unless the statement itself goes on to alter the tables.
 const MOST_ATTEMPTS: usize = 3;
 
-/// A path, if there is one, and the state of the relation cache in which it is one.
+/// A path, if there is one, and the number of relation changes at which it was found.
 type Path = (Option<Rc<NewestFirst>>, u64);
 
 impl Access {
     /// # Safety
-    /// Called with an active snapshot.
+    /// There is an active snapshot.
     unsafe fn of(
         version: &VersionRow,
         recipe: &Recipe,
@@ -111,11 +111,12 @@ impl Access {
         with_as_of: bool,
         anew: bool,
     ) -> Result<Self, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the snapshot is active, as the caller says.
         unsafe {
             let id = PathId { artifact_id: version.artifact_id, key, user: pg_sys::GetUserId() };
             let (path, found_at) = match anew {
-                // Its tables are locked: what is heard of from now on are other tables, or this statement's own doing.
+                // The tables of the path are locked. So changes from now on are of other tables, or this statement makes
+                // them itself.
                 true => (find_path(id, version, recipe)?, changes::relations()),
                 false => known_path(id, version, recipe)?,
             };
@@ -129,7 +130,8 @@ impl Access {
     }
 }
 
-/// Whose rows a path leads to, and who found it: a name can be looked up where its schema may be used.
+/// The version whose rows a path leads to, how its product is given, and the user who found the path: another user may not
+/// be allowed to look up the name in its schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct PathId {
     artifact_id: Uuid,
@@ -137,7 +139,7 @@ struct PathId {
     user: pg_sys::Oid,
 }
 
-/// An index path, or that there is none, as of one state of relations and roles.
+/// A path that was found, or that there is none, at one number of changes to relations and to roles.
 struct KnownPath {
     id: PathId,
     as_of: (u64, u64),
@@ -148,19 +150,20 @@ thread_local! {
     static PATHS: RefCell<Vec<KnownPath>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Paths that a backend keeps at most.
+/// How many paths a backend keeps at most.
 const MOST_KEPT: usize = 32;
 
 fn generations() -> (u64, u64) {
     (changes::relations(), changes::roles())
 }
 
-/// The path that this backend knows, if nothing has happened since it was found; else it is found now.
+/// The path that this backend knows, if no relation and no role has changed since it was found. Otherwise it is looked for
+/// now.
 ///
 /// # Safety
-/// Called with an active snapshot.
+/// There is an active snapshot.
 unsafe fn known_path(id: PathId, version: &VersionRow, recipe: &Recipe) -> Result<Path, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the snapshot is active, as the caller says; any OID may be locked.
     unsafe {
         let known = || {
             PATHS.with_borrow(|paths| {
@@ -169,7 +172,7 @@ unsafe fn known_path(id: PathId, version: &VersionRow, recipe: &Recipe) -> Resul
             })
         };
         if let Some((path, _)) = known() {
-            // With the lock comes the news of what happened before.
+            // Taking the lock brings the invalidations of what happened before.
             if let Some(path) = &path {
                 pg_sys::LockRelationOid(path.table(), pg_sys::AccessShareLock as i32);
             }
@@ -181,16 +184,16 @@ unsafe fn known_path(id: PathId, version: &VersionRow, recipe: &Recipe) -> Resul
     }
 }
 
-/// Finds the path, with all its tables locked, and remembers it.
+/// Finds the path, while all its tables are locked, and remembers it.
 ///
 /// # Safety
-/// Called with an active snapshot.
+/// There is an active snapshot.
 unsafe fn find_path(
     id: PathId,
     version: &VersionRow,
     recipe: &Recipe,
 ) -> Result<Option<Rc<NewestFirst>>, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the snapshot is active, as the caller says.
     unsafe {
         let source = Source::find(version)?;
         source.check(version, recipe)?;

@@ -1,5 +1,5 @@
-//! The index paths to a key's newest row: one for a plain table, one for each partition of a table that is partitioned
-//! by ranges of time, as feature views are.
+//! The index paths to a key's newest row. A plain table has one; a table that is partitioned by ranges of time, as feature
+//! views are, has one for each partition.
 
 use super::index_probe::{Found, IndexPath, Place};
 use super::row::Inputs;
@@ -13,25 +13,25 @@ use model::recipe::Recipe;
 use model::Scorer;
 use pgrx::pg_sys;
 
-/// Index paths, that to the newest rows first.
+/// Index paths into a relation; the path to the newest rows is the first.
 pub struct NewestFirst {
-    /// The relation that they are paths into.
+    /// The relation that the paths lead into.
     relation: pg_sys::Oid,
     paths: Vec<IndexPath>,
 }
 
 impl NewestFirst {
-    /// The paths to a version's rows, `None` where a query is needed.
+    /// The paths to a version's rows; `None` if the rows have to be read by a query.
     ///
     /// # Safety
-    /// Called with an active snapshot.
+    /// There is an active snapshot.
     pub unsafe fn find(
         version: &VersionRow,
         recipe: &Recipe,
         key: Key,
         source: &Relation,
     ) -> Result<Option<Self>, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the snapshot is active, as the caller says.
         unsafe {
             let relation = source.oid;
             let found = match partitions(source, version.time_column.as_deref())? {
@@ -55,11 +55,11 @@ impl NewestFirst {
         self.relation
     }
 
-    /// Fills the inputs from the newest row of the key. `in_place` counts the first paths whose tables are known to be stored
-    /// as the snapshot sees them; a key that is in none of these is not there.
+    /// Fills the inputs from the newest row of the key. `in_place` is the number of paths, from the first on, whose tables
+    /// are known to be stored as the snapshot sees them: a key without a row in such a table really has none there.
     ///
     /// # Safety
-    /// The values are of the types that the paths were found for.
+    /// The values have the types that the paths were found for, and there is an active snapshot.
     pub unsafe fn fill(
         &self,
         place: Place,
@@ -68,7 +68,7 @@ impl NewestFirst {
         scorer: &Scorer,
         (inputs, in_place): (&mut Inputs, &mut usize),
     ) -> Result<Found, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the values and the snapshot are as the caller says, and the probe has locked the table.
         unsafe {
             for (n, path) in self.paths.iter().enumerate() {
                 let found = path.fill(place, key, as_of, scorer, inputs)?;
@@ -85,13 +85,13 @@ impl NewestFirst {
     }
 }
 
-/// Columns of `pg_partitioned_table`.
+/// The numbers of columns of `pg_partitioned_table`.
 const STRATEGY: pg_sys::AttrNumber = 2;
 const COLUMNS: pg_sys::AttrNumber = 3;
 const DEFAULT: pg_sys::AttrNumber = 4;
 const ATTRIBUTES: pg_sys::AttrNumber = 5;
 
-/// The partitions by ranges of the time column, newest first; `None` where the relation has none of that kind.
+/// The partitions by ranges of the time column, the newest first; `None` if the relation is not partitioned in this way.
 ///
 /// # Safety
 /// There is an active snapshot.
@@ -99,7 +99,8 @@ unsafe fn partitions(
     source: &Relation,
     time_column: Option<&str>,
 ) -> Result<Option<Vec<pg_sys::Oid>>, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the columns that are read are never NULL in a row of pg_partitioned_table, and the row is released after its
+    // last use. The relation is open and locked while its partitions are read.
     unsafe {
         let Some(time_column) = time_column else { return Ok(None) };
         let time = source.position(time_column);
@@ -123,7 +124,7 @@ unsafe fn partitions(
         let opened = Opened::of(source.oid)?;
         let description = &*pg_sys::RelationGetPartitionDesc(opened.relation(), true);
         let count = description.nparts as usize;
-        // They are in the order of their bounds.
+        // The partitions are in the order of their bounds.
         let partitions = match count {
             0 => Vec::new(),
             _ => std::slice::from_raw_parts(description.oids, count).iter().rev().copied().collect(),

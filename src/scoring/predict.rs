@@ -1,4 +1,4 @@
-//! `reco.predict(model, row)`, `reco.predict(model, real[])` and `reco.predict_quantiles(model, row)`.
+//! The functions `reco.predict(model, row)`, `reco.predict(model, real[])` and `reco.predict_quantiles(model, row)`.
 
 use super::call::Resolved;
 use super::model_cache::Decoded;
@@ -20,13 +20,13 @@ struct RowCall {
     deformed: Deformed,
 }
 
-/// Rows of one type, and how they are read.
+/// The row type of the rows, and how they are read.
 struct Rows {
     row_type: RowType,
     binding: Binding,
 }
 
-/// What `model`'s champion gives the row; see sql/scoring.sql.
+/// The score that `model`'s champion gives the row; declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     // SAFETY: Postgres calls this with the arguments that its SQL declares, neither of them NULL.
@@ -37,7 +37,7 @@ fn predict_row(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     }
 }
 
-/// The quantiles that `model`'s champion gives the row; see sql/scoring.sql.
+/// The quantiles that `model`'s champion gives the row; declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 fn predict_quantiles(fcinfo: pg_sys::FunctionCallInfo) -> Vec<f64> {
     // SAFETY: as in `predict_row`.
@@ -62,24 +62,26 @@ fn quantiles(resolved: &mut Resolved) -> Result<[f64; 3], Error> {
     })
 }
 
-/// Fills the inputs of the model from a row, and does `then` with them.
+/// Fills the inputs of the model from a row, and calls `then` with them.
 ///
 /// # Safety
-/// `fcinfo` is that of a running call whose second argument is a composite value.
+/// `datum` is a non-NULL composite value that is live, and there is an active snapshot.
 unsafe fn with_row<T>(
     call: &mut RowCall,
     model: &[u8],
     datum: pg_sys::Datum,
     then: impl FnOnce(&mut Resolved) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    // SAFETY: each argument is read as the type that its SQL declares.
+    // SAFETY: the value is live, as the caller says. The descriptor is that of its row type, which is checked to be
+    // unchanged, and the binding was made for it.
     unsafe {
         let composite = Composite::of(datum);
         let id = composite.row_type();
         let resolved = match &mut call.resolved {
             Some(resolved) if resolved.answers(Some(model)) => resolved,
             other => {
-                // The row was made before the version is looked up: its type may be another one by then.
+                // The row type is read first, because its definition may change while the version is looked up, and the row
+                // was made before.
                 let row_type = RowType::of(id);
                 call.rows = None;
                 let resolved = other.insert(Resolved::new(Some(&String::from_utf8_lossy(model)), None)?);
@@ -103,7 +105,7 @@ unsafe fn with_row<T>(
 
 impl Rows {
     /// # Safety
-    /// There is a value of the row type.
+    /// A value of the row type exists.
     unsafe fn new(row_type: RowType, resolved: &Resolved) -> Result<Self, Error> {
         let recipe = resolved.decoded.scorer.recipe();
         // SAFETY: the descriptor lives as long as the row type.
@@ -118,7 +120,7 @@ struct ArrayCall {
     resolved: Option<Resolved>,
 }
 
-/// What `model`'s champion gives the numbers; see sql/scoring.sql.
+/// The score that `model`'s champion gives the numbers; declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 fn predict_array(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
     // SAFETY: as in `predict_row`.
@@ -130,9 +132,9 @@ fn predict_array(fcinfo: pg_sys::FunctionCallInfo) -> f64 {
 }
 
 /// # Safety
-/// `datum` is a non-NULL `real[]`.
+/// `datum` is a non-NULL `real[]` that is live, and there is an active snapshot.
 unsafe fn score_array(call: &mut ArrayCall, model: &[u8], datum: pg_sys::Datum) -> Result<f64, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the array is live, as the caller says. If detoasting made a copy, the copy is ours to free.
     unsafe {
         if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
             let resolved = Resolved::new(Some(&String::from_utf8_lossy(model)), None)?;
@@ -152,10 +154,11 @@ unsafe fn score_array(call: &mut ArrayCall, model: &[u8], datum: pg_sys::Datum) 
 }
 
 /// # Safety
-/// `array` is a detoasted real[].
+/// `array` is a detoasted `real[]`.
 #[inline]
 unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayType) -> Result<f64, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the array is detoasted, as the caller says. Its header says whether it has NULLs, and its one dimension,
+    // which is checked, says how many elements follow.
     unsafe {
         let expected = resolved.decoded.scorer.numbers();
         let dimensions = (*array).ndim;
@@ -164,7 +167,8 @@ unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayTyp
             return Err(wrong_shape(resolved, array));
         }
         if (*array).dataoffset == 0 {
-            // Header, one dimension and its lower bound, aligned: the elements follow.
+            // Without NULLs the elements follow the header, which has one dimension and its lower bound and is padded to
+            // the alignment.
             let header = std::mem::size_of::<pg_sys::ArrayType>() + 2 * std::mem::size_of::<i32>();
             let start = array.cast::<u8>().add(header.next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize));
             let values = std::slice::from_raw_parts(start.cast::<f32>(), expected);
@@ -185,9 +189,9 @@ fn score_numbers(resolved: &mut Resolved, values: &[f32]) -> Result<f64, Error> 
 }
 
 /// # Safety
-/// `array` is a plain `real[]`.
+/// `array` is a detoasted `real[]`.
 unsafe fn wrong_shape(resolved: &Resolved, array: *const pg_sys::ArrayType) -> Error {
-    // SAFETY: what the caller promises.
+    // SAFETY: the array is detoasted, as the caller says, so its dimensions follow its header.
     unsafe {
         let dimensions = (*array).ndim;
         let found = match dimensions {

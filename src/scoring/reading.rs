@@ -1,4 +1,4 @@
-//! A row as it is explained: its values as the recipe reads them, and as the text that a user reads.
+//! Reads a row for explanations: its values as the recipe reads them, and the same values as text for a user.
 
 use super::row::{bind_column, wrong_length, BoundColumn};
 use crate::error::Error;
@@ -11,9 +11,9 @@ use model::Scorer;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
-/// Where the recipe's columns stand in rows of one type, and how they are read and written.
+/// The positions of the recipe's columns in rows of one type, and how they are read and written.
 pub struct Reading {
-    /// One for each column of the recipe, with the function that writes its values as text.
+    /// One entry for each column of the recipe, with the output function that writes its values as text.
     columns: Vec<(BoundColumn, pg_sys::Oid)>,
 }
 
@@ -23,7 +23,7 @@ impl Reading {
     /// # Safety
     /// `descriptor` is a live tuple descriptor.
     pub unsafe fn new(model: &str, recipe: &Recipe, descriptor: pg_sys::TupleDesc) -> Result<Self, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the descriptor is live, as the caller says, and `bind_column` returns one of its attributes.
         unsafe {
             let columns = recipe.columns.iter().zip(recipe.slots()).map(|(column, slot)| {
                 let bound = bind_column(model, column, slot, descriptor)?;
@@ -34,12 +34,12 @@ impl Reading {
         }
     }
 
-    /// A row's values.
+    /// The values of a row.
     ///
     /// # Safety
     /// The row's columns have the types of the descriptor that this was made for.
     pub unsafe fn values(&self, from: Attributes, scorer: &Scorer) -> Result<Values, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the columns have the types that their readers were chosen for, as the caller says.
         unsafe {
             let recipe = scorer.recipe();
             let mut values = Values::missing(recipe);
@@ -68,12 +68,12 @@ impl Reading {
         }
     }
 
-    /// A row's columns as SQL writes them; `None` where they are NULL.
+    /// The columns of a row as SQL writes them; `None` where one is NULL.
     ///
     /// # Safety
-    /// As for [`Self::values`].
+    /// The same as for [`Self::values`].
     pub unsafe fn texts(&self, from: Attributes) -> Vec<Option<String>> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the columns have the types that their output functions write, as the caller says.
         unsafe {
             let text = |(column, output): &(BoundColumn, pg_sys::Oid)| {
                 value(from, column).map(|datum| written(*output, datum))
@@ -82,8 +82,8 @@ impl Reading {
         }
     }
 
-    /// Values that no row has, such as means, as text: numbers rounded to six digits, dates to the day. `None` where a
-    /// category or a key is one that the model does not know.
+    /// Values that no row has, such as means, as text. Numbers are rounded to six digits, and dates to the day. A category
+    /// or a key that the model does not know is `None`.
     pub fn texts_of(&self, values: &Values, recipe: &Recipe) -> Vec<Option<String>> {
         let columns = self.columns.iter().zip(&recipe.columns);
         let text = |((bound, output), column): (&(BoundColumn, pg_sys::Oid), &model::recipe::Column)| match (
@@ -110,7 +110,7 @@ fn value(from: Attributes, column: &BoundColumn) -> Option<pg_sys::Datum> {
 
 fn number_text(reader: Reader, output: pg_sys::Oid, numbers: &[f64]) -> String {
     let float_output = pg_sys::Oid::from(pg_sys::F_FLOAT8OUT);
-    // SAFETY: each value is of the type that its output function writes.
+    // SAFETY: each value has the type that its output function writes.
     let text = |number: f64| unsafe {
         match reader {
             Reader::Date => written(output, pg_sys::Datum::from(number.round() as i32)),
@@ -131,9 +131,9 @@ fn six_digits(number: f64) -> f64 {
 }
 
 /// # Safety
-/// A catalog look-up of a type that a live descriptor names.
+/// `type_oid` is a type that exists, because a live descriptor names it.
 unsafe fn output_function(type_oid: pg_sys::Oid) -> pg_sys::Oid {
-    // SAFETY: what the caller promises.
+    // SAFETY: the type exists, as the caller says; the out-pointers live through the call.
     unsafe {
         let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
         pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut is_varlena);
@@ -142,9 +142,9 @@ unsafe fn output_function(type_oid: pg_sys::Oid) -> pg_sys::Oid {
 }
 
 /// # Safety
-/// `datum` is a non-NULL value of the type whose output function this is.
+/// `datum` is a non-NULL value of the type that has this output function.
 unsafe fn written(output: pg_sys::Oid, datum: pg_sys::Datum) -> String {
-    // SAFETY: what the caller promises.
+    // SAFETY: the value fits the function, as the caller says. An output function returns a palloc'd NUL-terminated string.
     unsafe {
         let text = pg_sys::OidOutputFunctionCall(output, datum);
         let owned = CStr::from_ptr(text).to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! `reco.recommend(product_id, region)`: the newest feature row of a key, scored.
+//! The function `reco.recommend(product_id, region)`: it scores the newest feature row of a key.
 
 use super::call::Resolved;
 use super::model_cache::{self, Decoded};
@@ -25,7 +25,7 @@ struct KeyCall {
 /// The A/B test that decides which version scores a key.
 struct Split {
     test: Test,
-    /// One for each arm, made when it is needed first.
+    /// One entry for each arm, made when the arm is needed first.
     arms: Vec<Option<Arm>>,
 }
 
@@ -35,34 +35,34 @@ struct Arm {
     newest: Option<NewestRow>,
 }
 
-/// What is asked for.
+/// The arguments of a call, and the memory context of its call site.
 struct Question {
     call_site: pg_sys::MemoryContext,
     key: Key,
-    /// Product and region.
+    /// The product and the region.
     values: [pg_sys::Datum; 2],
     as_of: Option<pg_sys::Datum>,
     ab_key: Option<pg_sys::Datum>,
 }
 
-/// See sql/scoring.sql.
+/// Declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 fn recommend_bigint(fcinfo: pg_sys::FunctionCallInfo) -> Option<f64> {
-    // SAFETY: the first argument is a bigint.
+    // SAFETY: the SQL of this function declares the first argument a bigint.
     unsafe { recommend(fcinfo, Key::Bigint) }
 }
 
-/// See sql/scoring.sql.
+/// Declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 fn recommend_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<f64> {
-    // SAFETY: the first argument is a text.
+    // SAFETY: the SQL of this function declares the first argument a text.
     unsafe { recommend(fcinfo, Key::Text) }
 }
 
 /// # Safety
-/// `fcinfo` is that of a running call with the arguments (product of type `key`, region, model, as_of, ab_key).
+/// `fcinfo` is that of the running call, with the arguments (product of type `key`, region, model, as_of, ab_key).
 unsafe fn recommend(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Option<f64> {
-    // SAFETY: each argument is read as the type that its SQL declares.
+    // SAFETY: the call is running, and each argument is read as the type that its SQL declares.
     unsafe {
         let values = [argument(fcinfo, 0)?, argument(fcinfo, 1)?];
         let model = argument(fcinfo, 2).map(|name| bytes(name));
@@ -74,13 +74,14 @@ unsafe fn recommend(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Option<f64> {
 }
 
 /// # Safety
-/// The question's values are of the types that its key says; there is an active snapshot.
+/// The question's values have the types that its key says, and there is an active snapshot.
 unsafe fn score_key(
     call: &mut KeyCall,
     question: &Question,
     model: Option<&[u8]>,
 ) -> Result<Option<f64>, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the values and the snapshot are as the caller says. While `resolved` answers, the snapshot is the one that
+    // the kept access was made under.
     unsafe {
         if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(model)) {
             (call.newest, call.split) = (None, None);
@@ -98,17 +99,17 @@ unsafe fn score_key(
 }
 
 impl Question {
-    /// What a version gives the newest row of the key in its source.
+    /// The score that a version gives the newest row of the key in the version's source.
     ///
     /// # Safety
-    /// As for [`score_key`].
+    /// The same as for [`score_key`].
     unsafe fn score(
         &self,
         decoded: &Decoded,
         inputs: &mut Inputs,
         newest: &mut Option<NewestRow>,
     ) -> Result<Option<f64>, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the values and the snapshot are as the caller says.
         unsafe {
             let with_as_of = self.as_of.is_some();
             if !newest.as_ref().is_some_and(|newest| newest.serves(with_as_of)) {
@@ -128,12 +129,13 @@ impl Split {
         Ok(Self { test, arms })
     }
 
-    /// The arm of a key; `None` where it does not take part.
+    /// The arm of a key; `None` if the key does not take part.
     ///
     /// # Safety
-    /// As for [`score_key`].
+    /// The same as for [`score_key`].
     unsafe fn arm(&mut self, question: &Question) -> Result<Option<&mut Arm>, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the region and the caller's key are texts, and the product has the type that the key says, as the caller
+        // says.
         unsafe {
             let [product, region] = question.values;
             let text = |datum| String::from_utf8_lossy(bytes(datum));

@@ -1,5 +1,5 @@
-//! A row's columns as the model's inputs. Columns are found by name, so a row may have them in any order and
-//! have others besides.
+//! Turns the columns of a row into the model's inputs. Columns are found by name, so a row may have them in any order and
+//! may have other columns too.
 
 use crate::error::Error;
 use crate::pg::relations;
@@ -9,18 +9,18 @@ use model::recipe::{Column, Family, Recipe, Slot};
 use model::{Row, Scorer};
 use pgrx::pg_sys;
 
-/// Where the recipe's columns stand in rows of one type, and how they are read.
+/// The positions of the recipe's columns in rows of one type, and how they are read.
 pub struct Binding {
-    /// The attributes of all numbers, if every one of them is a `real` column of its own: these are read at once.
+    /// The attributes of all numbers, if each of them is a `real` column of its own. They are read in one pass.
     singles: Option<Vec<usize>>,
-    /// The columns that are read one by one: all others.
+    /// All other columns, which are read one by one.
     columns: Vec<BoundColumn>,
     width: usize,
 }
 
-/// Where a column of the recipe stands in rows of one type, and how it is read.
+/// The position of a column of the recipe in rows of one type, and how it is read.
 pub struct BoundColumn {
-    /// Position in the row, from 0.
+    /// The column's position in the row, from 0.
     pub attribute: usize,
     pub reader: Reader,
     pub slot: Slot,
@@ -32,7 +32,7 @@ impl Binding {
     /// # Safety
     /// `descriptor` is a live tuple descriptor.
     pub unsafe fn new(model: &str, recipe: &Recipe, descriptor: pg_sys::TupleDesc) -> Result<Self, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the descriptor is live, as the caller says.
         unsafe {
             let bind = |(column, slot)| bind_column(model, column, slot, descriptor);
             let mut columns =
@@ -46,7 +46,7 @@ impl Binding {
         }
     }
 
-    /// Attributes that must be taken out of a row, counted from its first.
+    /// How many attributes of a row have to be deformed, from the first on.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -56,7 +56,7 @@ impl Binding {
     /// # Safety
     /// The row's columns have the types of the descriptor that the binding was made for.
     pub unsafe fn fill(&self, from: Attributes, scorer: &Scorer, inputs: &mut Inputs) -> Result<(), Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the columns have the types that their readers were chosen for, as the caller says.
         unsafe {
             if let Some(singles) = &self.singles {
                 inputs.singles.clear();
@@ -85,10 +85,10 @@ impl Binding {
     }
 }
 
-/// Refuses a relation that lacks a column of the recipe, or has one of another family of types.
+/// Refuses a relation that lacks a column of the recipe, or has one whose type is of another family.
 pub fn check_columns(model: &str, recipe: &Recipe, relation: pg_sys::Oid) -> Result<(), Error> {
     let name = relations::qualified_name(relation)?;
-    // SAFETY: the descriptor is live.
+    // SAFETY: `with_descriptor` calls this with a descriptor that is live.
     relations::with_descriptor(relation, |descriptor| unsafe {
         Binding::new(model, recipe, descriptor).map(drop).map_err(|error| error.of_relation(&name))
     })?
@@ -106,10 +106,10 @@ fn singles(columns: &[BoundColumn]) -> Option<Vec<usize>> {
     all.then(|| numbers().map(|column| column.attribute).collect())
 }
 
-/// The inputs of one model, filled anew for every row.
+/// The inputs of one model, which are filled anew for every row.
 pub struct Inputs {
     pub row: Row,
-    /// Numbers on their way there, all at once.
+    /// A buffer for the numbers, which are set all at once.
     pub singles: Vec<f32>,
 }
 
@@ -120,7 +120,7 @@ impl Inputs {
 }
 
 /// # Safety
-/// The value is of the type that the reader is for.
+/// The value has the type that the reader is for.
 unsafe fn set_category(
     reader: Reader,
     value: Option<pg_sys::Datum>,
@@ -128,7 +128,7 @@ unsafe fn set_category(
     scorer: &Scorer,
     row: &mut Row,
 ) {
-    // SAFETY: what the caller promises.
+    // SAFETY: the value has the type that the reader is for, as the caller says.
     unsafe {
         match value {
             Some(datum) => {
@@ -139,10 +139,11 @@ unsafe fn set_category(
     }
 }
 
-/// Sets every element of an array, or all to missing where the array is NULL; the length found if it is wrong.
+/// Sets every element of an array, or sets all of them to missing if the array is NULL. If the array has a wrong length,
+/// that length is the error.
 ///
 /// # Safety
-/// The value is an array whose elements are of the type that the reader is for.
+/// The value is an array whose elements have the type that the reader is for.
 unsafe fn set_array(
     element: ElementReader,
     value: Option<pg_sys::Datum>,
@@ -151,7 +152,7 @@ unsafe fn set_array(
     scorer: &Scorer,
     row: &mut Row,
 ) -> Result<(), usize> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the elements have the type that the reader is for, as the caller says.
     unsafe {
         let mut elements = Vec::with_capacity(count);
         match value {
@@ -168,7 +169,7 @@ unsafe fn set_array(
     }
 }
 
-/// The error for an array of another length than the model was trained with.
+/// The error for an array whose length is not the one that the model was trained with.
 pub fn wrong_length(recipe: &Recipe, first: usize, expected: usize, found: usize) -> Error {
     let starts_here = |slot: &Slot| matches!(slot, Slot::Numbers { first: f, .. } if *f == first);
     let position = recipe.slots().iter().position(starts_here).unwrap_or(0);
@@ -188,7 +189,7 @@ pub unsafe fn bind_column(
     slot: Slot,
     descriptor: pg_sys::TupleDesc,
 ) -> Result<BoundColumn, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the descriptor is live, as the caller says.
     unsafe {
         let named = |(_, found): &(usize, &_)| tuples::attribute_name(found) == column.name;
         let Some((attribute, found)) = tuples::attributes(descriptor).find(named) else {

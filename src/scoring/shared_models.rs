@@ -1,10 +1,10 @@
-//! Large models, mapped by all backends from one file each instead of decoded into the memory of every one.
+//! Large models, each mapped from one file by all backends, instead of decoded into the memory of every one of them.
 //!
-//! A file is an image of a scorer (see [`model::image`]), made from the catalog by the first backend that needs it and
-//! named by the digest of the weights, which the catalog holds. It lies among the server's temporary files, because that is
-//! what it is: it may be deleted at any time, is not part of a base backup, and is gone when the server starts. No file
-//! decides anything: which version scores, and that it exists, is what the catalog says under the statement's snapshot; one
-//! that is missing, or not exactly what this server wrote, is made anew; and where none can be made, the model is decoded.
+//! A file is an image of a scorer (see [`model::image`]). The first backend that needs it makes it from the catalog and
+//! names it by the digest of the weights, which the catalog holds. The file lies among the server's temporary files: it may
+//! be deleted at any time, is not part of a base backup, and is gone when the server starts. No file decides anything.
+//! Which version scores, and that it exists, is what the catalog says under the statement's snapshot. A file that is
+//! missing, or is not exactly what this server wrote, is made again, and if no file can be made the model is decoded.
 
 mod lock;
 
@@ -24,15 +24,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fs, process};
 
-/// In the data folder, where every backend runs. Both names begin as the server wants them of what it deletes when it starts.
+/// The folder, relative to the data directory, in which every backend runs. Both names have the prefix of what the server
+/// deletes when it starts.
 const FOLDER: &str = "base/pgsql_tmp/pgsql_tmp_reco";
-/// Models whose artifact is smaller are decoded by each backend: their copies cost less than a mapping is worth.
+/// Models with a smaller artifact are decoded by each backend: a mapping would save less than it costs.
 const LEAST: usize = 256 << 10;
 
-/// A scorer, and what it reads if that is mapped.
+/// A scorer, and the mapping that it reads, if it is mapped.
 pub type Found = (Scorer, Option<Arc<Mapping>>);
 
-/// The scorer of a version's weights: mapped if they are large, otherwise decoded.
+/// The scorer of a version's weights. It is mapped if they are large, and decoded otherwise.
 pub fn scorer(version: &VersionRow) -> Result<Found, Error> {
     let Summary { digest: content, size } = weights::summary(version)?;
     if size < LEAST || settings::shared_models_size() == 0 {
@@ -41,7 +42,8 @@ pub fn scorer(version: &VersionRow) -> Result<Found, Error> {
     if let Some(found) = open(&content) {
         return Ok(found);
     }
-    // One backend makes the file; those that wait here find it. Decoding takes several times the model's size.
+    // One backend makes the file, and the backends that wait here find it: decoding takes several times the model's size in
+    // memory.
     let _turn = lock::take(&content);
     if let Some(found) = open(&content) {
         return Ok(found);
@@ -53,9 +55,9 @@ pub fn scorer(version: &VersionRow) -> Result<Found, Error> {
     Ok(open(&content).unwrap_or((decoded, None)))
 }
 
-/// Deletes the file of weights that are about to leave the catalog. If they stay after all, it is made again.
+/// Deletes the file of weights that are about to leave the catalog. If they stay after all, the file is made again.
 pub fn remove(content: &Content) {
-    // Nothing depends on it.
+    // A failure is ignored, because nothing depends on the deletion.
     let _ = fs::remove_file(path(content));
 }
 
@@ -63,20 +65,20 @@ fn decode(version: &VersionRow) -> Result<Scorer, Error> {
     Ok(Scorer::new(&Artifact::from_bytes(&weights::read(version)?)?)?)
 }
 
-/// Another build of this library has files of its own.
+/// The file's path. Another build of this library has files of its own.
 fn path(content: &Content) -> PathBuf {
     let digest: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
     Path::new(FOLDER).join(format!("{digest}.{BUILD}"))
 }
 
-/// The scorer of the file, if it is there as [`write`] left it.
+/// The scorer of the file, if the file exists and is as [`write`] left it.
 fn open(content: &Content) -> Option<Found> {
     let path = path(content);
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path).ok()?;
     if !is_untouched(&file, content).ok()? {
         return None;
     }
-    // The least recently opened are deleted first; a failure only makes this one look older.
+    // The least recently opened files are deleted first. A failure only makes this file look older.
     let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
     let before = losses();
     let mapping = Arc::new(Mapping::new(file)?);
@@ -84,7 +86,7 @@ fn open(content: &Content) -> Option<Found> {
     (losses() == before).then_some((scorer, Some(mapping)))
 }
 
-/// A share of a mapping.
+/// A shared owner of a mapping.
 struct Shared(Arc<Mapping>);
 
 impl AsRef<[u8]> for Shared {
@@ -93,17 +95,17 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-/// Whether a file is the server's own and was not written to since [`write`] set its time.
+/// Whether a file belongs to the server's user and was not written to since [`write`] set its time.
 fn is_untouched(file: &File, content: &Content) -> io::Result<bool> {
     let is = file.metadata()?;
-    // SAFETY: always succeeds.
+    // SAFETY: geteuid takes no argument and always succeeds.
     let me = unsafe { libc::geteuid() };
     Ok(is.is_file() && is.uid() == me && is.mode() & 0o7777 == MODE && is.modified()? == seal(content))
 }
 
 const MODE: u32 = 0o400;
 
-/// The time of last change that a file of this content has: one long ago, which no write leaves behind.
+/// The modification time of a file with this content. It lies long ago, so no write leaves it behind.
 fn seal(content: &Content) -> SystemTime {
     let [a, b, c, ..] = *content;
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + u64::from(u32::from_be_bytes([0, a, b, c])))
@@ -116,7 +118,7 @@ fn write(scorer: &Scorer, content: &Content) -> Result<(), Error> {
         DirBuilder::new().recursive(true).mode(0o700).create(FOLDER)?;
         make_room(image.length() as u64)?;
         let unfinished = Unfinished(path(content).with_extension(process::id().to_string()));
-        // Of an earlier process with this number.
+        // A process with the same number may have left the file.
         let _ = fs::remove_file(&unfinished.0);
         let flags = libc::O_NOFOLLOW;
         let mut file = OpenOptions::new()
@@ -134,7 +136,7 @@ fn write(scorer: &Scorer, content: &Content) -> Result<(), Error> {
     write().map_err(Error::system("could not write a shared model"))
 }
 
-/// A file that is deleted unless it was renamed.
+/// A file that is deleted when this value is dropped, unless it was renamed.
 struct Unfinished(PathBuf);
 
 impl Drop for Unfinished {
@@ -143,8 +145,8 @@ impl Drop for Unfinished {
     }
 }
 
-/// Deletes the least recently opened files until one of this length fits with the others. One that is mapped somewhere
-/// stays there until it is let go. A length that never fits is an error.
+/// Deletes the least recently opened files until a file of this length fits beside the others. A deleted file that a
+/// backend has mapped stays there until it is unmapped. It is an error if the length can never fit.
 fn make_room(length: u64) -> io::Result<()> {
     let most = settings::shared_models_size();
     if length > most {
@@ -153,7 +155,7 @@ fn make_room(length: u64) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(FOLDER)? {
         let entry = entry?;
-        // Gone by now: somebody else makes room as well.
+        // The file may be gone by now, because another backend makes room as well.
         let Ok(is) = entry.metadata() else { continue };
         files.push((is.accessed()?, is.len(), entry.path()));
     }

@@ -1,5 +1,5 @@
-//! `reco.similar_launches(product_id, region)`: the earlier launches in a region that were most like a product, and what
-//! became of them. The distance is [`model::explain::Similarity`]; the SQL is in sql/scoring.sql.
+//! The function `reco.similar_launches(product_id, region)`: the earlier launches in a region that were most like a
+//! product, and how they went. The distance is [`model::explain::Similarity`], and the SQL is in sql/scoring.sql.
 
 use super::call::Resolved;
 use super::first_sales::{FirstSales, Launch, WeeklySales, FIRST_WEEKS};
@@ -24,16 +24,16 @@ use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, SpiClient};
 use pgrx::{pg_sys, FromDatum, IntoDatum, Spi};
 
-/// Launches that may be asked for.
+/// The largest number of launches that a caller may ask for.
 const MOST: i32 = 1000;
-/// Weeks since a product's launch: where a source has such a column, launches are compared at the same age.
+/// The column with the weeks since a product's launch. If a source has it, launches are compared at the same age.
 const AGE: &str = "weeks_since_launch";
 
-/// product_id, week, similarity, outcome, launch, first_quantity, first_sales.
+/// The columns of the result: product_id, week, similarity, outcome, launch, first_quantity, first_sales.
 type SimilarLaunch = (String, Date, f64, Option<f64>, Option<Date>, Option<f64>, Option<f64>);
 type SimilarLaunches = TableIterator<'static, SimilarLaunch>;
 
-/// See sql/scoring.sql.
+/// Declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn similar_launches_bigint(
@@ -50,11 +50,11 @@ fn similar_launches_bigint(
         name!(first_sales, Option<f64>),
     ),
 > {
-    // SAFETY: the first argument is a bigint.
+    // SAFETY: the SQL of this function declares the first argument a bigint.
     unsafe { similar_launches(fcinfo, Key::Bigint) }
 }
 
-/// See sql/scoring.sql.
+/// Declared in sql/scoring.sql.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn similar_launches_text(
@@ -71,14 +71,14 @@ fn similar_launches_text(
         name!(first_sales, Option<f64>),
     ),
 > {
-    // SAFETY: the first argument is a text.
+    // SAFETY: the SQL of this function declares the first argument a text.
     unsafe { similar_launches(fcinfo, Key::Text) }
 }
 
 /// # Safety
-/// `fcinfo` is that of a running call with the arguments (product of type `key`, region, k, model, as_of).
+/// `fcinfo` is that of the running call, with the arguments (product of type `key`, region, k, model, as_of).
 unsafe fn similar_launches(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> SimilarLaunches {
-    // SAFETY: each argument is read as the type that its SQL declares.
+    // SAFETY: the call is running, and each argument is read as the type that its SQL declares.
     unsafe {
         let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
             return SimilarLaunches::empty();
@@ -91,7 +91,7 @@ unsafe fn similar_launches(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Simila
 }
 
 /// # Safety
-/// The values of the key are of the types that `key` says; there is an active snapshot.
+/// The values of the key have the types that `key` says, and there is an active snapshot.
 unsafe fn find(
     [product, region]: [pg_sys::Datum; 2],
     key: Key,
@@ -99,7 +99,7 @@ unsafe fn find(
     model: Option<&str>,
     as_of: Option<pg_sys::Datum>,
 ) -> Result<Vec<SimilarLaunch>, Error> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the values and the snapshot are as the caller says, and the region is a text.
     unsafe {
         let k = given(k, "k")?;
         if !(1..=MOST).contains(&k) {
@@ -117,25 +117,25 @@ unsafe fn find(
     }
 }
 
-/// Where the launches of a model are found, and how they are compared.
+/// The source in which the launches of a model are found, and how they are compared.
 struct Search<'a> {
     decoded: &'a Decoded,
     source: Source,
     key: Key,
-    /// Columns of the source.
+    /// The names of the source's columns.
     product: &'a str,
     region: &'a str,
     time: &'a str,
     label: &'a str,
     has_age: bool,
-    /// Weeks after its own that a row's label looks at.
+    /// How many weeks after its own a row's label looks at.
     horizon: usize,
-    /// Of a view of new products.
+    /// The weekly sales behind the source, if it is a view of new products.
     weekly: Option<WeeklySales>,
     similarity: Similarity,
 }
 
-/// The row that others are compared with.
+/// The newest row of the product, which the others are compared with.
 struct Subject {
     values: Values,
     time: Parameter,
@@ -146,7 +146,7 @@ struct Subject {
 struct Row {
     week: Date,
     outcome: Option<f64>,
-    /// The week of the product's launch, where its sales can be told.
+    /// The week of the product's launch, if its sales can be found.
     launch: Option<Date>,
 }
 
@@ -187,16 +187,17 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The newest row of the key, as `recommend` takes it; `None` where there is none.
+    /// The newest row of the key, found as `recommend` finds it; `None` if there is none.
     ///
     /// # Safety
-    /// As for [`find`].
+    /// The same as for [`find`].
     unsafe fn subject(
         &self,
         of: [Parameter; 2],
         as_of: Option<pg_sys::Datum>,
     ) -> Result<Option<Subject>, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the values are as the caller says. The layout and the reading check that the row's columns have the types
+        // that they are read as.
         unsafe {
             let Decoded { version, scorer, .. } = self.decoded;
             let more = [column(self.time), self.age()];
@@ -217,23 +218,24 @@ impl<'a> Search<'a> {
             let mut deformed = Deformed::default();
             let row = deformed.take_apart(fetched.tuple(0), descriptor);
             let values = Reading::new(&version.model, scorer.recipe(), descriptor)?.values(row, scorer)?;
-            // Dates and timestamps are passed by value: the row may go.
+            // A date or a timestamp is passed by value, so it outlives the row.
             let time = (tuples::attribute(descriptor, extra).atttypid, attribute(row, extra));
             Ok(Some(Subject { values, time, age: attribute(row, extra + 1) }))
         }
     }
 
-    /// The k products that were nearest, each at its nearest row.
+    /// The k nearest products, each with its nearest row.
     ///
     /// # Safety
-    /// As for [`find`].
+    /// The same as for [`find`].
     unsafe fn nearest(
         &self,
         of: [Parameter; 2],
         subject: &Subject,
         k: usize,
     ) -> Result<Vec<Near<Row>>, Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the values are as the caller says. The reading was made for the rows' descriptor, and the query casts its
+        // other columns to the types that they are read as.
         unsafe {
             let Decoded { version, scorer, .. } = self.decoded;
             let age = (pg_sys::FLOAT8OID, subject.age.and_then(IntoDatum::into_datum));
@@ -251,7 +253,7 @@ impl<'a> Search<'a> {
                     let row = deformed.take_apart(fetched.tuple(n), descriptor);
                     let distance = self.similarity.distance(&subject.values, &reading.values(row, scorer)?);
                     let extra = scorer.recipe().columns.len();
-                    // Neither the key nor the time column is NULL where the query looks.
+                    // Neither the key nor the time column is NULL in the rows that the query finds.
                     let (Some(group), Some(week)) = (attribute(row, extra), attribute(row, extra + 1)) else {
                         continue;
                     };
@@ -264,8 +266,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The query for the rows that are compared, product by product. Of the row that they are compared with, $1 is the
-    /// product, $2 the region, $3 the time and $4 the age.
+    /// The query for the rows that are compared, product by product. Its parameters are the subject's product ($1), region
+    /// ($2), time ($3) and age ($4).
     fn earlier_rows(&self) -> Result<String, Error> {
         let Decoded { version, scorer, .. } = self.decoded;
         let (product, time, label) = (column(self.product), column(self.time), column(self.label));
@@ -298,7 +300,7 @@ impl<'a> Search<'a> {
             self.age(),
         );
         if self.weekly.is_some() {
-            // The first weeks, of which the sales are told, are over by then as well.
+            // The first weeks, whose sales are shown, must be over by then as well.
             query += &format!(
                 " AND ({launch} OPERATOR(pg_catalog.+) {}) OPERATOR(pg_catalog.<=) $3",
                 7 * (FIRST_WEEKS - 1)
@@ -307,7 +309,7 @@ impl<'a> Search<'a> {
         Ok(format!("{query} ORDER BY {product}, {time}"))
     }
 
-    /// The age of a row.
+    /// The age of a row, as SQL.
     fn age(&self) -> String {
         match self.has_age {
             true => format!("t.{AGE}::pg_catalog.float8"),
@@ -315,7 +317,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What was found, with the sales of each product's first weeks in the region.
+    /// The launches that were found, with the sales of each product's first weeks in the region.
     fn with_first_sales(
         &self,
         client: &SpiClient,
@@ -335,14 +337,14 @@ impl<'a> Search<'a> {
     }
 }
 
-/// A column of the source, which queries call t.
+/// A column of the source, which the queries call t.
 fn column(name: &str) -> String {
     format!("t.{}", quote_identifier(name))
 }
 
 /// # Safety
-/// The n-th attribute is of the type that `T` stands for.
+/// The n-th attribute has the SQL type that `T` reads.
 unsafe fn attribute<T: FromDatum>(row: Attributes, n: usize) -> Option<T> {
-    // SAFETY: what the caller promises.
+    // SAFETY: the attribute has the type that `T` reads, as the caller says.
     unsafe { T::from_datum(row.values[n], row.nulls[n]) }
 }

@@ -9,7 +9,7 @@ use model::recipe::{Family, Recipe};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
-/// How the product is given; a region is always a text.
+/// The type in which the caller gives the product. The region is always a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     Bigint,
@@ -43,23 +43,24 @@ impl Source {
         Ok(Self { relation: Relation::of(found)? })
     }
 
-    /// Refuses it if a column that the version reads is gone, or has another type: a query would name an alias of ours.
+    /// Refuses the source if a column that the version reads is gone or has another type. Without this check the
+    /// query's own error would name our alias of the table, and not the source.
     pub fn check(&self, version: &VersionRow, recipe: &Recipe) -> Result<(), Error> {
         check_columns(&version.model, recipe, self.relation.oid)?;
         version.keys.iter().try_for_each(|key| self.require(version, "key", key).map(drop))?;
         version.time_column.iter().try_for_each(|time| self.require(version, "time", time).map(drop))
     }
 
-    /// A column that the version reads; `what` says what the column is to the version.
+    /// A column that the version reads. `what` says in the error what the column is for.
     pub fn require(&self, version: &VersionRow, what: &str, column: &str) -> Result<&Column, Error> {
         self.relation.column(column).ok_or_else(|| missing(version, &self.relation.name, what, column))
     }
 
-    /// The number of columns if `SELECT *` gives a table's rows as they lie there and the current user may read all of it;
-    /// `None` for views, where a column was dropped, and for who may read some columns only.
+    /// The number of columns, if `SELECT *` returns the rows as they are stored and the current user may read all of them.
+    /// It is `None` for a view, for a table with a dropped column, and for a user who may read only some columns.
     pub fn rows_as_stored(&self) -> Option<usize> {
         let Relation { oid, columns, .. } = &self.relation;
-        // SAFETY: catalog look-ups.
+        // SAFETY: these are catalog look-ups, which any OID may be given to.
         let (kind, allowed) = unsafe {
             let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
             let allowed = pg_sys::pg_class_aclcheck(*oid, pg_sys::GetUserId(), select);
@@ -69,8 +70,8 @@ impl Source {
         (matches!(kind, b'r' | b'm' | b'p') && allowed && dense).then_some(columns.len())
     }
 
-    /// `column = value` in a form that an index on the column can answer. `value` is SQL of the type that `given` says; one
-    /// that is no value of the column's type equals nothing, and is no error.
+    /// SQL for `column = value` in a form that an index on the column can answer. `value` is SQL of the type that `given`
+    /// says. A value that the column's type cannot have equals nothing, and is no error.
     pub fn equals(
         &self,
         version: &VersionRow,
@@ -84,7 +85,7 @@ impl Source {
             Key::Bigint => family == Some(Family::Number),
             Key::Text => family == Some(Family::Text),
         };
-        // SAFETY: a catalog look-up of a column's type.
+        // SAFETY: this is a catalog look-up of a column's type.
         let base = unsafe { pg_sys::getBaseType(found) };
         if !fits {
             return Err(Error::InvalidArgument(
@@ -105,18 +106,18 @@ impl Source {
         }
     }
 
-    /// As [`Self::equals`], of a text that says a value of any type: logged keys are texts.
+    /// Does the same as [`Self::equals`] for a text that holds a value of any type, because logged keys are texts.
     pub fn equals_written(&self, version: &VersionRow, column: &str, value: &str) -> Result<String, Error> {
         let found = self.require(version, "key", column)?.type_oid;
-        // SAFETY: a catalog look-up of a column's type.
+        // SAFETY: this is a catalog look-up of a column's type.
         let base = unsafe { pg_sys::getBaseType(found) };
         Ok(format!("{} OPERATOR(pg_catalog.=) {}", of_source(column, found), text_as(base, value)))
     }
 
-    /// `column = ANY` of an array, as [`Self::equals`] compares one value. Arrays of other types than text are cast.
+    /// SQL for `column = ANY (array)`, which compares as [`Self::equals`] does. An array of another type than text is cast.
     pub fn is_any_of(&self, column: &str, array: &str, array_type: pg_sys::Oid) -> String {
         let found = self.relation.type_of(column).unwrap_or(pg_sys::InvalidOid);
-        // SAFETY: a catalog look-up of a column's type.
+        // SAFETY: this is a catalog look-up of a column's type.
         let base = unsafe { pg_sys::getBaseType(found) };
         let array = match array_type {
             pg_sys::TEXTARRAYOID if !matches!(base, pg_sys::TEXTOID | pg_sys::VARCHAROID) => {
@@ -131,27 +132,28 @@ impl Source {
     }
 }
 
-/// A column of the source, which is called t, as a value of its base type.
+/// A column of the source, which queries call t, as a value of its base type.
 fn of_source(column: &str, type_oid: pg_sys::Oid) -> String {
     values::as_base(format!("t.{}", quote_identifier(column)), type_oid)
 }
 
-/// A bigint for a comparison with a column of this base type.
+/// A bigint as SQL that can be compared with a column of this base type.
 fn number_as(base: pg_sys::Oid, value: &str) -> String {
     match base {
-        // The operators of these types compare with each other.
+        // The comparison operators of these types take each other's values.
         pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => value.to_owned(),
         _ => format!("{value}::{}", values::sql_type(base, -1)),
     }
 }
 
-/// A text as a value of this base type; NULL where it is none, for types of which that can be told beforehand.
+/// A text as a value of this base type. For types where it can be told beforehand, a text that is no such value becomes
+/// NULL.
 pub fn text_as(base: pg_sys::Oid, value: &str) -> String {
     let sql_type = values::sql_type(base, -1);
     let matching = |pattern: &str, sql_type: &str| {
         format!("(CASE WHEN {value} OPERATOR(pg_catalog.~) '{pattern}' THEN {value}::{sql_type} END)")
     };
-    // SAFETY: a catalog look-up of a type.
+    // SAFETY: this is a catalog look-up of a type.
     let is_enum = unsafe { pg_sys::type_is_enum(base) };
     match base {
         pg_sys::TEXTOID | pg_sys::VARCHAROID => value.to_owned(),
@@ -167,7 +169,7 @@ pub fn text_as(base: pg_sys::Oid, value: &str) -> String {
     }
 }
 
-/// The error of a column that a version reads and its source no longer has.
+/// The error for a column that a version reads and its source no longer has.
 pub fn missing(version: &VersionRow, source: &RelationName, what: &str, column: &str) -> Error {
     let model = &version.model;
     Error::UndefinedColumn {

@@ -1,4 +1,5 @@
-//! Whether what the catalog's rows refer to is there, which no foreign key says (see sql/catalog.sql), and their values can be so.
+//! Checks that what the catalog's rows refer to exists, because no foreign key does that (see sql/catalog.sql), and that
+//! their values are valid.
 
 use super::finding::Finding;
 use super::server::size;
@@ -11,12 +12,12 @@ use pgrx::spi::{Spi, SpiClient};
 use std::time::{Duration, Instant};
 
 const ITEM: &str = "catalog";
-/// So many faults are told one by one.
+/// How many faults are listed one by one.
 const MOST_TOLD: usize = 20;
 const HINT: &str = "Restore what is missing or damaged from a backup; or, as a superuser, delete the rows that refer to what is missing, and \
                     train again what lost its weights or its values.";
 
-/// Each finds what refers to something that is not there, or to itself, and says so in words.
+/// Queries for rows that refer to something that does not exist, or to themselves. Each result is a fault in words.
 const FAULTS: [&str; 17] = [
     "SELECT pg_catalog.format('version %s of model \"%s\" has no model', v.version, v.model) FROM reco.version AS v \
      WHERE NOT EXISTS (SELECT FROM reco.model AS m WHERE m.model OPERATOR(pg_catalog.=) v.model)",
@@ -81,7 +82,7 @@ const FAULTS: [&str; 17] = [
      FROM reco.version AS v WHERE v.seconds OPERATOR(pg_catalog.>=) 'Infinity' OR v.seconds OPERATOR(pg_catalog.<) 0",
 ];
 
-/// Rows are looked at in one go, then weights for as long as the time limit lasts.
+/// Checks all rows, and then reads weights until the time limit is over.
 pub fn findings(limit: Duration) -> Vec<Finding> {
     let began = Instant::now();
     or_raise(Spi::connect(|client| {
@@ -105,7 +106,7 @@ pub fn findings(limit: Duration) -> Vec<Finding> {
             if began.elapsed() < limit {
                 match crate::catalog::read::version(&model, version) {
                     Ok(version) => read.weights(&version, &mut faults),
-                    // What of its row is damaged has been told.
+                    // The faults of this version's row were already found.
                     Err(_) => read.versions += 1,
                 }
             }
@@ -114,7 +115,7 @@ pub fn findings(limit: Duration) -> Vec<Finding> {
     }))
 }
 
-/// What weights were read, and checked against their digest.
+/// How many weights were read and checked against their digests.
 #[derive(Default)]
 struct Read {
     of: usize,
@@ -152,7 +153,7 @@ fn told(mut faults: Vec<String>, read: &Read) -> Finding {
     Finding::bad(ITEM, faults.join("\n"), HINT)
 }
 
-/// Whether the caller may see what the catalog holds.
+/// Whether the caller may read the catalog's tables.
 fn may_read(client: &SpiClient) -> Result<bool, Error> {
     let sql = "SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')) \
                FROM pg_catalog.pg_extension AS e \
@@ -161,7 +162,7 @@ fn may_read(client: &SpiClient) -> Result<bool, Error> {
     Ok(client.select(sql, Some(1), &[])?.first().get_one::<bool>()?.unwrap_or(false))
 }
 
-/// Those that have weights.
+/// The versions that have weights.
 fn versions(client: &SpiClient) -> Result<Vec<(String, i32)>, Error> {
     let sql = "SELECT v.model, v.version FROM reco.version AS v \
                JOIN reco.artifact AS a ON a.artifact_id OPERATOR(pg_catalog.=) v.artifact_id ORDER BY 1, 2";
@@ -171,7 +172,7 @@ fn versions(client: &SpiClient) -> Result<Vec<(String, i32)>, Error> {
     Ok(named.into_iter().filter_map(|(model, version)| model.zip(version)).collect())
 }
 
-/// Looks at each value of every version that is JSON or an array.
+/// Checks the values of every version that are JSON or arrays.
 fn values_of_versions(client: &SpiClient, faults: &mut Vec<String>) -> Result<(), Error> {
     let sql = "SELECT v.model, v.version, pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
                       v.metrics::pg_catalog.text, v.data::pg_catalog.text, v.parameters::pg_catalog.text, \
@@ -195,7 +196,7 @@ fn values_of_versions(client: &SpiClient, faults: &mut Vec<String>) -> Result<()
     Ok(())
 }
 
-/// The same of every feature view.
+/// Checks the same values of every feature view.
 fn values_of_feature_views(client: &SpiClient, faults: &mut Vec<String>) -> Result<(), Error> {
     let sql = "SELECT reco.feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by), \
                       pg_catalog.array_to_json(v.keys)::pg_catalog.text, \

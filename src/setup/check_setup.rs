@@ -6,7 +6,7 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use std::time::Duration;
 
-/// What is installed and what a training would run on; see sql/setup.sql.
+/// Lists what is installed and what a training would run on; declared in sql/setup.sql.
 #[pg_extern(sql = false)]
 fn check_setup(
     time_limit: Interval,

@@ -1,6 +1,6 @@
-//! What `reco.check_setup` has found.
+//! A finding of `reco.check_setup`.
 
-/// One row of the answer.
+/// One row of the result.
 pub struct Finding {
     pub item: &'static str,
     pub ok: bool,
@@ -12,7 +12,7 @@ impl Finding {
         Self { item, ok: true, detail: detail.into() }
     }
 
-    /// `detail` says what is wrong, `hint` what to do about it.
+    /// A finding of a fault. `detail` says what is wrong, and `hint` what can be done about it.
     pub fn bad(item: &'static str, detail: impl AsRef<str>, hint: &str) -> Self {
         Self { item, ok: false, detail: format!("{}\n{hint}", detail.as_ref()) }
     }

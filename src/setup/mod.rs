@@ -1,11 +1,11 @@
-//! `reco.check_setup()`.
+//! The function `reco.check_setup()`.
 //!
-//! | file | what it looks at |
+//! | file | holds |
 //! | --- | --- |
-//! | `check_setup` | the function: all findings, one row each |
-//! | `finding`     | a row |
-//! | `server`      | versions, settings beside the machine |
-//! | `catalog`     | whether what its rows refer to is there, and weights are what was stored |
+//! | `check_setup` | the function: all findings, one row for each |
+//! | `finding`     | one row |
+//! | `server`      | the versions, and settings compared with the machine |
+//! | `catalog`     | whether what the catalog's rows refer to exists, and whether the weights are what was stored |
 //! | `trainer`     | the trainer, libtorch, processors, GPUs |
 
 mod catalog;

@@ -1,4 +1,4 @@
-//! What the server and its machine say.
+//! Findings about the server and its machine.
 
 use super::finding::Finding;
 use crate::error::or_raise;
@@ -12,10 +12,10 @@ use std::path::Path;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The major versions of PostgreSQL that the tests run on.
 const TESTED: &[u32] = &[15];
-/// Below this, hardly a training's rows and weights fit into temporary files.
+/// Below this limit, the rows and the weights of a training hardly fit into temporary files.
 const FEW_TEMPORARY_BYTES: u64 = 64 << 20;
 
-/// Versions.
+/// The versions of the extension and of PostgreSQL.
 pub fn installation() -> Vec<Finding> {
     vec![extension(), postgres()]
 }
@@ -46,7 +46,7 @@ fn catalog_version() -> Result<Option<String>, SpiError> {
 
 fn postgres() -> Finding {
     const ITEM: &str = "PostgreSQL";
-    // SAFETY: every server has this setting, and its value lasts at least as long as the call.
+    // SAFETY: every server has this setting, and its value lives at least as long as this function.
     let version =
         unsafe { CStr::from_ptr(pg_sys::GetConfigOption(c"server_version".as_ptr(), false, false)) };
     let version = version.to_string_lossy();
@@ -62,12 +62,12 @@ fn postgres() -> Finding {
     }
 }
 
-/// Settings beside what the machine has.
+/// The settings, compared with what the machine has.
 pub fn settings() -> Vec<Finding> {
     vec![memory(training_memory(), machine_memory()), temporary_files(temporary_limit())]
 }
 
-/// Bounds in bytes; `None` is no bound, or a machine that does not say.
+/// Both numbers are bytes. `None` means that there is no bound, or that the machine does not say.
 fn memory(bound: Option<u64>, machine: Option<u64>) -> Finding {
     const ITEM: &str = "memory";
     let bounded = |bytes| format!("a training may allocate {}", size(bytes));
@@ -85,15 +85,15 @@ fn memory(bound: Option<u64>, machine: Option<u64>) -> Finding {
     }
 }
 
-/// What the server's machine has, or its container or service may use.
+/// The memory that the server may use: that of the machine, or less if a container or a service limits it.
 fn machine_memory() -> Option<u64> {
-    // SAFETY: two questions to the system.
+    // SAFETY: both calls only ask the system for a number.
     let (pages, size) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
     let physical = u64::try_from(pages).ok()?.checked_mul(u64::try_from(size).ok()?)?;
     Some(control_group_limits().fold(physical, u64::min))
 }
 
-/// The bounds of the process's control group (version 2) and of those that it is in.
+/// The limits of the process's control group (version 2), and of the groups that it is in.
 fn control_group_limits() -> impl Iterator<Item = u64> {
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default().to_owned();
@@ -104,7 +104,7 @@ fn control_group_limits() -> impl Iterator<Item = u64> {
     })
 }
 
-/// `limit` is in bytes; `None` is no limit.
+/// `limit` is in bytes; `None` means that there is no limit.
 fn temporary_files(limit: Option<u64>) -> Finding {
     const ITEM: &str = "temporary files";
     match limit {
@@ -119,12 +119,12 @@ fn temporary_files(limit: Option<u64>) -> Finding {
 }
 
 fn temporary_limit() -> Option<u64> {
-    // SAFETY: a setting of this process; in kilobytes, -1 without a limit.
+    // SAFETY: this is a setting of this process. It is in kilobytes, and -1 means that there is no limit.
     let kilobytes = unsafe { pg_sys::temp_file_limit };
     u64::try_from(kilobytes).ok().map(|kilobytes| kilobytes << 10)
 }
 
-/// In the units of the server's settings.
+/// A size in the units of the server's settings.
 pub fn size(bytes: u64) -> String {
     const GIGABYTE: f64 = (1_u64 << 30) as f64;
     match bytes as f64 / GIGABYTE {

@@ -1,4 +1,4 @@
-//! What the trainer says when it is asked.
+//! Findings about the trainer, from its own answer.
 
 use super::finding::Finding;
 use super::server::size;
@@ -10,12 +10,12 @@ use pgrx::pg_sys;
 use std::time::{Duration, Instant};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// How long a wait for news lasts.
+/// How long one wait for news lasts.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// The predefined role that may see settings that only superusers see otherwise (pg_authid.dat).
+/// The predefined role that may read settings which otherwise only superusers may read (pg_authid.dat).
 const PG_READ_ALL_SETTINGS: u32 = 3374;
 
-/// Starts the trainer and asks it. A trainer that fails is one finding.
+/// Starts the trainer and asks it what a training would run on. A trainer that fails is one finding.
 pub fn findings(limit: Duration) -> Vec<Finding> {
     if let Err(error) = check_libtorch_path() {
         return vec![Finding { item: LIBTORCH, ok: false, detail: error.in_lines() }];
@@ -70,7 +70,7 @@ fn version(setup: &Setup) -> Finding {
 
 /// Whether the user may read `reco.trainer_path`.
 fn may_see_paths() -> bool {
-    // SAFETY: a look-up in the catalog, inside a transaction.
+    // SAFETY: this is a look-up of roles, inside a transaction.
     unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(PG_READ_ALL_SETTINGS)) }
 }
 

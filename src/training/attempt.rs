@@ -1,4 +1,4 @@
-//! One run at work: a trainer, what it says, and what it leaves.
+//! A run under way: its trainer, the events that the trainer sends, and the file that it writes.
 
 use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
@@ -17,21 +17,22 @@ pub struct Attempt {
     pub run: Run,
     trainer: Trainer,
     output: TempFile,
-    /// Deleted when dropped, and the trainer may not have read it yet.
+    /// The file with the spec is deleted when this value is dropped. It is kept because the trainer may not have read it
+    /// yet.
     _spec: TempFile,
     outcome: Outcome,
     progress: Progress,
 }
 
-/// What a trainer has said.
+/// What the trainer's events have said so far.
 #[derive(Default)]
 pub struct Outcome {
-    /// `None` until it has read the rows.
+    /// The summary of the rows; `None` until the trainer has read them.
     pub data: Option<DataSummary>,
     pub libraries: serde_json::Value,
     pub validation: Option<Evaluation>,
     pub test: Option<Evaluation>,
-    /// Of held-out rows, by region.
+    /// The quality on held-out rows, by region.
     pub by: ByGroup,
     pub algorithm: Option<Algorithm>,
     pub best_epoch: u32,
@@ -40,21 +41,21 @@ pub struct Outcome {
     finished: bool,
 }
 
-/// What a training that succeeded leaves.
+/// The result of a training that succeeded.
 pub struct Trained {
     pub run: Run,
     pub outcome: Outcome,
     output: TempFile,
 }
 
-/// How long a wait for news lasts, and how often epochs are written and told.
+/// How long a wait for news lasts, how often epochs are committed, and how often they are told to the client.
 pub const PATIENCE: Duration = Duration::from_millis(100);
 const BETWEEN_COMMITS: Duration = Duration::from_millis(200);
 const BETWEEN_NOTICES: Duration = Duration::from_secs(2);
 
 impl Attempt {
-    /// Starts the trainer on `data`, which is to live as long as this. The epochs are told to the client under the name
-    /// `told_as`, if there is one.
+    /// Starts the trainer on `data`, which has to live as long as this value. If `told_as` is given, the client is told of
+    /// the epochs under this name.
     pub fn start(run: Run, spec: &Spec, data: &TempFile, told_as: Option<&str>) -> Result<Self, Error> {
         let spec = TempFile::with_content("what is to be trained", &serde_json::to_vec(spec)?)?;
         let output = TempFile::create("the trained model");
@@ -63,8 +64,8 @@ impl Attempt {
         Ok(Self { run, trainer, output, _spec: spec, outcome: Outcome::default(), progress })
     }
 
-    /// Takes what the trainer has said so far, without a wait, and passes its epochs on. Warnings go to `warn`. True once
-    /// the trainer has closed its output.
+    /// Takes the events that the trainer has sent so far, without waiting, and passes its epochs on. Warnings go to `warn`.
+    /// Returns `true` once the trainer has closed its output.
     pub fn hear(&mut self, session: &Session, warn: &mut dyn FnMut(&str)) -> Result<bool, Failure> {
         loop {
             match self.trainer.news()? {
@@ -86,7 +87,7 @@ impl Attempt {
         }
     }
 
-    /// The rows, once the trainer has read them.
+    /// The summary of the rows, once the trainer has read them.
     pub fn data(&self) -> Option<&DataSummary> {
         self.outcome.data.as_ref()
     }
@@ -100,13 +101,13 @@ impl Attempt {
     }
 }
 
-/// Waits until one of them has something to say, for a moment at most.
+/// Waits until one of the trainers has sent something, for [`PATIENCE`] at most.
 pub fn wait<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Result<(), Error> {
     wait_for_any(attempts.map(|attempt| &attempt.trainer), PATIENCE)
 }
 
 impl Trained {
-    /// The weights and what belongs to them, in the trainer's file.
+    /// The artifact, in the file that the trainer has written.
     pub fn artifact(&self) -> &dyn Bytes {
         &self.output
     }
@@ -164,11 +165,11 @@ impl Outcome {
     }
 }
 
-/// Epochs on their way to the catalog and to the client.
+/// The epochs that are to be written to the catalog and told to the client.
 struct Progress {
     told_as: Option<String>,
     pending: Vec<EpochMetric>,
-    /// Algorithms that are done, of several.
+    /// The algorithms that are done, when several are trained.
     candidates: Vec<Candidate>,
     written: Instant,
     told: Instant,
@@ -220,7 +221,7 @@ impl Progress {
     }
 }
 
-/// Says what one of several algorithms came to.
+/// Tells the client how good one of several algorithms is.
 fn tell(model: &str, candidate: &Candidate) {
     let Candidate { algorithm, seconds, .. } = candidate;
     match (&candidate.error, &candidate.validation) {

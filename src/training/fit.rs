@@ -1,4 +1,4 @@
-//! A training whose result is not stored: no run, no version.
+//! A training whose result is not stored: it has no run and becomes no version.
 
 use super::attempt::PATIENCE;
 use super::temp_file::TempFile;
@@ -7,7 +7,7 @@ use crate::error::Error;
 use model::protocol::{Event, Spec};
 use model::Artifact;
 
-/// What a trainer makes of these rows. A cancel is [`Error::Interrupted`].
+/// The artifact that a trainer makes from these rows. A cancel is the error [`Error::Interrupted`].
 pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
     let spec = TempFile::with_content("what is to be trained", &serde_json::to_vec(spec)?)?;
     let output = TempFile::create("the trained model");

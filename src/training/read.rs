@@ -1,5 +1,5 @@
-//! The source's rows into an Arrow IPC file, as the caller: with the caller's rights and row security, under one
-//! snapshot, a batch at a time.
+//! Writes the source's rows into an Arrow IPC file, a batch at a time. They are read with the caller's rights and row
+//! security, under one snapshot.
 
 use super::request::Request;
 use super::temp_file::TempFile;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 const BUFFER: usize = 1 << 20;
 
-/// Writes all rows; returns the file and how many there were.
+/// Writes all rows; returns the file and the number of rows.
 pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
     let columns = request.spec.columns.iter().zip(&request.readers);
     let fields = columns.map(|(column, reader)| Field::new(&column.name, arrow_type(*reader), true));
@@ -24,13 +24,14 @@ pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
     let file = BufWriter::with_capacity(BUFFER, TempFile::create("the rows of a training"));
     let mut writer = FileWriter::try_new(file, &schema)?;
     let mut cursor = Cursor::open(&request.query(), &[], Snapshot::New)?;
-    // SAFETY: the cursor is open.
+    // SAFETY: the cursor is open, so its descriptor is live.
     unsafe { request.layout.check(cursor.descriptor())? };
     let mut columns = Columns::new(request);
     let mut rows = 0;
     while let Some(fetched) = cursor.fetch() {
         for n in 0..fetched.len() {
-            // SAFETY: the n-th tuple of this batch; its columns are those of the query, whose types were compared.
+            // SAFETY: `n` is less than the batch's length. The columns are those of the query, whose types were compared
+            // with the readers'.
             unsafe { columns.append(fetched.tuple(n), fetched.descriptor())? };
         }
         rows += fetched.len() as u64;
@@ -63,7 +64,7 @@ fn element_field(element: ElementReader) -> Field {
     Field::new("item", item, true)
 }
 
-/// The builders of one batch.
+/// The builders of the columns of one batch.
 struct Columns<'a> {
     names: Vec<&'a str>,
     readers: &'a [Reader],
@@ -85,13 +86,14 @@ impl<'a> Columns<'a> {
     }
 
     /// # Safety
-    /// `tuple` has this descriptor, which is that of the query.
+    /// `tuple` has this descriptor, and the descriptor is that of the query.
     unsafe fn append(
         &mut self,
         tuple: pg_sys::HeapTuple,
         descriptor: pg_sys::TupleDesc,
     ) -> Result<(), Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the tuple has the descriptor and the columns have their readers' types, as the caller says. The query has
+        // as many columns as there are readers, so the buffers have room for them.
         unsafe {
             pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
             for (n, builder) in self.builders.iter_mut().enumerate() {
@@ -107,7 +109,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// One column's builder.
+/// The builder of one column.
 enum Builder {
     Bool(BooleanBuilder),
     Int2(Int16Builder),
@@ -122,7 +124,7 @@ enum Builder {
     Floats8(Lists<Float64Builder>),
 }
 
-/// Arrays of one column: each as long as the first.
+/// The arrays of one column. All of them must be as long as the first.
 struct Lists<B: ArrayBuilder> {
     builder: ListBuilder<B>,
     length: Option<usize>,
@@ -136,7 +138,7 @@ impl<B: ArrayBuilder> Lists<B> {
     }
 
     /// # Safety
-    /// As for [`values::push_elements`].
+    /// The same as for [`values::push_elements`].
     unsafe fn append(
         &mut self,
         element: ElementReader,
@@ -144,7 +146,7 @@ impl<B: ArrayBuilder> Lists<B> {
         column: &str,
         push: impl Fn(&mut B, f64),
     ) -> Result<(), Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the datum is an array whose elements `element` was made for, as the caller says.
         unsafe {
             self.elements.clear();
             values::push_elements(element, datum, &mut self.elements);
@@ -164,7 +166,7 @@ impl<B: ArrayBuilder> Lists<B> {
     }
 }
 
-/// Days from 1970-01-01, Arrow's epoch, to 2000-01-01, PostgreSQL's.
+/// The days from 1970-01-01, Arrow's epoch, to 2000-01-01, PostgreSQL's epoch.
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
@@ -186,14 +188,14 @@ impl Builder {
     }
 
     /// # Safety
-    /// `value` is NULL or of the type that `reader` was made for, and `self` was made for `reader`.
+    /// `value` is NULL or of the type that `reader` was made for, and `self` was made for the same reader.
     unsafe fn append(
         &mut self,
         reader: Reader,
         value: Option<pg_sys::Datum>,
         column: &str,
     ) -> Result<(), Error> {
-        // SAFETY: what the caller promises.
+        // SAFETY: the value has the reader's type, as the caller says.
         unsafe {
             let Some(datum) = value else {
                 self.append_null();
@@ -206,7 +208,7 @@ impl Builder {
                 Self::Int8(b) => b.append_value(datum.value() as i64),
                 Self::Float4(b) => b.append_value(f32::from_bits(datum.value() as u32)),
                 Self::Float8(b) => b.append_value(values::number(reader, datum)),
-                // An infinite date or timestamp is NaN to scoring, and missing here.
+                // An infinite date or timestamp is NaN for scoring, so it is missing here.
                 Self::Date(b) => b.append_option(
                     values::number(reader, datum).is_finite().then_some(datum.value() as i32 + EPOCH_DAYS),
                 ),

@@ -1,4 +1,4 @@
-//! What a training was asked to do: the arguments, checked against the source's columns.
+//! The request for a training: its arguments, checked against the columns of the source.
 
 use crate::catalog::version_source::VersionSource;
 use crate::error::Error;
@@ -13,11 +13,11 @@ use model::{Algorithm, Params};
 use pgrx::pg_sys;
 use pgrx::{Spi, Uuid};
 
-/// The arguments of `reco.train`, as given.
+/// The arguments of `reco.train`, as the caller gave them.
 pub struct Arguments {
     pub model: String,
     pub source: pg_sys::Oid,
-    /// Of a feature view its own where none is given.
+    /// Without a label, that of the feature view is used.
     pub label: Option<String>,
     pub algorithm: String,
     pub params: String,
@@ -26,38 +26,38 @@ pub struct Arguments {
     pub promote: bool,
 }
 
-/// A training that can start.
+/// A request that was checked, so that the training can start.
 pub struct Request {
     pub spec: Spec,
-    /// What was asked for: an algorithm, or `auto`.
+    /// The algorithm that the caller asked for, or `auto`.
     pub algorithm: String,
-    /// How each column of the spec is read.
+    /// The reader of each column of the spec.
     pub readers: Vec<Reader>,
-    /// The types that they are readers of.
+    /// The types that the readers are for.
     pub layout: Layout,
     pub source: RelationName,
-    /// The feature view that it is.
+    /// The feature view that the source is, if it is one.
     pub view: Option<Uuid>,
-    /// The query of a view or a feature view, `None` for a table.
+    /// The query of a view or a feature view; `None` for a table.
     pub definition: Option<String>,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
     pub label: String,
     pub promote: bool,
-    /// Only rows from before this day, in PostgreSQL's days, by the time column.
+    /// If it is given, only rows whose time lies before this day are read, in days since 2000-01-01.
     pub before: Option<i32>,
 }
 
-/// Stands for all algorithms that can be trained on the source, of which the best is kept.
+/// The name that stands for all algorithms that can be trained on the source. The best of them is kept.
 const AUTO: &str = "auto";
 
-/// Columns that are the entity key where nothing else says so.
+/// The columns that are the entity key if nothing else says which are.
 const USUAL_KEYS: &[&str] = &["product_id", "region"];
-/// The event time where nothing else says so.
+/// The column that is the event time if nothing else says which is.
 const USUAL_TIME: &str = "week";
 
 impl Request {
-    /// The source, as a version remembers it.
+    /// The source as a version stores it.
     pub fn version_source(&self) -> VersionSource {
         VersionSource { name: self.source.clone(), view: self.view }
     }
@@ -69,8 +69,8 @@ impl Request {
         Self::with(arguments, algorithms, params)
     }
 
-    /// As [`Self::new`], with the parameters that a version was stored with: all that there are, also those of other
-    /// algorithms.
+    /// Does the same as [`Self::new`], but takes the parameters that a version was stored with. These are all parameters,
+    /// those of other algorithms too.
     pub fn again(arguments: Arguments) -> Result<Self, Error> {
         check_name(&arguments.model)?;
         let algorithms = algorithms(&arguments.algorithm)?;
@@ -124,7 +124,7 @@ impl Request {
         })
     }
 
-    /// The query that reads the columns of the spec, in their order.
+    /// The query that reads the columns of the spec, in the order of the spec.
     pub fn query(&self) -> String {
         let names = self.spec.columns.iter().map(|column| pgrx::spi::quote_identifier(&column.name));
         let query = format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source);
@@ -139,13 +139,13 @@ impl Request {
 }
 
 impl Arguments {
-    /// What is trained is scored with later, by others too: its source has to be there then.
+    /// Refuses a temporary source: a version is used later, and by other sessions, so its source must still exist then.
     pub fn check_source_stays(&self) -> Result<(), Error> {
         relations::refuse_temporary(self.source, &format!("model \"{}\"", self.model))
     }
 }
 
-/// The relation whose rows `recommend` reads, and how it finds them.
+/// The relation whose rows `recommend` reads, and the columns by which it finds them.
 pub struct Origin {
     pub source: VersionSource,
     pub keys: Vec<String>,
@@ -153,7 +153,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// What is not given is found as for a training.
+    /// The origin for a relation. Keys and time column that are not given are found as for a training.
     pub fn of(
         relation: pg_sys::Oid,
         keys: Option<Vec<String>>,
@@ -171,7 +171,7 @@ impl Origin {
     }
 }
 
-/// The label as given, else the feature view's.
+/// The label that was given, or else the feature view's label.
 fn find_label(
     given: Option<String>,
     view: Option<&FeatureView>,
@@ -185,7 +185,7 @@ fn find_label(
     })
 }
 
-/// A model's name.
+/// Refuses a name that no model can have.
 pub fn check_name(model: &str) -> Result<(), Error> {
     if model.is_empty() || model.len() > 63 {
         return Err(Error::invalid(format!("a model's name has 1 to 63 bytes, not {}", model.len())));
@@ -193,7 +193,7 @@ pub fn check_name(model: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is to be trained.
+/// The algorithms that a name stands for.
 fn algorithms(name: &str) -> Result<Vec<Algorithm>, Error> {
     if name == AUTO {
         return Ok(Algorithm::ALL.to_vec());
@@ -208,7 +208,7 @@ fn algorithms(name: &str) -> Result<Vec<Algorithm>, Error> {
     })
 }
 
-/// What a column is to this training; `None` if it takes no part.
+/// The role of a column in this training; `None` if it has none.
 fn role(
     name: &String,
     label: &str,
@@ -237,13 +237,14 @@ fn role(
     })
 }
 
-/// The first key column is the product: the trainer takes the keys in the order in which they come.
+/// Sorts the columns so that the keys come first and in their order: the trainer takes the first key column for the
+/// product.
 fn in_key_order<T>(columns: &mut [(SourceColumn, T)], keys: &[String]) {
     let rank = |column: &SourceColumn| keys.iter().position(|key| *key == column.name).unwrap_or(keys.len());
     columns.sort_by_key(|(column, _)| rank(column));
 }
 
-/// A column of the source in its role, with what reads it.
+/// A column of the source in its role, and the reader for it.
 fn in_role(column: &Column, role: Role) -> Result<(SourceColumn, Reader), Error> {
     let sql_type = values::type_name(column.type_oid, column.type_modifier);
     let Some((family, reader)) = values::reader_of(column.type_oid).filter(|(family, _)| match role {
@@ -257,7 +258,7 @@ fn in_role(column: &Column, role: Role) -> Result<(SourceColumn, Reader), Error>
     Ok((SourceColumn { name: column.name.clone(), sql_type, family, role }, reader))
 }
 
-/// Says what a column of this role may be, and which argument names another.
+/// The error that says which types a column of this role can have, and which argument names another column.
 fn unsupported(column: &str, found: String, role: Role) -> Error {
     let hint = match role {
             Role::Label => "A label is a boolean or a number: name another with label => '…', or cast it in a view.".into(),
@@ -278,7 +279,7 @@ fn unsupported(column: &str, found: String, role: Role) -> Error {
     Error::UnsupportedType { column: column.to_owned(), found, hint }
 }
 
-/// The relation that a model is trained from.
+/// The relation that a model is trained on.
 struct Source {
     relation: Relation,
     definition: Option<String>,
@@ -300,7 +301,8 @@ impl Source {
         names.iter().try_for_each(|name| self.relation.require(name, what).map(drop))
     }
 
-    /// The time column: as given, else the date or timestamp of the unique key, else the column `week`.
+    /// The time column. It is the one that was given, or else the only date or timestamp of the unique key, or else the
+    /// column `week`.
     fn find_time(&self, given: Option<String>, unique: &[String]) -> Result<Option<String>, Error> {
         if let Some(name) = given {
             self.relation.require(&name, "time")?;
@@ -318,7 +320,8 @@ impl Source {
         })
     }
 
-    /// The key columns: as given, else the unique key without the time, else the usual names.
+    /// The key columns. They are those that were given, or else the unique key without the time column, or else those with
+    /// the usual names.
     fn find_keys(
         &self,
         given: Option<Vec<String>>,
@@ -349,7 +352,7 @@ impl Source {
     }
 }
 
-/// The columns of the primary key, else of a unique index over plain columns; empty where there is neither.
+/// The columns of the primary key, or else of a unique index over plain columns; empty if the relation has neither.
 fn unique_columns(relation: pg_sys::Oid) -> Result<Vec<String>, Error> {
     let sql = "SELECT ARRAY(SELECT a.attname::pg_catalog.text
                             FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, n)

@@ -1,7 +1,7 @@
-//! One training attempt in the catalog: `reco.run` and `reco.run_metric`.
+//! The record of a training in the catalog: `reco.run` and `reco.run_metric`.
 //!
-//! The backend holds a lock on its run, so that a run whose backend was killed is told from one that
-//! is under way: see `reco.run_is_alive` in `sql/catalog.sql`.
+//! The backend holds a lock on its run, so that a run whose backend was killed can be told from a run that is under way:
+//! see `reco.run_is_alive` in `sql/catalog.sql`.
 
 use super::request::Request;
 use crate::error::Error;
@@ -12,7 +12,7 @@ use model::protocol::Candidate;
 use model::{Algorithm, Params, Quality};
 use pgrx::Uuid;
 
-/// The loss of one epoch.
+/// The losses of one epoch.
 pub struct EpochMetric {
     pub algorithm: Algorithm,
     pub epoch: i32,
@@ -22,13 +22,13 @@ pub struct EpochMetric {
     pub seconds: f64,
 }
 
-/// A run that has begun.
+/// The record of a run that has begun.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     pub id: Uuid,
 }
 
-/// Which trial of a tuning a run is.
+/// The trial of a tuning that a run belongs to.
 pub struct TrialOf {
     pub tune: Uuid,
     pub trial: i32,
@@ -36,7 +36,7 @@ pub struct TrialOf {
 }
 
 impl Run {
-    /// Writes the row. Runs that lost their backend are marked as failed on the way.
+    /// Inserts the row of a run that begins, and takes its lock. Runs that lost their backend are marked as failed first.
     pub fn start(
         request: &Request,
         params: &Params,
@@ -70,7 +70,7 @@ impl Run {
         })
     }
 
-    /// Adds epochs as they come.
+    /// Adds the metrics of epochs.
     pub fn add_metrics(&self, metrics: &[EpochMetric]) -> Result<(), Error> {
         as_owner(|client| {
             for metric in metrics {
@@ -94,7 +94,7 @@ impl Run {
         })
     }
 
-    /// Adds what one of several algorithms came to.
+    /// Adds the result of one of several algorithms.
     pub fn add_candidate(&self, candidate: &Candidate) -> Result<(), Error> {
         let quality = |quality: &Option<Quality>| quality.as_ref().map(serde_json::to_string).transpose();
         let (validation, test) = (quality(&candidate.validation)?, quality(&candidate.test)?);
@@ -119,7 +119,7 @@ impl Run {
         })
     }
 
-    /// `version` is what it became, `value` how good a trial is.
+    /// `version` is the version that the run has become; `value` says how good the trial was.
     pub fn succeed(&self, version: Option<i32>, value: Option<f64>, session: &Session) -> Result<(), Error> {
         self.finish("succeeded", version, value, None, session)
     }
@@ -132,13 +132,13 @@ impl Run {
         self.finish("cancelled", None, None, None, session)
     }
 
-    /// Records how it ended, as well as it can be after a failure.
+    /// Records how the run ended, as far as that is possible after a failure.
     pub fn end_after(&self, failure: &Failure, session: &Session) {
         let write = |status: &str, error: Option<&str>| self.finish(status, None, None, error, session);
         liveness::end_after(failure, session, write);
     }
 
-    /// Says which version a trial has become.
+    /// Records which version a trial has become.
     pub fn became(&self, version: i32) -> Result<(), Error> {
         as_owner(|client| {
             let update = "UPDATE reco.run SET version = $2 WHERE run_id OPERATOR(pg_catalog.=) $1";

@@ -1,4 +1,4 @@
-//! What was trained becomes a version.
+//! Stores the result of a training as a version.
 
 use super::attempt::{Outcome, Trained};
 use super::request::Request;
@@ -10,11 +10,12 @@ use model::{Artifact, Params, Quality, Task};
 use serde_json::json;
 use std::time::Instant;
 
-/// Stores the weights with all that is known about them. `params` are those they were trained with, `began` is when the
-/// procedure was called.
+/// Stores the artifact with all that is known about it. `params` are the parameters that it was trained with, and `began`
+/// is the moment at which the procedure was called.
 pub fn store(request: &Request, params: &Params, trained: &Trained, began: Instant) -> Result<Stored, Error> {
     let bytes = trained.artifact();
-    // Nothing is stored that could not be scored with. The weights are let go of before they are stored.
+    // The artifact is parsed first, so that nothing is stored that could not score. The parsed weights are freed before the
+    // bytes are stored.
     let Artifact { algorithm, recipe, .. } = Artifact::from_pieces(bytes)?;
     let outcome = &trained.outcome;
     let metrics = json!({

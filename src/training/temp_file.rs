@@ -1,6 +1,6 @@
-//! Postgres's own temporary files: counted by `temp_file_limit` and removed after a crash. They outlive a commit and are
-//! deleted when dropped. Postgres puts such files into the database's default tablespace, whatever `temp_tablespaces` says:
-//! they must not stand in the way of whoever drops another one.
+//! Postgres's own temporary files: `temp_file_limit` counts them, and the server removes them after a crash. They outlive a
+//! commit and are deleted when dropped. Postgres puts such files into the database's default tablespace, whatever
+//! `temp_tablespaces` says, so that they do not keep anybody from dropping another tablespace.
 
 use crate::error::Error;
 use model::bytes::Bytes;
@@ -12,14 +12,14 @@ use std::os::fd::{FromRawFd, OwnedFd};
 pub struct TempFile {
     file: pg_sys::File,
     size: i64,
-    /// What is in it, in words.
+    /// What the file holds, in words for an error.
     holds: &'static str,
 }
 
 impl TempFile {
-    /// An empty file for what `holds` says: "the rows of a training".
+    /// An empty file. `holds` says what it is for, such as "the rows of a training".
     pub fn create(holds: &'static str) -> Self {
-        // SAFETY: `true` detaches the file from the transaction; `drop` closes it.
+        // SAFETY: `true` detaches the file from the transaction, and `drop` closes it.
         Self { file: unsafe { pg_sys::OpenTemporaryFile(true) }, size: 0, holds }
     }
 
@@ -31,21 +31,21 @@ impl TempFile {
         Ok(file)
     }
 
-    /// The error of a write that failed: what was to be written, and where.
+    /// The error for a write that failed: it says what was to be written, and where.
     fn cannot_write(&self, cause: io::Error) -> Error {
         Error::TempFile { holds: self.holds, path: self.path(), written: self.size as u64, cause }
     }
 
-    /// Where it lies, from the data directory.
+    /// The file's path, relative to the data directory.
     pub fn path(&self) -> String {
-        // SAFETY: an open file, whose name is NUL-terminated.
+        // SAFETY: the file is open, and its name is NUL-terminated.
         unsafe { CStr::from_ptr(pg_sys::FilePathName(self.file)) }.to_string_lossy().into_owned()
     }
 
-    /// A descriptor of its own for the file, above the numbers that other code expects to be free.
+    /// A duplicate of the file's descriptor. Its number is above those that other code expects to be free.
     pub fn descriptor(&self) -> Result<OwnedFd, Error> {
         const LOWEST: i32 = 64;
-        // SAFETY: the raw descriptor is valid now; the duplicate belongs to the result.
+        // SAFETY: the raw descriptor is valid now, and the duplicate belongs to the result alone.
         unsafe {
             let raw = pg_sys::FileGetRawDesc(self.file);
             let duplicate = libc::fcntl(raw, libc::F_DUPFD_CLOEXEC, LOWEST);
@@ -58,12 +58,12 @@ impl TempFile {
     }
 }
 
-/// Lengths pass through a C `int` in older servers.
+/// How many bytes one call reads or writes at most: older servers pass lengths as a C `int`.
 const MOST_AT_ONCE: usize = 1 << 30;
 
 impl Bytes for TempFile {
     fn size(&self) -> io::Result<usize> {
-        // SAFETY: an open file.
+        // SAFETY: the file is open.
         usize::try_from(unsafe { pg_sys::FileSize(self.file) }).map_err(|_| io::Error::last_os_error())
     }
 
@@ -77,7 +77,7 @@ impl Bytes for TempFile {
             let rest = &mut room[done..];
             let amount = rest.len().min(MOST_AT_ONCE) as _;
             let wait = pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_READ;
-            // SAFETY: there is room for `amount` bytes.
+            // SAFETY: the file is open, and the buffer has room for `amount` bytes.
             let read = unsafe {
                 pg_sys::FileRead(self.file, rest.as_mut_ptr().cast(), amount, (at + done) as _, wait)
             };
@@ -95,7 +95,8 @@ impl io::Write for TempFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let wait = pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_WRITE;
         let amount = bytes.len().min(MOST_AT_ONCE) as _;
-        // SAFETY: the buffer holds `amount` bytes; the server only reads them, whatever its version's signature says.
+        // SAFETY: the file is open, and the buffer holds `amount` bytes. The server only reads them, although the signature
+        // says otherwise in some versions.
         let written = unsafe {
             pg_sys::FileWrite(self.file, bytes.as_ptr().cast_mut().cast(), amount, self.size, wait)
         };
@@ -104,7 +105,8 @@ impl io::Write for TempFile {
                 self.size += written as i64;
                 Ok(written)
             }
-            // Here, as the server does where `temp_file_limit` is reached: only here it is known what is written where.
+            // The error is raised here, as the server does where `temp_file_limit` is reached, because only here it is
+            // known what was to be written where.
             Err(_) => self.cannot_write(io::Error::last_os_error()).raise(),
         }
     }
@@ -116,7 +118,8 @@ impl io::Write for TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        // SAFETY: opened in `create`, closed once; closing reports trouble to the log, never as an error.
+        // SAFETY: the file was opened in `create` and is closed once. Closing writes a failure to the log and never raises
+        // an error.
         unsafe { pg_sys::FileClose(self.file) };
     }
 }

@@ -15,7 +15,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::time::Instant;
 
-/// Trains a new version of a model; see sql/training.sql.
+/// Trains a new version of a model; declared in sql/training.sql.
 #[pg_extern(sql = false)]
 fn train(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.train()");
@@ -48,7 +48,7 @@ fn arguments(call: &Call) -> Result<Arguments, Error> {
     })
 }
 
-/// Records the run, trains, and records how it ended.
+/// Records the run, trains, and records how the run ended.
 pub fn run(request: &Request, session: &Session) -> Result<Stored, Failure> {
     let began = Instant::now();
     let run = session.attempt(|| Run::start(request, &request.spec.params, None, session))?;
@@ -87,7 +87,7 @@ fn train_and_store(
     })
 }
 
-/// The source's rows; from then on no snapshot is held.
+/// Reads the source's rows into a file, and commits, so that no snapshot is held from then on.
 pub fn read(request: &Request, session: &Session, began: Instant) -> Result<TempFile, Failure> {
     let data = session.attempt(|| {
         let (data, rows) = read_source(request)?;

@@ -1,7 +1,7 @@
-//! The trainer: a process of its own, with no database connection and no credentials.
+//! The trainer: a process of its own, without a connection to the database and without credentials.
 //!
-//! It is killed when this value is dropped, and by the kernel when the backend dies. A training inherits three
-//! descriptors besides its standard streams: spec, data and output; a check inherits none.
+//! It is killed when its [`Trainer`] is dropped, and the kernel kills it when the backend dies. For a training it inherits
+//! three descriptors besides its standard streams: spec, data and output. For a check it inherits none.
 
 use super::temp_file::TempFile;
 use crate::error::{Error, TEMPORARY_SPACE};
@@ -16,12 +16,12 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// What a look at the trainer's output brought.
+/// The result of a look at the trainer's output.
 pub enum News {
     Event(Box<Event>),
-    /// Nothing more yet.
+    /// The trainer has sent nothing more yet.
     None,
-    /// It has closed its output: it has ended, or is about to.
+    /// The trainer has closed its output, so it has ended or is about to end.
     End,
 }
 
@@ -29,22 +29,22 @@ pub struct Trainer {
     child: Child,
     stdout: ChildStdout,
     stderr: ChildStderr,
-    /// What it has said that is no whole line yet.
+    /// The bytes that the trainer has sent and that are no whole line yet.
     unread: Vec<u8>,
-    /// The end of what it has written to its standard error.
+    /// The end of what the trainer has written to its standard error.
     last_words: Vec<u8>,
     ended: bool,
-    /// What the trainer calls the files that it was given, and what they are called here.
+    /// The paths by which the trainer knows its files, each with the words that errors use for that file.
     files: Vec<(String, String)>,
 }
 
-/// A line longer than this is no event.
+/// A longer line cannot be an event.
 const LONGEST_LINE: usize = 16 << 20;
 const MOST_LAST_WORDS: usize = 4096;
 const MEMORY_HINT: &str = "It may need more memory: see reco.max_training_memory, or train on fewer rows.";
-/// How the system says that a disk is full.
+/// The system's words for a disk that is full.
 const NO_SPACE: &str = "No space left on device";
-/// The exit status of the dynamic linker when a library is missing.
+/// The exit status of the dynamic linker if a library is missing.
 const CANNOT_LOAD: i32 = 127;
 
 impl Trainer {
@@ -58,7 +58,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// A trainer that only says what a training would run on: one event, [`Event::Setup`].
+    /// Starts a trainer that only says what a training would run on: it sends one event, [`Event::Setup`].
     pub fn start_check() -> Result<Self, Error> {
         Self::spawn(["--check".to_owned()], &[])
     }
@@ -69,7 +69,7 @@ impl Trainer {
         let mut command = Command::new(&path);
         command.args(arguments);
         command.env_clear().current_dir("/");
-        // libtorch's threads sleep while they wait: spinning would take cores from the server.
+        // libtorch's threads sleep while they wait, because threads that spin would take cores from the server.
         command.env("OMP_WAIT_POLICY", "passive");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(folder) = settings::libtorch_path() {
@@ -86,8 +86,8 @@ impl Trainer {
         Ok(Self { child, stdout, stderr, unread, last_words, ended: false, files })
     }
 
-    /// What it has said next, without a wait. A cancel or a shutdown is [`Error::Interrupted`]; the caller then has to
-    /// record it and let Postgres raise it.
+    /// The next event that the trainer has sent, without waiting. A cancel or a shutdown is the error
+    /// [`Error::Interrupted`]; the caller then has to record it and let Postgres raise it.
     pub fn news(&mut self) -> Result<News, Error> {
         if let Some(event) = self.whole_line()? {
             return Ok(News::Event(Box::new(event)));
@@ -98,7 +98,7 @@ impl Trainer {
         if must_stop() {
             return Err(Error::Interrupted);
         }
-        // A cancel that comes only now is found by the next look.
+        // A cancel that arrives only now is found by the next call.
         between_steps(|| {
             pgrx::check_for_interrupts!();
         });
@@ -135,7 +135,7 @@ impl Trainer {
     }
 
     fn keep_last_words(&mut self) {
-        // What cannot be read is not worth failing for: these words only explain another failure.
+        // A failure to read is ignored, because these words only explain another failure.
         let _ = read_available(&mut self.stderr, &mut self.last_words);
         let surplus = self.last_words.len().saturating_sub(MOST_LAST_WORDS);
         self.last_words.drain(..surplus);
@@ -149,19 +149,19 @@ impl Trainer {
 
 impl Drop for Trainer {
     fn drop(&mut self) {
-        // Both fail only if it has ended and been waited for.
+        // Both calls fail only if the trainer has ended and was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What the child does to itself between fork and exec. Only calls that are safe there.
+/// What the child process does to itself between fork and exec, where only plain system calls are safe.
 fn confine(command: &mut Command, descriptors: &[OwnedFd]) {
     let keep: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let parent = std::process::id();
     let nice = settings::training_nice();
     let memory = settings::training_memory();
-    // SAFETY: the closure makes system calls only, on its own copies.
+    // SAFETY: the closure only makes system calls, on its own copies of the values.
     unsafe {
         command.pre_exec(move || {
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
@@ -181,9 +181,9 @@ fn confine(command: &mut Command, descriptors: &[OwnedFd]) {
 }
 
 /// # Safety
-/// Called in a child that has one thread.
+/// The caller is a child process that has one thread.
 unsafe fn prefer_in_out_of_memory_kill() {
-    // SAFETY: what the caller promises.
+    // SAFETY: the strings are NUL-terminated, and the descriptor is closed once.
     unsafe {
         let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
         if file >= 0 {
@@ -194,19 +194,20 @@ unsafe fn prefer_in_out_of_memory_kill() {
     }
 }
 
-/// Marks every descriptor but the standard streams to be closed by exec; the caller takes out those it passes on.
+/// Marks every descriptor except the standard streams to be closed by exec. The caller then takes the mark from those that
+/// it passes on.
 ///
 /// # Safety
-/// Called in a child that has one thread.
+/// The caller is a child process that has one thread.
 unsafe fn close_all_on_exec() -> io::Result<()> {
-    // SAFETY: what the caller promises.
+    // SAFETY: these system calls take numbers only. No other thread uses the descriptors, as the caller says.
     unsafe {
         const FIRST: u32 = 3;
         const CLOEXEC: u32 = 4;
         if libc::syscall(libc::SYS_close_range, FIRST, u32::MAX, CLOEXEC) == 0 {
             return Ok(());
         }
-        // Kernels before 5.11.
+        // Kernels before 5.11 do not have that flag of close_range.
         let most = libc::sysconf(libc::_SC_OPEN_MAX).clamp(256, 1 << 20) as i32;
         for descriptor in FIRST as i32..most {
             libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
@@ -224,22 +225,23 @@ fn check(result: i32) -> io::Result<()> {
 
 /// Whether the statement was cancelled or the session is to end.
 fn must_stop() -> bool {
-    // SAFETY: flags that signal handlers of this process set.
+    // SAFETY: these are flags of this process, which its signal handlers set.
     unsafe { pg_sys::QueryCancelPending != 0 || pg_sys::ProcDiePending != 0 }
 }
 
-/// Waits until one of the trainers has something to say, the latch is set, or the time is over. The server's death ends
+/// Waits until one of the trainers has sent something, the latch is set, or the time is over. If the server dies, this ends
 /// the process.
 pub fn wait_for_any<'a>(
     trainers: impl Iterator<Item = &'a Trainer>,
     patience: Duration,
 ) -> Result<(), Error> {
-    // A set of descriptors that is itself one: the server's function takes no more, in all its versions.
+    // The server's function takes one descriptor, so the trainers' descriptors are put into an epoll set, which has a
+    // descriptor itself.
     let set = watch(trainers.map(|trainer| trainer.stdout.as_raw_fd()))
         .map_err(Error::system("could not wait for the trainer"))?;
     let events =
         pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-    // SAFETY: the process's own latch and an open descriptor.
+    // SAFETY: the latch is this process's own, and the descriptor is open.
     unsafe {
         pg_sys::WaitLatchOrSocket(
             pg_sys::MyLatch,
@@ -253,9 +255,9 @@ pub fn wait_for_any<'a>(
     Ok(())
 }
 
-/// A descriptor that can be read when one of these can.
+/// An epoll descriptor, which can be read when one of these descriptors can.
 fn watch(mut descriptors: impl Iterator<Item = RawFd>) -> io::Result<OwnedFd> {
-    // SAFETY: a new descriptor, which belongs to the result; the others are open, and the kernel copies the event.
+    // SAFETY: the new descriptor belongs to the result alone, the others are open, and the kernel copies the event.
     unsafe {
         let raw = libc::epoll_create1(libc::EPOLL_CLOEXEC);
         check(raw)?;
@@ -269,7 +271,7 @@ fn watch(mut descriptors: impl Iterator<Item = RawFd>) -> io::Result<OwnedFd> {
 }
 
 fn set_nonblocking(descriptor: RawFd) -> Result<(), Error> {
-    // SAFETY: an open descriptor of ours.
+    // SAFETY: the descriptor is open, and it is ours.
     let result = unsafe {
         let flags = libc::fcntl(descriptor, libc::F_GETFL);
         libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_NONBLOCK)
@@ -277,7 +279,7 @@ fn set_nonblocking(descriptor: RawFd) -> Result<(), Error> {
     check(result).map_err(Error::system("could not prepare the trainer's output"))
 }
 
-/// Appends what can be read without waiting; false at the end of the stream.
+/// Appends what can be read without waiting; returns `false` at the end of the stream.
 fn read_available(stream: &mut impl Read, into: &mut Vec<u8>) -> Result<bool, Error> {
     let mut chunk = [0; 16 << 10];
     loop {
@@ -296,12 +298,12 @@ fn read_available(stream: &mut impl Read, into: &mut Vec<u8>) -> Result<bool, Er
     }
 }
 
-/// An event that is no answer to what the trainer was started for.
+/// The error for an event that does not answer what the trainer was started for.
 pub fn unasked() -> Error {
     trainer_error("the trainer said something that it was not asked for", None, None)
 }
 
-/// A check that takes too long.
+/// The error for a check that takes too long.
 pub fn silent(limit: Duration) -> Error {
     trainer_error(
         &format!("the trainer did not answer within {} s", limit.as_secs_f64()),
@@ -327,7 +329,7 @@ fn cannot_start(path: &Path, cause: &io::Error) -> Error {
     )
 }
 
-/// A failure in words: what killed the trainer, and what to do about it.
+/// The error for a trainer that ended without a result: it says what killed the trainer, and what can be done about it.
 fn explain(status: ExitStatus, words: Option<String>) -> Error {
     let said = |text: &str| words.as_deref().is_some_and(|words| words.contains(text));
     if status.code() == Some(CANNOT_LOAD) && (said("shared librar") || said("symbol lookup")) {
@@ -351,7 +353,7 @@ fn explain(status: ExitStatus, words: Option<String>) -> Error {
     }
 }
 
-/// A failure that the trainer itself reported.
+/// The error for a failure that the trainer itself has reported.
 pub fn reported(cause: Cause, message: String, detail: Option<String>, hint: Option<String>) -> Error {
     let said = |text: &str| message.contains(text) || detail.as_deref().is_some_and(|d| d.contains(text));
     let needs_memory = cause == Cause::Trainer && hint.is_none() && (said("alloc") || said("memory"));

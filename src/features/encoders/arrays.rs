@@ -1,4 +1,4 @@
-//! SQL arrays to slices and back. Arrays of several dimensions are read in storage order.
+//! Converts SQL arrays to slices and back. An array of several dimensions is read in storage order.
 
 use crate::pg::call::{text, Call};
 use crate::pg::memory::bytes;
@@ -6,7 +6,7 @@ use crate::pg::values::{push_elements, ElementReader};
 use pgrx::pg_sys;
 use std::ffi::c_char;
 
-/// The numbers of the n-th argument, a double precision[], NaN for each NULL; `None` where it is NULL itself.
+/// The numbers of the n-th argument, a double precision[], with NaN for each NULL; `None` if the argument is NULL.
 pub fn floats(call: &Call, n: usize) -> Option<Vec<f64>> {
     let array = call.datum(n)?;
     let mut values = Vec::new();
@@ -15,13 +15,13 @@ pub fn floats(call: &Call, n: usize) -> Option<Vec<f64>> {
     Some(values)
 }
 
-/// The elements of the n-th argument, a text[]; `None` where it is NULL itself.
+/// The elements of the n-th argument, a text[]; `None` if the argument is NULL.
 pub fn texts(call: &Call, n: usize) -> Option<Vec<Option<&[u8]>>> {
     let array = call.datum(n)?;
     let align = b'i' as c_char;
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-    // SAFETY: the argument is a text[], as the layout says. A detoasted copy of it, where its elements lie, stays in the memory
-    // context that the call runs in; of `count` elements there is a value and a flag.
+    // SAFETY: the argument is a text[], whose elements are stored as the call says. If the array is detoasted, its elements
+    // lie in the copy, which stays in the memory context in which the call runs. There are `count` values and flags.
     unsafe {
         let array = pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
         let oid = pg_sys::TEXTOID;
@@ -34,29 +34,30 @@ pub fn texts(call: &Call, n: usize) -> Option<Vec<Option<&[u8]>>> {
     }
 }
 
-/// A number that an array may be made of.
+/// A number type that an array can be made of.
 ///
 /// # Safety
-/// All zero bytes are a value, and the SQL type has its size and at most 8 bytes of alignment.
+/// A value of all zero bytes is valid. The SQL type has the size of the Rust type and an alignment of at most 8 bytes.
 pub unsafe trait Number: Copy {
     const TYPE: pg_sys::Oid;
 }
 
-// SAFETY: real is an IEEE single.
+// SAFETY: an SQL real is an IEEE single.
 unsafe impl Number for f32 {
     const TYPE: pg_sys::Oid = pg_sys::FLOAT4OID;
 }
 
-// SAFETY: double precision is an IEEE double.
+// SAFETY: an SQL double precision is an IEEE double.
 unsafe impl Number for f64 {
     const TYPE: pg_sys::Oid = pg_sys::FLOAT8OID;
 }
 
-/// An array of `count` numbers, zeros that `fill` may change.
+/// An array of `count` numbers. They are zeros until `fill` changes them.
 pub fn numbers<T: Number>(count: usize, fill: impl FnOnce(&mut [T])) -> pg_sys::Datum {
-    // Header, one dimension and its lower bound: 24 bytes, which is aligned for any element.
+    // The header with one dimension and its lower bound has 24 bytes, so the elements after it are aligned.
     const HEADER: usize = std::mem::size_of::<pg_sys::ArrayType>() + 2 * std::mem::size_of::<i32>();
-    // SAFETY: the allocation holds the header and the numbers, zeroed; an array without elements has no dimensions.
+    // SAFETY: the allocation holds the header and the numbers, all zeroed. An array without elements has no dimensions, so
+    // Postgres makes that one.
     unsafe {
         if count == 0 {
             return pg_sys::construct_empty_array(T::TYPE).into();
@@ -74,15 +75,15 @@ pub fn numbers<T: Number>(count: usize, fill: impl FnOnce(&mut [T])) -> pg_sys::
     }
 }
 
-/// A double precision[] of the numbers.
+/// The numbers as a double precision[].
 pub fn float_array(values: &[f64]) -> pg_sys::Datum {
     numbers(values.len(), |into| into.copy_from_slice(values))
 }
 
-/// A text[] of the texts.
+/// The texts as a text[].
 pub fn text_array<'a>(values: impl Iterator<Item = &'a [u8]>) -> pg_sys::Datum {
     let mut elements: Vec<pg_sys::Datum> = values.map(text).collect();
-    // SAFETY: the elements are texts in the current memory context; they are copied.
+    // SAFETY: the elements are texts in the current memory context. Postgres copies them, so they can be freed afterwards.
     unsafe {
         let align = b'i' as c_char;
         let count = elements.len() as i32;

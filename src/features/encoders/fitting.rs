@@ -1,4 +1,4 @@
-//! The aggregates that are fitted to a column. Each is a step for every row, and a final function.
+//! The aggregates that are fitted to a column. Each has a step, which is called for every row, and a final function.
 
 use super::arrays::{float_array, text_array, texts};
 use crate::pg::aggregate::{combine, deserialize, finished, serialize, step};
@@ -40,7 +40,7 @@ fn column_statistics_step(call: &Call) -> Returned {
     step(call, |state: &mut Statistics| Ok(call.float(1).map_or(Ok(()), |value| state.insert(value))?))
 }
 
-/// A value of the row type that the function returns, whose fields are all double precision.
+/// A value of the row type that the function returns. All its fields are double precision.
 fn numbers<const N: usize>(call: &Call, fields: [f64; N]) -> Returned {
     call.composite(&fields.map(|field| Some(float(field))))
 }
@@ -99,7 +99,7 @@ fn quantile_boundaries_final(call: &Call) -> Returned {
     Ok(found.map(|boundaries| float_array(&boundaries)))
 }
 
-/// What the arguments behind the value say about the vocabulary: least count, most values.
+/// Reads the bounds of the vocabulary, if the call has them behind the value: the least count and the largest size.
 fn set_bounds(call: &Call, state: &mut VocabularyFit) -> Result<(), crate::error::Error> {
     let arguments = call.arguments();
     if arguments > 2 {

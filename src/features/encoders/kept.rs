@@ -1,24 +1,24 @@
-//! An argument that is decoded once and then used for every row that brings the same: a vocabulary, boundaries, a
-//! fitted scaler.
+//! An argument that is decoded once and used again for every row that has the same: a vocabulary, boundaries or a fitted
+//! scaler.
 
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::moment::Moment;
 use pgrx::pg_sys;
 
-/// How the argument of the next row is recognized.
+/// How the argument of a later row is recognized as the same.
 #[derive(Default)]
 enum Known {
     #[default]
     Nothing,
-    /// Written into the query: the same in every call.
+    /// The argument is a literal of the query, so it is the same in every call.
     Constant,
-    /// Kept outside its row: the same pointer means the same bytes as long as the snapshot is the same.
+    /// The value is stored out of line. The same TOAST pointer means the same bytes as long as the snapshot is the same.
     Stored([u8; STORED], Moment),
     Bytes(Vec<u8>),
 }
 
-/// Bytes of a pointer to a value that is stored outside its row.
+/// The size of a TOAST pointer with its header.
 const STORED: usize = 2 + std::mem::size_of::<pg_sys::varatt_external>();
 const STORED_TAG: u8 = pg_sys::vartag_external::VARTAG_ONDISK as u8;
 
@@ -34,7 +34,7 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// The n-th argument, a value of variable length, which is `datum`, as `decode` reads it.
+    /// The n-th argument as `decode` reads it. It is a value of variable length, and `datum` is that value.
     #[inline]
     pub fn get(
         &mut self,
@@ -44,11 +44,11 @@ impl<T> Kept<T> {
         decode: impl FnOnce() -> Result<T, Error>,
     ) -> Result<&T, Error> {
         let varlena: *mut pg_sys::varlena = datum.cast_mut_ptr();
-        // SAFETY: the n-th argument is a varlena.
+        // SAFETY: the n-th argument is a varlena, which is live during the call.
         let recognized = unsafe { self.recognizes(varlena) };
         if !recognized {
             self.value = None;
-            // SAFETY: as above.
+            // SAFETY: the n-th argument is a varlena, which is live during the call.
             self.known = unsafe { Known::of(call, n, varlena) };
             self.value = Some(decode()?);
         }
@@ -65,11 +65,11 @@ impl<T> Kept<T> {
         match &self.known {
             Known::Nothing => false,
             Known::Constant => true,
-            // SAFETY: as the caller says.
+            // SAFETY: the argument is a live varlena, as the caller says.
             Known::Stored(pointer, moment) => unsafe {
                 stored(argument).is_some_and(|now| now == *pointer) && *moment == Moment::now()
             },
-            // SAFETY: as the caller says.
+            // SAFETY: the argument is a live varlena, as the caller says.
             Known::Bytes(bytes) => unsafe { Plain::of(argument) }.bytes() == bytes.as_slice(),
         }
     }
@@ -82,7 +82,7 @@ impl Known {
         if call.is_constant(n) {
             return Self::Constant;
         }
-        // SAFETY: as the caller says.
+        // SAFETY: the argument is a live varlena, as the caller says.
         unsafe {
             match stored(argument) {
                 Some(pointer) => Self::Stored(pointer, Moment::now()),
@@ -92,21 +92,22 @@ impl Known {
     }
 }
 
-/// The pointer to a value stored outside its row, if it is one.
+/// The TOAST pointer, if the value is stored out of line.
 ///
 /// # Safety
 /// `value` is a live varlena.
 #[inline]
 unsafe fn stored(value: *const pg_sys::varlena) -> Option<[u8; STORED]> {
     let bytes = value.cast::<u8>();
-    // SAFETY: the header says of which kind the varlena is; one of this kind has so many bytes.
+    // SAFETY: the value is live, as the caller says. Its header says which kind of varlena it is, and one of this kind has
+    // STORED bytes.
     unsafe {
         (pgrx::varatt_is_1b_e(value) && *bytes.add(1) == STORED_TAG).then(|| *bytes.cast::<[u8; STORED]>())
     }
 }
 
-/// A varlena whose bytes are in one piece: as it is, perhaps compressed or with a short header, or a flat copy of one
-/// that is elsewhere.
+/// A varlena whose bytes are in one piece. It is the value itself, which may be compressed or have a short header, or a
+/// flat copy of a value that is stored elsewhere.
 struct Plain {
     value: *mut pg_sys::varlena,
     copied: bool,
@@ -117,7 +118,7 @@ impl Plain {
     /// `value` is a live varlena that outlives the result.
     #[inline]
     unsafe fn of(value: *mut pg_sys::varlena) -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: the value is a live varlena, as the caller says.
         unsafe {
             match pgrx::varatt_is_1b_e(value) {
                 true => Self { value: pg_sys::pg_detoast_datum(value), copied: true },
@@ -128,7 +129,7 @@ impl Plain {
 
     #[inline]
     fn bytes(&self) -> &[u8] {
-        // SAFETY: a varlena that is in one piece has as many bytes as its header says.
+        // SAFETY: the varlena is live and in one piece, so it has as many bytes as its header says.
         unsafe { std::slice::from_raw_parts(self.value.cast::<u8>(), pgrx::varsize_any(self.value)) }
     }
 }
@@ -136,7 +137,7 @@ impl Plain {
 impl Drop for Plain {
     fn drop(&mut self) {
         if self.copied && !std::thread::panicking() {
-            // SAFETY: palloc'd by the detoasting.
+            // SAFETY: detoasting palloc'd the copy, and it is freed once.
             unsafe { pg_sys::pfree(self.value.cast()) };
         }
     }

@@ -1,11 +1,11 @@
-//! Encoders: scalar functions over values, and the aggregates that are fitted to a column. The arithmetic is in
-//! `crates/features/src/encode`, the SQL in `sql/encoders.sql`.
+//! Encoders: scalar functions over values, and the aggregates that are fitted to a column. Their arithmetic is in
+//! `crates/features/src/encode`, and their SQL in `sql/encoders.sql`.
 //!
-//! | file | what |
+//! | file | holds |
 //! | --- | --- |
-//! | `arrays` | SQL arrays to slices and back |
-//! | `kept` | an argument decoded once for all rows that bring the same |
-//! | `fitting` | the fitting aggregates |
+//! | `arrays` | conversions of SQL arrays to slices and back |
+//! | `kept` | an argument that is decoded once for all rows that have the same |
+//! | `fitting` | the aggregates that are fitted |
 //! | `scaling`, `texts`, `vectors` | the scalar functions |
 
 mod arrays;

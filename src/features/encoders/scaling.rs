@@ -1,4 +1,4 @@
-//! Numbers to a number: by a fitted scaler, by boundaries, by what is missing.
+//! The encoders that turn a number into a number: with a fitted scaler, with boundaries, or by filling in what is missing.
 
 use super::arrays::floats;
 use super::kept::Kept;
@@ -19,11 +19,11 @@ sql_function!(bucketize, bucketize);
 sql_function!(impute_number, impute_number);
 sql_function!(impute_text, impute_text);
 
-/// Scales the first argument by the second, a composite value of N numbers.
+/// Scales the first argument with the second one, a composite value of N numbers.
 #[inline]
 fn scale<const N: usize>(call: &Call, fitted: fn([f64; N]) -> Result<Scaler, FeatureError>) -> Returned {
     let (Some(value), Some(params)) = (call.float(0), call.datum(1)) else { return Ok(None) };
-    // SAFETY: the second argument is a composite value of N double precision fields.
+    // SAFETY: the second argument is a composite value of N double precision fields, as the SQL declares.
     let decode = || Ok(fitted(unsafe { fields(params) }?)?);
     let scaler = call.site::<Kept<Scaler>>().get(call, 1, params, decode)?;
     Ok(Some(float(scaler.scale(value)?)))
@@ -45,13 +45,14 @@ fn robust_scale(call: &Call) -> Returned {
     scale(call, |[median, interquartile_range]| RobustScaler { median, interquartile_range }.try_into())
 }
 
-/// The double precision fields of a composite value, all NaN where one is NULL.
+/// The double precision fields of a composite value. If one of them is NULL, all are NaN.
 ///
 /// # Safety
 /// `datum` is a non-NULL value of a composite type of N double precision fields.
 unsafe fn fields<const N: usize>(datum: pg_sys::Datum) -> Result<[f64; N], Error> {
-    // SAFETY: the header says how the value is laid out. Without NULLs the numbers follow it, which is aligned for them; that
-    // they all lie within the value is checked.
+    // SAFETY: the value is a live composite value, as the caller says, and its header says how it is laid out. Without
+    // NULLs the numbers follow the header, which ends where they are aligned; the code checks that all of them lie within
+    // the value.
     unsafe {
         let header = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();
         let offset = usize::from((*header).t_hoff);

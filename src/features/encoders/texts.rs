@@ -1,4 +1,4 @@
-//! Texts to numbers and to other texts.
+//! The encoders that turn texts into numbers or other texts.
 
 use super::arrays::{numbers, text_array, texts};
 use super::kept::Kept;
@@ -14,7 +14,7 @@ sql_function!(hash_bucket, hash_bucket);
 sql_function!(feature_cross, feature_cross);
 sql_function!(ngrams, ngrams);
 
-/// The second argument, kept from row to row; `None` where it is NULL.
+/// The second argument as a vocabulary, which is kept from row to row; `None` if the argument is NULL.
 #[inline]
 fn vocabulary(call: &Call) -> Result<Option<&Vocabulary>, Error> {
     let Some(datum) = call.datum(1) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Numbers to several numbers.
+//! The encoders that turn numbers into several numbers.
 
 use super::arrays::{float_array, floats};
 use crate::pg::call::Call;

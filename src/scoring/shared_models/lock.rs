@@ -1,20 +1,20 @@
-//! One backend at a time makes the file of a model.
+//! A lock that lets one backend at a time make the file of a model.
 
 use model::image::Content;
 use pgrx::pg_sys;
 
-/// Held until dropped, at the latest until the transaction ends.
+/// The right to make the file. It is held until this value is dropped, and at most to the end of the transaction.
 pub struct Turn(pg_sys::LOCKTAG);
 
-/// Waits until no other backend has the turn; interrupts and deadlocks end the wait as those of any lock.
+/// Waits until no other backend holds the lock. An interrupt or a deadlock ends the wait, as it does for any lock.
 pub fn take(content: &Content) -> Turn {
     let tag = tag(content);
-    // SAFETY: a complete tag, of a method that the server has.
+    // SAFETY: every field of the tag is set, and the server knows its lock method.
     unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, false, false) };
     Turn(tag)
 }
 
-/// An advisory lock of a kind that SQL cannot take, the same in all databases.
+/// The tag of an advisory lock of a kind that SQL cannot take. It is the same in all databases.
 fn tag(content: &Content) -> pg_sys::LOCKTAG {
     const KIND: u16 = 0x7265;
     let [a, b, c, d, e, f, g, h, ..] = *content;
@@ -30,9 +30,9 @@ fn tag(content: &Content) -> pg_sys::LOCKTAG {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // While an error unwinds, the transaction's abort releases the lock.
+        // While an error unwinds, the abort of the transaction releases the lock.
         if !std::thread::panicking() {
-            // SAFETY: taken in `take`, released once.
+            // SAFETY: `take` has taken the lock, and it is released once.
             unsafe { pg_sys::LockRelease(&self.0, pg_sys::ExclusiveLock as i32, false) };
         }
     }

@@ -2,11 +2,12 @@
 //!
 //! | file | step |
 //! | --- | --- |
-//! | `request` | checks the arguments; what the search depends on |
-//! | `record`  | the row of `reco.tune`: a new one, or one that was cut off |
-//! | `search`  | trains trials, several at once, until the plan or the time is at its end |
+//! | `request` | checks the arguments, and collects what the search depends on |
+//! | `record`  | the row of `reco.tune`: a new one, or that of a search that was cut off |
+//! | `search`  | trains trials, several at a time, until the plan is done or the time is over |
 //!
-//! What is drawn and which trial is trained for how long is decided in `crates/model`: `search` and `halving`.
+//! `crates/model` decides which parameters are drawn and how long each trial is trained: see its files `search` and
+//! `halving`.
 
 mod record;
 mod request;
@@ -26,7 +27,7 @@ use record::Tune;
 use request::{Asked, Tuning};
 use search::Search;
 
-/// Searches the parameters of a model; see sql/training.sql.
+/// Searches the parameters of a model; declared in sql/training.sql.
 #[pg_extern(sql = false)]
 fn tune(fcinfo: pg_sys::FunctionCallInfo) {
     refuse_read_only(c"CALL reco.tune()");
@@ -65,7 +66,7 @@ fn arguments(call: &Call) -> Result<Asked, Error> {
     })
 }
 
-/// Records the search, makes it, and records how it ended before an error goes on its way.
+/// Records the search, runs it, and records how it ended before an error is raised.
 fn run_to_the_end(tuning: &Tuning, session: &Session) {
     let tune = or_raise(Tune::resume_or_start(tuning, session));
     session.commit();
@@ -92,7 +93,7 @@ fn search_and_store(tuning: &Tuning, session: &Session, search: &mut Search) -> 
         let stored = store(&tuning.request, &params, &trained, tuning.began)?;
         trained.run.became(stored.version)?;
         search.tune.succeed(stored.version, session)?;
-        // Here, since a notice is where a cancel is raised, and that is to be recorded.
+        // The notice is sent inside the step, because a notice can raise a cancel, and that cancel has to be recorded.
         search.tell_winner(best);
         announce(&tuning.request, &trained.outcome, &stored, tuning.began);
         Ok(())

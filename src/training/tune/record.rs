@@ -1,6 +1,6 @@
-//! One search in the catalog: `reco.tune`, and its trials among the runs.
+//! The record of a search in the catalog: `reco.tune`, and its trials among the runs.
 //!
-//! As with a run, the backend holds a lock on a search while it makes it.
+//! As for a run, the backend holds a lock on a search as long as it works on it.
 
 use super::request::Tuning;
 use crate::error::Error;
@@ -12,14 +12,14 @@ use model::params::Metric;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 use pgrx::Uuid;
 
-/// A search that has begun.
+/// The record of a search that has begun.
 pub struct Tune {
     pub id: Uuid,
-    /// CPU threads of each trial.
+    /// How many CPU threads each trial has.
     pub threads: usize,
-    /// What it knows of the rows: their digest and what trials are compared by.
+    /// What the search knows of the rows: their digest, and the metric by which trials are compared.
     pub seen: Option<Seen>,
-    /// Trials that an earlier call has trained, and how good they are.
+    /// The trials that an earlier call has trained, and how good each of them was.
     pub trained: Vec<(TrialRung, f64)>,
 }
 
@@ -30,8 +30,8 @@ pub struct Seen {
 }
 
 impl Tune {
-    /// The newest search with the same settings if it was cut off, else a new one. Searches that lost their backend are
-    /// marked as failed on the way.
+    /// The newest search with the same settings if it was cut off, or else a new one. Searches that lost their backend are
+    /// marked as failed first.
     pub fn resume_or_start(tuning: &Tuning, session: &Session) -> Result<Self, Error> {
         let resumed = as_owner(|client| {
             liveness::fail_lost(client, "tune", "tune_id", "tuned")?;
@@ -69,7 +69,7 @@ impl Tune {
         })
     }
 
-    /// Writes down what the first trial has said about the rows.
+    /// Records what the first trial has said about the rows.
     pub fn saw(&mut self, seen: Seen) -> Result<(), Error> {
         as_owner(|client| {
             let update =
@@ -91,7 +91,7 @@ impl Tune {
         self.finish("failed", None, Some(error), session)
     }
 
-    /// Records how it ended, as well as it can be after a failure.
+    /// Records how the search ended, as far as that is possible after a failure.
     pub fn end_after(&self, failure: &Failure, session: &Session) {
         let write = |status: &str, error: Option<&str>| self.finish(status, None, error, session);
         liveness::end_after(failure, session, write);
@@ -118,7 +118,8 @@ impl Tune {
     }
 }
 
-/// Of two calls at once one gets it: the other waits for the row and then sees that it runs.
+/// Takes up a search that was cut off. Of two calls at the same time only one gets it: the other waits for the row and then
+/// sees that the search runs.
 fn resume(client: &mut SpiClient, tuning: &Tuning, session: &Session) -> Result<Option<Tune>, Error> {
     let update = "UPDATE reco.tune AS t SET status = 'running', finished_at = NULL, error = NULL \
                   WHERE t.status OPERATOR(pg_catalog.=) ANY ('{failed,cancelled}') \

@@ -1,4 +1,4 @@
-//! What a tuning was asked to do, checked.
+//! The request for a tuning, with its arguments checked.
 
 use super::super::request::{Arguments, Request};
 use crate::error::Error;
@@ -10,27 +10,27 @@ use model::{Algorithm, Params};
 use serde_json::{json, Map, Value};
 use std::time::{Duration, Instant};
 
-/// The arguments of `reco.tune`, as given.
+/// The arguments of `reco.tune`, as the caller gave them.
 pub struct Asked {
     pub training: Arguments,
     pub search: Option<Value>,
     pub trials: i32,
-    /// Microseconds.
+    /// The time budget in microseconds.
     pub time_budget: Option<i128>,
     pub metric: Option<String>,
     pub params: Value,
     pub parallel: i32,
 }
 
-/// A search that can start.
+/// A request that was checked, so that the search can start.
 pub struct Tuning {
-    /// A training with what all trials have in common.
+    /// The request for a training, with what all trials have in common.
     pub request: Request,
     pub algorithm: Algorithm,
     pub space: Space,
     pub plan: SearchPlan,
     pub lanes: Trials,
-    /// All that the result depends on besides the rows and the threads.
+    /// Everything that the result depends on, except the rows and the number of threads.
     pub settings: Value,
     pub trials: u32,
     pub began: Instant,
@@ -104,7 +104,7 @@ fn deadline(began: Instant, micros: i128) -> Result<Instant, Error> {
         .ok_or_else(|| Error::invalid("time_budget must be longer than nothing, and not without end"))
 }
 
-/// The parameters as given, with the metric among them.
+/// The parameters that were given, with the metric among them.
 fn with_metric(params: Value, metric: Option<String>) -> Result<Map<String, Value>, Error> {
     let Value::Object(mut fixed) = params else {
         return Err(Error::invalid("params must be a JSON object"));
@@ -117,12 +117,12 @@ fn with_metric(params: Value, metric: Option<String>) -> Result<Map<String, Valu
     Ok(fixed)
 }
 
-/// What decides which columns are read and as what, besides the source and the parameters.
+/// The arguments that decide which columns are read and in which role, besides the source and the parameters.
 fn settings_of(training: &Arguments) -> Value {
     json!({"label": training.label, "keys": training.keys, "time_column": training.time_column})
 }
 
-/// Epochs or trees of the longest training.
+/// The number of epochs or trees of the longest training.
 fn longest(params: &Params, algorithm: Algorithm) -> u32 {
     match algorithm {
         Algorithm::BoostedTrees => params.trees as u32,
@@ -130,7 +130,8 @@ fn longest(params: &Params, algorithm: Algorithm) -> u32 {
     }
 }
 
-/// Threads that `params` asks for are each training's; else those there are get shared out.
+/// How the machine is shared by the trials. If `params` names a number of threads, each training gets that many; otherwise
+/// the threads of the machine are divided.
 fn lanes(fixed: &Map<String, Value>, params: &Params, parallel: usize, trials: usize) -> Trials {
     let cores =
         Some(settings::training_threads()).filter(|threads| *threads > 0).unwrap_or_else(settings::cores);
@@ -148,7 +149,7 @@ fn lanes(fixed: &Map<String, Value>, params: &Params, parallel: usize, trials: u
     }
 }
 
-/// The driver's device files, of which there is one for each GPU.
+/// The number of GPUs, which is the number of device files that the driver has made for them.
 fn gpus() -> usize {
     let is_gpu = |name: &str| {
         let number = name.strip_prefix("nvidia").unwrap_or_default();

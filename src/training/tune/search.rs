@@ -1,4 +1,4 @@
-//! The search itself: trials side by side until the plan or the time is at its end.
+//! The search: trains trials side by side until the plan is done or the time is over.
 
 use super::super::attempt::{wait, Attempt, Trained};
 use super::super::run::{Run, TrialOf};
@@ -21,20 +21,20 @@ pub struct Search<'a> {
     pub tune: Tune,
     results: Results,
     under_way: Vec<Trial>,
-    /// Runs that have begun and are not recorded as ended.
+    /// The runs that have begun and whose end is not recorded yet.
     open: Vec<Run>,
-    /// What the best so far has left; that of earlier calls is gone.
+    /// The result of the best trial so far. The results of earlier calls no longer exist.
     kept: Option<(TrialRung, Trained)>,
     warned: BTreeSet<String>,
     last_error: Option<Error>,
 }
 
-/// A training under way.
+/// A trial that is being trained.
 struct Trial {
     step: Step,
     lane: usize,
     attempt: Attempt,
-    /// Whether its rows have been compared with those of the trials before.
+    /// Whether the trial's rows have been compared with those of the earlier trials.
     compared: bool,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Trains until nothing is left to do; returns the best and what it has left.
+    /// Trains until nothing is left to do; returns the best trial and its result.
     pub fn run(&mut self, data: &TempFile) -> Result<(TrialRung, Trained), Failure> {
         loop {
             if self.is_late() {
@@ -76,7 +76,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Ends all trainers; what is to be recorded is the caller's.
+    /// Ends all trainers, and returns what the caller has to record.
     pub fn abandon(self) -> (Tune, Vec<Run>) {
         (self.tune, self.open)
     }
@@ -85,7 +85,7 @@ impl<'a> Search<'a> {
         self.tuning.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// What to train now, and where, if there is both.
+    /// The next training and the lane for it, if there are both.
     fn next(&self) -> Option<(Step, usize)> {
         let busy: Vec<usize> = self.under_way.iter().map(|trial| trial.lane).collect();
         let lane = (0..self.tuning.lanes.devices.len()).find(|lane| !busy.contains(lane))?;
@@ -94,7 +94,8 @@ impl<'a> Search<'a> {
             true => None,
             false => self.tuning.plan.next(&self.results, &keys),
         };
-        // All is decided, but the weights of the best went with an earlier call.
+        // The plan is done. If the best trial was trained by an earlier call, its weights no longer exist, so it is trained
+        // again.
         let again = || best(&self.results).filter(|best| keys.is_empty() && !self.has_kept(*best));
         let step = planned.or_else(|| again().map(|key| self.tuning.plan.step(key)))?;
         Some((step, lane))
@@ -136,7 +137,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Takes what the trials have said; true if there may be something to start.
+    /// Takes the events that the trials have sent; returns `true` if another trial may be started.
     fn hear(&mut self) -> Result<bool, Failure> {
         let before = self.under_way.len();
         for n in (0..before).rev() {
@@ -161,7 +162,7 @@ impl<'a> Search<'a> {
         Ok(self.under_way.len() < before)
     }
 
-    /// Compares the rows of a trial that has just read them with those that the search has seen.
+    /// Compares the rows of a trial that has just read them with the rows that the search has seen.
     fn has_the_same_rows(&mut self, n: usize) -> Result<bool, Failure> {
         let trial = &mut self.under_way[n];
         let Some(data) = trial.attempt.data().filter(|_| !trial.compared) else { return Ok(true) };
@@ -177,7 +178,7 @@ impl<'a> Search<'a> {
         Ok(true)
     }
 
-    /// Leaves the search that was gone on with, whose trials had other rows, and begins a new one.
+    /// Ends the search that was taken up, because its trials had other rows, and begins a new one.
     fn start_over(&mut self) -> Result<(), Failure> {
         let model = self.tuning.model();
         say!("{model}: the rows have changed since that tuning: a new one begins");
@@ -192,7 +193,8 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Takes a trial out and records its result. Of an error that is its own the others know nothing.
+    /// Takes a trial out of the list and records its result. An error that is the trial's own does not end the other
+    /// trials.
     fn end(
         &mut self,
         n: usize,
@@ -235,7 +237,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Ends the trials under way that are to be stopped, without a result.
+    /// Ends those trials under way that `stops` selects, without a result.
     fn stop_trials(&mut self, stops: impl Fn(&Self, TrialRung) -> bool) -> Result<(), Failure> {
         let all = std::mem::take(&mut self.under_way);
         let (stopped, going): (Vec<_>, Vec<_>) =
@@ -260,7 +262,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Says how good a trial is, and which is the best.
+    /// Tells the client how good a trial is, and which is the best.
     fn tell(&self, step: Step, metric: Metric, value: f64) {
         let (done, all) = (self.results.len(), self.tuning.plan.trainings());
         let best = best(&self.results).map(|(trial, _)| trial);
@@ -279,7 +281,7 @@ impl<'a> Search<'a> {
         );
     }
 
-    /// Says which trial has become the version.
+    /// Tells the client which trial has become the version.
     pub fn tell_winner(&self, key: TrialRung) {
         let Step { trial, budget, .. } = self.tuning.plan.step(key);
         let (model, trials) = (self.tuning.model(), self.tuning.trials);
@@ -299,7 +301,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The more the better.
+/// The value of a metric as a number of which more is better.
 fn gain(value: f64, metric: Metric) -> f64 {
     if metric.is_gain() {
         value
