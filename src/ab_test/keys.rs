@@ -2,7 +2,9 @@
 
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
+use crate::pg::values::type_name;
 use crate::scoring::source::Source;
+use model::recipe::Family;
 use pgrx::spi::quote_identifier;
 
 /// A version's source, which queries call t, with SQL that compares its keys with the columns product_id and region of u.
@@ -23,7 +25,16 @@ impl Keyed {
             )));
         };
         let source = Source::find(version)?;
-        source.require(version, "time", time)?;
+        let column = source.require(version, "time", time)?;
+        if source.relation.family(time) != Some(Family::Date) {
+            return Err(Error::WrongType {
+                column: time.clone(),
+                relation: Some(source.relation.name.to_string()),
+                model: version.model.clone(),
+                found: type_name(column.type_oid, column.type_modifier),
+                expected: "a date, by which the rows of an A/B test are told apart".into(),
+            });
+        }
         let same_key = format!(
             "{} AND {}",
             source.equals_written(version, product, "u.product_id")?,

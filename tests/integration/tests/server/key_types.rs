@@ -1,7 +1,7 @@
 //! Keys of every type are compared in one way wherever a key is named: a text that is no value of the column's type is the key
 //! of no row, and no error.
 
-use integration::{rows, value, Database, Training};
+use integration::{refusal, rows, value, Database, Training};
 use postgres::Client;
 
 /// Models of the same rows with other types of keys: `uuids` has uuid and enum, `numbers` bigint and text.
@@ -76,4 +76,19 @@ fn logged_keys_of_any_type_meet_their_outcomes() {
     }
     let no_uuid = "SELECT reco.log_recommendations('{no uuid}'::text[], '{r1}', 'uuids')";
     assert_eq!(value::<i64>(&mut client, no_uuid), 0);
+}
+
+#[test]
+fn a_source_whose_weeks_are_no_dates_any_more_is_refused() {
+    let mut client = Database::with_data().connect();
+    models(&mut client);
+    client
+        .batch_execute(
+            r#"SELECT reco.start_ab_test('test', 'numbers',
+                   '[{"arm": "a", "version": 1, "share": 0.5}, {"arm": "b", "version": 2, "share": 0.5}]');
+               ALTER TABLE numbers ALTER week TYPE timestamp"#,
+        )
+        .unwrap();
+    let log = "SELECT reco.log_recommendations('{1}'::text[], '{r1}', 'numbers')";
+    refusal(&mut client, log).expect("42804", &["week", "timestamp"], &[]);
 }
