@@ -1112,7 +1112,7 @@ FROM feature_view v
 CROSS JOIN LATERAL (
     SELECT is_own_feature_view(feature_view_table(v.view_id, v.table_schema, v.table_name, v.created_by), v.created_by) AS own) o
 LEFT JOIN LATERAL (
-    SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, least(sum(w.rows), 9223372036854775807)::bigint AS rows,
+    SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, least(coalesce(sum(w.rows) FILTER (WHERE w.rows > 0), 0), 9223372036854775807)::bigint AS rows,
            max(w.computed_at) AS computed_at
     FROM feature_week w WHERE w.view_id = v.view_id) w ON true;
 COMMENT ON VIEW feature_views IS 'Every feature view with the weeks that it has stored. Settings, definition and available are shown to its owner';

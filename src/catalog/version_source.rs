@@ -54,10 +54,13 @@ impl VersionSource {
 /// Finds the table by its current name, so that Postgres checks that the caller may look it up.
 fn found_again(table: pg_sys::Oid, lock: u32) -> Result<(pg_sys::Oid, RelationName), Error> {
     let name = RelationName::of(table)?;
-    match name.find_locked(lock) {
-        Some(found) if found == table => Ok((table, name)),
-        Some(_) => Err(Error::Changed(format!("{name} was renamed"))),
-        None => Err(Error::NoRelation { name: Some(name.to_string()), oid: table.to_u32() }),
+    if name.find_locked(lock) == Some(table) {
+        return Ok((table, name));
+    }
+    // While the lock was waited for, the table was renamed, which is worth another try, or dropped.
+    match RelationName::of(table) {
+        Ok(_) => Err(Error::Changed(format!("{name} was renamed"))),
+        Err(_) => Err(Error::NoRelation { name: Some(name.to_string()), oid: table.to_u32() }),
     }
 }
 

@@ -67,8 +67,9 @@ impl<'a> Target<'a> {
             format!(
                 "ALTER TABLE {partition} ADD PRIMARY KEY ({}), \
                  ADD CONSTRAINT in_range CHECK \
-                 ({time} OPERATOR(pg_catalog.>=) {from} AND {time} OPERATOR(pg_catalog.<) {until})",
-                primary_key(&view.keys, &view.time_column)
+                 ({time} OPERATOR(pg_catalog.>=) {from} AND {time} OPERATOR(pg_catalog.<) {until}){}",
+                primary_key(&view.keys, &view.time_column),
+                constraints(client, view.oid)?
             ),
             format!(
                 "ALTER TABLE {} ATTACH PARTITION {partition} FOR VALUES FROM ({from}) TO ({until})",
@@ -216,6 +217,22 @@ fn columns(table: pg_sys::Oid) -> Result<Vec<String>, Error> {
         format!("d.{name}::{} AS {name}", values::sql_type(column.type_oid, column.type_modifier))
     };
     Ok(Relation::of(table)?.columns.iter().map(column).collect())
+}
+
+/// What the owner has added to the table since it was made, and a partition must have before it is attached: checks, and columns
+/// that are not NULL. Parts of an ALTER TABLE, each after a comma.
+fn constraints(client: &mut SpiClient, table: pg_sys::Oid) -> Result<String, Error> {
+    let sql = "SELECT pg_catalog.concat(', ADD CONSTRAINT ', pg_catalog.quote_ident(c.conname), ' ', \
+                                        pg_catalog.pg_get_constraintdef(c.oid)) \
+               FROM pg_catalog.pg_constraint AS c \
+               WHERE c.conrelid OPERATOR(pg_catalog.=) $1 AND c.contype OPERATOR(pg_catalog.=) 'c' AND NOT c.connoinherit \
+               UNION ALL \
+               SELECT pg_catalog.concat(', ALTER COLUMN ', pg_catalog.quote_ident(a.attname), ' SET NOT NULL') \
+               FROM pg_catalog.pg_attribute AS a \
+               WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnotnull AND a.attnum OPERATOR(pg_catalog.>) 0 \
+                 AND NOT a.attisdropped";
+    let parts = client.update(sql, None, &[table.into()])?.map(|row| row.get::<String>(1));
+    Ok(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// The date that is this number of days after 2000-01-01.

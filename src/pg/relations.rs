@@ -64,7 +64,7 @@ impl RelationName {
                 pg_sys::RangeVarGetRelidExtended(range, lock as i32, missing_ok, None, std::ptr::null_mut());
             let is_meant = oid != pg_sys::InvalidOid
                 && matches!(pg_sys::get_rel_relkind(oid) as u8, b'r' | b'p' | b'v' | b'm' | b'f')
-                && pg_sys::get_rel_persistence(oid) as u8 != pg_sys::RELPERSISTENCE_TEMP;
+                && !is_temporary(oid);
             is_meant.then_some(oid)
         }
     }
@@ -81,10 +81,21 @@ pub fn qualified_name(relation: pg_sys::Oid) -> Result<String, Error> {
     RelationName::of(relation).map(|name| name.to_string())
 }
 
-/// Whether a relation goes with the session that made it: it is a temporary table, or a view that reads one.
+/// Whether a relation goes with the session that made it: it is a temporary table, or a view that reads one. False if there
+/// is no such relation.
 pub fn is_temporary(relation: pg_sys::Oid) -> bool {
-    // SAFETY: this is a catalog look-up, which returns 0 if the relation does not exist.
-    unsafe { pg_sys::get_rel_persistence(relation) as u8 == pg_sys::RELPERSISTENCE_TEMP }
+    // SAFETY: the row of the syscache is released after its last use. `get_rel_persistence` raises an internal error if the
+    // relation does not exist.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(relation));
+        if row.is_null() {
+            return false;
+        }
+        let persistence = (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>()).relpersistence;
+        pg_sys::ReleaseSysCache(row);
+        persistence as u8 == pg_sys::RELPERSISTENCE_TEMP
+    }
 }
 
 /// Refuses a temporary relation: other sessions cannot read it, and it goes with this session. `what` names who would read

@@ -160,6 +160,9 @@ pub fn text_as(base: pg_sys::Oid, value: &str) -> String {
         pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => {
             matching("^[+-]?[0-9]{1,18}$", "pg_catalog.int8")
         }
+        pg_sys::FLOAT4OID | pg_sys::FLOAT8OID | pg_sys::NUMERICOID => {
+            matching("^[+-]?[0-9]{1,30}([.][0-9]{1,30})?$", &sql_type)
+        }
         pg_sys::UUIDOID => matching("^([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}$", &sql_type),
         _ if is_enum => format!(
             "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{sql_type})) AS v \

@@ -134,7 +134,7 @@ fn standard_min_max_and_max_abs_scalers() {
         let standard = fitted.standard_scaler().unwrap().unwrap();
         let divisor = if standard.scale == 0.0 { 1.0 } else { standard.scale };
         assert_close(&[standard.mean, divisor], &[expected.mean, expected.divisor], name);
-        let min_max = fitted.min_max_scaler().unwrap();
+        let min_max = fitted.min_max_scaler().unwrap().unwrap();
         assert_eq!((min_max.minimum, min_max.maximum), (expected.minimum, expected.maximum), "{name}");
         let max_abs = fitted.max_abs_scaler().unwrap();
         assert_eq!(max_abs.max_abs, expected.max_abs, "{name}");

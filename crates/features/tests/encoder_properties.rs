@@ -38,7 +38,7 @@ proptest! {
         let found: Statistics = merged(&values, parts, Statistics::insert);
         let known: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
         let Some(scaler) = found.standard_scaler().unwrap() else {
-            prop_assert!(known.is_empty() && found.min_max_scaler().is_none() && found.max_abs_scaler().is_none());
+            prop_assert!(known.is_empty() && found.min_max_scaler().unwrap().is_none() && found.max_abs_scaler().is_none());
             return Ok(());
         };
         let count = known.len() as f64;
@@ -47,7 +47,7 @@ proptest! {
         let largest = known.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
         prop_assert!(close(scaler.mean, mean, largest));
         prop_assert!(close(scaler.scale, deviation, largest), "{} {}", scaler.scale, deviation);
-        let min_max = found.min_max_scaler().unwrap();
+        let min_max = found.min_max_scaler().unwrap().unwrap();
         prop_assert_eq!(min_max.minimum, known.iter().copied().fold(f64::INFINITY, f64::min));
         prop_assert_eq!(min_max.maximum, known.iter().copied().fold(f64::NEG_INFINITY, f64::max));
         prop_assert_eq!(found.max_abs_scaler().unwrap().max_abs, largest);
@@ -254,4 +254,12 @@ fn missing_and_extreme_numbers() {
     assert!(Scaler::try_from(StandardScaler { mean: 0.0, scale: -1.0 }).is_err());
     let tokens = [Some(&b"a"[..]), None, Some(b"b"), Some(b"c")];
     assert_eq!(ngrams(&tokens, 1, 2, b"+").unwrap(), [&b"a"[..], b"b", b"b+c", b"c"]);
+}
+
+#[test]
+fn values_too_far_apart_for_their_range_are_refused() {
+    let mut fit = Statistics::default();
+    fit.insert(1e308).unwrap();
+    fit.insert(-1e308).unwrap();
+    assert!(fit.min_max_scaler().is_err());
 }

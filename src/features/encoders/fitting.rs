@@ -54,7 +54,7 @@ fn standard_scaler_final(call: &Call) -> Returned {
 }
 
 fn min_max_scaler_final(call: &Call) -> Returned {
-    match finished::<Statistics>(call)?.and_then(|state| state.min_max_scaler()) {
+    match finished::<Statistics>(call)?.map_or(Ok(None), |state| state.min_max_scaler())? {
         Some(fitted) => numbers(call, [fitted.minimum, fitted.maximum]),
         None => Ok(None),
     }

@@ -83,8 +83,14 @@ impl Statistics {
     }
 
     /// Minimum and maximum; `None` of no values.
-    pub fn min_max_scaler(&self) -> Option<MinMaxScaler> {
-        (self.count > 0).then_some(MinMaxScaler { minimum: self.minimum, maximum: self.maximum })
+    pub fn min_max_scaler(&self) -> Result<Option<MinMaxScaler>, FeatureError> {
+        if self.count > 0 && (self.maximum - self.minimum).is_infinite() {
+            return Err(range(
+                "the values are too far apart for their range",
+                "Divide them by a constant first.",
+            ));
+        }
+        Ok((self.count > 0).then_some(MinMaxScaler { minimum: self.minimum, maximum: self.maximum }))
     }
 
     /// The largest absolute value; `None` of no values.

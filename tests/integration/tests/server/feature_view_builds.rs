@@ -2,7 +2,7 @@
 
 use super::parallel::FORCED;
 use super::views::refresh;
-use integration::{rows, value, wait_until, Background, Database};
+use integration::{refusal, rows, value, wait_until, Background, Database};
 use postgres::Client;
 
 /// The table that the views here take their rows from, of three weeks that are several batches each.
@@ -97,4 +97,23 @@ fn parallel_workers_compute_the_rows() {
     assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM view"), 5000);
     let others = "SELECT bool_and(computed_by <> pg_backend_pid()) FROM view";
     assert!(value::<bool>(&mut client, others), "the leader computed rows");
+}
+
+#[test]
+fn a_new_partition_has_the_checks_that_the_owner_has_added() {
+    let mut client = Database::with_data().connect();
+    client
+        .batch_execute(
+            "CREATE TABLE sold AS SELECT g % 5 AS product_id, '2023-12-04'::date + 7 * (g % 8) AS week, 1::real AS n
+                                  FROM generate_series(1, 40) AS g;
+             SELECT reco.create_feature_view('checked', 'SELECT * FROM sold WHERE week BETWEEN $1 AND $2',
+                                             '{product_id}', available => 'SELECT min(week), max(week) + 7 FROM sold');
+             CALL reco.refresh_features('checked', to_week => '2023-12-25');
+             ALTER TABLE checked ADD CONSTRAINT \"some sold\" CHECK (n > 0), ALTER n SET NOT NULL;
+             CALL reco.refresh_features('checked')",
+        )
+        .unwrap();
+    assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM checked"), 40);
+    client.batch_execute("INSERT INTO sold VALUES (1, '2025-01-06', 0)").unwrap();
+    refusal(&mut client, "CALL reco.refresh_features('checked')").expect("23514", &["some sold"], &[]);
 }

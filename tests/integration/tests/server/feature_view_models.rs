@@ -2,9 +2,11 @@
 
 use super::parallel::{explain, FORCED};
 use super::views::refresh;
+use integration::query::backend_pid;
 use integration::training::QUICK;
-use integration::{refusal, rows, value, Database};
+use integration::{refusal, rows, value, wait_until, Database};
 use postgres::Client;
+use std::thread;
 
 /// A view over the training table, by month; product 7 is no longer there after January.
 fn create(client: &mut Client) {
@@ -277,4 +279,22 @@ fn a_model_of_a_view_is_scored_in_parallel_workers_of_a_transaction_that_has_wri
         assert!((serial - parallel).abs() < 1e-6 * serial.abs(), "{serial} and {parallel}");
         client.batch_execute("ROLLBACK").unwrap();
     }
+}
+
+#[test]
+fn a_view_that_is_renamed_while_a_score_waits_for_it_is_to_be_asked_again() {
+    let database = Database::with_data();
+    let (mut client, mut other) = (database.connect(), database.connect());
+    create(&mut client);
+    train(&mut client);
+    other.batch_execute("BEGIN; ALTER TABLE features RENAME TO renamed").unwrap();
+    let waiting = backend_pid(&mut client);
+    let score = thread::spawn(move || client.query("SELECT reco.recommend(8, 'r1', 'model')", &[]).map(drop));
+    let waits = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {waiting}");
+    wait_until("the score waits", || value::<Option<bool>>(&mut other, &waits) == Some(true));
+    other.batch_execute("COMMIT").unwrap();
+    let error = score.join().unwrap().unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "40001", "{error:?}");
+    let again = "SELECT reco.recommend(8, 'r1', 'model') IS NOT NULL";
+    assert!(value::<bool>(&mut other, again));
 }

@@ -397,3 +397,19 @@ fn a_table_in_the_way_of_a_partition_is_left_alone() {
     let error = refusal(&mut client, "CALL reco.refresh_features('demand')");
     error.expect("22023", &["public.demand_2024 is in the way"], &[]);
 }
+
+#[test]
+fn a_view_without_weeks_has_no_rows() {
+    let mut client = Database::with_data().connect();
+    client
+        .batch_execute(
+            "SELECT reco.create_feature_view('empty', 'SELECT 1 AS product_id, $1 AS week WHERE $2 IS NULL', '{product_id}')",
+        )
+        .unwrap();
+    let rows = "SELECT rows FROM reco.feature_views WHERE view = 'public.empty'";
+    assert_eq!(value::<i64>(&mut client, rows), 0);
+    client
+        .batch_execute("INSERT INTO reco.feature_week SELECT view_id, '2024-01-01', -9223372036854775807 - 1 FROM reco.feature_view")
+        .unwrap();
+    assert_eq!(value::<i64>(&mut client, rows), 0);
+}

@@ -358,3 +358,15 @@ fn numbers_that_no_double_holds_are_refused() {
         refusal(&mut client, call).expect("22023", &[what, "out of range"], &[]);
     }
 }
+
+#[test]
+fn a_relation_that_is_not_there_is_named_by_its_oid() {
+    let mut client = Database::trained().connect();
+    for sql in [
+        "CALL reco.train('m', 4000000000::oid::regclass)",
+        "CALL reco.tune('m', 4000000000::oid::regclass)",
+        "SELECT reco.import_model('m', reco.export_model('launch'), 4000000000::oid::regclass)",
+    ] {
+        refusal(&mut client, sql).expect("42P01", &["4000000000"], &[]);
+    }
+}
