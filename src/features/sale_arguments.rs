@@ -2,10 +2,9 @@
 
 use crate::error::Error;
 use crate::pg::call::Call;
-use crate::pg::values::{self, type_name, Reader};
+use crate::pg::values::{self, type_name, Number, Reader};
 use features::customers::hash_of_number;
 use features::summary::Sale;
-use model::recipe::Family;
 use pgrx::pg_sys;
 
 const NUMBERS: [&str; 3] = ["amount", "quantity", "discount"];
@@ -17,7 +16,7 @@ const SOLD_AT: usize = CUSTOMER + 1;
 #[derive(Default)]
 struct Types {
     /// `None` for a bare NULL, which has no type.
-    numbers: Option<[Option<Reader>; NUMBERS.len()]>,
+    numbers: Option<[Option<Number>; NUMBERS.len()]>,
     customer: Option<Hash>,
 }
 
@@ -25,7 +24,7 @@ struct Types {
 #[derive(Clone, Copy)]
 enum Hash {
     /// smallint, integer, bigint: the numbers themselves.
-    Number(Reader),
+    Number(Number),
     /// The type's own hash function. Entries of the type cache stay where they are as long as the process lives.
     OfType(*mut pg_sys::TypeCacheEntry),
 }
@@ -34,13 +33,13 @@ enum Hash {
 #[inline]
 pub fn sale(call: &Call) -> Result<Option<Sale>, Error> {
     let types = call.site::<Types>();
-    let readers = match types.numbers {
-        Some(readers) => readers,
-        None => *types.numbers.insert(number_readers(call)?),
+    let of_type = match types.numbers {
+        Some(numbers) => numbers,
+        None => *types.numbers.insert(number_types(call)?),
     };
-    let number = |n: usize| match (call.datum(n + 1), readers[n]) {
-        // SAFETY: the reader was chosen for the type that this call site's argument has.
-        (Some(datum), Some(reader)) => Ok(Some(unsafe { values::number(reader, datum) })),
+    let number = |n: usize| match (call.datum(n + 1), of_type[n]) {
+        // SAFETY: it was chosen for the type that this call site's argument has.
+        (Some(datum), Some(number)) => Ok(Some(unsafe { number.value(datum) })),
         (Some(_), None) => Err(untyped(NUMBERS[n])),
         (None, _) => Ok(None),
     };
@@ -73,12 +72,12 @@ fn untyped(argument: &str) -> Error {
 }
 
 #[cold]
-fn number_readers(call: &Call) -> Result<[Option<Reader>; NUMBERS.len()], Error> {
-    let mut readers = [None; NUMBERS.len()];
+fn number_types(call: &Call) -> Result<[Option<Number>; NUMBERS.len()], Error> {
+    let mut numbers = [None; NUMBERS.len()];
     for (n, name) in NUMBERS.iter().enumerate() {
         let type_oid = call.argument_type(n + 1);
-        readers[n] = match values::reader_of(type_oid) {
-            Some((Family::Number, reader)) => Some(reader),
+        numbers[n] = match values::reader_of(type_oid) {
+            Some((_, Reader::Number(number))) => Some(number),
             _ if type_oid == pg_sys::UNKNOWNOID => None,
             _ => {
                 return Err(Error::invalid(format!(
@@ -88,7 +87,7 @@ fn number_readers(call: &Call) -> Result<[Option<Reader>; NUMBERS.len()], Error>
             }
         };
     }
-    Ok(readers)
+    Ok(numbers)
 }
 
 impl Hash {
@@ -98,8 +97,7 @@ impl Hash {
     unsafe fn of(self, customer: pg_sys::Datum, collation: pg_sys::Oid) -> u64 {
         const SEED: pg_sys::Datum = pg_sys::Datum::null();
         match self {
-            // SAFETY: as the caller says.
-            Self::Number(reader) => hash_of_number(unsafe { values::integer(reader, customer) }),
+            Self::Number(number) => hash_of_number(number.integer(customer)),
             // SAFETY: as the caller says; entries of the type cache stay in place.
             Self::OfType(entry) => unsafe {
                 let function = &raw mut (*entry).hash_extended_proc_finfo;
@@ -115,8 +113,9 @@ fn customer_hash(call: &Call) -> Result<Hash, Error> {
     if type_oid == pg_sys::InvalidOid {
         return Err(Error::invalid("the type of the customers could not be found out"));
     }
-    if let Some((_, reader @ (Reader::Int2 | Reader::Int4 | Reader::Int8))) = values::reader_of(type_oid) {
-        return Ok(Hash::Number(reader));
+    match values::reader_of(type_oid) {
+        Some((_, Reader::Number(number))) if number.is_integer() => return Ok(Hash::Number(number)),
+        _ => {}
     }
     // SAFETY: a type that the query has; the look-up raises an error or finds an entry.
     let (entry, function) = unsafe {

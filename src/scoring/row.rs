@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::pg::relations;
 use crate::pg::tuples::{self, Attributes};
-use crate::pg::values::{self, ElementReader, Reader};
+use crate::pg::values::{self, Number, Reader};
 use model::recipe::{Column, Family, Recipe, Slot};
 use model::{Row, Scorer};
 use pgrx::pg_sys;
@@ -75,6 +75,10 @@ impl Binding {
                     (Slot::Key, reader) => {
                         scorer.set_key(row, value.map(|datum| values::hash(reader, datum)));
                     }
+                    // Most columns: one look at the reader, one at the number.
+                    (Slot::Numbers { first, .. }, Reader::Number(number)) => {
+                        scorer.set_number(row, first, value.map(|v| number.value(v)));
+                    }
                     (Slot::Numbers { first, .. }, reader) => {
                         scorer.set_number(row, first, value.map(|v| values::number(reader, v)));
                     }
@@ -102,7 +106,8 @@ impl BoundColumn {
 
 fn singles(columns: &[BoundColumn]) -> Option<Vec<usize>> {
     let numbers = || columns.iter().filter(|column| column.is_number());
-    let all = numbers().count() > 0 && numbers().all(|column| column.reader == Reader::Float4);
+    let all =
+        numbers().count() > 0 && numbers().all(|column| column.reader == Reader::Number(Number::Float4));
     all.then(|| numbers().map(|column| column.attribute).collect())
 }
 
@@ -144,7 +149,7 @@ unsafe fn set_category(
 /// # Safety
 /// The value is an array whose elements are of the type that the reader is for.
 unsafe fn set_array(
-    element: ElementReader,
+    element: Number,
     value: Option<pg_sys::Datum>,
     first: usize,
     count: usize,

@@ -5,7 +5,7 @@ use super::request::Request;
 use super::temp_file::TempFile;
 use crate::error::Error;
 use crate::pg::cursor::{Cursor, Snapshot};
-use crate::pg::values::{self, ElementReader, Reader};
+use crate::pg::values::{self, Number, Reader};
 use arrow_array::builder::*;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::writer::FileWriter;
@@ -46,11 +46,11 @@ pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
 fn arrow_type(reader: Reader) -> DataType {
     match reader {
         Reader::Bool => DataType::Boolean,
-        Reader::Int2 => DataType::Int16,
-        Reader::Int4 => DataType::Int32,
-        Reader::Int8 => DataType::Int64,
-        Reader::Float4 => DataType::Float32,
-        Reader::Float8 | Reader::Numeric => DataType::Float64,
+        Reader::Number(Number::Int2) => DataType::Int16,
+        Reader::Number(Number::Int4) => DataType::Int32,
+        Reader::Number(Number::Int8) => DataType::Int64,
+        Reader::Number(Number::Float4) => DataType::Float32,
+        Reader::Number(Number::Float8 | Number::Numeric) => DataType::Float64,
         Reader::Date => DataType::Date32,
         Reader::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
         Reader::Text | Reader::Output(_) => DataType::Utf8,
@@ -58,8 +58,8 @@ fn arrow_type(reader: Reader) -> DataType {
     }
 }
 
-fn element_field(element: ElementReader) -> Field {
-    let item = if element == ElementReader::Float4 { DataType::Float32 } else { DataType::Float64 };
+fn element_field(element: Number) -> Field {
+    let item = if element == Number::Float4 { DataType::Float32 } else { DataType::Float64 };
     Field::new("item", item, true)
 }
 
@@ -124,22 +124,22 @@ enum Builder {
 
 /// Arrays of one column: each as long as the first.
 struct Lists<B: ArrayBuilder> {
+    of: Number,
     builder: ListBuilder<B>,
     length: Option<usize>,
     elements: Vec<f64>,
 }
 
 impl<B: ArrayBuilder> Lists<B> {
-    fn new(element: ElementReader, values: B) -> Self {
-        let builder = ListBuilder::new(values).with_field(element_field(element));
-        Self { builder, length: None, elements: Vec::new() }
+    fn new(of: Number, values: B) -> Self {
+        let builder = ListBuilder::new(values).with_field(element_field(of));
+        Self { of, builder, length: None, elements: Vec::new() }
     }
 
     /// # Safety
     /// As for [`values::push_elements`].
     unsafe fn append(
         &mut self,
-        element: ElementReader,
         datum: pg_sys::Datum,
         column: &str,
         push: impl Fn(&mut B, f64),
@@ -147,7 +147,7 @@ impl<B: ArrayBuilder> Lists<B> {
         // SAFETY: what the caller promises.
         unsafe {
             self.elements.clear();
-            values::push_elements(element, datum, &mut self.elements);
+            values::push_elements(self.of, datum, &mut self.elements);
             let found = self.elements.len();
             let expected = *self.length.get_or_insert(found);
             if found != expected {
@@ -172,15 +172,15 @@ impl Builder {
     fn new(reader: Reader) -> Self {
         match reader {
             Reader::Bool => Self::Bool(BooleanBuilder::new()),
-            Reader::Int2 => Self::Int2(Int16Builder::new()),
-            Reader::Int4 => Self::Int4(Int32Builder::new()),
-            Reader::Int8 => Self::Int8(Int64Builder::new()),
-            Reader::Float4 => Self::Float4(Float32Builder::new()),
-            Reader::Float8 | Reader::Numeric => Self::Float8(Float64Builder::new()),
+            Reader::Number(Number::Int2) => Self::Int2(Int16Builder::new()),
+            Reader::Number(Number::Int4) => Self::Int4(Int32Builder::new()),
+            Reader::Number(Number::Int8) => Self::Int8(Int64Builder::new()),
+            Reader::Number(Number::Float4) => Self::Float4(Float32Builder::new()),
+            Reader::Number(Number::Float8 | Number::Numeric) => Self::Float8(Float64Builder::new()),
             Reader::Date => Self::Date(Date32Builder::new()),
             Reader::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
             Reader::Text | Reader::Output(_) => Self::Text(StringBuilder::new()),
-            Reader::Array(e @ ElementReader::Float4) => Self::Floats4(Lists::new(e, Float32Builder::new())),
+            Reader::Array(e @ Number::Float4) => Self::Floats4(Lists::new(e, Float32Builder::new())),
             Reader::Array(element) => Self::Floats8(Lists::new(element, Float64Builder::new())),
         }
     }
@@ -216,11 +216,10 @@ impl Builder {
                 }
                 Self::Text(b) => values::with_text(reader, datum, |text| b.append_value(text)),
                 Self::Floats4(lists) => {
-                    lists
-                        .append(element_of(reader), datum, column, |b, value| b.append_value(value as f32))?;
+                    lists.append(datum, column, |b, value| b.append_value(value as f32))?;
                 }
                 Self::Floats8(lists) => {
-                    lists.append(element_of(reader), datum, column, |b, value| b.append_value(value))?;
+                    lists.append(datum, column, |b, value| b.append_value(value))?;
                 }
             }
             Ok(())
@@ -257,12 +256,5 @@ impl Builder {
             Self::Floats4(lists) => Arc::new(lists.builder.finish()),
             Self::Floats8(lists) => Arc::new(lists.builder.finish()),
         }
-    }
-}
-
-fn element_of(reader: Reader) -> ElementReader {
-    match reader {
-        Reader::Array(element) => element,
-        _ => ElementReader::Float8,
     }
 }
