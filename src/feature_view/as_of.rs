@@ -10,6 +10,7 @@ use crate::pg::relations;
 use crate::pg::row_set::RowSet;
 use crate::pg::tuples::{self, Composite};
 use crate::pg::values::{self, Reader};
+use model::protocol::MICROSECONDS_A_DAY;
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -178,8 +179,8 @@ unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> 
 
 /// Days and microseconds from 2000-01-01 that a week can be taken from, in any time zone: a timestamp ends in the year 294276.
 const NEAR_DAYS: std::ops::RangeInclusive<i32> = -2_451_535..=106_751_980;
-const NEAR_MOMENTS: std::ops::RangeInclusive<i64> = -2_451_535 * DAY..=106_751_980 * DAY;
-const DAY: i64 = 86_400_000_000;
+const NEAR_MOMENTS: std::ops::RangeInclusive<i64> =
+    -2_451_535 * MICROSECONDS_A_DAY..=106_751_980 * MICROSECONDS_A_DAY;
 
 /// The oldest that a row may be asked to be; and the moment from which on one can be reckoned back so far.
 const OLDEST_YEARS: i64 = 1000;
@@ -189,8 +190,8 @@ const OLDEST_FROM: &str = "'3000-01-01 BC'::pg_catalog.timestamp";
 fn check_age(age: &pg_sys::Interval) -> Result<(), Error> {
     let pg_sys::Interval { time, day, month } = *age;
     let days = 31 * i128::from(month) + i128::from(day);
-    let age = days * i128::from(DAY) + i128::from(time);
-    match (0..=i128::from(OLDEST_YEARS) * 372 * i128::from(DAY)).contains(&age) {
+    let age = days * i128::from(MICROSECONDS_A_DAY) + i128::from(time);
+    match (0..=i128::from(OLDEST_YEARS) * 372 * i128::from(MICROSECONDS_A_DAY)).contains(&age) {
         true => Ok(()),
         false => Err(Error::InvalidArgument(
             format!("max_age is an interval from 0 to {OLDEST_YEARS} years"),

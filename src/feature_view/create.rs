@@ -1,6 +1,6 @@
 //! `reco.create_feature_view`: checks the definition and makes the table for its rows.
 
-use super::registry::{mark, read_settings, register, Arguments, FeatureView, MOST_WEEKS_BACK};
+use super::registry::{mark, read_settings, register, Arguments, FeatureView};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{as_author, Settings};
 use crate::pg::call::Call;
@@ -8,6 +8,7 @@ use crate::pg::relations::{self, columns_hint, RelationName};
 use crate::pg::session::refuse_read_only;
 use crate::pg::tuples;
 use crate::pg::values;
+use features::weeks::MOST_WEEKS_BACK;
 use features::weeks::{Period, LONGEST_SUFFIX};
 use model::recipe::Family;
 use pgrx::prelude::*;

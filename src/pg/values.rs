@@ -6,6 +6,7 @@
 use crate::error::Error;
 use crate::pg::numeric;
 use model::hash;
+use model::protocol::MICROSECONDS_A_DAY;
 use model::recipe::Family;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -161,6 +162,9 @@ pub fn as_base(expression: String, type_oid: pg_sys::Oid) -> String {
         false => format!("{expression}::{}", sql_type(base, -1)),
     }
 }
+
+/// The day from which dates count, for SQL that is given days as numbers.
+pub const EPOCH: &str = "'2000-01-01'::pg_catalog.date";
 
 /// Microseconds since 2000-01-01 at which PostgreSQL keeps `infinity` and `-infinity`.
 const NOT_A_TIMESTAMP: [i64; 2] = [i64::MIN, i64::MAX];
@@ -319,8 +323,8 @@ pub unsafe fn texts(datum: pg_sys::Datum) -> Option<Vec<String>> {
 
 /// The length of an interval; a month has 30 days, a day 24 hours, as where Postgres compares intervals.
 pub fn microseconds(interval: &pg_sys::Interval) -> i128 {
-    const DAY: i128 = 86_400_000_000;
-    (i128::from(interval.month) * 30 + i128::from(interval.day)) * DAY + i128::from(interval.time)
+    (i128::from(interval.month) * 30 + i128::from(interval.day)) * i128::from(MICROSECONDS_A_DAY)
+        + i128::from(interval.time)
 }
 
 /// A `jsonb` as it is written: of any numbers, which may have no place in ours.

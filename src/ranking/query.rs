@@ -8,11 +8,10 @@ use crate::pg::tuples::Attributes;
 use crate::pg::values::{self, Number, Reader};
 use crate::scoring::key_plan::recipe_columns;
 use crate::scoring::source::{Key, Source};
+use model::protocol::MICROSECONDS_A_DAY;
 use model::recipe::Recipe;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
-
-const USECS_PER_DAY: i64 = 86_400_000_000;
 
 /// A key: numbers in their order, before texts in the order of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -249,7 +248,7 @@ impl Columns {
     pub fn days_before(&self, time: i64, days: i32) -> i64 {
         let unit = match self.time {
             Some((_, Reader::Date)) | None => 1,
-            Some(_) => USECS_PER_DAY,
+            Some(_) => MICROSECONDS_A_DAY,
         };
         time.saturating_sub(i64::from(days) * unit)
     }

@@ -17,6 +17,7 @@ use crate::pg::row_set::RowSet;
 use crate::pg::sql_function::{sql_function, Returned};
 use crate::pg::tuples::{self, Attributes, Deformed};
 use crate::pg::values::{day_after, given};
+use features::weeks::DAYS_A_WEEK;
 use model::explain::{Near, Nearest, Similarity, Values};
 use model::recipe::Family;
 use pgrx::datum::Date;
@@ -277,7 +278,7 @@ impl<'a> Search<'a> {
             // The first weeks, of which the sales are told, are over by then as well.
             query += &format!(
                 " AND ({launch} OPERATOR(pg_catalog.+) {}) OPERATOR(pg_catalog.<=) $3",
-                7 * (FIRST_WEEKS - 1)
+                DAYS_A_WEEK * (FIRST_WEEKS - 1)
             );
         }
         Ok(format!("{query} ORDER BY {product}, {time}"))

@@ -10,6 +10,7 @@ use arrow_array::builder::*;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use model::protocol::{EPOCH_DAYS, EPOCH_MICROSECONDS};
 use pgrx::pg_sys;
 use std::io::BufWriter;
 use std::sync::Arc;
@@ -163,10 +164,6 @@ impl<B: ArrayBuilder> Lists<B> {
         }
     }
 }
-
-/// Days from 1970-01-01, Arrow's epoch, to 2000-01-01, PostgreSQL's.
-const EPOCH_DAYS: i32 = 10_957;
-const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
 impl Builder {
     fn new(reader: Reader) -> Self {

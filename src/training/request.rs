@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
 use crate::pg::layout::Layout;
 use crate::pg::relations::{self, Column, Opened, Relation, RelationName};
-use crate::pg::values::{self, Reader};
+use crate::pg::values::{self, Reader, EPOCH};
 use crate::settings;
 use model::protocol::{Role, SourceColumn, Spec};
 use model::recipe::Family;
@@ -130,7 +130,7 @@ impl Request {
         let query = format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source);
         match (self.before, &self.time_column) {
             (Some(day), Some(time)) => format!(
-                "{query} WHERE {} OPERATOR(pg_catalog.<) ('2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) {day})",
+                "{query} WHERE {} OPERATOR(pg_catalog.<) ({EPOCH} OPERATOR(pg_catalog.+) {day})",
                 pgrx::spi::quote_identifier(time)
             ),
             _ => query,
