@@ -4,7 +4,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `read`    | what scoring reads, straight from the primary keys |
-//! | `table`   | a row of a catalog table, by its primary key |
+//! | `table`, `row`, `columns` | a row of a catalog table, by its primary key; its values; where they stand |
 //! | `stored`  | what a version's row holds as JSON, or what is damaged |
 //! | `weights` | the bytes of a version, in chunks |
 //! | `write`   | a new version, after training or import |
@@ -17,10 +17,12 @@
 
 pub mod audit;
 pub mod change;
+mod columns;
 pub mod history;
 pub mod in_use;
 pub mod read;
 pub mod rights;
+mod row;
 pub mod stored;
 mod table;
 pub mod version_source;

@@ -1,6 +1,6 @@
 //! `reco.evaluate(model, source, …)`: all metrics of a version on any rows.
 
-use super::measure::{measure, parts, Part};
+use super::measure::{measure, measure_with, Part};
 use super::rows::{set, Fields};
 use super::subject::{Positions, Subject};
 use crate::error::Error;
@@ -28,7 +28,7 @@ pub fn evaluate(subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
 
 /// The same of any version, whatever the subject says of one; nothing where no row has a label.
 pub fn evaluate_with(resolved: &mut Resolved, subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
-    Ok(parts(resolved, subject, |tally| tally.quality())?.2)
+    Ok(measure_with(resolved, subject, |tally| tally.quality())?.parts)
 }
 
 /// Behind the slice: rows, positives, mean_label, mean_score, the metrics of probabilities, those of quantities.
