@@ -6,13 +6,12 @@
 //! | `subject` | what is measured: a version, the rows of a relation, their labels and slices |
 //! | `measure` | reads, scores and tallies these rows |
 //! | `evaluate` | `reco.evaluate(…)`: all metrics |
-//! | `chart`, `charts` | `reco.roc_curve(…)`, `confusion_matrix`, `calibration`, `lift`: their rows, and the functions |
+//! | `charts` | `reco.roc_curve(…)`, `confusion_matrix`, `calibration`, `lift`: the functions, and their rows |
 //! | `rows` | what these return |
 //! | `state` | what the aggregates have in common |
 //! | `sums` | the aggregates that add up: log loss, Brier score, errors of quantities |
 //! | `scores` | the aggregates that keep every score: AUROC, average precision, charts |
 
-mod chart;
 mod charts;
 pub mod evaluate;
 mod measure;

@@ -9,7 +9,7 @@ use crate::feature_view::registry::FeatureView;
 use crate::pg::call::Call;
 use crate::pg::values::given;
 use crate::scoring::call::Resolved;
-use crate::training::fit::fit;
+use crate::training::attempt::fit;
 use crate::training::read::read_source;
 use crate::training::request::{Arguments, Request};
 use features::weeks::{Week, DAYS_A_WEEK, MOST_WEEKS_REPLAYED};

@@ -6,8 +6,6 @@
 //! decides anything: which version scores, and that it exists, is what the catalog says under the statement's snapshot; one
 //! that is missing, or not exactly what this server wrote, is made anew; and where none can be made, the model is decoded.
 
-mod lock;
-
 use crate::catalog::read::VersionRow;
 use crate::catalog::weights::{self, Summary};
 use crate::error::Error;
@@ -16,6 +14,7 @@ use crate::settings;
 use bytes::Bytes;
 use model::image::{Content, BUILD};
 use model::{Artifact, Scorer};
+use pgrx::pg_sys;
 use std::fs::{DirBuilder, File, FileTimes, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -42,7 +41,7 @@ pub fn scorer(version: &VersionRow) -> Result<Found, Error> {
         return Ok(found);
     }
     // One backend makes the file; those that wait here find it. Decoding takes several times the model's size.
-    let _turn = lock::take(&content);
+    let _turn = take_turn(&content);
     if let Some(found) = open(&content) {
         return Ok(found);
     }
@@ -168,4 +167,39 @@ fn make_room(length: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// One backend at a time makes the file of a model. Held until dropped, at the latest until the transaction ends.
+struct Turn(pg_sys::LOCKTAG);
+
+/// Waits until no other backend has the turn; interrupts and deadlocks end the wait as those of any lock.
+fn take_turn(content: &Content) -> Turn {
+    let tag = tag(content);
+    // SAFETY: a complete tag, of a method that the server has.
+    unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, false, false) };
+    Turn(tag)
+}
+
+/// An advisory lock of a kind that SQL cannot take, the same in all databases.
+fn tag(content: &Content) -> pg_sys::LOCKTAG {
+    const KIND: u16 = 0x7265;
+    let [a, b, c, d, e, f, g, h, ..] = *content;
+    pg_sys::LOCKTAG {
+        locktag_field1: 0,
+        locktag_field2: u32::from_be_bytes([a, b, c, d]),
+        locktag_field3: u32::from_be_bytes([e, f, g, h]),
+        locktag_field4: KIND,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // While an error unwinds, the transaction's abort releases the lock.
+        if !std::thread::panicking() {
+            // SAFETY: taken in `take_turn`, released once.
+            unsafe { pg_sys::LockRelease(&self.0, pg_sys::ExclusiveLock as i32, false) };
+        }
+    }
 }

@@ -7,14 +7,12 @@
 //! | `read`      | the source's rows into an Arrow file |
 //! | `temp_file` | that file, and the ones for spec and weights: Postgres's own temporary files |
 //! | `trainer`   | the process, what it says, and how it ended |
-//! | `attempt`   | a run with its trainer: epochs on their way to catalog and client, and the result |
-//! | `fit`       | a training whose result is not stored |
+//! | `attempt`   | a run with its trainer: epochs on their way to catalog and client, and the result; a training without a run |
 //! | `store`     | the result as a version |
 //! | `train`     | the procedure `train`, step by step |
 //! | `tune/`     | the procedure `tune`: many runs, of which the best becomes a version |
 
-mod attempt;
-pub mod fit;
+pub mod attempt;
 pub mod read;
 pub mod request;
 mod run;

@@ -6,13 +6,12 @@
 //! | `arrays` | SQL arrays to slices and back |
 //! | `kept` | an argument decoded once for all rows that bring the same |
 //! | `fitting` | the fitting aggregates |
-//! | `scaling`, `texts`, `vectors` | the scalar functions |
+//! | `numbers`, `texts` | the scalar functions |
 
 mod arrays;
 mod fitting;
 mod kept;
-mod scaling;
+mod numbers;
 mod texts;
-mod vectors;
 
 pgrx::extension_sql_file!("../../../sql/encoders.sql", name = "encoders", requires = ["catalog"]);
