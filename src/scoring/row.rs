@@ -2,7 +2,7 @@
 //! have others besides.
 
 use crate::error::Error;
-use crate::pg::relations;
+use crate::pg::relations::{qualified_name, Opened};
 use crate::pg::tuples::{self, Attributes};
 use crate::pg::values::{self, Number, Reader};
 use model::recipe::{Column, Family, Recipe, Slot};
@@ -91,11 +91,11 @@ impl Binding {
 
 /// Refuses a relation that lacks a column of the recipe, or has one of another family of types.
 pub fn check_columns(model: &str, recipe: &Recipe, relation: pg_sys::Oid) -> Result<(), Error> {
-    let name = relations::qualified_name(relation)?;
-    // SAFETY: the descriptor is live.
-    relations::with_descriptor(relation, |descriptor| unsafe {
-        Binding::new(model, recipe, descriptor).map(drop).map_err(|error| error.of_relation(&name))
-    })?
+    let name = qualified_name(relation)?;
+    let opened = Opened::of(relation)?;
+    // SAFETY: the relation is open.
+    let bound = unsafe { Binding::new(model, recipe, opened.descriptor()) };
+    bound.map(drop).map_err(|error| error.of_relation(&name))
 }
 
 impl BoundColumn {

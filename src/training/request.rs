@@ -245,7 +245,7 @@ fn in_key_order<T>(columns: &mut [(SourceColumn, T)], keys: &[String]) {
 
 /// A column of the source in its role, with what reads it.
 fn in_role(column: &Column, role: Role) -> Result<(SourceColumn, Reader), Error> {
-    let sql_type = values::type_name(column.type_oid, column.type_modifier);
+    let sql_type = column.type_name();
     let Some((family, reader)) = values::reader_of(column.type_oid).filter(|(family, _)| match role {
         Role::Label => matches!(family, Family::Boolean | Family::Number),
         role if role.is_time() => matches!(family, Family::Date | Family::Timestamp),
