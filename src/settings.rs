@@ -8,43 +8,191 @@
 use crate::error::Error;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::{CStr, CString};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use Who::{Anybody, Configuration, Superuser};
 
-static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
-static MODEL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
-static SHARED_MODELS_SIZE: GucSetting<i32> = GucSetting::<i32>::new(4096);
-static MAX_IMPORT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(256);
-static TRAINER_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
-static LIBTORCH_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
-static TRAINING_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
-static MIN_TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(10);
-static TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(0);
-static MAX_TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(8192);
-static TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(0);
+const PLAIN: GucFlags = GucFlags::empty();
+/// Numbers in MB.
+const MEBIBYTES: GucFlags = GucFlags::UNIT_MB;
+/// Who may not set it may not read it either.
+const SECRET: GucFlags = GucFlags::SUPERUSER_ONLY;
+
+/// Makes of each row a variable, which the readers below read, and its definition.
+macro_rules! settings {
+    ($($variable:ident: $kind:ident { $($field:ident: $value:expr,)* })*) => {
+        $(static $variable: $kind = $kind { $($field: $value),* };)*
+
+        fn define_each() {
+            $($variable.define();)*
+        }
+    };
+}
+
+settings! {
+    DEFAULT_MODEL: Text {
+        name: c"reco.default_model", value: empty(), who: Anybody, flags: PLAIN,
+        about: c"Model that recommend() uses when none is named",
+        more: c"Empty: the only one that the caller owns, else that the database's owner has granted to it, else to everybody.",
+    }
+    MODEL_CACHE_SIZE: Number {
+        name: c"reco.model_cache_size", value: default(64), bounds: 1..=65_536, who: Anybody, flags: MEBIBYTES,
+        about: c"Memory a backend keeps for models it has scored with",
+        more: c"The model in use is kept even if it is larger.",
+    }
+    SHARED_MODELS_SIZE: Number {
+        name: c"reco.shared_models_size", value: default(4096), bounds: 0..=i32::MAX, who: Configuration, flags: MEBIBYTES,
+        about: c"Disk that the files may take through which backends share large models",
+        more: c"The least recently used are deleted. A model that does not fit, or any at 0, is copied by each backend.",
+    }
+    MAX_IMPORT_SIZE: Number {
+        name: c"reco.max_import_size", value: default(256), bounds: 1..=1023, who: Superuser, flags: MEBIBYTES,
+        about: c"Largest artifact that import_model() takes",
+        more: c"Reading one takes a few times its size in memory.",
+    }
+    TRAINER_PATH: Text {
+        name: c"reco.trainer_path", value: empty(), who: Superuser, flags: SECRET,
+        about: c"Executable of the training process",
+        more: c"Empty: pg_recommend/pg_recommend_trainer in the server's library folder.",
+    }
+    LIBTORCH_PATH: Text {
+        name: c"reco.libtorch_path", value: empty(), who: Superuser, flags: SECRET,
+        about: c"Folder with libtorch's shared libraries",
+        more: c"Empty: the folder lib beside the trainer.",
+    }
+    TRAINING_THREADS: Number {
+        name: c"reco.training_threads", value: default(0), bounds: 0..=1024, who: Anybody, flags: PLAIN,
+        about: c"CPU threads of a training that does not ask for a number itself",
+        more: c"At most one for each core, which is what 0 gives.",
+    }
+    MIN_TRAINING_NICE: Number {
+        name: c"reco.min_training_nice", value: default(10), bounds: 0..=19, who: Superuser, flags: PLAIN,
+        about: c"Least nice value of the training process",
+        more: c"0 competes with the server's own processes, 19 takes only what they leave.",
+    }
+    TRAINING_NICE: Number {
+        name: c"reco.training_nice", value: default(0), bounds: 0..=19, who: Anybody, flags: PLAIN,
+        about: c"Nice value of the training process, where it is more than the least",
+        more: c"0: reco.min_training_nice.",
+    }
+    MAX_TRAINING_MEMORY: Number {
+        name: c"reco.max_training_memory", value: default(8192), bounds: 0..=i32::MAX, who: Superuser, flags: MEBIBYTES,
+        about: c"Most memory a training process may allocate",
+        more: c"0: no bound. Data that need more are read from disk by the block; what cannot fit is refused.",
+    }
+    TRAINING_MEMORY: Number {
+        name: c"reco.training_memory", value: default(0), bounds: 0..=i32::MAX, who: Anybody, flags: MEBIBYTES,
+        about: c"Memory a training process may allocate, where it is less than the most",
+        more: c"0: reco.max_training_memory.",
+    }
+}
+
+/// Who may set it, and for whom.
+enum Who {
+    /// Any role, for its own sessions.
+    Anybody,
+    /// A superuser, or who was granted SET on it.
+    Superuser,
+    /// The server's configuration, for all sessions alike.
+    Configuration,
+}
+
+impl Who {
+    fn context(&self) -> GucContext {
+        match self {
+            Self::Anybody => GucContext::Userset,
+            Self::Superuser => GucContext::Suset,
+            Self::Configuration => GucContext::Sighup,
+        }
+    }
+}
+
+struct Text {
+    name: &'static CStr,
+    value: GucSetting<Option<CString>>,
+    who: Who,
+    flags: GucFlags,
+    about: &'static CStr,
+    more: &'static CStr,
+}
+
+struct Number {
+    name: &'static CStr,
+    value: GucSetting<i32>,
+    bounds: RangeInclusive<i32>,
+    who: Who,
+    flags: GucFlags,
+    about: &'static CStr,
+    more: &'static CStr,
+}
+
+const fn empty() -> GucSetting<Option<CString>> {
+    GucSetting::<Option<CString>>::new(None)
+}
+
+const fn default(value: i32) -> GucSetting<i32> {
+    GucSetting::<i32>::new(value)
+}
+
+impl Text {
+    fn define(&'static self) {
+        let Self { name, value, who, flags, about, more } = self;
+        GucRegistry::define_string_guc(name, about, more, value, who.context(), *flags);
+    }
+
+    /// `None` where it is empty.
+    fn get(&self) -> Option<String> {
+        let value = self.value.get()?.to_string_lossy().into_owned();
+        (!value.is_empty()).then_some(value)
+    }
+}
+
+impl Number {
+    fn define(&'static self) {
+        let Self { name, value, bounds, who, flags, about, more } = self;
+        let (least, most) = (*bounds.start(), *bounds.end());
+        GucRegistry::define_int_guc(name, about, more, value, least, most, who.context(), *flags);
+    }
+
+    fn get(&self) -> i32 {
+        self.value.get()
+    }
+
+    /// What is set in [`MEBIBYTES`].
+    fn bytes(&self) -> u64 {
+        (self.get() as u64) << 20
+    }
+}
+
+/// Called once, when the library is loaded.
+pub fn define() {
+    define_each();
+    reserve_prefix();
+}
 
 /// The model that `recommend` uses if the caller names none; `None` if it is not set.
 pub fn default_model() -> Option<String> {
-    text(&DEFAULT_MODEL)
+    DEFAULT_MODEL.get()
 }
 
 /// How many bytes of decoded models a backend keeps in its own memory.
 pub fn model_cache_size() -> usize {
-    MODEL_CACHE_SIZE.get() as usize * MEBIBYTE
+    MODEL_CACHE_SIZE.bytes() as usize
 }
 
 /// How many bytes the files may take through which backends share models.
 pub fn shared_models_size() -> u64 {
-    SHARED_MODELS_SIZE.get() as u64 * MEBIBYTE as u64
+    SHARED_MODELS_SIZE.bytes()
 }
 
 /// The largest number of bytes of an artifact that may be imported.
 pub fn max_import_size() -> usize {
-    MAX_IMPORT_SIZE.get() as usize * MEBIBYTE
+    MAX_IMPORT_SIZE.bytes() as usize
 }
 
 /// The path of the trainer's executable.
 pub fn trainer_path() -> PathBuf {
-    match text(&TRAINER_PATH) {
+    match TRAINER_PATH.get() {
         Some(path) => PathBuf::from(path),
         None => library_folder().join("pg_recommend").join("pg_recommend_trainer"),
     }
@@ -52,7 +200,7 @@ pub fn trainer_path() -> PathBuf {
 
 /// The folder in which the trainer looks for libtorch before it looks in its own folder `lib`.
 pub fn libtorch_path() -> Option<String> {
-    text(&LIBTORCH_PATH)
+    LIBTORCH_PATH.get()
 }
 
 /// The library that the trainer is linked with.
@@ -86,16 +234,7 @@ pub fn training_nice() -> i32 {
 
 /// How many bytes of memory a trainer may allocate, at most what a superuser has set; `None` means that there is no bound.
 pub fn training_memory() -> Option<u64> {
-    let bounds = [MAX_TRAINING_MEMORY.get(), TRAINING_MEMORY.get()];
-    let least = bounds.into_iter().filter(|mebibytes| *mebibytes > 0).min();
-    least.map(|mebibytes| mebibytes as u64 * MEBIBYTE as u64)
-}
-
-const MEBIBYTE: usize = 1 << 20;
-
-fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
-    let value = setting.get()?.to_string_lossy().into_owned();
-    (!value.is_empty()).then_some(value)
+    [&MAX_TRAINING_MEMORY, &TRAINING_MEMORY].map(Number::bytes).into_iter().filter(|bytes| *bytes > 0).min()
 }
 
 /// The server's folder of loadable modules.
@@ -103,116 +242,6 @@ fn library_folder() -> PathBuf {
     // SAFETY: the server fills this array with a NUL-terminated path before it loads any module.
     let path = unsafe { CStr::from_ptr((&raw const pgrx::pg_sys::pkglib_path).cast()) };
     PathBuf::from(path.to_string_lossy().into_owned())
-}
-
-/// Defines the settings. This is called once, when the library is loaded.
-pub fn define() {
-    let superuser_only = GucFlags::SUPERUSER_ONLY;
-    GucRegistry::define_string_guc(
-        c"reco.default_model",
-        c"Model that recommend() uses when none is named",
-        c"Empty: the only one that the caller owns, else that the database's owner has granted to it, else to everybody.",
-        &DEFAULT_MODEL,
-        GucContext::Userset,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"reco.model_cache_size",
-        c"Memory a backend keeps for models it has scored with",
-        c"The model in use is kept even if it is larger.",
-        &MODEL_CACHE_SIZE,
-        1,
-        65_536,
-        GucContext::Userset,
-        GucFlags::UNIT_MB,
-    );
-    GucRegistry::define_int_guc(
-        c"reco.shared_models_size",
-        c"Disk that the files may take through which backends share large models",
-        c"The least recently used are deleted. A model that does not fit, or any at 0, is copied by each backend.",
-        &SHARED_MODELS_SIZE,
-        0,
-        i32::MAX,
-        GucContext::Sighup,
-        GucFlags::UNIT_MB,
-    );
-    GucRegistry::define_int_guc(
-        c"reco.max_import_size",
-        c"Largest artifact that import_model() takes",
-        c"Reading one takes a few times its size in memory.",
-        &MAX_IMPORT_SIZE,
-        1,
-        1023,
-        GucContext::Suset,
-        GucFlags::UNIT_MB,
-    );
-    GucRegistry::define_string_guc(
-        c"reco.trainer_path",
-        c"Executable of the training process",
-        c"Empty: pg_recommend/pg_recommend_trainer in the server's library folder.",
-        &TRAINER_PATH,
-        GucContext::Suset,
-        superuser_only,
-    );
-    GucRegistry::define_string_guc(
-        c"reco.libtorch_path",
-        c"Folder with libtorch's shared libraries",
-        c"Empty: the folder lib beside the trainer.",
-        &LIBTORCH_PATH,
-        GucContext::Suset,
-        superuser_only,
-    );
-    GucRegistry::define_int_guc(
-        c"reco.training_threads",
-        c"CPU threads of a training that does not ask for a number itself",
-        c"At most one for each core, which is what 0 gives.",
-        &TRAINING_THREADS,
-        0,
-        1024,
-        GucContext::Userset,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"reco.min_training_nice",
-        c"Least nice value of the training process",
-        c"0 competes with the server's own processes, 19 takes only what they leave.",
-        &MIN_TRAINING_NICE,
-        0,
-        19,
-        GucContext::Suset,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"reco.training_nice",
-        c"Nice value of the training process, where it is more than the least",
-        c"0: reco.min_training_nice.",
-        &TRAINING_NICE,
-        0,
-        19,
-        GucContext::Userset,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"reco.max_training_memory",
-        c"Most memory a training process may allocate",
-        c"0: no bound. Data that need more are read from disk by the block; what cannot fit is refused.",
-        &MAX_TRAINING_MEMORY,
-        0,
-        i32::MAX,
-        GucContext::Suset,
-        GucFlags::UNIT_MB,
-    );
-    GucRegistry::define_int_guc(
-        c"reco.training_memory",
-        c"Memory a training process may allocate, where it is less than the most",
-        c"0: reco.max_training_memory.",
-        &TRAINING_MEMORY,
-        0,
-        i32::MAX,
-        GucContext::Userset,
-        GucFlags::UNIT_MB,
-    );
-    reserve_prefix();
 }
 
 /// Makes a misspelt setting that begins with `reco.` an error.

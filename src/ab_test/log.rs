@@ -7,7 +7,7 @@ use crate::pg::acting_as::{as_owner, current_user};
 use crate::pg::cursor::{Cursor, Parameter, Snapshot};
 use crate::pg::session::refuse_read_only;
 use crate::pg::tuples::Deformed;
-use crate::pg::values::given;
+use crate::pg::values::{given, EPOCH};
 use crate::scoring::arms::Test;
 use crate::scoring::call::Resolved;
 use crate::scoring::check_columns;
@@ -181,14 +181,16 @@ fn newest_rows(keyed: &Keyed, columns: &[String], with_as_of: bool) -> String {
 fn store(name: &str, test: &Test, arm: usize, keys: &ArmKeys, shown: &[Shown]) -> Result<i64, Error> {
     let caller = current_user();
     let pick = |texts: &[String]| shown.iter().map(|one| texts[one.key].clone()).collect::<Vec<_>>();
-    let insert = "INSERT INTO reco.recommendation \
+    let insert = format!(
+        "INSERT INTO reco.recommendation \
                       (test, week, region, product_id, ab_key, arm, model, version, score, shown_by) \
-                  SELECT $1, '2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) s.day, s.region, s.product_id, s.own, \
+                  SELECT $1, {EPOCH} OPERATOR(pg_catalog.+) s.day, s.region, s.product_id, s.own, \
                          $2, $3, $4, s.score, $5 \
                   FROM ROWS FROM (pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), \
                                   pg_catalog.unnest($9), pg_catalog.unnest($10)) \
                        AS s (day, region, product_id, own, score) \
-                  ON CONFLICT DO NOTHING";
+                  ON CONFLICT DO NOTHING"
+    );
     as_owner(|client| {
         // The lock keeps others from dropping the test until this transaction ends; else these rows would be left behind.
         let lock = "SELECT FROM reco.ab_test WHERE test OPERATOR(pg_catalog.=) $1 FOR KEY SHARE";
@@ -207,6 +209,6 @@ fn store(name: &str, test: &Test, arm: usize, keys: &ArmKeys, shown: &[Shown]) -
             pick(&keys.own).into(),
             shown.iter().map(|one| one.score).collect::<Vec<_>>().into(),
         ];
-        Ok(client.update(insert, None, &row)?.len() as i64)
+        Ok(client.update(&insert, None, &row)?.len() as i64)
     })
 }

@@ -7,7 +7,7 @@ use crate::catalog::read;
 use crate::catalog::rights::{self, Privilege};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::as_owner;
-use crate::pg::values::given;
+use crate::pg::values::{given, EPOCH};
 use crate::scoring::arms::Test;
 use model::ab::{mismatch, Exposure, Lift, Summary, Unit};
 use model::recipe::Family;
@@ -226,15 +226,17 @@ fn unit_of(unit: Unit, row: &Logged) -> String {
 
 /// The next rows of the log, in the order of its primary key, after the row `after`.
 fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
-    let sql = "SELECT a.position, CASE WHEN pg_catalog.isfinite(r.week) \
-                                       THEN r.week OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date END, \
+    let sql = format!(
+        "SELECT a.position, CASE WHEN pg_catalog.isfinite(r.week) \
+                                       THEN r.week OPERATOR(pg_catalog.-) {EPOCH} END, \
                       r.region, r.product_id, r.ab_key, r.score \
                FROM reco.recommendation AS r JOIN reco.ab_arm AS a \
                     ON a.test OPERATOR(pg_catalog.=) r.test AND a.arm OPERATOR(pg_catalog.=) r.arm \
                WHERE r.test OPERATOR(pg_catalog.=) $1 \
                  AND (r.week, r.region, r.product_id, r.ab_key) OPERATOR(pg_catalog.>) \
-                     (COALESCE('2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) $2, '-infinity'), $3, $4, $5) \
-               ORDER BY r.week, r.region, r.product_id, r.ab_key LIMIT $6";
+                     (COALESCE({EPOCH} OPERATOR(pg_catalog.+) $2, '-infinity'), $3, $4, $5) \
+               ORDER BY r.week, r.region, r.product_id, r.ab_key LIMIT $6"
+    );
     let text = |of: fn(&Logged) -> &str| after.map_or("", of);
     as_owner(|client| {
         let row = [
@@ -247,7 +249,7 @@ fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
         ];
         let damaged =
             || Error::Damaged(format!("what the A/B test \"{name}\" has shown is damaged: a week is none"));
-        let found = client.select(sql, None, &row)?;
+        let found = client.select(&sql, None, &row)?;
         let logged = found.map(|row| {
             Ok(Logged {
                 arm: row
@@ -288,7 +290,7 @@ fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
     Ok(format!(
         "SELECT u.n, pg_catalog.max({value}) FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), \
          pg_catalog.unnest($3)) WITH ORDINALITY AS u (product_id, region, day, n) JOIN {} AS t ON {same_key} \
-         AND {time} OPERATOR(pg_catalog.=) ('2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) u.day) GROUP BY u.n",
+         AND {time} OPERATOR(pg_catalog.=) ({EPOCH} OPERATOR(pg_catalog.+) u.day) GROUP BY u.n",
         relation.name
     ))
 }

@@ -3,10 +3,10 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `read`    | the reads of scoring, by primary key |
-//! | `table`   | rows of a catalog table, by primary key |
-//! | `stored`  | the JSON in a version's row, parsed, or what is damaged in it |
-//! | `weights` | the bytes of a version's weights, in chunks |
+//! | `read`    | what scoring reads, straight from the primary keys |
+//! | `table`, `row`, `columns` | a row of a catalog table, by its primary key; its values; where they stand |
+//! | `stored`  | what a version's row holds as JSON, or what is damaged |
+//! | `weights` | the bytes of a version, in chunks |
 //! | `write`   | a new version, after training or import |
 //! | `rights`  | privileges on models: the check, and `reco.has_model_privilege` |
 //! | `change`  | changes to a model: only those who may, and one after the other |
@@ -17,10 +17,12 @@
 
 pub mod audit;
 pub mod change;
+mod columns;
 pub mod history;
 pub mod in_use;
 pub mod read;
 pub mod rights;
+mod row;
 pub mod stored;
 mod table;
 pub mod version_source;

@@ -4,8 +4,10 @@
 //! parallel worker and in a read-only transaction. The caller needs no privilege on the tables, because callers may not
 //! read the weights themselves.
 
+use super::columns;
+use super::row::CatalogRow;
 use super::stored::{self, Of};
-use super::table::{Catalog, CatalogRow, Key, Seen, Table};
+use super::table::{Catalog, Key, Seen, Table};
 use super::version_source::VersionSource;
 use crate::error::Error;
 use model::protocol::Importance;
@@ -26,33 +28,6 @@ pub struct VersionRow {
     pub label: Option<String>,
 }
 
-// The column numbers are those of sql/catalog.sql.
-mod columns {
-    pub const ALIAS_VERSION: i32 = 3;
-    pub const ALIAS_TEST: i32 = 6;
-    pub const VERSION_ARTIFACT: i32 = 3;
-    pub const VERSION_SCHEMA: i32 = 6;
-    pub const VERSION_SOURCE: i32 = 7;
-    pub const VERSION_KEYS: i32 = 8;
-    pub const VERSION_TIME: i32 = 9;
-    pub const VERSION_LABEL: i32 = 10;
-    pub const VERSION_METRICS: i32 = 13;
-    pub const VERSION_DATA: i32 = 14;
-    pub const VERSION_VIEW: i32 = 19;
-    pub const MODEL_NAME: i32 = 1;
-    pub const MODEL_OWNER: i32 = 2;
-    pub const PRIVILEGE_GRANTEE: i32 = 2;
-    pub const PRIVILEGE_NAME: i32 = 3;
-    pub const PRIVILEGE_BY: i32 = 4;
-    pub const TEST_MODEL: i32 = 2;
-    pub const TEST_UNIT: i32 = 3;
-    pub const TEST_REGIONS: i32 = 4;
-    pub const TEST_SALT: i32 = 5;
-    pub const ARM_NAME: i32 = 3;
-    pub const ARM_VERSION: i32 = 4;
-    pub const ARM_SHARE: i32 = 5;
-}
-
 /// The version that an alias stands for.
 pub struct AliasRow {
     pub version: i32,
@@ -64,7 +39,7 @@ pub struct AliasRow {
 /// The version that `alias` of `model` stands for.
 pub fn version_of_alias(model: &str, alias: &str) -> Result<AliasRow, Error> {
     let found = Table::open(Catalog::Alias)?.find(&[Key::Text(model), Key::Text(alias)], |row| {
-        Ok::<_, Error>((row.required(columns::ALIAS_VERSION)?, row.value(columns::ALIAS_TEST)))
+        Ok::<_, Error>((row.required(columns::alias::VERSION)?, row.value(columns::alias::TEST)))
     });
     match found {
         Some(found) => {
@@ -85,13 +60,13 @@ pub fn version(model: &str, version: i32) -> Result<VersionRow, Error> {
             number: version,
             artifact_id: artifact_of(row, model, version)?,
             source: VersionSource::of_columns(
-                row.value(columns::VERSION_SCHEMA),
-                row.value(columns::VERSION_SOURCE),
-                row.value(columns::VERSION_VIEW),
+                row.value(columns::version::SCHEMA),
+                row.value(columns::version::SOURCE),
+                row.value(columns::version::VIEW),
             ),
-            keys: row.texts(columns::VERSION_KEYS)?.ok_or_else(Error::damaged_row)?,
-            time_column: row.value(columns::VERSION_TIME),
-            label: row.value(columns::VERSION_LABEL),
+            keys: row.texts(columns::version::KEYS)?.ok_or_else(Error::damaged_row)?,
+            time_column: row.value(columns::version::TIME),
+            label: row.value(columns::version::LABEL),
         })
     })
 }
@@ -116,10 +91,10 @@ pub struct ArmRow {
 pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
     let test = Table::open(Catalog::Test)?.find(&[Key::Text(name)], |row| {
         Ok::<_, Error>(TestRow {
-            model: row.required(columns::TEST_MODEL)?,
-            unit: row.required(columns::TEST_UNIT)?,
-            regions: row.texts(columns::TEST_REGIONS)?,
-            salt: row.required(columns::TEST_SALT)?,
+            model: row.required(columns::test::MODEL)?,
+            unit: row.required(columns::test::UNIT)?,
+            regions: row.texts(columns::test::REGIONS)?,
+            salt: row.required(columns::test::SALT)?,
         })
     });
     let damaged = |error| match error {
@@ -129,9 +104,9 @@ pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
     let test = test.ok_or_else(|| Error::UnknownTest(name.to_owned()))?.map_err(damaged)?;
     let arms = Table::open(Catalog::Arm)?.all(&[Key::Text(name)], Seen::ByStatement, |row| {
         Ok(ArmRow {
-            name: row.required(columns::ARM_NAME)?,
-            version: row.required(columns::ARM_VERSION)?,
-            share: row.required(columns::ARM_SHARE)?,
+            name: row.required(columns::arm::NAME)?,
+            version: row.required(columns::arm::VERSION)?,
+            share: row.required(columns::arm::SHARE)?,
         })
     })?;
     Ok((test, arms))
@@ -140,20 +115,20 @@ pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
 /// The importance of each of a version's columns, as its training has measured it (see [`model::protocol::Importance`]);
 /// empty if it is not known.
 pub fn importance(model: &str, version: i32) -> Result<Vec<(String, f64)>, Error> {
-    let metrics = of_version(model, version, |row| row.json(columns::VERSION_METRICS))?;
+    let metrics = of_version(model, version, |row| row.json(columns::version::METRICS))?;
     let metrics = Of { model, version }.read("metrics", &metrics, stored::metrics)?;
     Ok(metrics.importance.into_iter().map(|Importance { column, loss }| (column, loss)).collect())
 }
 
 /// What a version predicts, if the catalog knows it.
 pub fn task(model: &str, version: i32) -> Result<Option<Task>, Error> {
-    let data = of_version(model, version, |row| row.json(columns::VERSION_DATA))?;
+    let data = of_version(model, version, |row| row.json(columns::version::DATA))?;
     Ok(Of { model, version }.read("data", &data, stored::data)?.task)
 }
 
 /// The id of a version's weights. It is an error if the version is archived, because then its weights are deleted.
 fn artifact_of(row: &CatalogRow, model: &str, version: i32) -> Result<Uuid, Error> {
-    row.value(columns::VERSION_ARTIFACT).ok_or_else(|| Error::Archived { model: model.to_owned(), version })
+    row.value(columns::version::ARTIFACT).ok_or_else(|| Error::Archived { model: model.to_owned(), version })
 }
 
 fn of_version<T>(
@@ -175,8 +150,8 @@ fn of_version<T>(
 
 /// The names of all models, sorted.
 pub fn model_names() -> Result<Vec<String>, Error> {
-    let mut names: Vec<String> =
-        Table::open(Catalog::Model)?.all(&[], Seen::ByStatement, |row| row.required(columns::MODEL_NAME))?;
+    let mut names: Vec<String> = Table::open(Catalog::Model)?
+        .all(&[], Seen::ByStatement, |row| row.required(columns::model::MODEL))?;
     names.sort_unstable();
     Ok(names)
 }
@@ -184,7 +159,7 @@ pub fn model_names() -> Result<Vec<String>, Error> {
 /// The role that owns a model now, whatever the statement's snapshot is.
 pub fn model_owner(model: &str) -> Result<Option<String>, Error> {
     let mut owners = Table::open(Catalog::Model)?
-        .all(&[Key::Text(model)], Seen::Now, |row| row.name(columns::MODEL_OWNER))?;
+        .all(&[Key::Text(model)], Seen::Now, |row| row.name(columns::model::OWNER))?;
     Ok(owners.pop())
 }
 
@@ -193,9 +168,9 @@ pub fn model_owner(model: &str) -> Result<Option<String>, Error> {
 pub fn model_grants(model: &str) -> Result<Vec<Grant>, Error> {
     Table::open(Catalog::Privilege)?.all(&[Key::Text(model)], Seen::Now, |row| {
         Ok(Grant {
-            grantee: row.name(columns::PRIVILEGE_GRANTEE)?,
-            privilege: row.required(columns::PRIVILEGE_NAME)?,
-            by: row.name(columns::PRIVILEGE_BY)?,
+            grantee: row.name(columns::privilege::GRANTEE)?,
+            privilege: row.required(columns::privilege::NAME)?,
+            by: row.name(columns::privilege::BY)?,
         })
     })
 }

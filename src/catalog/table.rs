@@ -4,11 +4,12 @@
 //! tuple there has the key and the snapshot sees it, it is the row, because a snapshot never sees two rows with one key.
 //! Otherwise the index is searched. So a remembered place may be wrong without harm, and no message has to say that a row moved.
 
+use super::columns::{self, Column};
+use super::row::CatalogRow;
 use crate::error::Error;
 use crate::pg::changes;
 use crate::pg::memory::bytes;
 use crate::pg::relations::Opened;
-use crate::pg::values;
 use pgrx::pg_sys;
 use pgrx::{FromDatum, IntoDatum, Uuid};
 use std::cell::{Cell, RefCell};
@@ -26,15 +27,14 @@ pub enum Key<'a> {
 impl Key<'_> {
     /// Whether the column has this value in the row.
     fn is_in(&self, row: &CatalogRow, column: i32) -> bool {
-        match self {
-            Self::Text(text) => row.datum(column).is_some_and(|found| {
-                // SAFETY: the column is a text, as the table's definition says.
-                let found = unsafe { bytes(found) };
-                found == text.as_bytes()
-            }),
-            Self::Int4(number) => row.value::<i32>(column) == Some(*number),
-            Self::Uuid(id) => row.value::<Uuid>(column) == Some(*id),
-        }
+        // SAFETY: the column is of the key's type.
+        row.at(column).is_some_and(|found| unsafe {
+            match self {
+                Self::Text(text) => bytes(found) == text.as_bytes(),
+                Self::Int4(number) => i32::from_datum(found, false) == Some(*number),
+                Self::Uuid(id) => Uuid::from_datum(found, false) == Some(*id),
+            }
+        })
     }
 
     fn scan_key(&self, column: i16) -> pg_sys::ScanKeyData {
@@ -84,31 +84,34 @@ pub enum Seen {
 }
 
 impl Catalog {
-    /// The names of the table and of its primary key's index.
-    fn names(self) -> (&'static CStr, &'static CStr) {
+    const COUNT: usize = Self::Arm as usize + 1;
+
+    /// The names of the table and of its primary key, and the columns that are read.
+    fn definition(self) -> (&'static CStr, &'static CStr, &'static [Column]) {
         match self {
-            Self::Model => (c"model", c"model_pkey"),
-            Self::Alias => (c"alias", c"alias_pkey"),
-            Self::Version => (c"version", c"version_pkey"),
-            Self::Artifact => (c"artifact", c"artifact_pkey"),
-            Self::Chunk => (c"artifact_chunk", c"artifact_chunk_pkey"),
-            Self::Privilege => (c"model_privilege", c"model_privilege_pkey"),
-            Self::Test => (c"ab_test", c"ab_test_pkey"),
-            Self::Arm => (c"ab_arm", c"ab_arm_pkey"),
+            Self::Model => (c"model", c"model_pkey", columns::model::ALL),
+            Self::Alias => (c"alias", c"alias_pkey", columns::alias::ALL),
+            Self::Version => (c"version", c"version_pkey", columns::version::ALL),
+            Self::Artifact => (c"artifact", c"artifact_pkey", columns::artifact::ALL),
+            Self::Chunk => (c"artifact_chunk", c"artifact_chunk_pkey", columns::chunk::ALL),
+            Self::Privilege => (c"model_privilege", c"model_privilege_pkey", columns::privilege::ALL),
+            Self::Test => (c"ab_test", c"ab_test_pkey", columns::test::ALL),
+            Self::Arm => (c"ab_arm", c"ab_arm_pkey", columns::arm::ALL),
         }
     }
 
     /// The OIDs of the table and of its primary key's index. They are looked up again after a change to any relation.
     pub fn find(self) -> Result<(pg_sys::Oid, pg_sys::Oid), Error> {
         thread_local! {
-            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; 8]> = const { Cell::new([None; 8]) };
+            static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; Catalog::COUNT]> =
+                const { Cell::new([None; Catalog::COUNT]) };
         }
         let mut found = FOUND.get();
         let generation = changes::relations();
         if let Some((_, table, index)) = found[self as usize].filter(|known| known.0 == generation) {
             return Ok((table, index));
         }
-        let (name, key) = self.names();
+        let (name, key, columns) = self.definition();
         // SAFETY: these are catalog look-ups by NUL-terminated names.
         let (table, index) = unsafe {
             let schema = pg_sys::get_namespace_oid(c"reco".as_ptr(), true);
@@ -120,6 +123,7 @@ impl Catalog {
         if table == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
             return Err(not_installed());
         }
+        columns::check(table, name, columns)?;
         found[self as usize] = Some((generation, table, index));
         FOUND.set(found);
         Ok((table, index))
@@ -317,87 +321,6 @@ impl Drop for Scan<'_> {
         if !std::thread::panicking() {
             // SAFETY: the scan was begun in `begin`, and it is ended once.
             unsafe { pg_sys::systable_endscan(self.scan) };
-        }
-    }
-}
-
-pub struct CatalogRow {
-    tuple: pg_sys::HeapTuple,
-    descriptor: pg_sys::TupleDesc,
-}
-
-impl CatalogRow {
-    fn place(&self) -> pg_sys::ItemPointerData {
-        // SAFETY: the tuple is valid as long as the row is used.
-        unsafe { (*self.tuple).t_self }
-    }
-
-    pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
-        let mut is_null = false;
-        // SAFETY: the tuple has this descriptor, and the column numbers are those of the table's definition.
-        let datum = unsafe { pg_sys::heap_getattr(self.tuple, column, self.descriptor, &mut is_null) };
-        (!is_null).then_some(datum)
-    }
-
-    pub fn value<T: FromDatum>(&self, column: i32) -> Option<T> {
-        // SAFETY: the callers ask for the column's own type.
-        self.datum(column).and_then(|datum| unsafe { T::from_datum(datum, false) })
-    }
-
-    pub fn required<T: FromDatum>(&self, column: i32) -> Result<T, Error> {
-        self.value(column).ok_or_else(Error::damaged_row)
-    }
-
-    /// The value of a column of type name.
-    pub fn name(&self, column: i32) -> Result<String, Error> {
-        let name: &CStr = self.required(column)?;
-        Ok(name.to_string_lossy().into_owned())
-    }
-
-    /// The value of a column of type text[].
-    pub fn texts(&self, column: i32) -> Result<Option<Vec<String>>, Error> {
-        // SAFETY: the column is a text[], as the table's definition says.
-        let texts = self.datum(column).map(|datum| unsafe { values::texts(datum) });
-        match texts {
-            Some(None) => Err(Error::Damaged("an array has NULLs or several dimensions".into())),
-            texts => Ok(texts.flatten()),
-        }
-    }
-
-    /// The value of a column of type jsonb, as text.
-    pub fn json(&self, column: i32) -> Result<String, Error> {
-        let datum = self.datum(column).ok_or_else(Error::damaged_row)?;
-        // SAFETY: the column is a jsonb, as the table's definition says.
-        Ok(unsafe { values::json_text(datum) })
-    }
-
-    pub fn bytes(&self, column: i32) -> Result<Bytes, Error> {
-        let datum = self.datum(column).ok_or_else(Error::damaged_row)?;
-        let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-        // SAFETY: the column is a bytea, as the table's definition says.
-        let plain = unsafe { pg_sys::pg_detoast_datum_packed(original) };
-        Ok(Bytes { plain, copied: plain != original })
-    }
-}
-
-/// A detoasted bytea. If detoasting made a copy, the copy is freed when this value is dropped.
-pub struct Bytes {
-    plain: *mut pg_sys::varlena,
-    copied: bool,
-}
-
-impl Bytes {
-    pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: the varlena is detoasted and lives as long as `self`.
-        unsafe { pgrx::varlena_to_byte_slice(self.plain) }
-    }
-}
-
-impl Drop for Bytes {
-    fn drop(&mut self) {
-        if self.copied && !std::thread::panicking() {
-            // SAFETY: detoasting palloc'd the copy, and it is freed once.
-            unsafe { pg_sys::pfree(self.plain.cast()) };
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The stored weights of versions. They are split into chunks, so that a dump can hold them and weights of any size can be
 //! stored. Their digest is checked whenever they are read.
 
+use super::columns;
 use super::read::VersionRow;
 use super::table::{Catalog, Key, Seen, Table};
 use crate::error::Error;
@@ -11,14 +12,6 @@ use sha2::{Digest, Sha256};
 
 /// The size of every chunk but the last, in bytes.
 const CHUNK: usize = 16 << 20;
-
-// The column numbers are those of sql/catalog.sql.
-mod columns {
-    pub const ARTIFACT_SIZE: i32 = 2;
-    pub const ARTIFACT_DIGEST: i32 = 3;
-    pub const CHUNK_POSITION: i32 = 2;
-    pub const CHUNK_BODY: i32 = 3;
-}
 
 /// What is known of weights without reading them.
 #[derive(Clone, Copy)]
@@ -31,8 +24,8 @@ pub struct Summary {
 /// The summary of a version's weights.
 pub fn summary(version: &VersionRow) -> Result<Summary, Error> {
     let found = Table::open(Catalog::Artifact)?.find(&[Key::Uuid(version.artifact_id)], |row| {
-        let digest = row.bytes(columns::ARTIFACT_DIGEST)?.as_slice().try_into();
-        let size = usize::try_from(row.required::<i64>(columns::ARTIFACT_SIZE)?);
+        let digest = row.bytes(columns::artifact::DIGEST)?.as_slice().try_into();
+        let size = usize::try_from(row.required::<i64>(columns::artifact::SIZE)?);
         match (digest, size) {
             (Ok(digest), Ok(size)) => Ok(Summary { digest, size }),
             _ => Err(damaged(version, "their size or their digest cannot be one")),
@@ -55,10 +48,10 @@ pub fn read(version: &VersionRow) -> Result<Vec<u8>, Error> {
     let mut expected = 0;
     Table::open(Catalog::Chunk)?.all(&[Key::Uuid(version.artifact_id)], Seen::ByStatement, |row| {
         pgrx::check_for_interrupts!();
-        if row.required::<i32>(columns::CHUNK_POSITION)? != expected {
+        if row.required::<i32>(columns::chunk::POSITION)? != expected {
             return Err(damaged(version, &format!("chunk {expected} is missing")));
         }
-        let body = row.bytes(columns::CHUNK_BODY)?;
+        let body = row.bytes(columns::chunk::BODY)?;
         if body.as_slice().len() > size - weights.len() {
             return Err(damaged(version, &format!("their chunks have more than their {size} bytes")));
         }

@@ -1,6 +1,6 @@
 //! The function `reco.evaluate(model, source, …)`: all metrics of a version for the rows of any relation.
 
-use super::measure::{measure, parts, Part};
+use super::measure::{measure, measure_with, Part};
 use super::rows::{set, Fields};
 use super::subject::{Positions, Subject};
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub fn evaluate(subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
 /// The same metrics for `resolved`, whatever model and version the subject names. If no row has a label, the result is
 /// empty.
 pub fn evaluate_with(resolved: &mut Resolved, subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
-    Ok(parts(resolved, subject, |tally| tally.quality())?.2)
+    Ok(measure_with(resolved, subject, |tally| tally.quality())?.parts)
 }
 
 /// The fields after the slice: rows, positives, mean_label, mean_score, the metrics of probabilities, those of quantities.

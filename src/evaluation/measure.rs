@@ -37,20 +37,26 @@ pub fn measure<T>(
     conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
 ) -> Result<Vec<Part<T>>, Error> {
     let mut resolved = Resolved::new(subject.model.as_deref(), subject.version)?;
-    let (query, rows, parts) = parts(&mut resolved, subject, conclude)?;
-    match rows {
-        0 => Err(nothing_to_measure(subject, &query)),
-        _ => Ok(parts),
+    let measured = measure_with(&mut resolved, subject, conclude)?;
+    match measured.rows {
+        0 => Err(nothing_to_measure(subject, &measured.query)),
+        _ => Ok(measured.parts),
     }
 }
 
-/// The same for `resolved`, whatever model and version the subject names, with the query and the number of its rows. If no
-/// row has a label, there are no parts.
-pub fn parts<T>(
+/// What was measured of which rows.
+pub struct Measured<T> {
+    query: Query,
+    rows: usize,
+    pub parts: Vec<Part<T>>,
+}
+
+/// The same of any version, whatever the subject says of one; nothing where no row has a label.
+pub fn measure_with<T>(
     resolved: &mut Resolved,
     subject: &Subject,
     conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
-) -> Result<(Query, usize, Vec<Part<T>>), Error> {
+) -> Result<Measured<T>, Error> {
     // The tallies live in the memory of the SPI connection, and nothing that is returned may.
     Spi::connect(|_| {
         let (version, scorer) = (&resolved.decoded.version, &resolved.decoded.scorer);
@@ -59,7 +65,7 @@ pub fn parts<T>(
         let query = Query::new(subject, version, scorer.recipe(), scorer.task())?;
         let mut slices = Slices::new(Tally::new_in(scorer.task(), Palloc));
         read(&query, resolved, &mut slices)?;
-        Ok((query, slices.rows, slices.conclude(subject, conclude)))
+        Ok(Measured { query, rows: slices.rows, parts: slices.conclude(subject, conclude) })
     })
 }
 

@@ -7,13 +7,12 @@
 //! | `subject` | what is measured: a version, the rows of a relation, their labels and slices |
 //! | `measure` | reads, scores and tallies these rows |
 //! | `evaluate` | `reco.evaluate(…)`: all metrics |
-//! | `chart`, `charts` | `reco.roc_curve(…)`, `confusion_matrix`, `calibration`, `lift`: the charts' rows, and the functions |
-//! | `rows` | conversions of these rows to what a function returns |
-//! | `state` | what the aggregates share |
+//! | `charts` | `reco.roc_curve(…)`, `confusion_matrix`, `calibration`, `lift`: the functions, and their rows |
+//! | `rows` | what these return |
+//! | `state` | what the aggregates have in common |
 //! | `sums` | the aggregates that add up: log loss, Brier score, errors of quantities |
 //! | `scores` | the aggregates that keep every score: AUROC, average precision, charts |
 
-mod chart;
 mod charts;
 pub mod evaluate;
 mod measure;

@@ -1,6 +1,6 @@
 //! The aggregates that keep every score: `auroc`, `average_precision`, and those that charts are drawn from.
 
-use super::chart::Chart;
+use super::charts::Chart;
 use super::rows::array;
 use super::state::{
     check_probability, damaged, score_and_boolean, score_and_number, words_of, words_to_bytea,

@@ -11,6 +11,7 @@ use crate::pg::relations;
 use crate::pg::row_set::RowSet;
 use crate::pg::tuples::{self, Composite};
 use crate::pg::values::{self, Reader};
+use model::protocol::MICROSECONDS_A_DAY;
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -181,8 +182,8 @@ unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> 
 /// The days and the microseconds since 2000-01-01 from which a week can be subtracted, in any time zone. Timestamps end in
 /// the year 294276.
 const NEAR_DAYS: std::ops::RangeInclusive<i32> = -2_451_535..=106_751_980;
-const NEAR_MOMENTS: std::ops::RangeInclusive<i64> = -2_451_535 * DAY..=106_751_980 * DAY;
-const DAY: i64 = 86_400_000_000;
+const NEAR_MOMENTS: std::ops::RangeInclusive<i64> =
+    -2_451_535 * MICROSECONDS_A_DAY..=106_751_980 * MICROSECONDS_A_DAY;
 
 /// The largest `max_age` in years, and the first moment from which so many years can be subtracted.
 const OLDEST_YEARS: i64 = 1000;
@@ -192,8 +193,8 @@ const OLDEST_FROM: &str = "'3000-01-01 BC'::pg_catalog.timestamp";
 fn check_age(age: &pg_sys::Interval) -> Result<(), Error> {
     let pg_sys::Interval { time, day, month } = *age;
     let days = 31 * i128::from(month) + i128::from(day);
-    let age = days * i128::from(DAY) + i128::from(time);
-    match (0..=i128::from(OLDEST_YEARS) * 372 * i128::from(DAY)).contains(&age) {
+    let age = days * i128::from(MICROSECONDS_A_DAY) + i128::from(time);
+    match (0..=i128::from(OLDEST_YEARS) * 372 * i128::from(MICROSECONDS_A_DAY)).contains(&age) {
         true => Ok(()),
         false => Err(Error::InvalidArgument(
             format!("max_age is an interval from 0 to {OLDEST_YEARS} years"),

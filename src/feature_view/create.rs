@@ -1,13 +1,13 @@
 //! The function `reco.create_feature_view`: it checks the definition and makes the table for the view's rows.
 
-use super::registry::{mark, read_settings, register, Arguments, FeatureView, MOST_WEEKS_BACK};
+use super::registry::{mark, read_settings, register, Arguments, FeatureView};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{as_author, Settings};
 use crate::pg::call::Call;
-use crate::pg::relations::{self, columns_hint, RelationName};
+use crate::pg::relations::{self, columns_hint, Column, RelationName};
 use crate::pg::session::refuse_read_only;
-use crate::pg::tuples;
 use crate::pg::values;
+use features::weeks::MOST_WEEKS_BACK;
 use features::weeks::{Period, LONGEST_SUFFIX};
 use model::recipe::Family;
 use pgrx::prelude::*;
@@ -115,26 +115,6 @@ fn without_temporary_tables_first(search_path: &str) -> String {
     }
 }
 
-/// A column of a query's result.
-struct Column {
-    name: String,
-    type_oid: pg_sys::Oid,
-    modifier: i32,
-    collation: pg_sys::Oid,
-}
-
-impl Column {
-    fn type_name(&self) -> String {
-        values::type_name(self.type_oid, self.modifier)
-    }
-
-    /// The column's declaration in a new table.
-    fn declared(&self) -> String {
-        let sql_type = values::sql_type(self.type_oid, self.modifier);
-        format!("{} {sql_type}{}", quote_identifier(&self.name), collation(self))
-    }
-}
-
 /// The definition as a subquery. The line break ends a comment at the end of the definition.
 pub fn as_subquery(definition: &str) -> String {
     format!("({}\n)", definition.trim_end_matches(|c: char| c.is_whitespace() || c == ';'))
@@ -160,14 +140,7 @@ fn describe(query: &str, what: &str) -> Result<Vec<Column>, Error> {
             if let Some(relation) = read.iter_oid().find(|relation| relations::is_temporary(*relation)) {
                 return Some(relations::refuse_temporary(relation, "a refresh").map(|()| Vec::new()));
             }
-            let descriptor = (*source).resultDesc;
-            let column = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| Column {
-                name: tuples::attribute_name(attribute),
-                type_oid: attribute.atttypid,
-                modifier: attribute.atttypmod,
-                collation: attribute.attcollation,
-            };
-            Some(Ok(tuples::attributes(descriptor).map(column).collect()))
+            Some(Ok(Column::all((*source).resultDesc)))
         }
     });
     described.unwrap_or_else(|| Err(Error::invalid(format!("the {what} is not a query that returns rows"))))
@@ -224,7 +197,7 @@ fn check_available(query: &str) -> Result<(), Error> {
 }
 
 fn table(name: &RelationName, columns: &[Column], arguments: &Arguments) -> String {
-    let mut parts: Vec<_> = columns.iter().map(Column::declared).collect();
+    let mut parts: Vec<_> = columns.iter().map(declared).collect();
     parts.push(format!("PRIMARY KEY ({})", primary_key(&arguments.keys, &arguments.time_column)));
     let time = quote_identifier(&arguments.time_column);
     format!("CREATE TABLE {name} (\n    {}\n) PARTITION BY RANGE ({time})", parts.join(",\n    "))
@@ -234,6 +207,11 @@ fn table(name: &RelationName, columns: &[Column], arguments: &Arguments) -> Stri
 pub fn primary_key(keys: &[String], time_column: &str) -> String {
     let names: Vec<_> = keys.iter().map(String::as_str).chain([time_column]).map(quote_identifier).collect();
     names.join(", ")
+}
+
+/// A column of the definition as one of a new table.
+fn declared(column: &Column) -> String {
+    format!("{} {}{}", quote_identifier(&column.name), column.sql_type(), collation(column))
 }
 
 /// The text ` COLLATE …` if the column has another collation than its type; else the empty text.

@@ -9,6 +9,7 @@ use crate::pg::call::Call;
 use crate::pg::relations::{self, Relation, RelationName};
 use crate::pg::session::refuse_read_only;
 use crate::pg::values::{self, given};
+use features::weeks::{DAYS_A_WEEK, MOST_WEEKS_BACK};
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -52,7 +53,14 @@ struct Template {
     partition_by: String,
 }
 
-const MOST_WEEKS: i32 = 520;
+/// The times that the features are of, in weeks, this week included: the columns are named after them (`sales_4w`, `sales_13w`).
+/// A product's first four weeks are also what launches are compared by.
+const MONTH: i32 = 4;
+const QUARTER: i32 = 13;
+/// Launches are compared with those of the last year.
+const YEAR: i32 = 52;
+/// Weeks after its own that a row's label looks at.
+const HORIZON: i32 = 1;
 
 impl Template {
     fn read(call: &Call) -> Result<Self, Error> {
@@ -65,11 +73,11 @@ impl Template {
         let table = |n, what| Table::open(given(call.oid(n), what)?);
         let weeks = |n, what, least| {
             let weeks = given(call.integer(n), what)?;
-            if (least..=MOST_WEEKS).contains(&weeks) {
+            if (least..=MOST_WEEKS_BACK).contains(&weeks) {
                 return Ok(weeks);
             }
             Err(Error::invalid(format!(
-                "{what} is a number of weeks from {least} to {MOST_WEEKS}, not {weeks}"
+                "{what} is a number of weeks from {least} to {MOST_WEEKS_BACK}, not {weeks}"
             )))
         };
         let template = Self {
@@ -144,7 +152,7 @@ impl Template {
         // names mean.
         let oid = with_fixed_path(|| {
             let weekly_oid = make(&weekly, WEEKLY, None, Vec::new(), 0)?;
-            make(&view, FEATURES, Some("purchased"), vec![weekly_oid], 1)
+            make(&view, FEATURES, Some("purchased"), vec![weekly_oid], HORIZON)
         })?;
         for view in [&weekly, &view] {
             Spi::run(&format!("CREATE INDEX ON {view} (week)"))?;
@@ -205,12 +213,19 @@ impl Template {
             ("{moment}", moment),
             ("{now}", now),
             ("{start_of_first}", monday("$1")),
-            ("{end_of_last}", monday("($2 + 7)")),
+            ("{end_of_last}", monday(&format!("($2 + {DAYS_A_WEEK})"))),
             ("{listed_attributes}", attributes(&|n, name| format!("p.{name} AS attribute_{n}"))),
             ("{candidate_attributes}", attributes(&|n, _| format!("c.attribute_{n}"))),
             ("{attributes}", attributes(&|n, name| format!("e.attribute_{n} AS {name}"))),
             ("{launch_weeks}", self.launch_weeks.to_string()),
             ("{warm_up_weeks}", self.warm_up_weeks.to_string()),
+            ("{quarter}", QUARTER.to_string()),
+            ("{days_of_month}", days(MONTH)),
+            ("{rest_of_month}", days(MONTH - 1)),
+            ("{rest_of_quarter}", days(QUARTER - 1)),
+            ("{days_of_year}", days(YEAR)),
+            ("{to_label}", days(HORIZON)),
+            ("{to_end_of_label}", days(HORIZON + 1)),
         ];
         substitute(query, &values)
     }
@@ -220,6 +235,11 @@ impl Template {
 /// joins.
 fn settings() -> Settings {
     ["enable_mergejoin", "enable_nestloop", "jit"].map(|name| (name.to_owned(), "off".to_owned())).to_vec()
+}
+
+/// Weeks in days, in which SQL reckons with dates.
+fn days(weeks: i32) -> String {
+    (DAYS_A_WEEK * weeks).to_string()
 }
 
 /// The named time zone, or else the session's. It is stored in the definition, so later settings do not change it.

@@ -3,15 +3,13 @@
 use crate::error::Error;
 use crate::pg::acting_as::{as_author, as_owner, current_user, Settings};
 use crate::pg::relations::{self, RelationName};
-use features::weeks::{Period, Week};
+use crate::pg::values::EPOCH;
+use features::weeks::{Period, Week, MOST_WEEKS_BACK};
 use pgrx::datum::Date;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 use std::collections::BTreeSet;
-
-/// The largest number of weeks for lookback and horizon.
-pub const MOST_WEEKS_BACK: i32 = 520;
 
 /// The arguments of `reco.create_feature_view`.
 pub struct Arguments {
@@ -274,11 +272,13 @@ impl FeatureView {
         let counts: Vec<_> = rows.iter().map(|(_, count)| *count).collect();
         as_owner(|client| {
             client.update(
-                "INSERT INTO reco.feature_week (view_id, week, rows) \
-                 SELECT $1, '2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) d, n \
+                &format!(
+                    "INSERT INTO reco.feature_week (view_id, week, rows) \
+                 SELECT $1, {EPOCH} OPERATOR(pg_catalog.+) d, n \
                  FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) AS w (d, n) \
                  ON CONFLICT (view_id, week) DO UPDATE \
-                 SET rows = excluded.rows, computed_at = excluded.computed_at",
+                 SET rows = excluded.rows, computed_at = excluded.computed_at"
+                ),
                 None,
                 &[self.id.into(), days.into(), counts.into()],
             )?;

@@ -9,7 +9,6 @@ use super::create::{as_subquery, primary_key};
 use super::registry::FeatureView;
 use crate::error::Error;
 use crate::pg::relations::{Column, Relation, RelationName};
-use crate::pg::values;
 use features::weeks::{Run, Week};
 use pgrx::datum::Date;
 use pgrx::pg_sys;
@@ -214,7 +213,7 @@ fn partition_of(
 fn columns(table: pg_sys::Oid) -> Result<Vec<String>, Error> {
     let column = |column: &Column| {
         let name = quote_identifier(&column.name);
-        format!("d.{name}::{} AS {name}", values::sql_type(column.type_oid, column.type_modifier))
+        format!("d.{name}::{} AS {name}", column.sql_type())
     };
     Ok(Relation::of(table)?.columns.iter().map(column).collect())
 }

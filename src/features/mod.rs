@@ -3,16 +3,14 @@
 //!
 //! | file | SQL |
 //! | --- | --- |
-//! | `sales_summary`, `sale_arguments`, `rollup` | the aggregates `sales_summary` and `rollup` |
-//! | `sales_summary_type`, `accessors` | the type: input, output, and what a summary says |
+//! | `sales_summary`, `sale_arguments` | the aggregates `sales_summary` and `rollup` |
+//! | `sales_summary_type` | the type: input, output, and what a summary says |
 //! | `trailing` | the window function `trailing_weeks` |
 //! | `series`, `week` | `decayed_sum`, `decayed_avg`, `trend`; `week` |
 //! | `encoders/` | the encoders and the aggregates that fit them |
 //! | `state` | states of `crates/features`, used as the states of aggregates |
 
-mod accessors;
 mod encoders;
-mod rollup;
 mod sale_arguments;
 mod sales_summary;
 mod sales_summary_type;

@@ -2,10 +2,9 @@
 
 use crate::error::Error;
 use crate::pg::call::Call;
-use crate::pg::values::{self, type_name, Reader};
+use crate::pg::values::{self, type_name, Number, Reader};
 use features::customers::hash_of_number;
 use features::summary::Sale;
-use model::recipe::Family;
 use pgrx::pg_sys;
 
 const NUMBERS: [&str; 3] = ["amount", "quantity", "discount"];
@@ -17,7 +16,7 @@ const SOLD_AT: usize = CUSTOMER + 1;
 #[derive(Default)]
 struct Types {
     /// The readers of the numbers. A bare NULL has no type, and its reader is `None`.
-    numbers: Option<[Option<Reader>; NUMBERS.len()]>,
+    numbers: Option<[Option<Number>; NUMBERS.len()]>,
     customer: Option<Hash>,
 }
 
@@ -25,7 +24,7 @@ struct Types {
 #[derive(Clone, Copy)]
 enum Hash {
     /// A smallint, integer or bigint: the number itself is hashed.
-    Number(Reader),
+    Number(Number),
     /// The hash function of the type. Entries of the type cache stay in place as long as the process lives.
     OfType(*mut pg_sys::TypeCacheEntry),
 }
@@ -35,13 +34,13 @@ enum Hash {
 #[inline]
 pub fn sale(call: &Call) -> Result<Option<Sale>, Error> {
     let types = call.site::<Types>();
-    let readers = match types.numbers {
-        Some(readers) => readers,
-        None => *types.numbers.insert(number_readers(call)?),
+    let of_type = match types.numbers {
+        Some(numbers) => numbers,
+        None => *types.numbers.insert(number_types(call)?),
     };
-    let number = |n: usize| match (call.datum(n + 1), readers[n]) {
-        // SAFETY: the reader was chosen for the type of this argument at this call site.
-        (Some(datum), Some(reader)) => Ok(Some(unsafe { values::number(reader, datum) })),
+    let number = |n: usize| match (call.datum(n + 1), of_type[n]) {
+        // SAFETY: it was chosen for the type that this call site's argument has.
+        (Some(datum), Some(number)) => Ok(Some(unsafe { number.value(datum) })),
         (Some(_), None) => Err(untyped(NUMBERS[n])),
         (None, _) => Ok(None),
     };
@@ -74,12 +73,12 @@ fn untyped(argument: &str) -> Error {
 }
 
 #[cold]
-fn number_readers(call: &Call) -> Result<[Option<Reader>; NUMBERS.len()], Error> {
-    let mut readers = [None; NUMBERS.len()];
+fn number_types(call: &Call) -> Result<[Option<Number>; NUMBERS.len()], Error> {
+    let mut numbers = [None; NUMBERS.len()];
     for (n, name) in NUMBERS.iter().enumerate() {
         let type_oid = call.argument_type(n + 1);
-        readers[n] = match values::reader_of(type_oid) {
-            Some((Family::Number, reader)) => Some(reader),
+        numbers[n] = match values::reader_of(type_oid) {
+            Some((_, Reader::Number(number))) => Some(number),
             _ if type_oid == pg_sys::UNKNOWNOID => None,
             _ => {
                 return Err(Error::invalid(format!(
@@ -89,7 +88,7 @@ fn number_readers(call: &Call) -> Result<[Option<Reader>; NUMBERS.len()], Error>
             }
         };
     }
-    Ok(readers)
+    Ok(numbers)
 }
 
 impl Hash {
@@ -99,8 +98,7 @@ impl Hash {
     unsafe fn of(self, customer: pg_sys::Datum, collation: pg_sys::Oid) -> u64 {
         const SEED: pg_sys::Datum = pg_sys::Datum::null();
         match self {
-            // SAFETY: the customer has the type that the reader was chosen for, as the caller says.
-            Self::Number(reader) => hash_of_number(unsafe { values::integer(reader, customer) }),
+            Self::Number(number) => hash_of_number(number.integer(customer)),
             // SAFETY: the customer has the type that the entry is for, as the caller says; entries of the type cache stay
             // in place.
             Self::OfType(entry) => unsafe {
@@ -117,8 +115,9 @@ fn customer_hash(call: &Call) -> Result<Hash, Error> {
     if type_oid == pg_sys::InvalidOid {
         return Err(Error::invalid("the type of the customers could not be found out"));
     }
-    if let Some((_, reader @ (Reader::Int2 | Reader::Int4 | Reader::Int8))) = values::reader_of(type_oid) {
-        return Ok(Hash::Number(reader));
+    match values::reader_of(type_oid) {
+        Some((_, Reader::Number(number))) if number.is_integer() => return Ok(Hash::Number(number)),
+        _ => {}
     }
     // SAFETY: the type is one of the query's; the look-up raises an error or finds an entry.
     let (entry, function) = unsafe {

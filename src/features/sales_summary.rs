@@ -1,4 +1,4 @@
-//! The aggregate `reco.sales_summary(…)`, and the state that all aggregates of summaries share.
+//! The aggregates `reco.sales_summary(…)` and `reco.rollup(sales_summary)`, which have the same state.
 
 use super::sale_arguments::sale;
 use crate::error::Error;
@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 
 /// The transition state.
 #[derive(Default)]
-pub struct Sales(pub Summary<Palloc>);
+struct Sales(Summary<Palloc>);
 
 /// `SSPACE` in sql/features.sql says 128 bytes. palloc would take twice the room for a larger state.
 const _: () = assert!(std::mem::size_of::<Sales>() <= 128);
@@ -24,6 +24,8 @@ sql_function!(sales_summary_deserialize, deserialize::<Sales>);
 // The final function is the serialize function, because the form that is sent to other workers is the stored form of a
 // summary.
 sql_function!(sales_summary_final, serialize::<Sales>);
+// All but the transition is that of `sales_summary`.
+sql_function!(rollup_step, rollup_step);
 
 /// (state, amount, quantity, discount, customer, sold_at)
 fn sales_summary_step(call: &Call) -> Returned {
@@ -31,6 +33,13 @@ fn sales_summary_step(call: &Call) -> Returned {
         Some(sale) => step(call, |state: &mut Sales| Ok(state.0.add(&sale, Palloc)?)),
         None => unchanged(call),
     }
+}
+
+/// (state, summary)
+fn rollup_step(call: &Call) -> Returned {
+    let Some(summary) = call.bytes(1) else { return unchanged(call) };
+    let summary = View::parse(summary)?;
+    step(call, |state: &mut Sales| Ok(state.0.merge_stored(&summary, Palloc)?))
 }
 
 impl State for Sales {

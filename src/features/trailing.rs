@@ -8,7 +8,7 @@ use crate::pg::guard;
 use crate::pg::memory::{bytes, in_context, keep, Palloc};
 use crate::pg::sql_function::{sql_function, Returned};
 use features::trailing::Trailing;
-use features::weeks::Week;
+use features::weeks::{Week, MOST_WEEKS_TRAILING};
 use pgrx::pg_sys;
 use std::ffi::{c_int, c_void};
 
@@ -26,8 +26,6 @@ extern "C-unwind" {
 struct Partition {
     window: *mut Trailing<Palloc>,
 }
-
-const MOST_WEEKS: i32 = 10_000;
 
 /// (sales summary, date, integer)
 fn trailing(call: &Call) -> Returned {
@@ -47,8 +45,8 @@ fn trailing(call: &Call) -> Returned {
         return Err(Error::invalid("trailing_weeks needs a week and a number of weeks"));
     };
     let weeks = weeks.value() as i32;
-    if !(1..=MOST_WEEKS).contains(&weeks) {
-        return Err(Error::invalid(format!("a window has 1 to {MOST_WEEKS} weeks, not {weeks}")));
+    if !(1..=MOST_WEEKS_TRAILING).contains(&weeks) {
+        return Err(Error::invalid(format!("a window has 1 to {MOST_WEEKS_TRAILING} weeks, not {weeks}")));
     }
     let size = std::mem::size_of::<Partition>();
     // SAFETY: the window object belongs to the running call, and nobody else asks it for memory. The memory was zeroed, and

@@ -4,12 +4,11 @@ use crate::error::Error;
 use crate::pg::call::{integer, Call};
 use crate::pg::sql_function::{sql_function, Returned};
 use features::weeks::Week;
+use model::protocol::MICROSECONDS_A_DAY;
 use pgrx::pg_sys;
 
 sql_function!(week_of_date, week_of_date);
 sql_function!(week_of_timestamp, week_of_timestamp);
-
-const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 
 /// (date)
 fn week_of_date(call: &Call) -> Returned {

@@ -11,6 +11,7 @@ use crate::pg::acting_as::as_owner;
 use crate::pg::relations;
 use crate::pg::values::{given, note};
 use model::card::{self, Card, Reads};
+use pgrx::datum::Date;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::JsonB;
@@ -48,7 +49,7 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
         card.libraries = of.read("libraries", &text(6)?, stored::object)?.into();
         let metrics = of.read("metrics", &text(3)?, stored::metrics)?;
         let data = of.read("data", &text(4)?, stored::data)?;
-        let today = row.get::<i32>(8)?.ok_or_else(Error::damaged_row)?;
+        let today = row.get::<Date>(8)?.ok_or_else(Error::damaged_row)?.to_pg_epoch_days();
         card.data_age_days = data.time_to.map(|to| i64::from(today) - i64::from(to.day));
         card.metrics = metrics.all;
         let hidden = if trains { &["importance", "best_epoch", "parity"][..] } else { &HIDDEN };
@@ -108,7 +109,7 @@ SELECT pg_catalog.jsonb_build_object(
        )::pg_catalog.text,
        pg_catalog.array_to_json(v.keys)::pg_catalog.text, v.metrics::pg_catalog.text, v.data::pg_catalog.text,
        v.parameters::pg_catalog.text, v.libraries::pg_catalog.text, v.recipe::pg_catalog.text,
-       CURRENT_DATE OPERATOR(pg_catalog.-) '2000-01-01'::pg_catalog.date, v.source_schema, v.source_name, v.source_view
+       CURRENT_DATE, v.source_schema, v.source_name, v.source_view
 FROM reco.version AS v JOIN reco.model AS m ON m.model OPERATOR(pg_catalog.=) v.model
 WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
 

@@ -76,23 +76,20 @@ fn drop_model(model: Option<&str>, force: Option<bool>) {
             }
             rights::changed()?;
             remove_shared(client, model, None)?;
-            let mut versions = 0;
-            for (n, delete) in DELETIONS.iter().enumerate() {
-                let deleted = client.update(*delete, None, &[model.into()])?.len();
-                if n == VERSIONS {
-                    versions = deleted;
-                }
+            for delete in DELETE_BELONGINGS {
+                client.update(delete, None, &[model.into()])?;
             }
+            let versions = client.update(DELETE_VERSIONS, None, &[model.into()])?.len();
+            client.update(DELETE_MODEL, None, &[model.into()])?;
             caller.did(client, "dropped", model, None, json!({ "versions": versions }))
         })
     };
     or_raise(drop());
 }
 
-/// Deletes everything of a model except its runs and its audit. A row that refers to another one is deleted before it,
-/// because no foreign key does that. The model's A/B tests are locked first: a transaction that logs recommendations
-/// meanwhile either ends before the deletion, or finds that its test is gone.
-const DELETIONS: [&str; 11] = [
+/// All that a model has but its versions, its runs and its audit: what refers to something before that, since nothing else
+/// deletes it. Its A/B tests are locked first, so that what is logged meanwhile is waited for, or finds that the test is gone.
+const DELETE_BELONGINGS: [&str; 9] = [
     "SELECT FROM reco.ab_test WHERE model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
     "DELETE FROM reco.recommendation WHERE test IN \
          (SELECT t.test FROM reco.ab_test AS t WHERE t.model OPERATOR(pg_catalog.=) $1)",
@@ -106,11 +103,9 @@ const DELETIONS: [&str; 11] = [
          (SELECT v.artifact_id FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) $1)",
     "DELETE FROM reco.artifact WHERE artifact_id IN \
          (SELECT v.artifact_id FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) $1)",
-    "DELETE FROM reco.version WHERE model OPERATOR(pg_catalog.=) $1",
-    "DELETE FROM reco.model WHERE model OPERATOR(pg_catalog.=) $1",
 ];
-/// The index of the deletion that deletes the versions.
-const VERSIONS: usize = 9;
+const DELETE_VERSIONS: &str = "DELETE FROM reco.version WHERE model OPERATOR(pg_catalog.=) $1";
+const DELETE_MODEL: &str = "DELETE FROM reco.model WHERE model OPERATOR(pg_catalog.=) $1";
 
 /// Refuses a model that has aliases, because somebody scores with it.
 fn refuse_in_use(client: &mut SpiClient, model: &str) -> Result<(), Error> {

@@ -254,7 +254,7 @@ pub struct Relation {
     pub columns: Vec<Column>,
 }
 
-/// A column of a relation.
+/// A column of a relation, or of a query's result.
 #[derive(Debug, Clone)]
 pub struct Column {
     pub name: String,
@@ -262,20 +262,44 @@ pub struct Column {
     pub number: i16,
     pub type_oid: pg_sys::Oid,
     pub type_modifier: i32,
+    pub collation: pg_sys::Oid,
+}
+
+impl Column {
+    /// Those of a row, without the ones that were dropped.
+    ///
+    /// # Safety
+    /// `descriptor` is live.
+    pub unsafe fn all(descriptor: pg_sys::TupleDesc) -> Vec<Self> {
+        let column = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| Self {
+            name: tuples::attribute_name(attribute),
+            number: attribute.attnum,
+            type_oid: attribute.atttypid,
+            type_modifier: attribute.atttypmod,
+            collation: attribute.attcollation,
+        };
+        // SAFETY: as the caller says.
+        unsafe { tuples::attributes(descriptor).map(column).collect() }
+    }
+
+    /// Its type as people read it.
+    pub fn type_name(&self) -> String {
+        values::type_name(self.type_oid, self.type_modifier)
+    }
+
+    /// Its type as SQL has it.
+    pub fn sql_type(&self) -> String {
+        values::sql_type(self.type_oid, self.type_modifier)
+    }
 }
 
 impl Relation {
     pub fn of(oid: pg_sys::Oid) -> Result<Self, Error> {
         let name = RelationName::of(oid)?;
-        let column = |(_, attribute): (usize, &pg_sys::FormData_pg_attribute)| Column {
-            name: tuples::attribute_name(attribute),
-            number: attribute.attnum,
-            type_oid: attribute.atttypid,
-            type_modifier: attribute.atttypmod,
-        };
-        // SAFETY: `with_descriptor` calls this with a descriptor that is live.
-        let all = |descriptor| unsafe { tuples::attributes(descriptor).map(column).collect() };
-        Ok(Self { oid, name, columns: with_descriptor(oid, all)? })
+        let opened = Opened::of(oid)?;
+        // SAFETY: the relation is open.
+        let columns = unsafe { Column::all(opened.descriptor()) };
+        Ok(Self { oid, name, columns })
     }
 
     pub fn column(&self, name: &str) -> Option<&Column> {
@@ -313,14 +337,6 @@ impl Relation {
 /// A hint that lists the columns, for an error about a column that does not exist.
 pub fn columns_hint<'a>(names: impl Iterator<Item = &'a str>) -> String {
     format!("Its columns are: {}.", names.collect::<Vec<_>>().join(", "))
-}
-
-/// The result of `read`, which gets the descriptor of a relation's rows. The descriptor is live as long as `read` runs.
-pub fn with_descriptor<T>(
-    relation: pg_sys::Oid,
-    read: impl FnOnce(pg_sys::TupleDesc) -> T,
-) -> Result<T, Error> {
-    Opened::of(relation).map(|opened| read(opened.descriptor()))
 }
 
 /// # Safety

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::memory::in_context;
 use crate::pg::tuples::parts;
+use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 
 /// The result of a call. Postgres frees it.
@@ -60,6 +61,23 @@ impl RowSet {
             );
         }
         Ok(())
+    }
+
+    /// Adds the row that `fields` makes of each item. What its values take is freed with it.
+    pub fn put_each<T, const N: usize>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        fields: impl Fn(T) -> [Option<pg_sys::Datum>; N],
+    ) -> Result<(), Error> {
+        let mut scratch = PgMemoryContexts::new("pg_recommend row");
+        items.into_iter().try_for_each(|item| {
+            // SAFETY: the set copies the row; nothing else lies in this memory.
+            unsafe {
+                let put = scratch.switch_to(|_| self.put(&fields(item)));
+                scratch.reset();
+                put
+            }
+        })
     }
 
     /// Adds a copy of a row.

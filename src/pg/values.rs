@@ -6,6 +6,7 @@
 use crate::error::Error;
 use crate::pg::numeric;
 use model::hash;
+use model::protocol::MICROSECONDS_A_DAY;
 use model::recipe::Family;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -14,25 +15,20 @@ use std::ffi::CStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
     Bool,
-    Int2,
-    Int4,
-    Int8,
-    Float4,
-    Float8,
-    Numeric,
+    Number(Number),
     Date,
     Timestamp,
     /// A text, varchar or char: its bytes are the value.
     Text,
     /// An enum, uuid or name: the output function of the type writes the value.
     Output(pg_sys::Oid),
-    /// An array, whose elements are read by the [`ElementReader`].
-    Array(ElementReader),
+    /// An array of numbers.
+    Array(Number),
 }
 
-/// The number types that an array may hold.
+/// The number types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ElementReader {
+pub enum Number {
     Int2,
     Int4,
     Int8,
@@ -41,18 +37,7 @@ pub enum ElementReader {
     Numeric,
 }
 
-impl ElementReader {
-    fn reader(self) -> Reader {
-        match self {
-            Self::Int2 => Reader::Int2,
-            Self::Int4 => Reader::Int4,
-            Self::Int8 => Reader::Int8,
-            Self::Float4 => Reader::Float4,
-            Self::Float8 => Reader::Float8,
-            Self::Numeric => Reader::Numeric,
-        }
-    }
-
+impl Number {
     fn of(type_oid: pg_sys::Oid) -> Option<Self> {
         match type_oid {
             pg_sys::INT2OID => Some(Self::Int2),
@@ -65,7 +50,11 @@ impl ElementReader {
         }
     }
 
-    /// The SQL type and the storage of an element, as `deconstruct_array` takes them.
+    pub fn is_integer(self) -> bool {
+        matches!(self, Self::Int2 | Self::Int4 | Self::Int8)
+    }
+
+    /// SQL type and storage of an element of an array, as `deconstruct_array` wants them.
     fn storage(self) -> (pg_sys::Oid, i32, bool, std::ffi::c_char) {
         match self {
             Self::Int2 => (pg_sys::INT2OID, 2, true, b's' as _),
@@ -74,6 +63,32 @@ impl ElementReader {
             Self::Float4 => (pg_sys::FLOAT4OID, 4, true, b'i' as _),
             Self::Float8 => (pg_sys::FLOAT8OID, 8, true, b'd' as _),
             Self::Numeric => (pg_sys::NUMERICOID, -1, false, b'i' as _),
+        }
+    }
+
+    /// # Safety
+    /// `datum` is a non-NULL value of this type.
+    #[inline]
+    pub unsafe fn value(self, datum: pg_sys::Datum) -> f64 {
+        match self {
+            Self::Int2 => f64::from(datum.value() as i16),
+            Self::Int4 => f64::from(datum.value() as i32),
+            Self::Int8 => datum.value() as i64 as f64,
+            Self::Float4 => f64::from(f32::from_bits(datum.value() as u32)),
+            Self::Float8 => f64::from_bits(datum.value() as u64),
+            // SAFETY: a numeric, as the caller says.
+            Self::Numeric => unsafe { numeric::to_f64(datum) },
+        }
+    }
+
+    /// A value of an integer type; 0 of any other.
+    #[inline]
+    pub fn integer(self, datum: pg_sys::Datum) -> i64 {
+        match self {
+            Self::Int2 => i64::from(datum.value() as i16),
+            Self::Int4 => i64::from(datum.value() as i32),
+            Self::Int8 => datum.value() as i64,
+            Self::Float4 | Self::Float8 | Self::Numeric => 0,
         }
     }
 }
@@ -88,8 +103,8 @@ pub fn reader_of(type_oid: pg_sys::Oid) -> Option<(Family, Reader)> {
         pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => (Family::Timestamp, Reader::Timestamp),
         pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => (Family::Text, Reader::Text),
         pg_sys::NAMEOID | pg_sys::UUIDOID => (Family::Text, output_reader(base)),
-        other => match ElementReader::of(other) {
-            Some(number) => (Family::Number, number.reader()),
+        other => match Number::of(other) {
+            Some(number) => (Family::Number, Reader::Number(number)),
             None => return reader_of_array_or_enum(other),
         },
     };
@@ -102,7 +117,7 @@ fn reader_of_array_or_enum(base: pg_sys::Oid) -> Option<(Family, Reader)> {
     if is_enum {
         return Some((Family::Text, output_reader(base)));
     }
-    let element = ElementReader::of(element)?;
+    let element = Number::of(element)?;
     Some((Family::NumberArray, Reader::Array(element)))
 }
 
@@ -148,6 +163,9 @@ pub fn as_base(expression: String, type_oid: pg_sys::Oid) -> String {
     }
 }
 
+/// The day from which dates count, for SQL that is given days as numbers.
+pub const EPOCH: &str = "'2000-01-01'::pg_catalog.date";
+
 /// The values, in microseconds since 2000-01-01, that PostgreSQL stores for `-infinity` and `infinity`.
 const NOT_A_TIMESTAMP: [i64; 2] = [i64::MIN, i64::MAX];
 /// The values, in days since 2000-01-01, that PostgreSQL stores for `-infinity` and `infinity`.
@@ -163,13 +181,8 @@ const MICROSECONDS: f64 = 1e6;
 pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
     match reader {
         Reader::Bool => f64::from(u8::from(datum.value() as u8 != 0)),
-        Reader::Int2 => f64::from(datum.value() as i16),
-        Reader::Int4 => f64::from(datum.value() as i32),
-        Reader::Int8 => datum.value() as i64 as f64,
-        Reader::Float4 => f64::from(f32::from_bits(datum.value() as u32)),
-        Reader::Float8 => f64::from_bits(datum.value() as u64),
-        // SAFETY: the datum is a numeric, as the caller says.
-        Reader::Numeric => unsafe { numeric::to_f64(datum) },
+        // SAFETY: a number of this type, as the caller says.
+        Reader::Number(number) => unsafe { number.value(datum) },
         Reader::Date => match datum.value() as i32 {
             day if NOT_A_DATE.contains(&day) => f64::NAN,
             day => f64::from(day),
@@ -179,20 +192,6 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
             moment => moment as f64 / MICROSECONDS,
         },
         Reader::Text | Reader::Output(_) | Reader::Array(_) => f64::NAN,
-    }
-}
-
-/// A value of an integer type; 0 for a reader of any other type.
-///
-/// # Safety
-/// The same as for [`number`].
-#[inline]
-pub unsafe fn integer(reader: Reader, datum: pg_sys::Datum) -> i64 {
-    match reader {
-        Reader::Int2 => i64::from(datum.value() as i16),
-        Reader::Int4 => i64::from(datum.value() as i32),
-        Reader::Int8 => datum.value() as i64,
-        _ => 0,
     }
 }
 
@@ -230,9 +229,7 @@ pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOn
 pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
     match reader {
         Reader::Bool => hash::integer(i64::from(datum.value() as u8 != 0)),
-        Reader::Int2 => hash::integer((datum.value() as i16).into()),
-        Reader::Int4 => hash::integer((datum.value() as i32).into()),
-        Reader::Int8 => hash::integer(datum.value() as i64),
+        Reader::Number(number) if number.is_integer() => hash::integer(number.integer(datum)),
         // SAFETY: the datum is a value of the reader's type, as the caller says.
         Reader::Text | Reader::Output(_) => unsafe { with_text(reader, datum, hash::text) },
         // SAFETY: the datum is a value of the reader's type, as the caller says.
@@ -244,7 +241,7 @@ pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
 ///
 /// # Safety
 /// `datum` is a non-NULL array whose elements `element` was made for.
-pub unsafe fn push_elements(element: ElementReader, datum: pg_sys::Datum, into: &mut Vec<f64>) {
+pub unsafe fn push_elements(element: Number, datum: pg_sys::Datum, into: &mut Vec<f64>) {
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
     let (oid, length, by_value, align) = element.storage();
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
@@ -254,7 +251,7 @@ pub unsafe fn push_elements(element: ElementReader, datum: pg_sys::Datum, into: 
         let array = pg_sys::pg_detoast_datum(original).cast::<pg_sys::ArrayType>();
         pg_sys::deconstruct_array(array, oid, length, by_value, align, &mut values, &mut nulls, &mut count);
         for i in 0..count as usize {
-            into.push(if *nulls.add(i) { f64::NAN } else { number(element.reader(), *values.add(i)) });
+            into.push(if *nulls.add(i) { f64::NAN } else { element.value(*values.add(i)) });
         }
         pg_sys::pfree(values.cast());
         pg_sys::pfree(nulls.cast());
@@ -329,8 +326,8 @@ pub unsafe fn texts(datum: pg_sys::Datum) -> Option<Vec<String>> {
 /// The length of an interval. A month counts as 30 days and a day as 24 hours, as they do where Postgres compares
 /// intervals.
 pub fn microseconds(interval: &pg_sys::Interval) -> i128 {
-    const DAY: i128 = 86_400_000_000;
-    (i128::from(interval.month) * 30 + i128::from(interval.day)) * DAY + i128::from(interval.time)
+    (i128::from(interval.month) * 30 + i128::from(interval.day)) * i128::from(MICROSECONDS_A_DAY)
+        + i128::from(interval.time)
 }
 
 /// A `jsonb` as text. Its numbers may be too large for any number type of ours.

@@ -5,14 +5,13 @@ use crate::error::Error;
 use crate::pg::cursor::Parameter;
 use crate::pg::layout::Layout;
 use crate::pg::tuples::Attributes;
-use crate::pg::values::{self, Reader};
+use crate::pg::values::{self, Number, Reader};
 use crate::scoring::key_plan::recipe_columns;
 use crate::scoring::source::{Key, Source};
-use model::recipe::{Family, Recipe};
+use model::protocol::MICROSECONDS_A_DAY;
+use model::recipe::Recipe;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
-
-const USECS_PER_DAY: i64 = 86_400_000_000;
 
 /// A key. Numbers come in their order, and before texts, which come in the order of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,7 +172,11 @@ impl Columns {
         // SAFETY: this is a catalog look-up of a column's type.
         let padded = unsafe { pg_sys::getBaseType(key_type) } == pg_sys::BPCHAROID;
         let (_, reader) = values::reader_of(key_type)?;
-        let direct = !padded && matches!(reader, Reader::Int2 | Reader::Int4 | Reader::Int8 | Reader::Text);
+        let direct = match reader {
+            Reader::Number(number) => number.is_integer(),
+            Reader::Text => !padded,
+            _ => false,
+        };
         (direct && 2 * count >= all).then(|| Self {
             list: "t.*".into(),
             key: (key, reader),
@@ -192,7 +195,9 @@ impl Columns {
     fn named(version: &VersionRow, source: &Source, mut columns: Vec<String>, ranked: &str) -> Self {
         let time = version.time_column.as_deref();
         let (reader, as_type) = match values::reader_of(type_of(source, ranked)) {
-            Some((Family::Number, Reader::Int2 | Reader::Int4 | Reader::Int8)) => (Reader::Int8, "int8"),
+            Some((_, Reader::Number(number))) if number.is_integer() => {
+                (Reader::Number(Number::Int8), "int8")
+            }
             _ => (Reader::Text, "text"),
         };
         let place = columns.len();
@@ -228,8 +233,8 @@ impl Columns {
         unsafe {
             let (place, reader) = self.key;
             match reader {
-                Reader::Text => Id::Text(values::with_text(reader, row.values[place], |text| text.into())),
-                reader => Id::Number(values::integer(reader, row.values[place])),
+                Reader::Number(number) => Id::Number(number.integer(row.values[place])),
+                text => Id::Text(values::with_text(text, row.values[place], |text| text.into())),
             }
         }
     }
@@ -247,7 +252,7 @@ impl Columns {
     pub fn days_before(&self, time: i64, days: i32) -> i64 {
         let unit = match self.time {
             Some((_, Reader::Date)) | None => 1,
-            Some(_) => USECS_PER_DAY,
+            Some(_) => MICROSECONDS_A_DAY,
         };
         time.saturating_sub(i64::from(days) * unit)
     }

@@ -2,67 +2,41 @@
 
 use super::query::{Id, Of, Wanted};
 use super::scores::score_newest;
-use crate::error::{or_raise, Error};
-use crate::pg::call_site::argument;
+use crate::error::Error;
+use crate::pg::call::Call;
+use crate::pg::row_set::RowSet;
+use crate::pg::sql_function::{sql_function, Returned};
 use crate::pg::values::given;
 use crate::scoring::call::Resolved;
 use crate::scoring::source::Key;
 use model::best::Best;
-use pgrx::iter::TableIterator;
-use pgrx::pg_sys;
-use pgrx::prelude::*;
+use pgrx::{pg_sys, IntoDatum, Spi};
 
 /// The largest number of keys that a caller may ask for.
 const MOST: i32 = 100_000;
 
-type Ranked = TableIterator<'static, (i32, String, f64)>;
+sql_function!(top_products, |call| top(call, Of::ProductsOfRegion, Key::Text));
+sql_function!(top_regions_bigint, |call| top(call, Of::RegionsOfProduct, Key::Bigint));
+sql_function!(top_regions_text, |call| top(call, Of::RegionsOfProduct, Key::Text));
 
-/// Declared in sql/ranking.sql.
-#[pg_extern(sql = false)]
-fn top_products(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> TableIterator<'static, (name!(rank, i32), name!(product_id, String), name!(score, f64))> {
-    // SAFETY: the SQL of this function declares the first argument a text and the fifth an array.
-    unsafe { top(fcinfo, Of::ProductsOfRegion, Key::Text) }
+/// (the given key of type `key`, k integer, model text, as_of date, candidates array, max_age integer)
+fn top(call: &Call, of: Of, key: Key) -> Returned {
+    let mut set = RowSet::begin(call)?;
+    let Some(value) = call.datum(0) else { return Ok(None) };
+    let wanted = Wanted {
+        of,
+        given: (key, value),
+        as_of: call.datum(3),
+        candidates: call.datum(4).map(|array| (call.argument_type(4), array)),
+    };
+    let best = best(call.text(2).as_deref(), call.integer(1), call.integer(5), &wanted)?;
+    set.put_each((1..).zip(best), ranked)?;
+    Ok(None)
 }
 
-/// Declared in sql/ranking.sql.
-#[pg_extern(sql = false)]
-fn top_regions_bigint(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> TableIterator<'static, (name!(rank, i32), name!(region, String), name!(score, f64))> {
-    // SAFETY: the SQL of this function declares the first argument a bigint and the fifth an array.
-    unsafe { top(fcinfo, Of::RegionsOfProduct, Key::Bigint) }
-}
-
-/// Declared in sql/ranking.sql.
-#[pg_extern(sql = false)]
-fn top_regions_text(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> TableIterator<'static, (name!(rank, i32), name!(region, String), name!(score, f64))> {
-    // SAFETY: the SQL of this function declares the first argument a text and the fifth an array.
-    unsafe { top(fcinfo, Of::RegionsOfProduct, Key::Text) }
-}
-
-/// # Safety
-/// `fcinfo` is that of the running call, with the arguments (the given key, k integer, model text, as_of date, candidates,
-/// max_age integer).
-unsafe fn top(fcinfo: pg_sys::FunctionCallInfo, of: Of, key: Key) -> Ranked {
-    // SAFETY: the call is running, and each argument is read as the type that its SQL declares.
-    unsafe {
-        let Some(value) = argument(fcinfo, 0) else { return Ranked::empty() };
-        let array_type = pg_sys::get_fn_expr_argtype((*fcinfo).flinfo, 4);
-        let wanted = Wanted {
-            of,
-            given: (key, value),
-            as_of: argument(fcinfo, 3),
-            candidates: argument(fcinfo, 4).map(|array| (array_type, array)),
-        };
-        let model = pgrx::pg_getarg::<String>(fcinfo, 2);
-        let (k, max_age) = (pgrx::pg_getarg(fcinfo, 1), pgrx::pg_getarg(fcinfo, 5));
-        let best = or_raise(best(model.as_deref(), k, max_age, &wanted));
-        Ranked::new(best.into_iter().zip(1..).map(|((id, score), rank)| (rank, id.to_string(), score)))
-    }
+/// rank, the key, score.
+fn ranked((rank, (id, score)): (i32, (Id, f64))) -> [Option<pg_sys::Datum>; 3] {
+    [rank.into_datum(), id.to_string().into_datum(), score.into_datum()]
 }
 
 fn best(

@@ -9,10 +9,10 @@ use crate::feature_view::registry::FeatureView;
 use crate::pg::call::Call;
 use crate::pg::values::given;
 use crate::scoring::call::Resolved;
-use crate::training::fit::fit;
+use crate::training::attempt::fit;
 use crate::training::read::read_source;
 use crate::training::request::{Arguments, Request};
-use features::weeks::Week;
+use features::weeks::{Week, DAYS_A_WEEK, MOST_WEEKS_REPLAYED};
 use model::params::Metric;
 use model::{Quality, Scorer};
 use pgrx::datum::Date;
@@ -20,8 +20,6 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// The largest number of weeks that one call replays: twenty years.
-const MOST_WEEKS: i32 = 1040;
 /// The name that stands for the model in messages.
 const NAME: &str = "backtest";
 
@@ -111,18 +109,20 @@ impl Backtest {
         if every < 1 {
             return Err(Error::invalid("every is a number of weeks, 1 or more"));
         }
-        if !(1..=MOST_WEEKS).contains(&count) {
+        if !(1..=MOST_WEEKS_REPLAYED).contains(&count) {
             return Err(Error::invalid(format!(
-                "from_week to to_week are 1 to {MOST_WEEKS} weeks, not {count}"
+                "from_week to to_week are 1 to {MOST_WEEKS_REPLAYED} weeks, not {count}"
             )));
         }
         let view = FeatureView::find(source)?;
         let horizon = match call.integer(9) {
-            Some(weeks) if !(0..=MOST_WEEKS).contains(&weeks) => {
-                return Err(Error::invalid(format!("horizon is a number of weeks from 0 to {MOST_WEEKS}")))
+            Some(weeks) if !(0..=MOST_WEEKS_REPLAYED).contains(&weeks) => {
+                return Err(Error::invalid(format!(
+                    "horizon is a number of weeks from 0 to {MOST_WEEKS_REPLAYED}"
+                )))
             }
             Some(weeks) => weeks,
-            None => view.map_or(1, |view| view.horizon.min(MOST_WEEKS as usize) as i32),
+            None => view.map_or(1, |view| view.horizon.min(MOST_WEEKS_REPLAYED as usize) as i32),
         };
         let mut params = given(call.json(6, "params")?, "params")?;
         if let Some(params) = params.as_object_mut() {
@@ -150,7 +150,7 @@ impl Backtest {
             source,
             weeks: (0..count).map(|n| from.plus(n)).collect(),
             every: every as usize,
-            unknown_days: 7 * (horizon.max(1) - 1),
+            unknown_days: DAYS_A_WEEK * (horizon.max(1) - 1),
         })
     }
 

@@ -8,103 +8,66 @@ use super::reading::Reading;
 use super::source::Key;
 use crate::catalog::read::VersionRow;
 use crate::catalog::weights;
-use crate::error::{or_raise, Error};
-use crate::pg::call_site::argument;
+use crate::error::Error;
+use crate::pg::call::Call;
 use crate::pg::layout::RowType;
-use crate::pg::tuples::Composite;
-use crate::pg::tuples::Deformed;
+use crate::pg::row_set::RowSet;
+use crate::pg::sql_function::{sql_function, Returned};
+use crate::pg::tuples::{Composite, Deformed};
 use crate::settings;
-use model::explain::Explainer;
+use model::explain::{Contribution, Explainer};
 use model::Artifact;
-use pgrx::iter::TableIterator;
-use pgrx::prelude::*;
-use pgrx::{check_for_interrupts, pg_sys, Uuid};
+use pgrx::{check_for_interrupts, pg_sys, IntoDatum, Uuid};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The columns of the result: column_name, value, baseline, contribution, margin, score, baseline_score.
-type ExplainedColumn = (String, Option<String>, Option<String>, f64, f64, f64, f64);
-type Explained = TableIterator<'static, ExplainedColumn>;
+sql_function!(explain_row, explain_row);
+sql_function!(explain_bigint, |call| explain(call, Key::Bigint));
+sql_function!(explain_text, |call| explain(call, Key::Text));
 
-/// Declared in sql/scoring.sql.
-#[pg_extern(sql = false)]
-#[allow(clippy::type_complexity)]
-fn explain_row(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> TableIterator<
-    'static,
-    (
-        name!(column_name, String),
-        name!(value, Option<String>),
-        name!(baseline, Option<String>),
-        name!(contribution, f64),
-        name!(margin, f64),
-        name!(score, f64),
-        name!(baseline_score, f64),
-    ),
-> {
-    // SAFETY: Postgres calls this with the arguments that its SQL declares: text, record, integer.
-    unsafe {
-        let (Some(model), Some(row)) = (pgrx::pg_getarg::<String>(fcinfo, 0), argument(fcinfo, 1)) else {
-            return Explained::empty();
-        };
-        let version = pgrx::pg_getarg::<i32>(fcinfo, 2);
-        Explained::new(or_raise(of_row(&model, version, &Composite::of(row))))
-    }
+/// (model text, features record, version integer)
+fn explain_row(call: &Call) -> Returned {
+    let mut set = RowSet::begin(call)?;
+    let (Some(model), Some(row)) = (call.text(0), call.datum(1)) else { return Ok(None) };
+    // SAFETY: the second argument is a composite value, which is there as long as the call runs.
+    let columns = unsafe { of_row(&model, call.integer(2), &Composite::of(row))? };
+    set.put_each(columns, ExplainedColumn::fields)?;
+    Ok(None)
 }
 
-/// Declared in sql/scoring.sql.
-#[pg_extern(sql = false)]
-#[allow(clippy::type_complexity)]
-fn explain_bigint(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> TableIterator<
-    'static,
-    (
-        name!(column_name, String),
-        name!(value, Option<String>),
-        name!(baseline, Option<String>),
-        name!(contribution, f64),
-        name!(margin, f64),
-        name!(score, f64),
-        name!(baseline_score, f64),
-    ),
-> {
-    // SAFETY: the SQL of this function declares the first argument a bigint.
-    unsafe { explain_key(fcinfo, Key::Bigint) }
+/// (product_id of type `key`, region text, model text, as_of date)
+fn explain(call: &Call, key: Key) -> Returned {
+    let mut set = RowSet::begin(call)?;
+    let (Some(product), Some(region)) = (call.datum(0), call.datum(1)) else { return Ok(None) };
+    // SAFETY: the key's values are of these types; a query that calls has a snapshot.
+    let columns = unsafe { of_key(call.text(2).as_deref(), key, [product, region], call.datum(3))? };
+    set.put_each(columns, ExplainedColumn::fields)?;
+    Ok(None)
 }
 
-/// Declared in sql/scoring.sql.
-#[pg_extern(sql = false)]
-#[allow(clippy::type_complexity)]
-fn explain_text(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> TableIterator<
-    'static,
-    (
-        name!(column_name, String),
-        name!(value, Option<String>),
-        name!(baseline, Option<String>),
-        name!(contribution, f64),
-        name!(margin, f64),
-        name!(score, f64),
-        name!(baseline_score, f64),
-    ),
-> {
-    // SAFETY: the SQL of this function declares the first argument a text.
-    unsafe { explain_key(fcinfo, Key::Text) }
+/// What a column contributes.
+struct ExplainedColumn {
+    name: String,
+    value: Option<String>,
+    baseline: Option<String>,
+    contribution: Contribution,
+    /// Of the whole row, and of the typical one.
+    score: f64,
+    baseline_score: f64,
 }
 
-/// # Safety
-/// `fcinfo` is that of the running call, with the arguments (product of type `key`, region, model, as_of).
-unsafe fn explain_key(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Explained {
-    // SAFETY: the call is running, and each argument is read as the type that its SQL declares.
-    unsafe {
-        let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
-            return Explained::empty();
-        };
-        let model = pgrx::pg_getarg::<String>(fcinfo, 2);
-        Explained::new(or_raise(of_key(model.as_deref(), key, [product, region], argument(fcinfo, 3))))
+impl ExplainedColumn {
+    /// column_name, value, baseline, contribution, margin, score, baseline_score.
+    fn fields(self) -> [Option<pg_sys::Datum>; 7] {
+        [
+            self.name.into_datum(),
+            self.value.into_datum(),
+            self.baseline.into_datum(),
+            self.contribution.score.into_datum(),
+            self.contribution.margin.into_datum(),
+            self.score.into_datum(),
+            self.baseline_score.into_datum(),
+        ]
     }
 }
 
@@ -162,25 +125,20 @@ unsafe fn explained(
         decoded.number(explanation.score)?;
         decoded.number(explanation.baseline_score)?;
         let texts = reading.texts(attributes).into_iter().zip(reading.texts_of(explainer.baseline(), recipe));
-        let columns = recipe.columns.iter().zip(texts).zip(&explanation.columns);
-        let row = |((column, (value, baseline)), contribution): (
-            (&model::recipe::Column, _),
-            &model::explain::Contribution,
-        )| {
-            let (score, baseline_score) = (explanation.score, explanation.baseline_score);
-            (
-                column.name.clone(),
-                value,
-                baseline,
-                contribution.score,
-                contribution.margin,
-                score,
-                baseline_score,
-            )
+        let names = recipe.columns.iter().map(|column| column.name.clone());
+        let columns = names.zip(texts).zip(explanation.columns);
+        let explained = |((name, (value, baseline)), contribution)| ExplainedColumn {
+            name,
+            value,
+            baseline,
+            contribution,
+            score: explanation.score,
+            baseline_score: explanation.baseline_score,
         };
-        let mut rows: Vec<ExplainedColumn> = columns.map(row).collect();
+        let mut rows: Vec<ExplainedColumn> = columns.map(explained).collect();
         // The order is that of the margins: they still differ where the score is so near to 0 or 1 that it hardly changes.
-        rows.sort_by(|a, b| b.4.abs().total_cmp(&a.4.abs()));
+        let margin = |column: &ExplainedColumn| column.contribution.margin.abs();
+        rows.sort_by(|a, b| margin(b).total_cmp(&margin(a)));
         Ok(rows)
     }
 }

@@ -5,6 +5,7 @@ use super::source::text_as;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
 use crate::pg::relations::{Relation, RelationName};
+use features::weeks::DAYS_A_WEEK;
 use pgrx::datum::Date;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
@@ -74,7 +75,7 @@ impl WeeklySales {
              GROUP BY l.n ORDER BY l.n",
             self.view,
             text_as(self.product_type, "l.product"),
-            7 * FIRST_WEEKS
+            DAYS_A_WEEK * FIRST_WEEKS
         )
     }
 }

@@ -8,6 +8,7 @@ use crate::pg::call_site::{argument, state};
 use crate::pg::layout::{changed, RowType};
 use crate::pg::memory::{bytes, is_plain};
 use crate::pg::tuples::{Composite, Deformed};
+use crate::pg::values::{push_elements, Number};
 use model::Task;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -176,7 +177,7 @@ unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayTyp
         }
         let mut elements = Vec::with_capacity(expected);
         let datum = pg_sys::Datum::from(array.cast_mut());
-        crate::pg::values::push_elements(crate::pg::values::ElementReader::Float4, datum, &mut elements);
+        push_elements(Number::Float4, datum, &mut elements);
         let singles: Vec<f32> = elements.iter().map(|value| *value as f32).collect();
         score_numbers(resolved, &singles)
     }

@@ -2,9 +2,9 @@
 //! may have other columns too.
 
 use crate::error::Error;
-use crate::pg::relations;
+use crate::pg::relations::{qualified_name, Opened};
 use crate::pg::tuples::{self, Attributes};
-use crate::pg::values::{self, ElementReader, Reader};
+use crate::pg::values::{self, Number, Reader};
 use model::recipe::{Column, Family, Recipe, Slot};
 use model::{Row, Scorer};
 use pgrx::pg_sys;
@@ -75,6 +75,10 @@ impl Binding {
                     (Slot::Key, reader) => {
                         scorer.set_key(row, value.map(|datum| values::hash(reader, datum)));
                     }
+                    // Most columns: one look at the reader, one at the number.
+                    (Slot::Numbers { first, .. }, Reader::Number(number)) => {
+                        scorer.set_number(row, first, value.map(|v| number.value(v)));
+                    }
                     (Slot::Numbers { first, .. }, reader) => {
                         scorer.set_number(row, first, value.map(|v| values::number(reader, v)));
                     }
@@ -87,11 +91,11 @@ impl Binding {
 
 /// Refuses a relation that lacks a column of the recipe, or has one whose type is of another family.
 pub fn check_columns(model: &str, recipe: &Recipe, relation: pg_sys::Oid) -> Result<(), Error> {
-    let name = relations::qualified_name(relation)?;
-    // SAFETY: `with_descriptor` calls this with a descriptor that is live.
-    relations::with_descriptor(relation, |descriptor| unsafe {
-        Binding::new(model, recipe, descriptor).map(drop).map_err(|error| error.of_relation(&name))
-    })?
+    let name = qualified_name(relation)?;
+    let opened = Opened::of(relation)?;
+    // SAFETY: the relation is open.
+    let bound = unsafe { Binding::new(model, recipe, opened.descriptor()) };
+    bound.map(drop).map_err(|error| error.of_relation(&name))
 }
 
 impl BoundColumn {
@@ -102,7 +106,8 @@ impl BoundColumn {
 
 fn singles(columns: &[BoundColumn]) -> Option<Vec<usize>> {
     let numbers = || columns.iter().filter(|column| column.is_number());
-    let all = numbers().count() > 0 && numbers().all(|column| column.reader == Reader::Float4);
+    let all =
+        numbers().count() > 0 && numbers().all(|column| column.reader == Reader::Number(Number::Float4));
     all.then(|| numbers().map(|column| column.attribute).collect())
 }
 
@@ -145,7 +150,7 @@ unsafe fn set_category(
 /// # Safety
 /// The value is an array whose elements have the type that the reader is for.
 unsafe fn set_array(
-    element: ElementReader,
+    element: Number,
     value: Option<pg_sys::Datum>,
     first: usize,
     count: usize,

@@ -6,8 +6,6 @@
 //! Which version scores, and that it exists, is what the catalog says under the statement's snapshot. A file that is
 //! missing, or is not exactly what this server wrote, is made again, and if no file can be made the model is decoded.
 
-mod lock;
-
 use crate::catalog::read::VersionRow;
 use crate::catalog::weights::{self, Summary};
 use crate::error::Error;
@@ -16,6 +14,7 @@ use crate::settings;
 use bytes::Bytes;
 use model::image::{Content, BUILD};
 use model::{Artifact, Scorer};
+use pgrx::pg_sys;
 use std::fs::{DirBuilder, File, FileTimes, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -44,7 +43,7 @@ pub fn scorer(version: &VersionRow) -> Result<Found, Error> {
     }
     // One backend makes the file, and the backends that wait here find it: decoding takes several times the model's size in
     // memory.
-    let _turn = lock::take(&content);
+    let _turn = take_turn(&content);
     if let Some(found) = open(&content) {
         return Ok(found);
     }
@@ -170,4 +169,39 @@ fn make_room(length: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// One backend at a time makes the file of a model. Held until dropped, at the latest until the transaction ends.
+struct Turn(pg_sys::LOCKTAG);
+
+/// Waits until no other backend holds the lock. An interrupt or a deadlock ends the wait, as it does for any lock.
+fn take_turn(content: &Content) -> Turn {
+    let tag = tag(content);
+    // SAFETY: every field of the tag is set, and the server knows its lock method.
+    unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, false, false) };
+    Turn(tag)
+}
+
+/// The tag of an advisory lock of a kind that SQL cannot take. It is the same in all databases.
+fn tag(content: &Content) -> pg_sys::LOCKTAG {
+    const KIND: u16 = 0x7265;
+    let [a, b, c, d, e, f, g, h, ..] = *content;
+    pg_sys::LOCKTAG {
+        locktag_field1: 0,
+        locktag_field2: u32::from_be_bytes([a, b, c, d]),
+        locktag_field3: u32::from_be_bytes([e, f, g, h]),
+        locktag_field4: KIND,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // While an error unwinds, the abort of the transaction releases the lock.
+        if !std::thread::panicking() {
+            // SAFETY: taken in `take_turn`, released once.
+            unsafe { pg_sys::LockRelease(&self.0, pg_sys::ExclusiveLock as i32, false) };
+        }
+    }
 }

@@ -8,19 +8,19 @@ use super::model_cache::Decoded;
 use super::reading::Reading;
 use super::source::{Key, Source};
 use crate::catalog::read;
-use crate::error::{or_raise, Error};
+use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
-use crate::pg::call_site::argument;
+use crate::pg::call::Call;
 use crate::pg::cursor::{Cursor, Parameter, Snapshot};
 use crate::pg::layout::Layout;
-use crate::pg::tuples;
-use crate::pg::tuples::{Attributes, Deformed};
+use crate::pg::row_set::RowSet;
+use crate::pg::sql_function::{sql_function, Returned};
+use crate::pg::tuples::{self, Attributes, Deformed};
 use crate::pg::values::{day_after, given};
+use features::weeks::DAYS_A_WEEK;
 use model::explain::{Near, Nearest, Similarity, Values};
 use model::recipe::Family;
 use pgrx::datum::Date;
-use pgrx::iter::TableIterator;
-use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, SpiClient};
 use pgrx::{pg_sys, FromDatum, IntoDatum, Spi};
 
@@ -29,64 +29,41 @@ const MOST: i32 = 1000;
 /// The column with the weeks since a product's launch. If a source has it, launches are compared at the same age.
 const AGE: &str = "weeks_since_launch";
 
-/// The columns of the result: product_id, week, similarity, outcome, launch, first_quantity, first_sales.
-type SimilarLaunch = (String, Date, f64, Option<f64>, Option<Date>, Option<f64>, Option<f64>);
-type SimilarLaunches = TableIterator<'static, SimilarLaunch>;
+sql_function!(similar_launches_bigint, |call| similar_launches(call, Key::Bigint));
+sql_function!(similar_launches_text, |call| similar_launches(call, Key::Text));
 
-/// Declared in sql/scoring.sql.
-#[pg_extern(sql = false)]
-#[allow(clippy::type_complexity)]
-fn similar_launches_bigint(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> TableIterator<
-    'static,
-    (
-        name!(similar_product, String),
-        name!(week, Date),
-        name!(similarity, f64),
-        name!(outcome, Option<f64>),
-        name!(launch, Option<Date>),
-        name!(first_quantity, Option<f64>),
-        name!(first_sales, Option<f64>),
-    ),
-> {
-    // SAFETY: the SQL of this function declares the first argument a bigint.
-    unsafe { similar_launches(fcinfo, Key::Bigint) }
+/// (product_id of type `key`, region text, k integer, model text, as_of date)
+fn similar_launches(call: &Call, key: Key) -> Returned {
+    let mut set = RowSet::begin(call)?;
+    let (Some(product), Some(region)) = (call.datum(0), call.datum(1)) else { return Ok(None) };
+    // SAFETY: the key's values are of these types; a query that calls has a snapshot.
+    let found =
+        unsafe { find([product, region], key, call.integer(2), call.text(3).as_deref(), call.datum(4))? };
+    set.put_each(found, SimilarLaunch::fields)?;
+    Ok(None)
 }
 
-/// Declared in sql/scoring.sql.
-#[pg_extern(sql = false)]
-#[allow(clippy::type_complexity)]
-fn similar_launches_text(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> TableIterator<
-    'static,
-    (
-        name!(similar_product, String),
-        name!(week, Date),
-        name!(similarity, f64),
-        name!(outcome, Option<f64>),
-        name!(launch, Option<Date>),
-        name!(first_quantity, Option<f64>),
-        name!(first_sales, Option<f64>),
-    ),
-> {
-    // SAFETY: the SQL of this function declares the first argument a text.
-    unsafe { similar_launches(fcinfo, Key::Text) }
+/// An earlier launch, and what became of it.
+struct SimilarLaunch {
+    product: String,
+    row: Row,
+    distance: f64,
+    first: FirstSales,
 }
 
-/// # Safety
-/// `fcinfo` is that of the running call, with the arguments (product of type `key`, region, k, model, as_of).
-unsafe fn similar_launches(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> SimilarLaunches {
-    // SAFETY: the call is running, and each argument is read as the type that its SQL declares.
-    unsafe {
-        let (Some(product), Some(region)) = (argument(fcinfo, 0), argument(fcinfo, 1)) else {
-            return SimilarLaunches::empty();
-        };
-        let k = pgrx::pg_getarg::<i32>(fcinfo, 2);
-        let model = pgrx::pg_getarg::<String>(fcinfo, 3);
-        let found = find([product, region], key, k, model.as_deref(), argument(fcinfo, 4));
-        SimilarLaunches::new(or_raise(found))
+impl SimilarLaunch {
+    /// similar_product, week, similarity, outcome, launch, first_quantity, first_sales.
+    fn fields(self) -> [Option<pg_sys::Datum>; 7] {
+        let Self { product, row, distance, first: (quantity, sales) } = self;
+        [
+            product.into_datum(),
+            row.week.into_datum(),
+            (1.0 / (1.0 + distance)).into_datum(),
+            row.outcome.into_datum(),
+            row.launch.into_datum(),
+            quantity.into_datum(),
+            sales.into_datum(),
+        ]
     }
 }
 
@@ -303,7 +280,7 @@ impl<'a> Search<'a> {
             // The first weeks, whose sales are shown, must be over by then as well.
             query += &format!(
                 " AND ({launch} OPERATOR(pg_catalog.+) {}) OPERATOR(pg_catalog.<=) $3",
-                7 * (FIRST_WEEKS - 1)
+                DAYS_A_WEEK * (FIRST_WEEKS - 1)
             );
         }
         Ok(format!("{query} ORDER BY {product}, {time}"))
@@ -330,10 +307,13 @@ impl<'a> Search<'a> {
             Some(weekly) if launches.len() == found.len() => weekly.of(client, &launches, region)?,
             _ => vec![(None, None); found.len()],
         };
-        let row = |(Near { distance, group, item }, (quantity, sales)): (Near<Row>, FirstSales)| {
-            (group, item.week, 1.0 / (1.0 + distance), item.outcome, item.launch, quantity, sales)
+        let launch = |(Near { distance, group, item }, first)| SimilarLaunch {
+            product: group,
+            row: item,
+            distance,
+            first,
         };
-        Ok(found.into_iter().zip(sales).map(row).collect())
+        Ok(found.into_iter().zip(sales).map(launch).collect())
     }
 }
 

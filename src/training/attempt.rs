@@ -1,4 +1,4 @@
-//! A run under way: its trainer, the events that the trainer sends, and the file that it writes.
+//! One run at work: a trainer, what it says, and what it leaves. Also a training without a run.
 
 use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
@@ -8,7 +8,7 @@ use crate::pg::session::{Failure, Session};
 use model::bytes::Bytes;
 use model::params::Metric;
 use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Spec};
-use model::{Algorithm, Task};
+use model::{Algorithm, Artifact, Task};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -232,5 +232,28 @@ fn tell(model: &str, candidate: &Candidate) {
             say!("{model}: {algorithm} in {seconds:.1} s, validation {} {value}", metric.name());
         }
         (None, None) => say!("{model}: {algorithm} in {seconds:.1} s"),
+    }
+}
+
+/// What a trainer makes of these rows: a training whose result is not stored, without a run. A cancel is [`Error::Interrupted`].
+pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
+    let spec = TempFile::with_content("what is to be trained", &serde_json::to_vec(spec)?)?;
+    let output = TempFile::create("the trained model");
+    let mut trainer = Trainer::start(&spec, data, &output)?;
+    let mut finished = false;
+    loop {
+        match trainer.news()? {
+            News::Event(event) => match *event {
+                Event::Error { cause, message, detail, hint } => {
+                    return Err(reported(cause, message, detail, hint))
+                }
+                Event::Warning { message } => warn!("{message}"),
+                Event::Finished { .. } => finished = true,
+                _ => {}
+            },
+            News::None => wait_for_any(std::iter::once(&trainer), PATIENCE)?,
+            News::End if finished => return Ok(Artifact::from_pieces(&output)?),
+            News::End => return Err(trainer.cause_of_death()),
+        }
     }
 }

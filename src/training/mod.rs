@@ -3,18 +3,16 @@
 //! | file | step |
 //! | --- | --- |
 //! | `request`   | checks the arguments and finds label, keys, time and features among the source's columns |
-//! | `run`       | the row of `reco.run` and its metrics, which others can see while it trains |
-//! | `read`      | writes the source's rows into an Arrow file |
-//! | `temp_file` | that file, and the ones for spec and artifact: Postgres's own temporary files |
-//! | `trainer`   | the trainer process: how it is started, what it sends, and how it ended |
-//! | `attempt`   | a run with its trainer: epochs go to the catalog and the client, then comes the result |
-//! | `fit`       | a training whose result is not stored |
-//! | `store`     | makes the result a version |
+//! | `run`       | the row of `reco.run` and its metrics, visible while it trains |
+//! | `read`      | the source's rows into an Arrow file |
+//! | `temp_file` | that file, and the ones for spec and weights: Postgres's own temporary files |
+//! | `trainer`   | the process, what it says, and how it ended |
+//! | `attempt`   | a run with its trainer: epochs on their way to catalog and client, and the result; a training without a run |
+//! | `store`     | the result as a version |
 //! | `train`     | the procedure `train`, step by step |
 //! | `tune/`     | the procedure `tune`: many runs, of which the best becomes a version |
 
-mod attempt;
-pub mod fit;
+pub mod attempt;
 pub mod read;
 pub mod request;
 mod run;

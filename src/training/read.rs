@@ -5,11 +5,12 @@ use super::request::Request;
 use super::temp_file::TempFile;
 use crate::error::Error;
 use crate::pg::cursor::{Cursor, Snapshot};
-use crate::pg::values::{self, ElementReader, Reader};
+use crate::pg::values::{self, Number, Reader};
 use arrow_array::builder::*;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use model::protocol::{EPOCH_DAYS, EPOCH_MICROSECONDS};
 use pgrx::pg_sys;
 use std::io::BufWriter;
 use std::sync::Arc;
@@ -47,11 +48,11 @@ pub fn read_source(request: &Request) -> Result<(TempFile, u64), Error> {
 fn arrow_type(reader: Reader) -> DataType {
     match reader {
         Reader::Bool => DataType::Boolean,
-        Reader::Int2 => DataType::Int16,
-        Reader::Int4 => DataType::Int32,
-        Reader::Int8 => DataType::Int64,
-        Reader::Float4 => DataType::Float32,
-        Reader::Float8 | Reader::Numeric => DataType::Float64,
+        Reader::Number(Number::Int2) => DataType::Int16,
+        Reader::Number(Number::Int4) => DataType::Int32,
+        Reader::Number(Number::Int8) => DataType::Int64,
+        Reader::Number(Number::Float4) => DataType::Float32,
+        Reader::Number(Number::Float8 | Number::Numeric) => DataType::Float64,
         Reader::Date => DataType::Date32,
         Reader::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
         Reader::Text | Reader::Output(_) => DataType::Utf8,
@@ -59,8 +60,8 @@ fn arrow_type(reader: Reader) -> DataType {
     }
 }
 
-fn element_field(element: ElementReader) -> Field {
-    let item = if element == ElementReader::Float4 { DataType::Float32 } else { DataType::Float64 };
+fn element_field(element: Number) -> Field {
+    let item = if element == Number::Float4 { DataType::Float32 } else { DataType::Float64 };
     Field::new("item", item, true)
 }
 
@@ -126,22 +127,22 @@ enum Builder {
 
 /// The arrays of one column. All of them must be as long as the first.
 struct Lists<B: ArrayBuilder> {
+    of: Number,
     builder: ListBuilder<B>,
     length: Option<usize>,
     elements: Vec<f64>,
 }
 
 impl<B: ArrayBuilder> Lists<B> {
-    fn new(element: ElementReader, values: B) -> Self {
-        let builder = ListBuilder::new(values).with_field(element_field(element));
-        Self { builder, length: None, elements: Vec::new() }
+    fn new(of: Number, values: B) -> Self {
+        let builder = ListBuilder::new(values).with_field(element_field(of));
+        Self { of, builder, length: None, elements: Vec::new() }
     }
 
     /// # Safety
     /// The same as for [`values::push_elements`].
     unsafe fn append(
         &mut self,
-        element: ElementReader,
         datum: pg_sys::Datum,
         column: &str,
         push: impl Fn(&mut B, f64),
@@ -149,7 +150,7 @@ impl<B: ArrayBuilder> Lists<B> {
         // SAFETY: the datum is an array whose elements `element` was made for, as the caller says.
         unsafe {
             self.elements.clear();
-            values::push_elements(element, datum, &mut self.elements);
+            values::push_elements(self.of, datum, &mut self.elements);
             let found = self.elements.len();
             let expected = *self.length.get_or_insert(found);
             if found != expected {
@@ -166,23 +167,19 @@ impl<B: ArrayBuilder> Lists<B> {
     }
 }
 
-/// The days from 1970-01-01, Arrow's epoch, to 2000-01-01, PostgreSQL's epoch.
-const EPOCH_DAYS: i32 = 10_957;
-const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
-
 impl Builder {
     fn new(reader: Reader) -> Self {
         match reader {
             Reader::Bool => Self::Bool(BooleanBuilder::new()),
-            Reader::Int2 => Self::Int2(Int16Builder::new()),
-            Reader::Int4 => Self::Int4(Int32Builder::new()),
-            Reader::Int8 => Self::Int8(Int64Builder::new()),
-            Reader::Float4 => Self::Float4(Float32Builder::new()),
-            Reader::Float8 | Reader::Numeric => Self::Float8(Float64Builder::new()),
+            Reader::Number(Number::Int2) => Self::Int2(Int16Builder::new()),
+            Reader::Number(Number::Int4) => Self::Int4(Int32Builder::new()),
+            Reader::Number(Number::Int8) => Self::Int8(Int64Builder::new()),
+            Reader::Number(Number::Float4) => Self::Float4(Float32Builder::new()),
+            Reader::Number(Number::Float8 | Number::Numeric) => Self::Float8(Float64Builder::new()),
             Reader::Date => Self::Date(Date32Builder::new()),
             Reader::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
             Reader::Text | Reader::Output(_) => Self::Text(StringBuilder::new()),
-            Reader::Array(e @ ElementReader::Float4) => Self::Floats4(Lists::new(e, Float32Builder::new())),
+            Reader::Array(e @ Number::Float4) => Self::Floats4(Lists::new(e, Float32Builder::new())),
             Reader::Array(element) => Self::Floats8(Lists::new(element, Float64Builder::new())),
         }
     }
@@ -218,11 +215,10 @@ impl Builder {
                 }
                 Self::Text(b) => values::with_text(reader, datum, |text| b.append_value(text)),
                 Self::Floats4(lists) => {
-                    lists
-                        .append(element_of(reader), datum, column, |b, value| b.append_value(value as f32))?;
+                    lists.append(datum, column, |b, value| b.append_value(value as f32))?;
                 }
                 Self::Floats8(lists) => {
-                    lists.append(element_of(reader), datum, column, |b, value| b.append_value(value))?;
+                    lists.append(datum, column, |b, value| b.append_value(value))?;
                 }
             }
             Ok(())
@@ -259,12 +255,5 @@ impl Builder {
             Self::Floats4(lists) => Arc::new(lists.builder.finish()),
             Self::Floats8(lists) => Arc::new(lists.builder.finish()),
         }
-    }
-}
-
-fn element_of(reader: Reader) -> ElementReader {
-    match reader {
-        Reader::Array(element) => element,
-        _ => ElementReader::Float8,
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
 use crate::pg::layout::Layout;
 use crate::pg::relations::{self, Column, Opened, Relation, RelationName};
-use crate::pg::values::{self, Reader};
+use crate::pg::values::{self, Reader, EPOCH};
 use crate::settings;
 use model::protocol::{Role, SourceColumn, Spec};
 use model::recipe::Family;
@@ -130,7 +130,7 @@ impl Request {
         let query = format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source);
         match (self.before, &self.time_column) {
             (Some(day), Some(time)) => format!(
-                "{query} WHERE {} OPERATOR(pg_catalog.<) ('2000-01-01'::pg_catalog.date OPERATOR(pg_catalog.+) {day})",
+                "{query} WHERE {} OPERATOR(pg_catalog.<) ({EPOCH} OPERATOR(pg_catalog.+) {day})",
                 pgrx::spi::quote_identifier(time)
             ),
             _ => query,
@@ -246,7 +246,7 @@ fn in_key_order<T>(columns: &mut [(SourceColumn, T)], keys: &[String]) {
 
 /// A column of the source in its role, and the reader for it.
 fn in_role(column: &Column, role: Role) -> Result<(SourceColumn, Reader), Error> {
-    let sql_type = values::type_name(column.type_oid, column.type_modifier);
+    let sql_type = column.type_name();
     let Some((family, reader)) = values::reader_of(column.type_oid).filter(|(family, _)| match role {
         Role::Label => matches!(family, Family::Boolean | Family::Number),
         role if role.is_time() => matches!(family, Family::Date | Family::Timestamp),

@@ -1,7 +1,7 @@
 //! Weeks of a feature view: which of them a refresh has to compute, and which partition holds them.
 
 use crate::FeatureError;
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, NaiveDate, TimeDelta};
 use std::collections::BTreeSet;
 
 /// A week, counted from the one that began on Monday, 2000-01-03.
@@ -10,19 +10,32 @@ pub struct Week(i32);
 
 /// That Monday in PostgreSQL's days, which count from 2000-01-01.
 const FIRST_MONDAY: i32 = 2;
-const DAYS: i32 = 7;
-/// The most weeks that a refresh looks at: two hundred years.
+pub const DAYS_A_WEEK: i32 = 7;
+
+// How many weeks can be asked for: far more than anybody has data of, few enough that a slip of the keyboard is an error
+// at once and no endless computation.
+
+/// Of a refresh: two hundred years.
 pub const MOST_WEEKS: usize = 10_436;
+/// By which a view looks back or ahead, and which a launch can last: ten years.
+pub const MOST_WEEKS_BACK: i32 = 520;
+/// That can be replayed at once: twenty years, each week of which may take a training.
+pub const MOST_WEEKS_REPLAYED: i32 = 1040;
+/// In a window of `trailing_weeks`: about two hundred years.
+pub const MOST_WEEKS_TRAILING: i32 = 10_000;
+
+/// 2000-01-01, from which PostgreSQL's days count.
+const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(2000, 1, 1).expect("a date of the calendar");
 
 impl Week {
     /// The week that a day lies in; days count from 2000-01-01.
     pub fn of_day(day: i32) -> Self {
-        Self((i64::from(day) - i64::from(FIRST_MONDAY)).div_euclid(i64::from(DAYS)) as i32)
+        Self((i64::from(day) - i64::from(FIRST_MONDAY)).div_euclid(i64::from(DAYS_A_WEEK)) as i32)
     }
 
     /// The Monday of the week, in days from 2000-01-01.
     pub fn monday(self) -> i32 {
-        self.0 * DAYS + FIRST_MONDAY
+        self.0 * DAYS_A_WEEK + FIRST_MONDAY
     }
 
     pub fn plus(self, weeks: i32) -> Self {
@@ -30,8 +43,7 @@ impl Week {
     }
 
     fn date(self) -> Result<NaiveDate, FeatureError> {
-        let date = i64::from(self.monday()) + 10_957; // days from 1970-01-01 to 2000-01-01
-        let date = i32::try_from(date).ok().and_then(NaiveDate::from_epoch_days);
+        let date = EPOCH.checked_add_signed(TimeDelta::days(self.monday().into()));
         date.filter(|date| YEARS.contains(&date.year())).ok_or_else(out_of_range)
     }
 }
@@ -233,8 +245,8 @@ mod tests {
         #[test]
         fn a_week_has_seven_days(day in any::<i32>()) {
             let week = Week::of_day(day);
-            if let (Some(from), true) = (week.0.checked_mul(DAYS), day < i32::MAX - 9) {
-                prop_assert!(from + FIRST_MONDAY <= day && day - from - FIRST_MONDAY < DAYS);
+            if let (Some(from), true) = (week.0.checked_mul(DAYS_A_WEEK), day < i32::MAX - 9) {
+                prop_assert!(from + FIRST_MONDAY <= day && day - from - FIRST_MONDAY < DAYS_A_WEEK);
             }
         }
 

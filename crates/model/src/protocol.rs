@@ -16,6 +16,12 @@ use crate::tune::params::Params;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Days from 1970-01-01, from which Arrow counts, to 2000-01-01, from which PostgreSQL does.
+pub const EPOCH_DAYS: i32 = 10_957;
+pub const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
+/// The same as [`EPOCH_DAYS`] in microseconds, for timestamps.
+pub const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * MICROSECONDS_A_DAY;
+
 /// What a column of the source is to the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,9 +4,10 @@ use crate::error::TrainerError;
 use crate::prepare::sample;
 use crate::rows::block::Block;
 use crate::rows::column::TimeUnit;
-use crate::rows::column::{EPOCH_DAYS, EPOCH_MICROS, NO_TIME};
+use crate::rows::column::NO_TIME;
 use crate::rows::data::Table;
 use crate::rows::values::{Dictionary, Feature, Floats, Values};
+use model::protocol::{EPOCH_DAYS, EPOCH_MICROSECONDS};
 use model::recipe::Family;
 use model::{metrics, Task};
 use std::collections::HashMap;
@@ -167,6 +168,6 @@ impl<'a> Moments<'a> {
 fn seconds(unit: TimeUnit, time: i64) -> f64 {
     match unit {
         TimeUnit::Days => (time - i64::from(EPOCH_DAYS)) as f64 * SECONDS_OF_A_DAY,
-        _ => time.saturating_sub(EPOCH_MICROS) as f64 / 1e6,
+        _ => time.saturating_sub(EPOCH_MICROSECONDS) as f64 / 1e6,
     }
 }

@@ -27,29 +27,29 @@ WITH available (first, complete) AS MATERIALIZED (
                                   AND l.launch + 7 * ({launch_weeks} - 1)
 ), sold AS MATERIALIZED (
     -- By region, and everywhere (no region). The trend is the least-squares slope of the weekly quantity over the
-    -- n = least(13, age + 1) weeks since the launch, weeks without sales counting as 0:
+    -- n = least({quarter}, age + 1) weeks since the launch, weeks without sales counting as 0:
     -- sum((x - mean of x) * y) / sum((x - mean of x)^2), the latter being n * (n^2 - 1) / 12.
     SELECT c.product_id, s.region, c.week,
            reco.total_sales(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS sales_1w,
-           reco.total_sales(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS sales_4w,
+           reco.total_sales(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - {days_of_month}))::real AS sales_4w,
            reco.total_sales(reco.rollup(s.sales))::real AS sales_13w,
            reco.total_quantity(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS quantity_1w,
-           reco.total_quantity(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS quantity_4w,
+           reco.total_quantity(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - {days_of_month}))::real AS quantity_4w,
            reco.total_quantity(reco.rollup(s.sales))::real AS quantity_13w,
            reco.unique_customers(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS customers_1w,
-           reco.unique_customers(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS customers_4w,
+           reco.unique_customers(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - {days_of_month}))::real AS customers_4w,
            reco.unique_customers(reco.rollup(s.sales))::real AS customers_13w,
            reco.discount_rate(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS discount_1w,
-           reco.discount_rate(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS discount_4w,
+           reco.discount_rate(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - {days_of_month}))::real AS discount_4w,
            reco.discount_rate(reco.rollup(s.sales))::real AS discount_13w,
            reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS price_1w,
-           reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - 28))::real AS price_4w,
+           reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - {days_of_month}))::real AS price_4w,
            reco.avg_price(reco.rollup(s.sales))::real AS price_13w,
-           (sum(reco.total_quantity(s.sales) * ((s.week - c.week) / 7 + (least(13, c.age + 1) - 1) / 2.0)) FILTER (WHERE s.week >= c.launch)
-            * 12 / nullif(min(least(13, c.age + 1) * (least(13, c.age + 1) ^ 2 - 1)), 0))::real AS trend
+           (sum(reco.total_quantity(s.sales) * ((s.week - c.week) / 7 + (least({quarter}, c.age + 1) - 1) / 2.0)) FILTER (WHERE s.week >= c.launch)
+            * 12 / nullif(min(least({quarter}, c.age + 1) * (least({quarter}, c.age + 1) ^ 2 - 1)), 0))::real AS trend
     FROM candidates AS c
-    JOIN {weekly} AS s ON s.product_id = c.product_id AND s.week BETWEEN c.week - 84 AND c.week
-    WHERE s.week BETWEEN $1 - 84 AND $2
+    JOIN {weekly} AS s ON s.product_id = c.product_id AND s.week BETWEEN c.week - {rest_of_quarter} AND c.week
+    WHERE s.week BETWEEN $1 - {rest_of_quarter} AND $2
     GROUP BY GROUPING SETS ((c.product_id, s.region, c.week), (c.product_id, c.week))
 ), trading AS MATERIALIZED (
     SELECT w.week, count(*) AS regions FROM weeks AS w JOIN regions AS r ON r.since <= w.week GROUP BY w.week
@@ -58,7 +58,7 @@ WITH available (first, complete) AS MATERIALIZED (
 ), category_weeks AS MATERIALIZED (
     SELECT k.category_key, s.region, s.week, reco.rollup(s.sales) AS sales
     FROM {weekly} AS s JOIN known AS k ON k.product_id = s.product_id
-    WHERE s.week BETWEEN $1 - 21 AND $2
+    WHERE s.week BETWEEN $1 - {rest_of_month} AND $2
     GROUP BY k.category_key, s.region, s.week
 ), categories AS MATERIALIZED (
     SELECT c.category_key, c.region, w.week,
@@ -66,7 +66,7 @@ WITH available (first, complete) AS MATERIALIZED (
            reco.total_quantity(reco.rollup(c.sales))::real AS quantity_4w,
            reco.unique_customers(reco.rollup(c.sales))::real AS customers_4w,
            reco.avg_price(reco.rollup(c.sales))::real AS price_4w
-    FROM category_weeks AS c JOIN weeks AS w ON c.week BETWEEN w.week - 21 AND w.week
+    FROM category_weeks AS c JOIN weeks AS w ON c.week BETWEEN w.week - {rest_of_month} AND w.week
     GROUP BY c.category_key, c.region, w.week
 ), cohorts AS MATERIALIZED (
     SELECT category_key, launch, count(*) AS launches FROM launches GROUP BY category_key, launch
@@ -76,7 +76,7 @@ WITH available (first, complete) AS MATERIALIZED (
     FROM (
         SELECT l.category_key, l.launch, s.region, l.product_id, sum(reco.total_quantity(s.sales)) AS quantity
         FROM launches AS l
-        JOIN {weekly} AS s ON s.product_id = l.product_id AND s.week BETWEEN l.launch AND l.launch + 21
+        JOIN {weekly} AS s ON s.product_id = l.product_id AND s.week BETWEEN l.launch AND l.launch + {rest_of_month}
         WHERE s.week <= $2
         GROUP BY l.category_key, l.launch, s.region, l.product_id
     ) AS products
@@ -86,11 +86,11 @@ WITH available (first, complete) AS MATERIALIZED (
     -- would tell the date as long as the data are younger than a year.
     SELECT c.category_key, w.week, sum(c.launches) AS launches,
            sum(c.launches) / sum(sum(c.launches)) OVER (PARTITION BY w.week) AS share
-    FROM cohorts AS c JOIN weeks AS w ON c.launch BETWEEN w.week - 364 AND w.week - 21
+    FROM cohorts AS c JOIN weeks AS w ON c.launch BETWEEN w.week - {days_of_year} AND w.week - {rest_of_month}
     GROUP BY c.category_key, w.week
 ), succeeded AS MATERIALIZED (
     SELECT m.category_key, m.region, w.week, sum(m.sold) AS sold, sum(m.quantity) AS quantity
-    FROM first_months AS m JOIN weeks AS w ON m.launch BETWEEN w.week - 364 AND w.week - 21
+    FROM first_months AS m JOIN weeks AS w ON m.launch BETWEEN w.week - {days_of_year} AND w.week - {rest_of_month}
     GROUP BY m.category_key, m.region, w.week
 ), everywhere AS MATERIALIZED (
     -- What is the same for all regions.
@@ -138,7 +138,7 @@ SELECT e.product_id, r.region, e.week,
        cos(2 * pi() * date_part('doy', e.week) / 365.25)::real AS season_cos,
        e.category{attributes},
 
-       CASE WHEN e.week + 14 <= a.complete THEN next.week IS NOT NULL END AS purchased
+       CASE WHEN e.week + {to_end_of_label} <= a.complete THEN next.week IS NOT NULL END AS purchased
 FROM everywhere AS e
 CROSS JOIN available AS a
 JOIN regions AS r ON r.since <= e.week
@@ -146,4 +146,4 @@ LEFT JOIN sold AS here ON here.product_id = e.product_id AND here.week = e.week 
 LEFT JOIN categories AS c ON c.category_key = e.category_key AND c.week = e.week AND c.region = r.region
 LEFT JOIN succeeded AS m ON m.category_key = e.category_key AND m.week = e.week AND m.region = r.region
 LEFT JOIN {weekly} AS next
-       ON next.product_id = e.product_id AND next.region = r.region AND next.week = e.week + 7
+       ON next.product_id = e.product_id AND next.region = r.region AND next.week = e.week + {to_label}

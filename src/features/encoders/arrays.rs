@@ -2,7 +2,7 @@
 
 use crate::pg::call::{text, Call};
 use crate::pg::memory::bytes;
-use crate::pg::values::{push_elements, ElementReader};
+use crate::pg::values::{self, push_elements};
 use pgrx::pg_sys;
 use std::ffi::c_char;
 
@@ -11,7 +11,7 @@ pub fn floats(call: &Call, n: usize) -> Option<Vec<f64>> {
     let array = call.datum(n)?;
     let mut values = Vec::new();
     // SAFETY: the argument is a double precision[].
-    unsafe { push_elements(ElementReader::Float8, array, &mut values) };
+    unsafe { push_elements(values::Number::Float8, array, &mut values) };
     Some(values)
 }
 

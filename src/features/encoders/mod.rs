@@ -3,16 +3,15 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `arrays` | conversions of SQL arrays to slices and back |
-//! | `kept` | an argument that is decoded once for all rows that have the same |
-//! | `fitting` | the aggregates that are fitted |
-//! | `scaling`, `texts`, `vectors` | the scalar functions |
+//! | `arrays` | SQL arrays to slices and back |
+//! | `kept` | an argument decoded once for all rows that bring the same |
+//! | `fitting` | the fitting aggregates |
+//! | `numbers`, `texts` | the scalar functions |
 
 mod arrays;
 mod fitting;
 mod kept;
-mod scaling;
+mod numbers;
 mod texts;
-mod vectors;
 
 pgrx::extension_sql_file!("../../../sql/encoders.sql", name = "encoders", requires = ["catalog"]);

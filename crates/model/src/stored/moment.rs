@@ -1,7 +1,6 @@
 //! Moments as the catalog keeps them: ISO 8601, as the trainer writes a date or a timestamp.
 
-/// Days from 2000-01-01 to 1970-01-01, where the reckoning below begins.
-const EPOCH: i64 = 10_957;
+use crate::protocol::EPOCH_DAYS;
 
 /// A day, and whether it had begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,7 @@ impl Moment {
             Some(time) => time_of_day(time)? > 0.0,
             None => false,
         };
-        let day = i32::try_from(days_from_1970(year, month, day) - EPOCH).ok()?;
+        let day = i32::try_from(days_from_1970(year, month, day) - i64::from(EPOCH_DAYS)).ok()?;
         Some(Self { day, in_day })
     }
 }

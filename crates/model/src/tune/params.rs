@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn a_hint_says_meaning_bounds_and_what_a_value_stands_for() {
         for (name, hint) in [
-            ("threads", "threads: CPU threads, 0 to 1024; 0 takes the setting reco.training_threads."),
+            ("threads", "threads: CPU threads, at most one for each core, 0 to 1024; 0 takes the setting reco.training_threads."),
             ("learning_rate", "learning_rate: size of a step, above 0 and up to 10; null takes 0.001, of one_cycle 0.003, of boosted_trees 0.05."),
             ("hidden", "hidden: sizes of the hidden layers, an array of up to 8 numbers from 1 to 4096."),
             ("precision", "precision: how a GPU multiplies: float32, tf32 or bf16."),

@@ -10,11 +10,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ListArray, StringArray};
 use arrow_schema::DataType;
-
-/// 2000-01-01 in days since 1970-01-01: Postgres counts from there, Arrow from 1970.
-pub const EPOCH_DAYS: i32 = 10_957;
-/// 2000-01-01 00:00 UTC in microseconds since 1970.
-pub const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+use model::protocol::{EPOCH_DAYS, EPOCH_MICROSECONDS};
 
 /// The rows of one array: a number (NaN where it is missing) and a hash for each.
 #[derive(Debug, Default)]
@@ -100,7 +96,7 @@ fn days_since_2000(days: i32) -> f64 {
 fn seconds_since_2000(micros: i64) -> f64 {
     match micros {
         i64::MIN | i64::MAX => f64::NAN,
-        _ => micros.saturating_sub(EPOCH_MICROS) as f64 / 1e6,
+        _ => micros.saturating_sub(EPOCH_MICROSECONDS) as f64 / 1e6,
     }
 }
 
@@ -208,7 +204,8 @@ mod tests {
     #[test]
     fn dates_and_timestamps_count_from_2000() {
         assert_eq!(numbers(&Date32Array::from(vec![EPOCH_DAYS, EPOCH_DAYS + 366])), [0.0, 366.0]);
-        let micros = TimestampMicrosecondArray::from(vec![EPOCH_MICROS - 1, EPOCH_MICROS + 1_500_000]);
+        let micros =
+            TimestampMicrosecondArray::from(vec![EPOCH_MICROSECONDS - 1, EPOCH_MICROSECONDS + 1_500_000]);
         assert_eq!(numbers(&micros), [-1e-6, 1.5]);
         let infinite = TimestampMicrosecondArray::from(vec![i64::MIN, i64::MAX]);
         assert!(numbers(&infinite).iter().all(|v| v.is_nan()));
@@ -239,7 +236,7 @@ mod tests {
         assert_eq!(TimeUnit::Float.format(times[5]), "7.25");
         assert_eq!(TimeUnit::Float.format(times[1]), "-2.5");
         assert_eq!(TimeUnit::Days.format(17_167), "2017-01-01");
-        let noon = 17_167 * 86_400_000_000 + 43_200_000_000;
+        let noon = 17_167 * model::protocol::MICROSECONDS_A_DAY + 43_200_000_000;
         assert_eq!(TimeUnit::Micros { zoned: false }.format(noon), "2017-01-01T12:00:00");
         assert_eq!(TimeUnit::Micros { zoned: true }.format(noon), "2017-01-01T12:00:00Z");
         assert_eq!(TimeUnit::Integer.format(-3), "-3");

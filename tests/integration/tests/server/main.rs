@@ -21,11 +21,11 @@
 //! | `model_card` | what a card tells, and to whom |
 //! | `model_files` | export and import, and files of another writer |
 //! | `shared_models` | large models in one file for all backends, damaged and gone |
-//! | `model_rights` | privileges on models, in every function, and when a change is heard |
+//! | `model_rights`, `model_grants` | privileges on models: what they allow in every function; when a change is heard |
 //! | `scoring` | rows, arrays and keys; new products, NULLs, changed tables |
 //! | `explain` | what each column contributes to a score |
 //! | `similar_launches` | earlier launches that a product is like |
-//! | `memory_safety` | scans, readers, plans and versions that are kept, when statements fail and tables change |
+//! | `memory_safety`, `changed_tables` | scans, readers, plans and versions that are kept, when statements fail; when tables change |
 //! | `newest_row` | which row of a key is recommended from, whatever the indexes |
 //! | `evaluation` | metrics and charts of scores and of versions |
 //! | `parallel` | parallel workers |
@@ -64,6 +64,7 @@ mod algorithms;
 mod as_of;
 mod cancel;
 mod champion_history;
+mod changed_tables;
 mod check_setup;
 mod crash;
 mod damaged_catalog;
@@ -92,6 +93,7 @@ mod locks;
 mod memory_safety;
 mod model_card;
 mod model_files;
+mod model_grants;
 mod model_rights;
 mod names;
 mod newest_row;

@@ -1,12 +1,12 @@
-//! The encoders that turn a number into a number: with a fitted scaler, with boundaries, or by filling in what is missing.
+//! Numbers to a number: by a fitted scaler, by boundaries, by what is missing; and to several.
 
-use super::arrays::floats;
+use super::arrays::{float_array, floats};
 use super::kept::Kept;
 use crate::error::Error;
 use crate::pg::call::{float, integer, Call};
 use crate::pg::sql_function::{sql_function, Returned};
 use features::encode::{
-    bucketize as bucket, Boundaries, MaxAbsScaler, MinMaxScaler, RobustScaler, Scaler, StandardScaler,
+    self, bucketize as bucket, Boundaries, MaxAbsScaler, MinMaxScaler, RobustScaler, Scaler, StandardScaler,
 };
 use features::FeatureError;
 use pgrx::pg_sys;
@@ -18,6 +18,9 @@ sql_function!(robust_scale, robust_scale);
 sql_function!(bucketize, bucketize);
 sql_function!(impute_number, impute_number);
 sql_function!(impute_text, impute_text);
+sql_function!(polynomial_expand, polynomial_expand);
+sql_function!(normalize, normalize);
+sql_function!(cyclic_encode, cyclic_encode);
 
 /// Scales the first argument with the second one, a composite value of N numbers.
 #[inline]
@@ -81,4 +84,20 @@ fn impute_number(call: &Call) -> Returned {
 
 fn impute_text(call: &Call) -> Returned {
     Ok(call.datum(0).or_else(|| call.datum(1)))
+}
+
+fn polynomial_expand(call: &Call) -> Returned {
+    let (Some(values), Some(degree)) = (floats(call, 0), call.integer(1)) else { return Ok(None) };
+    let terms = encode::polynomial_expand(&values, degree)?;
+    Ok(Some(float_array(&terms)))
+}
+
+fn normalize(call: &Call) -> Returned {
+    let (Some(values), Some(p)) = (floats(call, 0), call.float(1)) else { return Ok(None) };
+    Ok(Some(float_array(&encode::normalize(&values, p)?)))
+}
+
+fn cyclic_encode(call: &Call) -> Returned {
+    let (Some(value), Some(period)) = (call.float(0), call.float(1)) else { return Ok(None) };
+    Ok(Some(float_array(&encode::cyclic_encode(value, period)?)))
 }
