@@ -40,11 +40,12 @@ columns! {
 
 /// Refuses a table in which a column is not where it is read.
 pub fn check(table: pg_sys::Oid, name: &CStr, columns: &[Column]) -> Result<(), Error> {
-    // SAFETY: a catalog look-up by a NUL-terminated name.
-    let is_there = |column: &Column| {
-        i32::from(unsafe { pg_sys::get_attnum(table, column.name.as_ptr()) }) == column.number
-    };
-    match columns.iter().find(|column| !is_there(column)) {
+    let misplaced = columns.iter().find(|column| {
+        // SAFETY: a catalog look-up by a NUL-terminated name; 0 where there is no such column.
+        let number = unsafe { pg_sys::get_attnum(table, column.name.as_ptr()) };
+        i32::from(number) != column.number
+    });
+    match misplaced {
         None => Ok(()),
         Some(Column { number, name: column }) => Err(Error::Damaged(format!(
             "column {number} of the table reco.{} is not {}, as this version of pg_recommend has it",

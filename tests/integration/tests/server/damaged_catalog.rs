@@ -132,3 +132,15 @@ fn weights_of_several_chunks_are_read_whole_or_not_at_all() {
     client.batch_execute("ROLLBACK; SELECT reco.drop_model('wide', force => true)").unwrap();
     assert_eq!(value::<i64>(&mut client, chunks), 0);
 }
+
+#[test]
+fn a_column_that_is_not_where_it_is_read_is_named() {
+    const ONE: &str = "SELECT reco.recommend(1, 'r1', 'launch')";
+    let database = Database::trained();
+    let mut client = database.connect();
+    assert!(value::<Option<f64>>(&mut client, ONE).is_some());
+    client.batch_execute("ALTER TABLE reco.version RENAME COLUMN keys TO key_columns").unwrap();
+    refusal(&mut client, ONE).expect("XX001", &["column 8", "reco.version", "is not keys"], &[]);
+    client.batch_execute("ALTER TABLE reco.version RENAME COLUMN key_columns TO keys").unwrap();
+    assert!(value::<Option<f64>>(&mut client, ONE).is_some());
+}
