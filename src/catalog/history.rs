@@ -119,7 +119,11 @@ fn move_champion(
         Some(version) => set_alias(client, caller, model, CHAMPION, version)?,
         None => remove_alias(client, model, CHAMPION).map(|_| ())?,
     }
-    let step = last_step(client, model)?.unwrap_or(0) + 1;
+    let step = last_step(client, model)?.unwrap_or(0).checked_add(1).ok_or_else(|| {
+        Error::Damaged(format!(
+            "the history of model \"{model}\" is damaged: its last step is the last there can be"
+        ))
+    })?;
     client.update(
         "INSERT INTO reco.promotion (model, step, action, from_version, to_version, back, why, moved_by) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",

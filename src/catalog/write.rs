@@ -84,10 +84,14 @@ fn make_or_lock_model(client: &mut SpiClient, new: &NewVersion, caller: &Caller)
 }
 
 fn next_version(client: &mut SpiClient, model: &str) -> Result<i32, Error> {
-    let sql = "SELECT 1 + COALESCE(pg_catalog.max(v.version), 0) FROM reco.version AS v \
-               WHERE v.model OPERATOR(pg_catalog.=) $1";
-    let next = client.update(sql, Some(1), &[model.into()])?.first().get_one::<i32>()?;
-    Ok(next.unwrap_or(1))
+    let sql =
+        "SELECT pg_catalog.max(v.version) FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) $1";
+    let last = client.update(sql, Some(1), &[model.into()])?.first().get_one::<i32>()?.unwrap_or(0);
+    last.checked_add(1).ok_or_else(|| {
+        Error::Damaged(format!(
+            "the versions of model \"{model}\" are damaged: {last} is the last there can be"
+        ))
+    })
 }
 
 fn insert_version(
