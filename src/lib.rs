@@ -3,7 +3,7 @@
 //! | folder | SQL |
 //! | --- | --- |
 //! | `training/` | `CALL reco.train(…)`, `CALL reco.tune(…)`: they read the source, run trainer processes and store the version |
-//! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`: the forward pass; `reco.explain(…)`, `reco.similar_launches(…)` |
+//! | `scoring/`  | `reco.predict(…)`, `reco.recommend(…)`, `reco.explain(…)`, `reco.similar_launches(…)`; the forward pass is in `crates/model` |
 //! | `ranking/` | `reco.top_products(…)`, `reco.top_regions(…)`: the best of all keys; `reco.forecast(…)`: a region's next week |
 //! | `evaluation/` | `reco.evaluate(…)`, `reco.auroc(…)` and other metrics and charts, of any scores or of a version's scores |
 //! | `features/` | `reco.sales_summary(…)`, encoders: the functions that features are computed with |

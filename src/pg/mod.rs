@@ -2,7 +2,7 @@
 //!
 //! | files | hold |
 //! | --- | --- |
-//! | `sql_function`, `call` | functions that SQL calls for every row; a call's arguments, its results, its call site's state |
+//! | `sql_function`, `call` | functions of SQL that read their call themselves; a call's arguments, its results, its call site's state |
 //! | `call_site` | the arguments and the state of a call, in C's own terms |
 //! | `aggregate` | what every aggregate does with its state |
 //! | `values`, `numeric` | SQL values as numbers and text: the same code for training and for scoring |
@@ -14,8 +14,8 @@
 //! | `memory` | PostgreSQL's memory, and values of variable length in it |
 //! | `relations` | names, owners and columns of relations |
 //! | `layout`, `storage_age` | checks that rows still have the types, and the storage, that a reader was chosen for |
-//! | `changes`, `moment` | how long a look-up stays true: until a relation or a role changes, or the user or the snapshot |
-//! | `guard`, `transactions` | errors of C that pass Rust code; how long a look-up stays true: until a transaction ends |
+//! | `changes`, `moment`, `transactions` | how long a look-up stays true: until a relation or a role changes, the user, the snapshot, or the transaction |
+//! | `guard` | errors of C that pass Rust code |
 //! | `session`, `liveness` | procedures that commit between their steps, and the lock that says that one still runs |
 //! | `acting_as`, `session_locks` | SQL with another role's rights, and the session's locks that it must not release |
 //! | `catalog_lock` | locks that no SQL command can take |

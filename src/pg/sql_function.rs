@@ -1,4 +1,5 @@
-//! Functions that SQL calls without the conversions of `#[pg_extern]`, because aggregates call them for every row.
+//! Functions that read their [`Call`] themselves, without the conversions of `#[pg_extern]`: those that are called for every row,
+//! that return rows, or that serve several SQL types.
 
 use crate::error::or_raise;
 use crate::pg::call::Call;

@@ -82,8 +82,8 @@ impl Reading {
         }
     }
 
-    /// Values that no row has, such as means, as text. Numbers are rounded to six digits, and dates to the day. A category
-    /// or a key that the model does not know is `None`.
+    /// Values that no row has, such as means, as text. Numbers are rounded to six digits, and dates to the day. A key,
+    /// and a category that the model does not know, is `None`.
     pub fn texts_of(&self, values: &Values, recipe: &Recipe) -> Vec<Option<String>> {
         let columns = self.columns.iter().zip(&recipe.columns);
         let text = |((bound, output), column): (&(BoundColumn, pg_sys::Oid), &model::recipe::Column)| match (

@@ -147,7 +147,7 @@ impl<B: ArrayBuilder> Lists<B> {
         column: &str,
         push: impl Fn(&mut B, f64),
     ) -> Result<(), Error> {
-        // SAFETY: the datum is an array whose elements `element` was made for, as the caller says.
+        // SAFETY: the datum is an array whose elements `self.of` was made for, as the caller says.
         unsafe {
             self.elements.clear();
             values::push_elements(self.of, datum, &mut self.elements);
