@@ -11,10 +11,10 @@ use pgrx::prelude::*;
 
 /// The state of a call site.
 #[derive(Default)]
-struct ArmCall(Option<Known>);
+struct ArmCall(Option<KnownTest>);
 
 /// The test that was read last, and the moment at which it was read.
-struct Known {
+struct KnownTest {
     name: String,
     moment: Moment,
     test: Test,
@@ -23,11 +23,11 @@ struct Known {
 impl ArmCall {
     /// The test with this name. It is an error if the caller may not score with its model.
     fn test(&mut self, name: &str) -> Result<&Test, Error> {
-        let is_current = |known: &Known| known.name == name && known.moment == Moment::now();
+        let is_current = |known: &KnownTest| known.name == name && known.moment == Moment::now();
         if !self.0.as_ref().is_some_and(is_current) {
             let test = Test::read(name)?;
             rights::check(&test.model, Privilege::Score)?;
-            self.0 = Some(Known { name: name.to_owned(), moment: Moment::now(), test });
+            self.0 = Some(KnownTest { name: name.to_owned(), moment: Moment::now(), test });
         }
         let Some(known) = &self.0 else { unreachable!("read above") };
         Ok(&known.test)

@@ -1,7 +1,7 @@
 //! Reads the rows of a subject as the caller, scores them with the code that `predict` runs, and tallies scores with
 //! labels. It keeps 8 bytes for each row of a probability, a few sums for quantities, and one tally for each slice.
 
-use super::subject::{Query, Subject};
+use super::subject::{EvaluationQuery, Subject};
 use super::{too_many_rows, MAX_ROWS};
 use crate::error::Error;
 use crate::pg::cursor::{Cursor, Snapshot};
@@ -46,7 +46,7 @@ pub fn measure<T>(
 
 /// What was measured of which rows.
 pub struct Measured<T> {
-    query: Query,
+    query: EvaluationQuery,
     rows: usize,
     pub parts: Vec<Part<T>>,
 }
@@ -62,7 +62,7 @@ pub fn measure_with<T>(
         let (version, scorer) = (&resolved.decoded.version, &resolved.decoded.scorer);
         // The columns are checked before the query is made, because these errors say what the model needs.
         check_columns(&version.model, scorer.recipe(), subject.source)?;
-        let query = Query::new(subject, version, scorer.recipe(), scorer.task())?;
+        let query = EvaluationQuery::new(subject, version, scorer.recipe(), scorer.task())?;
         let mut slices = Slices::new(Tally::new_in(scorer.task(), Palloc));
         read(&query, resolved, &mut slices)?;
         Ok(Measured { query, rows: slices.rows, parts: slices.conclude(subject, conclude) })
@@ -70,7 +70,7 @@ pub fn measure_with<T>(
 }
 
 /// Scores and tallies every row of the query.
-fn read(query: &Query, resolved: &mut Resolved, slices: &mut Slices) -> Result<(), Error> {
+fn read(query: &EvaluationQuery, resolved: &mut Resolved, slices: &mut Slices) -> Result<(), Error> {
     let mut cursor = Cursor::open(&query.text, &query.parameters, Snapshot::Statement)?;
     let mut deformed = Deformed::default();
     let decoded = resolved.decoded.clone();
@@ -181,7 +181,7 @@ impl Slices {
     }
 }
 
-fn nothing_to_measure(subject: &Subject, query: &Query) -> Error {
+fn nothing_to_measure(subject: &Subject, query: &EvaluationQuery) -> Error {
     let weeks = subject.weeks.from.is_some() || subject.weeks.until.is_some();
     Error::Data {
         message: format!(

@@ -70,7 +70,7 @@ impl Weeks {
 }
 
 /// The query for the rows of a subject.
-pub struct Query {
+pub struct EvaluationQuery {
     pub text: String,
     pub parameters: Vec<Parameter>,
     /// The qualified, quoted name of the relation.
@@ -90,10 +90,10 @@ pub struct Label {
     task: Task,
 }
 
-impl Query {
+impl EvaluationQuery {
     /// The query for the rows that have a label. Its columns are those of the recipe, then the label, then the slice.
     pub fn new(subject: &Subject, version: &VersionRow, recipe: &Recipe, task: Task) -> Result<Self, Error> {
-        let columns = Columns::of(subject.source, version)?;
+        let columns = LabelledColumns::of(subject.source, version)?;
         let inputs = recipe.columns.iter().map(|column| column.name.as_str());
         let name = subject.label.as_ref().or(version.label.as_ref()).ok_or_else(|| no_label(version))?;
         let (reader, label_type) = columns.label(name, task)?;
@@ -165,12 +165,12 @@ fn column(name: &str) -> String {
 }
 
 /// The columns of a relation that a version is measured on.
-struct Columns<'a> {
+struct LabelledColumns<'a> {
     source: Relation,
     version: &'a VersionRow,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> LabelledColumns<'a> {
     fn of(relation: pg_sys::Oid, version: &'a VersionRow) -> Result<Self, Error> {
         Ok(Self { source: Relation::of(relation)?, version })
     }

@@ -1,6 +1,6 @@
 //! The function `reco.create_feature_view`: it checks the definition and makes the table for the view's rows.
 
-use super::registry::{mark, read_settings, register, Arguments, FeatureView};
+use super::registry::{mark, read_settings, register, FeatureView, NewView};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{as_author, Settings};
 use crate::pg::call::Call;
@@ -24,13 +24,13 @@ fn create_feature_view(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
     or_raise(create(&arguments))
 }
 
-fn arguments(call: &Call) -> Result<Arguments, Error> {
+fn arguments(call: &Call) -> Result<NewView, Error> {
     let text = |n| call.text(n);
     let name = |n| call.name(n);
     let keys = call.names(2)?;
     let inputs = call.array::<Vec<Option<pg_sys::Oid>>>(6);
     let inputs = values::given(inputs, "inputs")?.into_iter().collect::<Option<Vec<_>>>();
-    Ok(Arguments {
+    Ok(NewView {
         view: values::given(text(0), "view")?,
         definition: values::given(text(1), "definition")?,
         keys: values::given(keys, "keys")?,
@@ -46,7 +46,7 @@ fn arguments(call: &Call) -> Result<Arguments, Error> {
 }
 
 /// Makes the view's table and registers the view.
-pub fn create(arguments: &Arguments) -> Result<pg_sys::Oid, Error> {
+pub fn create(arguments: &NewView) -> Result<pg_sys::Oid, Error> {
     Period::parse(&arguments.partition_by)?;
     for (what, weeks) in [("lookback", arguments.lookback), ("horizon", arguments.horizon)] {
         if !(0..=MOST_WEEKS_BACK).contains(&weeks) {
@@ -146,7 +146,7 @@ fn describe(query: &str, what: &str) -> Result<Vec<Column>, Error> {
     described.unwrap_or_else(|| Err(Error::invalid(format!("the {what} is not a query that returns rows"))))
 }
 
-fn check_columns(arguments: &Arguments, columns: &[Column]) -> Result<(), Error> {
+fn check_columns(arguments: &NewView, columns: &[Column]) -> Result<(), Error> {
     let find = |name: &str, what: &str| {
         columns.iter().find(|column| column.name == name).ok_or_else(|| Error::UndefinedColumn {
             message: format!("{what} column \"{name}\" is not in the definition's result"),
@@ -196,7 +196,7 @@ fn check_available(query: &str) -> Result<(), Error> {
     ))
 }
 
-fn table(name: &RelationName, columns: &[Column], arguments: &Arguments) -> String {
+fn table(name: &RelationName, columns: &[Column], arguments: &NewView) -> String {
     let mut parts: Vec<_> = columns.iter().map(declared).collect();
     parts.push(format!("PRIMARY KEY ({})", primary_key(&arguments.keys, &arguments.time_column)));
     let time = quote_identifier(&arguments.time_column);

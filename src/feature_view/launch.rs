@@ -2,7 +2,7 @@
 //! two feature views: sales by week as summaries, and, computed from these, the features of products in their first weeks.
 
 use super::create::create;
-use super::registry::Arguments;
+use super::registry::NewView;
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{with_fixed_path, Settings};
 use crate::pg::call::Call;
@@ -134,7 +134,7 @@ impl Template {
         let keys = ["product_id", "region"].map(str::to_owned);
         let available = self.fill(AVAILABLE, &weekly, "");
         let make = |view: &str, query, label: Option<&str>, inputs, horizon| {
-            create(&Arguments {
+            create(&NewView {
                 view: view.to_owned(),
                 definition: self.fill(query, &weekly, &available),
                 keys: keys.to_vec(),

@@ -12,7 +12,7 @@ use pgrx::Uuid;
 use std::collections::BTreeSet;
 
 /// The arguments of `reco.create_feature_view`.
-pub struct Arguments {
+pub struct NewView {
     pub view: String,
     pub definition: String,
     pub keys: Vec<String>,
@@ -335,7 +335,7 @@ pub fn register(
     name: &RelationName,
     inputs: &[Uuid],
     search_path: &str,
-    view: &Arguments,
+    view: &NewView,
 ) -> Result<(), Error> {
     let caller = current_user();
     for replaced in gone_from(name)? {

@@ -23,7 +23,7 @@ pub struct OpenScan {
 }
 
 /// A run of the executor, with the scans that are open for it.
-struct Run {
+struct WatchedRun {
     query: *mut pg_sys::QueryDesc,
     /// The memory context of the run's query, in which the state of its expressions lives.
     context: pg_sys::MemoryContext,
@@ -36,7 +36,7 @@ struct Run {
 
 thread_local! {
     /// The runs under way; the innermost is the last.
-    static RUNS: RefCell<Vec<Run>> = const { RefCell::new(Vec::new()) };
+    static RUNS: RefCell<Vec<WatchedRun>> = const { RefCell::new(Vec::new()) };
 }
 
 impl OpenScan {
@@ -151,7 +151,7 @@ pub unsafe fn with_scan<T>(
     }
 }
 
-impl Run {
+impl WatchedRun {
     /// Whether the run keeps the scans of the call site with this memory context.
     fn keeps_for(&self, context: pg_sys::MemoryContext) -> bool {
         // SAFETY: this only reads a variable of this process.
@@ -276,7 +276,7 @@ unsafe fn begin(query: *mut pg_sys::QueryDesc) {
         let context = (*(*query).estate).es_query_cxt;
         (context, pg_sys::CurrentResourceOwner, pg_sys::GetCurrentTransactionNestLevel())
     };
-    RUNS.with_borrow_mut(|runs| runs.push(Run { query, context, owner, level, open: Vec::new() }));
+    RUNS.with_borrow_mut(|runs| runs.push(WatchedRun { query, context, owner, level, open: Vec::new() }));
 }
 
 /// The innermost query that runs now.

@@ -2,7 +2,7 @@
 //! expected units. `reco.forecast(region)` in sql/ranking.sql adds them up.
 
 use super::newest::{newest_rows, Filling, Made};
-use super::query::{Id, Of, Query, Wanted};
+use super::query::{Id, Of, RankingQuery, Wanted};
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::{self, Privilege};
 use crate::catalog::CHAMPION;
@@ -157,7 +157,7 @@ impl Models {
             })
         };
         // The rows come in the order of the products, so that equal calls give equal sums.
-        let query = Query::of_expressions(&decoded.version, columns, wanted)?;
+        let query = RankingQuery::of_expressions(&decoded.version, columns, wanted)?;
         Spi::connect(|client| newest_rows(client, &query, make, &mut take))
     }
 }

@@ -4,7 +4,7 @@
 //! is read, so wide rows need no sort. If the keys do not fit into the memory that a hash table may take, the rows are read
 //! again in the order of the keys; Postgres sorts them, out of core if need be.
 
-use super::query::{Columns, Id, Query};
+use super::query::{Id, RankingColumns, RankingQuery};
 use crate::error::Error;
 use crate::pg::each_row::each_row;
 use crate::pg::tuples::Attributes;
@@ -41,7 +41,7 @@ impl<T: Made> Newest<T> {
     ///
     /// # Safety
     /// The row comes from the query that has these columns.
-    pub unsafe fn place(&mut self, columns: &Columns, row: Attributes) -> Option<usize> {
+    pub unsafe fn place(&mut self, columns: &RankingColumns, row: Attributes) -> Option<usize> {
         // SAFETY: the row has these columns, as the caller says.
         unsafe {
             let (id, time) = (columns.id(row), columns.time(row));
@@ -94,7 +94,7 @@ impl<T: Made> Newest<T> {
 /// Calls `take` once with each key and what `make` makes of its newest row, in the order of the keys.
 pub fn newest_rows<T: Made>(
     client: &SpiClient,
-    query: &Query,
+    query: &RankingQuery,
     mut make: impl FnMut(pg_sys::TupleDesc, Attributes) -> Result<T, Error>,
     mut take: impl FnMut(Id, T) -> Result<(), Error>,
 ) -> Result<(), Error> {

@@ -47,7 +47,7 @@ pub struct Wanted {
 }
 
 /// A query for the wanted rows. It returns the columns that were asked for, the ranked key and the time.
-pub struct Query {
+pub struct RankingQuery {
     from: String,
     /// The ranked key as a quoted name.
     key: String,
@@ -55,12 +55,12 @@ pub struct Query {
     pub parameters: Vec<Parameter>,
     /// The columns of whole rows as they are stored, if reading these is less work: then the executor does not have to
     /// build other rows from them.
-    stored: Option<Columns>,
-    named: Columns,
+    stored: Option<RankingColumns>,
+    named: RankingColumns,
 }
 
 /// The columns that the query selects.
-pub struct Columns {
+pub struct RankingColumns {
     list: String,
     key: (usize, Reader),
     time: Option<(usize, Reader)>,
@@ -70,12 +70,12 @@ pub struct Columns {
     layout: Layout,
 }
 
-impl Query {
+impl RankingQuery {
     /// The query for the columns that a version is scored from.
     pub fn of_recipe(version: &VersionRow, recipe: &Recipe, wanted: &Wanted) -> Result<Self, Error> {
         let source = Source::find(version)?;
         source.check(version, recipe)?;
-        let stored = |ranked: &str| Columns::stored(version, &source, recipe, ranked);
+        let stored = |ranked: &str| RankingColumns::stored(version, &source, recipe, ranked);
         Self::new(version, recipe_columns(recipe), wanted, stored)
     }
 
@@ -93,7 +93,7 @@ impl Query {
         version: &VersionRow,
         columns: Vec<String>,
         wanted: &Wanted,
-        stored: impl FnOnce(&str) -> Option<Columns>,
+        stored: impl FnOnce(&str) -> Option<RankingColumns>,
     ) -> Result<Self, Error> {
         let [product, region] = version.keys.as_slice() else {
             return Err(Error::invalid(format!(
@@ -132,7 +132,7 @@ impl Query {
         Ok(Self {
             from: format!("FROM {} AS t WHERE {}", source.relation.name, conditions.join(" AND ")),
             stored: stored(ranked),
-            named: Columns::named(version, &source, columns, ranked),
+            named: RankingColumns::named(version, &source, columns, ranked),
             key,
             time,
             parameters,
@@ -140,20 +140,20 @@ impl Query {
     }
 
     /// The query for all rows, in any order.
-    pub fn unordered(&self) -> (String, &Columns) {
+    pub fn unordered(&self) -> (String, &RankingColumns) {
         let columns = self.stored.as_ref().unwrap_or(&self.named);
         (format!("SELECT {} {}", columns.list, self.from), columns)
     }
 
     /// The query for the newest row of each key only.
-    pub fn one_each(&self) -> (String, &Columns) {
+    pub fn one_each(&self) -> (String, &RankingColumns) {
         let newest = self.time.as_ref().map_or(String::new(), |time| format!(", {time} DESC"));
         let (key, list, from) = (&self.key, &self.named.list, &self.from);
         (format!("SELECT DISTINCT ON ({key}) {list} {from} ORDER BY {key}{newest}"), &self.named)
     }
 }
 
-impl Columns {
+impl RankingColumns {
     /// The columns of whole rows; `None` if most of the columns are not needed, or the key cannot be read in the form in
     /// which it is stored.
     fn stored(version: &VersionRow, source: &Source, recipe: &Recipe, ranked: &str) -> Option<Self> {

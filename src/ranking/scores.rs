@@ -1,7 +1,7 @@
 //! Scores the newest rows of many keys, in batches.
 
 use super::newest::{Filling, Newest};
-use super::query::{Id, Query, Wanted};
+use super::query::{Id, RankingQuery, Wanted};
 use crate::error::Error;
 use crate::pg::each_row::each_row;
 use crate::pg::tuples::Attributes;
@@ -19,7 +19,7 @@ pub fn score_newest(
     max_age: Option<i32>,
     mut take: impl FnMut(Id, f64),
 ) -> Result<(), Error> {
-    let query = Query::of_recipe(&resolved.decoded.version, resolved.decoded.scorer.recipe(), wanted)?;
+    let query = RankingQuery::of_recipe(&resolved.decoded.version, resolved.decoded.scorer.recipe(), wanted)?;
     let mut scoring = Scoring::new(Filling::new(resolved));
     let mut newest = replacing(client, &mut scoring, &query)?;
     if newest.fits() {
@@ -51,7 +51,7 @@ pub fn score_newest(
 }
 
 /// The time of the newest row of all, which a pass of its own finds.
-fn newest_time(client: &SpiClient, query: &Query) -> Result<i64, Error> {
+fn newest_time(client: &SpiClient, query: &RankingQuery) -> Result<i64, Error> {
     let mut newest = i64::MIN;
     let (text, columns) = query.unordered();
     each_row(client, &text, &query.parameters, columns.read(), &mut |_, row| {
@@ -62,7 +62,11 @@ fn newest_time(client: &SpiClient, query: &Query) -> Result<i64, Error> {
 }
 
 /// Scores the rows with a hash table of all keys. The table may turn out not to fit; then keys are missing in it.
-fn replacing(client: &SpiClient, scoring: &mut Scoring<usize>, query: &Query) -> Result<Newest<f64>, Error> {
+fn replacing(
+    client: &SpiClient,
+    scoring: &mut Scoring<usize>,
+    query: &RankingQuery,
+) -> Result<Newest<f64>, Error> {
     let mut newest = Newest::default();
     let (text, columns) = query.unordered();
     each_row(client, &text, &query.parameters, columns.read(), &mut |descriptor, row| {

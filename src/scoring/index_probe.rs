@@ -96,7 +96,7 @@ impl IndexPath {
                 matches!(class.relkind as u8, b'r' | b'm') && !class.relhassubclass && class.relispopulated;
             let mut found = None;
             if plain {
-                let wanted = Wanted {
+                let wanted = WantedIndex {
                     product: source.position(product),
                     region: source.position(region),
                     time: version.time_column.as_ref().map(|time| source.position(time)),
@@ -288,7 +288,7 @@ fn scan_key(
 }
 
 /// The attribute numbers, from 1, of the columns that the index must have, and how the product is given.
-struct Wanted {
+struct WantedIndex {
     product: i16,
     region: i16,
     time: Option<i16>,
@@ -297,7 +297,7 @@ struct Wanted {
 
 type Match = (pg_sys::Oid, KeyColumn, KeyColumn, Option<TimeColumn>);
 
-impl Wanted {
+impl WantedIndex {
     /// # Safety
     /// `table` is the descriptor of the open table, and `oid` was one of its indexes.
     unsafe fn match_index(&self, oid: pg_sys::Oid, table: pg_sys::TupleDesc) -> Option<Match> {

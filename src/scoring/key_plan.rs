@@ -100,7 +100,7 @@ impl PlanAccess {
 /// A prepared query whose plan outlives the transaction.
 struct Plan {
     pointer: pg_sys::SPIPlanPtr,
-    query: Query,
+    query: KeyQuery,
 }
 
 impl Plan {
@@ -189,7 +189,7 @@ thread_local! {
     static PLANS: RefCell<Vec<KnownPlan>> = const { RefCell::new(Vec::new()) };
 }
 
-fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result<Rc<Plan>, Error> {
+fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<KeyQuery, Error>) -> Result<Rc<Plan>, Error> {
     let find = || {
         PLANS.with_borrow(|plans| {
             plans.iter().find(|known| known.id == id).map(|known| (known.as_of, Rc::clone(&known.plan)))
@@ -219,14 +219,14 @@ fn kept_plan(id: PlanId, query: impl FnOnce() -> Result<Query, Error>) -> Result
 
 /// A query for the newest row of a key.
 #[derive(PartialEq, Eq)]
-pub struct Query {
+pub struct KeyQuery {
     pub text: String,
     /// The types of the product, the region and, if the query takes one, the day after the as-of date. That day is the
     /// bound, so the as-of date counts to its end, for a timestamp too.
     pub argument_types: Vec<pg_sys::Oid>,
 }
 
-impl Query {
+impl KeyQuery {
     fn prepare(mut self) -> Result<Plan, Error> {
         let text =
             CString::new(self.text.as_str()).map_err(|_| Error::invalid("a name contains a zero byte"))?;
@@ -258,7 +258,7 @@ pub fn newest_row(
     more: &[String],
     key: Key,
     with_as_of: bool,
-) -> Result<Query, Error> {
+) -> Result<KeyQuery, Error> {
     let [product, region] = version.keys.as_slice() else {
         return Err(Error::InvalidArgument(
             format!(
@@ -297,5 +297,5 @@ pub fn newest_row(
         }
         None => text += " LIMIT 1",
     }
-    Ok(Query { text, argument_types })
+    Ok(KeyQuery { text, argument_types })
 }

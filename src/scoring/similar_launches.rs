@@ -3,7 +3,7 @@
 
 use super::call::Resolved;
 use super::first_sales::{FirstSales, Launch, WeeklySales, FIRST_WEEKS};
-use super::key_plan::{newest_row, recipe_columns, Query};
+use super::key_plan::{newest_row, recipe_columns, KeyQuery};
 use super::model_cache::Decoded;
 use super::reading::Reading;
 use super::source::{Key, Source};
@@ -113,7 +113,7 @@ struct Search<'a> {
 }
 
 /// The newest row of the product, which the others are compared with.
-struct Subject {
+struct ComparedRow {
     values: Values,
     time: Parameter,
     age: Option<f64>,
@@ -172,13 +172,13 @@ impl<'a> Search<'a> {
         &self,
         of: [Parameter; 2],
         as_of: Option<pg_sys::Datum>,
-    ) -> Result<Option<Subject>, Error> {
+    ) -> Result<Option<ComparedRow>, Error> {
         // SAFETY: the values are as the caller says. The layout and the reading check that the row's columns have the types
         // that they are read as.
         unsafe {
             let Decoded { version, scorer, .. } = self.decoded;
             let more = [column(self.time), self.age()];
-            let Query { text, argument_types } =
+            let KeyQuery { text, argument_types } =
                 newest_row(version, scorer.recipe(), &more, self.key, as_of.is_some())?;
             let values = of.iter().map(|(_, value)| *value).chain([as_of.map(day_after)]);
             let parameters: Vec<Parameter> = argument_types.into_iter().zip(values).collect();
@@ -197,7 +197,7 @@ impl<'a> Search<'a> {
             let values = Reading::new(&version.model, scorer.recipe(), descriptor)?.values(row, scorer)?;
             // A date or a timestamp is passed by value, so it outlives the row.
             let time = (tuples::attribute(descriptor, extra).atttypid, attribute(row, extra));
-            Ok(Some(Subject { values, time, age: attribute(row, extra + 1) }))
+            Ok(Some(ComparedRow { values, time, age: attribute(row, extra + 1) }))
         }
     }
 
@@ -208,7 +208,7 @@ impl<'a> Search<'a> {
     unsafe fn nearest(
         &self,
         of: [Parameter; 2],
-        subject: &Subject,
+        subject: &ComparedRow,
         k: usize,
     ) -> Result<Vec<Near<Row>>, Error> {
         // SAFETY: the values are as the caller says. The reading was made for the rows' descriptor, and the query casts its

@@ -82,7 +82,7 @@ impl Request {
         if params.threads == 0 {
             params.threads = settings::training_threads();
         }
-        let source = Source::open(arguments.source)?;
+        let source = TrainingSource::open(arguments.source)?;
         let view = FeatureView::find(arguments.source)?;
         let label = find_label(arguments.label, view.as_ref(), &source.relation.name)?;
         let unique = unique_columns(arguments.source)?;
@@ -161,7 +161,7 @@ impl Origin {
         label: Option<&str>,
     ) -> Result<Self, Error> {
         relations::refuse_temporary(relation, "recommend")?;
-        let source = Source::open(relation)?;
+        let source = TrainingSource::open(relation)?;
         let unique = unique_columns(relation)?;
         let time_column = source.find_time(time_column, &unique)?;
         let keys = source.find_keys(keys, &unique, time_column.as_deref())?;
@@ -280,12 +280,12 @@ fn unsupported(column: &str, found: String, role: Role) -> Error {
 }
 
 /// The relation that a model is trained on.
-struct Source {
+struct TrainingSource {
     relation: Relation,
     definition: Option<String>,
 }
 
-impl Source {
+impl TrainingSource {
     fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
         let opened = Opened::of(relation)?;
         let found = Relation::of(relation)?;
