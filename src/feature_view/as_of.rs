@@ -131,10 +131,7 @@ unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> 
         .collect();
     let missing = |message| Error::UndefinedColumn {
         message,
-        hint: format!(
-            "Its columns are: {}.",
-            found.iter().map(|c| c.0.as_str()).collect::<Vec<_>>().join(", ")
-        ),
+        hint: relations::columns_hint(found.iter().map(|(name, ..)| name.as_str())),
     };
     let mut chosen = Vec::new();
     for key in &view.keys {

@@ -57,8 +57,9 @@ fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
         if trains {
             let recipe = of.read("recipe", &text(7)?, stored::recipe)?;
             card.columns = Some(card::columns(&recipe, &metrics.importance));
-            of.read("parameters", &text(5)?, stored::parameters)?;
-            card.parameters = Some(of.read("parameters", &text(5)?, stored::object)?.into());
+            let parameters = text(5)?;
+            of.read("parameters", &parameters, stored::parameters)?;
+            card.parameters = Some(of.read("parameters", &parameters, stored::object)?.into());
             card.data = Some(data.all);
         }
         let source = VersionSource::of_columns(row.get(9)?, row.get(10)?, row.get(11)?);

@@ -59,7 +59,7 @@ pub unsafe fn around(call: impl FnOnce(), after: impl FnOnce(bool)) {
 /// # Safety
 /// The frames between this function and the C code that called us own nothing.
 #[inline]
-pub unsafe fn within(rust: impl FnOnce()) {
+pub unsafe fn within<T: Copy>(rust: impl FnOnce() -> T) -> T {
     // SAFETY: the error that a panic becomes passes only over frames that own nothing, as the caller says.
     unsafe { pg_sys::panic::pgrx_extern_c_guard(rust) }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::pg::cursor::Parameter;
+use crate::pg::guard;
 use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiClient};
 use std::ffi::CString;
@@ -99,7 +100,7 @@ unsafe extern "C-unwind" fn start<R: Receive>(
     // SAFETY: the receiver is ours, and nobody else uses it while the query runs; the columns are the executor's. A panic
     // becomes an error of Postgres here, and the error passes over a frame that owns nothing.
     unsafe {
-        pg_sys::panic::pgrx_extern_c_guard(|| {
+        guard::within(|| {
             let receiver = &mut *receiver.cast::<Receiver<R>>();
             receiver.refused = receiver.to.start(columns).err();
         })
@@ -116,7 +117,7 @@ unsafe extern "C-unwind" fn receive<R: Receive>(
 ) -> bool {
     // SAFETY: as in `start`; the slot holds a row.
     unsafe {
-        pg_sys::panic::pgrx_extern_c_guard(|| {
+        guard::within(|| {
             let receiver = &mut *receiver.cast::<Receiver<R>>();
             if receiver.refused.is_some() {
                 return false;

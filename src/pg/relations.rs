@@ -194,6 +194,14 @@ impl Drop for Opened {
     }
 }
 
+/// Whether the current user may SELECT from all columns of a relation.
+pub fn may_select(relation: pg_sys::Oid) -> bool {
+    let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
+    // SAFETY: this is a look-up of the current user's rights on a relation.
+    let found = unsafe { pg_sys::pg_class_aclcheck(relation, pg_sys::GetUserId(), select) };
+    found == pg_sys::AclResult::ACLCHECK_OK
+}
+
 /// The role that owns a relation.
 pub fn owner(relation: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
     Ok(Opened::of(relation)?.class().relowner)

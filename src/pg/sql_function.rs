@@ -4,6 +4,7 @@
 use crate::error::or_raise;
 use crate::pg::call::Call;
 pub use crate::pg::call::Returned;
+use crate::pg::guard;
 use pgrx::pg_sys;
 
 /// Makes `$body`, a function or a closure over the [`Call`], callable from SQL. `$name` with `_wrapper` is the symbol that
@@ -44,7 +45,7 @@ pub unsafe fn answer(
     // SAFETY: the call is running, `body` reads its arguments as what they are, and the frames up to the calling C code own
     // nothing, as the caller says.
     unsafe {
-        pg_sys::panic::pgrx_extern_c_guard(|| {
+        guard::within(|| {
             let returned = or_raise(body(&Call::new(fcinfo)));
             (*fcinfo).isnull = returned.is_none();
             returned.unwrap_or(pg_sys::Datum::null())

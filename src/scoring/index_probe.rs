@@ -11,7 +11,7 @@ use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::pg::call_site::OwnContext;
 use crate::pg::open_scans::{with_scan, Indexed};
-use crate::pg::relations::{Opened, Relation};
+use crate::pg::relations::{may_select, Opened, Relation};
 use crate::pg::tuples;
 use crate::pg::tuples::Attributes;
 use crate::pg::values::day_after;
@@ -221,13 +221,10 @@ impl Slot {
 
 /// Whether the caller may read every column and every row of the table, and no hook wants to see which tables are read.
 pub fn caller_may_read(table: pg_sys::Oid) -> bool {
-    // SAFETY: these are catalog look-ups of the current user's rights on a relation, and a read of a variable of this
-    // process.
+    // SAFETY: this reads a variable of this process, and looks up what row security means for the current user.
     unsafe {
-        let user = pg_sys::GetUserId();
         (&raw const pg_sys::ExecutorCheckPerms_hook).read().is_none()
-            && pg_sys::pg_class_aclcheck(table, user, pg_sys::ACL_SELECT as pg_sys::AclMode)
-                == pg_sys::AclResult::ACLCHECK_OK
+            && may_select(table)
             && pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true)
                 != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
     }

@@ -3,7 +3,7 @@
 use super::row::check_columns;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
-use crate::pg::relations::{Column, Relation, RelationName};
+use crate::pg::relations::{may_select, Column, Relation, RelationName};
 use crate::pg::values;
 use model::recipe::{Family, Recipe};
 use pgrx::pg_sys;
@@ -60,14 +60,10 @@ impl Source {
     /// It is `None` for a view, for a table with a dropped column, and for a user who may read only some columns.
     pub fn rows_as_stored(&self) -> Option<usize> {
         let Relation { oid, columns, .. } = &self.relation;
-        // SAFETY: these are catalog look-ups, which any OID may be given to.
-        let (kind, allowed) = unsafe {
-            let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
-            let allowed = pg_sys::pg_class_aclcheck(*oid, pg_sys::GetUserId(), select);
-            (pg_sys::get_rel_relkind(*oid) as u8, allowed == pg_sys::AclResult::ACLCHECK_OK)
-        };
+        // SAFETY: this is a catalog look-up, which any OID may be given to.
+        let kind = unsafe { pg_sys::get_rel_relkind(*oid) } as u8;
         let dense = columns.iter().all(|column| column.number as usize <= columns.len());
-        (matches!(kind, b'r' | b'm' | b'p') && allowed && dense).then_some(columns.len())
+        (matches!(kind, b'r' | b'm' | b'p') && may_select(*oid) && dense).then_some(columns.len())
     }
 
     /// SQL for `column = value` in a form that an index on the column can answer. `value` is SQL of the type that `given`

@@ -1,7 +1,7 @@
 //! Aliases, and the history of the champion: promotion, rollback, and what they do at the same time.
 
-use super::support::champion;
-use integration::{refusal, rows, value, wait_until, Background, Database};
+use super::support::{champion, wait_for_lock};
+use integration::{refusal, rows, value, Background, Database};
 use postgres::Client;
 
 /// The model `launch` with so many versions, the first of them champion. The further ones are the first's copies: what they
@@ -201,9 +201,4 @@ fn bad_arguments_are_named() {
         &["no champion"],
         &[],
     );
-}
-
-fn wait_for_lock(observer: &mut Client, backend: i32) {
-    let sql = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {backend}");
-    wait_until("the session waits", || value::<Option<bool>>(observer, &sql) == Some(true));
 }

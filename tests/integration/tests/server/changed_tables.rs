@@ -2,16 +2,10 @@
 //! or the statement is to be repeated.
 
 use super::memory_safety::{assert_nothing_leaked, score};
+use super::support::wait_for_lock;
 use super::views::{create, refresh};
 use integration::training::Background;
-use integration::{refusal, rows, value, wait_until, Database, Training};
-use postgres::Client;
-
-/// Waits until the session of this process waits for a lock.
-fn wait_for_lock(observer: &mut Client, backend: i32) {
-    let waits = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {backend}");
-    wait_until("the session waits for a lock", || value::<Option<bool>>(observer, &waits) == Some(true));
-}
+use integration::{refusal, rows, value, Database, Training};
 
 /// What another session does to the tables while a statement waits for them: `hold` takes locks, and `then` is done before
 /// they are given back.

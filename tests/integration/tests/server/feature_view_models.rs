@@ -1,12 +1,11 @@
 //! Models of a feature view: training needs its name alone, and recommending finds the newest row in its partitions.
 
 use super::parallel::{explain, FORCED};
+use super::support::wait_for_lock;
 use super::views::refresh;
-use integration::query::backend_pid;
 use integration::training::QUICK;
-use integration::{refusal, rows, value, wait_until, Database};
+use integration::{refusal, rows, value, Background, Database};
 use postgres::Client;
-use std::thread;
 
 /// A view over the training table, by month; product 7 is no longer there after January.
 fn create(client: &mut Client) {
@@ -288,13 +287,10 @@ fn a_view_that_is_renamed_while_a_score_waits_for_it_is_to_be_asked_again() {
     create(&mut client);
     train(&mut client);
     other.batch_execute("BEGIN; ALTER TABLE features RENAME TO renamed").unwrap();
-    let waiting = backend_pid(&mut client);
-    let score = thread::spawn(move || client.query("SELECT reco.recommend(8, 'r1', 'model')", &[]).map(drop));
-    let waits = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {waiting}");
-    wait_until("the score waits", || value::<Option<bool>>(&mut other, &waits) == Some(true));
+    let score = Background::start(client, "SELECT reco.recommend(8, 'r1', 'model')");
+    wait_for_lock(&mut other, score.backend);
     other.batch_execute("COMMIT").unwrap();
-    let error = score.join().unwrap().unwrap_err();
-    assert_eq!(error.code().unwrap().code(), "40001", "{error:?}");
+    score.finish().refusal().expect("40001", &[], &[]);
     let again = "SELECT reco.recommend(8, 'r1', 'model') IS NOT NULL";
     assert!(value::<bool>(&mut other, again));
 }

@@ -1,6 +1,7 @@
 //! Which version scores: one a statement, under the statement's snapshot.
 
-use integration::{rows, value, wait_until, Background, Database, Training};
+use super::support::wait_for_lock;
+use integration::{rows, value, Background, Database, Training};
 use postgres::Client;
 
 /// A database with two versions, the first of them champion, and their scores of one row.
@@ -212,11 +213,6 @@ fn an_expression_in_a_loop_sees_the_default_model_of_the_moment() {
         "SELECT ARRAY[reco.recommend(1, 'r1', 'launch'), reco.recommend(1, 'r1', 'other')]",
     );
     assert_eq!(found, expected);
-}
-
-fn wait_for_lock(observer: &mut Client, backend: i32) {
-    let sql = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {backend}");
-    wait_until("the session waits", || value::<Option<bool>>(observer, &sql) == Some(true));
 }
 
 #[test]

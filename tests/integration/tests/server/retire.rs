@@ -1,8 +1,8 @@
 //! Archiving versions and dropping models.
 
-use super::support::{artifact, champion, versions};
+use super::support::{artifact, champion, versions, wait_for_lock};
 use integration::query::backend_pid;
-use integration::{refusal, rows, value, wait_until, Database, Training};
+use integration::{refusal, rows, value, Database, Training};
 use postgres::Client;
 
 /// The model `launch` with two versions, of which the second is the champion.
@@ -132,14 +132,12 @@ fn what_is_logged_while_a_model_is_dropped_goes_with_it() {
         .batch_execute("BEGIN; SELECT reco.log_recommendations('{1,2,3}'::bigint[], '{r1,r1,r1}', 'launch')")
         .unwrap();
     let mut dropper = database.connect();
-    let waiting = format!(
-        "SELECT coalesce(wait_event_type = 'Lock', false) FROM pg_stat_activity WHERE pid = {}",
-        backend_pid(&mut dropper)
-    );
+    let waiting = backend_pid(&mut dropper);
     std::thread::scope(|scope| {
         let dropped =
             scope.spawn(|| dropper.batch_execute("SELECT reco.drop_model('launch', force => true)"));
-        wait_until("it waits for what is logged", || value::<bool>(&mut client, &waiting));
+        // For what is logged.
+        wait_for_lock(&mut client, waiting);
         logger.batch_execute("COMMIT").unwrap();
         dropped.join().unwrap().unwrap();
     });

@@ -49,6 +49,12 @@ pub fn wait_for_status(client: &mut Client, model: &str, expected: &str) {
     wait_until(&format!("the run is {expected}"), || status(client, model) == expected);
 }
 
+/// Waits until the session of this process waits for a lock.
+pub fn wait_for_lock(observer: &mut Client, backend: i32) {
+    let waits = format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {backend}");
+    wait_until("the session waits for a lock", || value::<Option<bool>>(observer, &waits) == Some(true));
+}
+
 /// The model's versions.
 pub fn versions(client: &mut Client, model: &str) -> Vec<i32> {
     let sql = "SELECT version FROM reco.versions WHERE model = $1 ORDER BY version";

@@ -1,4 +1,4 @@
-use super::support::{champion, status, versions};
+use super::support::{champion, status, versions, wait_for_lock};
 use integration::wait::wait_until;
 use integration::{rows, value, Background, Database, Training};
 use postgres::Client;
@@ -133,11 +133,7 @@ fn two_roles_that_train_the_same_new_model_do_not_share_it() {
     Training::new("launch").call(&mut first);
     // It passes the first check, and then waits for the other's row.
     let second = Background::start(database.connect_as("racer_2"), &Training::new("launch").sql());
-    wait_until("the second waits", || {
-        let sql =
-            format!("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {}", second.backend);
-        value::<Option<bool>>(&mut admin, &sql) == Some(true)
-    });
+    wait_for_lock(&mut admin, second.backend);
     first.batch_execute("COMMIT").unwrap();
     second.finish().refusal().expect("42501", &["permission denied", "launch"], &[]);
     assert_eq!(versions(&mut admin, "launch"), [1]);
