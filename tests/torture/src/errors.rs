@@ -50,7 +50,7 @@ const CHANGES: &[&str] = &[
 const CONCURRENT: &[&str] = &[
     "tuple concurrently updated",
     "tuple concurrently deleted",
-    "cache lookup failed for relation",
+    "cache lookup failed for",
     "could not open relation with OID",
     "could not find tuple for",
 ];
