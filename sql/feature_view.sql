@@ -7,6 +7,7 @@ CREATE TABLE feature_view (
     table_name    text NOT NULL,
     definition    text NOT NULL,
     available     text,
+    checks        text,
     keys          text[] NOT NULL,
     time_column   text NOT NULL,
     label         text,
@@ -25,6 +26,7 @@ COMMENT ON COLUMN feature_view.table_schema IS 'Where the table was when it was 
 COMMENT ON COLUMN feature_view.table_name IS 'Its name then, unquoted';
 COMMENT ON COLUMN feature_view.definition IS 'Query with the first week ($1) and the last ($2) as parameters';
 COMMENT ON COLUMN feature_view.available IS 'Query for the first moment of the data and the moment up to which they are complete';
+COMMENT ON COLUMN feature_view.checks IS 'Query with the parameters of definition for what is wrong with the data: severity, message and hint';
 COMMENT ON COLUMN feature_view.inputs IS 'Feature views that are refreshed before this one';
 COMMENT ON COLUMN feature_view.lookback IS 'Newest stored weeks that each refresh computes again';
 COMMENT ON COLUMN feature_view.horizon IS 'Weeks after its own that a row looks at, for its label';
@@ -116,7 +118,7 @@ SELECT feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by) 
              ORDER BY n.position) AS inputs,
        v.lookback, v.horizon, v.partition_by,
        CASE WHEN o.own THEN v.settings END AS settings, CASE WHEN o.own THEN v.definition END AS definition,
-       CASE WHEN o.own THEN v.available END AS available, v.created_by, v.created_at
+       CASE WHEN o.own THEN v.available END AS available, CASE WHEN o.own THEN v.checks END AS checks, v.created_by, v.created_at
 FROM feature_view v
 CROSS JOIN LATERAL (
     SELECT is_own_feature_view(feature_view_table(v.view_id, v.table_schema, v.table_name, v.created_by), v.created_by) AS own) o
@@ -124,7 +126,7 @@ LEFT JOIN LATERAL (
     SELECT count(*) AS weeks, min(w.week) AS first_week, max(w.week) AS last_week, least(coalesce(sum(w.rows) FILTER (WHERE w.rows > 0), 0), 9223372036854775807)::bigint AS rows,
            max(w.computed_at) AS computed_at
     FROM feature_week w WHERE w.view_id = v.view_id) w ON true;
-COMMENT ON VIEW feature_views IS 'Every feature view with the weeks that it has stored. Settings, definition and available are shown to its owner';
+COMMENT ON VIEW feature_views IS 'Every feature view with the weeks that it has stored. Settings, definition, available and checks are shown to its owner';
 
 CREATE VIEW feature_refreshes WITH (security_barrier) AS
 SELECT r.refresh_id,
@@ -153,18 +155,20 @@ CREATE FUNCTION create_feature_view(
     lookback     integer    DEFAULT 1,
     horizon      integer    DEFAULT 0,
     partition_by text       DEFAULT 'year',
-    settings     jsonb      DEFAULT '{}')
+    settings     jsonb      DEFAULT '{}',
+    checks       text       DEFAULT NULL)
 RETURNS regclass
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'create_feature_view_wrapper';
-COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb) IS
+COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb, text) IS
 'Makes a feature view: a table of weekly rows, partitioned by time, with the primary key (keys, time_column), owned by the
 caller, empty until it is refreshed. definition: a query for the rows of the weeks whose Mondays lie from $1 to $2
 (dates). keys, time_column, label: columns of its result; the time column is a date, the Monday of the week. available:
 a query for the first moment of the data and the moment up to which they are complete. inputs: feature views that it
 reads, refreshed first. lookback: newest stored weeks that each refresh computes again, for sales that came late.
 horizon: weeks after its own that a row looks at, for its label. partition_by: year, quarter or month.
-settings: under which the definition is run, such as {"work_mem": "256MB"}.
+settings: under which the definition is run, such as {"work_mem": "256MB"}. checks: a query with the same parameters that a
+refresh runs first; each row is a severity, a message and a hint: an error ends the refresh, a warning or notice is told.
 Returns the table. Its definition is always run with the rights of the table''s owner.';
 
 CREATE FUNCTION create_launch_features(
@@ -187,18 +191,27 @@ CREATE FUNCTION create_launch_features(
     warm_up_weeks integer DEFAULT 8,
     lookback      integer DEFAULT 1,
     time_zone     text    DEFAULT NULL,
-    partition_by  text    DEFAULT 'year')
+    partition_by  text    DEFAULT 'year',
+    purchase      text    DEFAULT NULL,
+    unlisted_stores text  DEFAULT 'leave_out',
+    earliest      date    DEFAULT '2000-01-01',
+    latest        date    DEFAULT '2099-12-31',
+    last_weekday  integer DEFAULT 7)
 RETURNS regclass
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'create_launch_features_wrapper';
-COMMENT ON FUNCTION create_launch_features(text, regclass, regclass, regclass, name, name, name, name, name, name, name[], name, name, name[], name, integer, integer, integer, text, text) IS
+COMMENT ON FUNCTION create_launch_features(text, regclass, regclass, regclass, name, name, name, name, name, name, name[], name, name, name[], name, integer, integer, integer, text, text, text, text, date, date, integer) IS
 'Makes the feature views of new products from tables of sales lines, products and stores: view_weekly with the sales of
 each product, region and week, and view with a row for each product in its launch window, in every region that trades,
 and the label purchased. The other arguments name columns; discount: amounts taken off the price, added up; attributes:
 columns of products that become features; launch_date: of products, so that one without sales has rows from the week
 before its launch on; without it the first sale is the launch. launch_weeks: length of the window. warm_up_weeks:
 products first sold in so many first weeks of the data have no known launch. time_zone: whose weeks are meant where
-sold_at has a time zone; the session''s. Refresh both with CALL reco.refresh_features(view).';
+sold_at has a time zone; the session''s. purchase: the condition by which a sales line is a purchase, quantity > 0: first sales,
+customers and the label go by purchases; other lines, such as returns, only change sales and quantity. unlisted_stores: what
+becomes of sales of stores without a region: leave_out, with a warning, refuse, or own_region, the region unlisted. earliest,
+latest: rows and launch dates of other days are left out, with a warning. last_weekday: the last day of trade in a week, 1
+(Monday) to 7: the week is over after it. A store or product that is listed twice is an error of the refresh. Refresh both with CALL reco.refresh_features(view).';
 
 CREATE PROCEDURE refresh_features(
     view      regclass,
@@ -210,7 +223,8 @@ COMMENT ON PROCEDURE refresh_features(regclass, date, date, integer) IS
 'Brings a feature view and its inputs up to date in one transaction: computes the weeks from from_week to to_week that are
 missing, the newest lookback ones that are stored, and those before them whose label looks at one of these. By default
 from the first week of the data to the last complete one. Other refreshes of the view wait, readers do not. Leaves a
-record in reco.feature_refreshes, also of failure unless called inside a transaction. For members of the owner.';
+record in reco.feature_refreshes, also of failure unless called inside a transaction. Weeks whose rows were deleted or truncated
+are missing; those of a dropped partition are not. For members of the owner.';
 
 CREATE FUNCTION features_as_of(
     view    anyelement,

@@ -71,6 +71,9 @@ pub enum Error {
     Limit { message: String, hint: String },
     #[error("{message}")]
     UndefinedColumn { message: String, hint: String },
+    /// In the words of Postgres, for the result of a definition.
+    #[error("column \"{0}\" specified more than once")]
+    DuplicateColumn(String),
     #[error("column \"{column}\" has type {found}, which cannot be used for training")]
     UnsupportedType { column: String, found: String, hint: String },
     #[error(
@@ -160,6 +163,7 @@ impl Error {
             Self::WrongType { .. } | Self::UnsupportedType { .. } | Self::UnsupportedTime { .. } => {
                 ERRCODE_DATATYPE_MISMATCH
             }
+            Self::DuplicateColumn(_) => ERRCODE_DUPLICATE_COLUMN,
             Self::Privilege { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::Trainer { cause: Cause::Arguments, .. } => ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Trainer { cause: Cause::Data | Cause::Diverged, .. } => ERRCODE_DATA_EXCEPTION,
@@ -261,6 +265,11 @@ impl Error {
             Self::InvalidArgument(_, hint) | Self::Privilege { hint, .. } | Self::Trainer { hint, .. } => {
                 hint.clone()
             }
+            Self::DuplicateColumn(column) => Some(format!(
+                "Give one of them another name: AS …. An attribute of products is renamed in a view of that table: \
+                 SELECT {} AS …, … .",
+                quote_identifier(column)
+            )),
             Self::UnsupportedTime { column, .. } => {
                 Some(format!("For example: date_trunc('week', sold_at)::date AS {column}"))
             }

@@ -13,6 +13,7 @@ use model::recipe::Family;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use pgrx::{pg_sys, PgList, Uuid};
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
 /// Declared in sql/feature_view.sql.
@@ -42,6 +43,7 @@ fn arguments(call: &Call) -> Result<NewView, Error> {
         horizon: values::given(call.integer(8), "horizon")?,
         partition_by: values::given(text(9), "partition_by")?,
         settings: read_settings(values::given(call.json(10, "settings")?, "settings")?)?,
+        checks: text(11),
     })
 }
 
@@ -80,6 +82,9 @@ pub fn create(arguments: &NewView) -> Result<pg_sys::Oid, Error> {
     check_columns(arguments, &columns)?;
     if let Some(available) = &arguments.available {
         check_available(available)?;
+    }
+    if let Some(checks) = &arguments.checks {
+        check_checks(checks)?;
     }
     let id = Spi::get_one::<Uuid>("SELECT pg_catalog.gen_random_uuid()")?;
     let id = id.ok_or_else(|| Error::invalid("there is no random number"))?;
@@ -122,7 +127,7 @@ pub fn as_subquery(definition: &str) -> String {
 
 /// The columns of a query with the parameters `$1` and `$2`. If something is wrong with the query, Postgres raises the
 /// error.
-fn describe(query: &str, what: &str) -> Result<Vec<Column>, Error> {
+pub fn describe(query: &str, what: &str) -> Result<Vec<Column>, Error> {
     let wrapped = CString::new(format!("SELECT * FROM {} AS d", as_subquery(query)))
         .map_err(|_| Error::invalid(format!("the {what} contains a zero byte")))?;
     let mut types = [pg_sys::DATEOID; 2];
@@ -153,6 +158,10 @@ fn check_columns(arguments: &NewView, columns: &[Column]) -> Result<(), Error> {
             hint: columns_hint(columns.iter().map(|column| column.name.as_str())),
         })
     };
+    let names = columns.iter().map(|column| &column.name);
+    if let Some(name) = repeated(names) {
+        return Err(Error::DuplicateColumn(name.clone()));
+    }
     if arguments.keys.is_empty() {
         return Err(Error::invalid("a feature view has at least one key"));
     }
@@ -181,6 +190,23 @@ fn check_columns(arguments: &NewView, columns: &[Column]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn repeated<'a>(names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let mut seen = HashSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
+}
+
+fn check_checks(query: &str) -> Result<(), Error> {
+    let columns = describe(query, "query of checks")?;
+    if columns.len() == 3 && columns.iter().all(|column| column.type_oid == pg_sys::TEXTOID) {
+        return Ok(());
+    }
+    let found: Vec<_> = columns.iter().map(Column::type_name).collect();
+    Err(Error::InvalidArgument(
+        format!("checks is a query for three texts, not for ({})", found.join(", ")),
+        Some("They are severity (error, warning or notice), message and hint; a hint may be NULL.".into()),
+    ))
 }
 
 fn check_available(query: &str) -> Result<(), Error> {

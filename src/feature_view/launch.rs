@@ -1,15 +1,19 @@
 //! The function `reco.create_launch_features`, the template for retail. From tables of sales, products and stores it makes
 //! two feature views: sales by week as summaries, and, computed from these, the features of products in their first weeks.
 
-use super::create::create;
+mod table;
+
+use self::table::{comparable, Table};
+use super::create::{as_subquery, create, describe};
 use super::registry::NewView;
+use super::storage::date;
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{with_fixed_path, Settings};
 use crate::pg::call::Call;
-use crate::pg::relations::{self, Relation, RelationName};
+use crate::pg::relations::{self, RelationName};
 use crate::pg::session::refuse_read_only;
-use crate::pg::values::{self, given};
-use features::weeks::{DAYS_A_WEEK, MOST_WEEKS_BACK};
+use crate::pg::values::given;
+use features::weeks::{Period, Week, DAYS_A_WEEK, MOST_WEEKS_BACK};
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -18,6 +22,8 @@ use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 const AVAILABLE: &str = include_str!("launch/available.sql");
 const WEEKLY: &str = include_str!("launch/weekly.sql");
 const FEATURES: &str = include_str!("launch/features.sql");
+const WEEKLY_CHECKS: &str = include_str!("launch/weekly_checks.sql");
+const FEATURES_CHECKS: &str = include_str!("launch/features_checks.sql");
 
 /// Declared in sql/feature_view.sql.
 #[pg_extern(sql = false)]
@@ -51,6 +57,37 @@ struct Template {
     /// The time zone whose weeks count, for moments that have a time zone.
     time_zone: String,
     partition_by: String,
+    /// The condition that makes a purchase of a sales line.
+    purchase: String,
+    unlisted_stores: Unlisted,
+    /// The first and the last day that a sale or a launch can have.
+    plausible: [i32; 2],
+    /// From 1, Monday, to 7.
+    last_weekday: i32,
+}
+
+/// What becomes of sales of stores that are not listed, or have no region.
+#[derive(Clone, Copy, PartialEq)]
+enum Unlisted {
+    LeaveOut,
+    Refuse,
+    OwnRegion,
+}
+
+impl Unlisted {
+    /// The region of its own.
+    const REGION: &'static str = "unlisted";
+
+    fn parse(name: &str) -> Result<Self, Error> {
+        match name {
+            "leave_out" => Ok(Self::LeaveOut),
+            "refuse" => Ok(Self::Refuse),
+            "own_region" => Ok(Self::OwnRegion),
+            other => Err(Error::invalid(format!(
+                "unlisted_stores is leave_out, refuse or own_region, not \"{other}\""
+            ))),
+        }
+    }
 }
 
 /// The times that the features are of, in weeks, this week included: the columns are named after them (`sales_4w`, `sales_13w`).
@@ -80,6 +117,7 @@ impl Template {
                 "{what} is a number of weeks from {least} to {MOST_WEEKS_BACK}, not {weeks}"
             )))
         };
+        let quantity = name(9, "quantity")?;
         let template = Self {
             view: given(text(0), "view")?,
             sales: table(1, "sales")?,
@@ -90,7 +128,6 @@ impl Template {
             region: name(6, "region")?,
             sold_at: name(7, "sold_at")?,
             amount: name(8, "amount")?,
-            quantity: name(9, "quantity")?,
             discount: names(10, "discount")?,
             customer: name(11, "customer")?,
             category: name(12, "category")?,
@@ -101,6 +138,11 @@ impl Template {
             lookback: weeks(17, "lookback", 0)?,
             time_zone: time_zone(text(18))?,
             partition_by: given(text(19), "partition_by")?,
+            purchase: text(20).unwrap_or_else(|| format!("{} > 0", quote_identifier(&quantity))),
+            unlisted_stores: Unlisted::parse(&given(text(21), "unlisted_stores")?)?,
+            plausible: plausible(given(call.date(22), "earliest")?, given(call.date(23), "latest")?)?,
+            last_weekday: given(call.integer(24), "last_weekday")?,
+            quantity,
         };
         template.check()?;
         Ok(template)
@@ -123,7 +165,30 @@ impl Template {
         products.check(&self.category, "category", &[])?;
         self.discount.iter().try_for_each(|name| sales.check(name, "discount", number))?;
         self.attributes.iter().try_for_each(|name| products.check(name, "attributes", &[]))?;
-        self.launch_date.iter().try_for_each(|name| products.check(name, "launch_date", moment))
+        self.launch_date.iter().try_for_each(|name| products.check(name, "launch_date", moment))?;
+        if !(1..=DAYS_A_WEEK).contains(&self.last_weekday) {
+            return Err(Error::invalid(format!(
+                "last_weekday is a day of the week from 1, Monday, to {DAYS_A_WEEK}, Sunday, not {}",
+                self.last_weekday
+            )));
+        }
+        with_fixed_path(|| {
+            comparable(sales, products, &self.product_id, "product_id")?;
+            comparable(sales, stores, &self.store_id, "store_id")?;
+            self.check_purchase()
+        })
+    }
+
+    fn check_purchase(&self) -> Result<(), Error> {
+        let query = format!("SELECT {} FROM {} AS s", as_subquery(&self.purchase), self.sales.name());
+        let columns = describe(&query, "condition of a purchase")?;
+        match columns.as_slice() {
+            [column] if column.type_oid == pg_sys::BOOLOID => Ok(()),
+            _ => Err(Error::InvalidArgument(
+                "purchase is a condition on the columns of a sales line".into(),
+                Some("For example: purchase => 'quantity > 0 AND NOT is_sample'".into()),
+            )),
+        }
     }
 
     /// Makes both feature views.
@@ -133,7 +198,7 @@ impl Template {
         let view = quote_qualified_identifier(schema.as_str(), name.as_str());
         let keys = ["product_id", "region"].map(str::to_owned);
         let available = self.fill(AVAILABLE, &weekly, "");
-        let make = |view: &str, query, label: Option<&str>, inputs, horizon| {
+        let make = |view: &str, [query, checks]: [&str; 2], label: Option<&str>, inputs, horizon| {
             create(&NewView {
                 view: view.to_owned(),
                 definition: self.fill(query, &weekly, &available),
@@ -141,6 +206,7 @@ impl Template {
                 time_column: "week".into(),
                 label: label.map(str::to_owned),
                 available: Some(available.clone()),
+                checks: Some(self.fill(checks, &weekly, &available)),
                 inputs,
                 lookback: self.lookback,
                 horizon,
@@ -151,8 +217,8 @@ impl Template {
         // The template's SQL is ours and was written for this search path, so the caller's path does not decide what its
         // names mean.
         let oid = with_fixed_path(|| {
-            let weekly_oid = make(&weekly, WEEKLY, None, Vec::new(), 0)?;
-            make(&view, FEATURES, Some("purchased"), vec![weekly_oid], HORIZON)
+            let weekly_oid = make(&weekly, [WEEKLY, WEEKLY_CHECKS], None, Vec::new(), 0)?;
+            make(&view, [FEATURES, FEATURES_CHECKS], Some("purchased"), vec![weekly_oid], HORIZON)
         })?;
         for view in [&weekly, &view] {
             Spi::run(&format!("CREATE INDEX ON {view} (week)"))?;
@@ -168,15 +234,36 @@ impl Template {
         let column = |name: &String| quote_identifier(name);
         let discounts = self.discount.iter().map(|name| format!("coalesce(s.{}, 0)", quote_identifier(name)));
         let discount = match self.discount.as_slice() {
-            [] => "NULL".to_owned(),
+            [] => "NULL::float8".to_owned(),
             _ => discounts.collect::<Vec<_>>().join(" + "),
         };
-        let planned = match &self.launch_date {
-            Some(name) => {
-                let moment = self.products.moment(&format!("p.{}", quote_identifier(name)), name, &zone);
-                format!("reco.week({moment})")
-            }
+        let (sales, products) = (&self.sales, &self.products);
+        let sold_at = format!("s.{}", quote_identifier(&self.sold_at));
+        let moment = |expression: &str| sales.moment(expression, &self.sold_at, &zone);
+        let instant = |day: &str| sales.instant(day, &self.sold_at, &zone);
+        let launch_date =
+            self.launch_date.as_ref().map(|name| (name, format!("p.{}", quote_identifier(name))));
+        let plausible_launch = match &launch_date {
+            Some((name, launch)) => self.plausible(launch, |day| products.instant(day, name, &zone)),
+            None => "true".to_owned(),
+        };
+        let planned = match &launch_date {
+            Some((name, launch)) => format!(
+                "CASE WHEN {plausible_launch} THEN reco.week({}) END",
+                products.moment(launch, name, &zone)
+            ),
             None => "NULL::date".to_owned(),
+        };
+        let (region_of_store, join_stores) = match self.unlisted_stores {
+            Unlisted::OwnRegion => {
+                (format!("coalesce(t.{}::text, '{}')", column(&self.region), Unlisted::REGION), "LEFT JOIN")
+            }
+            _ => (format!("t.{}::text", column(&self.region)), "JOIN"),
+        };
+        let (unlisted_severity, unlisted_hint) = match self.unlisted_stores {
+            Unlisted::LeaveOut => ("warning", "They are left out: list the stores, or create the view with unlisted_stores => 'own_region' or 'refuse'."),
+            Unlisted::Refuse => ("error", "List the stores, or create the view with another value of unlisted_stores."),
+            Unlisted::OwnRegion => ("notice", "Their region is \"unlisted\"."),
         };
         // Inside the query the attributes have names of the form attribute_n, so that none is the same as a column of the
         // query itself.
@@ -184,22 +271,24 @@ impl Template {
             let named = self.attributes.iter().map(quote_identifier).enumerate();
             named.map(|(n, name)| format!(", {}", written(n, name))).collect::<String>()
         };
-        let sold_at = format!("s.{}", quote_identifier(&self.sold_at));
-        let moment = self.sales.moment(&sold_at, &self.sold_at, &zone);
-        let monday = |day: &str| match self.sales.is_zoned(&self.sold_at) {
-            true => format!("({day}::timestamp AT TIME ZONE {})", zone),
-            false => day.to_owned(),
+        let now = match sales.is_zoned(&self.sold_at) {
+            true => [format!("(now() AT TIME ZONE {zone})"), "now()".to_owned()],
+            false => ["LOCALTIMESTAMP", "LOCALTIMESTAMP"].map(str::to_owned),
         };
-        let now = match self.sales.is_zoned(&self.sold_at) {
-            true => format!("(now() AT TIME ZONE {zone})"),
-            false => "LOCALTIMESTAMP".to_owned(),
-        };
+        let [now, now_of_sales] = now;
+        let [earliest, latest] = self.plausible.map(|day| date(day).to_string());
         let values = [
             ("{available}", available.to_owned()),
             ("{weekly}", weekly.to_owned()),
-            ("{sales}", self.sales.0.name.to_string()),
-            ("{products}", self.products.0.name.to_string()),
-            ("{stores}", self.stores.0.name.to_string()),
+            ("{sales}", sales.name()),
+            ("{products}", products.name()),
+            ("{stores}", self.stores.name()),
+            ("{sales_name}", quote_literal(sales.name())),
+            ("{products_name}", quote_literal(products.name())),
+            ("{stores_name}", quote_literal(self.stores.name())),
+            ("{product_column}", quote_literal(&self.product_id)),
+            ("{store_column}", quote_literal(&self.store_id)),
+            ("{sold_column}", quote_literal(&self.sold_at)),
             ("{product_id}", column(&self.product_id)),
             ("{store_id}", column(&self.store_id)),
             ("{region}", column(&self.region)),
@@ -210,10 +299,24 @@ impl Template {
             ("{category}", column(&self.category)),
             ("{discount}", discount),
             ("{planned}", planned),
-            ("{moment}", moment),
+            ("{launch_date}", launch_date.map_or("NULL".to_owned(), |(_, launch)| launch)),
+            ("{plausible_sale}", self.plausible(&sold_at, instant)),
+            ("{plausible_launch}", plausible_launch),
+            ("{earliest}", earliest),
+            ("{latest}", latest),
+            ("{purchase}", as_subquery(&self.purchase)),
+            ("{region_of_store}", region_of_store),
+            ("{join_stores}", join_stores.to_owned()),
+            ("{unlisted_severity}", quote_literal(unlisted_severity)),
+            ("{unlisted_hint}", quote_literal(unlisted_hint)),
+            ("{moment}", moment(&sold_at)),
+            ("{first_moment}", moment(&format!("min({sold_at})"))),
+            ("{last_moment}", moment(&format!("max({sold_at})"))),
             ("{now}", now),
-            ("{start_of_first}", monday("$1")),
-            ("{end_of_last}", monday(&format!("($2 + {DAYS_A_WEEK})"))),
+            ("{now_of_sales}", now_of_sales),
+            ("{closed_days}", (DAYS_A_WEEK - self.last_weekday).to_string()),
+            ("{start_of_first}", instant("$1")),
+            ("{end_of_last}", instant(&format!("($2 + {DAYS_A_WEEK})"))),
             ("{listed_attributes}", attributes(&|n, name| format!("p.{name} AS attribute_{n}"))),
             ("{candidate_attributes}", attributes(&|n, _| format!("c.attribute_{n}"))),
             ("{attributes}", attributes(&|n, name| format!("e.attribute_{n} AS {name}"))),
@@ -229,6 +332,23 @@ impl Template {
         ];
         substitute(query, &values)
     }
+
+    /// The condition that a moment is on a plausible day. `instant` writes the first instant of a day.
+    fn plausible(&self, moment: &str, instant: impl Fn(&str) -> String) -> String {
+        let [earliest, latest] = self.plausible;
+        let bound = |day: i32| instant(&format!("date '{}'", date(day)));
+        format!("{moment} >= {} AND {moment} < {}", bound(earliest), bound(latest + 1))
+    }
+}
+
+/// The days, if they can bound anything.
+fn plausible(earliest: i32, latest: i32) -> Result<[i32; 2], Error> {
+    let is_day =
+        |day: i32| !matches!(day, i32::MIN | i32::MAX) && Period::Year.partition(Week::of_day(day)).is_ok();
+    if earliest > latest || !is_day(earliest) || !is_day(latest) {
+        return Err(Error::invalid("earliest is a date before latest, and both are finite"));
+    }
+    Ok([earliest, latest])
 }
 
 /// The settings for the template's queries. The planner estimates the rows of their steps badly and would choose slow
@@ -271,53 +391,6 @@ fn substitute(template: &str, values: &[(&str, String)]) -> String {
     filled + rest
 }
 
-/// One of the three tables that the template reads.
-struct Table(Relation);
-
-impl Table {
-    fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
-        Relation::of(relation).map(Self)
-    }
-
-    /// Checks that the column exists and that its type belongs to one of these families; without families any type will do.
-    fn check(&self, column: &str, argument: &str, families: &[Family]) -> Result<(), Error> {
-        let Self(table) = self;
-        let Some(oid) = table.type_of(column) else {
-            return Err(Error::UndefinedColumn {
-                message: format!("{argument} column \"{column}\" does not exist in {}", table.name),
-                hint: format!("{} Say {argument} => '…'.", table.columns_hint()),
-            });
-        };
-        let family = values::reader_of(oid).map(|(family, _)| family);
-        if families.is_empty() || family.is_some_and(|family| families.contains(&family)) {
-            return Ok(());
-        }
-        let wanted: Vec<_> = families.iter().map(|family| family.describe()).collect();
-        Err(Error::InvalidArgument(
-            format!(
-                "{argument} column \"{column}\" of {} has type {}, not {}",
-                table.name,
-                values::type_name(oid, -1),
-                wanted.join(" or ")
-            ),
-            None,
-        ))
-    }
-
-    fn is_zoned(&self, column: &str) -> bool {
-        self.0.type_of(column) == Some(pg_sys::TIMESTAMPTZOID)
-    }
-
-    /// A column as a timestamp without time zone, on the clock of the zone whose weeks count.
-    fn moment(&self, expression: &str, column: &str, zone: &str) -> String {
-        match self.0.type_of(column) {
-            Some(pg_sys::TIMESTAMPTZOID) => format!("({expression} AT TIME ZONE {zone})"),
-            Some(pg_sys::TIMESTAMPOID) => expression.to_owned(),
-            _ => format!("{expression}::timestamp"),
-        }
-    }
-}
-
 fn comment(view: &str, about: &str, columns: &[(&str, &str)]) -> Result<(), Error> {
     Spi::run(&format!("COMMENT ON TABLE {view} IS {}", quote_literal(about)))?;
     for (column, about) in columns {
@@ -328,7 +401,9 @@ fn comment(view: &str, about: &str, columns: &[(&str, &str)]) -> Result<(), Erro
 
 const WEEKLY_COLUMNS: &[(&str, &str)] = &[
     ("week", "Monday of the week"),
-    ("sales", "Summary of the week's sale lines; see reco.rollup and reco.total_sales"),
+    ("sales", "Summary of the week's sale lines, returns among them; its customers are those of purchases; see reco.rollup and reco.total_sales"),
+    ("purchases", "Number of sale lines that are purchases"),
+    ("returned", "Pieces that came back"),
 ];
 
 const FEATURE_COLUMNS: &[(&str, &str)] = &[
@@ -337,6 +412,7 @@ const FEATURE_COLUMNS: &[(&str, &str)] = &[
     ("customers_1w", "Distinct customers that bought it"),
     ("discount_1w", "Discount as a share of the undiscounted value; NULL without sales"),
     ("price_1w", "Average price paid for one; NULL without sales"),
+    ("returned_13w", "Pieces that came back; sales and quantity are without them"),
     ("price_to_category", "Average price everywhere over that of the category in the region, 4 weeks; NULL without either"),
     ("category_launch_share", "Share of the last year's launches, their first four weeks over, that were in the category"),
     ("category_launches_sold", "Share of those in the category that were bought in the region within four weeks; NULL without any"),
@@ -344,7 +420,7 @@ const FEATURE_COLUMNS: &[(&str, &str)] = &[
     ("weeks_since_launch", "0 in the week of the first sale or of the planned launch; -1 in the week before a planned one"),
     ("trend", "Least-squares slope of the weekly quantity in the region since the launch, 13 weeks at most"),
     ("all_trend", "The same for all regions"),
-    ("regions_sold", "Number of regions it was sold in over 13 weeks"),
+    ("regions_sold", "Number of regions it was bought in over 13 weeks"),
     ("regions_share", "The same as a share of the regions that trade"),
     ("season_sin", "Sine and cosine of the day of the year of the Monday"),
     ("purchased", "Bought in the region in the week after; NULL while that week is not over"),

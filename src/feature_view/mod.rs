@@ -6,6 +6,7 @@
 //! | `create`   | `reco.create_feature_view`: checks the definition, makes the partitioned table |
 //! | `launch`   | `reco.create_launch_features`: the retail template; its queries are in `launch/` |
 //! | `refresh`  | `reco.refresh_features`: which weeks are computed, in which order |
+//! | `check`    | the query that looks for what is wrong with the data, before a refresh |
 //! | `record`   | the row in `reco.feature_refresh` for each refresh, with how it ended |
 //! | `storage`  | computes runs of weeks into partitions |
 //! | `bulk_insert` | writes a query's rows into a new partition |
@@ -15,6 +16,7 @@
 mod as_of;
 #[cfg(not(feature = "pg13"))]
 mod bulk_insert;
+mod check;
 mod create;
 mod launch;
 mod record;

@@ -1,9 +1,10 @@
 //! The procedure `reco.refresh_features`: it brings a feature view and its inputs up to date, in one transaction.
 
+use super::check::check;
 use super::create::as_subquery;
 use super::record::{Done, Record};
 use super::registry::FeatureView;
-use super::storage::{compute, date};
+use super::storage::{compute, date, lost_weeks};
 use crate::error::{or_raise, Error};
 use crate::pg::call::Call;
 use crate::pg::session::{refuse_read_only, Failure, Session};
@@ -133,8 +134,14 @@ fn refresh(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Done, Er
     };
     let wanted =
         Wanted { first, last, lookback: asked.lookback.unwrap_or(view.lookback), horizon: view.horizon };
-    let stored = view.stored_weeks()?;
+    let mut stored = view.stored_weeks()?;
+    for week in lost_weeks(view)? {
+        stored.remove(&week);
+    }
     let weeks = to_compute(&stored, wanted)?;
+    if let (Some(first), Some(last)) = (weeks.first(), weeks.last()) {
+        check(view, *first, *last)?;
+    }
     if weeks.is_empty() {
         say!("{}: every week up to {} is there", view.name, date(last.monday()));
     }

@@ -19,6 +19,7 @@ pub struct NewView {
     pub time_column: String,
     pub label: Option<String>,
     pub available: Option<String>,
+    pub checks: Option<String>,
     pub inputs: Vec<pg_sys::Oid>,
     pub lookback: i32,
     pub horizon: i32,
@@ -96,6 +97,7 @@ pub struct FeatureView {
     pub name: RelationName,
     pub definition: String,
     pub available: Option<String>,
+    pub checks: Option<String>,
     pub keys: Vec<String>,
     pub time_column: String,
     pub label: Option<String>,
@@ -124,7 +126,7 @@ impl FeatureView {
             let sql = "SELECT v.definition, v.available, v.time_column, v.label, v.lookback, v.horizon, \
                               v.partition_by, v.search_path, v.created_by::pg_catalog.text, v.view_id, \
                               pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
-                              pg_catalog.array_to_json(v.inputs)::pg_catalog.text, v.settings::pg_catalog.text \
+                              pg_catalog.array_to_json(v.inputs)::pg_catalog.text, v.settings::pg_catalog.text, v.checks \
                        FROM pg_catalog.pg_statistic_ext AS s JOIN reco.feature_view AS v \
                          ON s.stxname OPERATOR(pg_catalog.=) \
                             ('feature_view_' OPERATOR(pg_catalog.||) v.view_id::pg_catalog.text)::pg_catalog.name \
@@ -158,6 +160,7 @@ impl FeatureView {
                 oid: relation,
                 definition: needed(1)?,
                 available: text(2)?,
+                checks: text(14)?,
                 keys,
                 time_column: needed(3)?,
                 label: text(4)?,
@@ -245,10 +248,21 @@ impl FeatureView {
         as_author(relations::owner(self.oid)?, &self.search_path, &self.settings, run)
     }
 
-    /// The weeks that the view's table holds.
+    /// The weeks that the view has stored, also those without a row.
     pub fn stored_weeks(&self) -> Result<BTreeSet<Week>, Error> {
+        self.weeks("SELECT week FROM reco.feature_week WHERE view_id OPERATOR(pg_catalog.=) $1")
+    }
+
+    /// The stored weeks that had rows when they were computed.
+    pub fn filled_weeks(&self) -> Result<BTreeSet<Week>, Error> {
+        self.weeks(
+            "SELECT week FROM reco.feature_week \
+             WHERE view_id OPERATOR(pg_catalog.=) $1 AND rows OPERATOR(pg_catalog.>) 0",
+        )
+    }
+
+    fn weeks(&self, sql: &str) -> Result<BTreeSet<Week>, Error> {
         as_owner(|client| {
-            let sql = "SELECT week FROM reco.feature_week WHERE view_id OPERATOR(pg_catalog.=) $1";
             let rows = client.update(sql, None, &[self.id.into()])?;
             rows.map(|row| Ok(Week::of_day(needed_date(row.get::<Date>(1)?)?))).collect()
         })
@@ -345,8 +359,8 @@ pub fn register(
         client.update(
             "INSERT INTO reco.feature_view (view_id, table_schema, table_name, definition, available, keys, time_column, \
                                             label, inputs, lookback, horizon, partition_by, search_path, settings, \
-                                            created_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                                            created_by, checks) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             None,
             &[
                 id.into(),
@@ -364,6 +378,7 @@ pub fn register(
                 search_path.into(),
                 written_settings(&view.settings).into(),
                 caller.into(),
+                view.checks.as_deref().into(),
             ],
         )?;
         Ok(())

@@ -9,7 +9,8 @@ use super::create::{as_subquery, primary_key};
 use super::registry::FeatureView;
 use crate::error::Error;
 use crate::pg::relations::{Column, Relation, RelationName};
-use features::weeks::{Run, Week};
+use crate::pg::values::EPOCH;
+use features::weeks::{runs, Run, Week};
 use pgrx::datum::Date;
 use pgrx::pg_sys;
 use pgrx::spi::{quote_identifier, SpiClient};
@@ -207,6 +208,31 @@ fn partition_of(
         Some(row) => Ok(Some(RelationName::of(row.get::<pg_sys::Oid>(1)?.ok_or_else(Error::damaged_row)?)?)),
         None => Ok(None),
     }
+}
+
+/// The weeks whose rows are gone although their partition is there: somebody has truncated it, or deleted them. The weeks of a
+/// partition that was dropped are not among them: dropping is how old rows are retired.
+pub fn lost_weeks(view: &FeatureView) -> Result<Vec<Week>, Error> {
+    let filled = view.filled_weeks()?;
+    let days: Vec<_> = filled.iter().map(|week| week.monday()).collect();
+    let sql = format!(
+        "SELECT w.day FROM pg_catalog.unnest($1) AS w (day) \
+         WHERE NOT EXISTS (SELECT FROM {} AS v WHERE v.{} OPERATOR(pg_catalog.=) ({EPOCH} OPERATOR(pg_catalog.+) w.day))",
+        view.name,
+        quote_identifier(&view.time_column)
+    );
+    view.as_author(|client| {
+        let rows = client.update(&sql, None, &[days.into()])?;
+        let empty = rows.map(|row| Ok(row.get::<i32>(1)?.map(Week::of_day)));
+        let empty = empty.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect();
+        let mut lost = Vec::new();
+        for run in runs(&empty, view.period)? {
+            if partition_of(client, view, &run)?.is_some() {
+                lost.extend(empty.range(run.first..=run.last));
+            }
+        }
+        Ok(lost)
+    })
 }
 
 /// The columns of the definition, cast to the types of the table's columns.

@@ -1,5 +1,5 @@
--- The first sale, and the moment up to which sales are complete: a week is over when its end has passed and something
--- was sold on its last day or later. Sales dated in the future are not believed.
-SELECT min({moment}), least(max({moment}) + interval '1 day', {now})
+-- The first sale, and the moment up to which sales are complete: a week is over when its last day of trade has passed and
+-- something was sold on that day or later. What is sold out of the plausible days or in the future is not believed.
+SELECT {first_moment}, least({last_moment} + interval '1 day', {now}) + interval '{closed_days} days'
 FROM {sales} AS s
-WHERE {moment} <= {now}
+WHERE {plausible_sale} AND s.{sold_at} <= {now_of_sales}

@@ -1,13 +1,14 @@
 -- New products in every region that trades, as known at the end of each week.
+-- A product is bought where a line is a purchase; returned pieces only reduce sales and quantity.
 -- $1 and $2: the Mondays of the first and the last week. Only the label looks further than its row's own week.
 WITH available (first, complete) AS MATERIALIZED (
     {available}
 ), weeks AS MATERIALIZED (
     SELECT $1 + 7 * n AS week FROM generate_series(0, ($2 - $1) / 7) AS n
 ), first_sales AS MATERIALIZED (
-    SELECT product_id, min(week) AS week FROM {weekly} WHERE week <= $2 GROUP BY product_id
+    SELECT product_id, min(week) AS week FROM {weekly} WHERE week <= $2 AND purchases > 0 GROUP BY product_id
 ), regions AS MATERIALIZED (
-    SELECT region, min(week) AS since FROM {weekly} WHERE week <= $2 GROUP BY region
+    SELECT region, min(week) AS since FROM {weekly} WHERE week <= $2 AND purchases > 0 GROUP BY region
 ), known AS MATERIALIZED (
     -- Products that are sold and those that are listed; the ones without a category are a category of their own.
     SELECT coalesce(f.product_id, p.{product_id}) AS product_id, f.week AS first_sale, {planned} AS planned,
@@ -45,6 +46,7 @@ WITH available (first, complete) AS MATERIALIZED (
            reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS price_1w,
            reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - {days_of_month}))::real AS price_4w,
            reco.avg_price(reco.rollup(s.sales))::real AS price_13w,
+           sum(s.returned)::real AS returned_13w, sum(s.purchases) AS purchases,
            (sum(reco.total_quantity(s.sales) * ((s.week - c.week) / 7 + (least({quarter}, c.age + 1) - 1) / 2.0)) FILTER (WHERE s.week >= c.launch)
             * 12 / nullif(min(least({quarter}, c.age + 1) * (least({quarter}, c.age + 1) ^ 2 - 1)), 0))::real AS trend
     FROM candidates AS c
@@ -54,7 +56,7 @@ WITH available (first, complete) AS MATERIALIZED (
 ), trading AS MATERIALIZED (
     SELECT w.week, count(*) AS regions FROM weeks AS w JOIN regions AS r ON r.since <= w.week GROUP BY w.week
 ), spread AS MATERIALIZED (
-    SELECT product_id, week, count(*) AS regions FROM sold WHERE region IS NOT NULL GROUP BY product_id, week
+    SELECT product_id, week, count(*) AS regions FROM sold WHERE region IS NOT NULL AND purchases > 0 GROUP BY product_id, week
 ), category_weeks AS MATERIALIZED (
     SELECT k.category_key, s.region, s.week, reco.rollup(s.sales) AS sales
     FROM {weekly} AS s JOIN known AS k ON k.product_id = s.product_id
@@ -72,9 +74,10 @@ WITH available (first, complete) AS MATERIALIZED (
     SELECT category_key, launch, count(*) AS launches FROM launches GROUP BY category_key, launch
 ), first_months AS MATERIALIZED (
     -- What the launches of a category and week sold in a region in their first four weeks.
-    SELECT category_key, launch, region, count(*) AS sold, sum(quantity) AS quantity
+    SELECT category_key, launch, region, count(*) FILTER (WHERE purchases > 0) AS sold, sum(quantity) AS quantity
     FROM (
-        SELECT l.category_key, l.launch, s.region, l.product_id, sum(reco.total_quantity(s.sales)) AS quantity
+        SELECT l.category_key, l.launch, s.region, l.product_id, sum(reco.total_quantity(s.sales)) AS quantity,
+               sum(s.purchases) AS purchases
         FROM launches AS l
         JOIN {weekly} AS s ON s.product_id = l.product_id AND s.week BETWEEN l.launch AND l.launch + {rest_of_month}
         WHERE s.week <= $2
@@ -100,7 +103,7 @@ WITH available (first, complete) AS MATERIALIZED (
            coalesce(s.customers_1w, 0)::real AS all_customers_1w, coalesce(s.customers_4w, 0)::real AS all_customers_4w, coalesce(s.customers_13w, 0)::real AS all_customers_13w,
            s.discount_1w AS all_discount_1w, s.discount_4w AS all_discount_4w, s.discount_13w AS all_discount_13w,
            s.price_1w AS all_price_1w, s.price_4w AS all_price_4w, s.price_13w AS all_price_13w,
-           s.price_4w, coalesce(s.trend, 0)::real AS all_trend,
+           coalesce(s.returned_13w, 0)::real AS all_returned_13w, s.price_4w, coalesce(s.trend, 0)::real AS all_trend,
            coalesce(p.regions, 0)::real AS regions_sold,
            (coalesce(p.regions, 0) / t.regions::real)::real AS regions_share,
            l.launches, coalesce(l.share, 0)::real AS category_launch_share
@@ -117,11 +120,12 @@ SELECT e.product_id, r.region, e.week,
        coalesce(here.customers_1w, 0)::real AS customers_1w, coalesce(here.customers_4w, 0)::real AS customers_4w, coalesce(here.customers_13w, 0)::real AS customers_13w,
        here.discount_1w, here.discount_4w, here.discount_13w,
        here.price_1w, here.price_4w, here.price_13w,
+       coalesce(here.returned_13w, 0)::real AS returned_13w,
        e.all_sales_1w, e.all_sales_4w, e.all_sales_13w,
        e.all_quantity_1w, e.all_quantity_4w, e.all_quantity_13w,
        e.all_customers_1w, e.all_customers_4w, e.all_customers_13w,
        e.all_discount_1w, e.all_discount_4w, e.all_discount_13w,
-       e.all_price_1w, e.all_price_4w, e.all_price_13w,
+       e.all_price_1w, e.all_price_4w, e.all_price_13w, e.all_returned_13w,
 
        coalesce(c.sales_4w, 0)::real AS category_sales_4w,
        coalesce(c.quantity_4w, 0)::real AS category_quantity_4w,
@@ -138,7 +142,7 @@ SELECT e.product_id, r.region, e.week,
        cos(2 * pi() * date_part('doy', e.week) / 365.25)::real AS season_cos,
        e.category{attributes},
 
-       CASE WHEN e.week + {to_end_of_label} <= a.complete THEN next.week IS NOT NULL END AS purchased
+       CASE WHEN e.week + {to_end_of_label} <= a.complete THEN coalesce(next.purchases > 0, false) END AS purchased
 FROM everywhere AS e
 CROSS JOIN available AS a
 JOIN regions AS r ON r.since <= e.week

@@ -5,7 +5,7 @@ use crate::data;
 use crate::training::Training;
 use postgres::{Client, NoTls};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 pub struct Database {
     pub cluster: &'static Cluster,
@@ -48,6 +48,18 @@ impl Database {
 
     pub fn connect(&self) -> Client {
         self.cluster.connect(&self.name)
+    }
+
+    /// What a statement tells its client, in order.
+    pub fn told_by(&self, sql: &str) -> Vec<String> {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let mut config = self.cluster.config(&self.name, "postgres");
+        let ears = Arc::clone(&heard);
+        config.notice_callback(move |notice| ears.lock().unwrap().push(notice.message().to_owned()));
+        let mut client = config.connect(NoTls).unwrap_or_else(|error| panic!("{error}"));
+        client.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let told = heard.lock().unwrap();
+        told.clone()
     }
 
     /// A connection as another role.

@@ -1,0 +1,117 @@
+//! The tables that the template reads, and what their columns can be used for.
+
+use crate::error::Error;
+use crate::pg::relations::{Column, Relation};
+use crate::pg::values;
+use model::recipe::Family;
+use pgrx::{pg_sys, PgList};
+
+/// One of the three tables.
+pub struct Table(Relation);
+
+impl Table {
+    pub fn open(relation: pg_sys::Oid) -> Result<Self, Error> {
+        Relation::of(relation).map(Self)
+    }
+
+    /// Its qualified name.
+    pub fn name(&self) -> String {
+        self.0.name.to_string()
+    }
+
+    /// Checks that the column exists and that its type belongs to one of these families; without families any type will do.
+    pub fn check(&self, column: &str, argument: &str, families: &[Family]) -> Result<(), Error> {
+        let Self(table) = self;
+        let Some(oid) = table.type_of(column) else {
+            return Err(Error::UndefinedColumn {
+                message: format!("{argument} column \"{column}\" does not exist in {}", table.name),
+                hint: format!("{} Say {argument} => '…'.", table.columns_hint()),
+            });
+        };
+        let family = values::reader_of(oid).map(|(family, _)| family);
+        if families.is_empty() || family.is_some_and(|family| families.contains(&family)) {
+            return Ok(());
+        }
+        let wanted: Vec<_> = families.iter().map(|family| family.describe()).collect();
+        Err(Error::InvalidArgument(
+            format!(
+                "{argument} column \"{column}\" of {} has type {}, not {}",
+                table.name,
+                values::type_name(oid, -1),
+                wanted.join(" or ")
+            ),
+            None,
+        ))
+    }
+
+    /// The type of a column, or the one that its domain is over.
+    fn base_type(&self, column: &str) -> Option<pg_sys::Oid> {
+        // SAFETY: this is a catalog look-up, of a type that a column has.
+        self.0.type_of(column).map(|oid| unsafe { pg_sys::getBaseType(oid) })
+    }
+
+    pub fn is_zoned(&self, column: &str) -> bool {
+        self.base_type(column) == Some(pg_sys::TIMESTAMPTZOID)
+    }
+
+    /// A column as a timestamp without time zone, on the clock of the zone whose weeks count.
+    pub fn moment(&self, expression: &str, column: &str, zone: &str) -> String {
+        match self.base_type(column) {
+            Some(pg_sys::TIMESTAMPTZOID) => format!("({expression} AT TIME ZONE {zone})"),
+            Some(pg_sys::TIMESTAMPOID) => expression.to_owned(),
+            _ => format!("{expression}::timestamp"),
+        }
+    }
+
+    /// The first instant of a day, to be compared with a column as it is stored, so that an index on it can be used.
+    pub fn instant(&self, day: &str, column: &str, zone: &str) -> String {
+        match self.is_zoned(column) {
+            true => format!("({day}::timestamp AT TIME ZONE {zone})"),
+            false => day.to_owned(),
+        }
+    }
+}
+
+/// Checks that rows of both tables can be joined by a column that both have.
+pub fn comparable(one: &Table, other: &Table, column: &str, argument: &str) -> Result<(), Error> {
+    let (Some(left), Some(right)) = (one.0.column(column), other.0.column(column)) else { return Ok(()) };
+    let refusal = |what: String| {
+        Error::InvalidArgument(
+            format!("{argument} column \"{column}\" {what}, so that they cannot be compared"),
+            Some(format!(
+                "Give both the same, or name a view that does: CREATE VIEW … AS SELECT {column}::… AS {column}, … FROM {}.",
+                other.name()
+            )),
+        )
+    };
+    if !has_equality(left, right) {
+        return Err(refusal(format!(
+            "of {} has type {}, and that of {} {}",
+            one.name(),
+            left.type_name(),
+            other.name(),
+            right.type_name()
+        )));
+    }
+    let ordinary = |oid| matches!(oid, pg_sys::InvalidOid | pg_sys::DEFAULT_COLLATION_OID);
+    if left.collation != right.collation && !ordinary(left.collation) && !ordinary(right.collation) {
+        return Err(refusal(format!("has another collation in {} than in {}", one.name(), other.name())));
+    }
+    Ok(())
+}
+
+fn has_equality(left: &Column, right: &Column) -> bool {
+    // SAFETY: the list and its node are palloc'd, and the look-up raises no error for types that have no operator. What is found
+    // is a row of the syscache, which is released once.
+    unsafe {
+        let mut name = PgList::<pg_sys::Node>::new();
+        name.push(pg_sys::makeString(c"=".as_ptr().cast_mut()).cast());
+        let nowhere = std::ptr::null_mut();
+        let found = pg_sys::oper(nowhere, name.into_pg(), left.type_oid, right.type_oid, true, -1);
+        if found.is_null() {
+            return false;
+        }
+        pg_sys::ReleaseSysCache(found);
+        true
+    }
+}
