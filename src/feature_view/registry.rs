@@ -257,7 +257,7 @@ impl FeatureView {
     pub fn filled_weeks(&self) -> Result<BTreeSet<Week>, Error> {
         self.weeks(
             "SELECT week FROM reco.feature_week \
-             WHERE view_id OPERATOR(pg_catalog.=) $1 AND rows OPERATOR(pg_catalog.>) 0",
+             WHERE view_id OPERATOR(pg_catalog.=) $1 AND rows OPERATOR(pg_catalog.>) 0 AND pg_catalog.isfinite(week)",
         )
     }
 
