@@ -1,4 +1,5 @@
--- Features of new products: a weekly, point-in-time feature store from the tables of sales, products and stores.
+-- Features of new products: a weekly, point-in-time feature store from the tables of sales, products and stores, and from
+-- what is planned for the week to come.
 
 \set ON_ERROR_STOP on
 \set ECHO queries
@@ -12,7 +13,8 @@ SELECT reco.create_launch_features('launch_features',
     discount   => '{retail_disc,coupon_disc,coupon_match_disc}',
     customer   => 'household_id',
     category   => 'product_category',
-    attributes => '{brand,department}');
+    attributes => '{brand,department}',
+    plans      => '{"table": "promotions", "shares": ["display", "mailer"]}');
 
 SET work_mem = '256MB';
 CALL reco.refresh_features('launch_features');

@@ -110,6 +110,10 @@ CROSS JOIN LATERAL (
                 THEN 0.1 + 0.1 * (pg_temp.draw(:seed, 'depth', product_id, week) < 0.5)::int ELSE 0 END AS promotion
 ) AS offer;
 
+-- Every promotion is advertised, and the larger ones are on display. The week after the last one is planned too.
+INSERT INTO promotions
+SELECT product_id, 'r' || region, date '2017-01-02' + 7 * week, (promotion > 0.15)::int, 1 FROM rate WHERE promotion > 0;
+
 -- Buyers live in the region and shop in its stores at any time of the week.
 INSERT INTO sales
 SELECT household_id, store_id, household_id * 1000 + week, product_id, quantity,
@@ -147,4 +151,4 @@ FROM rate
 WHERE week > 0;
 
 COMMIT;
-VACUUM ANALYZE sales, products, stores, true_probability;
+VACUUM ANALYZE sales, products, stores, promotions, true_probability;

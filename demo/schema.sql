@@ -3,7 +3,7 @@
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 
-DROP TABLE IF EXISTS sales, products, stores, true_probability, launch_features, launch_features_weekly CASCADE;
+DROP TABLE IF EXISTS sales, products, stores, promotions, true_probability, launch_features, launch_features_weekly CASCADE;
 
 CREATE TABLE products (
     product_id       bigint PRIMARY KEY,
@@ -21,6 +21,18 @@ CREATE TABLE stores (
     region   text NOT NULL
 );
 COMMENT ON TABLE stores IS 'Where it is sold: each store and its region';
+
+CREATE TABLE promotions (
+    product_id bigint NOT NULL,
+    region     text NOT NULL,
+    week       date NOT NULL,
+    display    real NOT NULL,
+    mailer     real NOT NULL
+);
+COMMENT ON TABLE promotions IS 'What is planned: products on display in the stores, or in the week''s advertisement';
+COMMENT ON COLUMN promotions.week IS 'Monday of the week';
+COMMENT ON COLUMN promotions.display IS 'Share of the region''s stores that display it';
+COMMENT ON COLUMN promotions.mailer IS 'Share of the region''s stores that advertise it';
 
 CREATE TABLE sales (
     household_id      bigint NOT NULL,

@@ -1187,11 +1187,12 @@ CREATE FUNCTION create_launch_features(
     unlisted_stores text  DEFAULT 'leave_out',
     earliest      date    DEFAULT '2000-01-01',
     latest        date    DEFAULT '2099-12-31',
-    last_weekday  integer DEFAULT 7)
+    last_weekday  integer DEFAULT 7,
+    plans         jsonb   DEFAULT NULL)
 RETURNS regclass
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'create_launch_features_wrapper';
-COMMENT ON FUNCTION create_launch_features(text, regclass, regclass, regclass, name, name, name, name, name, name, name[], name, name, name[], name, integer, integer, integer, text, text, text, text, date, date, integer) IS
+COMMENT ON FUNCTION create_launch_features(text, regclass, regclass, regclass, name, name, name, name, name, name, name[], name, name, name[], name, integer, integer, integer, text, text, text, text, date, date, integer, jsonb) IS
 'Makes the feature views of new products from tables of sales lines, products and stores: view_weekly with the sales of
 each product, region and week, and view with a row for each product in its launch window, in every region that trades,
 and the label purchased. The other arguments name columns; discount: amounts taken off the price, added up; attributes:
@@ -1202,7 +1203,9 @@ sold_at has a time zone; the session''s. purchase: the condition by which a sale
 customers and the label go by purchases; other lines, such as returns, only change sales and quantity. unlisted_stores: what
 becomes of sales of stores without a region: leave_out, with a warning, refuse, or own_region, the region unlisted. earliest,
 latest: rows and launch dates of other days are left out, with a warning. last_weekday: the last day of trade in a week, 1
-(Monday) to 7: the week is over after it. A store or product that is listed twice is an error of the refresh. Refresh both with CALL reco.refresh_features(view).';
+(Monday) to 7: the week is over after it. A store or product that is listed twice is an error of the refresh. plans: an object, or an array of them, for each table of what is known of a week before
+it begins: {"table": "promotions", "columns": ["display", "price"], "shares": [], "product_id": …, "store_id" or "region" or
+neither, "week" or "from" and "until", "known_at": …}. Refresh both with CALL reco.refresh_features(view).';
 
 CREATE PROCEDURE refresh_features(
     view      regclass,

@@ -1,8 +1,10 @@
 //! The function `reco.create_launch_features`, the template for retail. From tables of sales, products and stores it makes
 //! two feature views: sales by week as summaries, and, computed from these, the features of products in their first weeks.
 
+mod plans;
 mod table;
 
+use self::plans::Plan;
 use self::table::{comparable, Table};
 use super::create::{as_subquery, create, describe};
 use super::registry::NewView;
@@ -64,6 +66,7 @@ struct Template {
     plausible: [i32; 2],
     /// From 1, Monday, to 7.
     last_weekday: i32,
+    plans: Vec<Plan>,
 }
 
 /// What becomes of sales of stores that are not listed, or have no region.
@@ -142,10 +145,24 @@ impl Template {
             unlisted_stores: Unlisted::parse(&given(text(21), "unlisted_stores")?)?,
             plausible: plausible(given(call.date(22), "earliest")?, given(call.date(23), "latest")?)?,
             last_weekday: given(call.integer(24), "last_weekday")?,
+            plans: Vec::new(),
             quantity,
         };
         template.check()?;
-        Ok(template)
+        let plans =
+            call.json(25, "plans")?.map_or(Ok(Vec::new()), |plans| plans::read(plans, &template.known()))?;
+        Ok(Self { plans, ..template })
+    }
+
+    /// What plans are joined with.
+    fn known(&self) -> plans::Template<'_> {
+        plans::Template {
+            sales: &self.sales,
+            stores: &self.stores,
+            product_id: &self.product_id,
+            store_id: &self.store_id,
+            region: &self.region,
+        }
     }
 
     /// Checks that every column exists and has a type that fits its use.
@@ -173,8 +190,8 @@ impl Template {
             )));
         }
         with_fixed_path(|| {
-            comparable(sales, products, &self.product_id, "product_id")?;
-            comparable(sales, stores, &self.store_id, "store_id")?;
+            comparable((sales, &self.product_id), (products, &self.product_id), "product_id")?;
+            comparable((sales, &self.store_id), (stores, &self.store_id), "store_id")?;
             self.check_purchase()
         })
     }
@@ -225,6 +242,9 @@ impl Template {
         }
         comment(&weekly, "Sales by product, region and week; rolled up into features", WEEKLY_COLUMNS)?;
         comment(&view, "New products by region and week, as known at the end of the week", FEATURE_COLUMNS)?;
+        for (column, about) in self.plans.iter().flat_map(Plan::comments) {
+            comment_column(&view, &column, about)?;
+        }
         Ok(oid)
     }
 
@@ -277,7 +297,9 @@ impl Template {
         };
         let [now, now_of_sales] = now;
         let [earliest, latest] = self.plausible.map(|day| date(day).to_string());
-        let values = [
+        let planned_features: String = self.plans.iter().zip(1..).map(|(plan, n)| plan.features(n)).collect();
+        let values = vec![
+            ("{planned_features}", planned_features),
             ("{available}", available.to_owned()),
             ("{weekly}", weekly.to_owned()),
             ("{sales}", sales.name()),
@@ -330,7 +352,12 @@ impl Template {
             ("{to_label}", days(HORIZON)),
             ("{to_end_of_label}", days(HORIZON + 1)),
         ];
-        substitute(query, &values)
+        let plans = || self.plans.iter().zip(1..);
+        let steps = plans().map(|(plan, n)| plan.steps(n, &self.known(), &zone, &values)).collect::<String>();
+        let joins = plans().map(|(plan, n)| plan.joins(n, &values)).collect::<String>();
+        let with_plans: Vec<_> =
+            values.into_iter().chain([("{plan_steps}", steps), ("{plan_joins}", joins)]).collect();
+        substitute(query, &with_plans)
     }
 
     /// The condition that a moment is on a plausible day. `instant` writes the first instant of a day.
@@ -393,10 +420,12 @@ fn substitute(template: &str, values: &[(&str, String)]) -> String {
 
 fn comment(view: &str, about: &str, columns: &[(&str, &str)]) -> Result<(), Error> {
     Spi::run(&format!("COMMENT ON TABLE {view} IS {}", quote_literal(about)))?;
-    for (column, about) in columns {
-        Spi::run(&format!("COMMENT ON COLUMN {view}.{column} IS {}", quote_literal(about)))?;
-    }
-    Ok(())
+    columns.iter().try_for_each(|(column, about)| comment_column(view, column, about))
+}
+
+fn comment_column(view: &str, column: &str, about: &str) -> Result<(), Error> {
+    let column = quote_identifier(column);
+    Ok(Spi::run(&format!("COMMENT ON COLUMN {view}.{column} IS {}", quote_literal(about)))?)
 }
 
 const WEEKLY_COLUMNS: &[(&str, &str)] = &[

@@ -112,7 +112,7 @@ WITH available (first, complete) AS MATERIALIZED (
     LEFT JOIN sold AS s ON s.product_id = c.product_id AND s.week = c.week AND s.region IS NULL
     LEFT JOIN spread AS p ON p.product_id = c.product_id AND p.week = c.week
     LEFT JOIN launched AS l ON l.category_key = c.category_key AND l.week = c.week
-)
+){plan_steps}
 SELECT e.product_id, r.region, e.week,
 
        coalesce(here.sales_1w, 0)::real AS sales_1w, coalesce(here.sales_4w, 0)::real AS sales_4w, coalesce(here.sales_13w, 0)::real AS sales_13w,
@@ -140,7 +140,7 @@ SELECT e.product_id, r.region, e.week,
        e.regions_sold, e.regions_share,
        sin(2 * pi() * date_part('doy', e.week) / 365.25)::real AS season_sin,
        cos(2 * pi() * date_part('doy', e.week) / 365.25)::real AS season_cos,
-       e.category{attributes},
+       e.category{attributes}{planned_features},
 
        CASE WHEN e.week + {to_end_of_label} <= a.complete THEN coalesce(next.purchases > 0, false) END AS purchased
 FROM everywhere AS e
@@ -151,3 +151,4 @@ LEFT JOIN categories AS c ON c.category_key = e.category_key AND c.week = e.week
 LEFT JOIN succeeded AS m ON m.category_key = e.category_key AND m.week = e.week AND m.region = r.region
 LEFT JOIN {weekly} AS next
        ON next.product_id = e.product_id AND next.region = r.region AND next.week = e.week + {to_label}
+{plan_joins}

@@ -44,6 +44,19 @@ impl Table {
         ))
     }
 
+    pub fn has(&self, column: &str) -> bool {
+        self.0.column(column).is_some()
+    }
+
+    /// The family of a column's type.
+    pub fn family(&self, column: &str) -> Option<Family> {
+        self.0.family(column)
+    }
+
+    pub fn columns_hint(&self) -> String {
+        self.0.columns_hint()
+    }
+
     /// The type of a column, or the one that its domain is over.
     fn base_type(&self, column: &str) -> Option<pg_sys::Oid> {
         // SAFETY: this is a catalog look-up, of a type that a column has.
@@ -72,14 +85,17 @@ impl Table {
     }
 }
 
-/// Checks that rows of both tables can be joined by a column that both have.
-pub fn comparable(one: &Table, other: &Table, column: &str, argument: &str) -> Result<(), Error> {
-    let (Some(left), Some(right)) = (one.0.column(column), other.0.column(column)) else { return Ok(()) };
+/// Checks that rows of both tables can be joined by a column of each.
+pub fn comparable(one: (&Table, &str), other: (&Table, &str), argument: &str) -> Result<(), Error> {
+    let ((one, column), (other, other_column)) = (one, other);
+    let (Some(left), Some(right)) = (one.0.column(column), other.0.column(other_column)) else {
+        return Ok(());
+    };
     let refusal = |what: String| {
         Error::InvalidArgument(
             format!("{argument} column \"{column}\" {what}, so that they cannot be compared"),
             Some(format!(
-                "Give both the same, or name a view that does: CREATE VIEW … AS SELECT {column}::… AS {column}, … FROM {}.",
+                "Give both the same, or name a view that does: CREATE VIEW … AS SELECT {other_column}::… AS {other_column}, … FROM {}.",
                 other.name()
             )),
         )

@@ -7,7 +7,7 @@ use postgres::Client;
 use std::path::Path;
 
 const SMALL: [&str; 4] = ["products=250", "weeks=30", "stores=20", "households=100"];
-const TABLES: [&str; 4] = ["sales", "products", "stores", "true_probability"];
+const TABLES: [&str; 5] = ["sales", "products", "stores", "promotions", "true_probability"];
 
 /// What real sales have and generated ones lack: households that shop in every region, products without a category,
 /// coupons, sales in the first and the last instant of a week, and launch dates: some before the first sale and some

@@ -88,6 +88,7 @@ mod forecast;
 mod hostile_path;
 mod key_types;
 mod launch_features;
+mod launch_plans;
 mod launch_tables;
 mod limits;
 mod locks;

@@ -1,0 +1,432 @@
+//! Tables of plans: what is known of a week before it begins, such as promotions and prices. Their columns become features of
+//! the week that the label looks at, and history.
+
+use super::table::{comparable, Table};
+use super::{days, substitute, HORIZON, QUARTER};
+use crate::error::Error;
+use model::recipe::Family;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::quote_identifier;
+use serde::Deserialize;
+
+const PLAN: &str = include_str!("plan.sql");
+const JOINS: &str = include_str!("plan_joins.sql");
+const HISTORY: &str = include_str!("plan_history.sql");
+const HISTORY_JOINS: &str = include_str!("plan_history_joins.sql");
+
+/// The features of a plan are named after its column: `category_NAME_lift` is the longest, with `NAME_weeks_since`.
+const LONGEST_NAME: usize = pg_sys::NAMEDATALEN as usize - 1 - "category__lift".len();
+
+/// One table of plans, as the caller describes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    table: String,
+    product_id: Option<String>,
+    store_id: Option<String>,
+    region: Option<String>,
+    week: Option<String>,
+    from: Option<String>,
+    until: Option<String>,
+    known_at: Option<String>,
+    #[serde(default)]
+    columns: Vec<String>,
+    #[serde(default)]
+    shares: Vec<String>,
+}
+
+/// The tables of the template that plans are joined with, and the names of its keys, which are also the plans' unless they say
+/// otherwise.
+pub struct Template<'a> {
+    pub sales: &'a Table,
+    pub stores: &'a Table,
+    pub product_id: &'a str,
+    pub store_id: &'a str,
+    pub region: &'a str,
+}
+
+/// A table of plans whose columns were checked.
+pub struct Plan {
+    table: Table,
+    product_id: String,
+    place: Place,
+    time: Time,
+    known_at: Option<String>,
+    columns: Vec<Planned>,
+}
+
+/// What a row of the table is about, besides its product.
+enum Place {
+    Store(String),
+    Region(String),
+    Everywhere,
+}
+
+enum Time {
+    /// A day of the planned week.
+    Week(String),
+    /// The first and the last day; an end that is NULL is open.
+    Days(String, String),
+}
+
+struct Planned {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// A boolean; its feature is the share of the region's stores for which it is true.
+    Flag,
+    /// A number from 0 to 1: how much of the region or of the week it is planned for.
+    Share,
+    /// Any other number, such as a price.
+    Number,
+}
+
+/// Reads the argument `plans`, an object or an array of objects.
+pub fn read(plans: serde_json::Value, template: &Template) -> Result<Vec<Plan>, Error> {
+    let list = match plans {
+        serde_json::Value::Array(list) => list,
+        one => vec![one],
+    };
+    let described = list.into_iter().map(|plan| {
+        serde_json::from_value::<Description>(plan).map_err(|error| {
+            Error::InvalidArgument(
+                format!("plans cannot be read: {error}"),
+                Some("For example: plans => '{\"table\": \"promotions\", \"columns\": [\"display\", \"price\"]}'".into()),
+            )
+        })
+    });
+    described.map(|described| Plan::open(described?, template)).collect()
+}
+
+impl Plan {
+    fn open(described: Description, template: &Template) -> Result<Self, Error> {
+        let table = Table::open(relation(&described.table)?)?;
+        let plan = Self {
+            product_id: described.product_id.unwrap_or_else(|| template.product_id.to_owned()),
+            place: Place::of(&table, described.store_id, described.region, template)?,
+            time: Time::of(&table, described.week, described.from, described.until)?,
+            known_at: described.known_at,
+            columns: Vec::new(),
+            table,
+        };
+        let named = described.columns.into_iter().map(|name| (name, false));
+        let columns = named.chain(described.shares.into_iter().map(|name| (name, true)));
+        let columns =
+            columns.map(|(name, is_share)| plan.planned(name, is_share)).collect::<Result<Vec<_>, _>>()?;
+        plan.check(template)?;
+        if columns.is_empty() {
+            return Err(Error::InvalidArgument(
+                format!("plans names no column of {}", plan.table.name()),
+                Some(plan.table.columns_hint()),
+            ));
+        }
+        Ok(Self { columns, ..plan })
+    }
+
+    fn check(&self, template: &Template) -> Result<(), Error> {
+        let moment: &[_] = &[Family::Date, Family::Timestamp];
+        let table = &self.table;
+        table.check(&self.product_id, "product_id", &[])?;
+        comparable((template.sales, template.product_id), (table, &self.product_id), "product_id")?;
+        match &self.place {
+            Place::Store(store) => {
+                table.check(store, "store_id", &[])?;
+                comparable((template.stores, template.store_id), (table, store), "store_id")?;
+            }
+            Place::Region(region) => table.check(region, "region", &[])?,
+            Place::Everywhere => {}
+        }
+        match &self.time {
+            Time::Week(week) => table.check(week, "week", moment)?,
+            Time::Days(from, until) => {
+                table.check(from, "from", moment)?;
+                table.check(until, "until", moment)?;
+            }
+        }
+        self.known_at.iter().try_for_each(|known| table.check(known, "known_at", moment))
+    }
+
+    fn planned(&self, name: String, is_share: bool) -> Result<Planned, Error> {
+        let argument = if is_share { "shares" } else { "columns" };
+        let families: &[_] = if is_share { &[Family::Number] } else { &[Family::Boolean, Family::Number] };
+        self.table.check(&name, argument, families)?;
+        if name.len() > LONGEST_NAME {
+            return Err(Error::invalid(format!(
+                "the name of a planned column has at most {LONGEST_NAME} bytes, since its features' names are longer; \
+                 \"{name}\" has {}",
+                name.len()
+            )));
+        }
+        let kind = match self.table.family(&name) {
+            Some(Family::Boolean) => Kind::Flag,
+            _ if is_share => Kind::Share,
+            _ => Kind::Number,
+        };
+        Ok(Planned { name, kind })
+    }
+
+    /// The names of the features that hold what is planned.
+    pub fn planned_columns(&self) -> impl Iterator<Item = String> + '_ {
+        self.columns.iter().map(|column| format!("planned_{}", column.name))
+    }
+
+    fn has_history(&self) -> bool {
+        self.columns.iter().any(Planned::has_history)
+    }
+
+    /// The steps of the query that compute the features. `n` counts the tables of plans, `zone` is a quoted time zone, and
+    /// `values` are those of the template.
+    pub fn steps(&self, n: usize, template: &Template, zone: &str, values: &[(&str, String)]) -> String {
+        let stores = template.stores.name();
+        let (store_id, region_of_store) =
+            (quote_identifier(template.store_id), quote_identifier(template.region));
+        let (place, region, places) = match &self.place {
+            Place::Store(store) => (
+                format!("p.{}", quote_identifier(store)),
+                format!("t.{region_of_store}::text"),
+                format!(
+                    "JOIN {stores} AS t ON t.{store_id} = p.place \
+                     JOIN (SELECT t.{region_of_store}::text AS region, count(*)::float8 AS stores FROM {stores} AS t GROUP BY 1) AS here \
+                     ON here.region = t.{region_of_store}::text"
+                ),
+            ),
+            Place::Region(region) => {
+                (format!("p.{}::text", quote_identifier(region)), "p.place".to_owned(), String::new())
+            }
+            Place::Everywhere => {
+                ("NULL::text".to_owned(), "r.region".to_owned(), "CROSS JOIN regions AS r".to_owned())
+            }
+        };
+        let moment =
+            |column: &str| self.table.moment(&format!("p.{}", quote_identifier(column)), column, zone);
+        let known = match &self.known_at {
+            Some(column) => format!("{} <= w.week", moment(column)),
+            None => "true".to_owned(),
+        };
+        let own = [
+            ("{n}", n.to_string()),
+            ("{table}", self.table.name()),
+            ("{product_id}", quote_identifier(&self.product_id)),
+            ("{place}", place),
+            ("{region}", region),
+            ("{places}", places),
+            ("{in_week}", self.in_week(zone)),
+            ("{known}", known),
+            ("{values}", self.list(Planned::value)),
+            ("{planned}", self.list(|column, i| column.planned(i, &self.place))),
+            ("{since}", self.list(Planned::since)),
+            ("{of_sale}", self.list(Planned::of_sale)),
+            ("{sold}", self.list(Planned::sold)),
+            ("{lift}", self.list(Planned::lift)),
+        ];
+        let all: Vec<_> = own.into_iter().chain(values.iter().cloned()).collect();
+        let history = if self.has_history() { HISTORY } else { "" };
+        substitute(&format!("{PLAN}{history}"), &all)
+    }
+
+    /// The condition that a row of the table is a plan of the week `w`. Days are also compared as they are stored, so that an
+    /// index on them can be used, and none that is infinite gets as far as its week.
+    fn in_week(&self, zone: &str) -> String {
+        let column = |name: &str| format!("p.{}", quote_identifier(name));
+        match &self.time {
+            Time::Week(name) => {
+                let [first, end] =
+                    [format!("($1 - {})", days(QUARTER - 1)), format!("($2 + {})", days(2 * HORIZON))];
+                let [first, end] = [first, end].map(|day| self.table.instant(&day, name, zone));
+                let moment = self.table.moment(&column(name), name, zone);
+                format!("w.week = reco.week({moment}) AND {0} >= {first} AND {0} < {end}", column(name))
+            }
+            Time::Days(from, until) => {
+                let begins = self.table.moment(&column(from), from, zone);
+                let ends = self.table.moment(&column(until), until, zone);
+                // A day lasts until the next one begins.
+                let day =
+                    if self.table.family(until) == Some(Family::Date) { " + interval '1 day'" } else { "" };
+                format!(
+                    "coalesce({begins}, '-infinity') < w.week + 7 AND coalesce({ends}{day}, 'infinity') > w.week"
+                )
+            }
+        }
+    }
+
+    /// What the steps are joined by.
+    pub fn joins(&self, n: usize, values: &[(&str, String)]) -> String {
+        let history = if self.has_history() { HISTORY_JOINS } else { "" };
+        let own = [("{n}", n.to_string())];
+        let all: Vec<_> = own.into_iter().chain(values.iter().cloned()).collect();
+        substitute(&format!("{JOINS}{history}"), &all)
+    }
+
+    /// The features, each after a comma.
+    pub fn features(&self, n: usize) -> String {
+        self.list(|column, i| column.features(n, i))
+    }
+
+    fn list(&self, written: impl Fn(&Planned, usize) -> String) -> String {
+        let all = self.columns.iter().enumerate().map(|(i, column)| written(column, i));
+        all.filter(|text| !text.is_empty()).map(|text| format!(", {text}")).collect()
+    }
+
+    /// What the features are, for people.
+    pub fn comments(&self) -> Vec<(String, &'static str)> {
+        let columns = self.columns.iter();
+        columns.flat_map(|column| column.names().into_iter().zip(column.abouts().iter().copied())).collect()
+    }
+}
+
+impl Planned {
+    fn has_history(&self) -> bool {
+        self.kind != Kind::Number
+    }
+
+    fn value(&self, i: usize) -> String {
+        let column = quote_identifier(&self.name);
+        match self.kind {
+            Kind::Flag => format!("bool_or(p.{column})::integer::float8 AS value_{i}"),
+            Kind::Share | Kind::Number => format!("avg(p.{column})::float8 AS value_{i}"),
+        }
+    }
+
+    /// Stores of a region without a plan count as those with none; they have no price.
+    fn planned(&self, i: usize, place: &Place) -> String {
+        match (self.kind, place) {
+            (Kind::Flag | Kind::Share, Place::Store(_)) => {
+                format!("(sum(p.value_{i}) / max(here.stores))::real AS value_{i}")
+            }
+            _ => format!("avg(p.value_{i})::real AS value_{i}"),
+        }
+    }
+
+    fn if_history(&self, text: impl FnOnce() -> String) -> String {
+        if self.has_history() {
+            text()
+        } else {
+            String::new()
+        }
+    }
+
+    fn since(&self, i: usize) -> String {
+        self.if_history(|| {
+            format!("((c.week - max(p.week) FILTER (WHERE p.value_{i} > 0)) / 7)::real AS since_{i}")
+        })
+    }
+
+    fn of_sale(&self, i: usize) -> String {
+        self.if_history(|| format!("coalesce(p.value_{i}, 0) > 0 AS has_{i}"))
+    }
+
+    fn sold(&self, i: usize) -> String {
+        self.if_history(|| {
+            format!(
+                "sum(s.quantity) FILTER (WHERE s.has_{i}) AS with_{i}, count(*) FILTER (WHERE s.has_{i}) AS times_with_{i}, \
+                 sum(s.quantity) FILTER (WHERE NOT s.has_{i}) AS without_{i}, count(*) FILTER (WHERE NOT s.has_{i}) AS times_without_{i}"
+            )
+        })
+    }
+
+    /// The mean quantity of the weeks with a plan over that of the others.
+    fn lift(&self, i: usize) -> String {
+        let mean = |what: &str| format!("sum(s.{what}_{i}) / nullif(sum(s.times_{what}_{i}), 0)::float8");
+        self.if_history(|| format!("({} / nullif({}, 0))::real AS lift_{i}", mean("with"), mean("without")))
+    }
+
+    fn features(&self, n: usize, i: usize) -> String {
+        let values = match self.has_history() {
+            false => vec![format!("p{n}.value_{i}"), format!("p{n}_now.value_{i}")],
+            true => vec![
+                format!("coalesce(p{n}.value_{i}, 0)::real"),
+                format!("coalesce(p{n}_now.value_{i}, 0)::real"),
+                format!("p{n}_since.since_{i}"),
+                format!("p{n}_product.lift_{i}"),
+                format!("p{n}_category.lift_{i}"),
+                format!("p{n}_region.lift_{i}"),
+            ],
+        };
+        let named = values.iter().zip(self.names());
+        named
+            .map(|(value, name)| format!("{value} AS {}", quote_identifier(name)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// The names of the features, in order.
+    fn names(&self) -> Vec<String> {
+        let name = &self.name;
+        let mut names = vec![format!("planned_{name}"), format!("planned_{name}_1w")];
+        if self.has_history() {
+            names.extend([
+                format!("{name}_weeks_since"),
+                format!("{name}_lift"),
+                format!("category_{name}_lift"),
+                format!("region_{name}_lift"),
+            ]);
+        }
+        names
+    }
+
+    fn abouts(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Number => &["Planned for the week after; NULL where nothing is", "What was planned for this week"],
+            _ => &[
+                "Planned for the week after: the share of the region, 0 where nothing is",
+                "What was planned for this week",
+                "Weeks since it was planned last in the region, 0: for this week; NULL if not in 13 weeks",
+                "Mean quantity of the product in weeks with it over that in the others, 13 weeks, weeks with sales",
+                "The same of the category in the region",
+                "The same of all products in the region",
+            ],
+        }
+    }
+}
+
+impl Place {
+    fn of(
+        table: &Table,
+        store_id: Option<String>,
+        region: Option<String>,
+        template: &Template,
+    ) -> Result<Self, Error> {
+        match (store_id, region) {
+            (Some(_), Some(_)) => {
+                Err(Error::invalid("plans are of stores or of regions: name one of store_id and region"))
+            }
+            (Some(store), None) => Ok(Self::Store(store)),
+            (None, Some(region)) => Ok(Self::Region(region)),
+            (None, None) if table.has(template.store_id) => Ok(Self::Store(template.store_id.to_owned())),
+            (None, None) if table.has(template.region) => Ok(Self::Region(template.region.to_owned())),
+            (None, None) => Ok(Self::Everywhere),
+        }
+    }
+}
+
+impl Time {
+    fn of(
+        table: &Table,
+        week: Option<String>,
+        from: Option<String>,
+        until: Option<String>,
+    ) -> Result<Self, Error> {
+        match (week, from, until) {
+            (Some(week), None, None) => Ok(Self::Week(week)),
+            (None, Some(from), Some(until)) => Ok(Self::Days(from, until)),
+            (None, None, None) if table.has("week") => Ok(Self::Week("week".into())),
+            _ => Err(Error::InvalidArgument(
+                format!("plans do not say when those of {} are", table.name()),
+                Some("Name the column week, or both from and until.".into()),
+            )),
+        }
+    }
+}
+
+/// The relation with this name, as SQL would find it.
+fn relation(name: &str) -> Result<pg_sys::Oid, Error> {
+    let found = Spi::get_one_with_args::<pg_sys::Oid>(
+        "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid",
+        &[name.into()],
+    )?;
+    found.ok_or_else(|| Error::invalid(format!("plans names the table {name}, which does not exist")))
+}
