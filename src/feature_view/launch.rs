@@ -146,6 +146,7 @@ impl Template {
                 horizon,
                 partition_by: self.partition_by.clone(),
                 settings: settings(),
+                planned: Vec::new(),
             })
         };
         // The template's SQL is ours and was written for this search path, so the caller's path does not decide what its
