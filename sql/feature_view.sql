@@ -11,6 +11,7 @@ CREATE TABLE feature_view (
     keys          text[] NOT NULL,
     time_column   text NOT NULL,
     label         text,
+    planned       text[] NOT NULL,
     inputs        uuid[] NOT NULL,
     lookback      integer NOT NULL,
     horizon       integer NOT NULL,
@@ -27,6 +28,7 @@ COMMENT ON COLUMN feature_view.table_name IS 'Its name then, unquoted';
 COMMENT ON COLUMN feature_view.definition IS 'Query with the first week ($1) and the last ($2) as parameters';
 COMMENT ON COLUMN feature_view.available IS 'Query for the first moment of the data and the moment up to which they are complete';
 COMMENT ON COLUMN feature_view.checks IS 'Query with the parameters of definition for what is wrong with the data: severity, message and hint';
+COMMENT ON COLUMN feature_view.planned IS 'Columns that hold what is planned for the week after the row; a plan may replace them';
 COMMENT ON COLUMN feature_view.inputs IS 'Feature views that are refreshed before this one';
 COMMENT ON COLUMN feature_view.lookback IS 'Newest stored weeks that each refresh computes again';
 COMMENT ON COLUMN feature_view.horizon IS 'Weeks after its own that a row looks at, for its label';
@@ -112,7 +114,7 @@ $$;
 COMMENT ON FUNCTION is_own_feature_view(oid, name) IS 'Whether the caller owns the table of a feature view, is a member of the role that does, or is the role named, which wrote or started something';
 
 CREATE VIEW feature_views WITH (security_barrier) AS
-SELECT feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by) AS view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
+SELECT feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by) AS view, v.keys, v.time_column, v.label, v.planned, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
        ARRAY(SELECT feature_view_name(i.view_id, i.table_schema, i.table_name, i.created_by)
              FROM unnest(v.inputs) WITH ORDINALITY AS n (view_id, position) JOIN feature_view i USING (view_id)
              ORDER BY n.position) AS inputs,
@@ -156,11 +158,12 @@ CREATE FUNCTION create_feature_view(
     horizon      integer    DEFAULT 0,
     partition_by text       DEFAULT 'year',
     settings     jsonb      DEFAULT '{}',
-    checks       text       DEFAULT NULL)
+    checks       text       DEFAULT NULL,
+    planned      name[]     DEFAULT '{}')
 RETURNS regclass
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'create_feature_view_wrapper';
-COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb, text) IS
+COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb, text, name[]) IS
 'Makes a feature view: a table of weekly rows, partitioned by time, with the primary key (keys, time_column), owned by the
 caller, empty until it is refreshed. definition: a query for the rows of the weeks whose Mondays lie from $1 to $2
 (dates). keys, time_column, label: columns of its result; the time column is a date, the Monday of the week. available:
@@ -169,6 +172,7 @@ reads, refreshed first. lookback: newest stored weeks that each refresh computes
 horizon: weeks after its own that a row looks at, for its label. partition_by: year, quarter or month.
 settings: under which the definition is run, such as {"work_mem": "256MB"}. checks: a query with the same parameters that a
 refresh runs first; each row is a severity, a message and a hint: an error ends the refresh, a warning or notice is told.
+planned: columns that hold what is planned for the week after the row, such as its price; recommend(…, plan => …) replaces them.
 Returns the table. Its definition is always run with the rights of the table''s owner.';
 
 CREATE FUNCTION create_launch_features(

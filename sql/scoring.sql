@@ -25,24 +25,112 @@ three. The row is read as by predict(). An error if the model predicts probabili
 
 -- Of a key, whose newest row is read.
 CREATE FUNCTION recommend(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                          ab_key text DEFAULT NULL)
+                          ab_key text DEFAULT NULL, plan jsonb DEFAULT NULL)
 RETURNS double precision
 STABLE PARALLEL SAFE COST 100
 LANGUAGE c AS 'MODULE_PATHNAME', 'recommend_bigint_wrapper';
-COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
+COMMENT ON FUNCTION recommend(bigint, text, text, date, text, jsonb) IS
 'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
 newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
 no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else
 that the database''s owner or a superuser has granted to one of these, else to everybody. While an A/B test runs, a
-key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
+key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).
+plan: what if something else is planned: an object whose values take the place of the row''s planned columns, such as
+{"display": true, "price": 2.49}. A name may leave out planned_; null is a value that is not known. NULL: the row as it is.';
 
 CREATE FUNCTION recommend(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                          ab_key text DEFAULT NULL)
+                          ab_key text DEFAULT NULL, plan jsonb DEFAULT NULL)
 RETURNS double precision
 STABLE PARALLEL SAFE COST 100
 LANGUAGE c AS 'MODULE_PATHNAME', 'recommend_text_wrapper';
-COMMENT ON FUNCTION recommend(text, text, text, date, text) IS
+COMMENT ON FUNCTION recommend(text, text, text, date, text, jsonb) IS
 'The same for a product_id that is text.';
+
+-- What if something else is planned for the week. Operators are written with their schema: the caller's search path is in force.
+CREATE FUNCTION recommend_plans(product_id bigint, region text, plans jsonb[], model text DEFAULT NULL, as_of date DEFAULT NULL,
+                                ab_key text DEFAULT NULL)
+RETURNS TABLE (plan jsonb, score double precision)
+STABLE PARALLEL SAFE COST 1000 ROWS 10
+LANGUAGE sql
+AS $$
+    SELECT s.plan, s.score
+    FROM (SELECT p.plan, p.n, @extschema@.recommend($1, $2, $4, $5, $6, p.plan) AS score
+          FROM pg_catalog.unnest($3) WITH ORDINALITY AS p (plan, n)
+          OFFSET 0) AS s
+    WHERE s.score IS NOT NULL
+    ORDER BY s.score DESC, s.n
+$$;
+COMMENT ON FUNCTION recommend_plans(bigint, text, jsonb[], text, date, text) IS
+'What recommend() says of a key under each of several plans, the best plan first; equal scores in the order of the plans. A
+NULL among the plans is the row as it is. No rows if the key has no row.';
+
+CREATE FUNCTION recommend_plans(product_id text, region text, plans jsonb[], model text DEFAULT NULL, as_of date DEFAULT NULL,
+                                ab_key text DEFAULT NULL)
+RETURNS TABLE (plan jsonb, score double precision)
+STABLE PARALLEL SAFE COST 1000 ROWS 10
+LANGUAGE sql
+AS $$
+    SELECT s.plan, s.score
+    FROM (SELECT p.plan, p.n, @extschema@.recommend($1, $2, $4, $5, $6, p.plan) AS score
+          FROM pg_catalog.unnest($3) WITH ORDINALITY AS p (plan, n)
+          OFFSET 0) AS s
+    WHERE s.score IS NOT NULL
+    ORDER BY s.score DESC, s.n
+$$;
+COMMENT ON FUNCTION recommend_plans(text, text, jsonb[], text, date, text) IS 'The same for a product_id that is text.';
+
+CREATE FUNCTION plan_seen(product_id bigint, region text, plan jsonb, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                          ab_key text DEFAULT NULL)
+RETURNS boolean
+STABLE PARALLEL SAFE COST 100000
+LANGUAGE c AS 'MODULE_PATHNAME', 'plan_seen_bigint_wrapper';
+COMMENT ON FUNCTION plan_seen(bigint, text, jsonb, text, date, text) IS
+'Whether the version that scores the key was trained on rows whose planned columns are like those that the plan makes of the
+key''s newest row; a warning says what was never seen, for there the score is a guess. Booleans, texts, missing values and
+the numbers 0 and 1 must have occurred together in one row, and each other number must lie between those of rows with the
+same. Read are the rows of the version''s source that had a label and were not kept for its test, with the caller''s
+rights, until one answers: all of them at most where there is none. Dates do not count, nor do columns that the version
+does not use. NULL if the key has no row.';
+
+CREATE FUNCTION plan_seen(product_id text, region text, plan jsonb, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                          ab_key text DEFAULT NULL)
+RETURNS boolean
+STABLE PARALLEL SAFE COST 100000
+LANGUAGE c AS 'MODULE_PATHNAME', 'plan_seen_text_wrapper';
+COMMENT ON FUNCTION plan_seen(text, text, jsonb, text, date, text) IS 'The same for a product_id that is text.';
+
+CREATE FUNCTION plan_effect(product_id bigint, region text, plan jsonb, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                            ab_key text DEFAULT NULL)
+RETURNS TABLE (score double precision, plan_score double precision, effect double precision, seen boolean)
+STABLE PARALLEL SAFE COST 100000 ROWS 1
+LANGUAGE sql
+AS $$
+    SELECT s.score, s.plan_score, s.plan_score OPERATOR(pg_catalog.-) s.score, s.seen
+    FROM (SELECT @extschema@.recommend($1, $2, $4, $5, $6) AS score,
+                 @extschema@.recommend($1, $2, $4, $5, $6, $3) AS plan_score,
+                 @extschema@.plan_seen($1, $2, $3, $4, $5, $6) AS seen
+          OFFSET 0) AS s
+    WHERE s.score IS NOT NULL
+$$;
+COMMENT ON FUNCTION plan_effect(bigint, text, jsonb, text, date, text) IS
+'By how much a plan changes what recommend() says of a key: score as the row is, plan_score with the plan, effect, which is
+plan_score - score, and seen, which is what plan_seen() says, with its warning. An A/B test gives both scores the same
+version. No rows if the key has no row.';
+
+CREATE FUNCTION plan_effect(product_id text, region text, plan jsonb, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                            ab_key text DEFAULT NULL)
+RETURNS TABLE (score double precision, plan_score double precision, effect double precision, seen boolean)
+STABLE PARALLEL SAFE COST 100000 ROWS 1
+LANGUAGE sql
+AS $$
+    SELECT s.score, s.plan_score, s.plan_score OPERATOR(pg_catalog.-) s.score, s.seen
+    FROM (SELECT @extschema@.recommend($1, $2, $4, $5, $6) AS score,
+                 @extschema@.recommend($1, $2, $4, $5, $6, $3) AS plan_score,
+                 @extschema@.plan_seen($1, $2, $3, $4, $5, $6) AS seen
+          OFFSET 0) AS s
+    WHERE s.score IS NOT NULL
+$$;
+COMMENT ON FUNCTION plan_effect(text, text, jsonb, text, date, text) IS 'The same for a product_id that is text.';
 
 -- Why a row scores as it does.
 CREATE FUNCTION explain_row(model text, features record, version integer DEFAULT NULL)

@@ -1002,6 +1002,7 @@ CREATE TABLE feature_view (
     keys          text[] NOT NULL,
     time_column   text NOT NULL,
     label         text,
+    planned       text[] NOT NULL,
     inputs        uuid[] NOT NULL,
     lookback      integer NOT NULL,
     horizon       integer NOT NULL,
@@ -1018,6 +1019,7 @@ COMMENT ON COLUMN feature_view.table_name IS 'Its name then, unquoted';
 COMMENT ON COLUMN feature_view.definition IS 'Query with the first week ($1) and the last ($2) as parameters';
 COMMENT ON COLUMN feature_view.available IS 'Query for the first moment of the data and the moment up to which they are complete';
 COMMENT ON COLUMN feature_view.checks IS 'Query with the parameters of definition for what is wrong with the data: severity, message and hint';
+COMMENT ON COLUMN feature_view.planned IS 'Columns that hold what is planned for the week after the row; a plan may replace them';
 COMMENT ON COLUMN feature_view.inputs IS 'Feature views that are refreshed before this one';
 COMMENT ON COLUMN feature_view.lookback IS 'Newest stored weeks that each refresh computes again';
 COMMENT ON COLUMN feature_view.horizon IS 'Weeks after its own that a row looks at, for its label';
@@ -1103,7 +1105,7 @@ $$;
 COMMENT ON FUNCTION is_own_feature_view(oid, name) IS 'Whether the caller owns the table of a feature view, is a member of the role that does, or is the role named, which wrote or started something';
 
 CREATE VIEW feature_views WITH (security_barrier) AS
-SELECT feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by) AS view, v.keys, v.time_column, v.label, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
+SELECT feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by) AS view, v.keys, v.time_column, v.label, v.planned, w.weeks, w.first_week, w.last_week, w.rows, w.computed_at,
        ARRAY(SELECT feature_view_name(i.view_id, i.table_schema, i.table_name, i.created_by)
              FROM unnest(v.inputs) WITH ORDINALITY AS n (view_id, position) JOIN feature_view i USING (view_id)
              ORDER BY n.position) AS inputs,
@@ -1147,11 +1149,12 @@ CREATE FUNCTION create_feature_view(
     horizon      integer    DEFAULT 0,
     partition_by text       DEFAULT 'year',
     settings     jsonb      DEFAULT '{}',
-    checks       text       DEFAULT NULL)
+    checks       text       DEFAULT NULL,
+    planned      name[]     DEFAULT '{}')
 RETURNS regclass
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'create_feature_view_wrapper';
-COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb, text) IS
+COMMENT ON FUNCTION create_feature_view(text, text, name[], name, name, text, regclass[], integer, integer, text, jsonb, text, name[]) IS
 'Makes a feature view: a table of weekly rows, partitioned by time, with the primary key (keys, time_column), owned by the
 caller, empty until it is refreshed. definition: a query for the rows of the weeks whose Mondays lie from $1 to $2
 (dates). keys, time_column, label: columns of its result; the time column is a date, the Monday of the week. available:
@@ -1160,6 +1163,7 @@ reads, refreshed first. lookback: newest stored weeks that each refresh computes
 horizon: weeks after its own that a row looks at, for its label. partition_by: year, quarter or month.
 settings: under which the definition is run, such as {"work_mem": "256MB"}. checks: a query with the same parameters that a
 refresh runs first; each row is a severity, a message and a hint: an error ends the refresh, a warning or notice is told.
+planned: columns that hold what is planned for the week after the row, such as its price; recommend(…, plan => …) replaces them.
 Returns the table. Its definition is always run with the rights of the table''s owner.';
 
 CREATE FUNCTION create_launch_features(
@@ -1952,51 +1956,55 @@ alias, which somebody may score with; force drops it all the same. For those who
 
 -- The best of many keys.
 CREATE FUNCTION top_products(region text, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                             candidates anyarray DEFAULT NULL::bigint[], max_age integer DEFAULT 6)
+                             candidates anyarray DEFAULT NULL::bigint[], max_age integer DEFAULT 6,
+                             plan jsonb DEFAULT NULL)
 RETURNS TABLE (rank integer, product_id text, score double precision)
 STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 LANGUAGE c AS 'MODULE_PATHNAME', 'top_products_wrapper';
-COMMENT ON FUNCTION top_products(text, integer, text, date, anyarray, integer) IS
+COMMENT ON FUNCTION top_products(text, integer, text, date, anyarray, integer, jsonb) IS
 'The k products with the highest scores in the region, the highest first; equal scores in the order of the products. Each is
 scored by its newest feature row in the region (not later than as_of), as recommend() does, read with the caller''s rights and
 row security in one pass over the relation that the model was trained on. candidates: only these products, an array of any type
 that casts to theirs, such as ARRAY(SELECT product_id FROM …); NULL takes all. max_age: left out are products whose newest row
 is more than so many days older than the newest of all rows read, since nothing is known of them now; NULL leaves out none. k: 1
 to 100000. product_id is text: cast it to the type that it has. What is kept is within work_mem times hash_mem_multiplier;
-beyond it rows are sorted in temporary files. No rows if the region is NULL. model: the setting reco.default_model, else as in
+beyond it rows are sorted in temporary files. plan: replaces the planned columns of every row, as in recommend(). No rows if the region is NULL. model: the setting reco.default_model, else as in
 recommend().';
 
 CREATE FUNCTION top_regions(product_id bigint, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                            candidates text[] DEFAULT NULL, max_age integer DEFAULT 6)
+                            candidates text[] DEFAULT NULL, max_age integer DEFAULT 6,
+                            plan jsonb DEFAULT NULL)
 RETURNS TABLE (rank integer, region text, score double precision)
 STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 LANGUAGE c AS 'MODULE_PATHNAME', 'top_regions_bigint_wrapper';
-COMMENT ON FUNCTION top_regions(bigint, integer, text, date, text[], integer) IS
+COMMENT ON FUNCTION top_regions(bigint, integer, text, date, text[], integer, jsonb) IS
 'The k regions in which the product has the highest scores, the highest first; the arguments and what is read are those of
 top_products(). No rows if the product is NULL.';
 
 CREATE FUNCTION top_regions(product_id text, k integer DEFAULT 10, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                            candidates text[] DEFAULT NULL, max_age integer DEFAULT 6)
+                            candidates text[] DEFAULT NULL, max_age integer DEFAULT 6,
+                            plan jsonb DEFAULT NULL)
 RETURNS TABLE (rank integer, region text, score double precision)
 STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 LANGUAGE c AS 'MODULE_PATHNAME', 'top_regions_text_wrapper';
-COMMENT ON FUNCTION top_regions(text, integer, text, date, text[], integer) IS 'The same for a product_id that is text.';
+COMMENT ON FUNCTION top_regions(text, integer, text, date, text[], integer, jsonb) IS 'The same for a product_id that is text.';
 
 -- What is expected of a region's products in the coming week.
 CREATE FUNCTION forecast_products(region text, model text DEFAULT NULL, units_model text DEFAULT NULL, by name DEFAULT NULL,
                                   as_of date DEFAULT NULL, version integer DEFAULT NULL,
-                                  units_version integer DEFAULT NULL)
+                                  units_version integer DEFAULT NULL, plan jsonb DEFAULT NULL)
 RETURNS TABLE (product_id text, category text, week date, probability double precision, units double precision,
                units_p10 double precision, units_p90 double precision)
 STABLE PARALLEL RESTRICTED COST 100000 ROWS 1000
 LANGUAGE c AS 'MODULE_PATHNAME', 'forecast_products_wrapper';
-COMMENT ON FUNCTION forecast_products(text, text, text, name, date, integer, integer) IS
+COMMENT ON FUNCTION forecast_products(text, text, text, name, date, integer, integer, jsonb) IS
 'What forecast() adds up, with its arguments: each product of the region by its newest row, in the order of the products, also those whose
 newest row is of an earlier week.';
 
 -- Operators are written with their schema: the caller's search path is in force.
 CREATE FUNCTION forecast(region text, model text DEFAULT NULL, units_model text DEFAULT NULL, by name DEFAULT NULL,
-                         as_of date DEFAULT NULL, version integer DEFAULT NULL, units_version integer DEFAULT NULL)
+                         as_of date DEFAULT NULL, version integer DEFAULT NULL, units_version integer DEFAULT NULL,
+                         plan jsonb DEFAULT NULL)
 RETURNS TABLE (level text, category text, product_id text, week date, products bigint, purchases double precision,
                units double precision, units_p10 double precision, units_p90 double precision)
 STABLE PARALLEL RESTRICTED COST 100000 ROWS 1000
@@ -2017,7 +2025,7 @@ AS $$
                pg_catalog.sum(pg_catalog.power(p.units OPERATOR(pg_catalog.-) p.units_p10, 2)) AS below,
                pg_catalog.sum(pg_catalog.power(p.units_p90 OPERATOR(pg_catalog.-) p.units, 2)) AS above
         FROM (SELECT f.*, pg_catalog.rank() OVER (ORDER BY f.week DESC) AS age
-              FROM @extschema@.forecast_products($1, $2, $3, $4, $5, $6, $7) AS f) AS p
+              FROM @extschema@.forecast_products($1, $2, $3, $4, $5, $6, $7, $8) AS f) AS p
         WHERE p.age OPERATOR(pg_catalog.=) 1
         GROUP BY GROUPING SETS ((), (p.category), (p.category, p.product_id))
     ) AS s
@@ -2025,7 +2033,7 @@ AS $$
     ORDER BY s.is_product, s.is_category, s.purchases DESC, s.category COLLATE pg_catalog."C",
              s.product_id COLLATE pg_catalog."C"
 $$;
-COMMENT ON FUNCTION forecast(text, text, text, name, date, integer, integer) IS
+COMMENT ON FUNCTION forecast(text, text, text, name, date, integer, integer, jsonb) IS
 'What is expected of a region in the coming week, by product and added up: a row for the region (level region), one for each
 category where by is given, and one for each product, each level by falling purchases. purchases: how many of the products are
 expected to be bought, of one product its calibrated probability. units: expected units, with the 10 % and 90 % quantiles
@@ -2035,7 +2043,8 @@ newest row (not later than as_of), read as top_products() does, with the caller'
 row in the newest week of the region are left out. week: its Monday. model: one that predicts a probability; NULL is the setting
 reco.default_model, else as in recommend(). units_model: one that predicts a quantity of the same
 source, keys and time; NULL is the only one of the same owner, if the caller may score with it, else units are NULL. by: the
-source''s column with the categories. version, units_version: champions by default. No rows if the region is NULL or has none.';
+source''s column with the categories. version, units_version: champions by default. plan: replaces the planned columns of every row, as in
+recommend(). No rows if the region is NULL or has none.';
 
 -- Champions that are kept up to date.
 
@@ -2124,24 +2133,112 @@ three. The row is read as by predict(). An error if the model predicts probabili
 
 -- Of a key, whose newest row is read.
 CREATE FUNCTION recommend(product_id bigint, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                          ab_key text DEFAULT NULL)
+                          ab_key text DEFAULT NULL, plan jsonb DEFAULT NULL)
 RETURNS double precision
 STABLE PARALLEL SAFE COST 100
 LANGUAGE c AS 'MODULE_PATHNAME', 'recommend_bigint_wrapper';
-COMMENT ON FUNCTION recommend(bigint, text, text, date, text) IS
+COMMENT ON FUNCTION recommend(bigint, text, text, date, text, jsonb) IS
 'The calibrated probability (or the mean of the quantity) that the product is bought in the region in the week after its
 newest feature row (not later than as_of), read from the relation the model was trained on, with the caller''s rights. NULL if the key has
 no row. model: the setting reco.default_model, else the only model that the caller or one of its roles owns, else
 that the database''s owner or a superuser has granted to one of these, else to everybody. While an A/B test runs, a
-key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).';
+key that takes part is scored by its arm''s version; ab_key: what the arm goes by in a test of unit key (NULL: champion).
+plan: what if something else is planned: an object whose values take the place of the row''s planned columns, such as
+{"display": true, "price": 2.49}. A name may leave out planned_; null is a value that is not known. NULL: the row as it is.';
 
 CREATE FUNCTION recommend(product_id text, region text, model text DEFAULT NULL, as_of date DEFAULT NULL,
-                          ab_key text DEFAULT NULL)
+                          ab_key text DEFAULT NULL, plan jsonb DEFAULT NULL)
 RETURNS double precision
 STABLE PARALLEL SAFE COST 100
 LANGUAGE c AS 'MODULE_PATHNAME', 'recommend_text_wrapper';
-COMMENT ON FUNCTION recommend(text, text, text, date, text) IS
+COMMENT ON FUNCTION recommend(text, text, text, date, text, jsonb) IS
 'The same for a product_id that is text.';
+
+-- What if something else is planned for the week. Operators are written with their schema: the caller's search path is in force.
+CREATE FUNCTION recommend_plans(product_id bigint, region text, plans jsonb[], model text DEFAULT NULL, as_of date DEFAULT NULL,
+                                ab_key text DEFAULT NULL)
+RETURNS TABLE (plan jsonb, score double precision)
+STABLE PARALLEL SAFE COST 1000 ROWS 10
+LANGUAGE sql
+AS $$
+    SELECT s.plan, s.score
+    FROM (SELECT p.plan, p.n, @extschema@.recommend($1, $2, $4, $5, $6, p.plan) AS score
+          FROM pg_catalog.unnest($3) WITH ORDINALITY AS p (plan, n)
+          OFFSET 0) AS s
+    WHERE s.score IS NOT NULL
+    ORDER BY s.score DESC, s.n
+$$;
+COMMENT ON FUNCTION recommend_plans(bigint, text, jsonb[], text, date, text) IS
+'What recommend() says of a key under each of several plans, the best plan first; equal scores in the order of the plans. A
+NULL among the plans is the row as it is. No rows if the key has no row.';
+
+CREATE FUNCTION recommend_plans(product_id text, region text, plans jsonb[], model text DEFAULT NULL, as_of date DEFAULT NULL,
+                                ab_key text DEFAULT NULL)
+RETURNS TABLE (plan jsonb, score double precision)
+STABLE PARALLEL SAFE COST 1000 ROWS 10
+LANGUAGE sql
+AS $$
+    SELECT s.plan, s.score
+    FROM (SELECT p.plan, p.n, @extschema@.recommend($1, $2, $4, $5, $6, p.plan) AS score
+          FROM pg_catalog.unnest($3) WITH ORDINALITY AS p (plan, n)
+          OFFSET 0) AS s
+    WHERE s.score IS NOT NULL
+    ORDER BY s.score DESC, s.n
+$$;
+COMMENT ON FUNCTION recommend_plans(text, text, jsonb[], text, date, text) IS 'The same for a product_id that is text.';
+
+CREATE FUNCTION plan_seen(product_id bigint, region text, plan jsonb, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                          ab_key text DEFAULT NULL)
+RETURNS boolean
+STABLE PARALLEL SAFE COST 100000
+LANGUAGE c AS 'MODULE_PATHNAME', 'plan_seen_bigint_wrapper';
+COMMENT ON FUNCTION plan_seen(bigint, text, jsonb, text, date, text) IS
+'Whether the version that scores the key was trained on rows whose planned columns are like those that the plan makes of the
+key''s newest row; a warning says what was never seen, for there the score is a guess. Booleans, texts, missing values and
+the numbers 0 and 1 must have occurred together in one row, and each other number must lie between those of rows with the
+same. Read are the rows of the version''s source that had a label and were not kept for its test, with the caller''s
+rights, until one answers: all of them at most where there is none. Dates do not count, nor do columns that the version
+does not use. NULL if the key has no row.';
+
+CREATE FUNCTION plan_seen(product_id text, region text, plan jsonb, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                          ab_key text DEFAULT NULL)
+RETURNS boolean
+STABLE PARALLEL SAFE COST 100000
+LANGUAGE c AS 'MODULE_PATHNAME', 'plan_seen_text_wrapper';
+COMMENT ON FUNCTION plan_seen(text, text, jsonb, text, date, text) IS 'The same for a product_id that is text.';
+
+CREATE FUNCTION plan_effect(product_id bigint, region text, plan jsonb, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                            ab_key text DEFAULT NULL)
+RETURNS TABLE (score double precision, plan_score double precision, effect double precision, seen boolean)
+STABLE PARALLEL SAFE COST 100000 ROWS 1
+LANGUAGE sql
+AS $$
+    SELECT s.score, s.plan_score, s.plan_score OPERATOR(pg_catalog.-) s.score, s.seen
+    FROM (SELECT @extschema@.recommend($1, $2, $4, $5, $6) AS score,
+                 @extschema@.recommend($1, $2, $4, $5, $6, $3) AS plan_score,
+                 @extschema@.plan_seen($1, $2, $3, $4, $5, $6) AS seen
+          OFFSET 0) AS s
+    WHERE s.score IS NOT NULL
+$$;
+COMMENT ON FUNCTION plan_effect(bigint, text, jsonb, text, date, text) IS
+'By how much a plan changes what recommend() says of a key: score as the row is, plan_score with the plan, effect, which is
+plan_score - score, and seen, which is what plan_seen() says, with its warning. An A/B test gives both scores the same
+version. No rows if the key has no row.';
+
+CREATE FUNCTION plan_effect(product_id text, region text, plan jsonb, model text DEFAULT NULL, as_of date DEFAULT NULL,
+                            ab_key text DEFAULT NULL)
+RETURNS TABLE (score double precision, plan_score double precision, effect double precision, seen boolean)
+STABLE PARALLEL SAFE COST 100000 ROWS 1
+LANGUAGE sql
+AS $$
+    SELECT s.score, s.plan_score, s.plan_score OPERATOR(pg_catalog.-) s.score, s.seen
+    FROM (SELECT @extschema@.recommend($1, $2, $4, $5, $6) AS score,
+                 @extschema@.recommend($1, $2, $4, $5, $6, $3) AS plan_score,
+                 @extschema@.plan_seen($1, $2, $3, $4, $5, $6) AS seen
+          OFFSET 0) AS s
+    WHERE s.score IS NOT NULL
+$$;
+COMMENT ON FUNCTION plan_effect(text, text, jsonb, text, date, text) IS 'The same for a product_id that is text.';
 
 -- Why a row scores as it does.
 CREATE FUNCTION explain_row(model text, features record, version integer DEFAULT NULL)

@@ -122,8 +122,17 @@ pub fn importance(model: &str, version: i32) -> Result<Vec<(String, f64)>, Error
 
 /// What a version predicts, if the catalog knows it.
 pub fn task(model: &str, version: i32) -> Result<Option<Task>, Error> {
+    Ok(data(model, version)?.task)
+}
+
+/// The first day of which a version has seen no row, if the catalog knows it (see [`stored::Data::unseen_from`]).
+pub fn unseen_from(model: &str, version: i32) -> Result<Option<i32>, Error> {
+    Ok(data(model, version)?.unseen_from())
+}
+
+fn data(model: &str, version: i32) -> Result<stored::Data, Error> {
     let data = of_version(model, version, |row| row.json(columns::version::DATA))?;
-    Ok(Of { model, version }.read("data", &data, stored::data)?.task)
+    Of { model, version }.read("data", &data, stored::data)
 }
 
 /// The id of a version's weights. It is an error if the version is archived, because then its weights are deleted.

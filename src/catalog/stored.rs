@@ -49,6 +49,16 @@ pub struct Data {
     pub time_to: Option<Moment>,
 }
 
+impl Data {
+    /// The first day, in days since 2000-01-01, of which the version has seen no row. It is the day on which its test rows
+    /// begin, or else the day after its last row; `None` if neither is known.
+    pub fn unseen_from(&self) -> Option<i32> {
+        // If the test rows begin within a day, rows of that day may have been trained on, so the next day counts.
+        let test_from = self.test_from.map(|from| from.day.saturating_add(i32::from(from.in_day)));
+        test_from.or(self.time_to.map(|to| to.day.saturating_add(1)))
+    }
+}
+
 /// The names of the key columns, which are stored as a JSON array.
 pub fn keys(text: &str) -> Read<Vec<String>> {
     serde_json::from_str(text).map_err(|_| "it is no list of names")

@@ -44,6 +44,7 @@ fn arguments(call: &Call) -> Result<NewView, Error> {
         partition_by: values::given(text(9), "partition_by")?,
         settings: read_settings(values::given(call.json(10, "settings")?, "settings")?)?,
         checks: text(11),
+        planned: values::given(call.names(12)?, "planned")?,
     })
 }
 
@@ -187,6 +188,39 @@ fn check_columns(arguments: &NewView, columns: &[Column]) -> Result<(), Error> {
                 found: column.type_name(),
                 hint: "A label is a boolean, or a number that is 0 or 1.".into(),
             });
+        }
+    }
+    check_planned(arguments, find)
+}
+
+/// `find` returns the definition's column with a name, or the error that there is none.
+fn check_planned<'a>(
+    arguments: &NewView,
+    find: impl Fn(&str, &str) -> Result<&'a Column, Error>,
+) -> Result<(), Error> {
+    for (n, planned) in arguments.planned.iter().enumerate() {
+        let column = find(planned, "planned")?;
+        if arguments.planned[..n].contains(planned) {
+            return Err(Error::invalid(format!("planned column \"{planned}\" is named twice")));
+        }
+        let other = match planned {
+            name if arguments.keys.contains(name) => Some("a key"),
+            name if *name == arguments.time_column => Some("the time column"),
+            name if Some(name) == arguments.label.as_ref() => Some("the label"),
+            _ => None,
+        };
+        if let Some(other) = other {
+            return Err(Error::invalid(format!("column \"{planned}\" cannot be {other} and planned")));
+        }
+        let family = values::reader_of(column.type_oid).map(|(family, _)| family);
+        if matches!(family, None | Some(Family::NumberArray)) {
+            return Err(Error::InvalidArgument(
+                format!(
+                    "planned column \"{planned}\" has type {}, which a plan cannot give",
+                    column.type_name()
+                ),
+                Some("A planned column is a number, a boolean, a text, a date or a timestamp.".into()),
+            ));
         }
     }
     Ok(())

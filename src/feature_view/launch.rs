@@ -215,7 +215,8 @@ impl Template {
         let view = quote_qualified_identifier(schema.as_str(), name.as_str());
         let keys = ["product_id", "region"].map(str::to_owned);
         let available = self.fill(AVAILABLE, &weekly, "");
-        let make = |view: &str, [query, checks]: [&str; 2], label: Option<&str>, inputs, horizon| {
+        let planned = self.plans.iter().flat_map(Plan::planned_columns).collect();
+        let make = |view: &str, [query, checks]: [&str; 2], label: Option<&str>, inputs, horizon, planned| {
             create(&NewView {
                 view: view.to_owned(),
                 definition: self.fill(query, &weekly, &available),
@@ -229,13 +230,14 @@ impl Template {
                 horizon,
                 partition_by: self.partition_by.clone(),
                 settings: settings(),
+                planned,
             })
         };
         // The template's SQL is ours and was written for this search path, so the caller's path does not decide what its
         // names mean.
         let oid = with_fixed_path(|| {
-            let weekly_oid = make(&weekly, [WEEKLY, WEEKLY_CHECKS], None, Vec::new(), 0)?;
-            make(&view, [FEATURES, FEATURES_CHECKS], Some("purchased"), vec![weekly_oid], HORIZON)
+            let weekly_oid = make(&weekly, [WEEKLY, WEEKLY_CHECKS], None, Vec::new(), 0, Vec::new())?;
+            make(&view, [FEATURES, FEATURES_CHECKS], Some("purchased"), vec![weekly_oid], HORIZON, planned)
         })?;
         for view in [&weekly, &view] {
             Spi::run(&format!("CREATE INDEX ON {view} (week)"))?;

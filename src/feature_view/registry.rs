@@ -25,12 +25,14 @@ pub struct NewView {
     pub horizon: i32,
     pub partition_by: String,
     pub settings: Settings,
+    pub planned: Vec<String>,
 }
 
 /// The stored values of a feature view that may be damaged, with arrays and settings as JSON.
 pub struct Stored<'a> {
     pub name: &'a str,
     pub keys: &'a str,
+    pub planned: &'a str,
     pub inputs: &'a str,
     pub settings: &'a str,
     pub partition_by: &'a str,
@@ -41,6 +43,7 @@ pub struct Stored<'a> {
 /// The values of [`Stored`], parsed.
 pub struct Values {
     keys: Vec<String>,
+    planned: Vec<String>,
     inputs: Vec<Uuid>,
     settings: Settings,
     period: Period,
@@ -49,7 +52,13 @@ pub struct Values {
 impl Values {
     /// The values that stand in for damaged ones.
     fn none() -> Self {
-        Self { keys: Vec::new(), inputs: Vec::new(), settings: Settings::new(), period: Period::Month }
+        Self {
+            keys: Vec::new(),
+            planned: Vec::new(),
+            inputs: Vec::new(),
+            settings: Settings::new(),
+            period: Period::Month,
+        }
     }
 }
 
@@ -74,6 +83,7 @@ impl Stored<'_> {
         }
         Ok(Values {
             keys,
+            planned: list("planned", self.planned)?,
             inputs: inputs.ok_or_else(|| damaged("inputs", "it has something else than ids"))?,
             settings: read_settings(settings).map_err(|_| damaged("settings", "it is no JSON object"))?,
             period: Period::parse(self.partition_by)
@@ -101,6 +111,8 @@ pub struct FeatureView {
     pub keys: Vec<String>,
     pub time_column: String,
     pub label: Option<String>,
+    /// The columns that hold what is planned for the week after the row.
+    pub planned: Vec<String>,
     pub inputs: Vec<Uuid>,
     pub lookback: usize,
     pub horizon: usize,
@@ -126,7 +138,8 @@ impl FeatureView {
             let sql = "SELECT v.definition, v.available, v.time_column, v.label, v.lookback, v.horizon, \
                               v.partition_by, v.search_path, v.created_by::pg_catalog.text, v.view_id, \
                               pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
-                              pg_catalog.array_to_json(v.inputs)::pg_catalog.text, v.settings::pg_catalog.text, v.checks \
+                              pg_catalog.array_to_json(v.inputs)::pg_catalog.text, v.settings::pg_catalog.text, v.checks, \
+                              pg_catalog.array_to_json(v.planned)::pg_catalog.text \
                        FROM pg_catalog.pg_statistic_ext AS s JOIN reco.feature_view AS v \
                          ON s.stxname OPERATOR(pg_catalog.=) \
                             ('feature_view_' OPERATOR(pg_catalog.||) v.view_id::pg_catalog.text)::pg_catalog.name \
@@ -144,6 +157,7 @@ impl FeatureView {
             let stored = Stored {
                 name: &shown,
                 keys: &needed(11)?,
+                planned: &needed(15)?,
                 inputs: &needed(12)?,
                 settings: &needed(13)?,
                 partition_by: &needed(7)?,
@@ -153,7 +167,7 @@ impl FeatureView {
                 Ok(values) => (values, None),
                 Err(damage) => (Values::none(), Some(damage)),
             };
-            let Values { keys, inputs, settings, period } = values;
+            let Values { keys, planned, inputs, settings, period } = values;
             let [lookback, horizon] = stored.weeks.map(|weeks| weeks.max(0) as usize);
             let view = Self {
                 id: row.get(10)?.ok_or_else(Error::damaged_row)?,
@@ -164,6 +178,7 @@ impl FeatureView {
                 keys,
                 time_column: needed(3)?,
                 label: text(4)?,
+                planned,
                 inputs,
                 lookback,
                 horizon,
@@ -359,8 +374,8 @@ pub fn register(
         client.update(
             "INSERT INTO reco.feature_view (view_id, table_schema, table_name, definition, available, keys, time_column, \
                                             label, inputs, lookback, horizon, partition_by, search_path, settings, \
-                                            created_by, checks) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                                            created_by, checks, planned) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             None,
             &[
                 id.into(),
@@ -379,6 +394,7 @@ pub fn register(
                 written_settings(&view.settings).into(),
                 caller.into(),
                 view.checks.as_deref().into(),
+                view.planned.clone().into(),
             ],
         )?;
         Ok(())

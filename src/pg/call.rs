@@ -173,6 +173,12 @@ impl Call {
         unsafe { state(self.info) }
     }
 
+    /// The memory context of the call site, which lives as long as the state that it keeps.
+    pub fn memory(&self) -> pg_sys::MemoryContext {
+        // SAFETY: the call is running, so `info` is live.
+        unsafe { (*(*self.info).flinfo).fn_mcxt }
+    }
+
     /// The type that the function returns.
     pub fn result_type(&self) -> pg_sys::Oid {
         // SAFETY: the call is running, so `info` is live.

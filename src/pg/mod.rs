@@ -5,7 +5,7 @@
 //! | `sql_function`, `call` | functions of SQL that read their call themselves; a call's arguments, its results, its call site's state |
 //! | `call_site` | the arguments and the state of a call, in C's own terms |
 //! | `aggregate` | what every aggregate does with its state |
-//! | `values`, `numeric` | SQL values as numbers and text: the same code for training and for scoring |
+//! | `values`, `numeric`, `input` | SQL values as numbers and text: the same code for training and for scoring; a text as a value |
 //! | `tuples`, `row_set` | composite values; the rows that a function returns |
 //! | `cursor`, `each_row` | the rows of a query: a batch at a time, or one by one |
 //! | `receiver` | where the executor sends the rows that it makes |
@@ -33,6 +33,7 @@ pub mod changes;
 pub mod cursor;
 pub mod each_row;
 pub mod guard;
+pub mod input;
 pub mod layout;
 pub mod liveness;
 pub mod mapping;

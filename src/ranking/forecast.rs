@@ -23,7 +23,8 @@ use pgrx::{pg_sys, IntoDatum, Spi};
 
 sql_function!(forecast_products, forecast_products);
 
-/// (region text, model text, units_model text, by name, as_of date, version integer, units_version integer)
+/// (region text, model text, units_model text, by name, as_of date, version integer, units_version integer, plan
+/// jsonb)
 fn forecast_products(call: &Call) -> Returned {
     let mut rows = RowSet::begin(call)?;
     let Some(region) = call.datum(0) else { return Ok(None) };
@@ -32,6 +33,7 @@ fn forecast_products(call: &Call) -> Returned {
         given: (Key::Text, region),
         as_of: call.datum(4),
         candidates: None,
+        plan: call.datum(7),
     };
     let (model, units) = (call.text(1), call.text(2));
     let (version, units_version) = (call.integer(5), call.integer(6));
@@ -135,7 +137,9 @@ impl Models {
         }
         let position = columns.len();
         columns.extend([week(&decoded.version), category(&decoded.version, by)?]);
-        let (mut probability, mut units) = (Filling::new(self.probability), self.units.map(Filling::new));
+        // SAFETY: the plan is a jsonb.
+        let filling = |resolved| unsafe { Filling::new(resolved, wanted.plan) };
+        let (mut probability, mut units) = (filling(self.probability)?, self.units.map(filling).transpose()?);
         // SAFETY: all rows of the query have this descriptor, and the query casts the category to text.
         let make = |descriptor, row: Attributes| unsafe {
             let units = units.as_mut().map(|units| units.fill(descriptor, row)).transpose()?;

@@ -10,6 +10,7 @@ use crate::pg::each_row::each_row;
 use crate::pg::tuples::Attributes;
 use crate::scoring::call::Resolved;
 use crate::scoring::row::Binding;
+use crate::scoring::what_if::Replacement;
 use model::hash::MixState;
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
@@ -130,16 +131,22 @@ pub fn newest_rows<T: Made>(
 pub struct Filling {
     resolved: Resolved,
     binding: Option<Binding>,
+    /// What a plan replaces in every row.
+    replacement: Option<Replacement>,
 }
 
 impl Filling {
-    pub fn new(resolved: Resolved) -> Self {
-        Self { resolved, binding: None }
+    /// # Safety
+    /// If there is a plan, it is a jsonb.
+    pub unsafe fn new(resolved: Resolved, plan: Option<pg_sys::Datum>) -> Result<Self, Error> {
+        // SAFETY: the plan is a jsonb, as the caller says.
+        let replacement = unsafe { plan.map(|plan| Replacement::of(plan, &resolved.decoded)).transpose()? };
+        Ok(Self { resolved, binding: None, replacement })
     }
 
-    /// The same version, for the rows of another query.
+    /// The same version and plan, for the rows of another query.
     pub fn again(self) -> Self {
-        Self::new(self.resolved)
+        Self { binding: None, ..self }
     }
 
     pub fn resolved(&self) -> &Resolved {
@@ -166,6 +173,9 @@ impl Filling {
                 }
             };
             binding.fill(row, &decoded.scorer, &mut self.resolved.inputs)?;
+            if let Some(replacement) = &self.replacement {
+                replacement.apply(&decoded.scorer, &mut self.resolved.inputs);
+            }
             Ok(&mut self.resolved)
         }
     }

@@ -44,6 +44,8 @@ pub struct Wanted {
     pub as_of: Option<pg_sys::Datum>,
     /// If it is given, only these keys are wanted: an array, with its type.
     pub candidates: Option<(pg_sys::Oid, pg_sys::Datum)>,
+    /// A jsonb whose values take the place of every row's planned columns.
+    pub plan: Option<pg_sys::Datum>,
 }
 
 /// A query for the wanted rows. It returns the columns that were asked for, the ranked key and the time.

@@ -20,7 +20,8 @@ pub fn score_newest(
     mut take: impl FnMut(Id, f64),
 ) -> Result<(), Error> {
     let query = RankingQuery::of_recipe(&resolved.decoded.version, resolved.decoded.scorer.recipe(), wanted)?;
-    let mut scoring = Scoring::new(Filling::new(resolved));
+    // SAFETY: the plan is a jsonb.
+    let mut scoring = Scoring::new(unsafe { Filling::new(resolved, wanted.plan)? });
     let mut newest = replacing(client, &mut scoring, &query)?;
     if newest.fits() {
         if let (Some(days), Some(time)) = (max_age, newest.time()) {

@@ -19,7 +19,7 @@ sql_function!(top_products, |call| top(call, Of::ProductsOfRegion, Key::Text));
 sql_function!(top_regions_bigint, |call| top(call, Of::RegionsOfProduct, Key::Bigint));
 sql_function!(top_regions_text, |call| top(call, Of::RegionsOfProduct, Key::Text));
 
-/// (the given key of type `key`, k integer, model text, as_of date, candidates array, max_age integer)
+/// (the given key of type `key`, k integer, model text, as_of date, candidates array, max_age integer, plan jsonb)
 fn top(call: &Call, of: Of, key: Key) -> Returned {
     let mut set = RowSet::begin(call)?;
     let Some(value) = call.datum(0) else { return Ok(None) };
@@ -28,6 +28,7 @@ fn top(call: &Call, of: Of, key: Key) -> Returned {
         given: (key, value),
         as_of: call.datum(3),
         candidates: call.datum(4).map(|array| (call.argument_type(4), array)),
+        plan: call.datum(6),
     };
     let best = best(call.text(2).as_deref(), call.integer(1), call.integer(5), &wanted)?;
     set.put_each((1..).zip(best), ranked)?;

@@ -15,8 +15,7 @@ pub struct Contender {
     pub source: VersionSource,
     pub label: Option<String>,
     pub time_column: Option<String>,
-    /// The first day, in days since 2000-01-01, of which the version has seen no row. It is the day on which its test rows
-    /// begin, or else the day after its last row; `None` if neither is known.
+    /// See [`stored::Data::unseen_from`].
     pub unseen_from: Option<i32>,
 }
 
@@ -33,14 +32,11 @@ impl Contender {
             let row = rows.first();
             let data = row.get::<String>(5)?.ok_or_else(Error::damaged_row)?;
             let data = Of { model, version }.read("data", &data, stored::data)?;
-            // If the test rows begin within a day, rows of that day may have been trained on, so the next day counts.
-            let test_from = data.test_from.map(|from| from.day.saturating_add(i32::from(from.in_day)));
-            let after_the_last = data.time_to.map(|to| to.day.saturating_add(1));
             Ok(Self {
                 source: VersionSource::of_columns(row.get(1)?, row.get(2)?, row.get(6)?),
                 label: row.get(3)?,
                 time_column: row.get(4)?,
-                unseen_from: test_from.or(after_the_last),
+                unseen_from: data.unseen_from(),
             })
         })
     }

@@ -7,6 +7,9 @@
 //!
 //! While an A/B test runs, [`arms`] says which version scores a key.
 //!
+//! A plan takes the place of a row's planned columns before the row is scored ([`what_if`]); [`plan_seen`] says whether the
+//! version knows rows like that.
+//!
 //! [`explain`] says how much each column contributes to a score, and [`similar_launches`] which earlier launches were most
 //! like a product. Both read rows as values and as text ([`reading`]).
 
@@ -19,6 +22,7 @@ pub mod key_plan;
 pub mod model_cache;
 mod newest_row;
 mod partitions;
+mod plan_seen;
 mod predict;
 mod reading;
 mod recommend;
@@ -26,6 +30,7 @@ pub mod row;
 pub mod shared_models;
 mod similar_launches;
 pub mod source;
+pub mod what_if;
 
 pub use row::check_columns;
 

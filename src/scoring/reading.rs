@@ -132,7 +132,7 @@ fn six_digits(number: f64) -> f64 {
 
 /// # Safety
 /// `type_oid` is a type that exists, because a live descriptor names it.
-unsafe fn output_function(type_oid: pg_sys::Oid) -> pg_sys::Oid {
+pub unsafe fn output_function(type_oid: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: the type exists, as the caller says; the out-pointers live through the call.
     unsafe {
         let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
@@ -143,7 +143,7 @@ unsafe fn output_function(type_oid: pg_sys::Oid) -> pg_sys::Oid {
 
 /// # Safety
 /// `datum` is a non-NULL value of the type that has this output function.
-unsafe fn written(output: pg_sys::Oid, datum: pg_sys::Datum) -> String {
+pub unsafe fn written(output: pg_sys::Oid, datum: pg_sys::Datum) -> String {
     // SAFETY: the value fits the function, as the caller says. An output function returns a palloc'd NUL-terminated string.
     unsafe {
         let text = pg_sys::OidOutputFunctionCall(output, datum);

@@ -5,6 +5,7 @@ use super::model_cache::{self, Decoded};
 use super::newest_row::NewestRow;
 use super::row::Inputs;
 use super::source::Key;
+use super::what_if::WhatIf;
 use crate::error::{or_raise, Error};
 use crate::pg::call_site::{argument, state};
 use crate::pg::memory::bytes;
@@ -16,10 +17,17 @@ use std::sync::Arc;
 
 /// The state of a call site.
 #[derive(Default)]
-struct KeyCall {
+pub struct KeyCall {
     resolved: Option<Resolved>,
-    newest: Option<NewestRow>,
+    kept: Kept,
     split: Option<Split>,
+}
+
+/// What a call site keeps for one version.
+#[derive(Default)]
+struct Kept {
+    newest: Option<NewestRow>,
+    what_if: WhatIf,
 }
 
 /// The A/B test that decides which version scores a key.
@@ -32,17 +40,18 @@ struct Split {
 struct Arm {
     decoded: Arc<Decoded>,
     inputs: Inputs,
-    newest: Option<NewestRow>,
+    kept: Kept,
 }
 
 /// The arguments of a call, and the memory context of its call site.
-struct Question {
-    call_site: pg_sys::MemoryContext,
-    key: Key,
+pub struct Question {
+    pub call_site: pg_sys::MemoryContext,
+    pub key: Key,
     /// The product and the region.
-    values: [pg_sys::Datum; 2],
-    as_of: Option<pg_sys::Datum>,
-    ab_key: Option<pg_sys::Datum>,
+    pub values: [pg_sys::Datum; 2],
+    pub as_of: Option<pg_sys::Datum>,
+    pub ab_key: Option<pg_sys::Datum>,
+    pub plan: Option<pg_sys::Datum>,
 }
 
 /// Declared in sql/scoring.sql.
@@ -60,15 +69,16 @@ fn recommend_text(fcinfo: pg_sys::FunctionCallInfo) -> Option<f64> {
 }
 
 /// # Safety
-/// `fcinfo` is that of the running call, with the arguments (product of type `key`, region, model, as_of, ab_key).
+/// `fcinfo` is that of the running call, with the arguments (product of type `key`, region, model, as_of, ab_key,
+/// plan).
 unsafe fn recommend(fcinfo: pg_sys::FunctionCallInfo, key: Key) -> Option<f64> {
     // SAFETY: the call is running, and each argument is read as the type that its SQL declares.
     unsafe {
         let values = [argument(fcinfo, 0)?, argument(fcinfo, 1)?];
         let model = argument(fcinfo, 2).map(|name| bytes(name));
         let call_site = (*(*fcinfo).flinfo).fn_mcxt;
-        let (as_of, ab_key) = (argument(fcinfo, 3), argument(fcinfo, 4));
-        let question = Question { call_site, key, values, as_of, ab_key };
+        let (as_of, ab_key, plan) = (argument(fcinfo, 3), argument(fcinfo, 4), argument(fcinfo, 5));
+        let question = Question { call_site, key, values, as_of, ab_key, plan };
         or_raise(score_key(state::<KeyCall>(fcinfo), &question, model))
     }
 }
@@ -80,20 +90,47 @@ unsafe fn score_key(
     question: &Question,
     model: Option<&[u8]>,
 ) -> Result<Option<f64>, Error> {
-    // SAFETY: the values and the snapshot are as the caller says. While `resolved` answers, the snapshot is the one that
-    // the kept access was made under.
+    // SAFETY: the values and the snapshot are as the caller says.
     unsafe {
-        if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(model)) {
-            (call.newest, call.split) = (None, None);
-            let name = model.map(String::from_utf8_lossy);
-            let resolved = Resolved::new(name.as_deref(), None)?;
-            call.split = resolved.test.as_deref().map(Split::read).transpose()?;
-            call.resolved = Some(resolved);
-        }
-        let Some(resolved) = &mut call.resolved else { unreachable!("resolved above") };
-        match call.split.as_mut().map(|split| split.arm(question)).transpose()?.flatten() {
-            Some(arm) => question.score(&arm.decoded, &mut arm.inputs, &mut arm.newest),
-            None => question.score(&resolved.decoded, &mut resolved.inputs, &mut call.newest),
+        let (decoded, inputs, kept) = call.version(question, model)?;
+        question.score(decoded, inputs, kept)
+    }
+}
+
+impl KeyCall {
+    /// The version that scores the key.
+    ///
+    /// # Safety
+    /// The same as for [`score_key`].
+    pub unsafe fn decoded(&mut self, question: &Question, model: Option<&[u8]>) -> Result<&Decoded, Error> {
+        // SAFETY: the values and the snapshot are as the caller says.
+        unsafe { self.version(question, model).map(|(decoded, ..)| decoded) }
+    }
+
+    /// The version that scores the key, and what is kept for it.
+    ///
+    /// # Safety
+    /// The same as for [`score_key`].
+    unsafe fn version(
+        &mut self,
+        question: &Question,
+        model: Option<&[u8]>,
+    ) -> Result<(&Decoded, &mut Inputs, &mut Kept), Error> {
+        // SAFETY: the values and the snapshot are as the caller says. While `resolved` answers, the snapshot is the one that
+        // the kept access was made under.
+        unsafe {
+            if !self.resolved.as_ref().is_some_and(|resolved| resolved.answers(model)) {
+                (self.kept, self.split) = (Kept::default(), None);
+                let name = model.map(String::from_utf8_lossy);
+                let resolved = Resolved::new(name.as_deref(), None)?;
+                self.split = resolved.test.as_deref().map(Split::read).transpose()?;
+                self.resolved = Some(resolved);
+            }
+            let Some(resolved) = &mut self.resolved else { unreachable!("resolved above") };
+            Ok(match self.split.as_mut().map(|split| split.arm(question)).transpose()?.flatten() {
+                Some(arm) => (&arm.decoded, &mut arm.inputs, &mut arm.kept),
+                None => (&resolved.decoded, &mut resolved.inputs, &mut self.kept),
+            })
         }
     }
 }
@@ -107,17 +144,24 @@ impl Question {
         &self,
         decoded: &Decoded,
         inputs: &mut Inputs,
-        newest: &mut Option<NewestRow>,
+        kept: &mut Kept,
     ) -> Result<Option<f64>, Error> {
-        // SAFETY: the values and the snapshot are as the caller says.
+        // SAFETY: the values and the snapshot are as the caller says, and the plan is a jsonb.
         unsafe {
             let with_as_of = self.as_of.is_some();
-            if !newest.as_ref().is_some_and(|newest| newest.serves(with_as_of)) {
-                *newest = Some(NewestRow::of(self.call_site, decoded, self.key, with_as_of)?);
+            // A plan is read also where the key has no row, so that its errors do not depend on the rows.
+            let replacement = self.plan.map(|plan| kept.what_if.replacement(plan, decoded)).transpose()?;
+            if !kept.newest.as_ref().is_some_and(|newest| newest.serves(with_as_of)) {
+                kept.newest = Some(NewestRow::of(self.call_site, decoded, self.key, with_as_of)?);
             }
-            let Some(newest) = newest else { unreachable!("prepared above") };
-            let found = newest.fill(self.values, self.as_of, decoded, inputs)?;
-            found.then(|| decoded.score(&mut inputs.row)).transpose()
+            let Some(newest) = &mut kept.newest else { unreachable!("prepared above") };
+            if !newest.fill(self.values, self.as_of, decoded, inputs)? {
+                return Ok(None);
+            }
+            if let Some(replacement) = replacement {
+                replacement.apply(&decoded.scorer, inputs);
+            }
+            decoded.score(&mut inputs.row).map(Some)
         }
     }
 }
@@ -150,7 +194,7 @@ impl Split {
             let kept = &mut self.arms[arm];
             if kept.is_none() {
                 let decoded = model_cache::decoded_version(&self.test.model, self.test.arms[arm].version)?;
-                *kept = Some(Arm { inputs: Inputs::of(&decoded.scorer), decoded, newest: None });
+                *kept = Some(Arm { inputs: Inputs::of(&decoded.scorer), decoded, kept: Kept::default() });
             }
             Ok(kept.as_mut())
         }

@@ -201,7 +201,7 @@ fn values_of_feature_views(client: &SpiClient, faults: &mut Vec<String>) -> Resu
     let sql = "SELECT reco.feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by), \
                       pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
                       pg_catalog.array_to_json(v.inputs)::pg_catalog.text, v.settings::pg_catalog.text, \
-                      v.partition_by, v.lookback, v.horizon \
+                      v.partition_by, v.lookback, v.horizon, pg_catalog.array_to_json(v.planned)::pg_catalog.text \
                FROM reco.feature_view AS v ORDER BY 1";
     for row in client.select(sql, None, &[])? {
         let text = |n| row.get::<String>(n).map(|text| text.unwrap_or_default());
@@ -210,6 +210,7 @@ fn values_of_feature_views(client: &SpiClient, faults: &mut Vec<String>) -> Resu
         let stored = Stored {
             name: &name,
             keys: &keys,
+            planned: &text(8)?,
             inputs: &inputs,
             settings: &settings,
             partition_by: &text(5)?,

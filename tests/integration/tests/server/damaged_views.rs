@@ -77,6 +77,7 @@ fn damaged_values_are_named_and_the_view_can_be_dropped() {
     let (database, _client) = views();
     for (column, values) in [
         ("keys", ["'{}'", "'{NULL}'", "'{{product_id},{region}}'"].as_slice()),
+        ("planned", &["'{NULL}'", "'{{price},{week}}'"]),
         ("inputs", &["'{NULL}'", "ARRAY[[gen_random_uuid()], [gen_random_uuid()]]"]),
         ("settings", &["'null'", "'7'", "'[]'", "'\"text\"'", "'{\"work_mem\": 1e400}'"]),
         ("partition_by", &["''", "'decade'"]),

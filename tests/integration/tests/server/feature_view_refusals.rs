@@ -13,7 +13,8 @@ fn refused(client: &mut Client, query: &str, arguments: &str) -> Refusal {
     )
 }
 
-const QUERY: &str = "SELECT 1 AS product_id, 'r1' AS region, w::date AS week, 1.5 AS number, 'a' AS letter
+const QUERY: &str = "SELECT 1 AS product_id, 'r1' AS region, w::date AS week, 1.5 AS number, 'a' AS letter,
+                            '{1}'::integer[] AS numbers
                      FROM generate_series($1::timestamp, $2, '7 days') AS w";
 
 #[test]
@@ -37,6 +38,25 @@ fn definitions_and_columns_that_cannot_be_are_refused() {
         ),
         (QUERY, "'{product_id}', label => 'bought'", "42703", "label column \"bought\"", "letter"),
         (QUERY, "'{product_id}', label => 'letter'", "42804", "\"letter\" has type text", "boolean"),
+        (QUERY, "'{product_id}', planned => '{display}'", "42703", "planned column \"display\"", "letter"),
+        (QUERY, "'{product_id}', planned => '{number,number}'", "22023", "\"number\" is named twice", ""),
+        (QUERY, "'{product_id}', planned => '{product_id}'", "22023", "cannot be a key and planned", ""),
+        (QUERY, "'{product_id}', planned => '{week}'", "22023", "cannot be the time column and planned", ""),
+        (
+            QUERY,
+            "'{product_id}', label => 'number', planned => '{number}'",
+            "22023",
+            "the label and planned",
+            "",
+        ),
+        (
+            QUERY,
+            "'{product_id}', planned => '{numbers}'",
+            "22023",
+            "has type integer[], which a plan",
+            "a number",
+        ),
+        (QUERY, "'{product_id}', planned => NULL", "22023", "planned must not be NULL", ""),
         (
             QUERY,
             "'{product_id}', partition_by => 'week'",

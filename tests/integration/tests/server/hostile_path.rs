@@ -1,6 +1,7 @@
 //! A schema before pg_catalog in a superuser's search path has an operator, a function, an aggregate, a type and a relation of
 //! another's for all that pg_catalog has, and for what our SQL names. None of it runs, whatever is called.
 
+use super::what_if;
 use integration::{refusal, rows, value, Database, Training};
 use postgres::Client;
 use std::collections::BTreeSet;
@@ -101,6 +102,11 @@ SELECT reco.recommend(1, 'r1', 'launch', as_of => '2024-05-01');;
 SELECT reco.recommend(1, 'r1', 'by_view');;
 SELECT reco.recommend('p1'::pg_catalog.text, 'r1', 'texts');;
 SELECT reco.recommend('p1'::pg_catalog.text, 'r1', 'odd');;
+SELECT reco.recommend(1, 'r1', 'planned', plan => '{"display": true, "price": 2}');;
+SELECT reco.recommend_plans(1, 'r1', ARRAY['{"theme": "easter"}', NULL]::pg_catalog.jsonb[], 'planned');;
+SELECT reco.plan_seen(1, 'r1', '{"display": true, "coupon": false, "price": 2, "theme": "easter"}', 'planned');;
+SELECT reco.plan_effect(1, 'r1', '{"display": false, "coupon": true, "price": 2, "theme": null}', 'planned');;
+SELECT reco.top_products('r1', 3, 'planned', plan => '{"price": 2}');;
 SELECT reco.explain(1, 'r1', 'launch');;
 SELECT reco.explain('p1'::pg_catalog.text, 'r1', 'texts');;
 SELECT reco.explain_row('launch', f) FROM public.launch_features AS f LIMIT 1;;
@@ -194,6 +200,8 @@ fn prepared() -> Database {
     for source in ["numbers", "by_view", "texts", "odd", "fresh"] {
         keyed(source, source).call(&mut admin);
     }
+    what_if::create(&mut admin);
+    keyed("planned", "planned").label("bought").call(&mut admin);
     keyed("units", "launch_features").label("sales_1w").call(&mut admin);
     admin
         .batch_execute(

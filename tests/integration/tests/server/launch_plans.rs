@@ -60,7 +60,10 @@ fn plans_of_stores_are_shares_of_their_region() {
     // Planned for week 4 in one of two stores, and for week 8, which is the newest row's label, in both.
     assert_eq!(by_week(&mut client, "planned_display", 2, "r1"), "3:0.500 4:0.000 5:0.000 6:0.000 7:1.000");
     assert_eq!(by_week(&mut client, "planned_display", 2, "r2"), "3:0.000 4:0.000 5:0.000 6:0.000 7:0.000");
-    assert_eq!(by_week(&mut client, "planned_display_1w", 2, "r1"), "3:0.000 4:0.500 5:0.000 6:0.000 7:0.000");
+    assert_eq!(
+        by_week(&mut client, "planned_display_1w", 2, "r1"),
+        "3:0.000 4:0.500 5:0.000 6:0.000 7:0.000"
+    );
     assert_eq!(by_week(&mut client, "display_weeks_since", 2, "r1"), "3:? 4:0.000 5:1.000 6:2.000 7:3.000");
     assert_eq!(by_week(&mut client, "planned_price", 2, "r1"), "3:3.000 4:? 5:? 6:? 7:1.000");
     assert_eq!(by_week(&mut client, "planned_price_1w", 2, "r1"), "3:? 4:3.000 5:? 6:? 7:?");
@@ -79,6 +82,8 @@ fn plans_of_stores_are_shares_of_their_region() {
         by_week(&mut client, "category_display_lift", 2, "r1"),
         "all that r1 sells is tea"
     );
+    let planned = "SELECT planned FROM reco.feature_views WHERE view = 'public.launches'";
+    assert_eq!(value::<Vec<String>>(&mut client, planned), ["planned_display", "planned_price"]);
 }
 
 #[test]
@@ -118,7 +123,10 @@ fn a_row_knows_only_what_was_known_at_its_end() {
     );
     create(&mut client, r#"{"table": "promotions", "columns": ["display"], "known_at": "announced"}"#);
     assert_eq!(by_week(&mut client, "planned_display", 2, "r1"), "3:0.000 4:1.000 5:0.000 6:0.000 7:0.000");
-    assert_eq!(by_week(&mut client, "planned_display_1w", 2, "r1"), "3:0.000 4:0.000 5:1.000 6:0.000 7:0.000");
+    assert_eq!(
+        by_week(&mut client, "planned_display_1w", 2, "r1"),
+        "3:0.000 4:0.000 5:1.000 6:0.000 7:0.000"
+    );
 }
 
 #[test]

@@ -31,6 +31,7 @@
 //! | `parallel` | parallel workers |
 //! | `encoders` | fits by parallel workers, beside Postgres' own aggregates |
 //! | `forecast` | what is expected of a region, by product and added up |
+//! | `what_if` | scores if something else is planned: values, refusals, rights, what was never seen |
 //! | `ranking` | the best of many keys: order, ties, rights, memory |
 //! | `retraining` | which of two versions is better, and retraining |
 //! | `standby` | a streaming standby and read-only transactions |
@@ -125,4 +126,5 @@ mod tune;
 mod tune_cancel;
 mod tune_refusals;
 mod views;
+mod what_if;
 mod what_is_shown;

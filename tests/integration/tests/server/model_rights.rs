@@ -22,6 +22,12 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.predict_quantiles('m', f) FROM numbers AS f LIMIT 1", "score"),
     ("SELECT reco.recommend(1, 'r1', 'm')", "score"),
     ("SELECT reco.recommend(1, 'r1', model => 'm', as_of => '2024-05-01')", "score"),
+    ("SELECT reco.recommend_plans(1, 'r1', '{NULL}', 'p')", "score"),
+    ("SELECT reco.plan_seen(1, 'r1', '{\"price\": 2}', 'p')", "score"),
+    ("SELECT reco.plan_effect(1, 'r1', '{\"price\": 2}', 'p')", "score"),
+    ("SELECT reco.recommend_plans('p1'::text, 'r1', '{NULL}', 't')", "score"),
+    ("SELECT reco.plan_seen('p1'::text, 'r1', '{\"price\": 2}', 't')", "score"),
+    ("SELECT reco.plan_effect('p1'::text, 'r1', '{\"price\": 2}', 't')", "score"),
     ("SELECT reco.explain_row('m', f) FROM numbers AS f LIMIT 1", "score"),
     ("SELECT reco.explain(1, 'r1', 'm')", "score"),
     ("SELECT reco.similar_launches(1, 'r1', model => 'm')", "score"),
@@ -78,7 +84,7 @@ const MATRIX: &[(&str, &str)] = &[
 ];
 
 /// The models of the matrix; every role has the same privilege on each.
-const MODELS: [&str; 4] = ["m", "b", "n", "t"];
+const MODELS: [&str; 5] = ["m", "b", "n", "t", "p"];
 
 /// The least privilege that each role has on them.
 const ROLES: &[(&str, Option<&str>)] = &[
@@ -116,8 +122,12 @@ fn matrix() -> Database {
              CREATE TABLE numbers AS SELECT product_id, region, week, price, households, clicks, sales_1w AS sold,
                                             sales_1w > 8 AS bought
              FROM launch_features;
-             CREATE TABLE texts AS SELECT 'p' || product_id AS product_id, region, week, price, clicks, bought FROM numbers;
-             GRANT SELECT ON numbers, texts TO {0}",
+             SELECT reco.create_feature_view(view, 'SELECT ' || key || ' AS product_id, region, week, price, clicks, bought
+                                                    FROM numbers WHERE week BETWEEN $1 AND $2',
+                        '{{product_id,region}}', planned => '{{price}}', available => 'SELECT min(week), max(week) + 7 FROM numbers')
+             FROM (VALUES ('texts', '''p'' || product_id'), ('plans', 'product_id')) AS v (view, key);
+             CALL reco.refresh_features('texts'); CALL reco.refresh_features('plans');
+             GRANT SELECT ON numbers, texts, plans TO {0}",
             names.join(", ")
         ))
         .unwrap();
@@ -132,6 +142,7 @@ fn matrix() -> Database {
         train.param(r#""seed": 7"#).call(&mut owner);
     }
     brief("t").source("texts").call(&mut owner);
+    brief("p").source("plans").call(&mut owner);
     for model in MODELS {
         let grants = [("score", "score"), ("train", "train"), ("manage", "manage"), ("group", "train")];
         for (role, privilege) in grants {

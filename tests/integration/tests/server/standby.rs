@@ -1,5 +1,5 @@
-use super::shared_models;
 use super::support::{champion, sum_of_scores};
+use super::{shared_models, what_if};
 use integration::{data, refusal, rows, value, wait_until, Cluster, Database, Training};
 use postgres::Client;
 
@@ -18,6 +18,8 @@ fn a_standby_scores_the_same_and_follows_a_promotion() {
     let mut primary = cluster.connect("postgres");
     data::create(&mut primary);
     Training::new("launch").call(&mut primary);
+    what_if::create(&mut primary);
+    Training::new("planned").source("planned").label("bought").call(&mut primary);
     let standby_cluster = cluster.standby();
     let mut standby = standby_cluster.connect("postgres");
     assert!(value::<bool>(&mut standby, "SELECT pg_is_in_recovery()"));
@@ -28,9 +30,12 @@ fn a_standby_scores_the_same_and_follows_a_promotion() {
     assert_eq!(rows(&mut standby, measured), rows(&mut primary, measured));
     assert_eq!(rows(&mut standby, RECOMMENDED), rows(&mut primary, RECOMMENDED));
     assert_eq!(
-        value::<f64>(&mut standby, "SELECT reco.recommend(1, 'r1')"),
-        value::<f64>(&mut primary, "SELECT reco.recommend(1, 'r1')")
+        value::<f64>(&mut standby, "SELECT reco.recommend(1, 'r1', 'launch')"),
+        value::<f64>(&mut primary, "SELECT reco.recommend(1, 'r1', 'launch')")
     );
+
+    let effect = "SELECT * FROM reco.plan_effect(1, 'r1', '{\"display\": true}', 'planned')";
+    assert_eq!(rows(&mut standby, effect), rows(&mut primary, effect));
 
     // A model that is mapped from a file: each server makes its own.
     shared_models::import(&mut primary, "large", 1);
