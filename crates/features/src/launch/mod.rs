@@ -19,6 +19,7 @@
 //! | `distinct` | distinct customers over windows that slide |
 //! | `columns`, `row` | the features by name, and a row of them |
 //! | `real` | numbers as PostgreSQL casts them to `real` |
+//! | `worker` | a thread that works on one thing after the other |
 //!
 //! # Equal to the SQL
 //!
@@ -48,6 +49,7 @@ mod real;
 mod row;
 mod series;
 mod setting;
+mod worker;
 
 pub use chunk::{Chunk, WeeklySales};
 pub use columns::COLUMNS;
@@ -56,3 +58,4 @@ pub use market::Market;
 pub use new_products::NewProducts;
 pub use row::{Row, Values};
 pub use setting::{Setting, HORIZON, MONTH, QUARTER, YEAR};
+pub use worker::Worker;
