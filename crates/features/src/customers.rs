@@ -152,6 +152,14 @@ impl<A: Allocator + Copy> Customers<A> {
         }
     }
 
+    /// The number of customers: exact for hashes, estimated from registers.
+    pub fn count(&self) -> Result<u64, FeatureError> {
+        match self {
+            Self::Estimated(registers) => rounded_estimate(registers),
+            known => Ok(known.hashes().len() as u64),
+        }
+    }
+
     /// Bytes of the stored form.
     #[inline]
     pub fn stored_length(&self) -> usize {
@@ -305,7 +313,7 @@ impl<'a> StoredCustomers<'a> {
             Self::Registers(bytes) => {
                 let mut registers = [0; REGISTERS];
                 unpack(bytes, |number, value| registers[number] = value);
-                estimate(&registers).map(|count| count.round() as u64)
+                rounded_estimate(&registers)
             }
         }
     }
@@ -316,6 +324,10 @@ impl<'a> StoredCustomers<'a> {
             Self::Registers(_) => &[],
         })
     }
+}
+
+fn rounded_estimate(registers: &[u8; REGISTERS]) -> Result<u64, FeatureError> {
+    estimate(registers).map(|count| count.round() as u64)
 }
 
 /// The composite estimate of Apache DataSketches, which takes registers only in the image of an HLL_8 sketch

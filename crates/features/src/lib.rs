@@ -6,6 +6,7 @@
 //! | `compensated` | sums that keep their rounding errors |
 //! | `customers` | distinct customers: counted exactly while they are few, by HyperLogLog beyond that |
 //! | `stored`, `text`, `bytes` | a summary's stored form and its text form, every bound checked |
+//! | `launch` | the rows of new products, from weekly sales |
 //! | `trailing` | a window of weeks that slides over summaries |
 //! | `decay`, `trend`, `series` | exponential decay, least-squares slopes |
 //! | `state` | what an aggregate keeps between rows |
@@ -20,6 +21,7 @@ pub mod decay;
 pub mod decimal;
 pub mod encode;
 pub mod error;
+pub mod launch;
 mod series;
 pub mod state;
 pub mod stored;

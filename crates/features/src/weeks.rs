@@ -42,6 +42,16 @@ impl Week {
         Self(self.0.saturating_add(weeks))
     }
 
+    /// How many weeks it comes after the other one.
+    pub fn since(self, other: Self) -> i32 {
+        self.0.saturating_sub(other.0)
+    }
+
+    /// The day of the year of its Monday, from 1 on.
+    pub fn day_of_year(self) -> Result<u32, FeatureError> {
+        self.date().map(|date| date.ordinal())
+    }
+
     fn date(self) -> Result<NaiveDate, FeatureError> {
         let date = EPOCH.checked_add_signed(TimeDelta::days(self.monday().into()));
         date.filter(|date| YEARS.contains(&date.year())).ok_or_else(out_of_range)
@@ -229,6 +239,15 @@ mod tests {
         assert_eq!(suffix(Period::Quarter, monday(2017, 1, 2)), "2017q1");
         assert_eq!(suffix(Period::Quarter, monday(2017, 12, 31)), "2017q4");
         assert_eq!(suffix(Period::Month, monday(2018, 1, 1)), "2018_01");
+    }
+
+    #[test]
+    fn weeks_know_how_far_apart_they_are_and_where_in_the_year() {
+        let last_of_2024 =
+            Week::of_day(NaiveDate::from_ymd_opt(2025, 1, 1).unwrap().to_epoch_days() - 10_957);
+        assert_eq!(last_of_2024.day_of_year().unwrap(), 365, "Monday, 2024-12-30");
+        assert_eq!(last_of_2024.plus(1).day_of_year().unwrap(), 6);
+        assert_eq!((last_of_2024.plus(5).since(last_of_2024), Week(0).since(Week(9))), (5, -9));
     }
 
     #[test]

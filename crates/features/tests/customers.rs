@@ -15,7 +15,9 @@ fn count(customers: &Customers) -> u64 {
     customers.write(&mut bytes);
     let exact = customers.exact_count().is_some();
     let stored = if exact { StoredCustomers::hashes(&bytes) } else { StoredCustomers::registers(&bytes) };
-    stored.unwrap().count().unwrap()
+    let counted = stored.unwrap().count().unwrap();
+    assert_eq!(customers.count().unwrap(), counted, "of the set and of its stored form");
+    counted
 }
 
 /// Hashes that are different, of a stream of their own for each seed.
