@@ -344,6 +344,7 @@ impl Template {
             ("{listed_attributes}", attributes(&|n, name| format!("p.{name} AS attribute_{n}"))),
             ("{candidate_attributes}", attributes(&|n, _| format!("c.attribute_{n}"))),
             ("{attributes}", attributes(&|n, name| format!("e.attribute_{n} AS {name}"))),
+            ("{no_more}", "NULL::float8, NULL::float8, NULL::bigint, NULL::timestamp".to_owned()),
             ("{launch_weeks}", self.launch_weeks.to_string()),
             ("{warm_up_weeks}", self.warm_up_weeks.to_string()),
             ("{quarter}", QUARTER.to_string()),

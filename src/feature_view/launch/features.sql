@@ -6,7 +6,8 @@ WITH available (first, complete) AS MATERIALIZED (
 ), weeks AS MATERIALIZED (
     SELECT $1 + 7 * n AS week FROM generate_series(0, ($2 - $1) / 7) AS n
 ), first_sales AS MATERIALIZED (
-    SELECT product_id, min(week) AS week FROM {weekly} WHERE week <= $2 AND purchases > 0 GROUP BY product_id
+    -- What was only ever returned has no first sale, but counts for its category.
+    SELECT product_id, min(week) FILTER (WHERE purchases > 0) AS week FROM {weekly} WHERE week <= $2 GROUP BY product_id
 ), regions AS MATERIALIZED (
     SELECT region, min(week) AS since FROM {weekly} WHERE week <= $2 AND purchases > 0 GROUP BY region
 ), known AS MATERIALIZED (
@@ -46,8 +47,9 @@ WITH available (first, complete) AS MATERIALIZED (
            reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week = c.week))::real AS price_1w,
            reco.avg_price(reco.rollup(s.sales) FILTER (WHERE s.week > c.week - {days_of_month}))::real AS price_4w,
            reco.avg_price(reco.rollup(s.sales))::real AS price_13w,
-           sum(s.returned)::real AS returned_13w, sum(s.purchases) AS purchases,
-           (sum(reco.total_quantity(s.sales) * ((s.week - c.week) / 7 + (least({quarter}, c.age + 1) - 1) / 2.0)) FILTER (WHERE s.week >= c.launch)
+           reco.total_sales(reco.sales_summary(s.returned, {no_more}))::real AS returned_13w, sum(s.purchases) AS purchases,
+           (reco.total_sales(reco.sales_summary(reco.total_quantity(s.sales) * ((s.week - c.week) / 7 + (least({quarter}, c.age + 1) - 1) / 2.0), {no_more})
+                             FILTER (WHERE s.week >= c.launch))
             * 12 / nullif(min(least({quarter}, c.age + 1) * (least({quarter}, c.age + 1) ^ 2 - 1)), 0))::real AS trend
     FROM candidates AS c
     JOIN {weekly} AS s ON s.product_id = c.product_id AND s.week BETWEEN c.week - {rest_of_quarter} AND c.week
@@ -73,10 +75,11 @@ WITH available (first, complete) AS MATERIALIZED (
 ), cohorts AS MATERIALIZED (
     SELECT category_key, launch, count(*) AS launches FROM launches GROUP BY category_key, launch
 ), first_months AS MATERIALIZED (
+    -- Sums are those of summaries, which do not depend on the order of the rows.
     -- What the launches of a category and week sold in a region in their first four weeks.
-    SELECT category_key, launch, region, count(*) FILTER (WHERE purchases > 0) AS sold, sum(quantity) AS quantity
+    SELECT category_key, launch, region, count(*) FILTER (WHERE purchases > 0) AS sold, reco.rollup(quantity) AS quantity
     FROM (
-        SELECT l.category_key, l.launch, s.region, l.product_id, sum(reco.total_quantity(s.sales)) AS quantity,
+        SELECT l.category_key, l.launch, s.region, l.product_id, reco.sales_summary(reco.total_quantity(s.sales), {no_more}) AS quantity,
                sum(s.purchases) AS purchases
         FROM launches AS l
         JOIN {weekly} AS s ON s.product_id = l.product_id AND s.week BETWEEN l.launch AND l.launch + {rest_of_month}
@@ -92,7 +95,7 @@ WITH available (first, complete) AS MATERIALIZED (
     FROM cohorts AS c JOIN weeks AS w ON c.launch BETWEEN w.week - {days_of_year} AND w.week - {rest_of_month}
     GROUP BY c.category_key, w.week
 ), succeeded AS MATERIALIZED (
-    SELECT m.category_key, m.region, w.week, sum(m.sold) AS sold, sum(m.quantity) AS quantity
+    SELECT m.category_key, m.region, w.week, sum(m.sold) AS sold, reco.total_sales(reco.rollup(m.quantity)) AS quantity
     FROM first_months AS m JOIN weeks AS w ON m.launch BETWEEN w.week - {days_of_year} AND w.week - {rest_of_month}
     GROUP BY m.category_key, m.region, w.week
 ), everywhere AS MATERIALIZED (

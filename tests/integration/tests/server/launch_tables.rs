@@ -73,6 +73,21 @@ fn a_return_is_no_purchase() {
 }
 
 #[test]
+fn a_later_first_purchase_changes_no_earlier_row() {
+    let returned = "INSERT INTO sales VALUES (2, 10, '2024-01-24', 20, 4, 1), (9, 10, '2024-01-31', -5, -1, 2), (9, 10, '2024-02-10', 5, 0.5, 2)";
+    let rows_of = |more: &str| {
+        let mut client = with_tables(&format!(
+            "ALTER TABLE sales ALTER quantity TYPE float8; UPDATE products SET category = NULL; {returned}; {more}"
+        ));
+        create(&mut client, "");
+        rows(&mut client, "SELECT to_jsonb(f) - 'purchased' FROM launches AS f WHERE week <= '2024-02-05' ORDER BY product_id, region, week")
+    };
+    let before = rows_of("DELETE FROM sales WHERE product_id = 9 AND quantity > 0");
+    assert_eq!(before.len(), 3);
+    assert_eq!(rows_of("DELETE FROM sales WHERE product_id = 9 AND quantity > 0; INSERT INTO sales VALUES (9, 10, '2024-02-14', 5, 1, 2)"), before);
+}
+
+#[test]
 fn what_is_a_purchase_can_be_said() {
     let lines = "ALTER TABLE sales ADD kind text DEFAULT 'sale';
                  INSERT INTO sales VALUES (2, 10, '2024-01-24', 0, 5, 1, 'sample'), (2, 10, '2024-02-07', 5, 1, 2, 'sale')";
