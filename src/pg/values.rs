@@ -1,7 +1,8 @@
 //! Reads SQL values as numbers and as text.
 //!
 //! Training reads the source and scoring reads the row through this one file, so that a value cannot mean one thing in
-//! training and another in scoring. The units are those of [`Family`].
+//! training and another in scoring, nor in one type and in another: a text is the same as an enum's label or a char(n)
+//! without its padding, and a whole number is the same in every number type. The units are those of [`Family`].
 
 use crate::error::Error;
 use crate::pg::numeric;
@@ -18,8 +19,10 @@ pub enum Reader {
     Number(Number),
     Date,
     Timestamp,
-    /// A text, varchar or char: its bytes are the value.
+    /// A text or varchar: its bytes are the value.
     Text,
+    /// A char(n): its bytes without the spaces at their end, which are padding.
+    Padded,
     /// An enum, uuid or name: the output function of the type writes the value.
     Output(pg_sys::Oid),
     /// An array of numbers.
@@ -101,7 +104,8 @@ pub fn reader_of(type_oid: pg_sys::Oid) -> Option<(Family, Reader)> {
         pg_sys::BOOLOID => (Family::Boolean, Reader::Bool),
         pg_sys::DATEOID => (Family::Date, Reader::Date),
         pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => (Family::Timestamp, Reader::Timestamp),
-        pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => (Family::Text, Reader::Text),
+        pg_sys::TEXTOID | pg_sys::VARCHAROID => (Family::Text, Reader::Text),
+        pg_sys::BPCHAROID => (Family::Text, Reader::Padded),
         pg_sys::NAMEOID | pg_sys::UUIDOID => (Family::Text, output_reader(base)),
         other => match Number::of(other) {
             Some(number) => (Family::Number, Reader::Number(number)),
@@ -191,7 +195,7 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
             moment if NOT_A_TIMESTAMP.contains(&moment) => f64::NAN,
             moment => moment as f64 / MICROSECONDS,
         },
-        Reader::Text | Reader::Output(_) | Reader::Array(_) => f64::NAN,
+        Reader::Text | Reader::Padded | Reader::Output(_) | Reader::Array(_) => f64::NAN,
     }
 }
 
@@ -214,7 +218,8 @@ pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOn
     // SAFETY: the datum is a live varlena, as the caller says. If detoasting made a copy, the copy is ours to free.
     unsafe {
         let plain = pg_sys::pg_detoast_datum_packed(original);
-        let result = take(&String::from_utf8_lossy(pgrx::varlena_to_byte_slice(plain)));
+        let text = String::from_utf8_lossy(pgrx::varlena_to_byte_slice(plain));
+        let result = take(if reader == Reader::Padded { text.trim_end_matches(' ') } else { &text });
         if plain != original {
             pg_sys::pfree(plain.cast());
         }
@@ -231,7 +236,7 @@ pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
         Reader::Bool => hash::integer(i64::from(datum.value() as u8 != 0)),
         Reader::Number(number) if number.is_integer() => hash::integer(number.integer(datum)),
         // SAFETY: the datum is a value of the reader's type, as the caller says.
-        Reader::Text | Reader::Output(_) => unsafe { with_text(reader, datum, hash::text) },
+        Reader::Text | Reader::Padded | Reader::Output(_) => unsafe { with_text(reader, datum, hash::text) },
         // SAFETY: the datum is a value of the reader's type, as the caller says.
         _ => hash::float(unsafe { number(reader, datum) }),
     }

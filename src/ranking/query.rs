@@ -169,12 +169,10 @@ impl RankingColumns {
         let time_place = time.map(|(place, _)| place);
         let used = of_recipe?.into_iter().chain([key]).chain(time_place);
         let (last, count) = used.fold((0, 0), |(last, count), place| (place.max(last), count + 1));
-        // SAFETY: this is a catalog look-up of a column's type.
-        let padded = unsafe { pg_sys::getBaseType(key_type) } == pg_sys::BPCHAROID;
         let (_, reader) = values::reader_of(key_type)?;
         let direct = match reader {
             Reader::Number(number) => number.is_integer(),
-            Reader::Text => !padded,
+            Reader::Text | Reader::Padded => true,
             _ => false,
         };
         (direct && 2 * count >= all).then(|| Self {

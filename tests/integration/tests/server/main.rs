@@ -51,6 +51,7 @@
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
+//! | `one_value` | a value of one type is the same in another |
 //! | `names`, `dates` | types and collations off the path; dates without an end |
 //! | `rights` | privileges, row security, hostile search paths |
 //! | `hostile_path` | every function and view under a path whose operators, functions and types are another's |
@@ -98,6 +99,7 @@ mod model_rights;
 mod names;
 mod newest_row;
 mod oldest_rust;
+mod one_value;
 mod parallel;
 mod progress;
 mod promotion;
