@@ -1,7 +1,7 @@
 //! One value has one meaning whatever its type: padding is no part of a text, and a whole number is the same in every number
 //! type.
 
-use integration::{value, Database, Training};
+use integration::{rows, value, Database, Training};
 use postgres::Client;
 
 /// A table whose rows are those of the training table, with columns of these types.
@@ -93,6 +93,67 @@ fn popularity_knows_a_number_in_every_type_and_a_text_without_its_padding() {
             }
         }
     }
+}
+
+#[test]
+fn a_key_is_ranked_and_logged_once_however_many_zeros_it_is_stored_with() {
+    let mut client = Database::with_data().connect();
+    client
+        .batch_execute(
+            "CREATE TABLE scales AS SELECT round(product_id, 1 + extract(day FROM week)::integer % 3) AS product_id, region,
+                                           week, sales_1w, purchased FROM launch_features;
+             ALTER TABLE scales ADD PRIMARY KEY (product_id, region, week)",
+        )
+        .unwrap();
+    for seed in [1, 2] {
+        Training::new("scales").source("scales").param(&format!(r#""seed": {seed}"#)).call(&mut client);
+    }
+    let products = "SELECT count(*), count(DISTINCT product_id::numeric), bool_and(product_id NOT LIKE '%.%')
+                    FROM reco.top_products('r1', 1000, 'scales', max_age => NULL)";
+    assert_eq!(rows(&mut client, products), ["(60,60,t)"]);
+    client
+        .batch_execute(
+            r#"SELECT reco.start_ab_test('scales', 'scales',
+                   '[{"arm": "a", "version": 1, "share": 0.5}, {"arm": "b", "version": 2, "share": 0.5}]')"#,
+        )
+        .unwrap();
+    let arms = "SELECT count(*) FROM generate_series(1, 60) AS p
+                WHERE reco.ab_arm('scales', p, 'r1') <> reco.ab_arm('scales', p || '.00', 'r1')";
+    assert_eq!(value::<i64>(&mut client, arms), 0);
+    let log = "SELECT reco.log_recommendations('{7,7.0,+7.00,07}'::text[], '{r1,r1,r1,r1}', 'scales')";
+    assert_eq!(value::<i64>(&mut client, log), 1);
+    assert_eq!(rows(&mut client, "SELECT product_id FROM reco.recommendations"), ["(7)"]);
+}
+
+#[test]
+fn numbers_of_nineteen_digits_and_large_reals_are_found_by_their_text() {
+    let mut client = Database::with_data().connect();
+    for (name, product) in
+        [("longest", "(9223372036854775807 - product_id)"), ("reals", "(1e15 * product_id)::float8")]
+    {
+        client
+            .batch_execute(&format!(
+                "CREATE TABLE {name} AS SELECT {product} AS product_id, region, week, sales_1w, purchased FROM launch_features;
+                 ALTER TABLE {name} ADD PRIMARY KEY (product_id, region, week)"
+            ))
+            .unwrap();
+        for seed in [1, 2] {
+            Training::new(name).source(name).param(&format!(r#""seed": {seed}"#)).call(&mut client);
+        }
+        client
+            .batch_execute(&format!(
+                r#"SELECT reco.start_ab_test('{name}', '{name}',
+                       '[{{"arm": "a", "version": 1, "share": 0.5}}, {{"arm": "b", "version": 2, "share": 0.5}}]')"#
+            ))
+            .unwrap();
+        let log = format!(
+            "SELECT reco.log_recommendations(array_agg(product_id), array_agg('r1'::text), '{name}')
+             FROM reco.top_products('r1', 1000, '{name}')"
+        );
+        assert_eq!(value::<i64>(&mut client, &log), 60, "{name}");
+    }
+    let too_long = "SELECT reco.log_recommendations('{9223372036854775808,99999999999999999999}'::text[], '{r1,r1}', 'longest')";
+    assert_eq!(value::<i64>(&mut client, too_long), 0);
 }
 
 #[test]
