@@ -51,6 +51,7 @@
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
+//! | `keys` | which columns are product, region and time, and what is told of it |
 //! | `one_value` | a value of one type is the same in another |
 //! | `names`, `dates` | types and collations off the path; dates without an end |
 //! | `rights` | privileges, row security, hostile search paths |
@@ -88,6 +89,7 @@ mod feature_views;
 mod forecast;
 mod hostile_path;
 mod key_types;
+mod keys;
 mod launch_features;
 mod limits;
 mod locks;
