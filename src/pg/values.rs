@@ -57,15 +57,13 @@ impl Number {
         matches!(self, Self::Int2 | Self::Int4 | Self::Int8)
     }
 
-    /// SQL type and storage of an element of an array, as `deconstruct_array` wants them.
-    fn storage(self) -> (pg_sys::Oid, i32, bool, std::ffi::c_char) {
+    /// The storage of an element of an array, as `deconstruct_array` wants it.
+    fn storage(self) -> (i32, bool, std::ffi::c_char) {
         match self {
-            Self::Int2 => (pg_sys::INT2OID, 2, true, b's' as _),
-            Self::Int4 => (pg_sys::INT4OID, 4, true, b'i' as _),
-            Self::Int8 => (pg_sys::INT8OID, 8, true, b'd' as _),
-            Self::Float4 => (pg_sys::FLOAT4OID, 4, true, b'i' as _),
-            Self::Float8 => (pg_sys::FLOAT8OID, 8, true, b'd' as _),
-            Self::Numeric => (pg_sys::NUMERICOID, -1, false, b'i' as _),
+            Self::Int2 => (2, true, b's' as _),
+            Self::Int4 | Self::Float4 => (4, true, b'i' as _),
+            Self::Int8 | Self::Float8 => (8, true, b'd' as _),
+            Self::Numeric => (-1, false, b'i' as _),
         }
     }
 
@@ -121,7 +119,11 @@ fn reader_of_array_or_enum(base: pg_sys::Oid) -> Option<(Family, Reader)> {
     if is_enum {
         return Some((Family::Text, output_reader(base)));
     }
-    let element = Number::of(element)?;
+    if element == pg_sys::InvalidOid {
+        return None;
+    }
+    // SAFETY: the array's type names the type of its elements.
+    let element = Number::of(unsafe { pg_sys::getBaseType(element) })?;
     Some((Family::NumberArray, Reader::Array(element)))
 }
 
@@ -248,12 +250,14 @@ pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
 /// `datum` is a non-NULL array whose elements `element` was made for.
 pub unsafe fn push_elements(element: Number, datum: pg_sys::Datum, into: &mut Vec<f64>) {
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    let (oid, length, by_value, align) = element.storage();
+    let (length, by_value, align) = element.storage();
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
     // SAFETY: the elements of the array are stored as `storage` says, because `element` was made for them. There are
     // `count` values and flags; they are ours to free, and so is a detoasted copy of the array.
     unsafe {
         let array = pg_sys::pg_detoast_datum(original).cast::<pg_sys::ArrayType>();
+        // The elements may be those of a domain.
+        let oid = (*array).elemtype;
         pg_sys::deconstruct_array(array, oid, length, by_value, align, &mut values, &mut nulls, &mut count);
         for i in 0..count as usize {
             into.push(if *nulls.add(i) { f64::NAN } else { element.value(*values.add(i)) });

@@ -52,7 +52,7 @@
 //! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `keys` | which columns are product, region and time, and what is told of it |
-//! | `one_value` | a value of one type is the same in another |
+//! | `one_value`, `domains` | a value of one type is the same in another; domains are their base types |
 //! | `names`, `dates` | types and collations off the path; dates without an end |
 //! | `rights` | privileges, row security, hostile search paths |
 //! | `hostile_path` | every function and view under a path whose operators, functions and types are another's |
@@ -76,6 +76,7 @@ mod dates;
 mod defaults;
 mod demo;
 mod docs;
+mod domains;
 mod dump;
 mod encoders;
 mod evaluation;
