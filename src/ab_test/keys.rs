@@ -14,6 +14,8 @@ pub struct Keyed {
     pub time: String,
     /// The condition that a row of t has the key that stands in u.
     pub same_key: String,
+    /// The product and the region of a row of t, as texts.
+    pub texts: [String; 2],
 }
 
 impl Keyed {
@@ -40,6 +42,7 @@ impl Keyed {
             source.equals_written(version, product, "u.product_id")?,
             source.equals_written(version, region, "u.region")?
         );
-        Ok(Self { source, time: format!("t.{}", quote_identifier(time)), same_key })
+        let texts = [product, region].map(|column| source.key_text(column));
+        Ok(Self { source, time: format!("t.{}", quote_identifier(time)), same_key, texts })
     }
 }

@@ -7,7 +7,7 @@ use crate::pg::acting_as::{as_owner, current_user};
 use crate::pg::cursor::{Cursor, Parameter, Snapshot};
 use crate::pg::session::refuse_read_only;
 use crate::pg::tuples::Deformed;
-use crate::pg::values::{given, EPOCH};
+use crate::pg::values::{given, with_text, Reader, EPOCH};
 use crate::scoring::arms::Test;
 use crate::scoring::call::Resolved;
 use crate::scoring::check_columns;
@@ -106,6 +106,9 @@ impl Keys {
 struct Shown {
     /// The key's position in [`ArmKeys`].
     key: usize,
+    /// The key as its row has it, so that it is logged once, however the caller writes it.
+    product: String,
+    region: String,
     /// The first day of the week of the key's row, in days since 2000-01-01.
     week: i32,
     score: f64,
@@ -134,8 +137,8 @@ fn score(
         }
         let mut cursor = Cursor::open(&query, &parameters, Snapshot::Statement)?;
         let (mut deformed, mut inputs, mut shown) = (Deformed::default(), Inputs::of(scorer), Vec::new());
-        // SAFETY: the cursor is open and every tuple of it has its descriptor. The last two columns are
-        // the week and the number of the key, which are read as integers and never as pointers.
+        // SAFETY: the cursor is open and every tuple of it has its descriptor. The last four columns are the week and the
+        // number of the key, which are read as integers and never as pointers, and the key, which the query casts to text.
         unsafe {
             let binding = Binding::new(model, scorer.recipe(), cursor.descriptor())?;
             while let Some(fetched) = cursor.fetch() {
@@ -143,9 +146,15 @@ fn score(
                     pgrx::check_for_interrupts!();
                     let row = deformed.take_apart(fetched.tuple(n), fetched.descriptor());
                     binding.fill(row, scorer, &mut inputs)?;
-                    let (week, ordinal) = (row.values[columns.len()], row.values[columns.len() + 1]);
-                    let (week, key) = (week.value() as i32, ordinal.value() - 1);
-                    shown.push(Shown { key, week, score: decoded.score(&mut inputs.row)? });
+                    let of_key = |n: usize| row.values[columns.len() + n];
+                    let text = |n: usize| with_text(Reader::Text, of_key(n), str::to_owned);
+                    shown.push(Shown {
+                        key: of_key(1).value() - 1,
+                        product: text(2),
+                        region: text(3),
+                        week: of_key(0).value() as i32,
+                        score: decoded.score(&mut inputs.row)?,
+                    });
                 }
             }
         }
@@ -153,23 +162,24 @@ fn score(
     })
 }
 
-/// The query for the newest row of each key: the recipe's columns, the week, and the number of the key, from 1.
+/// The query for the newest row of each key: the recipe's columns, the week, the number of the key, from 1, and the key.
 fn newest_rows(keyed: &Keyed, columns: &[String], with_as_of: bool) -> String {
     let of = |table: &str| {
         let quoted = columns.iter().map(|column| format!("{table}.{}", quote_identifier(column)));
         quoted.collect::<Vec<_>>().join(", ")
     };
-    let Keyed { source, time, same_key } = keyed;
+    let Keyed { source, time, same_key, texts: [product, region] } = keyed;
     let source = &source.relation.name;
     let until = match with_as_of {
         true => format!(" AND {time} OPERATOR(pg_catalog.<=) $3"),
         false => String::new(),
     };
     format!(
-        "SELECT {}, f.\"reco.week\", u.\"reco.key\" \
+        "SELECT {}, f.\"reco.week\", u.\"reco.key\", f.\"reco.product\", f.\"reco.region\" \
          FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY \
          AS u (product_id, region, \"reco.key\") \
-         CROSS JOIN LATERAL (SELECT {}, {time} AS \"reco.week\" FROM {source} AS t \
+         CROSS JOIN LATERAL (SELECT {}, {time} AS \"reco.week\", {product} AS \"reco.product\", \
+                                    {region} AS \"reco.region\" FROM {source} AS t \
                              WHERE {same_key} AND pg_catalog.isfinite({time}){until} \
                              ORDER BY {time} DESC LIMIT 1) AS f",
         of("f"),
@@ -180,7 +190,8 @@ fn newest_rows(keyed: &Keyed, columns: &[String], with_as_of: bool) -> String {
 /// Stores what an arm has shown, except what was stored before. Returns how many rows are new.
 fn store(name: &str, test: &Test, arm: usize, keys: &ArmKeys, shown: &[Shown]) -> Result<i64, Error> {
     let caller = current_user();
-    let pick = |texts: &[String]| shown.iter().map(|one| texts[one.key].clone()).collect::<Vec<_>>();
+    let each = |of: fn(&Shown) -> &String| shown.iter().map(|one| of(one).clone()).collect::<Vec<_>>();
+    let own: Vec<&str> = shown.iter().map(|one| keys.own[one.key].as_str()).collect();
     let insert = format!(
         "INSERT INTO reco.recommendation \
                       (test, week, region, product_id, ab_key, arm, model, version, score, shown_by) \
@@ -204,9 +215,9 @@ fn store(name: &str, test: &Test, arm: usize, keys: &ArmKeys, shown: &[Shown]) -
             test.arms[arm].version.into(),
             caller.as_str().into(),
             shown.iter().map(|one| one.week).collect::<Vec<_>>().into(),
-            pick(&keys.regions).into(),
-            pick(&keys.products).into(),
-            pick(&keys.own).into(),
+            each(|one| &one.region).into(),
+            each(|one| &one.product).into(),
+            own.into(),
             shown.iter().map(|one| one.score).collect::<Vec<_>>().into(),
         ];
         Ok(client.update(&insert, None, &row)?.len() as i64)

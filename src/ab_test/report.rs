@@ -270,7 +270,7 @@ fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
 /// The query for the outcomes of keys: for each key whose row the caller may see, its number, from 1, and its label.
 fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
     let version = read::version(model, number)?;
-    let Keyed { source, time, same_key } = Keyed::of(&version)?;
+    let Keyed { source, time, same_key, .. } = Keyed::of(&version)?;
     let relation = &source.relation;
     let label = version.label.as_deref();
     let value = match label.and_then(|name| Some((name, relation.family(name)?))) {

@@ -7,10 +7,10 @@ use crate::pg::call::Call;
 use crate::pg::changes;
 use crate::pg::layout::{changed, RowType};
 use crate::pg::moment::Moment;
-use crate::pg::relations;
+use crate::pg::relations::{self, Relation};
 use crate::pg::row_set::RowSet;
 use crate::pg::tuples::{self, Composite};
-use crate::pg::values::{self, Reader};
+use crate::pg::values::{self, as_base, Reader};
 use model::protocol::MICROSECONDS_A_DAY;
 use model::recipe::Family;
 use pgrx::pg_sys;
@@ -163,7 +163,8 @@ unsafe fn prepare(relation: pg_sys::Oid, spine: RowType, at: Option<String>) -> 
     let Some((_, reader)) = values::reader_of(moment.2) else { unreachable!("a date or a timestamp") };
     let mut types: Vec<_> = chosen.iter().map(|(.., oid)| *oid).collect();
     types.push(pg_sys::INTERVALOID);
-    let text = CString::new(query(&view)).map_err(|_| Error::invalid("a name contains a zero byte"))?;
+    let text =
+        CString::new(query(&view, &types)?).map_err(|_| Error::invalid("a name contains a zero byte"))?;
     // SAFETY: there is one type for each parameter, and the text outlives the call; a failure is raised as an error.
     let plan = unsafe {
         pg_sys::SPI_connect();
@@ -214,24 +215,27 @@ fn within_reach(reader: Reader, moment: pg_sys::Datum) -> pg_sys::Datum {
     }
 }
 
-/// The query for one row of the spine. A row of week w is known when the week is over, on the Monday after it.
-fn query(view: &FeatureView) -> String {
+/// The query for one row of the spine, whose columns have these types. A row of week w is known when the week is over, on
+/// the Monday after it.
+fn query(view: &FeatureView, types: &[pg_sys::Oid]) -> Result<String, Error> {
     let time = format!("v.{}", quote_identifier(&view.time_column));
-    let keys = view
-        .keys
-        .iter()
-        .enumerate()
-        .map(|(n, key)| format!("v.{} OPERATOR(pg_catalog.=) ${} AND ", quote_identifier(key), n + 1));
+    let columns = Relation::of(view.oid)?;
+    let same_key = |(n, key): (usize, &String)| {
+        let found = columns.require(key, "key")?.type_oid;
+        let stored = as_base(format!("v.{}", quote_identifier(key)), found);
+        let wanted = as_base(format!("${}", n + 1), types[n]);
+        Ok(format!("{stored} OPERATOR(pg_catalog.=) {wanted} AND "))
+    };
+    let keys = view.keys.iter().enumerate().map(same_key).collect::<Result<String, Error>>()?;
     let n = view.keys.len();
     let known = format!("(${}::pg_catalog.timestamp OPERATOR(pg_catalog.-) INTERVAL '7 days')", n + 1);
     let age = format!("${}", n + 2);
-    format!(
+    Ok(format!(
         "SELECT v.*::{view} FROM {view} AS v WHERE {keys}{time} OPERATOR(pg_catalog.<=) {known} \
          AND ({age} IS NULL OR {known} OPERATOR(pg_catalog.<) {OLDEST_FROM} OR {time} OPERATOR(pg_catalog.>=) ({known} OPERATOR(pg_catalog.-) {age})) \
          ORDER BY {time} DESC LIMIT 1",
         view = view.name,
-        keys = keys.collect::<String>()
-    )
+    ))
 }
 
 /// The rows that a call returns.

@@ -176,13 +176,12 @@ fn check_columns(arguments: &NewView, columns: &[Column]) -> Result<(), Error> {
         }
     }
     let time = find(&arguments.time_column, "time")?;
-    if time.type_oid != pg_sys::DATEOID {
+    if time.family() != Some(Family::Date) {
         return Err(Error::UnsupportedTime { column: time.name.clone(), found: time.type_name() });
     }
     if let Some(label) = &arguments.label {
         let column = find(label, "label")?;
-        let family = values::reader_of(column.type_oid).map(|(family, _)| family);
-        if !matches!(family, Some(Family::Boolean | Family::Number)) {
+        if !matches!(column.family(), Some(Family::Boolean | Family::Number)) {
             return Err(Error::UnsupportedType {
                 column: label.clone(),
                 found: column.type_name(),
@@ -244,9 +243,9 @@ fn check_checks(query: &str) -> Result<(), Error> {
 }
 
 fn check_available(query: &str) -> Result<(), Error> {
-    let moments = [pg_sys::DATEOID, pg_sys::TIMESTAMPOID, pg_sys::TIMESTAMPTZOID];
     let columns = describe(query, "query of what is available")?;
-    if columns.len() == 2 && columns.iter().all(|column| moments.contains(&column.type_oid)) {
+    let is_moment = |column: &Column| matches!(column.family(), Some(Family::Date | Family::Timestamp));
+    if columns.len() == 2 && columns.iter().all(is_moment) {
         return Ok(());
     }
     let found: Vec<_> = columns.iter().map(Column::type_name).collect();

@@ -290,6 +290,11 @@ impl Column {
         unsafe { tuples::attributes(descriptor).map(column).collect() }
     }
 
+    /// The family of its type; `None` if the type belongs to none.
+    pub fn family(&self) -> Option<Family> {
+        values::reader_of(self.type_oid).map(|(family, _)| family)
+    }
+
     /// Its type as people read it.
     pub fn type_name(&self) -> String {
         values::type_name(self.type_oid, self.type_modifier)
@@ -325,7 +330,7 @@ impl Relation {
 
     /// The family of a column's type; `None` if there is no such column, or its type belongs to no family.
     pub fn family(&self, name: &str) -> Option<Family> {
-        self.type_of(name).and_then(values::reader_of).map(|(family, _)| family)
+        self.column(name).and_then(Column::family)
     }
 
     /// The column with this name. If there is none, `what` says in the error what the column is wanted for.

@@ -1,7 +1,8 @@
 //! Reads SQL values as numbers and as text.
 //!
 //! Training reads the source and scoring reads the row through this one file, so that a value cannot mean one thing in
-//! training and another in scoring. The units are those of [`Family`].
+//! training and another in scoring, nor in one type and in another: a text is the same as an enum's label or a char(n)
+//! without its padding, and a whole number is the same in every number type. The units are those of [`Family`].
 
 use crate::error::Error;
 use crate::pg::numeric;
@@ -18,8 +19,10 @@ pub enum Reader {
     Number(Number),
     Date,
     Timestamp,
-    /// A text, varchar or char: its bytes are the value.
+    /// A text or varchar: its bytes are the value.
     Text,
+    /// A char(n): its bytes without the spaces at their end, which are padding.
+    Padded,
     /// An enum, uuid or name: the output function of the type writes the value.
     Output(pg_sys::Oid),
     /// An array of numbers.
@@ -54,15 +57,13 @@ impl Number {
         matches!(self, Self::Int2 | Self::Int4 | Self::Int8)
     }
 
-    /// SQL type and storage of an element of an array, as `deconstruct_array` wants them.
-    fn storage(self) -> (pg_sys::Oid, i32, bool, std::ffi::c_char) {
+    /// The storage of an element of an array, as `deconstruct_array` wants it.
+    fn storage(self) -> (i32, bool, std::ffi::c_char) {
         match self {
-            Self::Int2 => (pg_sys::INT2OID, 2, true, b's' as _),
-            Self::Int4 => (pg_sys::INT4OID, 4, true, b'i' as _),
-            Self::Int8 => (pg_sys::INT8OID, 8, true, b'd' as _),
-            Self::Float4 => (pg_sys::FLOAT4OID, 4, true, b'i' as _),
-            Self::Float8 => (pg_sys::FLOAT8OID, 8, true, b'd' as _),
-            Self::Numeric => (pg_sys::NUMERICOID, -1, false, b'i' as _),
+            Self::Int2 => (2, true, b's' as _),
+            Self::Int4 | Self::Float4 => (4, true, b'i' as _),
+            Self::Int8 | Self::Float8 => (8, true, b'd' as _),
+            Self::Numeric => (-1, false, b'i' as _),
         }
     }
 
@@ -101,7 +102,8 @@ pub fn reader_of(type_oid: pg_sys::Oid) -> Option<(Family, Reader)> {
         pg_sys::BOOLOID => (Family::Boolean, Reader::Bool),
         pg_sys::DATEOID => (Family::Date, Reader::Date),
         pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => (Family::Timestamp, Reader::Timestamp),
-        pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => (Family::Text, Reader::Text),
+        pg_sys::TEXTOID | pg_sys::VARCHAROID => (Family::Text, Reader::Text),
+        pg_sys::BPCHAROID => (Family::Text, Reader::Padded),
         pg_sys::NAMEOID | pg_sys::UUIDOID => (Family::Text, output_reader(base)),
         other => match Number::of(other) {
             Some(number) => (Family::Number, Reader::Number(number)),
@@ -117,7 +119,11 @@ fn reader_of_array_or_enum(base: pg_sys::Oid) -> Option<(Family, Reader)> {
     if is_enum {
         return Some((Family::Text, output_reader(base)));
     }
-    let element = Number::of(element)?;
+    if element == pg_sys::InvalidOid {
+        return None;
+    }
+    // SAFETY: the array's type names the type of its elements.
+    let element = Number::of(unsafe { pg_sys::getBaseType(element) })?;
     Some((Family::NumberArray, Reader::Array(element)))
 }
 
@@ -191,7 +197,7 @@ pub unsafe fn number(reader: Reader, datum: pg_sys::Datum) -> f64 {
             moment if NOT_A_TIMESTAMP.contains(&moment) => f64::NAN,
             moment => moment as f64 / MICROSECONDS,
         },
-        Reader::Text | Reader::Output(_) | Reader::Array(_) => f64::NAN,
+        Reader::Text | Reader::Padded | Reader::Output(_) | Reader::Array(_) => f64::NAN,
     }
 }
 
@@ -214,7 +220,8 @@ pub unsafe fn with_text<T>(reader: Reader, datum: pg_sys::Datum, take: impl FnOn
     // SAFETY: the datum is a live varlena, as the caller says. If detoasting made a copy, the copy is ours to free.
     unsafe {
         let plain = pg_sys::pg_detoast_datum_packed(original);
-        let result = take(&String::from_utf8_lossy(pgrx::varlena_to_byte_slice(plain)));
+        let text = String::from_utf8_lossy(pgrx::varlena_to_byte_slice(plain));
+        let result = take(if reader == Reader::Padded { text.trim_end_matches(' ') } else { &text });
         if plain != original {
             pg_sys::pfree(plain.cast());
         }
@@ -231,7 +238,7 @@ pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
         Reader::Bool => hash::integer(i64::from(datum.value() as u8 != 0)),
         Reader::Number(number) if number.is_integer() => hash::integer(number.integer(datum)),
         // SAFETY: the datum is a value of the reader's type, as the caller says.
-        Reader::Text | Reader::Output(_) => unsafe { with_text(reader, datum, hash::text) },
+        Reader::Text | Reader::Padded | Reader::Output(_) => unsafe { with_text(reader, datum, hash::text) },
         // SAFETY: the datum is a value of the reader's type, as the caller says.
         _ => hash::float(unsafe { number(reader, datum) }),
     }
@@ -243,12 +250,14 @@ pub unsafe fn hash(reader: Reader, datum: pg_sys::Datum) -> u64 {
 /// `datum` is a non-NULL array whose elements `element` was made for.
 pub unsafe fn push_elements(element: Number, datum: pg_sys::Datum, into: &mut Vec<f64>) {
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
-    let (oid, length, by_value, align) = element.storage();
+    let (length, by_value, align) = element.storage();
     let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
     // SAFETY: the elements of the array are stored as `storage` says, because `element` was made for them. There are
     // `count` values and flags; they are ours to free, and so is a detoasted copy of the array.
     unsafe {
         let array = pg_sys::pg_detoast_datum(original).cast::<pg_sys::ArrayType>();
+        // The elements may be those of a domain.
+        let oid = (*array).elemtype;
         pg_sys::deconstruct_array(array, oid, length, by_value, align, &mut values, &mut nulls, &mut count);
         for i in 0..count as usize {
             into.push(if *nulls.add(i) { f64::NAN } else { element.value(*values.add(i)) });

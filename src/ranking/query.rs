@@ -112,8 +112,11 @@ impl RankingQuery {
         let (given_type, given_value) = wanted.given;
         let mut parameters = vec![(given_type.type_oid(), Some(given_value))];
         let key = format!("t.{}", quote_identifier(ranked));
-        let mut conditions =
-            vec![source.equals(version, given, "$1", given_type)?, format!("{key} IS NOT NULL")];
+        let is_given = match wanted.of {
+            Of::ProductsOfRegion => source.equals_written(version, given, "$1")?,
+            Of::RegionsOfProduct => source.equals(version, given, "$1", given_type)?,
+        };
+        let mut conditions = vec![is_given, format!("{key} IS NOT NULL")];
         let time = version.time_column.as_ref().map(|time| format!("t.{}", quote_identifier(time)));
         conditions.extend(time.as_ref().map(|time| format!("{time} IS NOT NULL")));
         if let Some(as_of) = wanted.as_of {
@@ -171,12 +174,10 @@ impl RankingColumns {
         let time_place = time.map(|(place, _)| place);
         let used = of_recipe?.into_iter().chain([key]).chain(time_place);
         let (last, count) = used.fold((0, 0), |(last, count), place| (place.max(last), count + 1));
-        // SAFETY: this is a catalog look-up of a column's type.
-        let padded = unsafe { pg_sys::getBaseType(key_type) } == pg_sys::BPCHAROID;
         let (_, reader) = values::reader_of(key_type)?;
         let direct = match reader {
             Reader::Number(number) => number.is_integer(),
-            Reader::Text => !padded,
+            Reader::Text | Reader::Padded => true,
             _ => false,
         };
         (direct && 2 * count >= all).then(|| Self {
@@ -196,14 +197,16 @@ impl RankingColumns {
     /// The columns that were asked for, then the key, then the time if there is one.
     fn named(version: &VersionRow, source: &Source, mut columns: Vec<String>, ranked: &str) -> Self {
         let time = version.time_column.as_deref();
-        let (reader, as_type) = match values::reader_of(type_of(source, ranked)) {
-            Some((_, Reader::Number(number))) if number.is_integer() => {
-                (Reader::Number(Number::Int8), "int8")
-            }
-            _ => (Reader::Text, "text"),
+        let (reader, key_type, key) = match values::reader_of(type_of(source, ranked)) {
+            Some((_, Reader::Number(number))) if number.is_integer() => (
+                Reader::Number(Number::Int8),
+                pg_sys::INT8OID,
+                format!("t.{}::pg_catalog.int8", quote_identifier(ranked)),
+            ),
+            _ => (Reader::Text, pg_sys::TEXTOID, source.key_text(ranked)),
         };
         let place = columns.len();
-        columns.push(format!("t.{}::pg_catalog.{as_type}", quote_identifier(ranked)));
+        columns.push(key);
         columns.extend(time.map(|time| format!("t.{}", quote_identifier(time))));
         Self {
             list: columns.join(", "),
@@ -212,11 +215,8 @@ impl RankingColumns {
             width: columns.len(),
             layout: Layout::new(
                 &source.relation.name,
-                [(place, if as_type == "int8" { pg_sys::INT8OID } else { pg_sys::TEXTOID })]
-                    .into_iter()
-                    .chain(
-                        time.and_then(|name| source.relation.type_of(name))
-                            .map(|type_oid| (place + 1, type_oid)),
+                [(place, key_type)].into_iter().chain(
+                    time.and_then(|name| source.relation.type_of(name)).map(|type_oid| (place + 1, type_oid)),
                     ),
             ),
         }

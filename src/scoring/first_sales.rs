@@ -5,6 +5,7 @@ use super::source::text_as;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
 use crate::pg::relations::{may_select, Relation, RelationName};
+use crate::pg::values::as_base;
 use features::weeks::DAYS_A_WEEK;
 use pgrx::datum::Date;
 use pgrx::pg_sys;
@@ -18,8 +19,9 @@ pub const FIRST_WEEKS: i32 = 4;
 pub struct WeeklySales {
     /// The view's schema and name.
     view: RelationName,
-    /// The base type of the view's column product_id.
+    /// The types of the view's columns product_id and region.
     product_type: pg_sys::Oid,
+    region_type: pg_sys::Oid,
     may_read: bool,
 }
 
@@ -34,14 +36,12 @@ impl WeeklySales {
     pub fn behind(view: &FeatureView) -> Option<Self> {
         let [FeatureView { oid, name, .. }] = view.open_inputs().ok()?.try_into().ok()?;
         let weekly = Relation::of(oid).ok()?;
-        let [product, sales] = ["product_id", "sales"].map(|column| weekly.type_of(column));
-        let named = ["region", "week"].iter().all(|column| weekly.type_of(column).is_some());
-        if !named || !is_summary(sales?) {
+        let [product, region, week, sales] =
+            ["product_id", "region", "week", "sales"].map(|column| weekly.type_of(column));
+        if week.is_none() || !is_summary(sales?) {
             return None;
         }
-        // SAFETY: this is a catalog look-up of a column's type.
-        let product_type = unsafe { pg_sys::getBaseType(product?) };
-        Some(Self { view: name, product_type, may_read: may_select(oid) })
+        Some(Self { view: name, product_type: product?, region_type: region?, may_read: may_select(oid) })
     }
 
     /// What each launch sold in the region. A caller who may not read the weekly sales gets no numbers.
@@ -65,15 +65,22 @@ impl WeeklySales {
             "SELECT coalesce(pg_catalog.sum(reco.total_quantity(w.sales)), 0), \
                     coalesce(pg_catalog.sum(reco.total_sales(w.sales)), 0) \
              FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS l (product, week, n) \
-             LEFT JOIN {} AS w ON w.product_id OPERATOR(pg_catalog.=) {} \
-                  AND w.region OPERATOR(pg_catalog.=) $3 AND w.week OPERATOR(pg_catalog.>=) l.week \
+             LEFT JOIN {} AS w ON {} AND {} AND w.week OPERATOR(pg_catalog.>=) l.week \
                   AND w.week OPERATOR(pg_catalog.<) (l.week OPERATOR(pg_catalog.+) {}) \
              GROUP BY l.n ORDER BY l.n",
             self.view,
-            text_as(self.product_type, "l.product"),
+            same("w.product_id", self.product_type, "l.product"),
+            same("w.region", self.region_type, "$3"),
             DAYS_A_WEEK * FIRST_WEEKS
         )
     }
+}
+
+/// SQL that compares a column of this type with a text.
+fn same(column: &str, type_oid: pg_sys::Oid, text: &str) -> String {
+    // SAFETY: this is a catalog look-up of a column's type.
+    let base = unsafe { pg_sys::getBaseType(type_oid) };
+    format!("{} OPERATOR(pg_catalog.=) {}", as_base(column.to_owned(), type_oid), text_as(base, text))
 }
 
 /// Whether a type is `reco.sales_summary`.

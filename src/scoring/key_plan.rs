@@ -277,7 +277,7 @@ pub fn newest_row(
         columns.join(", "),
         source.relation.name,
         source.equals(version, product, "$1", key)?,
-        source.equals(version, region, "$2", Key::Text)?
+        source.equals_written(version, region, "$2")?
     );
     let mut argument_types = vec![key.type_oid(), pg_sys::TEXTOID];
     match &version.time_column {

@@ -76,7 +76,10 @@ impl Reading {
         // SAFETY: the columns have the types that their output functions write, as the caller says.
         unsafe {
             let text = |(column, output): &(BoundColumn, pg_sys::Oid)| {
-                value(from, column).map(|datum| written(*output, datum))
+                value(from, column).map(|datum| match column.reader {
+                    Reader::Padded => values::with_text(Reader::Padded, datum, str::to_owned),
+                    _ => written(*output, datum),
+                })
             };
             self.columns.iter().map(text).collect()
         }

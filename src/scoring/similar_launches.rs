@@ -247,7 +247,8 @@ impl<'a> Search<'a> {
     /// ($2), time ($3) and age ($4).
     fn earlier_rows(&self) -> Result<String, Error> {
         let Decoded { version, scorer, .. } = self.decoded;
-        let (product, time, label) = (column(self.product), column(self.time), column(self.label));
+        let (time, label) = (column(self.time), column(self.label));
+        let product = self.source.key_text(self.product);
         let outcome = match self.source.relation.family(self.label) {
             Some(Family::Boolean) => format!("{label}::pg_catalog.int4::pg_catalog.float8"),
             _ => format!("{label}::pg_catalog.float8"),
@@ -259,12 +260,7 @@ impl<'a> Search<'a> {
             None => "NULL::pg_catalog.date".into(),
         };
         let mut columns = recipe_columns(scorer.recipe());
-        columns.extend([
-            format!("{product}::pg_catalog.text"),
-            format!("{time}::pg_catalog.date"),
-            outcome,
-            launch.clone(),
-        ]);
+        columns.extend([product.clone(), format!("{time}::pg_catalog.date"), outcome, launch.clone()]);
         let mut query = format!(
             "SELECT {} FROM {} AS t WHERE NOT ({}) AND {} AND {label} IS NOT NULL \
              AND {time} OPERATOR(pg_catalog.<=) ($3 OPERATOR(pg_catalog.-) '{} weeks'::pg_catalog.interval) \
@@ -272,7 +268,7 @@ impl<'a> Search<'a> {
             columns.join(", "),
             self.source.relation.name,
             self.source.equals(version, self.product, "$1", self.key)?,
-            self.source.equals(version, self.region, "$2", Key::Text)?,
+            self.source.equals_written(version, self.region, "$2")?,
             self.horizon,
             self.age(),
         );

@@ -91,7 +91,7 @@ impl Source {
                     version.source,
                     given.sql_name()
                 ),
-                Some("recommend takes the product as bigint or as text, and the region as text.".into()),
+                Some("recommend takes the product as bigint, or as text where the column is a text, an enum or a uuid.".into()),
             ));
         }
         match given {
@@ -102,7 +102,8 @@ impl Source {
         }
     }
 
-    /// Does the same as [`Self::equals`] for a text that holds a value of any type, because logged keys are texts.
+    /// Does the same as [`Self::equals`] for a text that holds a value of any type, because regions are given as texts, and
+    /// logged keys too.
     pub fn equals_written(&self, version: &VersionRow, column: &str, value: &str) -> Result<String, Error> {
         let found = self.require(version, "key", column)?.type_oid;
         // SAFETY: this is a catalog look-up of a column's type.
@@ -126,6 +127,17 @@ impl Source {
         };
         format!("{} OPERATOR(pg_catalog.=) ANY {array}", of_source(column, found))
     }
+
+    /// SQL for a key as text. Equal keys are equal texts, however many zeros after the point they are stored with.
+    pub fn key_text(&self, column: &str) -> String {
+        let found = self.relation.type_of(column).unwrap_or(pg_sys::InvalidOid);
+        let value = of_source(column, found);
+        // SAFETY: this is a catalog look-up of a column's type.
+        match unsafe { pg_sys::getBaseType(found) } {
+            pg_sys::NUMERICOID => format!("pg_catalog.trim_scale({value})::pg_catalog.text"),
+            _ => format!("{value}::pg_catalog.text"),
+        }
+    }
 }
 
 /// A column of the source, which queries call t, as a value of its base type.
@@ -138,6 +150,8 @@ fn number_as(base: pg_sys::Oid, value: &str) -> String {
     match base {
         // The comparison operators of these types take each other's values.
         pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => value.to_owned(),
+        // As a real, the number would be rounded, and could equal another.
+        pg_sys::FLOAT4OID => format!("{value}::pg_catalog.float8"),
         _ => format!("{value}::{}", values::sql_type(base, -1)),
     }
 }
@@ -154,11 +168,21 @@ pub fn text_as(base: pg_sys::Oid, value: &str) -> String {
     match base {
         pg_sys::TEXTOID | pg_sys::VARCHAROID => value.to_owned(),
         pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => {
-            matching("^[+-]?[0-9]{1,18}$", "pg_catalog.int8")
+            // The digits are counted first, because a text that is no number cannot be compared with the bounds.
+            let bound = |operator: &str, bound: i64| {
+                format!("{value}::pg_catalog.numeric OPERATOR(pg_catalog.{operator}) '{bound}'::pg_catalog.numeric")
+            };
+            format!(
+                "(CASE WHEN {value} OPERATOR(pg_catalog.~) '^[+-]?[0-9]{{1,30}}$' THEN \
+                      CASE WHEN {} AND {} THEN {value}::pg_catalog.int8 END END)",
+                bound(">=", i64::MIN),
+                bound("<=", i64::MAX)
+            )
         }
-        pg_sys::FLOAT4OID | pg_sys::FLOAT8OID | pg_sys::NUMERICOID => {
-            matching("^[+-]?[0-9]{1,30}([.][0-9]{1,30})?$", &sql_type)
-        }
+        pg_sys::FLOAT4OID | pg_sys::FLOAT8OID | pg_sys::NUMERICOID => matching(
+            "^[+-]?([0-9]{1,30}([.][0-9]{1,30})?|[0-9]([.][0-9]{1,30})?e[+-]?[0-2]?[0-9])$",
+            &sql_type,
+        ),
         pg_sys::UUIDOID => matching("^([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}$", &sql_type),
         _ if is_enum => format!(
             "(SELECT v FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::{sql_type})) AS v \

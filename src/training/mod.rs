@@ -2,7 +2,8 @@
 //!
 //! | file | step |
 //! | --- | --- |
-//! | `request`   | checks the arguments and finds label, keys, time and features among the source's columns |
+//! | `request`   | checks the arguments and finds label and features among the source's columns |
+//! | `keys`      | finds keys and time among them, and which key is the product |
 //! | `run`       | the row of `reco.run` and its metrics, visible while it trains |
 //! | `read`      | the source's rows into an Arrow file |
 //! | `temp_file` | that file, and the ones for spec and weights: Postgres's own temporary files |
@@ -13,6 +14,7 @@
 //! | `tune/`     | the procedure `tune`: many runs, of which the best becomes a version |
 
 pub mod attempt;
+mod keys;
 pub mod read;
 pub mod request;
 mod run;

@@ -55,7 +55,7 @@ fn arrow_type(reader: Reader) -> DataType {
         Reader::Number(Number::Float8 | Number::Numeric) => DataType::Float64,
         Reader::Date => DataType::Date32,
         Reader::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-        Reader::Text | Reader::Output(_) => DataType::Utf8,
+        Reader::Text | Reader::Padded | Reader::Output(_) => DataType::Utf8,
         Reader::Array(element) => DataType::List(Arc::new(element_field(element))),
     }
 }
@@ -178,7 +178,7 @@ impl Builder {
             Reader::Number(Number::Float8 | Number::Numeric) => Self::Float8(Float64Builder::new()),
             Reader::Date => Self::Date(Date32Builder::new()),
             Reader::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
-            Reader::Text | Reader::Output(_) => Self::Text(StringBuilder::new()),
+            Reader::Text | Reader::Padded | Reader::Output(_) => Self::Text(StringBuilder::new()),
             Reader::Array(e @ Number::Float4) => Self::Floats4(Lists::new(e, Float32Builder::new())),
             Reader::Array(element) => Self::Floats8(Lists::new(element, Float64Builder::new())),
         }

@@ -1,5 +1,6 @@
 //! The request for a training: its arguments, checked against the columns of the source.
 
+use super::keys::Keys;
 use crate::catalog::version_source::VersionSource;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
@@ -42,6 +43,8 @@ pub struct Request {
     pub definition: Option<String>,
     pub keys: Vec<String>,
     pub time_column: Option<String>,
+    /// The same as [`Keys::row_ids`], without those that are to be inputs all the same.
+    pub row_ids: Vec<String>,
     pub label: String,
     pub promote: bool,
     /// If it is given, only rows whose time lies before this day are read, in days since 2000-01-01.
@@ -50,11 +53,6 @@ pub struct Request {
 
 /// The name that stands for all algorithms that can be trained on the source. The best of them is kept.
 const AUTO: &str = "auto";
-
-/// The columns that are the entity key if nothing else says which are.
-const USUAL_KEYS: &[&str] = &["product_id", "region"];
-/// The column that is the event time if nothing else says which is.
-const USUAL_TIME: &str = "week";
 
 impl Request {
     /// The source as a version stores it.
@@ -85,9 +83,9 @@ impl Request {
         let source = TrainingSource::open(arguments.source)?;
         let view = FeatureView::find(arguments.source)?;
         let label = find_label(arguments.label, view.as_ref(), &source.relation.name)?;
-        let unique = unique_columns(arguments.source)?;
-        let time_column = source.find_time(arguments.time_column, &unique)?;
-        let keys = source.find_keys(arguments.keys, &unique, time_column.as_deref())?;
+        let Keys { columns: keys, time: time_column, mut row_ids } =
+            Keys::of(&source.relation, arguments.keys, arguments.time_column)?;
+        row_ids.retain(|name| *name != label && !params.include.contains(name));
         source.relation.require(&label, "label")?;
         source.check_names(&params.include, "include")?;
         source.check_names(&params.exclude, "exclude")?;
@@ -95,7 +93,7 @@ impl Request {
         let mut columns = Vec::new();
         for column in &source.relation.columns {
             let role = role(&column.name, &label, &keys, time_column.as_deref(), &params)?;
-            if let Some(role) = role {
+            if let Some(role) = role.filter(|_| !row_ids.contains(&column.name)) {
                 let (in_role, reader) = in_role(column, role)?;
                 columns.push((in_role, (reader, column.type_oid)));
             }
@@ -118,6 +116,7 @@ impl Request {
             definition: view.map(|view| view.definition).or(source.definition),
             keys,
             time_column,
+            row_ids,
             label,
             promote: arguments.promote,
             before: None,
@@ -135,6 +134,33 @@ impl Request {
             ),
             _ => query,
         }
+    }
+
+    /// Tells the client which keys and time were taken. Warns if `recommend` cannot find a row by them.
+    pub fn tell_keys(&self) {
+        let (model, keys) = (&self.spec.model, &self.keys);
+        let time = self.time_column.as_ref().map_or(String::new(), |time| format!(", the time is {time}"));
+        match keys.as_slice() {
+            [product, region] => say!("{model}: the product is {product}, the region is {region}{time}"),
+            [] => say!("{model}: there is no key{time}"),
+            several => say!("{model}: the key is ({}){time}", several.join(", ")),
+        }
+        if !self.row_ids.is_empty() {
+            say!("{model}: no inputs, since every row has another: {}", self.row_ids.join(", "));
+        }
+        if !self.can_be_recommended() {
+            warn!(
+                "recommend cannot serve model \"{model}\": its key is ({}), not a product, which is a number or a text, and \
+                 a region; name both with keys => '{{…,…}}', or score rows with reco.predict",
+                keys.join(", ")
+            );
+        }
+    }
+
+    /// Whether the keys are a product and a region of types that `recommend` takes. The keys are the spec's first columns.
+    fn can_be_recommended(&self) -> bool {
+        let product = self.spec.columns.first().map(|column| column.family);
+        self.keys.len() == 2 && matches!(product, Some(Family::Number | Family::Text))
     }
 }
 
@@ -162,9 +188,7 @@ impl Origin {
     ) -> Result<Self, Error> {
         relations::refuse_temporary(relation, "recommend")?;
         let source = TrainingSource::open(relation)?;
-        let unique = unique_columns(relation)?;
-        let time_column = source.find_time(time_column, &unique)?;
-        let keys = source.find_keys(keys, &unique, time_column.as_deref())?;
+        let Keys { columns: keys, time: time_column, .. } = Keys::of(&source.relation, keys, time_column)?;
         label.map_or(Ok(()), |label| source.relation.require(label, "label").map(drop))?;
         let view = FeatureView::find(relation)?.map(|view| view.id);
         Ok(Self { source: VersionSource { name: source.relation.name, view }, keys, time_column })
@@ -300,77 +324,6 @@ impl TrainingSource {
     fn check_names(&self, names: &[String], what: &str) -> Result<(), Error> {
         names.iter().try_for_each(|name| self.relation.require(name, what).map(drop))
     }
-
-    /// The time column. It is the one that was given, or else the only date or timestamp of the unique key, or else the
-    /// column `week`.
-    fn find_time(&self, given: Option<String>, unique: &[String]) -> Result<Option<String>, Error> {
-        if let Some(name) = given {
-            self.relation.require(&name, "time")?;
-            return Ok(Some(name));
-        }
-        let is_time = |column: &&Column| {
-            matches!(values::reader_of(column.type_oid), Some((Family::Date | Family::Timestamp, _)))
-        };
-        let times: Vec<_> = self.relation.columns.iter().filter(is_time).map(|column| &column.name).collect();
-        let in_key: Vec<_> = times.iter().filter(|name| unique.contains(name)).collect();
-        let usual = || times.iter().find(|name| **name == USUAL_TIME).map(|name| (*name).clone());
-        Ok(match in_key.as_slice() {
-            [only] => Some((**only).clone()),
-            _ => usual(),
-        })
-    }
-
-    /// The key columns. They are those that were given, or else the unique key without the time column, or else those with
-    /// the usual names.
-    fn find_keys(
-        &self,
-        given: Option<Vec<String>>,
-        unique: &[String],
-        time_column: Option<&str>,
-    ) -> Result<Vec<String>, Error> {
-        if let Some(names) = given {
-            for (n, name) in names.iter().enumerate() {
-                self.relation.require(name, "key")?;
-                if names[..n].contains(name) {
-                    return Err(Error::invalid(format!("key column \"{name}\" is named twice")));
-                }
-                if time_column == Some(name) {
-                    return Err(Error::invalid(format!(
-                        "column \"{name}\" cannot be a key and the time column"
-                    )));
-                }
-            }
-            return Ok(names);
-        }
-        let found: Vec<_> =
-            unique.iter().filter(|name| Some(name.as_str()) != time_column).cloned().collect();
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        let usual = USUAL_KEYS.iter().filter(|name| self.relation.column(name).is_some());
-        Ok(usual.map(|name| (*name).to_owned()).collect())
-    }
-}
-
-/// The columns of the primary key, or else of a unique index over plain columns; empty if the relation has neither.
-fn unique_columns(relation: pg_sys::Oid) -> Result<Vec<String>, Error> {
-    let sql = "SELECT ARRAY(SELECT a.attname::pg_catalog.text
-                            FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, n)
-                            JOIN pg_catalog.pg_attribute AS a
-                              ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
-                             AND a.attnum OPERATOR(pg_catalog.=) k.attnum
-                            WHERE k.n OPERATOR(pg_catalog.<=) i.indnkeyatts ORDER BY k.n)
-               FROM pg_catalog.pg_index AS i
-               WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid
-                 AND i.indexprs IS NULL AND i.indpred IS NULL
-               ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1";
-    Spi::connect(|client| {
-        let rows = client.select(sql, Some(1), &[relation.into()])?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(rows.first().get_one::<Vec<String>>()?.unwrap_or_default())
-    })
 }
 
 fn view_definition(relation: pg_sys::Oid) -> Result<Option<String>, Error> {

@@ -13,6 +13,24 @@ pub fn mix(value: u64) -> u64 {
     x ^ (x >> 32)
 }
 
+/// The value that [`mix`] makes this hash of.
+pub fn unmix(hash: u64) -> u64 {
+    let mut x = (hash ^ (hash >> 32)).wrapping_mul(inverse(0xa076_1d64_78bd_642f));
+    x = (x ^ (x >> 29) ^ (x >> 58)).wrapping_mul(inverse(0xd6e8_feb8_6659_fd93));
+    x ^ (x >> 32) ^ 0x6a09_e667_f3bc_c909
+}
+
+/// The number by which an odd one must be multiplied for 1 to come out, modulo 2^64. Each of Newton's steps doubles the
+/// bits that are right, of which there are three to begin with.
+const fn inverse(odd: u64) -> u64 {
+    let (mut found, mut step) = (odd, 0);
+    while step < 5 {
+        found = found.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(found)));
+        step += 1;
+    }
+    found
+}
+
 /// A hash of a sequence from the hash of its beginning and its next member; order matters.
 pub fn chain(before: u64, next: u64) -> u64 {
     mix(before.rotate_left(23) ^ next.wrapping_mul(0x9e37_79b9_7f4a_7c15))
@@ -38,15 +56,18 @@ pub fn integer(value: i64) -> u64 {
     mix(value as u64)
 }
 
-/// The hash of a float: equal numbers are equal, and so are all NaNs.
+/// The first whole number that is too large for 64 bits with a sign.
+const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
+
+/// The hash of a float: all NaNs are equal, and a whole number is equal to the same [`integer`], so that a number has one
+/// hash whatever its type.
 pub fn float(value: f64) -> u64 {
-    let canonical = match value {
-        v if v.is_nan() => f64::NAN,
-        // Minus zero equals zero.
-        0.0 => 0.0,
-        v => v,
-    };
-    mix(canonical.to_bits())
+    let whole = value as i64;
+    match value {
+        v if v.is_nan() => mix(f64::NAN.to_bits()),
+        v if v == whole as f64 && v < BEYOND_INTEGERS => integer(whole),
+        v => mix(v.to_bits()),
+    }
 }
 
 /// Makes hashers for hash tables that do not outlive a query. A key is mixed once, with a seed of the table's own, so
@@ -127,6 +148,15 @@ mod tests {
     }
 
     #[test]
+    fn mixing_can_be_undone() {
+        for value in
+            [0, 1, 7, u64::MAX, 1 << 63, 0x3ff0_0000_0000_0000].into_iter().chain((0..62).map(|n| 3 << n))
+        {
+            assert_eq!(unmix(mix(value)), value);
+        }
+    }
+
+    #[test]
     fn values_that_differ_have_hashes_that_differ() {
         let hashes = [
             text(""),
@@ -136,14 +166,23 @@ mod tests {
             text("abcdefghi"),
             integer(0),
             integer(1),
-            float(1.0),
+            float(0.5),
+            float(BEYOND_INTEGERS),
             NULL,
             chain(text("a"), text("b")),
             chain(text("b"), text("a")),
         ];
         let distinct: std::collections::HashSet<_> = hashes.iter().collect();
         assert_eq!(distinct.len(), hashes.len());
+    }
+
+    #[test]
+    fn numbers_that_are_equal_have_one_hash_whatever_their_type() {
         assert_eq!(float(0.0), float(-0.0));
         assert_eq!(float(f64::NAN), float(-f64::NAN));
+        for number in [0, 1, -1, 60, 1 << 53, -(1 << 60), i64::MIN] {
+            assert_eq!(float(number as f64), integer(number), "{number}");
+        }
+        assert_ne!(float(BEYOND_INTEGERS), integer(i64::MAX));
     }
 }

@@ -38,7 +38,7 @@ impl Unit {
     }
 }
 
-/// A product's identifier. A number and its decimal digits as text are one product.
+/// A product's identifier. A whole number and a text that says it are one product.
 #[derive(Debug, Clone, Copy)]
 pub enum Product<'a> {
     Number(i64),
@@ -48,17 +48,31 @@ pub enum Product<'a> {
 impl Product<'_> {
     fn hash(self) -> u64 {
         match self {
-            Self::Text(text) => hash::text(text),
-            Self::Number(number) => {
-                let mut digits = [0; 20];
-                let mut free = &mut digits[..];
-                // Twenty characters hold every 64-bit number with its sign.
-                let _ = write!(free, "{number}");
-                let length = 20 - free.len();
-                hash::text(std::str::from_utf8(&digits[..length]).unwrap_or_default())
-            }
+            Self::Text(text) => hash_of_text(text),
+            Self::Number(number) => hash_of_number(number),
         }
     }
+}
+
+/// The hash of a key that is given as text. A whole number has one hash, however it is written: `5`, `05` and `5.00`, as
+/// sources with keys of number types understand them.
+fn hash_of_text(text: &str) -> u64 {
+    let (digits, zeros) = text.split_once('.').unwrap_or((text, "0"));
+    let is_whole = !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0');
+    match digits.parse() {
+        Ok(number) if is_whole => hash_of_number(number),
+        _ => hash::text(text),
+    }
+}
+
+/// The hash of a number is that of its digits.
+fn hash_of_number(number: i64) -> u64 {
+    let mut digits = [0; 20];
+    let mut free = &mut digits[..];
+    // Twenty characters hold every 64-bit number with its sign.
+    let _ = write!(free, "{number}");
+    let length = 20 - free.len();
+    hash::text(std::str::from_utf8(&digits[..length]).unwrap_or_default())
 }
 
 /// How a test assigns keys to its arms.
@@ -90,9 +104,9 @@ impl Assignment {
     #[inline]
     pub fn arm(&self, product: Product, region: &str) -> Option<usize> {
         let hash = match self.unit {
-            Unit::Region => hash::text(region),
+            Unit::Region => hash_of_text(region),
             Unit::Product => product.hash(),
-            Unit::Pair => hash::chain(product.hash(), hash::text(region)),
+            Unit::Pair => hash::chain(product.hash(), hash_of_text(region)),
             Unit::Key => return None,
         };
         Some(self.arm_at(hash))
@@ -199,6 +213,23 @@ mod tests {
             let text = number.to_string();
             assert_eq!(assignment.arm(Product::Number(number), ""), assignment.arm(Product::Text(&text), ""));
         }
+    }
+
+    #[test]
+    fn a_whole_number_has_one_arm_however_it_is_written() {
+        let assignment = Assignment::new(Unit::Pair, "digits", &[1.0 / 8.0; 8]).unwrap();
+        for n in -200..200_i64 {
+            let arm = |product: String, region: String| assignment.arm(Product::Text(&product), &region);
+            let sign = if n < 0 { "-" } else { "+" };
+            let written = [n.to_string(), format!("{n}.00"), format!("{sign}0{}", n.abs())];
+            for one in &written {
+                assert_eq!(arm(one.clone(), "7".into()), assignment.arm(Product::Number(n), "7.0"), "{one}");
+                assert_eq!(arm("a".into(), one.clone()), arm("a".into(), n.to_string()), "{one}");
+            }
+        }
+        let hashes: std::collections::HashSet<u64> =
+            ["5", "5.", "5.5", ".0", "5 ", "", "+", "5.0x"].map(hash_of_text).into_iter().collect();
+        assert_eq!(hashes.len(), 8);
     }
 
     #[test]

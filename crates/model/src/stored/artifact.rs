@@ -4,6 +4,7 @@
 //! `recipe`, `layout` and `output`.
 
 use super::bytes::Bytes;
+use super::meaning;
 use super::output::Output;
 use super::recipe::Recipe;
 use super::tensors::{TensorReader, TensorWriter};
@@ -80,7 +81,7 @@ impl Artifact {
         recipe.check()?;
         let layout: PredictorLayout = from_json(&header, "layout")?;
         let mut tensors = TensorReader::new(&header, bytes, first);
-        let artifact = Artifact {
+        let mut artifact = Artifact {
             algorithm: Algorithm::from_name(algorithm)
                 .ok_or_else(|| ModelError::artifact(format!("its algorithm is {algorithm:?}")))?,
             predictor: Predictor::read(layout, &recipe, &mut tensors)?,
@@ -89,6 +90,7 @@ impl Artifact {
         };
         tensors.finish()?;
         artifact.check()?;
+        meaning::bring_up(&mut artifact.recipe, &mut artifact.predictor);
         Ok(artifact)
     }
 }

@@ -5,6 +5,7 @@
 //! | `artifact`, `tensors` | a model version as safetensors bytes and back |
 //! | `recipe`, `transform` | the fitted preprocessing: raw row in, vector out |
 //! | `vocabulary` | the values of a category that a model knows |
+//! | `meaning` | these values and keys in the form in which rows are read |
 //! | `output` | what a predictor's numbers become: probabilities or quantities |
 //! | `card` | a model card, as JSON and as Markdown |
 //! | `moment` | the event times of the data that a version saw |
@@ -12,6 +13,7 @@
 pub mod artifact;
 pub mod bytes;
 pub mod card;
+mod meaning;
 pub mod moment;
 pub mod output;
 pub mod recipe;

@@ -52,6 +52,8 @@
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
+//! | `keys` | which columns are product, region and time, and what is told of it |
+//! | `one_value`, `domains` | a value of one type is the same in another; domains are their base types |
 //! | `names`, `dates` | types and collations off the path; dates without an end |
 //! | `rights` | privileges, row security, hostile search paths |
 //! | `hostile_path` | every function and view under a path whose operators, functions and types are another's |
@@ -75,6 +77,7 @@ mod dates;
 mod defaults;
 mod demo;
 mod docs;
+mod domains;
 mod dump;
 mod encoders;
 mod evaluation;
@@ -88,6 +91,7 @@ mod feature_views;
 mod forecast;
 mod hostile_path;
 mod key_types;
+mod keys;
 mod launch_features;
 mod launch_plans;
 mod launch_tables;
@@ -101,6 +105,7 @@ mod model_rights;
 mod names;
 mod newest_row;
 mod oldest_rust;
+mod one_value;
 mod parallel;
 mod progress;
 mod promotion;
