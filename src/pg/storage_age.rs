@@ -32,6 +32,22 @@ pub unsafe fn check(relations: impl IntoIterator<Item = pg_sys::Oid>) -> Result<
     }
 }
 
+/// A relation and all that inherit from it, such as its partitions.
+///
+/// # Safety
+/// The caller holds a lock on the relation.
+pub unsafe fn with_children(relation: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let mut all = vec![relation];
+    let mut n = 0;
+    while n < all.len() {
+        // SAFETY: with a NULL snapshot Postgres uses the newest.
+        let children = unsafe { children(all[n], std::ptr::null_mut()) };
+        all.extend(children.into_iter().map(pg_sys::Oid::from));
+        n += 1;
+    }
+    all
+}
+
 /// The relations that a running query reads.
 ///
 /// # Safety
@@ -129,10 +145,9 @@ const PARENT: i16 = 2;
 /// # Safety
 /// There is an active snapshot.
 unsafe fn siblings_are_there(partition: pg_sys::Oid) -> bool {
-    let [inherits, by_child, by_parent] =
-        [INHERITS, INHERITS_BY_CHILD, INHERITS_BY_PARENT].map(pg_sys::Oid::from);
-    // SAFETY: both columns of pg_inherits are OIDs and never NULL, and each index begins with the column that it is used
-    // for. With a NULL snapshot Postgres uses the newest.
+    let [inherits, by_child] = [INHERITS, INHERITS_BY_CHILD].map(pg_sys::Oid::from);
+    // SAFETY: both columns of pg_inherits are OIDs and never NULL, and the index begins with the column that it is used for.
+    // With a NULL snapshot Postgres uses the newest.
     unsafe {
         let mut parent = pg_sys::InvalidOid;
         each_with_oid(
@@ -143,15 +158,25 @@ unsafe fn siblings_are_there(partition: pg_sys::Oid) -> bool {
                 parent = oid_in(row, descriptor, PARENT);
             },
         );
-        let children = |snapshot| {
-            let mut children = BTreeSet::new();
-            each_with_oid((inherits, by_parent, PARENT), parent, snapshot, &mut |row, descriptor| {
-                children.insert(oid_in(row, descriptor, CHILD).to_u32());
-            });
-            children
-        };
-        children(pg_sys::GetActiveSnapshot()).is_subset(&children(std::ptr::null_mut()))
+        children(parent, pg_sys::GetActiveSnapshot()).is_subset(&children(parent, std::ptr::null_mut()))
     }
+}
+
+/// The OIDs of the relations that inherit from this one, as the snapshot sees them; NULL is the newest.
+///
+/// # Safety
+/// The snapshot is NULL or lives through the call.
+unsafe fn children(parent: pg_sys::Oid, snapshot: pg_sys::Snapshot) -> BTreeSet<u32> {
+    let [inherits, by_parent] = [INHERITS, INHERITS_BY_PARENT].map(pg_sys::Oid::from);
+    let mut children = BTreeSet::new();
+    // SAFETY: both columns of pg_inherits are OIDs and never NULL, and the index begins with the column that it is used for;
+    // the snapshot is as the caller says.
+    unsafe {
+        each_with_oid((inherits, by_parent, PARENT), parent, snapshot, &mut |row, descriptor| {
+            children.insert(oid_in(row, descriptor, CHILD).to_u32());
+        });
+    }
+    children
 }
 
 /// # Safety

@@ -217,7 +217,7 @@ impl RankingColumns {
                 &source.relation.name,
                 [(place, key_type)].into_iter().chain(
                     time.and_then(|name| source.relation.type_of(name)).map(|type_oid| (place + 1, type_oid)),
-                    ),
+                ),
             ),
         }
     }

@@ -144,16 +144,10 @@ impl Plan {
         unsafe {
             let sources =
                 PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(self.pointer));
+            // A source names no partitions. A generic plan does, but there is none where a setting forbids it.
             for source in sources.iter_ptr() {
-                storage_age::check(PgList::<pg_sys::Oid>::from_pg((*source).relationOids).iter_oid())?;
-                // The generic plan also names the partitions, which the source does not. There is no generic plan if a
-                // setting forbids it.
-                if (*source).gplan.is_null() {
-                    continue;
-                }
-                let statements = PgList::<pg_sys::PlannedStmt>::from_pg((*(*source).gplan).stmt_list);
-                for statement in statements.iter_ptr() {
-                    storage_age::check(storage_age::relations_of_plan(statement))?;
+                for relation in PgList::<pg_sys::Oid>::from_pg((*source).relationOids).iter_oid() {
+                    storage_age::check(storage_age::with_children(relation))?;
                 }
             }
         }

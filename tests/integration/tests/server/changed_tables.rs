@@ -278,20 +278,30 @@ fn partitions_that_change_while_a_key_waits_for_them() {
         ),
         ("LOCK TABLE parted IN ACCESS EXCLUSIVE MODE", "ALTER TABLE parted ALTER COLUMN households TYPE bigint"),
     ] {
-        for before in ["", "SELECT reco.recommend(7, 'r2', 'parted')"] {
+        for (before, ask) in [
+            ("", "reco.recommend(7, 'r2', 'parted')"),
+            ("SELECT reco.recommend(7, 'r2', 'parted')", "reco.recommend(7, 'r2', 'parted')"),
+            (
+                // Without a generic plan nothing names the partitions.
+                "SET plan_cache_mode = force_custom_plan",
+                "(SELECT min(e.score) FROM reco.explain(7::bigint, 'r2', 'parted') AS e)",
+            ),
+        ] {
             let database = Database::trained();
             let mut client = database.connect();
             client.batch_execute(partitioned).unwrap();
             Training::new("parted").source("parted").call(&mut client);
             // One call alone, since a second statement has a newer snapshot.
-            let statement = "DO $$ DECLARE score float8; BEGIN
-                    score := reco.recommend(7, 'r2', 'parted');
+            let statement = format!(
+                "DO $$ DECLARE score float8; BEGIN
+                    score := {ask};
                     PERFORM set_config('test.score', coalesce(score::text, 'none'), false);
-                END $$";
+                END $$"
+            );
             let (mut other, mut observer, mut reader) = (database.connect(), database.connect(), database.connect());
             reader.batch_execute(before).unwrap();
             other.batch_execute(&format!("BEGIN; {hold}")).unwrap();
-            let waiting = Background::start(reader, statement);
+            let waiting = Background::start(reader, &statement);
             wait_for_lock(&mut observer, waiting.backend);
             other.batch_execute(&format!("{change}; COMMIT")).unwrap_or_else(|error| panic!("{change}: {error:?}"));
             let mut ended = waiting.finish();
