@@ -67,7 +67,8 @@ fn scores(client: &mut Client, record: &Record) {
                     ELSE reco.recommend(k.product_id::bigint, k.region, k.model) END AS got, k.score
         FROM torture.expected AS k
         WHERE k.as_of = 'infinity' AND k.version = torture.version_of(k.model, k.product_id, k.region)";
-    match client.simple_query(sql) {
+    let asked = client.batch_execute("SET statement_timeout = 0").and_then(|()| client.simple_query(sql));
+    match asked {
         Ok(messages) => {
             let rows = crate::oracle::rows(messages);
             record.count(|counts| counts.compared += rows.len());

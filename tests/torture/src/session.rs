@@ -164,6 +164,8 @@ impl<'a> Session<'a> {
             Expect::Fresh => {
                 let got = rows(self.client.simple_query(sql)?);
                 let Some(right) = ask_fresh(self.cluster, &mut self.client, sql)? else { return Ok(None) };
+                // If this session was terminated meanwhile, its locks held off no change from what the fresh one read.
+                self.client.simple_query("SELECT")?;
                 self.compared(got.len());
                 self.record.count(|counts| counts.by_fresh_session += got.len());
                 Ok((got != right).then(|| format!("got {got:?}, a fresh session {right:?}")))
