@@ -66,6 +66,12 @@ SELECT product_id AS best FROM reco.top_products('r1', 1) \gset
 SELECT reco.recommend(:best, 'r1');
 \set ECHO none
 
+\echo '-- And if every store displayed and advertised it next week?'
+\set ECHO queries
+SELECT round(score::numeric, 3) AS as_planned, round(plan_score::numeric, 3) AS with_both, round(effect::numeric, 3) AS effect
+FROM reco.plan_effect(:best, 'r1', '{"display": 1, "mailer": 1}');
+\set ECHO none
+
 \echo '-- Where should that product be offered first?'
 \set ECHO queries
 SELECT rank, region, round(score::numeric, 3) AS probability FROM reco.top_regions(:best);
