@@ -9,5 +9,4 @@
         GROUP BY 1, 2, 3
     ) AS p
     {places}
-    GROUP BY 1, 2, 3
 )

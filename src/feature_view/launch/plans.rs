@@ -191,7 +191,7 @@ impl Plan {
                 format!(
                     "JOIN {stores} AS t ON t.{store_id} = p.place \
                      JOIN (SELECT t.{region_of_store}::text AS region, count(*)::float8 AS stores FROM {stores} AS t GROUP BY 1) AS here \
-                     ON here.region = t.{region_of_store}::text"
+                     ON here.region = t.{region_of_store}::text GROUP BY 1, 2, 3"
                 ),
             ),
             Place::Region(region) => {
@@ -291,13 +291,14 @@ impl Planned {
         }
     }
 
-    /// Stores of a region without a plan count as those with none; they have no price.
+    /// Stores of a region without a plan count as those with none; they have no price. Other places have one value each.
     fn planned(&self, i: usize, place: &Place) -> String {
         match (self.kind, place) {
             (Kind::Flag | Kind::Share, Place::Store(_)) => {
                 format!("(sum(p.value_{i}) / max(here.stores))::real AS value_{i}")
             }
-            _ => format!("avg(p.value_{i})::real AS value_{i}"),
+            (Kind::Number, Place::Store(_)) => format!("avg(p.value_{i})::real AS value_{i}"),
+            _ => format!("p.value_{i}::real AS value_{i}"),
         }
     }
 
