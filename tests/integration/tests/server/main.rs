@@ -90,6 +90,7 @@ mod hostile_path;
 mod key_types;
 mod launch_features;
 mod launch_plans;
+mod launch_rows;
 mod launch_tables;
 mod limits;
 mod locks;
