@@ -2,7 +2,7 @@
 
 use super::demo::{assert_none, database, generate, LIFELIKE};
 use super::views::refresh;
-use integration::{value, Database};
+use integration::{refusal, value, Database};
 use postgres::Client;
 
 /// Generated sales, as real as they can be made, and further statements.
@@ -134,4 +134,51 @@ fn a_table_that_its_owner_has_altered_is_filled_by_the_definition() {
     refresh_both(&mut client, "");
     client.batch_execute("ALTER TABLE defined DROP sales_4w, ALTER sales_1w TYPE numeric(12, 2)").unwrap();
     assert_same(&mut client, 5000, "altered");
+}
+
+/// Threads of the server process of a connection.
+fn threads(client: &mut Client) -> usize {
+    let process: i32 = value(client, "SELECT pg_backend_pid()");
+    std::fs::read_dir(format!("/proc/{process}/task")).unwrap().count()
+}
+
+/// Whatever it is doing at that moment: reading products or sales, comparing, writing, indexing.
+#[test]
+fn a_refresh_that_is_cancelled_leaves_neither_rows_nor_a_thread() {
+    let (_database, mut client) = with_sales("rows_cancelled", "");
+    create(&mut client, ", partition_by => 'month'");
+    refresh(&mut client, "'made_weekly'");
+    let (mut milliseconds, mut cancelled) = (10, 0);
+    loop {
+        client.batch_execute(&format!("SET statement_timeout = {milliseconds}")).unwrap();
+        let refreshed = client.batch_execute("CALL reco.refresh_features('made')");
+        client.batch_execute("RESET statement_timeout").unwrap();
+        assert_eq!(threads(&mut client), 1);
+        let Err(error) = refreshed else { break };
+        let code = error.as_db_error().map(|error| error.code().code().to_owned());
+        assert_eq!(code.as_deref(), Some("57014"), "{error:?}");
+        assert_eq!(
+            value::<i64>(&mut client, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'made'::regclass"),
+            0
+        );
+        (milliseconds, cancelled) = (milliseconds + milliseconds / 5, cancelled + 1);
+    }
+    assert!(cancelled > 5, "{cancelled}");
+    refresh(&mut client, "'defined'");
+    assert_same(&mut client, 5000, "after cancels");
+}
+
+/// Sales that cannot be summed end the pass that meets them.
+#[test]
+fn an_error_of_the_arithmetic_is_raised_and_leaves_no_thread() {
+    let (_database, mut client) = with_sales(
+        "rows_overflow",
+        "ALTER TABLE sales ALTER sales_value TYPE float8;
+         UPDATE sales SET sales_value = 1e300 WHERE product_id % 7 = 0",
+    );
+    create(&mut client, "");
+    let error = refusal(&mut client, "CALL reco.refresh_features('made')");
+    error.expect("22003", &["out of the range of the type real"], &[]);
+    assert_eq!(threads(&mut client), 1);
+    assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM made"), 0);
 }
