@@ -6,24 +6,26 @@
 mod carried;
 mod columns;
 mod feed;
+mod key;
 mod ordinals;
 mod rows;
 
 use self::carried::Carried;
 use self::columns::{Columns, Field, PRODUCT, REGION};
-use self::feed::{Feed, CARRIED, CATEGORY_KEY, PRODUCT_ID};
+use self::feed::{Feed, Unlisted, CARRIED, CATEGORY_KEY, PRODUCT_ID};
+use self::key::Key;
 use self::ordinals::Ordinals;
 use self::rows::Rows;
 use super::create::as_subquery;
 use super::engine::Engine;
 use super::registry::FeatureView;
 use crate::error::Error;
-use crate::pg::comparison::Comparison;
 use crate::pg::cursor::{Cursor, Snapshot};
 use crate::pg::one_snapshot::with_one_snapshot;
 use crate::pg::relations::{Relation, RelationName};
 use crate::pg::threads::without_signals;
 use crate::pg::tuples;
+use crate::pg::values::EPOCH;
 use features::launch::{Chunk, Gathering, Market, NewProducts, Row, Setting, Worker};
 use features::weeks::{Run, Week};
 use features::FeatureError;
@@ -73,10 +75,11 @@ impl<'a> LaunchRows<'a> {
         with_one_snapshot(|| {
             let setting = self.setting(client, run)?;
             let mut sources = self.open()?;
-            let mut market = sources.gather(setting, self.gathered(&setting)?)?;
+            let mut market = sources.gather(setting, self.gathered(client, &setting)?)?;
             market.sort_regions(|one, other| sources.regions.compare(one, other));
-            sources.known.set_back();
-            sources.each(market, self.sold(&setting)?, &mut Writer::of(&layout, &sources.regions, put))
+            sources.listed.set_back();
+            let sold = self.sold([setting.sold_from(), setting.sold_until()])?;
+            sources.each(market, sold, &mut Writer::of(&layout, &sources.regions, put))
         })
     }
 
@@ -99,15 +102,14 @@ impl<'a> LaunchRows<'a> {
         })
     }
 
-    /// Opens the query for all known products.
+    /// Opens the query for the listed products.
     fn open(&self) -> Result<Sources, Error> {
-        let known = Cursor::open_for_several_passes(
+        let listed = Cursor::open_for_several_passes(
             &format!(
-                include_str!("launch_rows/known.sql"),
+                include_str!("launch_rows/listed.sql"),
                 key_type = self.columns.key_type(),
                 collation = self.columns.key_collation(),
                 carried = self.columns.carried(),
-                weekly = self.weekly,
                 products = as_subquery(&self.engine.products),
             ),
             &[],
@@ -115,36 +117,44 @@ impl<'a> LaunchRows<'a> {
         )?;
         let (product, region) = (self.columns.product(), self.columns.region());
         // SAFETY: the query is open and has this column.
-        let category = unsafe { tuples::attribute(known.descriptor(), CATEGORY_KEY) }.attcollation;
+        let category = unsafe { tuples::attribute(listed.descriptor(), CATEGORY_KEY) }.attcollation;
         Ok(Sources {
-            known: Rows::of(known),
+            listed: Rows::of(listed),
+            unlisted: Vec::new(),
             carried: self.columns.carried_count(),
-            products: Comparison::of(product.type_oid, product.collation)?,
+            products: Key::of(product)?,
             regions: Ordinals::new(region.collation)?,
             categories: Ordinals::new(category)?,
         })
     }
 
     /// The weekly sales that the first pass needs.
-    fn gathered(&self, setting: &Setting) -> Result<Rows, Error> {
+    fn gathered(&self, client: &SpiClient, setting: &Setting) -> Result<Rows, Error> {
+        let from = setting.gathered_from();
+        let earlier =
+            format!("SELECT EXISTS (SELECT FROM {} WHERE week < {EPOCH} + {})", self.weekly, from.monday());
+        let found = client.select(&earlier, None, &[])?;
+        if found.first().get_one::<bool>()? != Some(true) {
+            return self.sold([from, setting.last]);
+        }
         let query = format!(
             include_str!("launch_rows/gathered.sql"),
             key_type = self.columns.key_type(),
             collation = self.columns.key_collation(),
             weekly = self.weekly,
         );
-        of_weeks(&query, [setting.gathered_from(), setting.last])
+        of_weeks(&query, [from, setting.last])
     }
 
-    /// The weekly sales that the second pass needs.
-    fn sold(&self, setting: &Setting) -> Result<Rows, Error> {
+    /// The weekly sales from one week to another.
+    fn sold(&self, weeks: [Week; 2]) -> Result<Rows, Error> {
         let query = format!(
             include_str!("launch_rows/sold.sql"),
             key_type = self.columns.key_type(),
             collation = self.columns.key_collation(),
             weekly = self.weekly,
         );
-        of_weeks(&query, [setting.sold_from(), setting.sold_until()])
+        of_weeks(&query, weeks)
     }
 }
 
@@ -156,10 +166,12 @@ fn of_weeks(query: &str, weeks: [Week; 2]) -> Result<Rows, Error> {
 
 /// What both passes read, and know it by.
 struct Sources {
-    known: Rows,
+    listed: Rows,
+    /// The ids of the products that are sold without being listed, in order.
+    unlisted: Vec<pg_sys::Datum>,
     /// How many values of a product are carried along, besides its id.
     carried: usize,
-    products: Comparison,
+    products: Key,
     regions: Ordinals,
     categories: Ordinals,
 }
@@ -168,13 +180,10 @@ struct Sources {
 type Piece = (Chunk, Vec<Row>);
 
 impl Sources {
-    fn feed(&mut self, sales: Rows) -> Feed<'_> {
-        Feed::of(&mut self.known, sales, &self.products, &mut self.regions, &mut self.categories)
-    }
-
     /// The first pass.
     fn gather(&mut self, setting: Setting, sales: Rows) -> Result<Market, Error> {
-        let mut feed = self.feed(sales);
+        let Self { listed, unlisted, products, regions, categories, .. } = self;
+        let mut feed = Feed::of(listed, sales, Unlisted::Found(unlisted), products, regions, categories);
         let mut worker = start(Gathering::new(setting), |gathering, chunk: &mut Chunk| gathering.add(chunk))?;
         let chunk = || Chunk::of(GATHERED_AT_ONCE);
         let (mut next, mut more) = (chunk(), true);
@@ -190,7 +199,9 @@ impl Sources {
     fn each(&mut self, market: Market, sales: Rows, writer: &mut Writer) -> Result<(), Error> {
         let most = market.products_at_once();
         let columns: Vec<_> = [PRODUCT_ID].into_iter().chain(CARRIED..CARRIED + self.carried).collect();
-        let mut feed = self.feed(sales);
+        let Self { listed, unlisted, products, regions, categories, .. } = self;
+        let unlisted = Unlisted::Known(unlisted.iter());
+        let mut feed = Feed::of(listed, sales, unlisted, products, regions, categories);
         let mut worker = start(NewProducts::new(market), |new_products, (chunk, rows): &mut Piece| {
             rows.clear();
             new_products.add(chunk, rows)
@@ -201,7 +212,7 @@ impl Sources {
         while more {
             check_for_interrupts!();
             let (mut piece, mut carried) = spare.pop().unwrap_or_else(|| {
-                ((Chunk::of(most), Vec::new()), Carried::of(feed.known, columns.iter().copied()))
+                ((Chunk::of(most), Vec::new()), Carried::of(feed.listed, columns.iter().copied()))
             });
             more = feed.fill(&mut piece.0, Some(&mut carried))?;
             with_worker.push_back(carried);

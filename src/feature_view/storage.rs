@@ -87,14 +87,19 @@ impl<'a> Target<'a> {
         let Self { view, run, partition, time, .. } = self;
         let alike = self.rows_of(&view.name.to_string());
         client.update(&format!("CREATE TABLE {partition} AS {alike} WITH NO DATA"), None, &[])?;
-        let counts = self.fill(client)?;
         let bounds = [run.partition.from, run.partition.until].map(|day| format!("'{}'", date(day)));
         let [from, until] = &bounds;
+        // While the table is empty nothing has to be looked at: each row's week is compared with the run's when it comes.
+        let in_range = format!(
+            "ALTER TABLE {partition} ADD CONSTRAINT in_range CHECK \
+             ({time} OPERATOR(pg_catalog.>=) {from} AND {time} OPERATOR(pg_catalog.<) {until}){}",
+            if self.launch_rows.is_some() { self.without_nulls() } else { String::new() }
+        );
+        client.update(&in_range, None, &[])?;
+        let counts = self.fill(client)?;
         for statement in [
             format!(
-                "ALTER TABLE {partition} ADD PRIMARY KEY ({}), \
-                 ADD CONSTRAINT in_range CHECK \
-                 ({time} OPERATOR(pg_catalog.>=) {from} AND {time} OPERATOR(pg_catalog.<) {until}){}",
+                "ALTER TABLE {partition} ADD PRIMARY KEY ({}){}",
                 primary_key(&view.keys, &view.time_column),
                 constraints(client, view.oid)?
             ),
@@ -108,6 +113,12 @@ impl<'a> Target<'a> {
             client.update(&statement, None, &[])?;
         }
         Ok(counts)
+    }
+
+    /// That no key is NULL, which the library's are not. Parts of an ALTER TABLE, each after a comma.
+    fn without_nulls(&self) -> String {
+        let keys = self.view.keys.iter().map(quote_identifier).chain([self.time.clone()]);
+        keys.map(|key| format!(", ALTER COLUMN {key} SET NOT NULL")).collect()
     }
 
     /// Writes the rows into the new partition.

@@ -63,6 +63,15 @@ impl Carried {
         }
     }
 
+    /// Adds a product of which only the id is known, which outlives this.
+    pub fn add_id(&mut self, id: pg_sys::Datum) {
+        let others = self.columns.len() - 1;
+        self.values.push(id);
+        self.values.extend(std::iter::repeat_n(pg_sys::Datum::null(), others));
+        self.nulls.push(false);
+        self.nulls.extend(std::iter::repeat_n(true, others));
+    }
+
     /// The values of a product and their NULL flags.
     #[inline]
     pub fn of_product(&self, ordinal: u32) -> (&[pg_sys::Datum], &[bool]) {

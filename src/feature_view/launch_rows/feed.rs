@@ -1,16 +1,17 @@
 //! Puts the weekly sales of all known products into chunks.
 
 use super::carried::Carried;
+use super::key::Key;
 use super::ordinals::Ordinals;
 use super::rows::Rows;
 use crate::error::Error;
-use crate::pg::comparison::Comparison;
-use crate::pg::memory::{bytes, in_context};
+use crate::pg::memory::{bytes, in_context, varlena};
 use features::launch::{Chunk, WeeklySales};
 use features::weeks::Week;
-use pgrx::PgMemoryContexts;
+use pgrx::{pg_sys, PgMemoryContexts};
+use std::cmp::Ordering;
 
-/// The columns of the query for known products.
+/// The columns of the query for listed products.
 pub const PRODUCT_ID: usize = 0;
 const PLANNED: usize = 1;
 pub const CATEGORY_KEY: usize = 2;
@@ -25,32 +26,52 @@ const PURCHASED: usize = 3;
 const RETURNED: usize = 4;
 const SALES: usize = 5;
 
-/// All known products and their weekly sales, both in the order of products. The sales are of known products only.
+/// The products that are sold without being listed.
+pub enum Unlisted<'a> {
+    /// The first pass finds them, and keeps their ids.
+    Found(&'a mut Vec<pg_sys::Datum>),
+    /// The second pass takes them from there. What else is sold is no product of the view's weeks.
+    Known(std::slice::Iter<'a, pg_sys::Datum>),
+}
+
+/// All known products, those that are listed and those that are sold, and their weekly sales. All come in the order of
+/// products.
 pub struct Feed<'a> {
-    pub known: &'a mut Rows,
-    pub sales: Rows,
-    pub products: &'a Comparison,
-    pub regions: &'a mut Ordinals,
-    pub categories: &'a mut Ordinals,
+    pub listed: &'a mut Rows,
+    sales: Rows,
+    unlisted: Unlisted<'a>,
+    products: &'a Key,
+    regions: &'a mut Ordinals,
+    categories: &'a mut Ordinals,
     /// The ordinal of the next product.
     next: u32,
-    /// Whether the rows of sales are at one that waits for its product.
-    waits: bool,
+    /// The category of products that are not listed.
+    no_category: u32,
     /// For summaries that are stored compressed or out of line.
     memory: PgMemoryContexts,
 }
 
+/// A product that comes next.
+enum Next {
+    Listed,
+    Unlisted(pg_sys::Datum),
+}
+
 impl<'a> Feed<'a> {
     pub fn of(
-        known: &'a mut Rows,
+        listed: &'a mut Rows,
         mut sales: Rows,
-        products: &'a Comparison,
+        unlisted: Unlisted<'a>,
+        products: &'a Key,
         regions: &'a mut Ordinals,
         categories: &'a mut Ordinals,
     ) -> Self {
-        let waits = sales.advance();
+        listed.advance();
+        sales.advance();
+        // SAFETY: the value is a text.
+        let no_category = unsafe { categories.of(varlena(0, |_| {})) };
         let memory = PgMemoryContexts::new("weekly sales");
-        Self { known, sales, products, regions, categories, next: 0, waits, memory }
+        Self { listed, sales, unlisted, products, regions, categories, next: 0, no_category, memory }
     }
 
     /// Fills the chunk with the next products, whose values go into `carried`. False after the last product.
@@ -62,44 +83,91 @@ impl<'a> Feed<'a> {
         // SAFETY: the chunk has its own copy of what it was given.
         unsafe { self.memory.reset() };
         while !chunk.is_full() {
-            if !self.known.advance() {
-                return if self.waits { Err(out_of_order()) } else { Ok(false) };
+            let Some(next) = self.next_product()? else { return Ok(false) };
+            self.next += 1;
+            match next {
+                Next::Listed => {
+                    if let Some(carried) = &mut carried {
+                        carried.add(self.listed);
+                    }
+                    self.add_listed(chunk)?;
+                    self.listed.advance();
+                }
+                Next::Unlisted(id) => {
+                    if let Some(carried) = &mut carried {
+                        carried.add_id(id);
+                    }
+                    chunk.add_product(self.no_category, None);
+                    self.add_sales(id, chunk)?;
+                }
             }
-            if let Some(carried) = &mut carried {
-                carried.add(self.known);
-            }
-            self.add_product(chunk)?;
         }
         Ok(true)
     }
 
-    fn add_product(&mut self, chunk: &mut Chunk) -> Result<(), Error> {
-        let Self { known, sales, products, regions, categories, .. } = self;
-        let row = known.row();
-        let planned = (!row.nulls[PLANNED]).then(|| Week::of_day(row.values[PLANNED].value() as i32));
-        let product = known.needed(PRODUCT_ID)?;
-        // SAFETY: the columns of both queries have these types: the templates' casts say so.
-        unsafe {
-            chunk.add_product(categories.of(known.needed(CATEGORY_KEY)?), planned);
-            while self.waits && products.is_equal(sales.needed(OF_PRODUCT)?, product) {
-                let row = sales.row();
-                let summary =
-                    in_context(self.memory.value(), || (!row.nulls[SALES]).then(|| bytes(row.values[SALES])));
-                chunk.add_sales(&WeeklySales {
-                    region: regions.of(sales.needed(REGION)?),
-                    week: Week::of_day(sales.needed(WEEK)?.value() as i32),
-                    purchased: sales.needed(PURCHASED)?.value() as u8 != 0,
-                    returned: f64::from_bits(sales.needed(RETURNED)?.value() as u64),
-                    sales: summary,
-                });
-                self.waits = sales.advance();
+    fn next_product(&mut self) -> Result<Option<Next>, Error> {
+        let listed = self.listed.if_there(PRODUCT_ID)?;
+        let sold = match &self.unlisted {
+            Unlisted::Found(_) => self.sales.if_there(OF_PRODUCT)?,
+            Unlisted::Known(ids) => ids.as_slice().first().copied(),
+        };
+        let comparison = &self.products.comparison;
+        // SAFETY: both are ids of products.
+        let is_before = |sold, listed| unsafe {
+            !comparison.is_equal(sold, listed) && comparison.compare(sold, listed) == Ordering::Less
+        };
+        Ok(match (listed, sold) {
+            (None, None) => None,
+            (Some(listed), Some(sold)) if !is_before(sold, listed) => Some(Next::Listed),
+            (Some(_), None) => Some(Next::Listed),
+            (_, Some(sold)) => Some(Next::Unlisted(self.take_unlisted(sold))),
+        })
+    }
+
+    fn take_unlisted(&mut self, id: pg_sys::Datum) -> pg_sys::Datum {
+        match &mut self.unlisted {
+            Unlisted::Found(ids) => {
+                // SAFETY: the value is the id of a product.
+                let kept = unsafe { self.products.copied(id) };
+                ids.push(kept);
+                kept
             }
+            Unlisted::Known(ids) => ids.next().copied().unwrap_or(id),
         }
-        self.next += 1;
+    }
+
+    fn add_listed(&mut self, chunk: &mut Chunk) -> Result<(), Error> {
+        let row = self.listed.row();
+        let planned = (!row.nulls[PLANNED]).then(|| Week::of_day(row.values[PLANNED].value() as i32));
+        // SAFETY: the column is a text: the query's cast says so.
+        let category = unsafe { self.categories.of(self.listed.needed(CATEGORY_KEY)?) };
+        chunk.add_product(category, planned);
+        self.add_sales(self.listed.needed(PRODUCT_ID)?, chunk)
+    }
+
+    /// Adds the sales of a product, and leaves out those before it.
+    fn add_sales(&mut self, product: pg_sys::Datum, chunk: &mut Chunk) -> Result<(), Error> {
+        let Self { sales, products: Key { comparison, .. }, regions, memory, .. } = self;
+        while let Some(of_product) = sales.if_there(OF_PRODUCT)? {
+            // SAFETY: both are ids of products, and the columns have the types that the query's casts say.
+            unsafe {
+                if comparison.is_equal(of_product, product) {
+                    let row = sales.row();
+                    let summary =
+                        in_context(memory.value(), || (!row.nulls[SALES]).then(|| bytes(row.values[SALES])));
+                    chunk.add_sales(&WeeklySales {
+                        region: regions.of(sales.needed(REGION)?),
+                        week: Week::of_day(sales.needed(WEEK)?.value() as i32),
+                        purchased: sales.needed(PURCHASED)?.value() as u8 != 0,
+                        returned: f64::from_bits(sales.needed(RETURNED)?.value() as u64),
+                        sales: summary,
+                    });
+                } else if comparison.compare(of_product, product) == Ordering::Greater {
+                    break;
+                }
+            }
+            sales.advance();
+        }
         Ok(())
     }
-}
-
-fn out_of_order() -> Error {
-    Error::Changed("the weekly sales have a product that is not known, or come out of order".into())
 }

@@ -21,17 +21,16 @@ impl Rows {
         self.cursor.descriptor()
     }
 
-    /// Goes on to the next row; false after the last one.
-    pub fn advance(&mut self) -> bool {
+    /// Goes on to the next row, if there is one.
+    pub fn advance(&mut self) {
         if self.fetched.as_ref().is_none_or(|fetched| self.next == fetched.len()) {
             self.fetched = None;
             (self.fetched, self.next) = (self.cursor.fetch(), 0);
         }
-        let Some(fetched) = &self.fetched else { return false };
+        let Some(fetched) = &self.fetched else { return };
         // SAFETY: there are more than `next` rows, and they have this descriptor.
         unsafe { self.deformed.take_apart(fetched.tuple(self.next), fetched.descriptor()) };
         self.next += 1;
-        true
     }
 
     /// The row that was gone on to last.
@@ -46,6 +45,11 @@ impl Rows {
             true => Err(Error::invalid("weekly sales, or the products, have a NULL where none can be")),
             false => Ok(row.values[column]),
         }
+    }
+
+    /// The value in a column of that row, as [`Self::needed`]; `None` after the last row.
+    pub fn if_there(&self, column: usize) -> Result<Option<pg_sys::Datum>, Error> {
+        self.fetched.as_ref().map(|_| self.needed(column)).transpose()
     }
 
     /// Goes back to before the first row.
