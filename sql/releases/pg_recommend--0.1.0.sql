@@ -1009,6 +1009,7 @@ CREATE TABLE feature_view (
     partition_by  text NOT NULL,
     search_path   text NOT NULL,
     settings      jsonb NOT NULL,
+    engine        jsonb,
     created_by    name NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT now()
 );
@@ -1025,6 +1026,7 @@ COMMENT ON COLUMN feature_view.lookback IS 'Newest stored weeks that each refres
 COMMENT ON COLUMN feature_view.horizon IS 'Weeks after its own that a row looks at, for its label';
 COMMENT ON COLUMN feature_view.search_path IS 'Under which the definition was written, and is run';
 COMMENT ON COLUMN feature_view.settings IS 'Further settings under which it is run';
+COMMENT ON COLUMN feature_view.engine IS 'For views of new products: what the library needs to compute the rows that the definition says';
 
 CREATE TABLE feature_week (
     view_id      uuid NOT NULL,

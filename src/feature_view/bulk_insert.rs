@@ -1,10 +1,11 @@
-//! Writes the rows of a query into a new table, in batches.
+//! Writes rows into a new table, in batches: those of a query, or others.
 //!
 //! `CREATE TABLE AS` inserts each row by itself and writes a WAL record for it. This file gathers rows as `COPY` does, and
 //! inserts a batch at a time. The query is executed as `CREATE TABLE AS` executes it, so parallel workers can run it.
 
 use crate::error::Error;
 use crate::pg::layout::changed;
+use crate::pg::named_rows::Take;
 use crate::pg::receiver::{run, Purpose, Receive};
 use crate::pg::relations::{self, Opened};
 use crate::pg::tuples;
@@ -34,6 +35,21 @@ pub fn insert(
     let parameters = dates.map(|date| (pg_sys::DATEOID, Some(pg_sys::Datum::from(date))));
     run(client, query, &parameters, Purpose::Write, &mut rows)?;
     rows.batch.finish();
+    Ok(())
+}
+
+/// Inserts rows that `make` makes for a table with this descriptor. The table is as [`insert`] wants it.
+pub fn insert_made(
+    table: pg_sys::Oid,
+    make: impl FnOnce(pg_sys::TupleDesc, Take) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let table = Opened::locked(table, pg_sys::RowExclusiveLock)?;
+    // SAFETY: the table stays open until the end of this function, and the batch is finished before. A transaction is open.
+    let mut batch =
+        unsafe { Batch { command: pg_sys::GetCurrentCommandId(true), ..Batch::new(table.relation()) } };
+    // SAFETY: the rows are made for the table.
+    make(table.descriptor(), &mut |values, nulls| unsafe { batch.add_values(values, nulls) })?;
+    batch.finish();
     Ok(())
 }
 
@@ -116,12 +132,35 @@ impl Batch {
     /// # Safety
     /// `row` comes from a query whose columns are the table's.
     unsafe fn add(&mut self, row: *mut pg_sys::TupleTableSlot) {
-        // SAFETY: the slots have the table's columns, and so has the row, as the caller says. If the tuple is a copy, it is
-        // ours to free.
+        // SAFETY: the slots have the table's columns, and so has the row, as the caller says.
         unsafe {
             let copy = pg_sys::ExecCopySlot(self.rows[self.filled], row);
+            self.take(copy);
+        }
+    }
+
+    /// # Safety
+    /// There is a value and a flag for each attribute of the table, of its type.
+    unsafe fn add_values(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+        // SAFETY: the slot is empty, and has room for an array of each as long as the table has attributes, as the caller says.
+        unsafe {
+            let slot = self.rows[self.filled];
+            std::ptr::copy_nonoverlapping(values.as_ptr(), (*slot).tts_values, values.len());
+            std::ptr::copy_nonoverlapping(nulls.as_ptr(), (*slot).tts_isnull, nulls.len());
+            pg_sys::ExecStoreVirtualTuple(slot);
+            self.take(slot);
+        }
+    }
+
+    /// Takes the row in the next slot into the batch. From then on the slot has a copy of its own.
+    ///
+    /// # Safety
+    /// The slot is the first that is not filled yet, and holds a row.
+    unsafe fn take(&mut self, slot: *mut pg_sys::TupleTableSlot) {
+        // SAFETY: the slot holds a row, as the caller says. If the tuple is a copy, it is ours to free.
+        unsafe {
             let mut is_copy = false;
-            let tuple = pg_sys::ExecFetchSlotHeapTuple(copy, true, &mut is_copy);
+            let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, true, &mut is_copy);
             self.bytes += (*tuple).t_len as usize;
             if is_copy {
                 pg_sys::pfree(tuple.cast());

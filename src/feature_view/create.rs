@@ -45,6 +45,7 @@ fn arguments(call: &Call) -> Result<NewView, Error> {
         settings: read_settings(values::given(call.json(10, "settings")?, "settings")?)?,
         checks: text(11),
         planned: values::given(call.names(12)?, "planned")?,
+        engine: None,
     })
 }
 
@@ -274,7 +275,7 @@ fn declared(column: &Column) -> String {
 }
 
 /// The text ` COLLATE …` if the column has another collation than its type; else the empty text.
-fn collation(column: &Column) -> String {
+pub fn collation(column: &Column) -> String {
     // SAFETY: these are catalog look-ups, of a type and a collation that the query's result has; the row of the syscache is
     // released after its last use.
     unsafe {

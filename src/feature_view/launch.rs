@@ -7,6 +7,7 @@ mod table;
 use self::plans::Plan;
 use self::table::{comparable, Table};
 use super::create::{as_subquery, create, describe};
+use super::engine::Engine;
 use super::registry::NewView;
 use super::storage::date;
 use crate::error::{or_raise, Error};
@@ -15,6 +16,7 @@ use crate::pg::call::Call;
 use crate::pg::relations::{self, RelationName};
 use crate::pg::session::refuse_read_only;
 use crate::pg::values::given;
+use features::launch::{HORIZON, MONTH, QUARTER, YEAR};
 use features::weeks::{Period, Week, DAYS_A_WEEK, MOST_WEEKS_BACK};
 use model::recipe::Family;
 use pgrx::pg_sys;
@@ -23,6 +25,7 @@ use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 
 const AVAILABLE: &str = include_str!("launch/available.sql");
 const WEEKLY: &str = include_str!("launch/weekly.sql");
+const LISTED: &str = include_str!("launch/listed.sql");
 const FEATURES: &str = include_str!("launch/features.sql");
 const WEEKLY_CHECKS: &str = include_str!("launch/weekly_checks.sql");
 const FEATURES_CHECKS: &str = include_str!("launch/features_checks.sql");
@@ -92,15 +95,6 @@ impl Unlisted {
         }
     }
 }
-
-/// The times that the features are of, in weeks, this week included: the columns are named after them (`sales_4w`, `sales_13w`).
-/// A product's first four weeks are also what launches are compared by.
-const MONTH: i32 = 4;
-const QUARTER: i32 = 13;
-/// Launches are compared with those of the last year.
-const YEAR: i32 = 52;
-/// Weeks after its own that a row's label looks at.
-const HORIZON: i32 = 1;
 
 impl Template {
     fn read(call: &Call) -> Result<Self, Error> {
@@ -216,7 +210,14 @@ impl Template {
         let keys = ["product_id", "region"].map(str::to_owned);
         let available = self.fill(AVAILABLE, &weekly, "");
         let planned = self.plans.iter().flat_map(Plan::planned_columns).collect();
-        let make = |view: &str, [query, checks]: [&str; 2], label: Option<&str>, inputs, horizon, planned| {
+        let engine = self.engine(&weekly);
+        let make = |view: &str,
+                    [query, checks]: [&str; 2],
+                    label: Option<&str>,
+                    inputs,
+                    horizon,
+                    planned,
+                    engine| {
             create(&NewView {
                 view: view.to_owned(),
                 definition: self.fill(query, &weekly, &available),
@@ -231,13 +232,22 @@ impl Template {
                 partition_by: self.partition_by.clone(),
                 settings: settings(),
                 planned,
+                engine,
             })
         };
         // The template's SQL is ours and was written for this search path, so the caller's path does not decide what its
         // names mean.
         let oid = with_fixed_path(|| {
-            let weekly_oid = make(&weekly, [WEEKLY, WEEKLY_CHECKS], None, Vec::new(), 0, Vec::new())?;
-            make(&view, [FEATURES, FEATURES_CHECKS], Some("purchased"), vec![weekly_oid], HORIZON, planned)
+            let weekly_oid = make(&weekly, [WEEKLY, WEEKLY_CHECKS], None, Vec::new(), 0, Vec::new(), None)?;
+            make(
+                &view,
+                [FEATURES, FEATURES_CHECKS],
+                Some("purchased"),
+                vec![weekly_oid],
+                HORIZON,
+                planned,
+                engine,
+            )
         })?;
         for view in [&weekly, &view] {
             Spi::run(&format!("CREATE INDEX ON {view} (week)"))?;
@@ -248,6 +258,16 @@ impl Template {
             comment_column(&view, &column, about)?;
         }
         Ok(oid)
+    }
+
+    /// How the library computes the rows of new products; `None` where the plans' columns need the definition.
+    fn engine(&self, weekly: &str) -> Option<Engine> {
+        self.plans.is_empty().then(|| Engine {
+            products: self.fill(LISTED, weekly, ""),
+            attributes: self.attributes.clone(),
+            launch_weeks: self.launch_weeks,
+            warm_up_weeks: self.warm_up_weeks,
+        })
     }
 
     /// A query of the template, with the caller's tables and columns filled in.

@@ -8,8 +8,9 @@
 //! | `refresh`  | `reco.refresh_features`: which weeks are computed, in which order |
 //! | `check`    | the query that looks for what is wrong with the data, before a refresh |
 //! | `record`   | the row in `reco.feature_refresh` for each refresh, with how it ended |
+//! | `engine`, `launch_rows` | how the library computes the rows of new products without the view's definition, and how it is handed what it needs |
 //! | `storage`  | computes runs of weeks into partitions |
-//! | `bulk_insert` | writes a query's rows into a new partition |
+//! | `bulk_insert` | writes rows into a new partition |
 //! | `as_of`    | `reco.features_as_of`: the newest row that was known at a moment |
 //! | `remove`   | `reco.drop_feature_view` |
 
@@ -18,7 +19,9 @@ mod as_of;
 mod bulk_insert;
 mod check;
 mod create;
+pub mod engine;
 mod launch;
+mod launch_rows;
 mod record;
 pub mod refresh;
 pub mod registry;

@@ -1,5 +1,6 @@
 //! What the catalog knows about feature views, and the changes that are made to it.
 
+use super::engine::Engine;
 use crate::error::Error;
 use crate::pg::acting_as::{as_author, as_owner, current_user, Settings};
 use crate::pg::relations::{self, RelationName};
@@ -26,6 +27,7 @@ pub struct NewView {
     pub partition_by: String,
     pub settings: Settings,
     pub planned: Vec<String>,
+    pub engine: Option<Engine>,
 }
 
 /// The stored values of a feature view that may be damaged, with arrays and settings as JSON.
@@ -36,6 +38,7 @@ pub struct Stored<'a> {
     pub inputs: &'a str,
     pub settings: &'a str,
     pub partition_by: &'a str,
+    pub engine: Option<&'a str>,
     /// The lookback, then the horizon.
     pub weeks: [i32; 2],
 }
@@ -47,6 +50,7 @@ pub struct Values {
     inputs: Vec<Uuid>,
     settings: Settings,
     period: Period,
+    engine: Option<Engine>,
 }
 
 impl Values {
@@ -58,6 +62,7 @@ impl Values {
             inputs: Vec::new(),
             settings: Settings::new(),
             period: Period::Month,
+            engine: None,
         }
     }
 }
@@ -78,6 +83,9 @@ impl Stored<'_> {
         let inputs = list("inputs", self.inputs)?.iter().map(|id| uuid(id)).collect::<Option<Vec<_>>>();
         let settings = serde_json::from_str(self.settings)
             .map_err(|_| damaged("settings", "a number is out of range, or it is too deep"))?;
+        let engine = |json: &str| {
+            Engine::parse(json).ok_or_else(|| damaged("engine", "it does not say how the rows are computed"))
+        };
         if self.weeks.iter().any(|weeks| !(0..=MOST_WEEKS_BACK).contains(weeks)) {
             return Err(damaged("lookback or horizon", "it is no number of weeks"));
         }
@@ -88,6 +96,7 @@ impl Stored<'_> {
             settings: read_settings(settings).map_err(|_| damaged("settings", "it is no JSON object"))?,
             period: Period::parse(self.partition_by)
                 .map_err(|_| damaged("partition_by", "there is no such period"))?,
+            engine: self.engine.map(engine).transpose()?,
         })
     }
 }
@@ -119,6 +128,8 @@ pub struct FeatureView {
     pub period: Period,
     pub search_path: String,
     pub settings: Settings,
+    /// How the library computes the rows without the definition.
+    pub engine: Option<Engine>,
     /// The role that created the view with its definition.
     pub author: String,
 }
@@ -139,7 +150,7 @@ impl FeatureView {
                               v.partition_by, v.search_path, v.created_by::pg_catalog.text, v.view_id, \
                               pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
                               pg_catalog.array_to_json(v.inputs)::pg_catalog.text, v.settings::pg_catalog.text, v.checks, \
-                              pg_catalog.array_to_json(v.planned)::pg_catalog.text \
+                              pg_catalog.array_to_json(v.planned)::pg_catalog.text, v.engine::pg_catalog.text \
                        FROM pg_catalog.pg_statistic_ext AS s JOIN reco.feature_view AS v \
                          ON s.stxname OPERATOR(pg_catalog.=) \
                             ('feature_view_' OPERATOR(pg_catalog.||) v.view_id::pg_catalog.text)::pg_catalog.name \
@@ -153,7 +164,7 @@ impl FeatureView {
             let text = |n| row.get::<String>(n);
             let needed = |n| row.get::<String>(n)?.ok_or_else(Error::damaged_row);
             let number = |n| row.get::<i32>(n).map(|value| value.unwrap_or(-1));
-            let shown = name.to_string();
+            let (shown, engine) = (name.to_string(), text(16)?);
             let stored = Stored {
                 name: &shown,
                 keys: &needed(11)?,
@@ -161,13 +172,14 @@ impl FeatureView {
                 inputs: &needed(12)?,
                 settings: &needed(13)?,
                 partition_by: &needed(7)?,
+                engine: engine.as_deref(),
                 weeks: [number(5)?, number(6)?],
             };
             let (values, damage) = match stored.values() {
                 Ok(values) => (values, None),
                 Err(damage) => (Values::none(), Some(damage)),
             };
-            let Values { keys, planned, inputs, settings, period } = values;
+            let Values { keys, planned, inputs, settings, period, engine } = values;
             let [lookback, horizon] = stored.weeks.map(|weeks| weeks.max(0) as usize);
             let view = Self {
                 id: row.get(10)?.ok_or_else(Error::damaged_row)?,
@@ -185,6 +197,7 @@ impl FeatureView {
                 period,
                 search_path: needed(8)?,
                 settings,
+                engine,
                 author: needed(9)?,
                 name: name.clone(),
             };
@@ -367,6 +380,7 @@ pub fn register(
     view: &NewView,
 ) -> Result<(), Error> {
     let caller = current_user();
+    let engine = view.engine.as_ref().map(serde_json::to_value).transpose()?;
     for replaced in gone_from(name)? {
         forget(replaced)?;
     }
@@ -374,8 +388,8 @@ pub fn register(
         client.update(
             "INSERT INTO reco.feature_view (view_id, table_schema, table_name, definition, available, keys, time_column, \
                                             label, inputs, lookback, horizon, partition_by, search_path, settings, \
-                                            created_by, checks, planned) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                                            created_by, checks, planned, engine) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
             None,
             &[
                 id.into(),
@@ -395,6 +409,7 @@ pub fn register(
                 caller.into(),
                 view.checks.as_deref().into(),
                 view.planned.clone().into(),
+                engine.map(pgrx::JsonB).into(),
             ],
         )?;
         Ok(())

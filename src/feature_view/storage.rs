@@ -6,20 +6,24 @@
 #[cfg(not(feature = "pg13"))]
 use super::bulk_insert;
 use super::create::{as_subquery, primary_key};
+use super::launch_rows::LaunchRows;
 use super::registry::FeatureView;
 use crate::error::Error;
+use crate::pg::named_rows::{with_named_rows, Take};
 use crate::pg::relations::{Column, Relation, RelationName};
 use crate::pg::values::EPOCH;
 use features::weeks::{runs, Run, Week};
-use pgrx::datum::Date;
+use pgrx::datum::{Date, DatumWithOid};
 use pgrx::pg_sys;
 use pgrx::spi::{quote_identifier, SpiClient};
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 
 /// Computes the weeks of a run, with the rights of the view's owner, and returns how many rows each week has.
 pub fn compute(view: &FeatureView, run: &Run, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {
+    let launch_rows = LaunchRows::of(view)?;
     view.as_author(|client| {
-        let target = Target::of(view, run)?;
+        let target = Target::of(view, run, launch_rows.as_ref())?;
         match partition_of(client, view, run)? {
             Some(partition) => Target { partition, ..target }.replace(client, stored),
             None if target.partition.find().is_some() => Err(target.in_the_way()),
@@ -33,41 +37,69 @@ struct Target<'a> {
     run: &'a Run,
     partition: RelationName,
     time: String,
-    query: String,
+    /// The columns of the view's table.
+    columns: Vec<Column>,
+    /// What computes the rows without the definition.
+    launch_rows: Option<&'a LaunchRows<'a>>,
 }
 
+/// The name of rows that the library has computed.
+const COMPUTED: &CStr = c"computed";
+
 impl<'a> Target<'a> {
-    fn of(view: &'a FeatureView, run: &'a Run) -> Result<Self, Error> {
+    fn of(
+        view: &'a FeatureView,
+        run: &'a Run,
+        launch_rows: Option<&'a LaunchRows<'a>>,
+    ) -> Result<Self, Error> {
         let RelationName { schema, name } = RelationName::of(view.oid)?;
         Ok(Self {
             view,
             run,
             partition: RelationName { schema, name: format!("{name}_{}", run.partition.suffix) },
             time: quote_identifier(&view.time_column),
-            query: format!(
-                "SELECT {} FROM {} AS d",
-                columns(view.oid)?.join(", "),
-                as_subquery(&view.definition)
-            ),
+            columns: Relation::of(view.oid)?.columns,
+            launch_rows,
         })
     }
 
+    /// The definition's rows.
+    fn query(&self) -> String {
+        self.rows_of(&as_subquery(&self.view.definition))
+    }
+
+    /// Rows of a source, cast to the types of the table's columns.
+    fn rows_of(&self, source: &str) -> String {
+        let column = |column: &Column| {
+            let name = quote_identifier(&column.name);
+            format!("d.{name}::{} AS {name}", column.sql_type())
+        };
+        let columns: Vec<_> = self.columns.iter().map(column).collect();
+        format!("SELECT {} FROM {source} AS d", columns.join(", "))
+    }
+
     /// The first and the last week, as the parameters of the definition.
-    fn weeks(&self) -> [pgrx::datum::DatumWithOid<'static>; 2] {
+    fn weeks(&self) -> [DatumWithOid<'static>; 2] {
         [date(self.run.first.monday()).into(), date(self.run.last.monday()).into()]
     }
 
     fn build(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
-        let Self { view, run, partition, time, query } = self;
-        client.update(&format!("CREATE TABLE {partition} AS {query} WITH NO DATA"), None, &self.weeks())?;
-        let counts = self.fill(client)?;
+        let Self { view, run, partition, time, .. } = self;
+        let alike = self.rows_of(&view.name.to_string());
+        client.update(&format!("CREATE TABLE {partition} AS {alike} WITH NO DATA"), None, &[])?;
         let bounds = [run.partition.from, run.partition.until].map(|day| format!("'{}'", date(day)));
         let [from, until] = &bounds;
+        // While the table is empty nothing has to be looked at: each row's week is compared with the run's when it comes.
+        let in_range = format!(
+            "ALTER TABLE {partition} ADD CONSTRAINT in_range CHECK \
+             ({time} OPERATOR(pg_catalog.>=) {from} AND {time} OPERATOR(pg_catalog.<) {until}){}",
+            if self.launch_rows.is_some() { self.without_nulls() } else { String::new() }
+        );
+        client.update(&in_range, None, &[])?;
+        let counts = self.fill(client)?;
         for statement in [
             format!(
-                "ALTER TABLE {partition} ADD PRIMARY KEY ({}), \
-                 ADD CONSTRAINT in_range CHECK \
-                 ({time} OPERATOR(pg_catalog.>=) {from} AND {time} OPERATOR(pg_catalog.<) {until}){}",
+                "ALTER TABLE {partition} ADD PRIMARY KEY ({}){}",
                 primary_key(&view.keys, &view.time_column),
                 constraints(client, view.oid)?
             ),
@@ -83,18 +115,48 @@ impl<'a> Target<'a> {
         Ok(counts)
     }
 
+    /// That no key is NULL, which the library's are not. Parts of an ALTER TABLE, each after a comma.
+    fn without_nulls(&self) -> String {
+        let keys = self.view.keys.iter().map(quote_identifier).chain([self.time.clone()]);
+        keys.map(|key| format!(", ALTER COLUMN {key} SET NOT NULL")).collect()
+    }
+
     /// Writes the rows into the new partition.
     #[cfg(not(feature = "pg13"))]
     fn fill(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
         let gone = || Error::invalid(format!("{} could not be created", self.partition));
         let table = self.partition.find().ok_or_else(gone)?;
-        let time = Relation::of(table)?.column(&self.view.time_column).ok_or_else(gone)?.number;
         let mut counts = Counts::of(self.run);
+        if let Some(launch_rows) = self.launch_rows {
+            bulk_insert::insert_made(table, |descriptor, take| {
+                self.make(launch_rows, client, &mut counts, descriptor, take)
+            })?;
+            return Ok(counts.by_week());
+        }
+        let time = Relation::of(table)?.column(&self.view.time_column).ok_or_else(gone)?.number;
         let dates = [self.run.first.monday(), self.run.last.monday()];
-        bulk_insert::insert(client, table, &self.query, dates, time.into(), &mut |day| {
+        bulk_insert::insert(client, table, &self.query(), dates, time.into(), &mut |day| {
             self.count(&mut counts, day, 1)
         })?;
         Ok(counts.by_week())
+    }
+
+    /// Has the library make the rows, for a table with this descriptor, and counts them.
+    fn make(
+        &self,
+        launch_rows: &LaunchRows,
+        client: &SpiClient,
+        counts: &mut Counts,
+        descriptor: pg_sys::TupleDesc,
+        take: Take,
+    ) -> Result<(), Error> {
+        let mut put = |week: Week, values: &[_], nulls: &[_]| {
+            self.count(counts, Some(week.monday()), 1)?;
+            take(values, nulls);
+            Ok(())
+        };
+        // SAFETY: the table stays open while the rows are made.
+        unsafe { launch_rows.each(client, self.run, descriptor, &mut put) }
     }
 
     /// Before PostgreSQL 14, SPI cannot send the rows of a query to a receiver.
@@ -116,13 +178,36 @@ impl<'a> Target<'a> {
     }
 
     fn insert(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
-        let Self { partition, time, query, .. } = self;
+        let Some(launch_rows) = self.launch_rows else {
+            return self.insert_from(client, &self.query(), &self.weeks());
+        };
+        let query = self.rows_of(&COMPUTED.to_string_lossy());
+        with_named_rows(
+            client,
+            COMPUTED,
+            self.view.oid,
+            |client, descriptor, take| {
+                self.make(launch_rows, client, &mut Counts::of(self.run), descriptor, take)
+            },
+            |client| self.insert_from(client, &query, &[]),
+        )
+    }
+
+    fn insert_from(
+        &self,
+        client: &mut SpiClient,
+        query: &str,
+        weeks: &[DatumWithOid],
+    ) -> Result<Vec<(Week, i64)>, Error> {
+        let Self { partition, time, columns, .. } = self;
+        let columns: Vec<_> = columns.iter().map(|column| quote_identifier(&column.name)).collect();
         let insert = format!(
-            "WITH inserted AS (INSERT INTO {partition} {query} RETURNING {time}) \
-             SELECT {time}, pg_catalog.count(*) FROM inserted GROUP BY {time}"
+            "WITH inserted AS (INSERT INTO {partition} ({}) {query} RETURNING {time}) \
+             SELECT {time}, pg_catalog.count(*) FROM inserted GROUP BY {time}",
+            columns.join(", ")
         );
         let mut counts = Counts::of(self.run);
-        for row in client.update(&insert, None, &self.weeks())? {
+        for row in client.update(&insert, None, weeks)? {
             let day = row.get::<Date>(1)?.map(|date| date.to_pg_epoch_days());
             self.count(&mut counts, day, row.get::<i64>(2)?.unwrap_or(0))?;
         }
@@ -233,15 +318,6 @@ pub fn lost_weeks(view: &FeatureView) -> Result<Vec<Week>, Error> {
         }
         Ok(lost)
     })
-}
-
-/// The columns of the definition, cast to the types of the table's columns.
-fn columns(table: pg_sys::Oid) -> Result<Vec<String>, Error> {
-    let column = |column: &Column| {
-        let name = quote_identifier(&column.name);
-        format!("d.{name}::{} AS {name}", column.sql_type())
-    };
-    Ok(Relation::of(table)?.columns.iter().map(column).collect())
 }
 
 /// What the owner has added to the table since it was made, and a partition must have before it is attached: checks, and columns

@@ -28,6 +28,24 @@ pub struct Cursor {
 impl Cursor {
     /// Opens the cursor. `parameters` are the values of $1 and so on.
     pub fn open(query: &str, parameters: &[Parameter], snapshot: Snapshot) -> Result<Self, Error> {
+        Self::open_with(query, parameters, snapshot, pg_sys::CURSOR_OPT_NO_SCROLL)
+    }
+
+    /// Opens a cursor that can be set back to its start.
+    pub fn open_for_several_passes(
+        query: &str,
+        parameters: &[Parameter],
+        snapshot: Snapshot,
+    ) -> Result<Self, Error> {
+        Self::open_with(query, parameters, snapshot, pg_sys::CURSOR_OPT_SCROLL)
+    }
+
+    fn open_with(
+        query: &str,
+        parameters: &[Parameter],
+        snapshot: Snapshot,
+        options: u32,
+    ) -> Result<Self, Error> {
         let query = CString::new(query).map_err(|_| Error::invalid("a name contains a zero byte"))?;
         let mut types: Vec<_> = parameters.iter().map(|(oid, _)| *oid).collect();
         let mut values: Vec<_> =
@@ -45,7 +63,7 @@ impl Cursor {
                 values.as_mut_ptr(),
                 nulls.as_ptr().cast(),
                 snapshot == Snapshot::Statement,
-                pg_sys::CURSOR_OPT_NO_SCROLL as i32,
+                options as i32,
             )
         };
         let cursor = Self { portal };
@@ -61,6 +79,12 @@ impl Cursor {
     pub fn descriptor(&self) -> pg_sys::TupleDesc {
         // SAFETY: the cursor is open, and its query returns rows.
         unsafe { (*self.portal).tupDesc }
+    }
+
+    /// Goes back to before the first row.
+    pub fn set_back(&mut self) {
+        // SAFETY: the cursor is open, and was opened so that it can be set back.
+        unsafe { pg_sys::SPI_scroll_cursor_move(self.portal, pg_sys::FetchDirection::FETCH_ABSOLUTE, 0) };
     }
 
     /// The next rows; `None` after the last one.

@@ -3,6 +3,7 @@
 use allocator_api2::alloc::{AllocError, Allocator};
 use pgrx::pg_sys;
 use std::alloc::Layout;
+use std::ffi::CStr;
 use std::ptr::NonNull;
 
 /// An allocator for PostgreSQL's memory. It allocates in the context that is current at the first request; when an
@@ -73,6 +74,25 @@ pub fn varlena(length: usize, write: impl FnOnce(&mut [u8])) -> pg_sys::Datum {
         pgrx::set_varsize_4b(value, total as i32);
         write(std::slice::from_raw_parts_mut(value.cast::<u8>().add(pg_sys::VARHDRSZ), length));
         pg_sys::Datum::from(value)
+    }
+}
+
+/// A copy of a value that is passed by reference, as it is stored: toasted or not.
+///
+/// # Safety
+/// `datum` is a non-NULL value of a type of this length, as pg_type has it.
+pub unsafe fn copied(datum: pg_sys::Datum, length: i16) -> pg_sys::Datum {
+    let original: *const u8 = datum.cast_mut_ptr();
+    // SAFETY: the value is live and has this many bytes, as its type says. So has the copy.
+    unsafe {
+        let bytes = match length {
+            -2 => CStr::from_ptr(original.cast()).to_bytes_with_nul().len(),
+            -1 => pgrx::varsize_any(original.cast()),
+            fixed => fixed as usize,
+        };
+        let copy = pg_sys::palloc(bytes).cast::<u8>();
+        copy.copy_from_nonoverlapping(original, bytes);
+        pg_sys::Datum::from(copy)
     }
 }
 

@@ -8,6 +8,9 @@
 //! | `values`, `numeric`, `input` | SQL values as numbers and text: the same code for training and for scoring; a text as a value |
 //! | `tuples`, `row_set` | composite values; the rows that a function returns |
 //! | `cursor`, `each_row` | the rows of a query: a batch at a time, or one by one |
+//! | `named_rows` | rows that queries read under a name |
+//! | `one_snapshot` | several queries that see the same |
+//! | `comparison` | values compared as an index compares them |
 //! | `receiver` | where the executor sends the rows that it makes |
 //! | `mapping` | files mapped into memory, with a guard for the case that such a file is cut short |
 //! | `open_scans` | index scans that stay open while a query runs |
@@ -19,6 +22,7 @@
 //! | `session`, `liveness` | procedures that commit between their steps, and the lock that says that one still runs |
 //! | `acting_as`, `session_locks` | SQL with another role's rights, and the session's locks that it must not release |
 //! | `catalog_lock` | locks that no SQL command can take |
+//! | `threads` | threads that run nothing of PostgreSQL's |
 //! | `tell` | messages to the client while a call is under way |
 
 #[macro_use]
@@ -30,6 +34,7 @@ pub mod call;
 pub mod call_site;
 pub mod catalog_lock;
 pub mod changes;
+pub mod comparison;
 pub mod cursor;
 pub mod each_row;
 pub mod guard;
@@ -39,7 +44,9 @@ pub mod liveness;
 pub mod mapping;
 pub mod memory;
 pub mod moment;
+pub mod named_rows;
 pub mod numeric;
+pub mod one_snapshot;
 pub mod open_scans;
 pub mod receiver;
 pub mod relations;
@@ -48,6 +55,7 @@ pub mod session;
 pub mod session_locks;
 pub mod sql_function;
 pub mod storage_age;
+pub mod threads;
 pub mod transactions;
 pub mod tuples;
 pub mod values;

@@ -71,6 +71,11 @@ impl Deformed {
         unsafe {
             pg_sys::heap_deform_tuple(tuple, descriptor, self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
         }
+        self.last()
+    }
+
+    /// The values of the tuple that was taken apart last.
+    pub fn last(&self) -> Attributes<'_> {
         Attributes { values: &self.values, nulls: &self.nulls }
     }
 }

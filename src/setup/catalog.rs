@@ -201,12 +201,14 @@ fn values_of_feature_views(client: &SpiClient, faults: &mut Vec<String>) -> Resu
     let sql = "SELECT reco.feature_view_name(v.view_id, v.table_schema, v.table_name, v.created_by), \
                       pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
                       pg_catalog.array_to_json(v.inputs)::pg_catalog.text, v.settings::pg_catalog.text, \
-                      v.partition_by, v.lookback, v.horizon, pg_catalog.array_to_json(v.planned)::pg_catalog.text \
+                      v.partition_by, v.lookback, v.horizon, pg_catalog.array_to_json(v.planned)::pg_catalog.text, \
+                      v.engine::pg_catalog.text \
                FROM reco.feature_view AS v ORDER BY 1";
     for row in client.select(sql, None, &[])? {
         let text = |n| row.get::<String>(n).map(|text| text.unwrap_or_default());
         let number = |n| row.get::<i32>(n).map(|number| number.unwrap_or(-1));
         let (name, keys, inputs, settings) = (text(1)?, text(2)?, text(3)?, text(4)?);
+        let engine = row.get::<String>(9)?;
         let stored = Stored {
             name: &name,
             keys: &keys,
@@ -214,6 +216,7 @@ fn values_of_feature_views(client: &SpiClient, faults: &mut Vec<String>) -> Resu
             inputs: &inputs,
             settings: &settings,
             partition_by: &text(5)?,
+            engine: engine.as_deref(),
             weeks: [number(6)?, number(7)?],
         };
         faults.extend(stored.values().err().map(|error| error.to_string()));

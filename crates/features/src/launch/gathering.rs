@@ -126,7 +126,8 @@ impl Gathering {
             of_place.iter_mut().zip(outcomes).for_each(|(of_place, launches)| of_place.launches = launches);
         }
         let of_weeks = of_weeks(&setting, &since)?;
-        Ok(Market { setting, launches, since, weeks: of_weeks, cohorts: cohorts.cohorts(weeks), places })
+        let (order, cohorts) = ((0..since.len() as u32).collect(), cohorts.cohorts(weeks));
+        Ok(Market { setting, launches, since, order, weeks: of_weeks, cohorts, places })
     }
 }
 

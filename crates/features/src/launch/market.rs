@@ -5,6 +5,7 @@ use super::cohorts::{Cohort, Outcome};
 use super::setting::{Launch, Setting};
 use crate::weeks::Week;
 use crate::FeatureError;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::f64::consts::PI;
 
@@ -14,6 +15,8 @@ pub struct Market {
     pub(super) launches: Vec<Option<Launch>>,
     /// By region: since which week it trades.
     pub(super) since: Vec<Option<Week>>,
+    /// The regions in the order in which rows come.
+    pub(super) order: Vec<u32>,
     /// By week.
     pub(super) weeks: Vec<OfWeek>,
     pub(super) cohorts: HashMap<u32, Vec<Cohort>>,
@@ -44,13 +47,18 @@ impl Market {
         (ROWS_AT_ONCE / weeks.saturating_mul(self.since.len()).max(1)).max(1)
     }
 
+    /// Puts the regions into the order in which a product's rows come. Without it they come in the order of their ordinals.
+    pub fn sort_regions(&mut self, mut compare: impl FnMut(u32, u32) -> Ordering) {
+        self.order.sort_by(|one, other| compare(*one, *other));
+    }
+
     pub(super) fn launch(&self, product: u32) -> Option<Launch> {
         self.launches.get(product as usize).copied().flatten()
     }
 
     /// Regions, and since which week they trade.
     pub(super) fn regions(&self) -> impl Iterator<Item = (u32, Week)> + '_ {
-        (0..).zip(&self.since).filter_map(|(region, since)| Some((region, (*since)?)))
+        self.order.iter().filter_map(|region| Some((*region, self.since[*region as usize]?)))
     }
 }
 

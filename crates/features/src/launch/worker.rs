@@ -10,8 +10,8 @@ const IN_FLIGHT: usize = 3;
 
 /// A thread with a state `S` that works on things `T`, which come back in the same order.
 ///
-/// The thread has the signal mask of the thread that starts it. When its owner is dropped it ends by itself, after the
-/// things that it was given. A panic in it goes on in its owner.
+/// The thread has the signal mask of the thread that starts it. A panic in it goes on in its owner. Whoever drops the worker
+/// waits until the thread has ended, after the things that it was given.
 pub struct Worker<S, T> {
     things: SyncSender<T>,
     done: Receiver<Result<T, FeatureError>>,
@@ -70,14 +70,28 @@ impl<S: Send + 'static, T: Send + 'static> Worker<S, T> {
     /// The state, once all things have been taken back.
     pub fn finish(mut self) -> Result<S, FeatureError> {
         while self.take_back()?.is_some() {}
-        // Nothing more comes, which ends the thread.
-        self.things = sync_channel(0).0;
         self.join()
     }
 
     fn join(&mut self) -> Result<S, FeatureError> {
-        let thread = self.thread.take().ok_or_else(ended)?;
-        thread.join().map_err(|panic| resume_unwind(panic))
+        self.end().ok_or_else(ended)?.map_err(|panic| resume_unwind(panic))
+    }
+}
+
+impl<S, T> Worker<S, T> {
+    /// Waits for the end of the thread; `None` where it has been waited for.
+    fn end(&mut self) -> Option<std::thread::Result<S>> {
+        let thread = self.thread.take()?;
+        // Nothing more comes, which ends the thread.
+        self.things = sync_channel(0).0;
+        Some(thread.join())
+    }
+}
+
+impl<S, T> Drop for Worker<S, T> {
+    fn drop(&mut self) {
+        // Whatever became of the thread, its owner has an error of its own.
+        let _ = self.end();
     }
 }
 
@@ -88,6 +102,8 @@ fn ended() -> FeatureError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     fn add(sum: &mut u32, number: &mut u32) -> Result<(), FeatureError> {
         match number {
@@ -127,6 +143,19 @@ mod tests {
         assert_eq!(worker.take_back().unwrap(), Some(1));
         assert_eq!(worker.take_back().unwrap_err(), FeatureError::Text("thirteen".into()));
         assert!(worker.take_back().is_err() && worker.finish().is_err());
+    }
+
+    #[test]
+    fn a_worker_that_is_dropped_has_ended() {
+        let alive = Arc::new(());
+        let mut worker = Worker::start("test", alive.clone(), |_, (): &mut ()| {
+            std::thread::sleep(Duration::from_millis(20));
+            Ok(())
+        })
+        .unwrap();
+        worker.hand_over(()).unwrap();
+        drop(worker);
+        assert_eq!(Arc::strong_count(&alive), 1);
     }
 
     #[test]

@@ -81,6 +81,14 @@ fn damaged_values_are_named_and_the_view_can_be_dropped() {
         ("inputs", &["'{NULL}'", "ARRAY[[gen_random_uuid()], [gen_random_uuid()]]"]),
         ("settings", &["'null'", "'7'", "'[]'", "'\"text\"'", "'{\"work_mem\": 1e400}'"]),
         ("partition_by", &["''", "'decade'"]),
+        (
+            "engine",
+            &[
+                "'null'",
+                "'{}'",
+                "'{\"products\": \"\", \"attributes\": [], \"launch_weeks\": 0, \"warm_up_weeks\": 0}'",
+            ],
+        ),
         ("lookback", &["-1", "2147483647"]),
         ("horizon", &["-1", "2147483647"]),
     ] {

@@ -12,7 +12,7 @@ const TABLES: [&str; 5] = ["sales", "products", "stores", "promotions", "true_pr
 /// What real sales have and generated ones lack: households that shop in every region, products without a category,
 /// coupons, sales in the first and the last instant of a week, and launch dates: some before the first sale and some
 /// after it, some of products that are never sold.
-const LIFELIKE: &str = "
+pub const LIFELIKE: &str = "
 ALTER TABLE products ADD launch_date date;
 UPDATE products AS p SET launch_date = (SELECT min(sold_at)::date FROM sales AS s WHERE s.product_id = p.product_id)
                                        + 7 * (product_id % 5 - 2)::int
@@ -28,7 +28,7 @@ UPDATE sales SET household_id = household_id / 5, coupon_disc = 0.1 * (product_i
                            ELSE sold_at END";
 
 /// An empty database.
-fn database(name: &str) -> Database {
+pub fn database(name: &str) -> Database {
     let cluster = Cluster::shared();
     let name = format!("demo_{name}");
     cluster.connect("postgres").batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
@@ -46,7 +46,7 @@ fn psql(database: &Database, options: &str, file: &str, variables: &[&str]) {
     output(&mut command);
 }
 
-fn generate(database: &Database, variables: &[&str]) {
+pub fn generate(database: &Database, variables: &[&str]) {
     psql(database, "", "generator.sql", &[&SMALL[..], variables].concat());
 }
 
@@ -84,7 +84,7 @@ fn same(client: &mut Client, one: &str, other: &str) -> bool {
 
 /// Asserts that the query finds no rows; shows a few if it does.
 #[track_caller]
-fn assert_none(client: &mut Client, sql: &str, what: &str) {
+pub fn assert_none(client: &mut Client, sql: &str, what: &str) {
     let found = rows(client, &format!("{sql} LIMIT 5"));
     assert!(found.is_empty(), "{what}: {found:#?}");
 }

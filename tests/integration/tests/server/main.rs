@@ -94,6 +94,7 @@ mod key_types;
 mod keys;
 mod launch_features;
 mod launch_plans;
+mod launch_rows;
 mod launch_tables;
 mod limits;
 mod locks;
