@@ -42,11 +42,11 @@ class Step:
 def steps(dialect):
     """The last is the result."""
     return [
-        Step("calendar", calendar(dialect)),
+        Step("calendar", calendar(dialect), again=True),
         Step("lines", lines(dialect), again=True),
         Step("weekly", WEEKLY, again=True),
         Step("visits", VISITS, again=True),
-        Step("regions", "SELECT region, min(week) AS since FROM weekly WHERE purchases > 0 GROUP BY region"),
+        Step("regions", "SELECT region, min(week) AS since FROM weekly WHERE purchases > 0 GROUP BY region", again=True),
         Step("launches", LAUNCHES, again=True),
         Step("candidates", candidates(dialect)),
         Step("sold_here", sold(dialect, "product_id, region"), again=True),
