@@ -190,7 +190,13 @@ def growth(once, more):
     (few, seconds_once, peak_once), (many, seconds_more, peak_more) = once, more
     megabytes = "{:,.0f} MB".format
     return [
-        figure(f"{many}, time", f"{seconds_more:.2f} s", f"{seconds_once:.2f} s, {few}", seconds_more / seconds_once, at_most=TIMES),
+        figure(
+            f"{many}, time",
+            f"{seconds_more:.2f} s",
+            f"{seconds_once:.2f} s, {few}",
+            seconds_more / seconds_once,
+            at_most=TIMES,
+        ),
         figure(
             f"{many}, memory",
             megabytes(peak_more / 2**20),

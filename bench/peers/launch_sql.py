@@ -104,7 +104,9 @@ def sold(dialect, keys):
     the launch."""
     last = f"launch + {LAUNCH_WEEKS - 1}"
     weeks = dialect.weeks("greatest(week, launch)", f"least(week + {WINDOWS[-1] - 1}, {last}, last)")
-    amounts = ", ".join(f"sum({what}){during(weeks)} AS {what}_{weeks}w" for what in ("sales", "quantity", "discount") for weeks in WINDOWS)
+    amounts = ", ".join(
+        f"sum({what}){during(weeks)} AS {what}_{weeks}w" for what in ("sales", "quantity", "discount") for weeks in WINDOWS
+    )
     n = "(of_week - min(launch) + 1)"
     distance = "quantity * (2 * (week - of_week) + of_week - launch)"  # doubled
     return f"""SELECT {keys}, of_week AS week, {amounts}, sum(purchases) AS purchases, sum(returned) AS returned_13w,
@@ -177,7 +179,9 @@ def category_sold(dialect):
 def a_year_of(dialect, query):
     """Launches count from the week in which their first four weeks are over, for a year."""
     weeks = dialect.weeks("launch + 3", "least(launch + 52, last)")
-    return f"(SELECT compared.*, {weeks} AS of_week FROM ({query}) AS compared CROSS JOIN calendar WHERE launch + 3 <= last) AS counted"
+    return f"""(
+        SELECT compared.*, {weeks} AS of_week FROM ({query}) AS compared CROSS JOIN calendar WHERE launch + 3 <= last
+    ) AS counted"""
 
 
 def launched(dialect):
@@ -191,7 +195,8 @@ def launched(dialect):
 
 
 def succeeded(dialect):
-    first_months = """SELECT category_key, region, launch, count(*) FILTER (WHERE purchases > 0) AS sold, sum(quantity) AS quantity
+    first_months = """SELECT category_key, region, launch, count(*) FILTER (WHERE purchases > 0) AS sold,
+               sum(quantity) AS quantity
         FROM (
             SELECT category_key, region, launch, product_id, sum(purchases) AS purchases, sum(quantity) AS quantity
             FROM weekly JOIN launches USING (product_id)
