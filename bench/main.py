@@ -15,6 +15,7 @@ import client
 import connection
 import data
 import features
+import launch
 import machine
 import measure
 import memory
@@ -39,6 +40,7 @@ BENCHMARKS = {
     "connection": connection,
     "shared": shared,
     "features": features,
+    "launch": launch,
     "quality": quality,
 }
 

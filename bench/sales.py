@@ -14,12 +14,12 @@ SCHEMA = "journey"
 PRODUCTS = 6300
 
 
-def create(connection, share):
-    """sales, stores and products as demo/schema.sql makes them; `share` of a year, which only 1 has of real sales.
-    Says what they are."""
+def create(connection, share, generated=False):
+    """sales, stores and products as demo/schema.sql makes them; `share` of a year, which only 1 has of real sales unless
+    they are to be generated. Says what they are."""
     connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
     connection.execute(f"CREATE SCHEMA {SCHEMA}")
-    if real := share >= 1 and FETCHED.exists():
+    if real := share >= 1 and not generated and FETCHED.exists():
         psql("-f", REPOSITORY / "demo/schema.sql")
         for table in "stores", "products", "sales":
             copy_csv(connection, table)

@@ -31,24 +31,29 @@ FROM weekly
 WINDOW {trailing.windows("datediff(week, DATE '2000-01-03')", lambda weeks: 7 * weeks)}"""
 
 
+def start(folder, memory="4g"):
+    """A session on two cores, whose own files go into the folder."""
+    settings = {
+        "spark.driver.memory": memory,
+        "spark.local.dir": folder / "spark",
+        "spark.log.level": "ERROR",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": PARTITIONS,
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    builder = SparkSession.builder.master("local[2]")
+    for name, value in settings.items():
+        builder = builder.config(name, str(value))
+    return builder.getOrCreate()
+
+
 class Session:
     """Over the tables in these Parquet files; what it writes goes into the folder."""
 
     def __init__(self, folder, tables):
         self.result = str(folder / "trailing_sales.parquet")
-        settings = {
-            "spark.driver.memory": "4g",
-            "spark.local.dir": folder / "spark",
-            "spark.log.level": "ERROR",
-            "spark.sql.session.timeZone": "UTC",
-            "spark.sql.shuffle.partitions": PARTITIONS,
-            "spark.ui.enabled": "false",
-            "spark.ui.showConsoleProgress": "false",
-        }
-        builder = SparkSession.builder.master("local[2]")
-        for name, value in settings.items():
-            builder = builder.config(name, str(value))
-        self.session = builder.getOrCreate()
+        self.session = start(folder)
         for name, file in tables.items():
             self.session.read.parquet(str(file)).createOrReplaceTempView(name)
 

@@ -114,10 +114,14 @@ impl Figures {
         self.total_discount().map(|total| total / self.discounts as f64)
     }
 
-    /// The discount as a share of what the sales would have been without it.
+    /// The discount as a share of what the sales would have been without it; `None` where these cancel.
     pub fn discount_rate(&self) -> Option<f64> {
-        let discount = self.total_discount()?;
-        quotient(discount, self.total_sales()? + discount)
+        let (sales, discount) = (self.total_sales()?, self.total_discount()?);
+        let undiscounted = sales + discount;
+        if undiscounted.abs() <= ROUNDING * (sales.abs() + discount.abs()) {
+            return None;
+        }
+        quotient(discount, undiscounted)
     }
 
     /// Sales per unit.
@@ -130,6 +134,9 @@ impl Figures {
         (self.first <= self.last).then_some((self.first, self.last))
     }
 }
+
+/// Of amounts that cancel, what rounding leaves: cents are no binary fractions.
+const ROUNDING: f64 = 1e-12;
 
 /// A quotient; `None` where the divisor is zero or the result is too large.
 fn quotient(part: f64, whole: f64) -> Option<f64> {

@@ -97,6 +97,13 @@ fn counts_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn what_rounding_leaves_of_returns_has_no_discount_rate() {
+    let lines = [(1.86, 0.46), (-2.32, 0.0), (3.71, 0.93), (-4.64, 0.0)];
+    let returned = lines.map(|(amount, discount)| Sale { discount: Some(discount), ..line(amount, 1) });
+    assert_eq!(of(&returned).figures().discount_rate(), None);
+}
+
+#[test]
 fn ratios_of_nothing_are_unknown() {
     let cancelled = of(&[line(0.0, 1), Sale { quantity: Some(-2.0), discount: Some(-0.1), ..line(0.0, 1) }]);
     assert_eq!(cancelled.figures().avg_price(), None);
