@@ -9,7 +9,6 @@ use self::table::{comparable, Table};
 use super::create::{as_subquery, create, describe};
 use super::engine::Engine;
 use super::registry::NewView;
-use super::storage::date;
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{with_fixed_path, Settings};
 use crate::pg::call::Call;
@@ -17,7 +16,7 @@ use crate::pg::relations::{self, RelationName};
 use crate::pg::session::refuse_read_only;
 use crate::pg::values::given;
 use features::launch::{HORIZON, MONTH, QUARTER, YEAR};
-use features::weeks::{Period, Week, DAYS_A_WEEK, MOST_WEEKS_BACK};
+use features::weeks::{iso_date, DAYS_A_WEEK, MOST_WEEKS_BACK};
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -65,8 +64,8 @@ struct Template {
     /// The condition that makes a purchase of a sales line.
     purchase: String,
     unlisted_stores: Unlisted,
-    /// The first and the last day that a sale or a launch can have.
-    plausible: [i32; 2],
+    /// The first and the last day that a sale or a launch can have, and the day after.
+    plausible: [String; 3],
     /// From 1, Monday, to 7.
     last_weekday: i32,
     plans: Vec<Plan>,
@@ -143,15 +142,20 @@ impl Template {
             quantity,
         };
         template.check()?;
-        let plans =
-            call.json(25, "plans")?.map_or(Ok(Vec::new()), |plans| plans::read(plans, &template.known()))?;
+        let plans = call
+            .json(25, "plans")?
+            .map_or(Ok(Vec::new()), |plans| plans::read(plans, &template.known("")))?;
         Ok(Self { plans, ..template })
     }
 
     /// What plans are joined with.
-    fn known(&self) -> plans::Template<'_> {
+    fn known<'a>(&'a self, weekly: &'a str) -> plans::Template<'a> {
+        let [earliest, _, end] = &self.plausible;
         plans::Template {
+            weekly,
+            days: [earliest, end],
             sales: &self.sales,
+            products: &self.products,
             stores: &self.stores,
             product_id: &self.product_id,
             store_id: &self.store_id,
@@ -191,15 +195,16 @@ impl Template {
     }
 
     fn check_purchase(&self) -> Result<(), Error> {
-        let query = format!("SELECT {} FROM {} AS s", as_subquery(&self.purchase), self.sales.name());
-        let columns = describe(&query, "condition of a purchase")?;
-        match columns.as_slice() {
-            [column] if column.type_oid == pg_sys::BOOLOID => Ok(()),
-            _ => Err(Error::InvalidArgument(
+        if self.purchase.trim().is_empty() {
+            return Err(Error::InvalidArgument(
                 "purchase is a condition on the columns of a sales line".into(),
                 Some("For example: purchase => 'quantity > 0 AND NOT is_sample'".into()),
-            )),
+            ));
         }
+        // Where a condition stands, Postgres takes neither aggregates nor window functions, nor what returns several rows.
+        let query =
+            format!("SELECT true FROM {} AS s WHERE {}", self.sales.name(), as_subquery(&self.purchase));
+        describe(&query, "condition of a purchase").map(drop)
     }
 
     /// Makes both feature views.
@@ -230,7 +235,7 @@ impl Template {
                 lookback: self.lookback,
                 horizon,
                 partition_by: self.partition_by.clone(),
-                settings: settings(),
+                settings: settings(&self.time_zone),
                 planned,
                 engine,
             })
@@ -296,11 +301,10 @@ impl Template {
             ),
             None => "NULL::date".to_owned(),
         };
+        let region = self.stores.text(&format!("t.{}", column(&self.region)), &self.region);
         let (region_of_store, join_stores) = match self.unlisted_stores {
-            Unlisted::OwnRegion => {
-                (format!("coalesce(t.{}::text, '{}')", column(&self.region), Unlisted::REGION), "LEFT JOIN")
-            }
-            _ => (format!("t.{}::text", column(&self.region)), "JOIN"),
+            Unlisted::OwnRegion => (format!("coalesce({region}, '{}')", Unlisted::REGION), "LEFT JOIN"),
+            _ => (region.clone(), "JOIN"),
         };
         let (unlisted_severity, unlisted_hint) = match self.unlisted_stores {
             Unlisted::LeaveOut => ("warning", "They are left out: list the stores, or create the view with unlisted_stores => 'own_region' or 'refuse'."),
@@ -318,7 +322,7 @@ impl Template {
             false => ["LOCALTIMESTAMP", "LOCALTIMESTAMP"].map(str::to_owned),
         };
         let [now, now_of_sales] = now;
-        let [earliest, latest] = self.plausible.map(|day| date(day).to_string());
+        let [earliest, latest, _] = self.plausible.clone();
         let planned_features: String = self.plans.iter().zip(1..).map(|(plan, n)| plan.features(n)).collect();
         let values = vec![
             ("{planned_features}", planned_features),
@@ -332,10 +336,12 @@ impl Template {
             ("{stores_name}", quote_literal(self.stores.name())),
             ("{product_column}", quote_literal(&self.product_id)),
             ("{store_column}", quote_literal(&self.store_id)),
+            ("{quantity_column}", quote_literal(&self.quantity)),
+            ("{amount_column}", quote_literal(&self.amount)),
             ("{sold_column}", quote_literal(&self.sold_at)),
             ("{product_id}", column(&self.product_id)),
             ("{store_id}", column(&self.store_id)),
-            ("{region}", column(&self.region)),
+            ("{listed_region}", region),
             ("{sold_at}", column(&self.sold_at)),
             ("{amount}", column(&self.amount)),
             ("{quantity}", column(&self.quantity)),
@@ -376,35 +382,48 @@ impl Template {
             ("{to_end_of_label}", days(HORIZON + 1)),
         ];
         let plans = || self.plans.iter().zip(1..);
-        let steps = plans().map(|(plan, n)| plan.steps(n, &self.known(), &zone, &values)).collect::<String>();
+        let steps =
+            plans().map(|(plan, n)| plan.steps(n, &self.known(weekly), &zone, &values)).collect::<String>();
+        let checks = self
+            .plans
+            .iter()
+            .map(|plan| plan.checks(&self.known(weekly), &zone, &values))
+            .collect::<String>();
         let joins = plans().map(|(plan, n)| plan.joins(n, &values)).collect::<String>();
-        let with_plans: Vec<_> =
-            values.into_iter().chain([("{plan_steps}", steps), ("{plan_joins}", joins)]).collect();
+        let with_plans: Vec<_> = values
+            .into_iter()
+            .chain([("{plan_steps}", steps), ("{plan_joins}", joins), ("{plan_checks}", checks)])
+            .collect();
         substitute(query, &with_plans)
     }
 
     /// The condition that a moment is on a plausible day. `instant` writes the first instant of a day.
     fn plausible(&self, moment: &str, instant: impl Fn(&str) -> String) -> String {
-        let [earliest, latest] = self.plausible;
-        let bound = |day: i32| instant(&format!("date '{}'", date(day)));
-        format!("{moment} >= {} AND {moment} < {}", bound(earliest), bound(latest + 1))
+        let [earliest, _, end] = &self.plausible;
+        let bound = |day: &str| instant(&format!("date '{day}'"));
+        format!("{moment} >= {} AND {moment} < {}", bound(earliest), bound(end))
     }
 }
 
-/// The days, if they can bound anything.
-fn plausible(earliest: i32, latest: i32) -> Result<[i32; 2], Error> {
-    let is_day =
-        |day: i32| !matches!(day, i32::MIN | i32::MAX) && Period::Year.partition(Week::of_day(day)).is_ok();
-    if earliest > latest || !is_day(earliest) || !is_day(latest) {
-        return Err(Error::invalid("earliest is a date before latest, and both are finite"));
+/// The first day, the last one and the day after it.
+fn plausible(earliest: i32, latest: i32) -> Result<[String; 3], Error> {
+    match [earliest, latest, latest.saturating_add(1)].map(iso_date) {
+        [Some(first), Some(last), Some(end)] if earliest <= latest => Ok([first, last, end]),
+        _ => Err(Error::invalid("earliest is a date before latest, and both are finite")),
     }
-    Ok([earliest, latest])
 }
 
-/// The settings for the template's queries. The planner estimates the rows of their steps badly and would choose slow
-/// joins.
-fn settings() -> Settings {
-    ["enable_mergejoin", "enable_nestloop", "jit"].map(|name| (name.to_owned(), "off".to_owned())).to_vec()
+/// The settings for the template's queries: regions and moments are written in one way, whoever refreshes. The planner estimates
+/// the rows of their steps badly and would choose slow joins.
+fn settings(time_zone: &str) -> Settings {
+    let off = ["enable_mergejoin", "enable_nestloop", "jit"].map(|name| (name, "off"));
+    let written = [
+        ("datestyle", "ISO, YMD"),
+        ("intervalstyle", "postgres"),
+        ("extra_float_digits", "1"),
+        ("timezone", time_zone),
+    ];
+    off.into_iter().chain(written).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Weeks in days, in which SQL reckons with dates.

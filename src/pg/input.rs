@@ -6,14 +6,16 @@ use std::ffi::CString;
 use std::panic::AssertUnwindSafe;
 
 /// The value that a text stands for in a column of this type, or what Postgres says if there is none. The caller then
-/// raises an error of its own: what was done until Postgres said so is not taken back.
-pub fn input(text: &str, type_oid: pg_sys::Oid, modifier: i32) -> Result<pg_sys::Datum, String> {
+/// raises an error of its own: what was done until Postgres said so is not taken back. Constraints of a domain are not checked:
+/// they may run functions of its author, and the caller may be a superuser.
+pub fn input(text: &str, type_oid: pg_sys::Oid, mut modifier: i32) -> Result<pg_sys::Datum, String> {
     let text = CString::new(text).map_err(|_| "it contains a zero byte".to_owned())?;
     // SAFETY: the text is NUL-terminated, and the out-pointers live through the call. The input function is that of the
     // type, which raises an error if it does not exist.
-    let read = || unsafe {
+    let read = move || unsafe {
         let (mut function, mut element) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
-        pg_sys::getTypeInputInfo(type_oid, &mut function, &mut element);
+        let base = pg_sys::getBaseTypeAndTypmod(type_oid, &mut modifier);
+        pg_sys::getTypeInputInfo(base, &mut function, &mut element);
         Ok(pg_sys::OidInputFunctionCall(function, text.as_ptr().cast_mut(), element, modifier))
     };
     PgTryBuilder::new(AssertUnwindSafe(read))

@@ -198,17 +198,24 @@ impl<'a> TrainedOn<'a> {
     fn demand(&mut self, part: &Part, operator: &str) {
         let PlannedColumn { column, reader, .. } = part.planned;
         let base = values::as_base(format!("t.{}", quote_identifier(&column.name)), column.type_oid);
+        // Numbers that are none are missing values, as in training.
+        let is_fraction = matches!(reader, Reader::Number(number) if !number.is_integer());
+        let no_number = |number: &str| format!("{base} OPERATOR(pg_catalog.=) '{number}'");
         let Some(value) = part.value else {
-            self.conditions.push(format!("{base} IS NULL"));
+            let missing = [format!("{base} IS NULL")].into_iter();
+            let none = ["NaN", "Infinity", "-Infinity"].into_iter().filter(|_| is_fraction).map(no_number);
+            self.conditions.push(format!("({})", missing.chain(none).collect::<Vec<_>>().join(" OR ")));
             return;
         };
         // SAFETY: this is a catalog look-up of a column's type.
         let base_type = unsafe { pg_sys::getBaseType(column.type_oid) };
         self.parameters.push((base_type, Some(value)));
         self.conditions.push(format!("{base} OPERATOR(pg_catalog.{operator}) ${}", self.parameters.len()));
-        if operator == ">=" && matches!(reader, Reader::Number(number) if !number.is_integer()) {
-            // In the order of SQL, NaN is greater than every number. It is a missing value.
-            self.conditions.push(format!("{base} OPERATOR(pg_catalog.<) 'NaN'"));
+        if is_fraction && operator != "=" {
+            // In the order of SQL, NaN is greater than infinity.
+            self.conditions.push(format!(
+                "{base} OPERATOR(pg_catalog.<) 'Infinity' AND {base} OPERATOR(pg_catalog.>) '-Infinity'"
+            ));
         }
     }
 

@@ -58,6 +58,12 @@ impl Week {
     }
 }
 
+/// A day, counted from 2000-01-01, as every setting of PostgreSQL reads it: 2024-02-05. `None` out of the calendar's range.
+pub fn iso_date(day: i32) -> Option<String> {
+    let date = EPOCH.checked_add_signed(TimeDelta::days(day.into()));
+    date.filter(|date| YEARS.contains(&date.year())).map(|date| date.format("%Y-%m-%d").to_string())
+}
+
 fn out_of_range() -> FeatureError {
     FeatureError::Range {
         message: "a week is out of the calendar's range".into(),
@@ -227,6 +233,13 @@ mod tests {
     fn a_wrong_date_does_not_make_a_million_weeks() {
         let wanted = Wanted { first: Week(0), last: Week(MOST_WEEKS as i32), lookback: 1, horizon: 1 };
         assert!(matches!(to_compute(&BTreeSet::new(), wanted), Err(FeatureError::Limit { .. })));
+    }
+
+    #[test]
+    fn a_day_is_written_as_every_setting_reads_it() {
+        assert_eq!(iso_date(0).as_deref(), Some("2000-01-01"));
+        assert_eq!(iso_date(-730_119).as_deref(), Some("0001-01-01"));
+        assert_eq!((iso_date(i32::MAX), iso_date(i32::MIN)), (None, None));
     }
 
     #[test]

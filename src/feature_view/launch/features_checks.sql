@@ -13,3 +13,4 @@ UNION ALL
 SELECT 'warning', format('%s rows of %s have a launch date before {earliest} or after {latest}; they are taken to have none', products, {products_name}),
        'Which days are plausible is said by the arguments earliest and latest.'
 FROM implausible WHERE products > 0
+{plan_checks}

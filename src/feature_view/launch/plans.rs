@@ -7,10 +7,11 @@ use crate::error::Error;
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::spi::quote_identifier;
+use pgrx::spi::{quote_identifier, quote_literal};
 use serde::Deserialize;
 
 const PLAN: &str = include_str!("plan.sql");
+const CHECKS: &str = include_str!("plan_checks.sql");
 const JOINS: &str = include_str!("plan_joins.sql");
 const HISTORY: &str = include_str!("plan_history.sql");
 const HISTORY_JOINS: &str = include_str!("plan_history_joins.sql");
@@ -40,10 +41,22 @@ struct Description {
 /// otherwise.
 pub struct Template<'a> {
     pub sales: &'a Table,
+    pub products: &'a Table,
     pub stores: &'a Table,
     pub product_id: &'a str,
     pub store_id: &'a str,
     pub region: &'a str,
+    /// The table of weekly sales, quoted.
+    pub weekly: &'a str,
+    /// The first plausible day, and the one after the last.
+    pub days: [&'a str; 2],
+}
+
+impl Template<'_> {
+    /// The region of the row `t` of stores, as text.
+    fn region_of_store(&self) -> String {
+        self.stores.text(&format!("t.{}", quote_identifier(self.region)), self.region)
+    }
 }
 
 /// A table of plans whose columns were checked.
@@ -89,6 +102,7 @@ enum Kind {
 pub fn read(plans: serde_json::Value, template: &Template) -> Result<Vec<Plan>, Error> {
     let list = match plans {
         serde_json::Value::Array(list) => list,
+        serde_json::Value::Null => Vec::new(),
         one => vec![one],
     };
     let described = list.into_iter().map(|plan| {
@@ -182,20 +196,20 @@ impl Plan {
     /// `values` are those of the template.
     pub fn steps(&self, n: usize, template: &Template, zone: &str, values: &[(&str, String)]) -> String {
         let stores = template.stores.name();
-        let (store_id, region_of_store) =
-            (quote_identifier(template.store_id), quote_identifier(template.region));
+        let store_id = quote_identifier(template.store_id);
+        let region_of_store = template.region_of_store();
         let (place, region, places) = match &self.place {
             Place::Store(store) => (
                 format!("p.{}", quote_identifier(store)),
-                format!("t.{region_of_store}::text"),
+                region_of_store.clone(),
                 format!(
                     "JOIN {stores} AS t ON t.{store_id} = p.place \
-                     JOIN (SELECT t.{region_of_store}::text AS region, count(*)::float8 AS stores FROM {stores} AS t GROUP BY 1) AS here \
-                     ON here.region = t.{region_of_store}::text GROUP BY 1, 2, 3"
+                     JOIN (SELECT {region_of_store} AS region, count(t.{store_id})::float8 AS stores FROM {stores} AS t GROUP BY 1) AS here \
+                     ON here.region = {region_of_store} GROUP BY 1, 2, 3"
                 ),
             ),
             Place::Region(region) => {
-                (format!("p.{}::text", quote_identifier(region)), "p.place".to_owned(), String::new())
+                (self.text(region), "p.place".to_owned(), String::new())
             }
             Place::Everywhere => {
                 ("NULL::text".to_owned(), "r.region".to_owned(), "CROSS JOIN regions AS r".to_owned())
@@ -204,6 +218,10 @@ impl Plan {
         let moment =
             |column: &str| self.table.moment(&format!("p.{}", quote_identifier(column)), column, zone);
         let known = match &self.known_at {
+            // A day is over when the next one begins.
+            Some(column) if self.table.family(column) == Some(Family::Date) => {
+                format!("{} < w.week", moment(column))
+            }
             Some(column) => format!("{} <= w.week", moment(column)),
             None => "true".to_owned(),
         };
@@ -247,10 +265,63 @@ impl Plan {
                 let day =
                     if self.table.family(until) == Some(Family::Date) { " + interval '1 day'" } else { "" };
                 format!(
-                    "coalesce({begins}, '-infinity') < w.week + 7 AND coalesce({ends}{day}, 'infinity') > w.week"
+                    "coalesce({begins}, '-infinity') < w.week + 7 AND coalesce({ends}{day}, 'infinity') > w.week \
+                     AND coalesce({begins} < {ends}{day}, true)"
                 )
             }
         }
+    }
+
+    fn text(&self, column: &str) -> String {
+        self.table.text(&format!("p.{}", quote_identifier(column)), column)
+    }
+
+    /// The checks of the table, each after a UNION ALL.
+    pub fn checks(&self, template: &Template, zone: &str, values: &[(&str, String)]) -> String {
+        let column = |name: &str| format!("p.{}", quote_identifier(name));
+        let listed =
+            |of: &str, from: String| format!("(SELECT {of} FROM {from} AS t WHERE {of} IS NOT NULL)");
+        let product = column(&self.product_id);
+        let (stores, region) = (template.stores.name(), template.region_of_store());
+        let store_id = format!("t.{}", quote_identifier(template.store_id));
+        let place = match &self.place {
+            Place::Store(store) => format!("{} IN {}", column(store), listed(&store_id, stores)),
+            Place::Region(name) => format!("{} IN {}", self.text(name), listed(&region, stores)),
+            Place::Everywhere => "true".to_owned(),
+        };
+        let time = match &self.time {
+            Time::Week(name) => self.plausible(template, name, zone),
+            Time::Days(from, until) => format!("coalesce({} <= {}, true)", column(from), column(until)),
+        };
+        let known =
+            self.known_at.as_ref().map_or("true".to_owned(), |name| format!("{} IS NOT NULL", column(name)));
+        let shares = self.columns.iter().filter(|planned| planned.kind == Kind::Share);
+        let shares =
+            shares.map(|planned| format!(" AND coalesce({} BETWEEN 0 AND 1, true)", column(&planned.name)));
+        let own = [
+            ("{table}", self.table.name()),
+            ("{table_name}", quote_literal(self.table.name())),
+            (
+                "{usable}",
+                format!(
+                    "({product} IN (SELECT l.{} FROM {} AS l WHERE l.{0} IS NOT NULL) OR {product} IN (SELECT s.product_id FROM {} AS s)) \
+                     AND {place} AND {time} AND {known}{}",
+                    quote_identifier(template.product_id),
+                    template.products.name(),
+                    template.weekly,
+                    shares.collect::<String>()
+                ),
+            ),
+        ];
+        let all: Vec<_> = own.into_iter().chain(values.iter().cloned()).collect();
+        substitute(CHECKS, &all)
+    }
+
+    fn plausible(&self, template: &Template, name: &str, zone: &str) -> String {
+        let bound = |day: &str| self.table.instant(&format!("date '{day}'"), name, zone);
+        let [earliest, end] = template.days;
+        let column = quote_identifier(name);
+        format!("p.{column} >= {} AND p.{column} < {}", bound(earliest), bound(end))
     }
 
     /// What the steps are joined by.
@@ -287,7 +358,10 @@ impl Planned {
         let column = quote_identifier(&self.name);
         match self.kind {
             Kind::Flag => format!("bool_or(p.{column})::integer::float8 AS value_{i}"),
-            Kind::Share | Kind::Number => format!("avg(p.{column})::float8 AS value_{i}"),
+            Kind::Share => {
+                format!("(avg(p.{column}) FILTER (WHERE p.{column} BETWEEN 0 AND 1))::float8 AS value_{i}")
+            }
+            Kind::Number => format!("avg(p.{column})::float8 AS value_{i}"),
         }
     }
 

@@ -76,6 +76,14 @@ impl Table {
         }
     }
 
+    /// A column as text. A number is written without zeros at its end, so that 1.0 is the same as 1.
+    pub fn text(&self, expression: &str, column: &str) -> String {
+        match self.base_type(column) {
+            Some(pg_sys::NUMERICOID) => format!("trim_scale({expression})::text"),
+            _ => format!("{expression}::text"),
+        }
+    }
+
     /// The first instant of a day, to be compared with a column as it is stored, so that an index on it can be used.
     pub fn instant(&self, day: &str, column: &str, zone: &str) -> String {
         match self.is_zoned(column) {

@@ -11,13 +11,14 @@ WITH listed_twice AS (
     FROM {sales} AS s
     WHERE NOT ({plausible_sale}) OR s.{sold_at} > {now_of_sales} OR s.{product_id} IS NULL OR s.{sold_at} IS NULL
 ), stores AS (
-    SELECT DISTINCT ON (t.{store_id}) t.{store_id} AS store_id, t.{region}::text AS region
+    SELECT DISTINCT ON (t.{store_id}) t.{store_id} AS store_id, {listed_region} AS region
     FROM {stores} AS t WHERE t.{store_id} IS NOT NULL
 ), unlisted AS (
     SELECT sum(s.lines) AS lines, sum(s.lines) FILTER (WHERE t.region IS NULL) AS without,
-           min(s.store_id::text) FILTER (WHERE t.region IS NULL) AS store
+           min(s.store_id::text) FILTER (WHERE t.region IS NULL) AS store, sum(s.paid_returns) AS paid_returns
     FROM (
-        SELECT s.{store_id} AS store_id, count(*) AS lines
+        SELECT s.{store_id} AS store_id, count(*) AS lines,
+               count(*) FILTER (WHERE s.{quantity} < 0 AND s.{amount} > 0) AS paid_returns
         FROM {sales} AS s
         WHERE s.{sold_at} >= {start_of_first} AND s.{sold_at} < {end_of_last} AND {plausible_sale}
         GROUP BY 1
@@ -32,6 +33,10 @@ SELECT {unlisted_severity},
               round(100 * without / lines, 1), {stores_name}, coalesce(store, 'NULL')),
        {unlisted_hint}
 FROM unlisted WHERE without > 0
+UNION ALL
+SELECT 'warning', format('%s of %s sales lines of %s have a negative %s and a positive %s: they raise sales', paid_returns, lines, {sales_name},
+              {quantity_column}, {amount_column}), 'The amount of a return is negative: name a view in which it is.'
+FROM unlisted WHERE paid_returns > 0
 UNION ALL
 SELECT 'warning', format('%s rows of %s have a %s before {earliest} or after {latest}; they are left out', implausible, {sales_name}, {sold_column}),
        'Which days are plausible is said by the arguments earliest and latest.'

@@ -246,3 +246,33 @@ fn columns_that_changed_are_converted_or_refused() {
     refusal(&mut client, again).expect("42703", &["amount"], &[]);
     assert_eq!(contents_of_taken(&mut client), before);
 }
+
+#[test]
+fn what_the_checks_of_a_view_find_is_told_or_ends_the_refresh() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE findings (severity text, message text, hint text);
+             INSERT INTO findings VALUES ('warning', 'half of it is missing', 'Load it.'), ('notice', 'all else is well', NULL)",
+        )
+        .unwrap();
+    create(&mut client, ", checks => 'SELECT severity, message, hint FROM findings WHERE $1 <= $2'");
+    let told = database.told_by("CALL reco.refresh_features('demand')");
+    assert!(told.contains(&"public.demand: half of it is missing. Load it.".to_owned()), "{told:?}");
+    assert!(told.contains(&"public.demand: all else is well".to_owned()), "{told:?}");
+    let before = contents(&mut client, "demand");
+    for (finding, code, message) in [
+        ("('error', 'it is all wrong', 'Mend it.')", "22000", "it is all wrong"),
+        ("('ERROR', 'it is all wrong', NULL)", "22023", "returned the severity \"ERROR\""),
+        ("(NULL, 'it is all wrong', NULL)", "22023", "returned the severity \"\""),
+    ] {
+        client.batch_execute(&format!("TRUNCATE findings; INSERT INTO findings VALUES {finding}")).unwrap();
+        refusal(&mut client, "CALL reco.refresh_features('demand')").expect(code, &[message], &[]);
+        assert_eq!(contents(&mut client, "demand"), before);
+    }
+    for wrong in ["SELECT 1", "SELECT 'error', 'no hint'", "DELETE FROM findings"] {
+        let sql = format!("SELECT reco.create_feature_view('checked', 'SELECT 1 AS k, $1 AS week', '{{k}}', checks => $${wrong}$$)");
+        assert_eq!(refusal(&mut client, &sql).code, "22023", "{wrong}");
+    }
+}

@@ -114,6 +114,27 @@ fn plans_are_of_regions_or_of_everywhere_too() {
 }
 
 #[test]
+fn plans_that_match_nothing_are_told() {
+    let plans = "CREATE TABLE promotions (product_id bigint, place integer, week date, reach numeric, known date);
+         INSERT INTO promotions VALUES
+             (2, 10, '2024-02-05', 1, '2024-02-01'), (NULL, 10, '2024-02-05', 1, '2024-02-01'), (77, 10, '2024-02-05', 1, '2024-02-01'),
+             (2, 99, '2024-02-05', 1, '2024-02-01'), (2, 11, '2024-02-05', 25, '2024-02-01'), (2, 10, 'infinity', 1, '2024-02-01'),
+             (2, 10, '2024-02-12', 1, NULL), (2, 10, '2024-02-19', 1, '2024-02-19');
+         INSERT INTO stores VALUES (NULL, 'r1')";
+    let database = Database::with_data();
+    let mut client = database.connect();
+    client.batch_execute(&format!("{TABLES} {plans}")).unwrap();
+    let creation =
+        creation(r#"{"table": "promotions", "store_id": "place", "shares": ["reach"], "known_at": "known"}"#);
+    client.batch_execute(&creation).unwrap();
+    let told = database.told_by("CALL reco.refresh_features('launches')");
+    let message = "6 of 8 rows of public.promotions are of no known product, place or day; they are left out";
+    assert!(told.iter().any(|text| text.contains(message)), "{told:?}");
+    // One of two stores; what becomes known on a day is known when the day is over.
+    assert_eq!(by_week(&mut client, "planned_reach", 2, "r1"), "3:0.000 4:0.500 5:0.000 6:0.000 7:0.000");
+}
+
+#[test]
 fn a_row_knows_only_what_was_known_at_its_end() {
     let mut client = with_tables(
         "CREATE TABLE promotions (product_id bigint, region text, week date, display boolean, announced timestamp);

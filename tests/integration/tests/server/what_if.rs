@@ -131,6 +131,59 @@ fn a_score_with_a_plan_is_that_of_the_row_with_its_values() {
 }
 
 #[test]
+fn a_plan_runs_no_function_of_the_views_author() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE heard (at timestamptz DEFAULT now());
+             CREATE FUNCTION hears(numeric) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO heard DEFAULT VALUES; RETURN true; END $$;
+             CREATE DOMAIN price AS numeric(8, 2) CHECK (hears(VALUE));
+             CREATE TABLE priced AS SELECT product_id, region, week, purchased, sales_1w, price::price AS planned_price FROM launch_features;
+             SELECT reco.create_feature_view('authored', 'SELECT * FROM priced WHERE week BETWEEN $1 AND $2', keys => '{product_id,region}',
+                 label => 'purchased', planned => '{planned_price}', available => 'SELECT min(week), max(week) + 7 FROM priced');
+             CALL reco.refresh_features('authored')",
+        )
+        .unwrap();
+    Training::new("authored").source("authored").call(&mut client);
+    client.batch_execute("TRUNCATE heard").unwrap();
+    let score = "SELECT reco.recommend(7, 'r2', 'authored', plan => '{\"price\": 2.499}')";
+    let same = "SELECT reco.predict('authored', f) FROM (SELECT (r).* FROM (SELECT a AS r FROM authored AS a WHERE product_id = 7 AND region = 'r2' ORDER BY week DESC LIMIT 1) AS x) AS f";
+    assert!(value::<Option<f64>>(&mut client, score).is_some());
+    assert!(value::<Option<f64>>(&mut client, same).is_some());
+    let seen = "SELECT count(*) FROM reco.plan_effect(7, 'r2', '{\"price\": 2.499}', 'authored')";
+    assert_eq!(value::<i64>(&mut client, seen), 1);
+    assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM heard"), 0);
+}
+
+#[test]
+fn what_is_missing_in_training_is_missing_in_what_was_seen() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE priced AS SELECT product_id, region, week, purchased, sales_1w,
+                 CASE WHEN product_id % 3 = 0 THEN 'NaN' WHEN product_id % 3 = 1 THEN 'Infinity' ELSE 1 + product_id % 5 END::real AS planned_price
+             FROM launch_features;
+             SELECT reco.create_feature_view('odd', 'SELECT * FROM priced WHERE week BETWEEN $1 AND $2', keys => '{product_id,region}',
+                 label => 'purchased', planned => '{planned_price}', available => 'SELECT min(week), max(week) + 7 FROM priced');
+             CALL reco.refresh_features('odd')",
+        )
+        .unwrap();
+    Training::new("odd").source("odd").call(&mut client);
+    for (product, plan, seen) in [
+        (6, "{}", true),
+        (7, "{}", true),
+        (5, r#"{"price": null}"#, true),
+        (5, r#"{"price": 1e30}"#, false),
+        (5, r#"{"price": 2.5}"#, true),
+    ] {
+        let sql = format!("SELECT seen FROM reco.plan_effect({product}::bigint, 'r2', '{plan}', 'odd')");
+        assert_eq!(value::<bool>(&mut client, &sql), seen, "{product} {plan}");
+    }
+}
+
+#[test]
 fn a_plan_that_cannot_be_read_is_refused() {
     let (_database, mut client) = database();
     training("of_table").source("launch_features").label("purchased").call(&mut client);
