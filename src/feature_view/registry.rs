@@ -273,7 +273,16 @@ impl FeatureView {
 
     /// Runs SQL with the rights of the owner of the view's table, under the search path and the settings of the definition.
     pub fn as_author<T>(&self, run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
-        as_author(relations::owner(self.oid)?, &self.search_path, &self.settings, run)
+        self.as_author_under(&self.settings, run)
+    }
+
+    /// Does the same under other settings, for SQL of ours.
+    pub fn as_author_under<T>(
+        &self,
+        settings: &Settings,
+        run: impl FnOnce(&mut SpiClient) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        as_author(relations::owner(self.oid)?, &self.search_path, settings, run)
     }
 
     /// The weeks that the view has stored, also those without a row.

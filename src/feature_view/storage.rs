@@ -306,7 +306,9 @@ pub fn lost_weeks(view: &FeatureView) -> Result<Vec<Week>, Error> {
         view.name,
         quote_identifier(&view.time_column)
     );
-    view.as_author(|client| {
+    // One row of a week is enough, and an index finds it.
+    let by_index = ["enable_seqscan", "enable_bitmapscan"].map(|name| (name.to_owned(), "off".to_owned()));
+    view.as_author_under(&by_index.to_vec(), |client| {
         let rows = client.update(&sql, None, &[days.into()])?;
         let empty = rows.map(|row| Ok(row.get::<i32>(1)?.map(Week::of_day)));
         let empty = empty.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect();
