@@ -5,7 +5,6 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import new_products
 import sales
 from measure import figure, medians, seconds
 from peers import in_duckdb, in_spark, plain_sql, trailing
@@ -20,9 +19,7 @@ found that uses `count(DISTINCT …)`, a temporary table with an index first, wi
 their primary keys built within the time, write a log of it, and use one core. DuckDB (from and to a table in its own file)
 and PySpark (from and to Parquet, four shuffle partitions, 4 GB for the driver, the start of the JVM not counted) use two
 cores, need no key and log nothing; their loading is not counted. Two workers beside one process: `GROUP BY region` over
-all sales with `reco.sales_summary`, the workers' leader taking no part in the scan. New products: both views of
-`reco.create_launch_features`, built from nothing, beside a binary COPY of their finished rows into tables with the same keys
-and indexes, and their newest week when all before it are there.
+all sales with `reco.sales_summary`, the workers' leader taking no part in the scan.
 
 A summary of one sale line takes about 40 bytes, the largest 3,173; the state of an aggregate is at most 128 bytes, 8
 more for each customer beyond the third, and 4,096 beyond 384 customers. `HashAggregate` counts them against work_mem and
@@ -97,20 +94,14 @@ def run(scale):
         finally:
             session.stop()
         week = medians(min(scale.repetitions, 3), ours=partial(refresh_one_week, connection))["ours"]
-        built = medians(
-            min(scale.repetitions, 3), ours=partial(new_products.build, connection), copy=partial(new_products.copy, connection)
-        )
-        newest = medians(min(scale.repetitions, 3), ours=partial(new_products.refresh_one_week, connection))["ours"]
         workers = {f"by_{n}": partial(parallel, connection, n) for n in (1, 2)}
         scans = medians(scale.repetitions, **workers)
     return [
         beside(f"{what}, all weeks", times, "plain", plain_sql.NAME, at_least=3),
         beside(f"{what}, all weeks", times, "spark", in_spark.NAME, at_least=2),
         beside(f"{what}, all weeks", times, "duckdb", in_duckdb.NAME),
-        one_week("the newest week", week, times["ours"]),
+        one_week(week, times["ours"]),
         two_workers(scans),
-        copied(f"{what}, new products", built),
-        one_week("new products, the newest week", newest, built["ours"]),
     ]
 
 
@@ -185,13 +176,8 @@ def beside(what, times, peer, name, at_least=None):
     return figure(what, f"{ours:.2f} s", f"{theirs:.2f} s, {name}", theirs / ours, at_least=at_least)
 
 
-def copied(what, times):
-    ours, copy = times["ours"], times["copy"]
-    return figure(what, f"{ours:.2f} s", f"{copy:.2f} s, COPY of the same rows", ours / copy, at_most=0.8)
-
-
-def one_week(what, week, full):
-    return figure(what, f"{week:.2f} s", f"{full:.2f} s, all weeks", week / full, at_most=1 / 20)
+def one_week(week, full):
+    return figure("the newest week", f"{week:.2f} s", f"{full:.2f} s, all weeks", week / full, at_most=1 / 20)
 
 
 def two_workers(scans):

@@ -163,7 +163,7 @@ fn what_is_missing_in_training_is_missing_in_what_was_seen() {
     client
         .batch_execute(
             "CREATE TABLE priced AS SELECT product_id, region, week, purchased, sales_1w,
-                 CASE WHEN product_id % 3 = 0 THEN 'NaN' WHEN product_id % 3 = 1 THEN 'Infinity' ELSE 1 + product_id % 5 END::real AS planned_price
+                 (CASE WHEN product_id % 3 = 0 THEN 'NaN' WHEN product_id % 3 = 1 THEN 'Infinity' ELSE (1 + product_id % 5)::float8 END)::real AS planned_price
              FROM launch_features;
              SELECT reco.create_feature_view('odd', 'SELECT * FROM priced WHERE week BETWEEN $1 AND $2', keys => '{product_id,region}',
                  label => 'purchased', planned => '{planned_price}', available => 'SELECT min(week), max(week) + 7 FROM priced');
