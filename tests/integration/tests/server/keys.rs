@@ -186,7 +186,7 @@ fn a_region_of_any_type_that_a_text_casts_to_is_served() {
         .unwrap();
     let number = "substr(region, 2)::integer";
     for (n, (region, given)) in [
-        (format!("{number}"), "'1'"),
+        (number.to_string(), "'1'"),
         (format!("{number}::bigint"), "'1'"),
         (format!("{number}::store"), "'1'"),
         (format!("{number}::numeric(5, 2)"), "'1'"),
