@@ -7,6 +7,9 @@ use postgres::{Client, NoTls};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+/// What a session is told, in order: severity and message.
+pub type Told = Arc<Mutex<Vec<String>>>;
+
 pub struct Database {
     pub cluster: &'static Cluster,
     pub name: String,
@@ -50,15 +53,22 @@ impl Database {
         self.cluster.connect(&self.name)
     }
 
-    /// What a statement tells its client, in order.
-    pub fn told_by(&self, sql: &str) -> Vec<String> {
-        let heard = Arc::new(Mutex::new(Vec::new()));
+    /// A connection, and what it is told.
+    pub fn listen(&self) -> (Client, Told) {
+        let told = Told::default();
+        let listener = Arc::clone(&told);
         let mut config = self.cluster.config(&self.name, "postgres");
-        let ears = Arc::clone(&heard);
-        config.notice_callback(move |notice| ears.lock().unwrap().push(notice.message().to_owned()));
-        let mut client = config.connect(NoTls).unwrap_or_else(|error| panic!("{error}"));
+        config.notice_callback(move |notice| {
+            listener.lock().unwrap().push(format!("{}: {}", notice.severity(), notice.message()));
+        });
+        (config.connect(NoTls).unwrap_or_else(|error| panic!("{error}")), told)
+    }
+
+    /// What a statement tells its client.
+    pub fn told_by(&self, sql: &str) -> Vec<String> {
+        let (mut client, told) = self.listen();
         client.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        let told = heard.lock().unwrap();
+        let told = told.lock().unwrap();
         told.clone()
     }
 

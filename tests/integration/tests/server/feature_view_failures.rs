@@ -259,8 +259,8 @@ fn what_the_checks_of_a_view_find_is_told_or_ends_the_refresh() {
         .unwrap();
     create(&mut client, ", checks => 'SELECT severity, message, hint FROM findings WHERE $1 <= $2'");
     let told = database.told_by("CALL reco.refresh_features('demand')");
-    assert!(told.contains(&"public.demand: half of it is missing. Load it.".to_owned()), "{told:?}");
-    assert!(told.contains(&"public.demand: all else is well".to_owned()), "{told:?}");
+    assert!(told.contains(&"WARNING: public.demand: half of it is missing. Load it.".to_owned()), "{told:?}");
+    assert!(told.contains(&"NOTICE: public.demand: all else is well".to_owned()), "{told:?}");
     let before = contents(&mut client, "demand");
     for (finding, code, message) in [
         ("('error', 'it is all wrong', 'Mend it.')", "22000", "it is all wrong"),

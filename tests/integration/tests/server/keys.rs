@@ -2,21 +2,7 @@
 //! them.
 
 use integration::{rows, value, Database, Training};
-use postgres::{Client, NoTls};
-use std::sync::{Arc, Mutex};
-
-type Told = Arc<Mutex<Vec<String>>>;
-
-/// A session, and what the server tells it.
-fn listening(database: &Database) -> (Client, Told) {
-    let told = Told::default();
-    let listener = Arc::clone(&told);
-    let mut config = database.cluster.config(&database.name, "postgres");
-    config.notice_callback(move |notice| {
-        listener.lock().unwrap().push(format!("{}: {}", notice.severity(), notice.message()));
-    });
-    (config.connect(NoTls).unwrap(), told)
-}
+use postgres::Client;
 
 /// A table of the training table's rows with these columns, which the training has beside price and sales.
 fn table(client: &mut Client, name: &str, columns: &str, constraints: &str) {
@@ -63,7 +49,7 @@ fn assert_served(client: &mut Client, model: &str, product: &str, region: &str) 
 #[test]
 fn names_tell_the_roles_whatever_the_order_of_the_primary_key() {
     let database = Database::with_data();
-    let (mut client, told) = listening(&database);
+    let (mut client, told) = database.listen();
     table(
         &mut client,
         "swapped",
@@ -113,7 +99,7 @@ fn names_tell_the_roles_whatever_the_order_of_the_primary_key() {
 #[test]
 fn a_number_of_the_rows_is_neither_key_nor_input() {
     let database = Database::with_data();
-    let (mut client, told) = listening(&database);
+    let (mut client, told) = database.listen();
     let numbered =
         "row_number() OVER (ORDER BY chance(product_id || region || week)) AS id, region, product_id";
     table(&mut client, "numbered", numbered, "ALTER TABLE numbered ADD PRIMARY KEY (id)");
@@ -144,7 +130,7 @@ fn a_number_of_the_rows_is_neither_key_nor_input() {
 #[test]
 fn who_cannot_be_recommended_is_told_so() {
     let database = Database::with_data();
-    let (mut client, told) = listening(&database);
+    let (mut client, told) = database.listen();
     table(
         &mut client,
         "only_ids",

@@ -1,9 +1,7 @@
 use super::support::{artifact, auroc, champion, status, versions};
 use integration::data::{ROWS, UNLABELLED};
 use integration::{rows, value, Database, Training};
-use postgres::NoTls;
 use serde_json::Value;
-use std::sync::{Arc, Mutex};
 
 #[test]
 fn a_version_has_metrics_of_validation_and_test_beside_popularity() {
@@ -174,15 +172,9 @@ fn the_extended_protocol_trains_too() {
 #[test]
 fn the_client_is_told_what_happens() {
     let database = Database::with_data();
-    let (send, heard) = std::sync::mpsc::channel();
-    let mut config = database.cluster.config(&database.name, "postgres");
-    config.notice_callback(move |notice| {
-        let _ = send.send(format!("{}: {}", notice.severity(), notice.message()));
-    });
-    let mut client = config.connect(postgres::NoTls).unwrap();
+    let (mut client, heard) = database.listen();
     Training::new("launch").call(&mut client);
-    drop((client, config));
-    let heard: Vec<_> = heard.iter().collect();
+    let heard = heard.lock().unwrap();
     for expected in [
         "6000 rows of public.launch_features read",
         "240 of 6000 rows have no label",
@@ -196,13 +188,7 @@ fn the_client_is_told_what_happens() {
 #[test]
 fn a_column_that_tells_the_label_is_named_to_the_client() {
     let database = Database::with_data();
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let listener = Arc::clone(&said);
-    let mut config = database.cluster.config(&database.name, "postgres");
-    config.notice_callback(move |notice| {
-        listener.lock().unwrap().push(format!("{}: {}", notice.severity(), notice.message()));
-    });
-    let mut client = config.connect(NoTls).unwrap();
+    let (mut client, said) = database.listen();
     client
         .batch_execute(
             "CREATE VIEW leaky AS SELECT *, CASE WHEN purchased THEN week + 10 END AS paid_on FROM launch_features",

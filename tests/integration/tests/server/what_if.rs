@@ -3,8 +3,7 @@
 use super::model_rights::create_roles;
 use super::parallel::FORCED;
 use integration::{refusal, rows, value, Database, Training};
-use postgres::{Client, NoTls};
-use std::sync::{Arc, Mutex};
+use postgres::Client;
 
 /// A view whose label follows from what is planned. Displays and coupons never come together; a display costs at most 5.
 const VIEW: &str = "
@@ -357,21 +356,10 @@ fn several_plans_come_the_best_first() {
     assert!(rows(&mut client, &nothing).is_empty());
 }
 
-/// A connection, and what it is told.
-fn listening(database: &Database) -> (Client, Arc<Mutex<Vec<String>>>) {
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let listener = Arc::clone(&said);
-    let mut config = database.cluster.config(&database.name, "postgres");
-    config.notice_callback(move |notice| {
-        listener.lock().unwrap().push(format!("{}: {}", notice.severity(), notice.message()))
-    });
-    (config.connect(NoTls).unwrap(), said)
-}
-
 #[test]
 fn the_effect_of_a_plan_is_the_difference_of_two_scores() {
     let (database, mut client) = database();
-    let (mut told, said) = listening(&database);
+    let (mut told, said) = database.listen();
     // Displays with coupons come in the newest week, in the weeks of the test, and in rows without a label: in none that was
     // trained on.
     client.batch_execute("UPDATE planned SET planned_display = true, planned_coupon = 1 WHERE week = (SELECT max(week) FROM planned)").unwrap();
@@ -427,7 +415,7 @@ fn the_effect_of_a_plan_is_the_difference_of_two_scores() {
 #[test]
 fn a_column_that_the_version_does_not_use_is_named_once() {
     let database = Database::with_data();
-    let (mut client, said) = listening(&database);
+    let (mut client, said) = database.listen();
     create(&mut client);
     training("some").param(r#""exclude": ["planned_theme", "planned_coupon"]"#).call(&mut client);
     said.lock().unwrap().clear();
