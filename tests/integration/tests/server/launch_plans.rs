@@ -92,7 +92,8 @@ fn plans_are_of_regions_or_of_everywhere_too() {
         "CREATE TABLE regional (product_id bigint, region varchar(9), week timestamp, reach real);
          INSERT INTO regional VALUES (2, 'r1', '2024-02-08 12:00', 0.25), (2, 'r2', '2024-02-05', 0.75);
          CREATE TABLE prices (article text, first date, last date, price real);
-         INSERT INTO prices VALUES ('2', NULL, '2024-02-05', 1), ('2', '2024-02-12', '2024-02-18', 2), ('2', '2024-02-19', NULL, 3);
+         INSERT INTO prices VALUES ('2', NULL, '2024-02-05', 1), ('2', '2024-02-12', '2024-02-18', 2), ('2', '2024-02-19', NULL, 3),
+             ('2', '2024-02-15', '2024-02-13', 50);
          ALTER TABLE products ALTER product_id TYPE text; ALTER TABLE sales ALTER product_id TYPE text;
          ALTER TABLE regional ALTER product_id TYPE text",
     );
@@ -169,6 +170,14 @@ fn later_sales_and_plans_change_no_row_that_could_not_know_them() {
     ));
     create(&mut client, plans);
     assert_eq!(rows_of(&mut client), all);
+}
+
+#[test]
+fn no_plan_is_none() {
+    let mut client = with_tables("");
+    create(&mut client, "null");
+    let planned = "SELECT planned FROM reco.feature_views WHERE view = 'public.launches'";
+    assert!(value::<Vec<String>>(&mut client, planned).is_empty());
 }
 
 #[test]
