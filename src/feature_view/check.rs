@@ -23,16 +23,16 @@ pub fn check(view: &FeatureView, first: Week, last: Week) -> Result<(), Error> {
         return Err(Error::Data { message, hint: hint.unwrap_or_default() });
     }
     for Finding { severity, message, hint } in findings {
-        if !["warning", "notice"].contains(&severity.as_str()) {
-            return Err(Error::InvalidArgument(
-                format!("the checks of {} returned the severity \"{severity}\": {message}", view.name),
-                Some("It is error, warning or notice.".into()),
-            ));
-        }
-        let text = [Some(message), hint].into_iter().flatten().collect::<Vec<_>>().join(". ");
+        let text = hint.map_or(message.clone(), |hint| format!("{message}. {hint}"));
         match severity.as_str() {
             "warning" => warn!("{}: {text}", view.name),
-            _ => say!("{}: {text}", view.name),
+            "notice" => say!("{}: {text}", view.name),
+            _ => {
+                return Err(Error::InvalidArgument(
+                    format!("the checks of {} returned the severity \"{severity}\": {message}", view.name),
+                    Some("It is error, warning or notice.".into()),
+                ))
+            }
         }
     }
     Ok(())

@@ -212,8 +212,7 @@ fn check_planned<'a>(
         if let Some(other) = other {
             return Err(Error::invalid(format!("column \"{planned}\" cannot be {other} and planned")));
         }
-        let family = values::reader_of(column.type_oid).map(|(family, _)| family);
-        if matches!(family, None | Some(Family::NumberArray)) {
+        if matches!(column.family(), None | Some(Family::NumberArray)) {
             return Err(Error::InvalidArgument(
                 format!(
                     "planned column \"{planned}\" has type {}, which a plan cannot give",
@@ -233,27 +232,26 @@ fn repeated<'a>(names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
 
 fn check_checks(query: &str) -> Result<(), Error> {
     let columns = describe(query, "query of checks")?;
-    if columns.len() == 3 && columns.iter().all(|column| column.type_oid == pg_sys::TEXTOID) {
-        return Ok(());
-    }
-    let found: Vec<_> = columns.iter().map(Column::type_name).collect();
-    Err(Error::InvalidArgument(
-        format!("checks is a query for three texts, not for ({})", found.join(", ")),
-        Some("They are severity (error, warning or notice), message and hint; a hint may be NULL.".into()),
-    ))
+    let fits = columns.len() == 3 && columns.iter().all(|column| column.type_oid == pg_sys::TEXTOID);
+    let hint = "They are severity (error, warning or notice), message and hint; a hint may be NULL.";
+    expect(fits, "checks is a query for three texts", &columns, hint)
 }
 
 fn check_available(query: &str) -> Result<(), Error> {
     let columns = describe(query, "query of what is available")?;
     let is_moment = |column: &Column| matches!(column.family(), Some(Family::Date | Family::Timestamp));
-    if columns.len() == 2 && columns.iter().all(is_moment) {
+    let fits = columns.len() == 2 && columns.iter().all(is_moment);
+    let hint = "For example: SELECT min(sold_at), max(sold_at) FROM sales";
+    expect(fits, "available is a query for two dates or timestamps", &columns, hint)
+}
+
+/// Refuses a query whose columns do not fit its use.
+fn expect(fits: bool, wanted: &str, columns: &[Column], hint: &str) -> Result<(), Error> {
+    if fits {
         return Ok(());
     }
     let found: Vec<_> = columns.iter().map(Column::type_name).collect();
-    Err(Error::InvalidArgument(
-        format!("available is a query for two dates or timestamps, not for ({})", found.join(", ")),
-        Some("For example: SELECT min(sold_at), max(sold_at) FROM sales".into()),
-    ))
+    Err(Error::InvalidArgument(format!("{wanted}, not for ({})", found.join(", ")), Some(hint.into())))
 }
 
 fn table(name: &RelationName, columns: &[Column], arguments: &NewView) -> String {

@@ -56,15 +56,8 @@ pub unsafe fn relations_of(query: *mut pg_sys::QueryDesc) -> Vec<pg_sys::Oid> {
     if query.is_null() {
         return Vec::new();
     }
-    // SAFETY: a query that is started has a plan.
-    unsafe { relations_of_plan((*query).plannedstmt) }
-}
-
-/// # Safety
-/// `statement` is a live plan.
-pub unsafe fn relations_of_plan(statement: *mut pg_sys::PlannedStmt) -> Vec<pg_sys::Oid> {
-    // SAFETY: the plan is live, as the caller says; the field is a list of OIDs, or NULL if there is none.
-    unsafe { pgrx::PgList::<pg_sys::Oid>::from_pg((*statement).relationOids).iter_oid().collect() }
+    // SAFETY: a query that is started has a live plan, whose field is a list of OIDs, or NULL if there is none.
+    unsafe { pgrx::PgList::<pg_sys::Oid>::from_pg((*(*query).plannedstmt).relationOids).iter_oid().collect() }
 }
 
 /// # Safety

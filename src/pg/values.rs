@@ -169,6 +169,15 @@ pub fn as_base(expression: String, type_oid: pg_sys::Oid) -> String {
     }
 }
 
+/// SQL for a value as text, where equal values are to be equal texts: a number is written without zeros at its end.
+pub fn as_text(value: &str, type_oid: pg_sys::Oid) -> String {
+    // SAFETY: this is a catalog look-up, of a type that a column has.
+    match unsafe { pg_sys::getBaseType(type_oid) } {
+        pg_sys::NUMERICOID => format!("pg_catalog.trim_scale({value})::pg_catalog.text"),
+        _ => format!("{value}::pg_catalog.text"),
+    }
+}
+
 /// The day from which dates count, for SQL that is given days as numbers.
 pub const EPOCH: &str = "'2000-01-01'::pg_catalog.date";
 

@@ -2,8 +2,8 @@
 //! makes of a key's newest row, as far as the planned columns go.
 //!
 //! Booleans, texts, missing values and the numbers 0 and 1 must have occurred together. Other numbers must lie
-//! between numbers that occurred together with these. Dates do not count: those of a coming week are always later. Rows are looked for one question at a time, and the first row that is
-//! found answers it.
+//! between numbers that occurred together with these. Dates do not count: those of a coming week are always later. Rows are
+//! looked for one question at a time, and the first row that is found answers it.
 
 use super::key_plan::PlanAccess;
 use super::model_cache::Decoded;

@@ -131,12 +131,7 @@ impl Source {
     /// SQL for a key as text. Equal keys are equal texts, however many zeros after the point they are stored with.
     pub fn key_text(&self, column: &str) -> String {
         let found = self.relation.type_of(column).unwrap_or(pg_sys::InvalidOid);
-        let value = of_source(column, found);
-        // SAFETY: this is a catalog look-up of a column's type.
-        match unsafe { pg_sys::getBaseType(found) } {
-            pg_sys::NUMERICOID => format!("pg_catalog.trim_scale({value})::pg_catalog.text"),
-            _ => format!("{value}::pg_catalog.text"),
-        }
+        values::as_text(&of_source(column, found), found)
     }
 }
 
