@@ -1,10 +1,13 @@
 //! The function `reco.create_launch_features`, the template for retail. From tables of sales, products and stores it makes
 //! two feature views: sales by week as summaries, and, computed from these, the features of products in their first weeks.
 
+mod planned;
 mod plans;
+mod sql;
 mod table;
 
 use self::plans::Plan;
+use self::sql::{AVAILABLE, FEATURES, FEATURES_CHECKS, LISTED, WEEKLY, WEEKLY_CHECKS};
 use self::table::{comparable, Table};
 use super::create::{as_subquery, create, describe};
 use super::engine::Engine;
@@ -15,19 +18,12 @@ use crate::pg::call::Call;
 use crate::pg::relations::{self, RelationName};
 use crate::pg::session::refuse_read_only;
 use crate::pg::values::given;
-use features::launch::{HORIZON, MONTH, QUARTER, YEAR};
+use features::launch::HORIZON;
 use features::weeks::{iso_date, DAYS_A_WEEK, MOST_WEEKS_BACK};
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
-
-const AVAILABLE: &str = include_str!("launch/available.sql");
-const WEEKLY: &str = include_str!("launch/weekly.sql");
-const LISTED: &str = include_str!("launch/listed.sql");
-const FEATURES: &str = include_str!("launch/features.sql");
-const WEEKLY_CHECKS: &str = include_str!("launch/weekly_checks.sql");
-const FEATURES_CHECKS: &str = include_str!("launch/features_checks.sql");
 
 /// Declared in sql/feature_view.sql.
 #[pg_extern(sql = false)]
@@ -142,20 +138,16 @@ impl Template {
             quantity,
         };
         template.check()?;
-        let plans = call
-            .json(25, "plans")?
-            .map_or(Ok(Vec::new()), |plans| plans::read(plans, &template.known("")))?;
+        let plans =
+            call.json(25, "plans")?.map_or(Ok(Vec::new()), |plans| plans::read(plans, &template.known()))?;
         Ok(Self { plans, ..template })
     }
 
     /// What plans are joined with.
-    fn known<'a>(&'a self, weekly: &'a str) -> plans::Template<'a> {
-        let [earliest, _, end] = &self.plausible;
+    fn known(&self) -> plans::Template<'_> {
         plans::Template {
-            weekly,
-            days: [earliest, end],
+            days: self.days(),
             sales: &self.sales,
-            products: &self.products,
             stores: &self.stores,
             product_id: &self.product_id,
             store_id: &self.store_id,
@@ -214,45 +206,34 @@ impl Template {
         let view = quote_qualified_identifier(schema.as_str(), name.as_str());
         let keys = ["product_id", "region"].map(str::to_owned);
         let available = self.fill(AVAILABLE, &weekly, "");
-        let planned = self.plans.iter().flat_map(Plan::planned_columns).collect();
-        let engine = self.engine(&weekly);
-        let make = |view: &str,
-                    [query, checks]: [&str; 2],
-                    label: Option<&str>,
-                    inputs,
-                    horizon,
-                    planned,
-                    engine| {
-            create(&NewView {
-                view: view.to_owned(),
-                definition: self.fill(query, &weekly, &available),
-                keys: keys.to_vec(),
-                time_column: "week".into(),
-                label: label.map(str::to_owned),
-                available: Some(available.clone()),
-                checks: Some(self.fill(checks, &weekly, &available)),
-                inputs,
-                lookback: self.lookback,
-                horizon,
-                partition_by: self.partition_by.clone(),
-                settings: settings(&self.time_zone),
-                planned,
-                engine,
-            })
+        let template = |view: &str, [query, checks]: [&str; 2]| NewView {
+            view: view.to_owned(),
+            definition: self.fill(query, &weekly, &available),
+            keys: keys.to_vec(),
+            time_column: "week".into(),
+            label: None,
+            available: Some(available.clone()),
+            checks: Some(self.fill(checks, &weekly, &available)),
+            inputs: Vec::new(),
+            lookback: self.lookback,
+            horizon: 0,
+            partition_by: self.partition_by.clone(),
+            settings: settings(&self.time_zone),
+            planned: Vec::new(),
+            engine: None,
         };
         // The template's SQL is ours and was written for this search path, so the caller's path does not decide what its
         // names mean.
         let oid = with_fixed_path(|| {
-            let weekly_oid = make(&weekly, [WEEKLY, WEEKLY_CHECKS], None, Vec::new(), 0, Vec::new(), None)?;
-            make(
-                &view,
-                [FEATURES, FEATURES_CHECKS],
-                Some("purchased"),
-                vec![weekly_oid],
-                HORIZON,
-                planned,
-                engine,
-            )
+            let weekly_oid = create(&template(&weekly, [WEEKLY, WEEKLY_CHECKS]))?;
+            create(&NewView {
+                label: Some("purchased".into()),
+                inputs: vec![weekly_oid],
+                horizon: HORIZON,
+                planned: self.plans.iter().flat_map(Plan::planned_columns).collect(),
+                engine: self.engine(&weekly),
+                ..template(&view, [FEATURES, FEATURES_CHECKS])
+            })
         })?;
         for view in [&weekly, &view] {
             Spi::run(&format!("CREATE INDEX ON {view} (week)"))?;
@@ -273,135 +254,6 @@ impl Template {
             launch_weeks: self.launch_weeks,
             warm_up_weeks: self.warm_up_weeks,
         })
-    }
-
-    /// A query of the template, with the caller's tables and columns filled in.
-    fn fill(&self, query: &str, weekly: &str, available: &str) -> String {
-        let zone = quote_literal(&self.time_zone);
-        let column = |name: &String| quote_identifier(name);
-        let discounts = self.discount.iter().map(|name| format!("coalesce(s.{}, 0)", quote_identifier(name)));
-        let discount = match self.discount.as_slice() {
-            [] => "NULL::float8".to_owned(),
-            _ => discounts.collect::<Vec<_>>().join(" + "),
-        };
-        let (sales, products) = (&self.sales, &self.products);
-        let sold_at = format!("s.{}", quote_identifier(&self.sold_at));
-        let moment = |expression: &str| sales.moment(expression, &self.sold_at, &zone);
-        let instant = |day: &str| sales.instant(day, &self.sold_at, &zone);
-        let launch_date =
-            self.launch_date.as_ref().map(|name| (name, format!("p.{}", quote_identifier(name))));
-        let plausible_launch = match &launch_date {
-            Some((name, launch)) => self.plausible(launch, |day| products.instant(day, name, &zone)),
-            None => "true".to_owned(),
-        };
-        let planned = match &launch_date {
-            Some((name, launch)) => format!(
-                "CASE WHEN {plausible_launch} THEN reco.week({}) END",
-                products.moment(launch, name, &zone)
-            ),
-            None => "NULL::date".to_owned(),
-        };
-        let region = self.stores.text(&format!("t.{}", column(&self.region)), &self.region);
-        let (region_of_store, join_stores) = match self.unlisted_stores {
-            Unlisted::OwnRegion => (format!("coalesce({region}, '{}')", Unlisted::REGION), "LEFT JOIN"),
-            _ => (region.clone(), "JOIN"),
-        };
-        let (unlisted_severity, unlisted_hint) = match self.unlisted_stores {
-            Unlisted::LeaveOut => ("warning", "They are left out: list the stores, or create the view with unlisted_stores => 'own_region' or 'refuse'."),
-            Unlisted::Refuse => ("error", "List the stores, or create the view with another value of unlisted_stores."),
-            Unlisted::OwnRegion => ("notice", "Their region is \"unlisted\"."),
-        };
-        // Inside the query the attributes have names of the form attribute_n, so that none is the same as a column of the
-        // query itself.
-        let attributes = |written: &dyn Fn(usize, String) -> String| {
-            let named = self.attributes.iter().map(quote_identifier).enumerate();
-            named.map(|(n, name)| format!(", {}", written(n, name))).collect::<String>()
-        };
-        let now = match sales.is_zoned(&self.sold_at) {
-            true => [format!("(now() AT TIME ZONE {zone})"), "now()".to_owned()],
-            false => ["LOCALTIMESTAMP", "LOCALTIMESTAMP"].map(str::to_owned),
-        };
-        let [now, now_of_sales] = now;
-        let [earliest, latest, _] = self.plausible.clone();
-        let planned_features: String = self.plans.iter().zip(1..).map(|(plan, n)| plan.features(n)).collect();
-        let values = vec![
-            ("{planned_features}", planned_features),
-            ("{available}", available.to_owned()),
-            ("{weekly}", weekly.to_owned()),
-            ("{sales}", sales.name()),
-            ("{products}", products.name()),
-            ("{stores}", self.stores.name()),
-            ("{sales_name}", quote_literal(sales.name())),
-            ("{products_name}", quote_literal(products.name())),
-            ("{stores_name}", quote_literal(self.stores.name())),
-            ("{product_column}", quote_literal(&self.product_id)),
-            ("{store_column}", quote_literal(&self.store_id)),
-            ("{quantity_column}", quote_literal(&self.quantity)),
-            ("{amount_column}", quote_literal(&self.amount)),
-            ("{sold_column}", quote_literal(&self.sold_at)),
-            ("{product_id}", column(&self.product_id)),
-            ("{store_id}", column(&self.store_id)),
-            ("{listed_region}", region),
-            ("{sold_at}", column(&self.sold_at)),
-            ("{amount}", column(&self.amount)),
-            ("{quantity}", column(&self.quantity)),
-            ("{customer}", column(&self.customer)),
-            ("{category}", column(&self.category)),
-            ("{discount}", discount),
-            ("{planned}", planned),
-            ("{launch_date}", launch_date.map_or("NULL".to_owned(), |(_, launch)| launch)),
-            ("{plausible_sale}", self.plausible(&sold_at, instant)),
-            ("{plausible_launch}", plausible_launch),
-            ("{earliest}", earliest),
-            ("{latest}", latest),
-            ("{purchase}", as_subquery(&self.purchase)),
-            ("{region_of_store}", region_of_store),
-            ("{join_stores}", join_stores.to_owned()),
-            ("{unlisted_severity}", quote_literal(unlisted_severity)),
-            ("{unlisted_hint}", quote_literal(unlisted_hint)),
-            ("{moment}", moment(&sold_at)),
-            ("{first_moment}", moment(&format!("min({sold_at})"))),
-            ("{last_moment}", moment(&format!("max({sold_at})"))),
-            ("{now}", now),
-            ("{now_of_sales}", now_of_sales),
-            ("{closed_days}", (DAYS_A_WEEK - self.last_weekday).to_string()),
-            ("{start_of_first}", instant("$1")),
-            ("{end_of_last}", instant(&format!("($2 + {DAYS_A_WEEK})"))),
-            ("{listed_attributes}", attributes(&|n, name| format!("p.{name} AS attribute_{n}"))),
-            ("{candidate_attributes}", attributes(&|n, _| format!("c.attribute_{n}"))),
-            ("{attributes}", attributes(&|n, name| format!("e.attribute_{n} AS {name}"))),
-            ("{no_more}", "NULL::float8, NULL::float8, NULL::bigint, NULL::timestamp".to_owned()),
-            ("{launch_weeks}", self.launch_weeks.to_string()),
-            ("{warm_up_weeks}", self.warm_up_weeks.to_string()),
-            ("{quarter}", QUARTER.to_string()),
-            ("{days_of_month}", days(MONTH)),
-            ("{rest_of_month}", days(MONTH - 1)),
-            ("{rest_of_quarter}", days(QUARTER - 1)),
-            ("{days_of_year}", days(YEAR)),
-            ("{to_label}", days(HORIZON)),
-            ("{to_end_of_label}", days(HORIZON + 1)),
-        ];
-        let plans = || self.plans.iter().zip(1..);
-        let steps =
-            plans().map(|(plan, n)| plan.steps(n, &self.known(weekly), &zone, &values)).collect::<String>();
-        let checks = self
-            .plans
-            .iter()
-            .map(|plan| plan.checks(&self.known(weekly), &zone, &values))
-            .collect::<String>();
-        let joins = plans().map(|(plan, n)| plan.joins(n, &values)).collect::<String>();
-        let with_plans: Vec<_> = values
-            .into_iter()
-            .chain([("{plan_steps}", steps), ("{plan_joins}", joins), ("{plan_checks}", checks)])
-            .collect();
-        substitute(query, &with_plans)
-    }
-
-    /// The condition that a moment is on a plausible day. `instant` writes the first instant of a day.
-    fn plausible(&self, moment: &str, instant: impl Fn(&str) -> String) -> String {
-        let [earliest, _, end] = &self.plausible;
-        let bound = |day: &str| instant(&format!("date '{day}'"));
-        format!("{moment} >= {} AND {moment} < {}", bound(earliest), bound(end))
     }
 }
 
@@ -426,38 +278,12 @@ fn settings(time_zone: &str) -> Settings {
     off.into_iter().chain(written).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Weeks in days, in which SQL reckons with dates.
-fn days(weeks: i32) -> String {
-    (DAYS_A_WEEK * weeks).to_string()
-}
-
 /// The named time zone, or else the session's. It is stored in the definition, so later settings do not change it.
 fn time_zone(named: Option<String>) -> Result<String, Error> {
     let sql = "SELECT zone FROM (SELECT COALESCE($1, pg_catalog.current_setting('TimeZone')) AS zone) AS z \
                WHERE pg_catalog.now() AT TIME ZONE zone IS NOT NULL";
     let zone = Spi::get_one_with_args::<String>(sql, &[named.into()])?;
     zone.ok_or_else(|| Error::invalid("the time zone is not known"))
-}
-
-/// Replaces each `{name}` from left to right. The text that is filled in is not searched again.
-fn substitute(template: &str, values: &[(&str, String)]) -> String {
-    let mut filled = String::with_capacity(2 * template.len());
-    let mut rest = template;
-    while let Some(start) = rest.find('{') {
-        filled.push_str(&rest[..start]);
-        rest = &rest[start..];
-        match values.iter().find(|(name, _)| rest.starts_with(name)) {
-            Some((name, value)) => {
-                filled.push_str(value);
-                rest = &rest[name.len()..];
-            }
-            None => {
-                filled.push('{');
-                rest = &rest[1..];
-            }
-        }
-    }
-    filled + rest
 }
 
 fn comment(view: &str, about: &str, columns: &[(&str, &str)]) -> Result<(), Error> {

@@ -1,9 +1,11 @@
 //! Tables of plans: what is known of a week before it begins, such as promotions and prices. Their columns become features of
 //! the week that the label looks at, and history.
 
+use super::planned::Planned;
+use super::sql::{days, substitute};
 use super::table::{comparable, Table};
-use super::{days, substitute, HORIZON, QUARTER};
 use crate::error::Error;
+use features::launch::{HORIZON, QUARTER};
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -15,9 +17,6 @@ const CHECKS: &str = include_str!("plan_checks.sql");
 const JOINS: &str = include_str!("plan_joins.sql");
 const HISTORY: &str = include_str!("plan_history.sql");
 const HISTORY_JOINS: &str = include_str!("plan_history_joins.sql");
-
-/// The features of a plan are named after its column: `category_NAME_lift` is the longest, with `NAME_weeks_since`.
-const LONGEST_NAME: usize = pg_sys::NAMEDATALEN as usize - 1 - "category__lift".len();
 
 /// One table of plans, as the caller describes it.
 #[derive(Deserialize)]
@@ -41,13 +40,10 @@ struct Description {
 /// otherwise.
 pub struct Template<'a> {
     pub sales: &'a Table,
-    pub products: &'a Table,
     pub stores: &'a Table,
     pub product_id: &'a str,
     pub store_id: &'a str,
     pub region: &'a str,
-    /// The table of weekly sales, quoted.
-    pub weekly: &'a str,
     /// The first plausible day, and the one after the last.
     pub days: [&'a str; 2],
 }
@@ -83,21 +79,6 @@ enum Time {
     Days(String, String),
 }
 
-struct Planned {
-    name: String,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    /// A boolean; its feature is the share of the region's stores for which it is true.
-    Flag,
-    /// A number from 0 to 1: how much of the region or of the week it is planned for.
-    Share,
-    /// Any other number, such as a price.
-    Number,
-}
-
 /// Reads the argument `plans`, an object or an array of objects.
 pub fn read(plans: serde_json::Value, template: &Template) -> Result<Vec<Plan>, Error> {
     let list = match plans {
@@ -129,8 +110,9 @@ impl Plan {
         };
         let named = described.columns.into_iter().map(|name| (name, false));
         let columns = named.chain(described.shares.into_iter().map(|name| (name, true)));
-        let columns =
-            columns.map(|(name, is_share)| plan.planned(name, is_share)).collect::<Result<Vec<_>, _>>()?;
+        let columns = columns
+            .map(|(name, is_share)| Planned::of(&plan.table, name, is_share))
+            .collect::<Result<Vec<_>, _>>()?;
         plan.check(template)?;
         if columns.is_empty() {
             return Err(Error::InvalidArgument(
@@ -164,28 +146,9 @@ impl Plan {
         self.known_at.iter().try_for_each(|known| table.check(known, "known_at", moment))
     }
 
-    fn planned(&self, name: String, is_share: bool) -> Result<Planned, Error> {
-        let argument = if is_share { "shares" } else { "columns" };
-        let families: &[_] = if is_share { &[Family::Number] } else { &[Family::Boolean, Family::Number] };
-        self.table.check(&name, argument, families)?;
-        if name.len() > LONGEST_NAME {
-            return Err(Error::invalid(format!(
-                "the name of a planned column has at most {LONGEST_NAME} bytes, since its features' names are longer; \
-                 \"{name}\" has {}",
-                name.len()
-            )));
-        }
-        let kind = match self.table.family(&name) {
-            Some(Family::Boolean) => Kind::Flag,
-            _ if is_share => Kind::Share,
-            _ => Kind::Number,
-        };
-        Ok(Planned { name, kind })
-    }
-
     /// The names of the features that hold what is planned.
     pub fn planned_columns(&self) -> impl Iterator<Item = String> + '_ {
-        self.columns.iter().map(|column| format!("planned_{}", column.name))
+        self.columns.iter().map(Planned::feature)
     }
 
     fn has_history(&self) -> bool {
@@ -235,7 +198,7 @@ impl Plan {
             ("{in_week}", self.in_week(zone)),
             ("{known}", known),
             ("{values}", self.list(Planned::value)),
-            ("{planned}", self.list(|column, i| column.planned(i, &self.place))),
+            ("{planned}", self.list(|column, i| column.planned(i, matches!(self.place, Place::Store(_))))),
             ("{since}", self.list(Planned::since)),
             ("{of_sale}", self.list(Planned::of_sale)),
             ("{sold}", self.list(Planned::sold)),
@@ -281,7 +244,6 @@ impl Plan {
         let column = |name: &str| format!("p.{}", quote_identifier(name));
         let listed =
             |of: &str, from: String| format!("(SELECT {of} FROM {from} AS t WHERE {of} IS NOT NULL)");
-        let product = column(&self.product_id);
         let (stores, region) = (template.stores.name(), template.region_of_store());
         let store_id = format!("t.{}", quote_identifier(template.store_id));
         let place = match &self.place {
@@ -290,38 +252,21 @@ impl Plan {
             Place::Everywhere => "true".to_owned(),
         };
         let time = match &self.time {
-            Time::Week(name) => self.plausible(template, name, zone),
+            Time::Week(name) => self.table.is_between(&column(name), name, template.days, zone),
             Time::Days(from, until) => format!("coalesce({} <= {}, true)", column(from), column(until)),
         };
         let known =
             self.known_at.as_ref().map_or("true".to_owned(), |name| format!("{} IS NOT NULL", column(name)));
-        let shares = self.columns.iter().filter(|planned| planned.kind == Kind::Share);
-        let shares =
-            shares.map(|planned| format!(" AND coalesce({} BETWEEN 0 AND 1, true)", column(&planned.name)));
+        let shares = self.columns.iter().filter_map(Planned::is_share_in_range);
         let own = [
             ("{table}", self.table.name()),
             ("{table_name}", quote_literal(self.table.name())),
-            (
-                "{usable}",
-                format!(
-                    "({product} IN (SELECT l.{} FROM {} AS l WHERE l.{0} IS NOT NULL) OR {product} IN (SELECT s.product_id FROM {} AS s)) \
-                     AND {place} AND {time} AND {known}{}",
-                    quote_identifier(template.product_id),
-                    template.products.name(),
-                    template.weekly,
-                    shares.collect::<String>()
-                ),
-            ),
+            ("{product_id}", quote_identifier(&self.product_id)),
+            ("{listed_id}", quote_identifier(template.product_id)),
+            ("{usable}", [place, time, known].into_iter().chain(shares).collect::<Vec<_>>().join(" AND ")),
         ];
         let all: Vec<_> = own.into_iter().chain(values.iter().cloned()).collect();
         substitute(CHECKS, &all)
-    }
-
-    fn plausible(&self, template: &Template, name: &str, zone: &str) -> String {
-        let bound = |day: &str| self.table.instant(&format!("date '{day}'"), name, zone);
-        let [earliest, end] = template.days;
-        let column = quote_identifier(name);
-        format!("p.{column} >= {} AND p.{column} < {}", bound(earliest), bound(end))
     }
 
     /// What the steps are joined by.
@@ -346,115 +291,6 @@ impl Plan {
     pub fn comments(&self) -> Vec<(String, &'static str)> {
         let columns = self.columns.iter();
         columns.flat_map(|column| column.names().into_iter().zip(column.abouts().iter().copied())).collect()
-    }
-}
-
-impl Planned {
-    fn has_history(&self) -> bool {
-        self.kind != Kind::Number
-    }
-
-    fn value(&self, i: usize) -> String {
-        let column = quote_identifier(&self.name);
-        match self.kind {
-            Kind::Flag => format!("bool_or(p.{column})::integer::float8 AS value_{i}"),
-            Kind::Share => {
-                format!("(avg(p.{column}) FILTER (WHERE p.{column} BETWEEN 0 AND 1))::float8 AS value_{i}")
-            }
-            Kind::Number => format!("avg(p.{column})::float8 AS value_{i}"),
-        }
-    }
-
-    /// Stores of a region without a plan count as those with none; they have no price. Other places have one value each.
-    fn planned(&self, i: usize, place: &Place) -> String {
-        match (self.kind, place) {
-            (Kind::Flag | Kind::Share, Place::Store(_)) => {
-                format!("(sum(p.value_{i}) / max(here.stores))::real AS value_{i}")
-            }
-            (Kind::Number, Place::Store(_)) => format!("avg(p.value_{i})::real AS value_{i}"),
-            _ => format!("p.value_{i}::real AS value_{i}"),
-        }
-    }
-
-    fn if_history(&self, text: impl FnOnce() -> String) -> String {
-        if self.has_history() {
-            text()
-        } else {
-            String::new()
-        }
-    }
-
-    fn since(&self, i: usize) -> String {
-        self.if_history(|| {
-            format!("((c.week - max(p.week) FILTER (WHERE p.value_{i} > 0)) / 7)::real AS since_{i}")
-        })
-    }
-
-    fn of_sale(&self, i: usize) -> String {
-        self.if_history(|| format!("coalesce(p.value_{i}, 0) > 0 AS has_{i}"))
-    }
-
-    fn sold(&self, i: usize) -> String {
-        self.if_history(|| {
-            format!(
-                "sum(s.quantity) FILTER (WHERE s.has_{i}) AS with_{i}, count(*) FILTER (WHERE s.has_{i}) AS times_with_{i}, \
-                 sum(s.quantity) FILTER (WHERE NOT s.has_{i}) AS without_{i}, count(*) FILTER (WHERE NOT s.has_{i}) AS times_without_{i}"
-            )
-        })
-    }
-
-    /// The mean quantity of the weeks with a plan over that of the others.
-    fn lift(&self, i: usize) -> String {
-        let mean = |what: &str| format!("sum(s.{what}_{i}) / nullif(sum(s.times_{what}_{i}), 0)::float8");
-        self.if_history(|| format!("({} / nullif({}, 0))::real AS lift_{i}", mean("with"), mean("without")))
-    }
-
-    fn features(&self, n: usize, i: usize) -> String {
-        let values = match self.has_history() {
-            false => vec![format!("p{n}.value_{i}"), format!("p{n}_now.value_{i}")],
-            true => vec![
-                format!("coalesce(p{n}.value_{i}, 0)::real"),
-                format!("coalesce(p{n}_now.value_{i}, 0)::real"),
-                format!("p{n}_since.since_{i}"),
-                format!("p{n}_product.lift_{i}"),
-                format!("p{n}_category.lift_{i}"),
-                format!("p{n}_region.lift_{i}"),
-            ],
-        };
-        let named = values.iter().zip(self.names());
-        named
-            .map(|(value, name)| format!("{value} AS {}", quote_identifier(name)))
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
-
-    /// The names of the features, in order.
-    fn names(&self) -> Vec<String> {
-        let name = &self.name;
-        let mut names = vec![format!("planned_{name}"), format!("planned_{name}_1w")];
-        if self.has_history() {
-            names.extend([
-                format!("{name}_weeks_since"),
-                format!("{name}_lift"),
-                format!("category_{name}_lift"),
-                format!("region_{name}_lift"),
-            ]);
-        }
-        names
-    }
-
-    fn abouts(&self) -> &'static [&'static str] {
-        match self.kind {
-            Kind::Number => &["Planned for the week after; NULL where nothing is", "What was planned for this week"],
-            _ => &[
-                "Planned for the week after: the share of the region, 0 where nothing is",
-                "What was planned for this week",
-                "Weeks since it was planned last in the region, 0: for this week; NULL if not in 13 weeks",
-                "Mean quantity of the product in weeks with it over that in the others, 13 weeks, weeks with sales",
-                "The same of the category in the region",
-                "The same of all products in the region",
-            ],
-        }
     }
 }
 

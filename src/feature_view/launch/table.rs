@@ -22,14 +22,13 @@ impl Table {
     /// Checks that the column exists and that its type belongs to one of these families; without families any type will do.
     pub fn check(&self, column: &str, argument: &str, families: &[Family]) -> Result<(), Error> {
         let Self(table) = self;
-        let Some(oid) = table.type_of(column) else {
+        let Some(found) = table.column(column) else {
             return Err(Error::UndefinedColumn {
                 message: format!("{argument} column \"{column}\" does not exist in {}", table.name),
                 hint: format!("{} Say {argument} => '…'.", table.columns_hint()),
             });
         };
-        let family = values::reader_of(oid).map(|(family, _)| family);
-        if families.is_empty() || family.is_some_and(|family| families.contains(&family)) {
+        if families.is_empty() || found.family().is_some_and(|family| families.contains(&family)) {
             return Ok(());
         }
         let wanted: Vec<_> = families.iter().map(|family| family.describe()).collect();
@@ -37,7 +36,7 @@ impl Table {
             format!(
                 "{argument} column \"{column}\" of {} has type {}, not {}",
                 table.name,
-                values::type_name(oid, -1),
+                values::type_name(found.type_oid, -1),
                 wanted.join(" or ")
             ),
             None,
@@ -76,12 +75,9 @@ impl Table {
         }
     }
 
-    /// A column as text. A number is written without zeros at its end, so that 1.0 is the same as 1.
+    /// A column as text; see [`values::as_text`].
     pub fn text(&self, expression: &str, column: &str) -> String {
-        match self.base_type(column) {
-            Some(pg_sys::NUMERICOID) => format!("trim_scale({expression})::text"),
-            _ => format!("{expression}::text"),
-        }
+        values::as_text(expression, self.0.type_of(column).unwrap_or(pg_sys::InvalidOid))
     }
 
     /// The first instant of a day, to be compared with a column as it is stored, so that an index on it can be used.
@@ -90,6 +86,13 @@ impl Table {
             true => format!("({day}::timestamp AT TIME ZONE {zone})"),
             false => day.to_owned(),
         }
+    }
+
+    /// The condition that a column lies on a day from the first on, and before the end. Days are those of the calendar, such as
+    /// 2024-02-05.
+    pub fn is_between(&self, expression: &str, column: &str, [first, end]: [&str; 2], zone: &str) -> String {
+        let bound = |day: &str| self.instant(&format!("date '{day}'"), column, zone);
+        format!("{expression} >= {} AND {expression} < {}", bound(first), bound(end))
     }
 }
 
