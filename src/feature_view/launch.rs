@@ -231,7 +231,7 @@ impl Template {
                 inputs: vec![weekly_oid],
                 horizon: HORIZON,
                 planned: self.plans.iter().flat_map(Plan::planned_columns).collect(),
-                engine: self.engine(&weekly),
+                engine: self.engine(&weekly)?,
                 ..template(&view, [FEATURES, FEATURES_CHECKS])
             })
         })?;
@@ -246,14 +246,16 @@ impl Template {
         Ok(oid)
     }
 
-    /// How the library computes the rows of new products; `None` where the plans' columns need the definition.
-    fn engine(&self, weekly: &str) -> Option<Engine> {
-        self.plans.is_empty().then(|| Engine {
+    /// How the library computes the rows of new products; `None` where only the definition can.
+    fn engine(&self, weekly: &str) -> Result<Option<Engine>, Error> {
+        let of_plans = |plans| Engine {
             products: self.fill(LISTED, weekly, ""),
             attributes: self.attributes.clone(),
             launch_weeks: self.launch_weeks,
             warm_up_weeks: self.warm_up_weeks,
-        })
+            plans,
+        };
+        Ok(self.planned_by_engine(weekly)?.map(of_plans))
     }
 }
 

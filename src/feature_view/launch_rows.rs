@@ -12,21 +12,21 @@ mod rows;
 
 use self::carried::Carried;
 use self::columns::{Columns, Field, PRODUCT, REGION};
-use self::feed::{Feed, Unlisted, CARRIED, CATEGORY_KEY, PRODUCT_ID};
+use self::feed::{Feed, Known, PlanRows, Unlisted, CARRIED, CATEGORY_KEY, PRODUCT_ID};
 use self::key::Key;
 use self::ordinals::Ordinals;
 use self::rows::Rows;
 use super::create::as_subquery;
-use super::engine::Engine;
+use super::engine::{Engine, PlanTable};
 use super::registry::FeatureView;
 use crate::error::Error;
-use crate::pg::cursor::{Cursor, Snapshot};
+use crate::pg::cursor::{Cursor, Parameter, Snapshot};
 use crate::pg::one_snapshot::with_one_snapshot;
 use crate::pg::relations::{Relation, RelationName};
 use crate::pg::threads::without_signals;
 use crate::pg::tuples;
 use crate::pg::values::EPOCH;
-use features::launch::{Chunk, Gathering, Market, NewProducts, Row, Setting, Worker};
+use features::launch::{Chunk, Gathering, Market, NewProducts, NewRows, Row, Setting, Worker};
 use features::weeks::{Run, Week};
 use features::FeatureError;
 use pgrx::datum::Date;
@@ -74,10 +74,11 @@ impl<'a> LaunchRows<'a> {
         let layout = unsafe { self.columns.layout(table) };
         with_one_snapshot(|| {
             let setting = self.setting(client, run)?;
-            let mut sources = self.open()?;
-            let mut market = sources.gather(setting, self.gathered(client, &setting)?)?;
+            let mut sources = self.open([setting.first, setting.last])?;
+            let gathering = Gathering::new(setting, self.engine.plans());
+            let mut market = sources.gather(gathering, self.gathered(client, &setting)?)?;
             market.sort_regions(|one, other| sources.regions.compare(one, other));
-            sources.listed.set_back();
+            sources.set_back();
             let sold = self.sold([setting.sold_from(), setting.sold_until()])?;
             sources.each(market, sold, &mut Writer::of(&layout, &sources.regions, put))
         })
@@ -102,8 +103,8 @@ impl<'a> LaunchRows<'a> {
         })
     }
 
-    /// Opens the query for the listed products.
-    fn open(&self) -> Result<Sources, Error> {
+    /// Opens the queries for the listed products, and for what is planned for these weeks.
+    fn open(&self, weeks: [Week; 2]) -> Result<Sources, Error> {
         let listed = Cursor::open_for_several_passes(
             &format!(
                 include_str!("launch_rows/listed.sql"),
@@ -120,12 +121,30 @@ impl<'a> LaunchRows<'a> {
         let category = unsafe { tuples::attribute(listed.descriptor(), CATEGORY_KEY) }.attcollation;
         Ok(Sources {
             listed: Rows::of(listed),
+            plans: self.planned(weeks)?,
             unlisted: Vec::new(),
             carried: self.columns.carried_count(),
             products: Key::of(product)?,
             regions: Ordinals::new(region.collation)?,
             categories: Ordinals::new(category)?,
         })
+    }
+
+    /// Opens the queries for what is planned.
+    fn planned(&self, weeks: [Week; 2]) -> Result<Vec<PlanRows>, Error> {
+        let open = |plan: &PlanTable| {
+            let width = plan.columns.len();
+            let query = format!(
+                include_str!("launch_rows/planned.sql"),
+                key_type = self.columns.key_type(),
+                collation = self.columns.key_collation(),
+                values = (0..width).map(|n| format!(", value_{n}::real")).collect::<String>(),
+                plan = as_subquery(&plan.query),
+            );
+            let cursor = Cursor::open_for_several_passes(&query, &dates(weeks), Snapshot::Statement)?;
+            Ok(PlanRows { rows: Rows::of(cursor), width })
+        };
+        self.engine.plans.iter().map(open).collect()
     }
 
     /// The weekly sales that the first pass needs.
@@ -160,13 +179,17 @@ impl<'a> LaunchRows<'a> {
 
 /// Opens a query for the sales from one week to another.
 fn of_weeks(query: &str, weeks: [Week; 2]) -> Result<Rows, Error> {
-    let date = |week: Week| (pg_sys::DATEOID, Some(pg_sys::Datum::from(week.monday())));
-    Ok(Rows::of(Cursor::open(query, &weeks.map(date), Snapshot::Statement)?))
+    Ok(Rows::of(Cursor::open(query, &dates(weeks), Snapshot::Statement)?))
+}
+
+fn dates(weeks: [Week; 2]) -> [Parameter; 2] {
+    weeks.map(|week| (pg_sys::DATEOID, Some(pg_sys::Datum::from(week.monday()))))
 }
 
 /// What both passes read, and know it by.
 struct Sources {
     listed: Rows,
+    plans: Vec<PlanRows>,
     /// The ids of the products that are sold without being listed, in order.
     unlisted: Vec<pg_sys::Datum>,
     /// How many values of a product are carried along, besides its id.
@@ -177,14 +200,26 @@ struct Sources {
 }
 
 /// Sales of some products, and then the rows that were made of them.
-type Piece = (Chunk, Vec<Row>);
+type Piece = (Chunk, NewRows);
 
 impl Sources {
+    /// What both passes read, the products that are not listed, and how many values are carried along.
+    fn parts(&mut self) -> (Known<'_>, &mut Vec<pg_sys::Datum>, usize) {
+        let Self { listed, plans, unlisted, carried, products, regions, categories } = self;
+        (Known { listed, plans, products, regions, categories }, unlisted, *carried)
+    }
+
+    /// Goes back to where the first pass began.
+    fn set_back(&mut self) {
+        self.listed.set_back();
+        self.plans.iter_mut().for_each(|plan| plan.rows.set_back());
+    }
+
     /// The first pass.
-    fn gather(&mut self, setting: Setting, sales: Rows) -> Result<Market, Error> {
-        let Self { listed, unlisted, products, regions, categories, .. } = self;
-        let mut feed = Feed::of(listed, sales, Unlisted::Found(unlisted), products, regions, categories);
-        let mut worker = start(Gathering::new(setting), |gathering, chunk: &mut Chunk| gathering.add(chunk))?;
+    fn gather(&mut self, gathering: Gathering, sales: Rows) -> Result<Market, Error> {
+        let (known, unlisted, _) = self.parts();
+        let mut feed = Feed::of(known, sales, Unlisted::Found(unlisted));
+        let mut worker = start(gathering, |gathering, chunk: &mut Chunk| gathering.add(chunk))?;
         let chunk = || Chunk::of(GATHERED_AT_ONCE);
         let (mut next, mut more) = (chunk(), true);
         while more {
@@ -198,10 +233,9 @@ impl Sources {
     /// The second pass.
     fn each(&mut self, market: Market, sales: Rows, writer: &mut Writer) -> Result<(), Error> {
         let most = market.products_at_once();
-        let columns: Vec<_> = [PRODUCT_ID].into_iter().chain(CARRIED..CARRIED + self.carried).collect();
-        let Self { listed, unlisted, products, regions, categories, .. } = self;
-        let unlisted = Unlisted::Known(unlisted.iter());
-        let mut feed = Feed::of(listed, sales, unlisted, products, regions, categories);
+        let (known, unlisted, carried) = self.parts();
+        let columns: Vec<_> = [PRODUCT_ID].into_iter().chain(CARRIED..CARRIED + carried).collect();
+        let mut feed = Feed::of(known, sales, Unlisted::Known(unlisted.iter()));
         let mut worker = start(NewProducts::new(market), |new_products, (chunk, rows): &mut Piece| {
             rows.clear();
             new_products.add(chunk, rows)
@@ -212,7 +246,7 @@ impl Sources {
         while more {
             check_for_interrupts!();
             let (mut piece, mut carried) = spare.pop().unwrap_or_else(|| {
-                ((Chunk::of(most), Vec::new()), Carried::of(feed.listed, columns.iter().copied()))
+                ((Chunk::of(most), NewRows::default()), Carried::of(feed.listed, columns.iter().copied()))
             });
             more = feed.fill(&mut piece.0, Some(&mut carried))?;
             with_worker.push_back(carried);
@@ -260,22 +294,21 @@ impl<'a> Writer<'a> {
         with_worker: &mut VecDeque<Carried>,
     ) -> Result<Option<(Piece, Carried)>, Error> {
         let Some(carried) = with_worker.pop_front() else { return Ok(None) };
-        for row in &piece.1 {
-            self.write_row(row, &carried)?;
+        for (row, planned) in piece.1.iter() {
+            self.write_row(row, planned, &carried)?;
         }
         Ok(Some((piece, carried)))
     }
 
-    fn write_row(&mut self, row: &Row, carried: &Carried) -> Result<(), Error> {
+    fn write_row(&mut self, row: &Row, planned: &[Option<f32>], carried: &Carried) -> Result<(), Error> {
         let (values, nulls) = carried.of_product(row.product);
         for (n, field) in self.layout.iter().enumerate() {
             let value = match *field {
                 Field::Carried(column) => (!nulls[column]).then_some(values[column]),
                 Field::Region => Some(self.regions[row.region as usize]),
                 Field::Week => Some(pg_sys::Datum::from(row.week.monday())),
-                Field::Feature(column) => {
-                    row.values.get(column).map(|number| pg_sys::Datum::from(number.to_bits()))
-                }
+                Field::Feature(column) => row.values.get(column).map(real),
+                Field::Planned(column) => planned[column].map(real),
                 Field::Purchased => row.purchased.map(pg_sys::Datum::from),
                 Field::Nothing => None,
             };
@@ -284,4 +317,8 @@ impl<'a> Writer<'a> {
         }
         (self.put)(row.week, &self.values, &self.nulls)
     }
+}
+
+fn real(number: f32) -> pg_sys::Datum {
+    pg_sys::Datum::from(number.to_bits())
 }

@@ -4,7 +4,7 @@
 
 use allocator_api2::alloc::Global;
 use features::customers::hash_of_number;
-use features::launch::{Chunk, Gathering, Market, NewProducts, Row, Setting, WeeklySales, Worker};
+use features::launch::{Chunk, Gathering, Market, NewProducts, NewRows, Plans, Setting, WeeklySales, Worker};
 use features::summary::{Sale, Summary};
 use features::weeks::Week;
 use features::FeatureError;
@@ -97,13 +97,13 @@ fn feed(
 
 fn alone(products: &[Product], setting: Setting) -> Result<(), FeatureError> {
     let start = Clock::start();
-    let mut gathering = Gathering::new(setting);
+    let mut gathering = Gathering::new(setting, Plans::default());
     feed(products, Chunk::of(1000), |chunk| gathering.add(&chunk).map(|()| chunk))?;
     let gathered = start.seconds();
     let market = gathering.finish()?;
     let finished = start.seconds();
     let chunk = Chunk::of(market.products_at_once());
-    let (mut new_products, mut rows, mut count) = (NewProducts::new(market), Vec::new(), 0);
+    let (mut new_products, mut rows, mut count) = (NewProducts::new(market), NewRows::default(), 0);
     feed(products, chunk, |chunk| {
         rows.clear();
         new_products.add(&chunk, &mut rows)?;
@@ -119,7 +119,7 @@ fn alone(products: &[Product], setting: Setting) -> Result<(), FeatureError> {
     Ok(())
 }
 
-type Piece = (Chunk, Vec<Row>);
+type Piece = (Chunk, NewRows);
 
 fn beside_another(products: &[Product], setting: Setting) -> Result<(), FeatureError> {
     let clocks = (Clock::start(), std::time::Instant::now());
@@ -130,7 +130,7 @@ fn beside_another(products: &[Product], setting: Setting) -> Result<(), FeatureE
         new_products.add(chunk, rows)
     };
     let mut worker = Worker::start("rows", NewProducts::new(market), make).expect("a thread starts");
-    let (mut count, mut spare) = (0, Vec::new());
+    let (mut count, mut spare) = (0, NewRows::default());
     feed(products, Chunk::of(most), |chunk| {
         match worker.hand_over((chunk, std::mem::take(&mut spare)))? {
             Some((chunk, rows)) => {
@@ -151,7 +151,8 @@ fn beside_another(products: &[Product], setting: Setting) -> Result<(), FeatureE
 
 fn gathered_by_a_worker(products: &[Product], setting: Setting) -> Result<Market, FeatureError> {
     let add = |gathering: &mut Gathering, chunk: &mut Chunk| gathering.add(chunk);
-    let mut worker = Worker::start("gathering", Gathering::new(setting), add).expect("a thread starts");
+    let mut worker =
+        Worker::start("gathering", Gathering::new(setting, Plans::default()), add).expect("a thread starts");
     feed(products, Chunk::of(1000), |chunk| Ok(worker.hand_over(chunk)?.unwrap_or_else(|| Chunk::of(1000))))?;
     worker.finish()?.finish()
 }

@@ -2,6 +2,7 @@
 
 use super::table::Table;
 use crate::error::Error;
+use crate::feature_view::engine::PlanColumn;
 use model::recipe::Family;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
@@ -55,6 +56,11 @@ impl Planned {
         self.kind != Kind::Number
     }
 
+    /// How the library computes its features.
+    pub fn engine(&self) -> PlanColumn {
+        PlanColumn { is_share: self.has_history(), features: self.names() }
+    }
+
     pub fn value(&self, i: usize) -> String {
         let column = quote_identifier(&self.name);
         match self.kind {
@@ -101,18 +107,24 @@ impl Planned {
         self.if_history(|| format!("coalesce(p.value_{i}, 0) > 0 AS has_{i}"))
     }
 
+    /// Sums are those of summaries, which do not depend on the order of the rows.
     pub fn sold(&self, i: usize) -> String {
-        self.if_history(|| {
+        let of = |which: &str, condition: &str| {
             format!(
-                "sum(s.quantity) FILTER (WHERE s.has_{i}) AS with_{i}, count(*) FILTER (WHERE s.has_{i}) AS times_with_{i}, \
-                 sum(s.quantity) FILTER (WHERE NOT s.has_{i}) AS without_{i}, count(*) FILTER (WHERE NOT s.has_{i}) AS times_without_{i}"
+                "reco.sales_summary(s.quantity, {{no_more}}) FILTER (WHERE {condition}s.has_{i}) AS {which}_{i}, \
+                 count(*) FILTER (WHERE {condition}s.has_{i}) AS times_{which}_{i}"
             )
-        })
+        };
+        self.if_history(|| format!("{}, {}", of("with", ""), of("without", "NOT ")))
     }
 
     /// The mean quantity of the weeks with a plan over that of the others.
     pub fn lift(&self, i: usize) -> String {
-        let mean = |what: &str| format!("sum(s.{what}_{i}) / nullif(sum(s.times_{what}_{i}), 0)::float8");
+        let mean = |what: &str| {
+            format!(
+                "reco.total_sales(reco.rollup(s.{what}_{i})) / nullif(sum(s.times_{what}_{i}), 0)::float8"
+            )
+        };
         self.if_history(|| format!("({} / nullif({}, 0))::real AS lift_{i}", mean("with"), mean("without")))
     }
 

@@ -5,6 +5,8 @@ use super::planned::Planned;
 use super::sql::{days, substitute};
 use super::table::{comparable, Table};
 use crate::error::Error;
+use crate::feature_view::create::describe;
+use crate::feature_view::engine::PlanTable;
 use features::launch::{HORIZON, QUARTER};
 use model::recipe::Family;
 use pgrx::pg_sys;
@@ -158,6 +160,37 @@ impl Plan {
     /// The steps of the query that compute the features. `n` counts the tables of plans, `zone` is a quoted time zone, and
     /// `values` are those of the template.
     pub fn steps(&self, n: usize, template: &Template, zone: &str, values: &[(&str, String)]) -> String {
+        let everywhere =
+            ("r.region", "CROSS JOIN (SELECT DISTINCT region FROM {weekly} WHERE week <= $2) AS r");
+        let own = [
+            ("{n}", n.to_string()),
+            ("{plan}", self.query(everywhere, template, zone, values)),
+            ("{since}", self.list(Planned::since)),
+            ("{of_sale}", self.list(Planned::of_sale)),
+            ("{sold}", substitute(&self.list(Planned::sold), values)),
+            ("{lift}", self.list(Planned::lift)),
+        ];
+        let all: Vec<_> = own.into_iter().chain(values.iter().cloned()).collect();
+        let history = if self.has_history() { HISTORY } else { "" };
+        substitute(&format!(", plan_{{n}} AS MATERIALIZED (\n{{plan}})\n{history}"), &all)
+    }
+
+    /// How the library computes the features.
+    pub fn engine(&self, template: &Template, zone: &str, values: &[(&str, String)]) -> PlanTable {
+        PlanTable {
+            query: self.query(("NULL::text", ""), template, zone, values),
+            columns: self.columns.iter().map(Planned::engine).collect(),
+        }
+    }
+
+    /// The query for what is planned. `everywhere` says which region a plan for all of them has, and what gives it.
+    fn query(
+        &self,
+        everywhere: (&str, &str),
+        template: &Template,
+        zone: &str,
+        values: &[(&str, String)],
+    ) -> String {
         let stores = template.stores.name();
         let store_id = quote_identifier(template.store_id);
         let region_of_store = template.region_of_store();
@@ -172,41 +205,68 @@ impl Plan {
                 ),
             ),
             Place::Region(region) => {
-                (self.text(region), "p.place".to_owned(), String::new())
+                (self.text(region), "p.place".to_owned(), "WHERE p.place IS NOT NULL".to_owned())
             }
             Place::Everywhere => {
-                ("NULL::text".to_owned(), "r.region".to_owned(), "CROSS JOIN regions AS r".to_owned())
+                let (region, given) = everywhere;
+                ("NULL::text".to_owned(), region.to_owned(), substitute(given, values))
             }
-        };
-        let moment =
-            |column: &str| self.table.moment(&format!("p.{}", quote_identifier(column)), column, zone);
-        let known = match &self.known_at {
-            // A day is over when the next one begins.
-            Some(column) if self.table.family(column) == Some(Family::Date) => {
-                format!("{} < w.week", moment(column))
-            }
-            Some(column) => format!("{} <= w.week", moment(column)),
-            None => "true".to_owned(),
         };
         let own = [
-            ("{n}", n.to_string()),
             ("{table}", self.table.name()),
             ("{product_id}", quote_identifier(&self.product_id)),
             ("{place}", place),
             ("{region}", region),
             ("{places}", places),
             ("{in_week}", self.in_week(zone)),
-            ("{known}", known),
+            ("{known}", self.known(zone)),
             ("{values}", self.list(Planned::value)),
             ("{planned}", self.list(|column, i| column.planned(i, matches!(self.place, Place::Store(_))))),
-            ("{since}", self.list(Planned::since)),
-            ("{of_sale}", self.list(Planned::of_sale)),
-            ("{sold}", self.list(Planned::sold)),
-            ("{lift}", self.list(Planned::lift)),
         ];
         let all: Vec<_> = own.into_iter().chain(values.iter().cloned()).collect();
-        let history = if self.has_history() { HISTORY } else { "" };
-        substitute(&format!("{PLAN}{history}"), &all)
+        substitute(PLAN, &all)
+    }
+
+    /// The condition that a row of the table was known before the week `w`.
+    fn known(&self, zone: &str) -> String {
+        let moment =
+            |column: &str| self.table.moment(&format!("p.{}", quote_identifier(column)), column, zone);
+        match &self.known_at {
+            // A day is over when the next one begins.
+            Some(column) if self.table.family(column) == Some(Family::Date) => {
+                format!("{} < w.week", moment(column))
+            }
+            Some(column) => format!("{} <= w.week", moment(column)),
+            None => "true".to_owned(),
+        }
+    }
+
+    /// Whether an id of the plan's is one of the view's products without a loss: `listed` and `sold` are where these are from.
+    pub fn has_ids_of(&self, sold: (&Table, &str), listed: (&Table, &str)) -> Result<bool, Error> {
+        let id = |(table, column): (&Table, &str)| {
+            format!("(SELECT t.{} FROM {} AS t LIMIT 1)", quote_identifier(column), table.name())
+        };
+        let ids = format!("{}, {}", id(sold), id(listed));
+        let planned = id((&self.table, &self.product_id));
+        let both = format!("SELECT coalesce({ids}) AS known, coalesce({ids}, {planned}) AS planned");
+        let columns = describe(&both, "query for products")?;
+        Ok(matches!(columns.as_slice(), [known, planned] if known.sql_type() == planned.sql_type()))
+    }
+
+    /// The condition that a row of the table is a plan of a week that a label or a row from $1 to $2 looks at.
+    fn in_weeks(&self, zone: &str) -> String {
+        let column = |name: &str| format!("p.{}", quote_identifier(name));
+        let [first, end] = ["$1".to_owned(), format!("($2 + {})", days(2 * HORIZON))];
+        match &self.time {
+            Time::Week(name) => {
+                let [first, end] = [first, end].map(|day| self.table.instant(&day, name, zone));
+                format!("({0} >= {first} AND {0} < {end})", column(name))
+            }
+            Time::Days(from, until) => {
+                let [begins, ends] = [from, until].map(|name| self.table.moment(&column(name), name, zone));
+                format!("(coalesce({begins} < {end}, true) AND coalesce({ends} >= {first}, true))")
+            }
+        }
     }
 
     /// The condition that a row of the table is a plan of the week `w`. Days are also compared as they are stored, so that an
@@ -263,6 +323,8 @@ impl Plan {
             ("{table_name}", quote_literal(self.table.name())),
             ("{product_id}", quote_identifier(&self.product_id)),
             ("{listed_id}", quote_identifier(template.product_id)),
+            ("{in_weeks}", self.in_weeks(zone)),
+            ("{has_time}", time.clone()),
             ("{usable}", [place, time, known].into_iter().chain(shares).collect::<Vec<_>>().join(" AND ")),
         ];
         let all: Vec<_> = own.into_iter().chain(values.iter().cloned()).collect();

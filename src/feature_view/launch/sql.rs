@@ -1,7 +1,9 @@
 //! The queries of the template, and what the caller's tables and columns are in them.
 
 use super::{Template, Unlisted};
+use crate::error::Error;
 use crate::feature_view::create::as_subquery;
+use crate::feature_view::engine::PlanTable;
 use features::launch::{HORIZON, MONTH, QUARTER, YEAR};
 use features::weeks::DAYS_A_WEEK;
 use pgrx::spi::{quote_identifier, quote_literal};
@@ -145,6 +147,20 @@ impl Template {
             ("{plan_joins}", plans().map(|(plan, n)| plan.joins(n, own)).collect()),
             ("{plan_checks}", plans().map(|(plan, _)| plan.checks(&known, zone, own)).collect()),
         ]
+    }
+
+    /// How the library computes what is of plans; `None` if an id of a plan's may be none of the view's products.
+    pub fn planned_by_engine(&self, weekly: &str) -> Result<Option<Vec<PlanTable>>, Error> {
+        let (zone, known) = (quote_literal(&self.time_zone), self.known());
+        let values: Values = [vec![("{weekly}", weekly.to_owned())], of_weeks()].concat();
+        let (sold, listed) =
+            ((&self.sales, self.product_id.as_str()), (&self.products, self.product_id.as_str()));
+        for plan in &self.plans {
+            if !plan.has_ids_of(sold, listed)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.plans.iter().map(|plan| plan.engine(&known, &zone, &values)).collect()))
     }
 
     /// The first plausible day, and the one after the last.

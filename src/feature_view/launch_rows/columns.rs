@@ -16,6 +16,8 @@ pub enum Field {
     /// One of the features, by its place in [`COLUMNS`].
     Feature(usize),
     Purchased,
+    /// One of the features of plans, by its place among them.
+    Planned(usize),
     /// A column that was dropped.
     Nothing,
 }
@@ -28,6 +30,8 @@ pub struct Columns {
     region: Column,
     /// The columns that hold values of a product, each with the expression for it.
     carried: Vec<(Column, String)>,
+    /// The names of the columns that hold features of plans.
+    planned: Vec<String>,
 }
 
 impl Columns {
@@ -43,7 +47,12 @@ impl Columns {
             let value = format!("p.{inside}::{}", column.sql_type());
             Some((column, value))
         });
-        let columns = Self { product: find(PRODUCT)?, region: find(REGION)?, carried: carried.collect() };
+        let columns = Self {
+            product: find(PRODUCT)?,
+            region: find(REGION)?,
+            carried: carried.collect(),
+            planned: engine.planned_features().map(str::to_owned).collect(),
+        };
         table.iter().all(|column| columns.field(column).is_some()).then_some(columns)
     }
 
@@ -58,6 +67,9 @@ impl Columns {
         }
         if let Some(n) = COLUMNS.iter().position(|feature| *feature == name) {
             return holds(pg_sys::FLOAT4OID).then_some(Field::Feature(n));
+        }
+        if let Some(n) = self.planned.iter().position(|planned| planned == name) {
+            return holds(pg_sys::FLOAT4OID).then_some(Field::Planned(n));
         }
         let carried = self.carried.iter().position(|(carried, _)| carried.name == name);
         carried.map(|n| Field::Carried(n + 1))

@@ -6,7 +6,7 @@ use super::ordinals::Ordinals;
 use super::rows::Rows;
 use crate::error::Error;
 use crate::pg::memory::{bytes, in_context, varlena};
-use features::launch::{Chunk, WeeklySales};
+use features::launch::{Chunk, PlannedWeek, WeeklySales};
 use features::weeks::Week;
 use pgrx::{pg_sys, PgMemoryContexts};
 use std::cmp::Ordering;
@@ -18,10 +18,13 @@ pub const CATEGORY_KEY: usize = 2;
 /// The first of those that are carried along, besides the id.
 pub const CARRIED: usize = 3;
 
-/// The columns of the queries for weekly sales.
+/// The columns of the queries for weekly sales, and for plans.
 const OF_PRODUCT: usize = 0;
 pub const REGION: usize = 1;
 const WEEK: usize = 2;
+/// Of those for plans alone: the first of the values.
+const VALUES: usize = 3;
+/// Of those for weekly sales alone.
 const PURCHASED: usize = 3;
 const RETURNED: usize = 4;
 const SALES: usize = 5;
@@ -34,11 +37,12 @@ pub enum Unlisted<'a> {
     Known(std::slice::Iter<'a, pg_sys::Datum>),
 }
 
-/// All known products, those that are listed and those that are sold, and their weekly sales. All come in the order of
-/// products.
+/// All known products, those that are listed and those that are sold, their weekly sales and what is planned for them. All
+/// come in the order of products.
 pub struct Feed<'a> {
     pub listed: &'a mut Rows,
     sales: Rows,
+    plans: &'a mut [PlanRows],
     unlisted: Unlisted<'a>,
     products: &'a Key,
     regions: &'a mut Ordinals,
@@ -51,6 +55,22 @@ pub struct Feed<'a> {
     memory: PgMemoryContexts,
 }
 
+/// What both passes read, and know products, regions and categories by.
+pub struct Known<'a> {
+    pub listed: &'a mut Rows,
+    pub plans: &'a mut [PlanRows],
+    pub products: &'a Key,
+    pub regions: &'a mut Ordinals,
+    pub categories: &'a mut Ordinals,
+}
+
+/// What a table of plans has planned, in the order of products.
+pub struct PlanRows {
+    pub rows: Rows,
+    /// How many values a row has.
+    pub width: usize,
+}
+
 /// A product that comes next.
 enum Next {
     Listed,
@@ -58,20 +78,16 @@ enum Next {
 }
 
 impl<'a> Feed<'a> {
-    pub fn of(
-        listed: &'a mut Rows,
-        mut sales: Rows,
-        unlisted: Unlisted<'a>,
-        products: &'a Key,
-        regions: &'a mut Ordinals,
-        categories: &'a mut Ordinals,
-    ) -> Self {
+    /// What is read of each of the `known`; the rows of `sales` are of one pass alone.
+    pub fn of(known: Known<'a>, mut sales: Rows, unlisted: Unlisted<'a>) -> Self {
+        let Known { listed, plans, products, regions, categories } = known;
         listed.advance();
         sales.advance();
+        plans.iter_mut().for_each(|plan| plan.rows.advance());
         // SAFETY: the value is a text.
         let no_category = unsafe { categories.of(varlena(0, |_| {})) };
         let memory = PgMemoryContexts::new("weekly sales");
-        Self { listed, sales, unlisted, products, regions, categories, next: 0, no_category, memory }
+        Self { listed, sales, plans, unlisted, products, regions, categories, next: 0, no_category, memory }
     }
 
     /// Fills the chunk with the next products, whose values go into `carried`. False after the last product.
@@ -99,6 +115,7 @@ impl<'a> Feed<'a> {
                     }
                     chunk.add_product(self.no_category, None);
                     self.add_sales(id, chunk)?;
+                    self.add_plans(id, chunk)?;
                 }
             }
         }
@@ -142,32 +159,73 @@ impl<'a> Feed<'a> {
         // SAFETY: the column is a text: the query's cast says so.
         let category = unsafe { self.categories.of(self.listed.needed(CATEGORY_KEY)?) };
         chunk.add_product(category, planned);
-        self.add_sales(self.listed.needed(PRODUCT_ID)?, chunk)
+        let id = self.listed.needed(PRODUCT_ID)?;
+        self.add_sales(id, chunk)?;
+        self.add_plans(id, chunk)
     }
 
     /// Adds the sales of a product, and leaves out those before it.
     fn add_sales(&mut self, product: pg_sys::Datum, chunk: &mut Chunk) -> Result<(), Error> {
-        let Self { sales, products: Key { comparison, .. }, regions, memory, .. } = self;
-        while let Some(of_product) = sales.if_there(OF_PRODUCT)? {
-            // SAFETY: both are ids of products, and the columns have the types that the query's casts say.
-            unsafe {
-                if comparison.is_equal(of_product, product) {
-                    let row = sales.row();
-                    let summary =
-                        in_context(memory.value(), || (!row.nulls[SALES]).then(|| bytes(row.values[SALES])));
-                    chunk.add_sales(&WeeklySales {
-                        region: regions.of(sales.needed(REGION)?),
-                        week: Week::of_day(sales.needed(WEEK)?.value() as i32),
-                        purchased: sales.needed(PURCHASED)?.value() as u8 != 0,
-                        returned: f64::from_bits(sales.needed(RETURNED)?.value() as u64),
-                        sales: summary,
-                    });
-                } else if comparison.compare(of_product, product) == Ordering::Greater {
-                    break;
-                }
-            }
-            sales.advance();
+        let Self { sales, products, regions, memory, .. } = self;
+        each_of(sales, products, product, |sales| {
+            // SAFETY: the columns have the types that the query's casts say.
+            let (region, summary) = unsafe {
+                let row = sales.row();
+                let summary =
+                    in_context(memory.value(), || (!row.nulls[SALES]).then(|| bytes(row.values[SALES])));
+                (regions.of(sales.needed(REGION)?), summary)
+            };
+            chunk.add_sales(&WeeklySales {
+                region,
+                week: Week::of_day(sales.needed(WEEK)?.value() as i32),
+                purchased: sales.needed(PURCHASED)?.value() as u8 != 0,
+                returned: f64::from_bits(sales.needed(RETURNED)?.value() as u64),
+                sales: summary,
+            });
+            Ok(())
+        })
+    }
+
+    /// Adds what is planned for a product, and leaves out what is for those before it.
+    fn add_plans(&mut self, product: pg_sys::Datum, chunk: &mut Chunk) -> Result<(), Error> {
+        let Self { plans, products, regions, .. } = self;
+        let mut values = Vec::new();
+        for (table, PlanRows { rows, width }) in plans.iter_mut().enumerate() {
+            each_of(rows, products, product, |rows| {
+                let row = rows.row();
+                let of_plan = row.values[VALUES..].iter().zip(&row.nulls[VALUES..]).take(*width);
+                values.clear();
+                values.extend(
+                    of_plan.map(|(value, null)| (!null).then(|| f32::from_bits(value.value() as u32))),
+                );
+                // SAFETY: the column is a text: the query's cast says so.
+                let region = (!row.nulls[REGION]).then(|| unsafe { regions.of(row.values[REGION]) });
+                let week = Week::of_day(rows.needed(WEEK)?.value() as i32);
+                chunk.add_plan(&PlannedWeek { table, region, week, values: &values });
+                Ok(())
+            })?;
         }
         Ok(())
     }
+}
+
+/// Calls `add` for each row of a product, which begin where the rows are or later, and goes on to the first of the next.
+fn each_of(
+    rows: &mut Rows,
+    Key { comparison, .. }: &Key,
+    product: pg_sys::Datum,
+    mut add: impl FnMut(&Rows) -> Result<(), Error>,
+) -> Result<(), Error> {
+    while let Some(of_product) = rows.if_there(OF_PRODUCT)? {
+        // SAFETY: both are ids of products.
+        unsafe {
+            if comparison.is_equal(of_product, product) {
+                add(rows)?;
+            } else if comparison.compare(of_product, product) == Ordering::Greater {
+                break;
+            }
+        }
+        rows.advance();
+    }
+    Ok(())
 }

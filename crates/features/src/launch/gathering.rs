@@ -4,6 +4,7 @@ use super::categories::Categories;
 use super::chunk::{Chunk, Product, WeeklySales};
 use super::cohorts::Cohorts;
 use super::market::{of_weeks, Market, OfPlace};
+use super::planned::{OfProduct, Outcomes, Plans};
 use super::setting::{Launch, Setting, MONTH};
 use crate::stored::View;
 use crate::weeks::Week;
@@ -21,18 +22,20 @@ pub struct Gathering {
     since: Vec<Option<Week>>,
     categories: Categories,
     cohorts: Cohorts,
+    outcomes: Outcomes,
     /// Regions in which the product at hand was bought in its first four weeks.
     bought_in: Vec<u32>,
 }
 
 impl Gathering {
-    pub fn new(setting: Setting) -> Self {
+    pub fn new(setting: Setting, plans: Plans) -> Self {
         Self {
             setting,
             launches: Vec::new(),
             since: Vec::new(),
             categories: Categories::of(setting.weeks()),
             cohorts: Cohorts::default(),
+            outcomes: Outcomes::new(plans, &setting),
             bought_in: Vec::new(),
         }
     }
@@ -60,7 +63,8 @@ impl Gathering {
         self.launches.push(launch);
         let launch = launch.map(|launch| self.setting.number(launch.week));
         let compared = launch.filter(|launch| Cohorts::is_compared(*launch, self.setting.weeks()));
-        sales().try_for_each(|sales| self.add_sales(&sales, product.category, compared))?;
+        let plans = OfProduct::read(product, &self.setting);
+        sales().try_for_each(|sales| self.add_sales(&sales, product.category, compared, &plans))?;
         if let Some(launch) = compared {
             self.add_launch(product.category, launch);
         }
@@ -80,21 +84,27 @@ impl Gathering {
         sales: &WeeklySales<'_>,
         category: u32,
         launch: Option<i32>,
+        plans: &OfProduct<'_>,
     ) -> Result<(), FeatureError> {
         let (place, week) = ((category, sales.region), self.setting.number(sales.week));
         let of_category = self.categories.counts(week);
         let of_launch = launch.filter(|launch| (*launch..*launch + MONTH).contains(&week));
-        if !of_category && of_launch.is_none() {
+        let of_plans = self.outcomes.counts(week);
+        if !of_category && !of_plans && of_launch.is_none() {
             return Ok(());
         }
         if of_launch.is_some() && sales.purchased {
             self.bought_in.push(sales.region);
         }
-        let Some(view) = sales.sales.map(View::parse).transpose()? else { return Ok(()) };
-        if of_category {
+        let view = sales.sales.map(View::parse).transpose()?;
+        let quantity = view.as_ref().and_then(|view| view.figures().total_quantity());
+        if of_plans {
+            self.outcomes.add(place, week, quantity.unwrap_or(0.0), plans)?;
+        }
+        if let Some(view) = view.filter(|_| of_category) {
             self.categories.add(place, week, &view)?;
         }
-        match (of_launch, view.figures().total_quantity()) {
+        match (of_launch, quantity) {
             (Some(launch), Some(quantity)) => self.cohorts.add_quantity(place, launch, quantity),
             _ => Ok(()),
         }
@@ -112,7 +122,7 @@ impl Gathering {
 
     /// What was found out, after the last product.
     pub fn finish(self) -> Result<Market, FeatureError> {
-        let Self { setting, launches, since, categories, cohorts, .. } = self;
+        let Self { setting, launches, since, categories, cohorts, outcomes, .. } = self;
         let weeks = setting.weeks();
         let mut places: HashMap<_, Vec<OfPlace>> = HashMap::new();
         for months in categories.months() {
@@ -127,7 +137,8 @@ impl Gathering {
         }
         let of_weeks = of_weeks(&setting, &since)?;
         let (order, cohorts) = ((0..since.len() as u32).collect(), cohorts.cohorts(weeks));
-        Ok(Market { setting, launches, since, order, weeks: of_weeks, cohorts, places })
+        let lifts = outcomes.finish()?;
+        Ok(Market { setting, launches, since, order, weeks: of_weeks, cohorts, places, lifts })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::categories::{CategoryMonth, Place};
 use super::cohorts::{Cohort, Outcome};
+use super::planned::Lifts;
 use super::setting::{Launch, Setting};
 use crate::weeks::Week;
 use crate::FeatureError;
@@ -21,6 +22,7 @@ pub struct Market {
     pub(super) weeks: Vec<OfWeek>,
     pub(super) cohorts: HashMap<u32, Vec<Cohort>>,
     pub(super) places: HashMap<Place, Vec<OfPlace>>,
+    pub(super) lifts: Lifts,
 }
 
 #[derive(Debug, Clone, Copy)]

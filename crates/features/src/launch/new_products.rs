@@ -4,8 +4,9 @@ use super::chunk::{Chunk, Product};
 use super::cohorts::Cohort;
 use super::distinct::distinct;
 use super::market::{Market, OfPlace, OfWeek};
+use super::planned::OfProduct;
 use super::real::{quotient, real, share};
-use super::row::{Row, Values, Written};
+use super::row::{NewRows, Row, Values, Written};
 use super::series::{Recent, Series, Sold};
 use super::setting::{Launch, HORIZON, QUARTER};
 use crate::FeatureError;
@@ -32,6 +33,7 @@ struct New<'a> {
     sold: Vec<Sold<'a>>,
     /// Regions and weeks after which it was bought there.
     bought_next: Vec<(u32, i32)>,
+    plans: OfProduct<'a>,
 }
 
 /// What is the same for all regions, in a week.
@@ -48,7 +50,7 @@ impl NewProducts {
     }
 
     /// Adds the rows of the next products, in the order of product, region and week.
-    pub fn add(&mut self, chunk: &Chunk, rows: &mut Vec<Row>) -> Result<(), FeatureError> {
+    pub fn add(&mut self, chunk: &Chunk, rows: &mut NewRows) -> Result<(), FeatureError> {
         for product in chunk.products() {
             if let Some(mut new) = self.read(&product)? {
                 self.add_product(&mut new, rows)?;
@@ -77,13 +79,15 @@ impl NewProducts {
         }
         bought_next.sort_unstable();
         let launched = setting.number(launch.week);
+        let plans = OfProduct::read(product, setting);
         let Product { ordinal, category, .. } = *product;
-        Ok(Some(New { ordinal, category, launch, launched, weeks, sold, bought_next }))
+        Ok(Some(New { ordinal, category, launch, launched, weeks, sold, bought_next, plans }))
     }
 
-    fn add_product(&mut self, new: &mut New<'_>, rows: &mut Vec<Row>) -> Result<(), FeatureError> {
+    fn add_product(&mut self, new: &mut New<'_>, rows: &mut NewRows) -> Result<(), FeatureError> {
         new.sold.sort_by_key(|sold| sold.week);
         let everywhere = self.everywhere(new)?;
+        let lifts = self.market.lifts.of_product(&new.plans, new.quantities(), &new.weeks)?;
         new.sold.sort_by_key(|sold| sold.region);
         let Self { market, series, .. } = self;
         for (region, since) in market.regions() {
@@ -92,14 +96,18 @@ impl NewProducts {
                 [] => Vec::new(),
                 sold => series.recent(sold, new.launched, &new.weeks)?,
             };
-            let place = market.places.get(&(new.category, region));
+            let in_region = (new.category, region);
+            let place = market.places.get(&in_region);
             let from = new.weeks.start.max(market.setting.number(since));
             for week in from..new.weeks.end {
                 let place = place.map(|place| place[week as usize]).unwrap_or_default();
                 let n = (week - new.weeks.start) as usize;
                 let here = here.get(n).copied().unwrap_or_default();
                 let values = values(&here, &everywhere[n], &place, week - new.launched)?;
-                rows.push(new.row(market, region, week, values));
+                rows.push(new.row(market, region, week, values), |features| {
+                    let of_product = market.lifts.of_week(&lifts, n);
+                    market.lifts.write(in_region, week, &new.plans, of_product, features);
+                });
             }
         }
         Ok(())
@@ -129,6 +137,11 @@ impl New<'_> {
         let start = self.sold.partition_point(|sold| sold.region < region);
         let sold = &self.sold[start..];
         &sold[..sold.iter().take_while(|sold| sold.region == region).count()]
+    }
+
+    /// Region, week and quantity of what was sold.
+    fn quantities(&self) -> impl Iterator<Item = (u32, i32, f64)> + '_ {
+        self.sold.iter().map(|sold| (sold.region, sold.week, sold.quantity()))
     }
 
     fn row(&self, market: &Market, region: u32, number: i32, values: Values) -> Row {

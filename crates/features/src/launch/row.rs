@@ -15,6 +15,41 @@ pub struct Row {
     pub purchased: Option<bool>,
 }
 
+/// Rows, and the features of each that are of plans.
+#[derive(Debug, Default)]
+pub struct NewRows {
+    rows: Vec<Row>,
+    planned: Vec<Option<f32>>,
+}
+
+impl NewRows {
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.planned.clear();
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Each row with its features that are of plans, table by table and column by column.
+    pub fn iter(&self) -> impl Iterator<Item = (&Row, &[Option<f32>])> {
+        let width = self.planned.len() / self.rows.len().max(1);
+        let rows = self.rows.iter().enumerate();
+        rows.map(move |(n, row)| (row, &self.planned[n * width..(n + 1) * width]))
+    }
+
+    /// Adds a row. `plan` adds its features that are of plans, as many as to every row.
+    pub(super) fn push(&mut self, row: Row, plan: impl FnOnce(&mut Vec<Option<f32>>)) {
+        self.rows.push(row);
+        plan(&mut self.planned);
+    }
+}
+
 /// Numbers, some of which are not known (NULL).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Values {

@@ -37,6 +37,10 @@ impl<'a> Sold<'a> {
         };
         Ok(Self { region, week, purchased, returned, figures, customers })
     }
+
+    pub fn quantity(&self) -> f64 {
+        self.figures.total_quantity().unwrap_or(0.0)
+    }
 }
 
 /// The totals of a window, without its customers.

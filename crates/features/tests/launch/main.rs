@@ -3,7 +3,7 @@
 mod reference;
 mod world;
 
-use features::launch::{Gathering, Row, Setting, COLUMNS};
+use features::launch::{Gathering, Plans, Row, Setting, COLUMNS};
 use proptest::prelude::*;
 use reference::Expected;
 use world::{week, weekly, Line, Product, Rows, World};
@@ -262,11 +262,11 @@ fn what_cannot_be_a_feature_is_an_error() {
     let mut damaged = small_world(&[None], &[bought(0, 0, 2)]);
     damaged.weekly[0].sales = Some(vec![1, 2, 3]);
     for world in [small_world(&[None], &[huge]), damaged] {
-        let mut gathering = Gathering::new(world.setting);
+        let mut gathering = Gathering::new(world.setting, Plans::default());
         let passed = gathering.add(&world.chunk()).and_then(|()| gathering.finish());
         assert!(passed.is_err());
     }
     let world = small_world(&[None], &[]);
-    let mut gathering = Gathering::new(world.setting);
+    let mut gathering = Gathering::new(world.setting, Plans::default());
     assert!(gathering.add(&world.chunk()).is_ok() && gathering.add(&world.chunk()).is_err(), "out of order");
 }

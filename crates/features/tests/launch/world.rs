@@ -1,7 +1,7 @@
 //! Small worlds of products and sales.
 
 use allocator_api2::alloc::Global;
-use features::launch::{Chunk, Gathering, NewProducts, Row, Setting, WeeklySales};
+use features::launch::{Chunk, Gathering, NewProducts, NewRows, Plans, Row, Setting, WeeklySales};
 use features::summary::{Sale, Summary};
 use features::weeks::Week;
 use std::collections::BTreeMap;
@@ -91,14 +91,14 @@ pub type Rows = BTreeMap<(u32, u32, Week), Row>;
 impl World {
     /// The engine's rows, from all the sales that there are.
     pub fn rows(&self, setting: Setting, at_once: usize) -> Rows {
-        let mut gathering = Gathering::new(setting);
+        let mut gathering = Gathering::new(setting, Plans::default());
         self.chunks(at_once, &self.weekly, |chunk| gathering.add(chunk).unwrap());
         self.second_pass(gathering, at_once, &self.weekly)
     }
 
     /// The same from no more sales than each pass says that it needs.
     pub fn rows_from_the_least(&self, setting: Setting, at_once: usize) -> Rows {
-        let mut gathering = Gathering::new(setting);
+        let mut gathering = Gathering::new(setting, Plans::default());
         let gathered = self.gathered(setting);
         self.chunks(at_once, &gathered, |chunk| gathering.add(chunk).unwrap());
         let sold = self.within(setting.sold_from()..=setting.sold_until());
@@ -107,8 +107,9 @@ impl World {
 
     fn second_pass(&self, gathering: Gathering, at_once: usize, weekly: &[Weekly]) -> Rows {
         let mut new_products = NewProducts::new(gathering.finish().unwrap());
-        let mut rows = Vec::new();
-        self.chunks(at_once, weekly, |chunk| new_products.add(chunk, &mut rows).unwrap());
+        let mut made = NewRows::default();
+        self.chunks(at_once, weekly, |chunk| new_products.add(chunk, &mut made).unwrap());
+        let rows: Vec<Row> = made.iter().map(|(row, _)| *row).collect();
         assert!(rows.is_sorted_by_key(|row| (row.product, row.region, row.week)), "rows are in order");
         let count = rows.len();
         let rows: Rows = rows.into_iter().map(|row| ((row.product, row.region, row.week), row)).collect();

@@ -128,9 +128,13 @@ fn plans_that_match_nothing_are_told() {
     let creation =
         creation(r#"{"table": "promotions", "store_id": "place", "shares": ["reach"], "known_at": "known"}"#);
     client.batch_execute(&creation).unwrap();
-    let told = database.told_by("CALL reco.refresh_features('launches')");
-    let message = "6 of 8 rows of public.promotions are of no known product, place or day; they are left out";
-    assert!(told.iter().any(|text| text.contains(message)), "{told:?}");
+    for (options, counted) in [("", "6 of 8"), (", '2024-02-19', '2024-02-19', 1", "2 of 3")] {
+        let told = database.told_by(&format!("CALL reco.refresh_features('launches'{options})"));
+        let message = format!(
+            "{counted} rows of public.promotions for these weeks are of no known product, place or day; they are left out"
+        );
+        assert!(told.iter().any(|text| text.contains(&message)), "{message}: {told:?}");
+    }
     // One of two stores; what becomes known on a day is known when the day is over.
     assert_eq!(by_week(&mut client, "planned_reach", 2, "r1"), "3:0.000 4:0.500 5:0.000 6:0.000 7:0.000");
 }

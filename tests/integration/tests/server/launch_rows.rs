@@ -107,6 +107,106 @@ fn keys_of_two_types_are_as_defined() {
     assert_same(&mut client, 5000, "all weeks");
 }
 
+/// What is planned: of stores, of regions, of days everywhere; half of it for products that are not there, or without a value.
+const PLANS: &str = "
+CREATE TABLE store_plans AS
+SELECT product_id + n % 3 AS product_id, store_id, reco.week(sold_at) + 7 * (n % 9 - 2) AS week, n % 4 > 0 AS display,
+       nullif(n % 11, 0) / 10.0 AS mailer, nullif(n % 6, 0) * 0.7 AS price
+FROM (SELECT product_id, store_id, sold_at, row_number() OVER (ORDER BY sold_at, basket_id, product_id)::integer AS n
+      FROM sales) AS s
+WHERE n % 5 = 0;
+CREATE TABLE region_plans AS
+SELECT product_id, CASE WHEN n % 13 > 0 THEN t.region END AS region, week, (n % 3)::real / 2 AS share, week + n % 5 - 2 AS known
+FROM (SELECT *, row_number() OVER (ORDER BY product_id, store_id, week, price)::integer AS n FROM store_plans) AS p
+JOIN stores AS t USING (store_id) WHERE n % 2 = 0;
+CREATE TABLE prices AS
+SELECT DISTINCT product_id, week AS begins, nullif(week + n % 40, week) AS ends, (1 + n % 7) / 2.0 AS list_price, n % 2 = 0 AS offer
+FROM (SELECT *, row_number() OVER (ORDER BY product_id, store_id, week, price)::integer AS n FROM store_plans) AS p
+WHERE n % 20 = 0;
+-- A region in which nothing was ever bought, but something came back.
+INSERT INTO stores VALUES (99, 'returns only');
+INSERT INTO sales SELECT household_id, 99, basket_id, product_id, -1, -1, 0, 0, 0, week, sold_at FROM sales WHERE basket_id % 50 = 0";
+
+const PLANNED: &str = r#", plans => '[
+{"table": "store_plans", "columns": ["display", "price"], "shares": ["mailer"]},
+{"table": "region_plans", "shares": ["share"], "known_at": "known"},
+{"table": "prices", "from": "begins", "until": "ends", "columns": ["list_price", "offer"]}]'"#;
+
+#[test]
+fn plans_are_as_defined() {
+    let (_database, mut client) = with_sales("rows_of_plans", "");
+    client.batch_execute(PLANS).unwrap();
+    create(&mut client, &format!(", launch_date => 'launch_date', partition_by => 'quarter'{PLANNED}"));
+    refresh_both(&mut client, "");
+    assert_same(&mut client, 5000, "all weeks");
+    for column in [
+        "planned_display",
+        "planned_price",
+        "mailer_weeks_since",
+        "share_lift",
+        "category_offer_lift",
+        "planned_list_price_1w",
+    ] {
+        let different = value::<i64>(&mut client, &format!("SELECT count(DISTINCT {column}) FROM made"));
+        assert!(different > 3 || (column.contains("list_price") && different > 1), "{column}: {different}");
+    }
+    let week: String = value(&mut client, "SELECT (max(week) - 21)::text FROM made");
+    refresh_both(&mut client, &format!(", from_week => '{week}', to_week => '{week}'"));
+    assert_same(&mut client, 5000, "one week again");
+}
+
+#[test]
+fn plans_of_unlisted_products_and_of_other_types_are_as_defined() {
+    let (_database, mut client) = with_sales("rows_of_plans_by_name", "");
+    client.batch_execute(PLANS).unwrap();
+    client.batch_execute(BY_NAME).unwrap();
+    client
+        .batch_execute(
+            "ALTER TABLE store_plans ALTER product_id TYPE varchar(20) USING 'Pé-' || product_id;
+             ALTER TABLE region_plans ALTER product_id TYPE text USING 'Pé-' || product_id, ALTER region TYPE text USING translate(region, 'r1', 'R-');
+             ALTER TABLE prices ALTER product_id TYPE text USING 'Pé-' || product_id",
+        )
+        .unwrap();
+    create(&mut client, PLANNED);
+    refresh_both(&mut client, "");
+    assert_same(&mut client, 5000, "all weeks");
+}
+
+/// Ids of plans that no id of a product can hold are of no product.
+#[test]
+fn plans_whose_ids_are_of_a_wider_type_are_computed_by_the_definition() {
+    let (_database, mut client) = with_sales("rows_of_wider_plans", "");
+    client.batch_execute(PLANS).unwrap();
+    client
+        .batch_execute(
+            "ALTER TABLE store_plans ALTER product_id TYPE numeric;
+             INSERT INTO store_plans SELECT product_id + 0.4, store_id, week, true, 1, 1 FROM store_plans;
+             INSERT INTO store_plans SELECT 1e30, store_id, week, true, 1, 1 FROM store_plans LIMIT 10",
+        )
+        .unwrap();
+    client
+        .batch_execute(&format!(
+            "SELECT reco.create_launch_features('made', sales => 'sales', products => 'products', stores => 'stores',
+                 amount => 'sales_value', customer => 'household_id', category => 'product_category'{PLANNED})"
+        ))
+        .unwrap();
+    assert!(!value::<bool>(
+        &mut client,
+        "SELECT engine IS NOT NULL FROM reco.feature_view WHERE table_name = 'made'"
+    ));
+    refresh(&mut client, "'made'");
+    client.batch_execute("DELETE FROM store_plans WHERE product_id <> floor(product_id) OR product_id > 1e18; ALTER TABLE store_plans ALTER product_id TYPE bigint").unwrap();
+    client
+        .batch_execute(&format!(
+            "SELECT reco.create_launch_features('other', sales => 'sales', products => 'products', stores => 'stores',
+                 amount => 'sales_value', customer => 'household_id', category => 'product_category'{PLANNED})"
+        ))
+        .unwrap();
+    refresh(&mut client, "'other'");
+    assert_none(&mut client, "TABLE made EXCEPT ALL TABLE other", "only of wider ids");
+    assert_none(&mut client, "TABLE other EXCEPT ALL TABLE made", "only of ids of the same type");
+}
+
 #[test]
 fn views_that_were_renamed_go_on() {
     let (_database, mut client) = with_sales("rows_renamed", "");
