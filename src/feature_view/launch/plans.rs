@@ -81,6 +81,9 @@ enum Time {
     Days(String, String),
 }
 
+/// Tables have room for so many columns.
+const MOST_PLANS: usize = 32;
+
 /// Reads the argument `plans`, an object or an array of objects.
 pub fn read(plans: serde_json::Value, template: &Template) -> Result<Vec<Plan>, Error> {
     let list = match plans {
@@ -88,15 +91,25 @@ pub fn read(plans: serde_json::Value, template: &Template) -> Result<Vec<Plan>, 
         serde_json::Value::Null => Vec::new(),
         one => vec![one],
     };
-    let described = list.into_iter().map(|plan| {
-        serde_json::from_value::<Description>(plan).map_err(|error| {
+    if list.len() > MOST_PLANS {
+        return Err(Error::invalid(format!("plans names {} tables; {MOST_PLANS} is the most", list.len())));
+    }
+    list.into_iter().map(|plan| Plan::open(Description::parse(plan)?, template)).collect()
+}
+
+impl Description {
+    fn parse(plan: serde_json::Value) -> Result<Self, Error> {
+        let unreadable = |why: String| {
             Error::InvalidArgument(
-                format!("plans cannot be read: {error}"),
+                format!("plans cannot be read: {why}"),
                 Some("For example: plans => '{\"table\": \"promotions\", \"columns\": [\"display\", \"price\"]}'".into()),
             )
-        })
-    });
-    described.map(|described| Plan::open(described?, template)).collect()
+        };
+        if !plan.is_object() {
+            return Err(unreadable("each of them is an object".into()));
+        }
+        serde_json::from_value(plan).map_err(|error| unreadable(error.to_string()))
+    }
 }
 
 impl Plan {

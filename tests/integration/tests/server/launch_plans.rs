@@ -191,7 +191,9 @@ fn plans_that_cannot_be_are_refused() {
          CREATE TABLE timeless (product_id bigint, display boolean)",
     );
     for (plans, code, message) in [
-        ("7", "22023", "plans cannot be read"),
+        ("7", "22023", "plans cannot be read: each of them is an object"),
+        (r#"[{"table": "promotions", "columns": ["display"]}, []]"#, "22023", "each of them is an object"),
+        (&format!("[{}]", ["{}"; 33].join(",")), "22023", "plans names 33 tables; 32 is the most"),
         (r#"{"columns": ["display"]}"#, "22023", "missing field `table`"),
         (r#"{"table": "promotions", "colums": ["display"]}"#, "22023", "unknown field `colums`"),
         (
