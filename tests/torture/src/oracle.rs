@@ -33,9 +33,22 @@ pub fn first_wrong(rows: &Rows) -> Option<String> {
 const LIKENESS: &str = "SELECT pg_export_snapshot(), current_user, current_setting('row_security'), \
                         current_setting('datestyle'), current_setting('timezone'), current_setting('transaction_isolation')";
 
+/// What a role may do by being a member of others, which no snapshot keeps.
+const MEMBERSHIPS: &str =
+    "SELECT r.rolname, pg_has_role(r.oid, 'usage') FROM pg_roles AS r ORDER BY r.rolname";
+
+pub fn memberships(client: &mut Client) -> Result<Rows, postgres::Error> {
+    client.simple_query(MEMBERSHIPS).map(rows)
+}
+
 /// What a session that is asked the same for the first time is told, under this one's snapshot. None where it cannot
-/// be asked.
-pub fn ask_fresh(cluster: &Cluster, client: &mut Client, sql: &str) -> Result<Option<Rows>, postgres::Error> {
+/// be asked, or its role's memberships are others than they were `before`.
+pub fn ask_fresh(
+    cluster: &Cluster,
+    client: &mut Client,
+    sql: &str,
+    before: &Rows,
+) -> Result<Option<Rows>, postgres::Error> {
     let likeness = rows(client.simple_query(LIKENESS)?);
     let [snapshot, role, row_security, datestyle, timezone, _] =
         <[Option<String>; 6]>::try_from(likeness.into_iter().next().unwrap_or_default())
@@ -47,6 +60,7 @@ pub fn ask_fresh(cluster: &Cluster, client: &mut Client, sql: &str) -> Result<Op
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}';
              SET row_security = {row_security}; SET datestyle = '{datestyle}'; SET timezone = '{timezone}'; SET ROLE \"{role}\""
         ))
-        .and_then(|()| fresh.simple_query(sql));
-    Ok(told.ok().map(rows))
+        .and_then(|()| fresh.simple_query(sql))
+        .and_then(|told| Ok((rows(told), memberships(&mut fresh)?)));
+    Ok(told.ok().filter(|(_, memberships)| memberships == before).map(|(told, _)| told))
 }

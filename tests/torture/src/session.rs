@@ -3,7 +3,7 @@
 use crate::dice::Dice;
 use crate::errors::is_allowed;
 use crate::kinds::Place;
-use crate::oracle::{ask_fresh, first_wrong, rows, Rows};
+use crate::oracle::{ask_fresh, first_wrong, memberships, rows, Rows};
 use crate::record::{Failure, Record};
 use crate::scenario;
 use crate::step::{Disturb, Expect, Step};
@@ -162,8 +162,10 @@ impl<'a> Session<'a> {
                 Ok(first_wrong(&rows))
             }
             Expect::Fresh => {
+                let before = memberships(&mut self.client)?;
                 let got = rows(self.client.simple_query(sql)?);
-                let Some(right) = ask_fresh(self.cluster, &mut self.client, sql)? else { return Ok(None) };
+                let fresh = ask_fresh(self.cluster, &mut self.client, sql, &before)?;
+                let Some(right) = fresh else { return Ok(None) };
                 // If this session was terminated meanwhile, its locks held off no change from what the fresh one read.
                 self.client.simple_query("SELECT")?;
                 self.compared(got.len());
