@@ -121,10 +121,11 @@ def trial_metrics(row: Row, trials: list[Row]) -> Iterator[Metric]:
 
 
 def run_name(row: Row) -> str:
+    """The number of the version stands first: tables cut names off at the end."""
     name = row["algorithm"] if row["trial"] is None else f"trial {row['trial']}, step {row['rung'] + 1}"
     if row["made_by"] not in (None, row["algorithm"]):
         name += f": {row['made_by']}"
-    return f"{name}, version {row['made']}" if row["made"] else name
+    return f"v{row['made']} {name}" if row["made"] else name
 
 
 def run_tags(row: Row) -> list[RunTag]:
@@ -214,11 +215,11 @@ def tune(row: Row, trials: list[Row], artifact_uri: str) -> Run:
     ]
     for group in ("search", "params"):
         params += [Param(f"{group}.{key}", as_text(value)) for key, value in sorted(fields(settings.get(group)).items())]
-    name = f"search of {row['trials']} trials, {row['algorithm']}"
+    name = f"search of {row['algorithm']}, {row['trials']} trials"
     tags = tagged(
         "",
         {
-            MLFLOW_RUN_NAME: name if row["version"] is None else f"{name}, version {row['version']}",
+            MLFLOW_RUN_NAME: name if row["version"] is None else f"v{row['version']} {name}",
             MLFLOW_USER: row["started_by"],
             MLFLOW_SOURCE_NAME: "reco.tune",
             MLFLOW_SOURCE_TYPE: "JOB",
