@@ -64,7 +64,10 @@ def export_to(
     if missing:
         raise MlflowException(f"no model that one may see is named {', '.join(sorted(missing))}", RESOURCE_DOES_NOT_EXIST)
     for row in found:
-        copy.model(row)
+        if re.search("[/:]", row["model"]):
+            logger.warning("the model %s is left out: MLflow has no models with / or : in their names", row["model"])
+        else:
+            copy.model(row)
     return copy.copied
 
 
