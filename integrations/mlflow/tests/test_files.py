@@ -27,7 +27,9 @@ def test_a_run_has_the_weights_and_the_card_of_its_version(named, tmp_path):
     folder = store.download_artifacts("", str(tmp_path))
     with safe_open(f"{folder}/{WEIGHTS}", "numpy") as weights:
         assert weights.metadata()["algorithm"] == "mlp" and list(weights.keys())
-    assert (tmp_path / CARD).read_text().startswith("# launch, version 1")
+    card = (tmp_path / CARD).read_text()
+    assert card.startswith("# launch, version 1") and "## Definition of the source" in card and "- definition:" not in card
+    assert {file.path: file.file_size for file in store.list_artifacts()}[CARD] == len(card.encode())
     assert json.loads((tmp_path / CARD_JSON).read_text())["version"] == 1
 
 

@@ -7,7 +7,7 @@ from mlflow.exceptions import MlflowException
 def test_a_registered_model_is_a_model_with_its_purpose_and_aliases(registry):
     model = registry.get_registered_model("launch")
     assert model.description == "Which new products are bought where next week."
-    assert model.aliases == {"champion": "2", "challenger": "3"}
+    assert list(model.aliases.items()) == [("champion", "2"), ("challenger", "3")]
     assert [version.version for version in model.latest_versions] == ["4"]
     assert {model.name for model in registry.search_registered_models()} == {"launch", "größe", "größe 1/2"}
     assert [model.name for model in registry.search_registered_models("name ILIKE 'LAUN%'")] == ["launch"]

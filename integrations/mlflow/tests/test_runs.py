@@ -101,8 +101,8 @@ def test_a_run_of_several_algorithms_shows_those_that_it_did_not_keep_under_thei
     run = next(run for name, run in named.items() if name.startswith("v4 auto: "))
     kept = run.info.run_name.removeprefix("v4 auto: ")
     others = {"boosted_trees", "mlp", "deep_cross", "logistic"} - {kept}
-    assert all(f"{other}/validation/auroc" in run.data.metrics for other in others)
-    assert f"{kept}/validation/auroc" not in run.data.metrics
+    assert all(f"tried/{other}/validation/auroc" in run.data.metrics for other in others)
+    assert f"tried/{kept}/validation/auroc" not in run.data.metrics
 
 
 def test_a_run_that_failed_says_why(store):

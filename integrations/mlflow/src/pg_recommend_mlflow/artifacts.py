@@ -13,6 +13,7 @@ from pg_recommend_mlflow import catalog
 from pg_recommend_mlflow.address import Address, unspelled, uuid_of
 from pg_recommend_mlflow.catalog import Row
 from pg_recommend_mlflow.database import Database
+from pg_recommend_mlflow.versions import with_definition
 
 CARD, CARD_JSON, WEIGHTS, MLMODEL = "model_card.md", "model_card.json", "model.safetensors", "MLmodel"
 DEPTH = {"runs": 2, "models": 3}
@@ -33,7 +34,9 @@ class ArtifactStore(ArtifactRepository):
         with self.database.reading() as connection:
             row = self._version(connection, folder)
             files = files_of(row, folder) if row else []
-        return [FileInfo(before + file, False, None) for file in files]
+            # How long the weights are nobody says before they are exported, which is written down.
+            sizes = {file: len(text_of(connection, row, file)) for file in files if file != WEIGHTS}
+        return [FileInfo(before + file, False, sizes.get(file)) for file in files]
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         folder, name = self._split(remote_file_path)
@@ -41,20 +44,11 @@ class ArtifactStore(ArtifactRepository):
             row = folder and self._version(connection, folder)
             if not row or name not in {WEIGHTS, *files_of(row, folder)}:
                 raise MlflowException(f"there is no file {remote_file_path} that one may see", RESOURCE_DOES_NOT_EXIST)
-            model, version = row["model"], row["version"]
-            if name == CARD:
-                content = catalog.card_text(connection, model, version).encode()
-            elif name == CARD_JSON:
-                content = catalog.card(connection, model, version).encode()
-            elif name == MLMODEL:
-                # Not above: MLflow looks for plugins like this one while its models are being imported.
-                from pg_recommend_mlflow.mlmodel import mlmodel
-
-                content = mlmodel(row, catalog.columns(connection, model, version)).encode()
-        if name == WEIGHTS:
+            content = text_of(connection, row, name) if name != WEIGHTS else None
+        if content is None:
             # Outside of what only reads, since the audit keeps who has taken the weights; who may not gets PostgreSQL's error.
             with self.database.exporting() as connection:
-                content = catalog.weights(connection, model, version)
+                content = catalog.weights(connection, row["model"], row["version"])
         Path(local_path).write_bytes(content)
 
     def _split(self, path: str | None) -> tuple[list[str] | None, str]:
@@ -106,3 +100,16 @@ def files_of(row: Row, folder: list[str]) -> list[str]:
     """Weights are there for those who may take them, until the version is archived."""
     weights = [WEIGHTS] if row["manages"] and row["status"] != "archived" else []
     return [*([MLMODEL] if folder[0] == "models" else []), *weights, CARD_JSON, CARD]
+
+
+def text_of(connection: Connection, row: Row, file: str) -> bytes:
+    model, version = row["model"], row["version"]
+    if file == CARD_JSON:
+        return catalog.card(connection, model, version).encode()
+    if file == CARD:
+        definition = catalog.definition(connection, model, version)
+        return with_definition(catalog.card_text(connection, model, version), definition).encode()
+    # Not above: MLflow looks for plugins like this one while its models are being imported.
+    from pg_recommend_mlflow.mlmodel import mlmodel
+
+    return mlmodel(row, catalog.columns(connection, model, version)).encode()

@@ -124,7 +124,9 @@ def versions(connection: Connection, model: str | None = None, version: int | No
 
 
 def aliases(connection: Connection) -> list[Row]:
-    return connection.execute("SELECT a.model, a.alias, a.version FROM reco.aliases AS a ORDER BY a.model, a.alias").fetchall()
+    return connection.execute(
+        "SELECT a.model, a.alias, a.version FROM reco.aliases AS a ORDER BY a.model, a.alias <> 'champion', a.alias"
+    ).fetchall()
 
 
 def card_text(connection: Connection, model: str, version: int) -> str:
@@ -135,6 +137,15 @@ def card_text(connection: Connection, model: str, version: int) -> str:
 def card(connection: Connection, model: str, version: int) -> str:
     row = connection.execute("SELECT jsonb_pretty(reco.model_card(%s, %s)) AS card", [model, version]).fetchone()
     return row["card"]
+
+
+def definition(connection: Connection, model: str, version: int) -> str | None:
+    """Of the source that a version was trained on; nothing where one may not train the model."""
+    row = connection.execute(
+        "SELECT v.data ->> 'definition' AS definition FROM reco.versions AS v WHERE v.model = %s AND v.version = %s",
+        [model, version],
+    ).fetchone()
+    return row and row["definition"]
 
 
 def columns(connection: Connection, model: str, version: int) -> list[Row]:

@@ -43,6 +43,8 @@ STATUS = {
 EPOCH_METRICS = ("train_loss", "validation_loss", "validation_auroc")
 # Of other metrics less is better.
 GAINS = {"average_precision", "auroc"}
+# Before the names of algorithms that a run tried and did not keep.
+TRIED = "tried/"
 # Counts of rows describe the data, not the model: they are in the dataset's profile.
 COUNTS = {"rows", "positives"}
 
@@ -74,8 +76,9 @@ def tagged(prefix: str, values: dict[str, Any]) -> list[RunTag]:
 
 def epoch_metrics(row: Row) -> Iterator[Metric]:
     """The curves of a run. Those of the algorithm that became the version have the same names in all runs, which are compared by
-    them, and in a group that the UI puts before what was measured in the end; others stand under their algorithm's name."""
-    prefix = "epochs/" if row["algorithm"] == row["run_algorithm"] else f"{row['algorithm']}/"
+    them, and in a group that the UI puts before what was measured in the end; others stand under their algorithm's name,
+    after these."""
+    prefix = "epochs/" if row["algorithm"] == row["run_algorithm"] else f"{TRIED}{row['algorithm']}/"
     for name in EPOCH_METRICS:
         if row[name] is not None:
             yield Metric(prefix + name, row[name], milliseconds(row["at"]), row["epoch"])
@@ -103,7 +106,7 @@ def result_metrics(row: Row, tried: list[Row]) -> Iterator[Metric]:
         yield Metric(f"search/{row['metric']}", row["value"], at, 0)
     for candidate in tried:
         for part in ("validation", "test"):
-            yield from quality(candidate[part], f"{candidate['algorithm']}/{part}/", at)
+            yield from quality(candidate[part], f"{TRIED}{candidate['algorithm']}/{part}/", at)
 
 
 def trial_metrics(row: Row, trials: list[Row]) -> Iterator[Metric]:

@@ -46,8 +46,18 @@ def sentence(row: Row) -> str:
 
 
 def readable(card: str) -> str:
-    """A model card without the source's definition, which is long and on one line; it is in the file."""
-    return "\n".join(line for line in card.splitlines() if not line.startswith("- definition:"))
+    """A model card for a page: without the source's definition, which is long and stands on one line, and with places where long
+    lines of JSON can break."""
+    lines = (line for line in card.splitlines() if not line.startswith("- definition:"))
+    return "\n".join(line.replace(',"', ', "') if line.startswith("- ") else line for line in lines)
+
+
+def with_definition(card: str, definition: str | None) -> str:
+    """The same with the definition at its end, as it was written."""
+    if not definition:
+        return readable(card)
+    fence = "````"
+    return f"{readable(card)}\n\n## Definition of the source\n\n{fence}sql\n{definition}\n{fence}\n"
 
 
 def version(row: Row, source: str, description: str | None = None) -> ModelVersion:
