@@ -83,16 +83,16 @@ def test_a_copy_that_was_cut_off_is_made_whole_by_the_next(elsewhere, monkeypatc
         raise ConnectionError("cut off")
 
     client = MlflowClient(elsewhere)
-    options = {"models": ["größe"], "prefix": "cut "}
-    client.create_experiment("cut größe", artifact_location=client.get_experiment_by_name("größe").artifact_location)
+    options = {"models": ["größe"], "prefix": "o'cut "}
+    client.create_experiment("o'cut größe", artifact_location=client.get_experiment_by_name("größe").artifact_location)
     with monkeypatch.context() as patched:
         patched.setattr(Export, "end", cut_off)
         with pytest.raises(ConnectionError):
             export_to(elsewhere, uri(), **options)
     assert export_to(elsewhere, uri(), **options).versions == 1
-    (run,) = runs_of(client, "cut größe")
+    (run,) = runs_of(client, "o'cut größe")
     assert run.info.status == "FINISHED" and run.data.tags["reco.exported"] == "whole"
-    assert len(client.search_model_versions("name = 'cut größe'")) == 1
+    assert len(client.search_model_versions('name = "o\'cut größe"')) == 1
 
 
 def test_the_command_says_what_it_copied_and_why_it_could_not(elsewhere, copied, capsys):

@@ -64,8 +64,10 @@ def export_to(
     if missing:
         raise MlflowException(f"no model that one may see is named {', '.join(sorted(missing))}", RESOURCE_DOES_NOT_EXIST)
     for row in found:
-        if re.search("[/:]", row["model"]):
-            logger.warning("the model %s is left out: MLflow has no models with / or : in their names", row["model"])
+        if re.search("[/:]|'.*\"|\".*'", prefix + row["model"]):
+            logger.warning(
+                "the model %s is left out: MLflow has no names with / or :, or with both kinds of quotes", row["model"]
+            )
         else:
             copy.model(row)
     return copy.copied
@@ -91,7 +93,7 @@ class Export:
         if row["exists"]:
             self.registered(name, row)
             self.versions(name, made, experiment, there)
-            self.aliases(name, aliases)
+            self.aliases(name, aliases, made)
         self.copied.names.append(name)
 
     # --- experiments and runs
@@ -174,7 +176,7 @@ class Export:
     def versions(self, name: str, made: list[Row], experiment: str, there: dict[str, str]) -> None:
         known = self.versions_there(name)
         for row in reversed(made):
-            key = (str(row["version"]), row["trained_at"].isoformat())
+            key = key_of(row)
             if key in known:
                 continue
             identifier = hex_of(row["run_id"]) if row["run_id"] else f"version-{row['version']}-{key[1]}"
@@ -193,7 +195,7 @@ class Export:
     def versions_there(self, name: str) -> dict[tuple[str, str], str]:
         known, page = {}, None
         while True:
-            found = self.client.search_model_versions(f"name = '{name}'", PAGE, page_token=page)
+            found = self.client.search_model_versions(f"name = {quoted(name)}", PAGE, page_token=page)
             known.update(
                 {(v.tags[VERSION], v.tags[TRAINED_AT]): v.version for v in found if {VERSION, TRAINED_AT} <= v.tags.keys()}
             )
@@ -209,9 +211,11 @@ class Export:
         self.end(made, self.source.files.of_version(row["model"], row["version"]), RunStatus.to_string(RunStatus.FINISHED), at)
         return made
 
-    def aliases(self, name: str, aliases: list[Row]) -> None:
-        numbers = {key[0]: version for key, version in self.versions_there(name).items()}
-        wanted = {alias["alias"]: numbers[str(alias["version"])] for alias in aliases if is_alias(alias["alias"])}
+    def aliases(self, name: str, aliases: list[Row], made: list[Row]) -> None:
+        numbers = self.versions_there(name)
+        # By the time too: a model that was dropped may have left versions of the same number there.
+        copied = {row["version"]: numbers[key_of(row)] for row in made}
+        wanted = {alias["alias"]: copied[alias["version"]] for alias in aliases if is_alias(alias["alias"])}
         there = self.client.get_registered_model(name).aliases
         for alias, version in wanted.items():
             if str(there.get(alias)) != str(version):
@@ -222,6 +226,15 @@ class Export:
             if alias not in wanted and str(version) in ours:
                 self.client.delete_registered_model_alias(name, alias)
                 self.copied.aliases += 1
+
+
+def key_of(row: Row) -> tuple[str, str]:
+    return str(row["version"]), row["trained_at"].isoformat()
+
+
+def quoted(name: str) -> str:
+    """A name in a filter of MLflow's, which has two kinds of quotes and no way to write one inside its own."""
+    return f'"{name}"' if "'" in name else f"'{name}'"
 
 
 def is_alias(alias: str) -> bool:
