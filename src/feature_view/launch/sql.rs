@@ -97,6 +97,13 @@ impl Template {
             ("{join_stores}", join.to_owned()),
             ("{unlisted_severity}", quote_literal(severity)),
             ("{unlisted_hint}", quote_literal(hint)),
+            (
+                "{own_region}",
+                match self.unlisted_stores {
+                    Unlisted::OwnRegion => quote_literal(Unlisted::REGION),
+                    _ => "NULL".to_owned(),
+                },
+            ),
         ]
     }
 

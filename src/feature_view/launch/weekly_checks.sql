@@ -28,6 +28,10 @@ SELECT 'error' AS severity, format('store %s is listed %s times in %s', store, t
        format('A store belongs to one region: keep one row for each %s.', {store_column}) AS hint
 FROM listed_twice
 UNION ALL
+(SELECT 'error', format('store %s of %s is of a region that is called %s, which is the region of unlisted stores', store_id, {stores_name}, region),
+        'Call it otherwise, or create the view with another value of unlisted_stores.'
+FROM stores WHERE region = {own_region} LIMIT 1)
+UNION ALL
 SELECT {unlisted_severity},
        format('%s of %s sales lines (%s %%) are of stores without a region in %s, such as store %s', without, lines,
               round(100 * without / lines, 1), {stores_name}, coalesce(store, 'NULL')),

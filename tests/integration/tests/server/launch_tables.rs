@@ -154,6 +154,13 @@ fn sales_of_stores_that_are_not_listed_are_told() {
     assert_eq!(value::<f64>(&mut client, total), 80.0);
     assert_eq!(by_week(&mut client, "sales_13w", 2, "unlisted"), "3:40 4:40 5:40 6:40 7:40");
 
+    client.batch_execute("INSERT INTO stores VALUES (31, 'unlisted')").unwrap();
+    refusal(&mut client, "CALL reco.refresh_features('launches')").expect(
+        "22000",
+        &["store 31 of public.stores is of a region that is called unlisted"],
+        &["Call it otherwise"],
+    );
+
     let mut client = with_tables(lines);
     refusal(&mut client, &creation(", unlisted_stores => 'drop'")).expect(
         "22023",
