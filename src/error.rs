@@ -32,6 +32,10 @@ pub enum Error {
     UnknownVersion { model: String, version: i32 },
     #[error("A/B test \"{0}\" does not exist")]
     UnknownTest(String),
+    #[error("there is no schedule for the {kind} of {subject}")]
+    UnknownSchedule { kind: &'static str, subject: String },
+    #[error(transparent)]
+    Schedule(#[from] schedule::ScheduleError),
     #[error("version {version} of model \"{model}\" is archived")]
     Archived { model: String, version: i32 },
     #[error("model \"{0}\" has no earlier champion to go back to")]
@@ -140,7 +144,7 @@ impl Error {
         self
     }
 
-    fn code(&self) -> PgSqlErrorCode {
+    pub fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode::*;
         match self {
             Self::UnknownModel(_)
@@ -149,6 +153,7 @@ impl Error {
             | Self::UnknownRole(_)
             | Self::UnknownVersion { .. }
             | Self::UnknownTest(_)
+            | Self::UnknownSchedule { .. }
             | Self::UnknownAlias { .. } => ERRCODE_UNDEFINED_OBJECT,
             Self::Archived { .. } | Self::NoEarlierChampion(_) | Self::NoSource(_) => {
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
@@ -156,7 +161,7 @@ impl Error {
             Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
             Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
             Self::SeveralModels(_) | Self::NoDefault { .. } => ERRCODE_AMBIGUOUS_PARAMETER,
-            Self::InvalidArgument(..) | Self::Model(ModelError::Parameter { .. }) => {
+            Self::InvalidArgument(..) | Self::Schedule(_) | Self::Model(ModelError::Parameter { .. }) => {
                 ERRCODE_INVALID_PARAMETER_VALUE
             }
             Self::MissingColumn { .. } | Self::UndefinedColumn { .. } => ERRCODE_UNDEFINED_COLUMN,
@@ -213,6 +218,8 @@ impl Error {
                     .into(),
             ),
             Self::UnknownTest(_) => Some("The view reco.ab_tests lists the tests there are.".into()),
+            Self::UnknownSchedule { .. } => Some("The view reco.schedules lists the schedules there are.".into()),
+            Self::Schedule(error) => Some(error.hint().into()),
             Self::UnknownAlias { .. } => Some("The view reco.aliases lists the aliases there are.".into()),
             Self::Archived { .. } => {
                 Some("Its weights are deleted; the view reco.versions lists those that can be used.".into())

@@ -9,6 +9,7 @@
 //! | `features/` | `reco.sales_summary(…)`, encoders: the functions that features are computed with |
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly, point-in-time rows |
 //! | `retraining/` | `reco.promote_if_better(…)`, `CALL reco.retrain(…)`, `reco.backtest(…)`: champions kept up to date |
+//! | `schedule/` | `reco.schedule_retraining(…)`, `CALL reco.run_due()`: procedures at their times, with retries, in workers of their own |
 //! | `models/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: functions that change and move models |
 //! | `catalog/` | what is stored of models, and who may do what with them: the tables and views |
 //! | `pg/` | what other folders need of PostgreSQL: calls, values, tuples, relations, sessions, and guards against its errors |
@@ -36,6 +37,7 @@ mod features;
 mod models;
 mod ranking;
 mod retraining;
+mod schedule;
 mod scoring;
 mod settings;
 mod setup;

@@ -50,6 +50,16 @@ settings! {
         about: c"Largest artifact that import_model() takes",
         more: c"Reading one takes a few times its size in memory.",
     }
+    MAX_SCHEDULED_RUNS: Number {
+        name: c"reco.max_scheduled_runs", value: default(2), bounds: 1..=64, who: Superuser, flags: PLAIN,
+        about: c"Attempts of schedules that run at once in a database",
+        more: c"Each is a background worker of max_worker_processes; what is due besides waits.",
+    }
+    MAX_SCHEDULE_HISTORY: Number {
+        name: c"reco.max_schedule_history", value: default(90), bounds: 1..=36_500, who: Superuser, flags: PLAIN,
+        about: c"Days after which run_due() forgets an attempt of a schedule",
+        more: c"The view reco.schedule_runs shows those that are kept.",
+    }
     TRAINER_PATH: Text {
         name: c"reco.trainer_path", value: empty(), who: Superuser, flags: SECRET,
         about: c"Executable of the training process",
@@ -188,6 +198,16 @@ pub fn shared_models_size() -> u64 {
 /// The largest number of bytes of an artifact that may be imported.
 pub fn max_import_size() -> usize {
     MAX_IMPORT_SIZE.bytes() as usize
+}
+
+/// How many attempts of schedules may run at once in a database.
+pub fn max_scheduled_runs() -> usize {
+    MAX_SCHEDULED_RUNS.get() as usize
+}
+
+/// For how many days attempts of schedules are kept.
+pub fn max_schedule_history() -> i32 {
+    MAX_SCHEDULE_HISTORY.get()
 }
 
 /// The path of the trainer's executable.

@@ -57,6 +57,19 @@ impl CatalogLock {
         self.acquire(session, true) != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
     }
 
+    /// Whether nobody else holds the lock at this moment.
+    pub fn is_free(&self) -> bool {
+        // SAFETY: as in `acquire`; the lock is the transaction's, and is released at once.
+        unsafe {
+            let taken = pg_sys::LockAcquire(&self.0, MODE, false, true);
+            let free = taken != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL;
+            if free {
+                pg_sys::LockRelease(&self.0, MODE, false);
+            }
+            free
+        }
+    }
+
     fn acquire(&self, session: &Session, give_up: bool) -> pg_sys::LockAcquireResult::Type {
         // SAFETY: every field of the tag is set; a deadlock or a cancel is raised as an error.
         unsafe { pg_sys::LockAcquire(&self.0, MODE, !session.is_atomic(), give_up) }

@@ -22,6 +22,8 @@
 //! | `session`, `liveness` | procedures that commit between their steps, and the lock that says that one still runs |
 //! | `acting_as`, `session_locks` | SQL with another role's rights, and the session's locks that it must not release |
 //! | `catalog_lock` | locks that no SQL command can take |
+//! | `background` | processes of the server that run a procedure on their own, under another role |
+//! | `alarm` | notices to whoever listens for what needs a person |
 //! | `threads` | threads that run nothing of PostgreSQL's |
 //! | `tell` | messages to the client while a call is under way |
 
@@ -30,6 +32,8 @@ pub mod tell;
 
 pub mod acting_as;
 pub mod aggregate;
+pub mod alarm;
+pub mod background;
 pub mod call;
 pub mod call_site;
 pub mod catalog_lock;

@@ -154,6 +154,16 @@ impl Failure {
         }
     }
 
+    /// The error's SQLSTATE, as five characters.
+    pub fn sqlstate(&self) -> String {
+        let code = match self {
+            Self::Ours(error) => error.code(),
+            Self::Postgres(error) => report(error).sql_error_code(),
+        };
+        // Five letters or digits of six bits each, counted from the digit zero.
+        (0..5).map(|n| char::from(((code as i32 >> (6 * n)) & 0x3F) as u8 + b'0')).collect()
+    }
+
     pub fn raise(self) -> ! {
         match self {
             Self::Ours(error) => error.raise(),
@@ -171,7 +181,7 @@ fn report(error: &CaughtError) -> &ErrorReportWithLevel {
 }
 
 /// Runs `step` and catches the error or the panic that it raises.
-fn catch<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub fn catch<T>(step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     PgTryBuilder::new(AssertUnwindSafe(step))
         .catch_others(|error| Err(Failure::Postgres(Box::new(error))))
         .catch_rust_panic(|error| Err(Failure::Postgres(Box::new(error))))

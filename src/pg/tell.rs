@@ -29,21 +29,39 @@ macro_rules! whisper {
 extern "C-unwind" {
     // These are declared in elog.h; pgrx has no bindings for them.
     fn errstart(level: c_int, domain: *const c_char) -> bool;
+    fn errhint(format: *const c_char, ...) -> c_int;
     fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
 }
 
 /// Sends a message whose level is below an error. The macros call this.
 pub fn tell(level: PgLogLevel, words: String) {
-    // A message that quotes damaged or foreign bytes may hold a zero byte. It is left out, and the rest is sent.
-    let words = CString::new(words.replace('\0', "")).unwrap_or_default();
-    // SAFETY: the words outlive the call, which copies them; the closure in the guard does nothing but call C and owns
+    send(level, words, None);
+}
+
+/// Sends a warning, and what can be done about it.
+pub fn advise(words: String, hint: String) {
+    send(PgLogLevel::WARNING, words, Some(hint));
+}
+
+fn send(level: PgLogLevel, words: String, hint: Option<String>) {
+    let [words, hint] = [Some(words), hint].map(|text| text.map(written));
+    let (words, hint) = (words.unwrap_or_default(), hint.as_deref());
+    // SAFETY: the texts outlive the call, which copies them; the closure in the guard does nothing but call C and owns
     // nothing.
     between_steps(|| unsafe {
         guard::call(|| {
             if errstart(level as c_int, std::ptr::null()) {
                 pg_sys::errmsg_internal(c"%s".as_ptr(), words.as_ptr());
+                if let Some(hint) = hint {
+                    errhint(c"%s".as_ptr(), hint.as_ptr());
+                }
                 errfinish(std::ptr::null(), 0, std::ptr::null());
             }
         });
     });
+}
+
+/// A message that quotes damaged or foreign bytes may hold a zero byte. It is left out, and the rest is sent.
+fn written(words: String) -> CString {
+    CString::new(words.replace('\0', "")).unwrap_or_default()
 }

@@ -9,7 +9,7 @@
 //! | `retrain` | `CALL reco.retrain(…)`: refresh, train, judge |
 
 mod backtest;
-mod judge;
+pub mod judge;
 mod retrain;
 mod settings;
 

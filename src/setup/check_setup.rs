@@ -1,6 +1,6 @@
 //! The function `reco.check_setup`.
 
-use super::{catalog, server, trainer};
+use super::{catalog, schedules, server, trainer};
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -16,6 +16,7 @@ fn check_setup(
     findings.extend(trainer::findings(limit));
     findings.extend(server::settings());
     findings.extend(catalog::findings(limit));
+    findings.push(schedules::finding());
     TableIterator::new(
         findings.into_iter().map(|finding| (finding.item.to_owned(), finding.ok, finding.detail)),
     )

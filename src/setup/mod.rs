@@ -6,11 +6,13 @@
 //! | `finding`     | one row |
 //! | `server`      | the versions, and settings compared with the machine |
 //! | `catalog`     | whether what the catalog's rows refer to exists, and whether the weights are what was stored |
+//! | `schedules`   | whether anybody calls `reco.run_due()` |
 //! | `trainer`     | the trainer, libtorch, processors, GPUs |
 
 mod catalog;
 mod check_setup;
 mod finding;
+mod schedules;
 mod server;
 mod trainer;
 

@@ -18,6 +18,7 @@ listen_addresses = ''
 fsync = off
 autovacuum = off
 max_connections = 60
+max_worker_processes = 32
 shared_buffers = 64MB
 timezone = 'UTC'
 jit = off
@@ -55,6 +56,11 @@ impl Cluster {
 
     /// A new, running server.
     pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// A new, running server with further settings.
+    pub fn with(settings: &str) -> Self {
         let cluster = Self::without_data();
         let data = cluster.data_folder();
         let mut initdb = Installation::get().server_command("initdb");
@@ -67,6 +73,7 @@ impl Cluster {
         ]);
         output(initdb.arg("-D").arg(&data));
         cluster.configure(SETTINGS);
+        cluster.configure(settings);
         cluster.start();
         cluster
     }

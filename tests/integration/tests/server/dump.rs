@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
-const VIEWS: [&str; 17] = [
+const VIEWS: [&str; 19] = [
     "models",
     "versions",
     "aliases",
@@ -28,6 +28,8 @@ const VIEWS: [&str; 17] = [
     "recommendations",
     "feature_views",
     "feature_refreshes",
+    "schedules",
+    "schedule_runs",
 ];
 
 /// What is asked of a database and its copy, besides the catalog.
@@ -58,10 +60,14 @@ fn original() -> &'static Database {
                    SELECT reco.start_ab_test('dumped', 'other', '[{"arm": "a", "version": 1, "share": 0.4},
                                                                   {"arm": "b", "version": 2, "share": 0.6}]');
                    SELECT reco.log_recommendations('{1,2,3}'::bigint[], '{r1,r1,r1}', 'other');
+                   SELECT reco.schedule_retraining('launch', '0 4 * * mon', time_zone => 'Europe/Berlin', min_gain => 0.001);
+                   SELECT reco.schedule_refresh('demand', '0 3 * * *', retries => 1);
+                   UPDATE reco.schedule SET next_run = now() WHERE kind = 'refresh';
                    ALTER TABLE launch_features ENABLE ROW LEVEL SECURITY;
                    CREATE POLICY all_rows ON launch_features USING (true)"#,
             )
             .unwrap();
+        client.batch_execute("CALL reco.run_due(wait => true)").unwrap();
         database
     })
 }

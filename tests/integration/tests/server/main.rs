@@ -60,6 +60,8 @@
 //! | `what_is_shown` | who sees texts of errors and definitions, and whose relation is read |
 //! | `defaults` | what others make and grant changes nothing for who names no model |
 //! | `limits` | settings that are limits, and who may change them |
+//! | `schedules` | when what is scheduled runs, as whom, in which order, and how often it is tried again |
+//! | `schedule_servers` | schedules where servers are killed, restarted and promoted, and called by pg_cron |
 //! | `locks` | what says that a backend is at work |
 
 mod ab_tests;
@@ -116,6 +118,8 @@ mod retire;
 mod retraining;
 mod rights;
 mod sales_summary;
+mod schedule_servers;
+mod schedules;
 mod scoring;
 mod scoring_refusals;
 mod shared_models;

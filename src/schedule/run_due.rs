@@ -1,0 +1,72 @@
+//! The procedure `reco.run_due`: it starts a background worker for each attempt that is due.
+
+use super::outcome::fail_lost;
+use super::plan::{claim, give_back, keep_books, lock, something_runs, Claimed};
+use super::worker::{Job, FUNCTION};
+use crate::error::{or_raise, Error};
+use crate::pg::acting_as::current_user;
+use crate::pg::background;
+use crate::pg::call::Call;
+use crate::pg::session::{refuse_read_only, Failure, Session};
+use crate::pg::values::given;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+/// How often a call that waits looks whether something runs, in milliseconds.
+const PAUSE: i64 = 100;
+
+/// Declared in sql/schedule.sql.
+#[pg_extern(sql = false)]
+fn run_due(fcinfo: pg_sys::FunctionCallInfo) {
+    // SAFETY: Postgres calls this with the arguments that its SQL declares; the call only reads the state of the server.
+    let (call, is_standby) = unsafe { (Call::new(fcinfo), pg_sys::RecoveryInProgress()) };
+    if is_standby {
+        say!("this server is a standby: schedules run on the primary");
+        return;
+    }
+    refuse_read_only(c"CALL reco.run_due()");
+    let (session, wait) = (Session::begin(&call), or_raise(given(call.boolean(0), "wait")));
+    // A worker would not see what is not committed.
+    // SAFETY: the text is NUL-terminated.
+    unsafe { pg_sys::PreventInTransactionBlock(!session.is_atomic(), c"CALL reco.run_due()".as_ptr()) };
+    match run(wait, &session) {
+        Ok(()) => session.end(),
+        Err(failure) => session.raise(failure),
+    }
+}
+
+fn run(wait: bool, session: &Session) -> Result<(), Failure> {
+    let caller = current_user();
+    loop {
+        let claimed = session.attempt(|| {
+            keep_books(&caller)?;
+            decide_all()
+        })?;
+        session.commit();
+        let refused = launch(claimed);
+        session.attempt(|| refused.iter().try_for_each(give_back))?;
+        session.commit();
+        let goes_on = wait && session.attempt(something_runs)?;
+        session.commit();
+        if !goes_on {
+            return Ok(());
+        }
+        background::rest(PAUSE);
+    }
+}
+
+/// Sets right what was lost, and records the attempts that start now.
+pub fn decide_all() -> Result<Vec<Claimed>, Error> {
+    lock()?;
+    fail_lost()?;
+    claim()
+}
+
+/// Starts a worker for each attempt, once they are committed. Returns those for which the server had none left.
+pub fn launch(claimed: Vec<Claimed>) -> Vec<Claimed> {
+    let start = |claimed: &Claimed| {
+        let name = format!("pg_recommend: {}", claimed.subject.describe());
+        background::start(FUNCTION, &name, Job::of(claimed).told())
+    };
+    claimed.into_iter().filter(|claimed| !start(claimed)).collect()
+}

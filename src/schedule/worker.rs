@@ -1,0 +1,177 @@
+//! An attempt: a background worker that connects as the schedule's owner, runs the procedure, records how it ended, and
+//! starts what has waited for it.
+
+use super::kind::Subject;
+use super::outcome::{record, Outcome};
+use super::plan::{give_back, Claimed};
+use super::run_due::{decide_all, launch};
+use crate::error::Error;
+use crate::pg::acting_as::as_owner;
+use crate::pg::session::Failure;
+use crate::pg::tell::tell;
+use crate::pg::{background, guard};
+use pgrx::prelude::*;
+use pgrx::{pg_sys, PgLogLevel, Uuid};
+use std::cell::Cell;
+use std::ffi::c_int;
+
+/// The worker's function, by the name under which the server finds it in the library.
+pub const FUNCTION: &str = "pg_recommend_run_scheduled";
+/// The most characters of an error that are kept.
+const LONGEST_ERROR: usize = 2000;
+
+/// What a worker is told.
+#[derive(Clone, Copy)]
+pub struct Job {
+    database: pg_sys::Oid,
+    role: pg_sys::Oid,
+    run: Uuid,
+}
+
+impl Job {
+    pub fn of(claimed: &Claimed) -> Self {
+        // SAFETY: this variable of the process was set when the backend connected to its database.
+        Self { database: unsafe { pg_sys::MyDatabaseId }, role: claimed.role, run: claimed.run }
+    }
+
+    pub fn told(&self) -> [u8; background::TOLD] {
+        let mut told = [0; background::TOLD];
+        told[..4].copy_from_slice(&self.database.to_u32().to_ne_bytes());
+        told[4..8].copy_from_slice(&self.role.to_u32().to_ne_bytes());
+        told[8..24].copy_from_slice(self.run.as_bytes());
+        told
+    }
+
+    fn of_this_worker() -> Self {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = background::told();
+        let mut run = [0; 16];
+        run.copy_from_slice(&rest[..16]);
+        Self {
+            database: pg_sys::Oid::from_u32(u32::from_ne_bytes([a, b, c, d])),
+            role: pg_sys::Oid::from_u32(u32::from_ne_bytes([e, f, g, h])),
+            run: Uuid::from_bytes(run),
+        }
+    }
+}
+
+thread_local! {
+    /// The attempt whose end is not recorded yet.
+    static UNDER_WAY: Cell<Option<Uuid>> = const { Cell::new(None) };
+}
+
+/// The worker's function. The process ends when it returns.
+#[pg_guard]
+#[no_mangle]
+pub extern "C-unwind" fn pg_recommend_run_scheduled(_argument: pg_sys::Datum) {
+    let job = Job::of_this_worker();
+    background::connect(job.database, job.role);
+    background::at_exit(record_termination);
+    if let Err(failure) = run(job.run) {
+        failure.raise();
+    }
+}
+
+fn run(run: Uuid) -> Result<(), Failure> {
+    let Some(work) = background::in_transaction(|| Work::begin(run))? else { return Ok(()) };
+    UNDER_WAY.set(Some(run));
+    let outcome = match background::in_transaction(|| work.statement()) {
+        Ok(sql) => work.perform(&sql),
+        Err(failure) => failed(&failure),
+    };
+    background::in_transaction(|| record(run, &outcome))?;
+    UNDER_WAY.set(None);
+    start_others()
+}
+
+/// Starts what is due by now: what has waited for this attempt, above all.
+fn start_others() -> Result<(), Failure> {
+    let refused = launch(background::in_transaction(decide_all)?);
+    background::in_transaction(|| refused.iter().try_for_each(give_back))
+}
+
+struct Work {
+    subject: Subject,
+    arguments: serde_json::Value,
+    /// In milliseconds.
+    timeout: i32,
+}
+
+impl Work {
+    /// Notes that the worker has begun. `None` if nobody waits for it any more: it came too late, or its schedule is ended.
+    fn begin(run: Uuid) -> Result<Option<Self>, Error> {
+        let begun = as_owner(|client| {
+            let sql = "UPDATE reco.schedule_run AS r SET pid = a.pid, worker_start = a.backend_start \
+                       FROM pg_catalog.pg_stat_activity AS a \
+                       WHERE r.run_id OPERATOR(pg_catalog.=) $1 AND r.status OPERATOR(pg_catalog.=) 'running' \
+                         AND a.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()";
+            if client.update(sql, None, &[run.into()])?.is_empty() {
+                return Ok(None);
+            }
+            let sql = "SELECT kind, subject, name, arguments, timeout FROM reco.schedule WHERE run_id OPERATOR(pg_catalog.=) $1";
+            let rows = client.update(sql, Some(1), &[run.into()])?;
+            if rows.is_empty() {
+                return Ok(Some(None));
+            }
+            let row = rows.first();
+            let text = |n| row.get::<String>(n);
+            let arguments = row.get::<pgrx::JsonB>(4)?.ok_or_else(Error::damaged_row)?.0;
+            let timeout = row.get::<pgrx::datum::Interval>(5)?.ok_or_else(Error::damaged_row)?;
+            let timeout = i32::try_from(timeout.as_micros() / 1000).unwrap_or(i32::MAX).max(1);
+            let subject = Subject::of_columns(text(1)?, text(2)?, text(3)?)?;
+            Ok(Some(Some(Self { subject, arguments, timeout })))
+        })?;
+        match begun {
+            Some(None) => {
+                let error = "its schedule was ended before it began".to_owned();
+                record(run, &Outcome::Cancelled { error })?;
+                Ok(None)
+            }
+            begun => Ok(begun.flatten()),
+        }
+    }
+
+    fn statement(&self) -> Result<String, Error> {
+        self.subject.statement(&self.arguments)
+    }
+
+    fn perform(&self, sql: &str) -> Outcome {
+        tell(PgLogLevel::DEBUG1, format!("schedule: {sql}"));
+        match background::run(sql, self.timeout) {
+            Ok(()) => Outcome::Succeeded,
+            Err(failed) if failed.timed_out && failed.failure.is_cancel() => Outcome::Failed {
+                error: format!("it took longer than its timeout of {} s", f64::from(self.timeout) / 1000.0),
+                sqlstate: Some(failed.failure.sqlstate()),
+            },
+            Err(failed) if failed.failure.is_cancel() => {
+                Outcome::Cancelled { error: "somebody cancelled its statement".into() }
+            }
+            Err(ended) => failed(&ended.failure),
+        }
+    }
+}
+
+fn failed(failure: &Failure) -> Outcome {
+    let error = failure.message().chars().take(LONGEST_ERROR).collect();
+    Outcome::Failed { error, sqlstate: Some(failure.sqlstate()) }
+}
+
+/// Records that somebody ended the worker in the middle of its attempt. An attempt that ends with the whole server is not
+/// recorded: it counts as lost once the server is back, and is repeated.
+///
+/// # Safety
+/// Only Postgres calls this, at the end of the process.
+unsafe extern "C-unwind" fn record_termination(_code: c_int, _argument: pg_sys::Datum) {
+    let end = || {
+        let Some(run) = UNDER_WAY.take() else { return };
+        if !background::is_terminated() || background::server_is_stopping() {
+            return;
+        }
+        // SAFETY: the statement under way is given up, and nothing of it is used any more.
+        unsafe { pg_sys::AbortOutOfAnyTransaction() };
+        let error = "somebody ended its background worker".to_owned();
+        // The result is ignored: an attempt that could not be recorded counts as lost.
+        let _ = background::in_transaction(|| record(run, &Outcome::Cancelled { error }));
+    };
+    // SAFETY: this frame owns nothing, and C calls it.
+    unsafe { guard::within(end) };
+}

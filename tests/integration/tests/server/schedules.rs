@@ -1,0 +1,627 @@
+//! Schedules: when what is scheduled runs, as whom, in which order, and how often it is tried again.
+
+use super::support::{versions, wait_for_lock};
+use super::views;
+use integration::{refusal, rows, value, wait_until, Background, Database, Training};
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::Client;
+use std::time::Duration;
+
+/// Once a year, so that nothing runs of which a test has not said that it is due.
+pub const YEARLY: &str = "0 0 1 1 *";
+
+/// A database with the feature view `demand`, whose refresh is scheduled.
+fn with_refresh(options: &str) -> (Database, Client) {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    views::create(&mut client, "");
+    schedule_refresh(&mut client, options);
+    (database, client)
+}
+
+pub fn schedule_refresh(client: &mut Client, options: &str) {
+    let sql = format!("SELECT reco.schedule_refresh('demand', '{YEARLY}'{options})");
+    client.batch_execute(&sql).unwrap_or_else(|error| panic!("{sql}\n{error:?}"));
+}
+
+/// Makes everything that is scheduled due now.
+pub fn make_due(client: &mut Client) {
+    client.batch_execute("UPDATE reco.schedule SET next_run = now() - interval '1 second'").unwrap();
+}
+
+/// Calls `reco.run_due()`, alone: several statements of one message are a transaction.
+pub fn run_due(client: &mut Client) {
+    client.batch_execute("CALL reco.run_due()").unwrap();
+}
+
+/// Calls `reco.run_due()` and waits until nothing runs.
+fn run_due_to_the_end(client: &mut Client) {
+    client.batch_execute("CALL reco.run_due(wait => true)").unwrap();
+}
+
+/// Makes everything due, and waits until it has run.
+pub fn run_now(client: &mut Client) {
+    make_due(client);
+    run_due_to_the_end(client);
+}
+
+/// What `reco.schedules` says of the kind.
+pub fn shown<T: postgres::types::FromSqlOwned>(client: &mut Client, kind: &str, columns: &str) -> T {
+    value(client, &format!("SELECT {columns} FROM reco.schedules WHERE kind = '{kind}'"))
+}
+
+/// How the attempts ended, the first one first.
+pub fn attempts(client: &mut Client, kind: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT attempt || ' ' || status FROM reco.schedule_runs WHERE kind = '{kind}' ORDER BY started_at"
+    );
+    client.query(&sql, &[]).unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// Whether the kind is tried next within so many seconds, and not before `least`.
+fn next_in(client: &mut Client, kind: &str, least: i32, most: i32) -> bool {
+    let columns =
+        format!("next_run - now() BETWEEN make_interval(secs => {least}) AND make_interval(secs => {most})");
+    shown(client, kind, &columns)
+}
+
+/// Keeps the refresh of `demand` from going on until the transaction ends.
+fn hold_refresh(database: &Database) -> Client {
+    let mut holder = database.connect();
+    holder.batch_execute("BEGIN; LOCK TABLE sold").unwrap();
+    holder
+}
+
+/// The worker of the attempt under way, once it waits for the lock of [`hold_refresh`].
+fn held_worker(client: &mut Client) -> i32 {
+    let pid = "SELECT pid FROM reco.schedule_runs WHERE status = 'running'";
+    wait_until("the worker has begun", || {
+        client.query_opt(pid, &[]).unwrap().is_some_and(|row| row.get::<_, Option<i32>>(0).is_some())
+    });
+    let pid = value(client, pid);
+    wait_for_lock(client, pid);
+    pid
+}
+
+fn wait_for_attempts(client: &mut Client, kind: &str, expected: &[&str]) {
+    wait_until(&format!("{kind} is {expected:?}"), || attempts(client, kind) == expected);
+}
+
+#[test]
+fn what_is_due_runs_as_the_role_that_scheduled_it_and_what_is_not_does_not() {
+    let database = Database::with_data();
+    let mut admin = database.connect();
+    admin
+        .batch_execute(
+            "CREATE ROLE schedule_owner LOGIN; GRANT USAGE ON SCHEMA reco TO schedule_owner;
+             GRANT CREATE ON SCHEMA public TO schedule_owner",
+        )
+        .unwrap();
+    let mut owner = database.connect_as("schedule_owner");
+    owner
+        .batch_execute(
+            "CREATE TABLE who AS SELECT 1 AS id, date '2024-01-01' AS week, 'nobody'::text AS login, 'nobody'::text AS role",
+        )
+        .unwrap();
+    // A definition that says who runs it.
+    owner
+        .batch_execute(
+            "SELECT reco.create_feature_view('asked', 'SELECT id, week, session_user::text AS login, current_user::text AS role
+                 FROM who WHERE week BETWEEN $1 AND $2', '{id}', available => 'SELECT min(week), max(week) + 7 FROM who');
+             SELECT reco.schedule_refresh('asked', '0 0 1 1 *')",
+        )
+        .unwrap();
+    run_due_to_the_end(&mut admin);
+    assert!(attempts(&mut admin, "refresh").is_empty());
+    run_now(&mut admin);
+    assert_eq!(
+        attempts(&mut admin, "refresh"),
+        ["1 succeeded"],
+        "{:?}",
+        rows(&mut admin, "TABLE reco.schedule_runs")
+    );
+    assert_eq!(rows(&mut admin, "SELECT login, role FROM asked"), ["(schedule_owner,schedule_owner)"]);
+    assert_eq!(shown::<String>(&mut owner, "refresh", "last_outcome"), "succeeded");
+    assert!(shown::<bool>(
+        &mut owner,
+        "refresh",
+        "next_run > now() AND running_since IS NULL AND last_run IS NOT NULL"
+    ));
+    // Another call finds nothing to do.
+    run_due_to_the_end(&mut admin);
+    assert_eq!(attempts(&mut admin, "refresh").len(), 1);
+}
+
+#[test]
+fn one_that_fails_twice_is_tried_again_and_then_works() {
+    let (_database, mut client) = with_refresh(", retries => 3, retry_delay => '1 minute'");
+    client.batch_execute("ALTER TABLE sold RENAME TO gone").unwrap();
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 failed"]);
+    assert!(next_in(&mut client, "refresh", 50, 61));
+    assert_eq!(shown::<i32>(&mut client, "refresh", "attempts_left"), 3);
+    let error: String = value(&mut client, "SELECT sqlstate || error FROM reco.schedule_runs");
+    assert!(error.starts_with("42P01") && error.contains("sold"), "{error}");
+    run_now(&mut client);
+    assert!(next_in(&mut client, "refresh", 110, 121), "the wait doubles");
+    assert_eq!(shown::<i32>(&mut client, "refresh", "attempts_left"), 2);
+    client.batch_execute("ALTER TABLE gone RENAME TO sold").unwrap();
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 failed", "2 failed", "3 succeeded"]);
+    assert!(shown::<bool>(
+        &mut client,
+        "refresh",
+        "attempts_left = 4 AND failures = 0 AND next_run > now() + interval '2 minutes'"
+    ));
+    assert_eq!(views::contents(&mut client, "demand"), views::built_anew(&mut client));
+}
+
+#[test]
+fn one_that_always_fails_stops_at_its_number_says_so_and_waits_for_its_next_time() {
+    let (database, mut client) = with_refresh(", retries => 2, retry_delay => '1 second'");
+    let mut listener = database.connect();
+    listener.batch_execute("LISTEN reco_alarm").unwrap();
+    client.batch_execute("ALTER TABLE sold RENAME TO gone").unwrap();
+    for time in 1..=2 {
+        for _ in 0..3 {
+            run_now(&mut client);
+        }
+        assert_eq!(attempts(&mut client, "refresh").len(), 3 * time);
+        // Its next regular time is New Year.
+        let waits = "to_char(next_run, 'MM-DD HH24:MI') || ' ' || failures || ' ' || attempts_left || ' ' || last_outcome";
+        assert_eq!(shown::<String>(&mut client, "refresh", waits), format!("01-01 00:00 {time} 3 failed"));
+        run_due_to_the_end(&mut client);
+        assert_eq!(attempts(&mut client, "refresh").len(), 3 * time);
+    }
+    let heard =
+        listener.notifications().timeout_iter(Duration::from_secs(10)).take(2).collect::<Vec<_>>().unwrap();
+    let heard: Vec<serde_json::Value> =
+        heard.iter().map(|one| serde_json::from_str(one.payload()).unwrap()).collect();
+    let expected = |failures: i32| {
+        serde_json::json!({"alarm": "schedule_failed", "kind": "refresh", "subject": "public.demand", "owner": "postgres",
+                           "attempts": 3, "failures": failures, "sqlstate": "42P01"})
+    };
+    assert_eq!(heard, [expected(1), expected(2)]);
+    assert!(database.cluster.log().contains("the refresh of public.demand failed for good after 3 attempts"));
+}
+
+#[test]
+fn an_attempt_that_a_person_ends_is_cancelled_and_not_tried_again() {
+    let (database, mut client) = with_refresh("");
+    for (n, end) in ["pg_cancel_backend", "pg_terminate_backend"].into_iter().enumerate() {
+        let mut holder = hold_refresh(&database);
+        make_due(&mut client);
+        run_due(&mut client);
+        let worker = held_worker(&mut client);
+        assert!(shown::<bool>(&mut client, "refresh", "running_since IS NOT NULL"));
+        client.batch_execute(&format!("SELECT {end}({worker})")).unwrap();
+        wait_for_attempts(&mut client, "refresh", &["1 cancelled", "1 cancelled"][..=n]);
+        holder.batch_execute("ROLLBACK").unwrap();
+        assert!(shown::<bool>(
+            &mut client,
+            "refresh",
+            "next_run > now() + interval '5 minutes' AND failures = 0 AND attempts_left = 3"
+        ));
+    }
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh")[2..], ["1 succeeded"]);
+}
+
+#[test]
+fn an_attempt_that_takes_longer_than_its_timeout_has_failed() {
+    let (database, mut client) = with_refresh(", timeout => '1 second'");
+    let mut holder = hold_refresh(&database);
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 failed"]);
+    let error: String = value(&mut client, "SELECT sqlstate || ' ' || error FROM reco.schedule_runs");
+    assert_eq!(error, "57014 it took longer than its timeout of 1 s");
+    assert_eq!(shown::<i32>(&mut client, "refresh", "attempts_left"), 2);
+    holder.batch_execute("ROLLBACK").unwrap();
+}
+
+#[test]
+fn a_view_is_refreshed_before_the_model_that_reads_it_is_retrained_and_then_monitored() {
+    let (database, mut client) = with_refresh("");
+    views::refresh(&mut client, "'demand', to_week => '2024-02-19'");
+    Training::new("demand").source("demand").label("bought").with("promote => true").call(&mut client);
+    client
+        .batch_execute(&format!(
+            "SELECT reco.schedule_monitoring('demand', '{YEARLY}');
+             SELECT reco.schedule_retraining('demand', '{YEARLY}', refresh => false)"
+        ))
+        .unwrap();
+    let mut holder = hold_refresh(&database);
+    make_due(&mut client);
+    run_due(&mut client);
+    held_worker(&mut client);
+    run_due(&mut client);
+    let waits = "SELECT kind || ': ' || coalesce(waits_for, 'nothing') FROM reco.schedules ORDER BY kind COLLATE \"C\" DESC";
+    assert_eq!(
+        rows(&mut client, waits),
+        [
+            "(\"retraining: the refresh of public.demand\")",
+            "(\"refresh: nothing\")",
+            "(\"monitoring: the refresh of public.demand\")"
+        ]
+    );
+    assert!(attempts(&mut client, "retraining").is_empty());
+    client.batch_execute("SELECT reco.pause_schedule('monitoring', 'demand')").unwrap();
+    // Whoever ends begins what has waited for it: nobody calls again.
+    holder.batch_execute("ROLLBACK").unwrap();
+    wait_for_attempts(&mut client, "retraining", &["1 succeeded"]);
+    assert_eq!(versions(&mut client, "demand"), [1, 2]);
+    let order = "SELECT kind FROM reco.schedule_runs ORDER BY started_at";
+    assert_eq!(rows(&mut client, order), ["(refresh)", "(retraining)"]);
+}
+
+#[test]
+fn nothing_waits_for_what_it_needs_longer_than_a_day() {
+    let (database, mut client) = with_refresh("");
+    views::refresh(&mut client, "'demand', to_week => '2024-02-19'");
+    Training::new("demand").source("demand").label("bought").with("promote => true").call(&mut client);
+    client
+        .batch_execute(&format!("SELECT reco.schedule_retraining('demand', '{YEARLY}', refresh => false)"))
+        .unwrap();
+    let mut holder = hold_refresh(&database);
+    make_due(&mut client);
+    run_due(&mut client);
+    let refresher = held_worker(&mut client);
+    client
+        .batch_execute(
+            "UPDATE reco.schedule SET next_run = now() - interval '25 hours' WHERE kind = 'retraining'",
+        )
+        .unwrap();
+    run_due(&mut client);
+    wait_for_attempts(&mut client, "retraining", &["1 succeeded"]);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 running"]);
+    client.batch_execute(&format!("SELECT pg_cancel_backend({refresher})")).unwrap();
+    wait_for_attempts(&mut client, "refresh", &["1 cancelled"]);
+    holder.batch_execute("ROLLBACK").unwrap();
+}
+
+#[test]
+fn while_another_session_retrains_the_model_it_waits_without_an_attempt() {
+    let database = Database::trained();
+    let (first, mut client) = (database.connect(), database.connect());
+    client
+        .batch_execute(&format!(
+            r#"SELECT reco.schedule_retraining('launch', '{YEARLY}', min_gain => 0.5);
+               UPDATE reco.version SET parameters = parameters || '{{"epochs": 100000, "patience": 0}}'"#
+        ))
+        .unwrap();
+    let by_hand = Background::start(first, "CALL reco.retrain('launch')");
+    super::support::wait_for_status(&mut client, "launch", "running");
+    run_now(&mut client);
+    assert!(attempts(&mut client, "retraining").is_empty());
+    assert_eq!(
+        shown::<String>(&mut client, "retraining", "waits_for"),
+        "another session, which retrains the model"
+    );
+    by_hand.cancel();
+    by_hand.finish().refusal();
+    client.batch_execute(r#"UPDATE reco.version SET parameters = parameters || '{"epochs": 2}'"#).unwrap();
+    run_due_to_the_end(&mut client);
+    assert_eq!(attempts(&mut client, "retraining"), ["1 succeeded"]);
+    // What it was scheduled with is what it was called with.
+    let audited = "SELECT detail ->> 'promoted', login FROM reco.audit WHERE action = 'retrained' ORDER BY at DESC LIMIT 1";
+    assert_eq!(rows(&mut client, audited), ["(false,postgres)"]);
+}
+
+#[test]
+fn no_more_run_at_once_than_the_setting_says() {
+    let (database, mut client) = with_refresh("");
+    let (creation, schedule) =
+        (views::creation("other", ""), format!("SELECT reco.schedule_refresh('other', '{YEARLY}')"));
+    client.batch_execute(&creation).unwrap();
+    client.batch_execute(&schedule).unwrap();
+    let mut holder = hold_refresh(&database);
+    make_due(&mut client);
+    client.batch_execute("SET reco.max_scheduled_runs = 1").unwrap();
+    run_due(&mut client);
+    run_due(&mut client);
+    held_worker(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 running"]);
+    let waits = "SELECT count(*) FROM reco.schedules WHERE waits_for LIKE 'a free place%'";
+    assert_eq!(value::<i64>(&mut client, waits), 1);
+    holder.batch_execute("ROLLBACK").unwrap();
+    wait_for_attempts(&mut client, "refresh", &["1 succeeded", "1 succeeded"]);
+}
+
+#[test]
+fn times_that_were_missed_run_once() {
+    let (_database, mut client) = with_refresh("");
+    client
+        .batch_execute(
+            "UPDATE reco.schedule SET expression = '*/5 * * * *', next_run = now() - interval '1 year'",
+        )
+        .unwrap();
+    run_due_to_the_end(&mut client);
+    run_due_to_the_end(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded"]);
+    assert!(next_in(&mut client, "refresh", 0, 301));
+}
+
+#[test]
+fn times_are_those_of_the_time_zone_also_where_clocks_change() {
+    let (_database, mut client) = with_refresh("");
+    for (schedule, zone, expected) in [
+        ("30 5 1 1 *", "Asia/Kolkata", "00:00"),
+        ("30 5 1 1 *", "europe/berlin", "04:30"),
+        ("30 5 1 7 *", "Europe/Berlin", "03:30"),
+    ] {
+        let first = format!(
+            "SELECT to_char(reco.schedule_refresh('demand', '{schedule}', time_zone => '{zone}') AT TIME ZONE 'UTC', 'HH24:MI')"
+        );
+        assert_eq!(value::<String>(&mut client, &first), expected, "{schedule} {zone}");
+    }
+    assert_eq!(shown::<String>(&mut client, "refresh", "time_zone"), "Europe/Berlin");
+    // The session's, if none is named.
+    client.batch_execute("SET timezone = 'Asia/Tokyo'").unwrap();
+    schedule_refresh(&mut client, "");
+    assert_eq!(shown::<String>(&mut client, "refresh", "time_zone"), "Asia/Tokyo");
+    client.batch_execute("SET timezone = '<+05>-05'").unwrap();
+    refusal(&mut client, "SELECT reco.schedule_refresh('demand', '0 4 * * *')").expect(
+        "22023",
+        &["unknown time zone"],
+        &["Europe/Berlin"],
+    );
+}
+
+#[test]
+fn what_cannot_be_scheduled_is_refused() {
+    let (_database, mut client) = with_refresh("");
+    let cases = [
+        ("'demand', '0 4 * *'", "22023", "does not have five fields", "'0 4 * * mon'"),
+        ("'demand', '61 4 * * *'", "22023", "is not understood", "five fields"),
+        ("'demand', '0 4 30 2 *'", "22023", "never comes", "such a day"),
+        (
+            "'demand', '0 4 * * *', time_zone => 'Mars/Olympus'",
+            "22023",
+            "unknown time zone \"Mars/Olympus\"",
+            "IANA",
+        ),
+        ("'demand', '0 4 * * *', retries => 21", "22023", "from 0 to 20", ""),
+        ("'demand', '0 4 * * *', retries => -1", "22023", "from 0 to 20", ""),
+        ("'demand', '0 4 * * *', retry_delay => '0'", "22023", "retry_delay is 1 second to 1 day", ""),
+        ("'demand', '0 4 * * *', retry_delay => '2 days'", "22023", "retry_delay is 1 second to 1 day", ""),
+        ("'demand', '0 4 * * *', timeout => '-1 hour'", "22023", "timeout is 1 second to 7 days", ""),
+        ("'demand', '0 4 * * *', timeout => NULL", "22023", "timeout must not be NULL", ""),
+        ("'demand', NULL", "22023", "schedule must not be NULL", ""),
+        ("'demand', '0 4 * * *', lookback => -1", "22023", "lookback", ""),
+        ("'sold', '0 4 * * *'", "22023", "is not a feature view", "reco.feature_views"),
+    ];
+    for (arguments, code, message, hint) in cases {
+        refusal(&mut client, &format!("SELECT reco.schedule_refresh({arguments})")).expect(
+            code,
+            &[message],
+            &[hint],
+        );
+    }
+    let retraining = |client: &mut Client, arguments: &str| {
+        refusal(client, &format!("SELECT reco.schedule_retraining({arguments})"))
+    };
+    retraining(&mut client, "'nothing', '0 4 * * *'").expect("42704", &["\"nothing\""], &["reco.models"]);
+    client.batch_execute("CREATE ROLE schedule_luck LOGIN").unwrap();
+    Training::new("launch").call(&mut client);
+    retraining(&mut client, "'launch', '0 4 * * *', metric => 'luck'").expect(
+        "22023",
+        &["\"luck\""],
+        &["auroc"],
+    );
+    retraining(&mut client, "'launch', '0 4 * * *', min_gain => -1").expect("22023", &["min_gain"], &[]);
+    refusal(&mut client, "SELECT reco.unschedule('refresh', 'sold')").expect(
+        "42704",
+        &["refresh of sold"],
+        &["reco.schedules"],
+    );
+    refusal(&mut client, "SELECT reco.unschedule('dream', 'sold')").expect(
+        "22023",
+        &["\"dream\""],
+        &["retraining"],
+    );
+    client.batch_execute("BEGIN").unwrap();
+    refusal(&mut client, "CALL reco.run_due()").expect("25001", &["transaction block"], &[]);
+    client.batch_execute("ROLLBACK").unwrap();
+    refusal(&mut client, "CALL reco.run_due(NULL)").expect("22023", &["wait must not be NULL"], &[]);
+}
+
+#[test]
+fn only_those_who_may_can_schedule_see_and_change() {
+    let database = Database::trained();
+    let mut admin = database.connect();
+    admin
+        .batch_execute(
+            "CREATE ROLE schedule_trainer LOGIN; CREATE ROLE schedule_manager LOGIN; CREATE ROLE schedule_stranger LOGIN;
+             CREATE ROLE schedule_group;
+             GRANT USAGE ON SCHEMA reco TO schedule_trainer, schedule_manager, schedule_stranger, schedule_group;
+             SELECT reco.grant_model('launch', 'schedule_trainer', 'train');
+             SELECT reco.grant_model('launch', 'schedule_group', 'train');
+             SELECT reco.grant_model('launch', 'schedule_manager', 'manage'); GRANT schedule_group TO schedule_trainer",
+        )
+        .unwrap();
+    views::create(&mut admin, "");
+    let [mut trainer, mut manager, mut stranger] =
+        ["schedule_trainer", "schedule_manager", "schedule_stranger"].map(|role| database.connect_as(role));
+    let retrain = format!("SELECT reco.schedule_retraining('launch', '{YEARLY}')");
+    refusal(&mut stranger, &retrain).expect("42501", &["permission denied to train"], &["schedule_stranger"]);
+    refusal(&mut trainer, &format!("SELECT reco.schedule_refresh('demand', '{YEARLY}')")).expect(
+        "42501",
+        &["must be owner"],
+        &[],
+    );
+    // A worker connects as the role.
+    refusal(&mut trainer, &format!("SET ROLE schedule_group; {retrain}")).expect(
+        "42501",
+        &["\"schedule_group\" cannot log in"],
+        &["LOGIN"],
+    );
+    trainer.batch_execute("RESET ROLE").unwrap();
+    trainer.batch_execute(&retrain).unwrap();
+    refusal(&mut manager, &retrain).expect(
+        "42501",
+        &["scheduled by role \"schedule_trainer\""],
+        &["reco.unschedule"],
+    );
+    let seen = "SELECT count(*) FROM reco.schedules";
+    assert_eq!([&mut trainer, &mut manager, &mut stranger].map(|role| value::<i64>(role, seen)), [1, 1, 0]);
+    for call in ["unschedule", "pause_schedule", "resume_schedule"] {
+        refusal(&mut stranger, &format!("SELECT reco.{call}('retraining', 'launch')")).expect(
+            "42501",
+            &["scheduled by role"],
+            &["manages the model"],
+        );
+    }
+    // Nobody reads or writes the tables themselves.
+    for sql in [
+        "TABLE reco.schedule",
+        "DELETE FROM reco.schedule_run",
+        "UPDATE reco.schedule SET owner = 'postgres'",
+    ] {
+        refusal(&mut trainer, sql).expect("42501", &["permission denied"], &[]);
+    }
+    // Anybody may call, which starts what the owner asked for.
+    make_due(&mut admin);
+    run_due_to_the_end(&mut stranger);
+    assert_eq!(attempts(&mut manager, "retraining").len(), 1);
+    let ran_as = "SELECT login FROM reco.audit WHERE action = 'retrained'";
+    assert_eq!(rows(&mut admin, ran_as), ["(schedule_trainer)"]);
+    assert_eq!(value::<i64>(&mut stranger, "SELECT count(*) FROM reco.schedule_runs"), 0);
+    manager.batch_execute("SELECT reco.pause_schedule('retraining', 'launch', 'stocktaking')").unwrap();
+    assert_eq!(shown::<String>(&mut trainer, "retraining", "pause_reason"), "stocktaking");
+    trainer.batch_execute("SELECT reco.resume_schedule('retraining', 'launch')").unwrap();
+    manager.batch_execute("SELECT reco.unschedule('retraining', 'launch')").unwrap();
+    assert_eq!(value::<i64>(&mut admin, seen), 0);
+    manager.batch_execute(&retrain).unwrap();
+}
+
+#[test]
+fn what_is_paused_does_not_run_until_it_is_resumed() {
+    let (_database, mut client) = with_refresh("");
+    client.batch_execute("SELECT reco.pause_schedule('refresh', 'demand')").unwrap();
+    run_now(&mut client);
+    assert!(attempts(&mut client, "refresh").is_empty());
+    assert!(shown::<bool>(&mut client, "refresh", "paused AND next_run IS NULL AND paused_at IS NOT NULL"));
+    let next = "SELECT reco.resume_schedule('refresh', 'public.demand') > now()";
+    assert!(value::<bool>(&mut client, next));
+    assert!(shown::<bool>(&mut client, "refresh", "NOT paused AND next_run > now()"));
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded"]);
+}
+
+#[test]
+fn a_role_a_model_a_view_or_a_privilege_that_is_gone_pauses_with_a_reason() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    client
+        .batch_execute("CREATE ROLE schedule_gone LOGIN; GRANT USAGE ON SCHEMA reco TO schedule_gone; GRANT CREATE ON SCHEMA public TO schedule_gone")
+        .unwrap();
+    let mut owner = database.connect_as("schedule_gone");
+    let retrain = format!("SELECT reco.schedule_retraining('launch', '{YEARLY}')");
+    let paused = |client: &mut Client, kind: &str, words: &str| {
+        run_now(client);
+        let reason: String = shown(client, kind, "pause_reason");
+        assert!(reason.contains(words), "{reason}");
+        assert!(shown::<bool>(client, kind, "paused"));
+        assert!(attempts(client, kind).is_empty());
+    };
+    let grant = |client: &mut Client| {
+        client.batch_execute("SELECT reco.grant_model('launch', 'schedule_gone', 'train')").unwrap();
+    };
+    grant(&mut client);
+    owner.batch_execute(&retrain).unwrap();
+    client.batch_execute("SELECT reco.revoke_model('launch', 'schedule_gone', 'train')").unwrap();
+    paused(&mut client, "retraining", "schedule_gone");
+    // Nothing is tried again until somebody resumes it; what is still wrong pauses it again.
+    client.batch_execute("SELECT reco.resume_schedule('retraining', 'launch')").unwrap();
+    paused(&mut client, "retraining", "schedule_gone");
+    grant(&mut client);
+    client
+        .batch_execute(
+            "ALTER ROLE schedule_gone NOLOGIN; SELECT reco.resume_schedule('retraining', 'launch')",
+        )
+        .unwrap();
+    paused(&mut client, "retraining", "cannot log in");
+    client.batch_execute("ALTER ROLE schedule_gone LOGIN; REVOKE USAGE ON SCHEMA reco FROM schedule_gone; SELECT reco.resume_schedule('retraining', 'launch')").unwrap();
+    paused(&mut client, "retraining", "may not use the schema reco");
+    client.batch_execute("GRANT USAGE ON SCHEMA reco TO schedule_gone; SELECT reco.resume_schedule('retraining', 'launch'); SELECT reco.drop_model('launch', force => true)").unwrap();
+    paused(&mut client, "retraining", "model \"launch\" does not exist");
+
+    views::create(&mut client, "");
+    schedule_refresh(&mut client, "");
+    // A view is found under its new name, and what is dropped is said.
+    client.batch_execute("ALTER TABLE demand RENAME TO demand_now").unwrap();
+    assert_eq!(shown::<String>(&mut client, "refresh", "subject"), "public.demand_now");
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded"]);
+    client
+        .batch_execute("DELETE FROM reco.schedule_run; SELECT reco.drop_feature_view('demand_now')")
+        .unwrap();
+    paused(&mut client, "refresh", "was dropped");
+    let subject: String = shown(&mut client, "refresh", "subject");
+    client.batch_execute(&format!("SELECT reco.unschedule('refresh', '{subject}')")).unwrap();
+
+    client.batch_execute("UPDATE reco.schedule SET owner = 'schedule_gone'; SELECT reco.resume_schedule('retraining', 'launch')").unwrap();
+    drop(owner);
+    client.batch_execute("DROP OWNED BY schedule_gone; DROP ROLE schedule_gone").unwrap();
+    paused(&mut client, "retraining", "role \"schedule_gone\" does not exist");
+    client.batch_execute("SELECT reco.unschedule('retraining', 'launch')").unwrap();
+}
+
+#[test]
+fn a_schedule_that_is_replaced_or_ended_lets_its_attempt_end() {
+    let (database, mut client) = with_refresh("");
+    let mut holder = hold_refresh(&database);
+    make_due(&mut client);
+    run_due(&mut client);
+    held_worker(&mut client);
+    client.batch_execute("SELECT reco.unschedule('refresh', 'demand')").unwrap();
+    schedule_refresh(&mut client, ", lookback => 3");
+    make_due(&mut client);
+    run_due(&mut client);
+    // Two at once for one view there are never.
+    assert_eq!(attempts(&mut client, "refresh"), ["1 running"]);
+    holder.batch_execute("ROLLBACK").unwrap();
+    wait_for_attempts(&mut client, "refresh", &["1 succeeded", "1 succeeded"]);
+    assert_eq!(
+        shown::<serde_json::Value>(&mut client, "refresh", "arguments"),
+        serde_json::json!({"lookback": 3})
+    );
+}
+
+#[test]
+fn old_attempts_are_forgotten() {
+    let (_database, mut client) = with_refresh("");
+    run_now(&mut client);
+    run_now(&mut client);
+    client
+        .batch_execute(
+            "UPDATE reco.schedule_run SET finished_at = now() - interval '11 days'
+             WHERE started_at = (SELECT min(started_at) FROM reco.schedule_run)",
+        )
+        .unwrap();
+    run_due(&mut client);
+    assert_eq!(attempts(&mut client, "refresh").len(), 2);
+    client.batch_execute("SET reco.max_schedule_history = 10").unwrap();
+    run_due(&mut client);
+    assert_eq!(attempts(&mut client, "refresh").len(), 1);
+}
+
+#[test]
+fn schedules_that_nothing_calls_are_told_when_they_are_made_and_by_check_setup() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    views::create(&mut client, "");
+    let finding = |client: &mut Client| -> String {
+        value(client, "SELECT ok || ' ' || detail FROM reco.check_setup() WHERE item = 'schedules'")
+    };
+    assert!(finding(&mut client).starts_with("true "));
+    let told = database.told_by(&format!("SELECT reco.schedule_refresh('demand', '{YEARLY}')"));
+    assert!(told.iter().any(|line| line.starts_with("WARNING: nothing calls reco.run_due()")), "{told:?}");
+    assert!(finding(&mut client).starts_with("false "));
+    run_due(&mut client);
+    assert!(finding(&mut client).starts_with("true "));
+    let told = database.told_by(&format!("SELECT reco.schedule_refresh('demand', '{YEARLY}')"));
+    assert!(told.is_empty(), "{told:?}");
+    client.batch_execute("UPDATE reco.schedule_call SET called_at = now() - interval '6 minutes'").unwrap();
+    assert!(finding(&mut client).contains("reco.run_due()"));
+}
