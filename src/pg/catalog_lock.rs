@@ -33,6 +33,11 @@ impl CatalogLock {
         Self::on(c"model", hash as u32, (hash >> 32) as u16)
     }
 
+    /// The lock of whoever decides which schedules start.
+    pub fn of_schedules() -> Result<Self, Error> {
+        Self::on(c"schedule", 0, 0)
+    }
+
     fn on(table: &CStr, object: u32, part: u16) -> Result<Self, Error> {
         let table = table_of_catalog(table)?;
         Ok(Self(pg_sys::LOCKTAG {
@@ -50,6 +55,12 @@ impl CatalogLock {
     /// session's and has to be released.
     pub fn take(&self, session: &Session) {
         self.acquire(session, false);
+    }
+
+    /// Takes the lock until the transaction ends, and waits for it if need be.
+    pub fn take_for_transaction(&self) {
+        // SAFETY: as in `acquire`.
+        unsafe { pg_sys::LockAcquire(&self.0, MODE, false, false) };
     }
 
     /// Takes the lock unless another backend holds it; `true` if it was taken.

@@ -1,6 +1,7 @@
 //! What follows from the end of an attempt: the record, and when the schedule is tried next.
 
 use super::kind::Subject;
+use super::plan::Ours;
 use super::time::{now, stored};
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
@@ -185,24 +186,34 @@ fn tell_log(row: &Row, outcome: &Outcome, next: &Next) {
     }
 }
 
-/// Marks attempts as failed whose worker is gone: with the server, or killed alone. Schedules whose attempt is not there any
-/// more are free again.
-pub fn fail_lost() -> Result<(), Error> {
+/// Marks attempts as failed whose worker is gone: with the server, or killed alone. Of schedules that somebody is changing that
+/// is left to the next call.
+pub fn fail_lost(ours: &Ours) -> Result<(), Error> {
     let lost = as_owner(|client| {
-        let sql = "SELECT run_id FROM reco.schedule_run WHERE status OPERATOR(pg_catalog.=) 'running' \
-                      AND NOT reco.schedule_run_is_alive(started_at, pid, worker_start)";
-        let lost =
-            client.update(sql, None, &[])?.map(|row| row.get::<Uuid>(1)?.ok_or_else(Error::damaged_row));
-        let lost = lost.collect::<Result<Vec<_>, Error>>()?;
-        client.update(
-            "UPDATE reco.schedule AS s SET run_id = NULL WHERE s.run_id IS NOT NULL AND NOT EXISTS ( \
-                 SELECT FROM reco.schedule_run AS r WHERE r.run_id OPERATOR(pg_catalog.=) s.run_id \
-                                                      AND r.status OPERATOR(pg_catalog.=) 'running')",
-            None,
-            &[],
-        )?;
-        Ok(lost)
+        let sql = "SELECT r.run_id, r.kind, r.subject, r.name, EXISTS ( \
+                       SELECT FROM reco.schedule AS s WHERE s.run_id OPERATOR(pg_catalog.=) r.run_id) \
+                   FROM reco.schedule_run AS r \
+                   WHERE r.status OPERATOR(pg_catalog.=) 'running' \
+                     AND NOT reco.schedule_run_is_alive(r.started_at, r.pid, r.worker_start)";
+        let rows = client.update(sql, None, &[])?;
+        let lost = rows.map(|row| {
+            let run = row.get::<Uuid>(1)?.ok_or_else(Error::damaged_row)?;
+            let subject = Subject::of_columns(row.get(2)?, row.get(3)?, row.get(4)?)?;
+            Ok((run, ours.has(&subject) || !row.get::<bool>(5)?.unwrap_or(false)))
+        });
+        lost.collect::<Result<Vec<_>, Error>>()
     })?;
     let why = Outcome::failed("the background worker ended without a word: it was killed, or the server was");
-    lost.into_iter().try_for_each(|run| record(run, &why))
+    lost.into_iter().filter(|(_, is_free)| *is_free).try_for_each(|(run, _)| record(run, &why))
+}
+
+/// Whether nobody else is changing the schedule of an attempt, so that its end can be recorded without waiting.
+pub fn can_record(run: Uuid) -> Result<bool, Error> {
+    as_owner(|client| {
+        let locked =
+            "SELECT FROM reco.schedule WHERE run_id OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED";
+        let there = "SELECT FROM reco.schedule WHERE run_id OPERATOR(pg_catalog.=) $1";
+        Ok(!client.update(locked, None, &[run.into()])?.is_empty()
+            || client.update(there, None, &[run.into()])?.is_empty())
+    })
 }

@@ -22,19 +22,36 @@ pub struct Claimed {
     pub subject: Subject,
 }
 
-/// Waits until nobody else decides what starts, and keeps others from it until the transaction ends. Whoever only reads
-/// schedules does not wait.
-pub fn lock() -> Result<(), Error> {
-    as_owner(|client| {
-        client.update("LOCK TABLE reco.schedule IN SHARE ROW EXCLUSIVE MODE", None, &[])?;
-        Ok(())
-    })
+/// The schedules whose rows this transaction has locked, by kind and subject.
+///
+/// Rows that another transaction has changed are left alone until the next call: whoever keeps such a transaction open must not
+/// keep the schedules of others from running.
+pub struct Ours(HashSet<(String, String)>);
+
+impl Ours {
+    /// Waits until nobody else decides what starts, and locks what nobody else has locked.
+    pub fn lock() -> Result<Self, Error> {
+        CatalogLock::of_schedules()?.take_for_transaction();
+        as_owner(|client| {
+            let sql = "SELECT kind, subject FROM reco.schedule FOR UPDATE SKIP LOCKED";
+            let rows = client.update(sql, None, &[])?;
+            let keys = rows.map(|row| {
+                let key = row.get::<String>(1)?.zip(row.get::<String>(2)?);
+                key.ok_or_else(Error::damaged_row)
+            });
+            Ok(Self(keys.collect::<Result<_, Error>>()?))
+        })
+    }
+
+    pub fn has(&self, subject: &Subject) -> bool {
+        self.0.contains(&(subject.kind.name().to_owned(), subject.key.clone()))
+    }
 }
 
 /// Records an attempt for each schedule that starts now, pauses those that cannot run, and says of the others that are due
 /// what they wait for.
-pub fn claim() -> Result<Vec<Claimed>, Error> {
-    let (mut schedules, now) = (scheduled()?, now());
+pub fn claim(ours: &Ours) -> Result<Vec<Claimed>, Error> {
+    let (mut schedules, now) = (scheduled(ours)?, now());
     let mut roles = vec![None; schedules.len()];
     for (n, schedule) in schedules.iter_mut().enumerate().filter(|(_, schedule)| schedule.is_due(now)) {
         match able_owner(&schedule.subject, &schedule.owner) {
@@ -76,6 +93,7 @@ struct Scheduled {
     next_run: i64,
     attempt: i32,
     running: bool,
+    /// Nothing of it starts: it is paused, or somebody is changing it.
     paused: bool,
 }
 
@@ -94,10 +112,12 @@ impl Scheduled {
     }
 }
 
-fn scheduled() -> Result<Vec<Scheduled>, Error> {
+fn scheduled(ours: &Ours) -> Result<Vec<Scheduled>, Error> {
     as_owner(|client| {
         let sql = "SELECT s.kind, s.subject, s.name, s.owner::pg_catalog.text, s.expression, s.time_zone, s.next_run, s.attempt, \
-                          s.run_id IS NOT NULL, s.paused_at IS NOT NULL \
+                          EXISTS (SELECT FROM reco.schedule_run AS r WHERE r.run_id OPERATOR(pg_catalog.=) s.run_id \
+                                     AND r.status OPERATOR(pg_catalog.=) 'running'), \
+                          s.paused_at IS NOT NULL \
                    FROM reco.schedule AS s \
                    UNION ALL \
                    SELECT r.kind, r.subject, r.name, r.owner::pg_catalog.text, '', '', r.due_at, 0, true, false \
@@ -109,15 +129,17 @@ fn scheduled() -> Result<Vec<Scheduled>, Error> {
             let text = |n| row.get::<String>(n);
             let needed = |n| text(n)?.ok_or_else(Error::damaged_row);
             let is = |n| row.get::<bool>(n).map(|value| value.unwrap_or(false));
+            let subject = Subject::of_columns(text(1)?, text(2)?, text(3)?)?;
+            let paused = is(10)? || !ours.has(&subject);
             Ok(Scheduled {
-                subject: Subject::of_columns(text(1)?, text(2)?, text(3)?)?,
+                subject,
                 owner: needed(4)?,
                 expression: needed(5)?,
                 time_zone: needed(6)?,
                 next_run: moment(row.get::<TimestampWithTimeZone>(7)?)?,
                 attempt: row.get::<i32>(8)?.unwrap_or(0),
                 running: is(9)?,
-                paused: is(10)?,
+                paused,
             })
         })
         .collect()

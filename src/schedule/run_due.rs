@@ -1,7 +1,7 @@
 //! The procedure `reco.run_due`: it starts a background worker for each attempt that is due.
 
 use super::outcome::fail_lost;
-use super::plan::{claim, give_back, keep_books, lock, something_runs, Claimed};
+use super::plan::{claim, give_back, keep_books, something_runs, Claimed, Ours};
 use super::worker::{Job, FUNCTION};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::current_user;
@@ -57,9 +57,9 @@ fn run(wait: bool, session: &Session) -> Result<(), Failure> {
 
 /// Sets right what was lost, and records the attempts that start now.
 pub fn decide_all() -> Result<Vec<Claimed>, Error> {
-    lock()?;
-    fail_lost()?;
-    claim()
+    let ours = Ours::lock()?;
+    fail_lost(&ours)?;
+    claim(&ours)
 }
 
 /// Starts a worker for each attempt, once they are committed. Returns those for which the server had none left.

@@ -2,7 +2,7 @@
 //! starts what has waited for it.
 
 use super::kind::Subject;
-use super::outcome::{record, Outcome};
+use super::outcome::{can_record, record, Outcome};
 use super::plan::{give_back, Claimed};
 use super::run_due::{decide_all, launch};
 use crate::error::Error;
@@ -170,7 +170,11 @@ unsafe extern "C-unwind" fn record_termination(_code: c_int, _argument: pg_sys::
         unsafe { pg_sys::AbortOutOfAnyTransaction() };
         let error = "somebody ended its background worker".to_owned();
         // The result is ignored: an attempt that could not be recorded counts as lost.
-        let _ = background::in_transaction(|| record(run, &Outcome::Cancelled { error }));
+        // Nothing is waited for here, since nothing could interrupt the wait.
+        let _ = background::in_transaction(|| match can_record(run)? {
+            true => record(run, &Outcome::Cancelled { error }),
+            false => Ok(()),
+        });
     };
     // SAFETY: this frame owns nothing, and C calls it.
     unsafe { guard::within(end) };

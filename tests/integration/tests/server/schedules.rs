@@ -589,6 +589,22 @@ fn a_schedule_that_is_replaced_or_ended_lets_its_attempt_end() {
 }
 
 #[test]
+fn a_transaction_that_is_left_open_keeps_no_other_schedule_from_running() {
+    let (database, mut client) = with_refresh("");
+    client.batch_execute(&views::creation("other", "")).unwrap();
+    client.batch_execute(&format!("SELECT reco.schedule_refresh('other', '{YEARLY}')")).unwrap();
+    make_due(&mut client);
+    let mut left_open = database.connect();
+    left_open.batch_execute("BEGIN; SELECT reco.pause_schedule('refresh', 'demand')").unwrap();
+    run_due_to_the_end(&mut client);
+    let ran = "SELECT subject FROM reco.schedule_runs WHERE status = 'succeeded'";
+    assert_eq!(rows(&mut client, ran), ["(public.other)"]);
+    left_open.batch_execute("ROLLBACK").unwrap();
+    run_due_to_the_end(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded", "1 succeeded"]);
+}
+
+#[test]
 fn old_attempts_are_forgotten() {
     let (_database, mut client) = with_refresh("");
     run_now(&mut client);
