@@ -163,6 +163,14 @@ SELECT reco.create_feature_view('public.weekly', $d$SELECT '2024-01-01'::pg_cata
 CALL reco.refresh_features('public.weekly');;
 CALL reco.refresh_features('public.weekly', '2024-01-01', '2024-01-01');;
 SELECT reco.features_as_of(NULL::public.weekly, s) FROM public.spine AS s;;
+SELECT reco.schedule_refresh('public.weekly', '0 0 1 1 *');;
+SELECT reco.schedule_retraining('launch', '0 0 1 1 *');;
+SELECT reco.schedule_monitoring('launch', '0 0 1 1 *');;
+SELECT reco.pause_schedule('refresh', 'public.weekly', 'a test');;
+SELECT reco.resume_schedule('refresh', 'public.weekly');;
+CALL reco.run_due(wait => true);;
+SELECT reco.schedule_run_is_alive(pg_catalog.now(), NULL, NULL), reco.schedule_run_is_alive(pg_catalog.now(), 1, NULL);;
+SELECT reco.unschedule('refresh', 'public.weekly');;
 SELECT reco.drop_feature_view('public.weekly');;
 SELECT reco.create_launch_features('public.new_products', 'public.sales', 'public.products', 'public.stores', launch_date => 'launch_date', warm_up_weeks => 0);;
 CALL reco.refresh_features('public.new_products');;

@@ -67,6 +67,8 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.rollback('m')", "manage"),
     ("SELECT reco.promote_if_better('m', 1)", "manage"),
     ("CALL reco.retrain('m')", "train"),
+    ("SELECT reco.schedule_retraining('m', '0 4 * * *')", "train"),
+    ("SELECT reco.schedule_monitoring('m', '0 4 * * *')", "train"),
     ("SELECT reco.set_alias('m', 'challenger', 1)", "manage"),
     ("SELECT reco.set_alias('m', 'champion', 1)", "manage"),
     ("SELECT reco.drop_alias('m', 'champion')", "manage"),
