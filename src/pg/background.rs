@@ -138,7 +138,7 @@ const STATEMENT_TIMEOUT: c_int = 3;
 
 /// A statement that failed.
 pub struct Failed {
-    pub failure: Failure,
+    pub failure: Box<Failure>,
     /// Whether its time was over.
     pub timed_out: bool,
 }
@@ -146,7 +146,7 @@ pub struct Failed {
 /// Runs one statement as a client's would be: a procedure can commit. It is cancelled after so many milliseconds.
 pub fn run(sql: &str, milliseconds: i32) -> Result<(), Failed> {
     let sql = CString::new(sql).map_err(|_| Failed {
-        failure: Error::invalid("a statement contains a zero byte").into(),
+        failure: Box::new(Error::invalid("a statement contains a zero byte").into()),
         timed_out: false,
     })?;
     // SAFETY: the guard's closures do nothing but call C.
@@ -170,7 +170,7 @@ pub fn run(sql: &str, milliseconds: i32) -> Result<(), Failed> {
         pg_sys::debug_query_string = std::ptr::null();
         pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
     }
-    result.map_err(|failure| Failed { failure, timed_out })
+    result.map_err(|failure| Failed { failure: Box::new(failure), timed_out })
 }
 
 /// Parses a statement and runs it in a portal of its own, at the top level.

@@ -25,9 +25,9 @@ const DELAYS: (i64, i64, &str) = (SECOND, LONGEST_DELAY, "1 second to 1 day");
 const TIMEOUTS: (i64, i64, &str) = (SECOND, 7 * 24 * 3600 * SECOND, "1 second to 7 days");
 
 // Declared in sql/schedule.sql.
-sql_function!(schedule_refresh, |call| schedule_refresh(call));
-sql_function!(schedule_retraining, |call| schedule_retraining(call));
-sql_function!(schedule_monitoring, |call| schedule_monitoring(call));
+sql_function!(schedule_refresh, schedule_refresh);
+sql_function!(schedule_retraining, schedule_retraining);
+sql_function!(schedule_monitoring, schedule_monitoring);
 
 fn schedule_refresh(call: &Call) -> Returned {
     refuse_read_only(c"reco.schedule_refresh()");

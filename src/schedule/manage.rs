@@ -17,9 +17,9 @@ use pgrx::{pg_sys, Spi};
 use schedule::Calendar;
 
 // Declared in sql/schedule.sql.
-sql_function!(unschedule, |call| unschedule(call));
-sql_function!(pause_schedule, |call| pause_schedule(call));
-sql_function!(resume_schedule, |call| resume_schedule(call));
+sql_function!(unschedule, unschedule);
+sql_function!(pause_schedule, pause_schedule);
+sql_function!(resume_schedule, resume_schedule);
 
 fn unschedule(call: &Call) -> Returned {
     refuse_read_only(c"reco.unschedule()");
