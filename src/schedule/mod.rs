@@ -9,6 +9,7 @@
 //! | `obstacle` | what keeps a schedule from running until a person has acted |
 //! | `pg_cron` | who calls `reco.run_due`, if it is pg_cron |
 //! | `plan`    | what is due, what it waits for, and what starts now |
+//! | `launch`  | from what is due to a worker for each attempt |
 //! | `run_due` | `CALL reco.run_due()`: it starts workers |
 //! | `worker`  | an attempt, from its beginning to its end |
 //! | `outcome` | what follows from the end of an attempt |
@@ -16,6 +17,7 @@
 
 mod create;
 mod kind;
+mod launch;
 mod manage;
 mod obstacle;
 mod outcome;

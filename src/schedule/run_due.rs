@@ -1,9 +1,8 @@
 //! The procedure `reco.run_due`: it starts a background worker for each attempt that is due.
 
-use super::outcome::fail_lost;
-use super::plan::{claim, give_back, keep_books, something_runs, Claimed, Ours};
-use super::worker::{Job, FUNCTION};
-use crate::error::{or_raise, Error};
+use super::launch::{decide_all, launch};
+use super::plan::{give_back, keep_books, something_runs};
+use crate::error::or_raise;
 use crate::pg::acting_as::current_user;
 use crate::pg::background;
 use crate::pg::call::Call;
@@ -53,20 +52,4 @@ fn run(wait: bool, session: &Session) -> Result<(), Failure> {
         }
         background::rest(PAUSE);
     }
-}
-
-/// Sets right what was lost, and records the attempts that start now.
-pub fn decide_all() -> Result<Vec<Claimed>, Error> {
-    let ours = Ours::lock()?;
-    fail_lost(&ours)?;
-    claim(&ours)
-}
-
-/// Starts a worker for each attempt, once they are committed. Returns those for which the server had none left.
-pub fn launch(claimed: Vec<Claimed>) -> Vec<Claimed> {
-    let start = |claimed: &Claimed| {
-        let name = format!("pg_recommend: {}", claimed.subject.describe());
-        background::start(FUNCTION, &name, Job::of(claimed).told())
-    };
-    claimed.into_iter().filter(|claimed| !start(claimed)).collect()
 }

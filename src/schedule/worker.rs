@@ -2,9 +2,9 @@
 //! starts what has waited for it.
 
 use super::kind::Subject;
+use super::launch::{decide_all, launch, Job};
 use super::outcome::{can_record, record, Outcome};
-use super::plan::{give_back, Claimed};
-use super::run_due::{decide_all, launch};
+use super::plan::give_back;
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
 use crate::pg::session::Failure;
@@ -15,51 +15,15 @@ use pgrx::{pg_sys, PgLogLevel, Uuid};
 use std::cell::Cell;
 use std::ffi::c_int;
 
-/// The worker's function, by the name under which the server finds it in the library.
-pub const FUNCTION: &str = "pg_recommend_run_scheduled";
 /// The most characters of an error that are kept.
 const LONGEST_ERROR: usize = 2000;
-
-/// What a worker is told.
-#[derive(Clone, Copy)]
-pub struct Job {
-    database: pg_sys::Oid,
-    role: pg_sys::Oid,
-    run: Uuid,
-}
-
-impl Job {
-    pub fn of(claimed: &Claimed) -> Self {
-        // SAFETY: this variable of the process was set when the backend connected to its database.
-        Self { database: unsafe { pg_sys::MyDatabaseId }, role: claimed.role, run: claimed.run }
-    }
-
-    pub fn told(&self) -> [u8; background::TOLD] {
-        let mut told = [0; background::TOLD];
-        told[..4].copy_from_slice(&self.database.to_u32().to_ne_bytes());
-        told[4..8].copy_from_slice(&self.role.to_u32().to_ne_bytes());
-        told[8..24].copy_from_slice(self.run.as_bytes());
-        told
-    }
-
-    fn of_this_worker() -> Self {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = background::told();
-        let mut run = [0; 16];
-        run.copy_from_slice(&rest[..16]);
-        Self {
-            database: pg_sys::Oid::from_u32(u32::from_ne_bytes([a, b, c, d])),
-            role: pg_sys::Oid::from_u32(u32::from_ne_bytes([e, f, g, h])),
-            run: Uuid::from_bytes(run),
-        }
-    }
-}
 
 thread_local! {
     /// The attempt whose end is not recorded yet.
     static UNDER_WAY: Cell<Option<Uuid>> = const { Cell::new(None) };
 }
 
-/// The worker's function. The process ends when it returns.
+/// The worker's function, which the server finds by [`FUNCTION`](super::launch::FUNCTION). The process ends when it returns.
 #[pg_guard]
 #[no_mangle]
 pub extern "C-unwind" fn pg_recommend_run_scheduled(_argument: pg_sys::Datum) {

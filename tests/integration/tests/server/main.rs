@@ -61,6 +61,7 @@
 //! | `defaults` | what others make and grant changes nothing for who names no model |
 //! | `limits` | settings that are limits, and who may change them |
 //! | `schedules` | when what is scheduled runs, as whom, in which order, and how often it is tried again |
+//! | `schedule_rights` | who may schedule, see and change what, what is refused, and what pauses |
 //! | `schedule_servers` | schedules where servers are killed, restarted and promoted, and called by pg_cron |
 //! | `locks` | what says that a backend is at work |
 
@@ -118,6 +119,7 @@ mod retire;
 mod retraining;
 mod rights;
 mod sales_summary;
+mod schedule_rights;
 mod schedule_servers;
 mod schedules;
 mod scoring;
