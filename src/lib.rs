@@ -10,6 +10,7 @@
 //! | `feature_view/` | `reco.create_feature_view(…)`, `CALL reco.refresh_features(…)`: weekly, point-in-time rows |
 //! | `retraining/` | `reco.promote_if_better(…)`, `CALL reco.retrain(…)`, `reco.backtest(…)`: champions kept up to date |
 //! | `schedule/` | `reco.schedule_retraining(…)`, `CALL reco.run_due()`: procedures at their times, with retries, in workers of their own |
+//! | `monitoring/` | `CALL reco.monitor(…)`, `reco.health`: how good a model is week by week, drift, alarms |
 //! | `models/`  | `reco.promote(…)`, `reco.grant_model(…)`, `reco.export_model(…)`: functions that change and move models |
 //! | `catalog/` | what is stored of models, and who may do what with them: the tables and views |
 //! | `pg/` | what other folders need of PostgreSQL: calls, values, tuples, relations, sessions, and guards against its errors |
@@ -35,6 +36,7 @@ mod evaluation;
 mod feature_view;
 mod features;
 mod models;
+mod monitoring;
 mod ranking;
 mod retraining;
 mod schedule;

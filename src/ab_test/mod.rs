@@ -14,7 +14,7 @@
 mod arm;
 mod keys;
 mod log;
-mod report;
+pub mod report;
 mod start;
 mod stop;
 

@@ -156,14 +156,14 @@ struct Shown {
 }
 
 /// A row of the log.
-struct Logged {
-    arm: usize,
+pub struct Logged {
+    pub arm: usize,
     /// The week, in days since 2000-01-01.
-    week: i32,
-    region: String,
-    product: String,
-    own: String,
-    score: f64,
+    pub week: i32,
+    pub region: String,
+    pub product: String,
+    pub own: String,
+    pub score: f64,
 }
 
 /// Gives each text a number.
@@ -268,7 +268,7 @@ fn page(name: &str, after: Option<&Logged>) -> Result<Vec<Logged>, Error> {
 }
 
 /// The query for the outcomes of keys: for each key whose row the caller may see, its number, from 1, and its label.
-fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
+pub fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
     let version = read::version(model, number)?;
     let Keyed { source, time, same_key, .. } = Keyed::of(&version)?;
     let relation = &source.relation;
@@ -296,7 +296,7 @@ fn outcome_query(model: &str, number: i32) -> Result<String, Error> {
 }
 
 /// The outcomes of rows of the log, as the caller may see them; `None` while an outcome is not known.
-fn outcomes(query: &str, logged: &[&Logged]) -> Result<Vec<(usize, Option<bool>)>, Error> {
+pub fn outcomes(query: &str, logged: &[&Logged]) -> Result<Vec<(usize, Option<bool>)>, Error> {
     if logged.is_empty() {
         return Ok(Vec::new());
     }

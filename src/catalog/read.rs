@@ -11,6 +11,7 @@ use super::table::{Catalog, Key, Seen, Table};
 use super::version_source::VersionSource;
 use crate::error::Error;
 use model::protocol::Importance;
+use model::stored::moment::Moment;
 use model::Task;
 use pgrx::pg_sys;
 use pgrx::Uuid;
@@ -128,6 +129,11 @@ pub fn task(model: &str, version: i32) -> Result<Option<Task>, Error> {
 /// The first day of which a version has seen no row, if the catalog knows it (see [`stored::Data::unseen_from`]).
 pub fn unseen_from(model: &str, version: i32) -> Result<Option<i32>, Error> {
     Ok(data(model, version)?.unseen_from())
+}
+
+/// The time of the newest row that a version has learned from or was measured on, if the catalog knows it.
+pub fn last_seen(model: &str, version: i32) -> Result<Option<Moment>, Error> {
+    Ok(data(model, version)?.time_to)
 }
 
 fn data(model: &str, version: i32) -> Result<stored::Data, Error> {

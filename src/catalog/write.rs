@@ -8,6 +8,7 @@ use super::{change, history, weights};
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
 use model::bytes::Bytes;
+use model::protocol::Profile;
 use pgrx::spi::SpiClient;
 use pgrx::Uuid;
 use serde_json::json;
@@ -29,6 +30,8 @@ pub struct NewVersion<'a> {
     pub libraries: String,
     pub seconds: f64,
     pub artifact: &'a dyn Bytes,
+    /// What its training rows and its scores of the test rows are like; empty if that is not known.
+    pub profiles: &'a [Profile],
     /// Whether the version becomes the champion even if there is one.
     pub promote: bool,
 }
@@ -57,6 +60,7 @@ pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
     as_owner(|client| {
         let version = next_version(client, new.model)?;
         insert_version(client, new, version, artifact_id, &caller.role)?;
+        insert_profiles(client, new, version)?;
         let action = if new.run_id.is_some() { "trained" } else { "imported" };
         let detail = json!({"algorithm": new.algorithm, "source": new.source.map(VersionSource::to_string), "run_id": new.run_id.map(|id| id.to_string())});
         caller.did(client, action, new.model, Some(version), detail)?;
@@ -128,5 +132,22 @@ fn insert_version(
             new.source.and_then(|source| source.view).into(),
         ],
     )?;
+    Ok(())
+}
+
+fn insert_profiles(client: &mut SpiClient, new: &NewVersion, version: i32) -> Result<(), Error> {
+    let insert = "INSERT INTO reco.version_histogram (model, version, position, column_name, histogram) \
+                  VALUES ($1, $2, $3, $4, $5::pg_catalog.jsonb)";
+    for (position, Profile { column, histogram }) in (0_i32..).zip(new.profiles) {
+        let histogram = serde_json::to_string(histogram)?;
+        let row = [
+            new.model.into(),
+            version.into(),
+            position.into(),
+            column.as_deref().into(),
+            histogram.as_str().into(),
+        ];
+        client.update(insert, None, &row)?;
+    }
     Ok(())
 }

@@ -15,7 +15,7 @@
 
 mod charts;
 pub mod evaluate;
-mod measure;
+pub mod measure;
 mod rows;
 mod scores;
 mod state;

@@ -206,6 +206,12 @@ fn range(view: &FeatureView, asked: &Asked, is_input: bool) -> Result<Option<(We
     Ok(both)
 }
 
+/// The last week that the data of a view cover completely; `None` if the view does not know.
+pub fn complete_week(view: &FeatureView) -> Result<Option<Week>, Error> {
+    let query = view.available.as_deref();
+    Ok(query.map(|query| available(view, query)).transpose()?.and_then(|(_, last)| last))
+}
+
 type Ends = (Option<Week>, Option<Week>);
 
 /// The week of the first moment, and the last week that the data cover completely.

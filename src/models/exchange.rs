@@ -116,6 +116,8 @@ impl<'call> Import<'call> {
             libraries: json!({ "pg_recommend": env!("CARGO_PKG_VERSION") }).to_string(),
             seconds: self.began.elapsed().as_secs_f64(),
             artifact: &self.bytes,
+            // The file has none, so that the version is monitored without drift.
+            profiles: &[],
             promote: self.promote,
         })?;
         Ok(stored.version)

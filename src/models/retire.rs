@@ -89,7 +89,7 @@ fn drop_model(model: Option<&str>, force: Option<bool>) {
 
 /// All that a model has but its versions, its runs and its audit: what refers to something before that, since nothing else
 /// deletes it. Its A/B tests are locked first, so that what is logged meanwhile is waited for, or finds that the test is gone.
-const DELETE_BELONGINGS: [&str; 9] = [
+const DELETE_BELONGINGS: [&str; 13] = [
     "SELECT FROM reco.ab_test WHERE model OPERATOR(pg_catalog.=) $1 FOR UPDATE",
     "DELETE FROM reco.recommendation WHERE test IN \
          (SELECT t.test FROM reco.ab_test AS t WHERE t.model OPERATOR(pg_catalog.=) $1)",
@@ -98,6 +98,10 @@ const DELETE_BELONGINGS: [&str; 9] = [
     "DELETE FROM reco.ab_test WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.alias WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.promotion WHERE model OPERATOR(pg_catalog.=) $1",
+    "DELETE FROM reco.version_histogram WHERE model OPERATOR(pg_catalog.=) $1",
+    "DELETE FROM reco.monitored_week WHERE model OPERATOR(pg_catalog.=) $1",
+    "DELETE FROM reco.monitored_column WHERE model OPERATOR(pg_catalog.=) $1",
+    "DELETE FROM reco.monitored_model WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.model_privilege WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.artifact_chunk WHERE artifact_id IN \
          (SELECT v.artifact_id FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) $1)",

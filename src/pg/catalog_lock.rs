@@ -1,4 +1,4 @@
-//! Locks that say what a backend has under way: a training, a search, a refresh or a retraining.
+//! Locks that say what a backend has under way: a training, a search, a refresh, a retraining or a monitoring.
 //!
 //! They are heavyweight locks on objects of the catalog's own tables, not advisory locks. Any role that knows the key can
 //! take an advisory lock, and could so keep a model from being retrained, or make a run that lost its backend look alive.
@@ -27,10 +27,19 @@ impl CatalogLock {
 
     /// The lock of a model that is retrained, by a hash of the model's name.
     pub fn of_retraining(model: &str) -> Result<Self, Error> {
+        Self::of_model(c"model", model)
+    }
+
+    /// The lock of a model that is monitored, by the same hash.
+    pub fn of_monitoring(model: &str) -> Result<Self, Error> {
+        Self::of_model(c"monitored_model", model)
+    }
+
+    fn of_model(table: &CStr, model: &str) -> Result<Self, Error> {
         let mut hasher = DefaultHasher::new();
         model.hash(&mut hasher);
         let hash = hasher.finish();
-        Self::on(c"model", hash as u32, (hash >> 32) as u16)
+        Self::on(table, hash as u32, (hash >> 32) as u16)
     }
 
     /// The lock of whoever decides which schedules start.

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::pg::session::{Failure, Session};
 use model::bytes::Bytes;
 use model::params::Metric;
-use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Spec};
+use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Profile, Spec};
 use model::{Algorithm, Artifact, Task};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -38,6 +38,8 @@ pub struct Outcome {
     pub best_epoch: u32,
     pub parity: f64,
     pub importance: Vec<Importance>,
+    /// What the training rows and the scores of the test rows are like.
+    pub profiles: Vec<Profile>,
     finished: bool,
 }
 
@@ -151,10 +153,21 @@ impl Outcome {
                 progress.add(metric, epochs);
             }
             Event::Candidate(candidate) => progress.candidates.push(candidate),
-            Event::Finished { algorithm, validation, test, by, best_epoch, parity, importance, .. } => {
+            Event::Finished {
+                algorithm,
+                validation,
+                test,
+                by,
+                best_epoch,
+                parity,
+                importance,
+                profiles,
+                ..
+            } => {
                 (self.validation, self.test, self.by) = (validation, test, by);
                 (self.best_epoch, self.parity) = (best_epoch, parity);
                 (self.algorithm, self.importance) = (Some(algorithm), importance);
+                self.profiles = profiles;
                 self.finished = true;
             }
             Event::Error { cause, message, detail, hint } => {

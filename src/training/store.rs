@@ -39,6 +39,7 @@ pub fn store(request: &Request, params: &Params, trained: &Trained, began: Insta
         libraries: outcome.libraries.to_string(),
         seconds: began.elapsed().as_secs_f64(),
         artifact: bytes,
+        profiles: &outcome.profiles,
         promote: request.promote,
     })
 }

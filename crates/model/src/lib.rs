@@ -5,6 +5,7 @@
 //! | `score` | from the values of a row to its score: networks, trees, the kernels, the scorer |
 //! | `explain` | what each column contributes to a score; how alike two rows are |
 //! | `measure` | metrics, charts, calibration |
+//! | `drift` | whether a week's rows are like those of training; the status of a model |
 //! | `tune` | the parameters of a training, and the search for good ones |
 //! | `stored` | a model version at rest: artifact, recipe, vocabulary, card |
 //! | `ab` | A/B tests: which arm a key falls to, and how much better an arm is |
@@ -17,6 +18,7 @@
 
 pub mod ab;
 pub mod algorithm;
+pub mod drift;
 pub mod error;
 pub mod explain;
 pub mod hash;

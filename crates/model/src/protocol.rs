@@ -10,6 +10,7 @@
 //! and `List` of a number for SQL arrays. All are nullable.
 
 use crate::algorithm::{Algorithm, Task};
+use crate::drift::Histogram;
 use crate::measure::quality::Quality;
 use crate::stored::recipe::Family;
 use crate::tune::params::Params;
@@ -109,6 +110,14 @@ pub struct Importance {
     pub column: String,
     /// By how much the metric gets worse; below 0 where shuffling did no harm.
     pub loss: f64,
+}
+
+/// The values of a column over the training rows, or the scores of the test rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// `None` of the scores.
+    pub column: Option<String>,
+    pub histogram: Histogram,
 }
 
 /// The result of one algorithm where several are compared.
@@ -215,6 +224,9 @@ pub enum Event {
         parity: f64,
         /// What the metric of the validation rows loses without each column, the largest first.
         importance: Vec<Importance>,
+        /// The scores, and the columns of the recipe in its order.
+        #[serde(default)]
+        profiles: Vec<Profile>,
         seconds: f64,
     },
     /// The last line of a training that failed.
@@ -279,6 +291,10 @@ mod tests {
                 best_epoch: 7,
                 parity: 1e-7,
                 importance: vec![Importance { column: "price".into(), loss: -0.25 }],
+                profiles: vec![Profile {
+                    column: Some(text.clone()),
+                    histogram: Histogram::of_numbers(&[0.1 + 0.2, 1.0 / 3.0]),
+                }],
                 seconds: 3.25,
             },
             Event::Error { cause: Cause::Data, message: text, detail: None, hint: Some(String::new()) },

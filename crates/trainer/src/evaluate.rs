@@ -6,6 +6,7 @@ use crate::job::{Fit, Job, Units};
 use crate::prepare::{RawColumns, RawRow};
 use crate::rows::split::{HeldOut, Split};
 use crate::threads::on_each;
+use model::drift::Histogram;
 use model::metrics::Metrics;
 use model::protocol::{ByGroup, Evaluation};
 use model::quality::{Quality, RegressionMetrics};
@@ -22,6 +23,8 @@ pub struct Measured {
     pub test: Option<Evaluation>,
     /// The metrics of each region's test rows, or of its validation rows where there are no test rows.
     pub by: ByGroup,
+    /// The scores of the test rows, or of the validation rows where there are no test rows.
+    pub scores: Option<Histogram>,
     pub parity: f64,
 }
 
@@ -64,10 +67,12 @@ pub fn measure(
     let Split { train, validation: earlier, test: later, .. } = job.split;
     let (validation, first, served) = part(earlier, &outputs.validation, &baselines.validation)?;
     let mut by = served.by_region(job, earlier);
+    let mut scores = validation.is_some().then(|| Histogram::of_numbers(&served.scores));
     drop(served);
     let (test, second, served) = part(later, &outputs.test, &baselines.test)?;
     if test.is_some() {
         by = served.by_region(job, later);
+        scores = Some(Histogram::of_numbers(&served.scores));
     }
     let parity = match (&validation, &test) {
         (None, None) => part(train, &fit.reference.outputs(train)?, &None)?.1,
@@ -78,7 +83,7 @@ pub fn measure(
     };
     // Written so that a difference that is not a number is refused too.
     match parity <= PARITY {
-        true => Ok(Measured { validation, test, by, parity }),
+        true => Ok(Measured { validation, test, by, scores, parity }),
         false => Err(TrainerError::Parity { difference: parity }),
     }
 }

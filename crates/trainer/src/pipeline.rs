@@ -16,8 +16,10 @@ use crate::rows::prepared::Prepared;
 use arrow_array::{Array, Float64Array, RecordBatch};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{DataType, Field, Schema};
-use model::protocol::{Event, Spec};
-use model::{Params, Task};
+use model::drift::Histogram;
+use model::protocol::{Event, Profile, Spec};
+use model::recipe::{Column, Input};
+use model::{Artifact, Params, Task};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -81,9 +83,22 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         by: measured.by,
         best_epoch: fit.best_epoch,
         parity: measured.parity,
+        profiles: profiles(measured.scores, &artifact, &encoder),
         importance: if params.importance { importance(&artifact, &job)? } else { Vec::new() },
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// The histograms of the scores and of the columns that the model reads. A key has none: its values are always new.
+fn profiles(scores: Option<Histogram>, artifact: &Artifact, encoder: &Encoder) -> Vec<Profile> {
+    let of_column = |name: &String| {
+        let position = encoder.recipe.columns.iter().position(|column| column.name == *name)?;
+        Some(Profile { column: Some(name.clone()), histogram: encoder.histograms[position].clone() })
+    };
+    let is_input = |column: &&Column| !matches!(column.input, Input::Key);
+    let columns = artifact.recipe.columns.iter().filter(is_input);
+    let scores = scores.map(|histogram| Profile { column: None, histogram });
+    scores.into_iter().chain(columns.filter_map(|column| of_column(&column.name))).collect()
 }
 
 /// Writes the model, and the training library's own scores of all rows if they are asked for.

@@ -12,7 +12,8 @@ use crate::error::TrainerError;
 use crate::rows::block::Block;
 use crate::rows::data::Table;
 use crate::rows::values::{Dictionary, Feature, Floats, Values, NULL_CODE};
-use column_fit::{column_fits, ColumnFit, ScalingFit};
+use column_fit::{column_fits, histogram, ColumnFit, ScalingFit};
+use model::drift::Histogram;
 use model::protocol::SourceColumn;
 use model::recipe::{Category, CategoryFit, Column, Input, Recipe, Scaling, MAX_INPUTS, NULL, UNSEEN};
 use model::Params;
@@ -25,6 +26,8 @@ pub use raw_columns::{RawColumns, RawRow};
 pub struct Encoder<'a> {
     pub recipe: Recipe,
     pub warnings: Vec<String>,
+    /// What the training rows have in each column of the recipe.
+    pub histograms: Vec<Histogram>,
     /// For each category in input order: whether NULL occurs in the training rows.
     pub null_seen: Vec<bool>,
     table: &'a Table,
@@ -95,6 +98,7 @@ impl<'a> Encoder<'a> {
         let mut encoder = Self {
             recipe: Recipe { columns: Vec::new() },
             warnings: Vec::new(),
+            histograms: Vec::new(),
             null_seen: Vec::new(),
             table,
             threads,
@@ -106,10 +110,13 @@ impl<'a> Encoder<'a> {
         for (position, (feature, fit)) in table.features.iter().zip(fits).enumerate() {
             match fit {
                 // Nothing says how long the arrays of this column are: it cannot be an input.
-                ColumnFit::Numbers(fits) if fits.is_empty() => {
+                ColumnFit::Numbers { fits, .. } if fits.is_empty() => {
                     findings.empty.push(feature.source.name.clone())
                 }
-                ColumnFit::Numbers(fits) => encoder.add_numbers(position, fits, train.len(), &mut findings),
+                ColumnFit::Numbers { fits, counts } => {
+                    encoder.histograms.push(counts.into_histogram());
+                    encoder.add_numbers(position, fits, train.len(), &mut findings)
+                }
                 ColumnFit::Category { fit, nulls } => {
                     encoder.add_category(position, &fit, nulls, train.len(), params, &mut findings)
                 }
@@ -156,6 +163,7 @@ impl<'a> Encoder<'a> {
         findings: &mut Findings,
     ) {
         let category = fit.finish(params.min_category_count, params.max_categories);
+        self.histograms.push(histogram(fit, &category, nulls, rows));
         let Feature { source, values } = &self.table.features[position];
         if nulls == rows {
             findings.empty.push(source.name.clone());

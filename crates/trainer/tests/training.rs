@@ -4,8 +4,8 @@ mod support;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
 use model::params::{CalibrationChoice, Metric, Schedule};
-use model::protocol::{Event, Role};
-use model::recipe::Family;
+use model::protocol::{Event, Profile, Role};
+use model::recipe::{Family, Input};
 use model::{Algorithm, Params, Predictor, Quality, Task};
 use rand::seq::SliceRandom;
 use rand::SeedableRng;
@@ -390,6 +390,38 @@ fn probabilities_stay_right_when_negatives_are_left_out() {
     let mean: f64 = test.calibration.iter().map(|bin| bin.mean_score * bin.rows as f64).sum::<f64>();
     let ratio = mean / test.positives as f64;
     assert!((0.85..1.18).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn the_training_rows_and_the_scores_are_kept_as_histograms() {
+    let run = fit(&[Algorithm::Mlp], &Source::of(&sales(3000)), Params { epochs: 2, ..quick() });
+    let finished = run.events.iter().find_map(|event| match event {
+        Event::Finished { profiles, test, .. } => Some((profiles.clone(), test.clone())),
+        _ => None,
+    });
+    let (profiles, test) = finished.unwrap();
+    let rows = run.events.iter().find_map(|event| match event {
+        Event::Data(data) => Some(data.train),
+        _ => None,
+    });
+    let recipe = run.artifact().recipe;
+    assert_eq!(profiles.len(), recipe.columns.len() + 1);
+    assert_eq!(profiles[0].column, None);
+    let Quality::Binary(test) = test.unwrap().model else { panic!("binary") };
+    assert_eq!(profiles[0].histogram.total(), test.rows);
+    for (column, profile) in recipe.columns.iter().zip(&profiles[1..]) {
+        let Profile { column: name, histogram } = profile;
+        assert_eq!(name.as_ref(), Some(&column.name));
+        assert!(histogram.fits(), "{profile:?}");
+        let values = rows.unwrap() * column.numbers().max(1) as u64;
+        assert_eq!(histogram.total(), values, "{profile:?}");
+        assert!(serde_json::to_string(histogram).unwrap().len() < 1000, "{profile:?}");
+        let has_missing = match &column.input {
+            Input::Numbers(scalings) => scalings.iter().any(|scaling| scaling.indicator),
+            _ => histogram.nulls > 0,
+        };
+        assert_eq!(has_missing, histogram.nulls > 0, "{profile:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@
 pub mod assignment;
 pub mod lift;
 pub mod mismatch;
-mod normal;
+pub(crate) mod normal;
 pub mod ratio;
 pub mod summary;
 

@@ -1,5 +1,6 @@
 //! Platt scaling: the network's logits turned into calibrated probabilities by a slope and an offset.
 
+use super::ranking::Ranked;
 use serde::{Deserialize, Serialize};
 
 /// `probability = sigmoid(slope * logit + offset)`.
@@ -54,12 +55,28 @@ impl Platt {
         let targets: Vec<(f64, f64)> =
             rows.into_iter().map(|(logit, label)| (logit, if label { high } else { low })).collect();
         let start = Platt { slope: 0.0, offset: ((positives + 1.0) / (negatives + 1.0)).ln() };
-        let fitted = newton(start, &targets);
+        let fitted = newton(start, targets.iter().copied());
         if fitted.is_valid() {
             fitted
         } else {
             Self::IDENTITY
         }
+    }
+
+    /// Slope and offset of the line from the logits of probabilities to those of their outcomes (Cox 1958), by maximum
+    /// likelihood: 1 and 0 where the probabilities are right. A slope below 1 says that they are too extreme, an offset below
+    /// 0 that they are too high. `None` where a class is missing, or where the probabilities tell the classes apart or do
+    /// not differ, so that there is no such line.
+    pub fn of_outcomes(ranked: Ranked) -> Option<Platt> {
+        let ends = |scores: &[f64]| Some((*scores.first()?, *scores.last()?));
+        let ((low, high), (lowest, highest)) = ends(ranked.positives).zip(ends(ranked.negatives))?;
+        if low >= highest || lowest >= high {
+            return None;
+        }
+        let rows = ranked.rows().map(|(score, label)| (logit(score), f64::from(u8::from(label))));
+        let prior = (ranked.positives.len() as f64 / ranked.negatives.len() as f64).ln();
+        let found = newton(Platt { slope: 0.0, offset: prior }, rows);
+        (found.slope.is_finite() && found.offset.is_finite()).then_some(found)
     }
 
     /// The calibrated probability of a logit.
@@ -74,12 +91,18 @@ impl Platt {
     }
 }
 
+/// The logit of a probability kept at least 2⁻⁵² away from 0 and 1, as the log loss keeps it.
+fn logit(probability: f64) -> f64 {
+    let clipped = probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+    (clipped / (1.0 - clipped)).ln()
+}
+
 /// Minimizes the mean cross-entropy of `(logit, target)` rows.
-fn newton(start: Platt, rows: &[(f64, f64)]) -> Platt {
+fn newton(start: Platt, rows: impl Iterator<Item = (f64, f64)> + Clone) -> Platt {
     let mut now = start;
-    let mut loss = mean_loss(now, rows);
+    let mut loss = mean_loss(now, rows.clone());
     for _ in 0..MAX_STEPS {
-        let Curve { slope, offset, slope2, cross, offset2 } = curve(now, rows);
+        let Curve { slope, offset, slope2, cross, offset2 } = curve(now, rows.clone());
         if slope.abs() < FLAT && offset.abs() < FLAT {
             break;
         }
@@ -93,7 +116,7 @@ fn newton(start: Platt, rows: &[(f64, f64)]) -> Platt {
         if -expected < f64::EPSILON * loss {
             break;
         }
-        let Some((next, next_loss)) = downhill(now, loss, direction, expected, rows) else { break };
+        let Some((next, next_loss)) = downhill(now, loss, direction, expected, rows.clone()) else { break };
         (now, loss) = (next, next_loss);
     }
     now
@@ -105,7 +128,7 @@ fn downhill(
     loss: f64,
     direction: Platt,
     expected: f64,
-    rows: &[(f64, f64)],
+    rows: impl Iterator<Item = (f64, f64)> + Clone,
 ) -> Option<(Platt, f64)> {
     let mut step = 1.0;
     while step > 1e-10 {
@@ -113,7 +136,7 @@ fn downhill(
             slope: from.slope + step * direction.slope,
             offset: from.offset + step * direction.offset,
         };
-        let next_loss = mean_loss(next, rows);
+        let next_loss = mean_loss(next, rows.clone());
         if next_loss < loss + 1e-4 * step * expected {
             return Some((next, next_loss));
         }
@@ -132,10 +155,11 @@ struct Curve {
     offset2: f64,
 }
 
-fn curve(platt: Platt, rows: &[(f64, f64)]) -> Curve {
-    let mut sum = Curve::default();
+fn curve(platt: Platt, rows: impl Iterator<Item = (f64, f64)>) -> Curve {
+    let (mut sum, mut count) = (Curve::default(), 0_u64);
     for (logit, target) in rows {
-        let probability = platt.probability(*logit);
+        count += 1;
+        let probability = platt.probability(logit);
         let error = probability - target;
         let weight = probability * (1.0 - probability);
         sum.slope += error * logit;
@@ -144,7 +168,7 @@ fn curve(platt: Platt, rows: &[(f64, f64)]) -> Curve {
         sum.cross += weight * logit;
         sum.offset2 += weight;
     }
-    let rows = rows.len() as f64;
+    let rows = count as f64;
     Curve {
         slope: sum.slope / rows,
         offset: sum.offset / rows,
@@ -155,16 +179,19 @@ fn curve(platt: Platt, rows: &[(f64, f64)]) -> Curve {
 }
 
 /// Cross-entropy, averaged.
-fn mean_loss(platt: Platt, rows: &[(f64, f64)]) -> f64 {
-    let loss = |(logit, target): &(f64, f64)| {
+fn mean_loss(platt: Platt, rows: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0_u64);
+    for (logit, target) in rows {
         let z = platt.slope * logit + platt.offset;
-        softplus(z) - target * z
-    };
-    rows.iter().map(loss).sum::<f64>() / rows.len() as f64
+        sum += softplus(z) - target * z;
+        count += 1;
+    }
+    sum / count as f64
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ranking::Ranking;
     use super::*;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
@@ -196,7 +223,7 @@ mod tests {
         let (high, low) = ((positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0));
         let rows: Vec<_> =
             logits.iter().zip(&labels).map(|(x, l)| (*x, if *l { high } else { low })).collect();
-        let Curve { slope, offset, .. } = curve(found, &rows);
+        let Curve { slope, offset, .. } = curve(found, rows.into_iter());
         assert!(slope.abs() < 1e-9 && offset.abs() < 1e-9, "{slope} {offset}");
     }
 
@@ -234,6 +261,40 @@ mod tests {
             let found = Platt::fit(&[-scale, -0.5 * scale, 0.5 * scale, scale], &labels);
             assert!(found.is_valid(), "{scale}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_line_of_outcomes_is_the_one_that_scipy_finds() {
+        let scores: Vec<f64> = (1..=200).map(|i| f64::from(i * 37 % 101 + 1) / 103.0).collect();
+        let label = |(i, score): (i32, &f64)| f64::from((i * i * 7 + i * 3) % 11) < 2.0 + 6.0 * score;
+        let labels: Vec<bool> = (1..).zip(&scores).map(label).collect();
+        let found = Platt::of_outcomes(Ranking::of(&scores, &labels).sorted()).unwrap();
+        // scipy 1.17.1: minimize(mean(logaddexp(0, z) - label * z), z = slope * logit(score) + offset), trust-exact.
+        assert!((found.slope - 0.3733409011353555).abs() < 1e-9, "{found:?}");
+        assert!((found.offset - 0.38112752115096266).abs() < 1e-9, "{found:?}");
+    }
+
+    #[test]
+    fn outcomes_of_right_probabilities_lie_on_the_line_of_slope_one() {
+        let (logits, labels) = drawn(Platt::IDENTITY, 100_000);
+        let of = |sharpness: f64| {
+            let scores: Vec<f64> = logits.iter().map(|logit| sigmoid(sharpness * logit)).collect();
+            Platt::of_outcomes(Ranking::of(&scores, &labels).sorted()).unwrap()
+        };
+        let right = of(1.0);
+        assert!((right.slope - 1.0).abs() < 0.03 && right.offset.abs() < 0.03, "{right:?}");
+        // Twice as sure as they may be, and the wrong way round.
+        assert!((of(2.0).slope - 0.5).abs() < 0.02);
+        assert!((of(-1.0).slope + 1.0).abs() < 0.03);
+    }
+
+    #[test]
+    fn outcomes_without_a_line_have_none() {
+        let line = |scores: &[f64], labels: &[bool]| Platt::of_outcomes(Ranking::of(scores, labels).sorted());
+        assert_eq!(line(&[0.1, 0.9], &[true, true]), None);
+        assert_eq!(line(&[0.5, 0.5, 0.5], &[true, false, true]), None);
+        assert_eq!(line(&[0.4, 0.45, 0.55, 0.6], &[false, false, true, true]), None);
+        assert_eq!(line(&[], &[]), None);
     }
 
     #[test]

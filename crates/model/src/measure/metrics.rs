@@ -56,6 +56,36 @@ impl Metrics {
         })
     }
 
+    /// The expected calibration error (Naeini, Cooper and Hauskrecht 2015): how far the mean score of a bin of the
+    /// calibration table is from its rate of positives, a mean over the rows. `None` without the table.
+    pub fn calibration_error(&self) -> Option<f64> {
+        self.over_bins(|bin| (bin.mean_score - bin.positive_rate).abs())
+    }
+
+    /// About what that error is for scores that are right, by chance alone: the mean distance of a rate from its
+    /// expectation, where rates are normal.
+    pub fn calibration_error_by_chance(&self) -> Option<f64> {
+        self.over_bins(|bin| {
+            let variance = bin.mean_score * (1.0 - bin.mean_score) / bin.rows as f64;
+            (variance.max(0.0) * std::f64::consts::FRAC_2_PI).sqrt()
+        })
+    }
+
+    fn over_bins(&self, of: impl Fn(&CalibrationBin) -> f64) -> Option<f64> {
+        let sum = self.calibration.iter().map(|bin| of(bin) * bin.rows as f64).sum::<f64>();
+        (!self.calibration.is_empty()).then(|| sum / self.rows as f64)
+    }
+
+    /// The standard error of the AUROC (Hanley and McNeil 1982); `None` where there is none.
+    pub fn auroc_error(&self) -> Option<f64> {
+        let auroc = self.auroc?;
+        let (positives, negatives) = (self.positives as f64, (self.rows - self.positives) as f64);
+        let (q1, q2) = (auroc / (2.0 - auroc), 2.0 * auroc * auroc / (1.0 + auroc));
+        let square = auroc * auroc;
+        let sum = auroc - square + (positives - 1.0) * (q1 - square) + (negatives - 1.0) * (q2 - square);
+        Some((sum / (positives * negatives)).max(0.0).sqrt())
+    }
+
     /// The mean of the scores as probabilities.
     pub fn mean_score(&self) -> f64 {
         let sums = self.calibration.iter().map(|bin| bin.mean_score * bin.rows as f64);
@@ -181,6 +211,8 @@ fn bin_of(score: f64, bins: usize) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
     use std::cmp::Ordering;
 
     fn average_precision(scores: &[f64], labels: &[bool]) -> Option<f64> {
@@ -306,6 +338,45 @@ mod tests {
         assert!(same(Some(metrics.log_loss), Some(1.0695865498323247)));
         assert!(same(Some(metrics.brier), Some(0.24560200000000001)));
         assert!(same(Some(metrics.mean_score()), Some(scores.iter().sum::<f64>() / 200.0)));
+    }
+
+    #[test]
+    fn calibration_error_is_the_mean_distance_of_the_bins() {
+        let scores: Vec<f64> = (1..=200).map(|i| f64::from(i * 37 % 101) / 100.0).collect();
+        let label = |(i, score): (i32, &f64)| f64::from((i * i * 7 + i * 3) % 11) < 2.0 + 6.0 * score;
+        let labels: Vec<bool> = (1..).zip(&scores).map(label).collect();
+        let metrics = Metrics::of(&scores, &labels).unwrap();
+        // numpy 2: the bins floor(10 * score), the last of them with 1.
+        assert!(same(metrics.calibration_error(), Some(0.1402)));
+        let chance = metrics.calibration_error_by_chance().unwrap();
+        assert!(chance > 0.03 && chance < 0.1, "{chance}");
+        assert_eq!(Metrics { calibration: Vec::new(), ..metrics }.calibration_error(), None);
+    }
+
+    #[test]
+    fn the_error_of_an_auroc_is_its_spread_over_exponential_scores() {
+        // Of scores that are exponential, positive ones nine times as high, the area is 0.9 and the formula exact.
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let labels: Vec<bool> = (0..80).map(|n| n < 30).collect();
+        let mut draw = || {
+            let score = |label: &bool| if *label { 9.0 } else { 1.0 } * -random.random::<f64>().ln();
+            let scores: Vec<f64> = labels.iter().map(score).collect();
+            auroc(&scores, &labels).unwrap()
+        };
+        let draws = 4000;
+        let variance = (0..draws).map(|_| (draw() - 0.9_f64).powi(2)).sum::<f64>() / f64::from(draws);
+        let metrics = Metrics {
+            rows: 80,
+            positives: 30,
+            auroc: Some(0.9),
+            average_precision: None,
+            log_loss: 0.0,
+            brier: 0.0,
+            calibration: Vec::new(),
+        };
+        let error = metrics.auroc_error().unwrap();
+        assert!((error / variance.sqrt() - 1.0).abs() < 0.05, "{error} {}", variance.sqrt());
+        assert_eq!(Metrics { auroc: None, ..metrics }.auroc_error(), None);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl<'a> Ranked<'a> {
     }
 
     /// All rows, positive ones first.
-    pub fn rows(self) -> impl Iterator<Item = (f64, bool)> + 'a {
+    pub fn rows(self) -> impl Iterator<Item = (f64, bool)> + Clone + 'a {
         let positives = self.positives.iter().map(|score| (*score, true));
         positives.chain(self.negatives.iter().map(|score| (*score, false)))
     }

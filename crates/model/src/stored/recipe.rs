@@ -383,6 +383,11 @@ impl CategoryFit {
         }
     }
 
+    /// Every counted value with its rows, in no order.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.counts.iter().map(|(value, count)| (value.as_str(), *count))
+    }
+
     /// Whether all rows had the same value.
     pub fn is_single(&self) -> bool {
         self.counts.len() == 1 && !self.forgot

@@ -5,14 +5,23 @@ use crate::rows::block::Block;
 use crate::rows::data::Table;
 use crate::rows::values::{Feature, Values, NULL_CODE};
 use crate::threads::on_each;
-use model::recipe::{CategoryFit, Family, NumberFit, Scaling};
+use model::drift::edges::edges_of;
+use model::drift::{Bins, Counts, Histogram};
+use model::recipe::{Category, CategoryFit, Family, NumberFit, Scaling};
 use model::transform::{Transform, TransformChoice};
 use model::Params;
 
 /// What is learned of a column from the training rows, block by block.
 pub enum ColumnFit {
-    Numbers(Vec<ScalingFit>),
-    Category { fit: CategoryFit, nulls: usize },
+    /// One fit for each element of an array, whose elements are counted together.
+    Numbers {
+        fits: Vec<ScalingFit>,
+        counts: Counts,
+    },
+    Category {
+        fit: CategoryFit,
+        nulls: usize,
+    },
 }
 
 /// Bytes that the distinct texts of all columns may take where they are counted block by block.
@@ -22,6 +31,9 @@ const LEAST_TEXT_BYTES: usize = 1 << 20;
 
 /// Most rows from which transforms are chosen and leaks are found.
 const SAMPLE: usize = 20_000;
+
+/// Most numbers that the edges of a column's histogram are made from.
+const MOST_ELEMENTS: usize = 50_000;
 
 /// Rows evenly spread over the training rows; fewer of a wide table that is read from its file.
 pub fn sample(table: &Table, train: &[u32]) -> Vec<u32> {
@@ -61,18 +73,24 @@ impl ColumnFit {
             _ => TransformChoice::None,
         };
         let fit = |position| ScalingFit::new(choice, places, |place| floats.get(place * width + position));
-        Self::Numbers((0..*width).map(fit).collect())
+        let spread = (places.len() * *width).div_ceil(MOST_ELEMENTS).max(1);
+        let sample = places.iter().step_by(spread);
+        let elements = sample.flat_map(|place| (0..*width).map(move |n| *place as usize * width + n));
+        let edges = edges_of(&mut elements.map(|at| floats.get(at)).collect());
+        Self::Numbers { fits: (0..*width).map(fit).collect(), counts: Counts::new(Bins::Edges(edges)) }
     }
 
     /// Takes the values at `places`. Of the texts only the most frequent are remembered once they take more than
     /// `most_bytes`.
     fn add(&mut self, values: &Values, places: &[u32], most_bytes: Option<usize>) {
         match (self, values) {
-            (Self::Numbers(fits), Values::Numbers { width, floats }) => {
+            (Self::Numbers { fits, counts }, Values::Numbers { width, floats }) => {
                 for place in places {
                     let first = *place as usize * width;
                     for (position, fit) in fits.iter_mut().enumerate() {
-                        fit.add(floats.get(first + position));
+                        let value = floats.get(first + position);
+                        fit.add(value);
+                        counts.number(value);
                     }
                 }
             }
@@ -93,6 +111,19 @@ impl ColumnFit {
             _ => unreachable!("a column's values are of one kind in every block"),
         }
     }
+}
+
+/// The histogram of a category's training rows. What was forgotten while it was counted has no value that is known.
+pub fn histogram(fit: &CategoryFit, category: &Category, nulls: usize, rows: usize) -> Histogram {
+    let mut counts = Counts::new(Bins::of_values(category.vocabulary.iter()));
+    let mut counted = 0;
+    for (value, rows) in fit.counts() {
+        counts.text(value, category.vocabulary.position(value).is_some(), rows);
+        counted += rows;
+    }
+    counts.nulls(nulls as u64);
+    counts.unseen((rows - nulls) as u64 - counted.min((rows - nulls) as u64));
+    counts.into_histogram()
 }
 
 /// A number's scaling while it is fitted.

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
-const VIEWS: [&str; 19] = [
+const VIEWS: [&str; 22] = [
     "models",
     "versions",
     "aliases",
@@ -30,6 +30,9 @@ const VIEWS: [&str; 19] = [
     "feature_refreshes",
     "schedules",
     "schedule_runs",
+    "monitoring",
+    "drift",
+    "health",
 ];
 
 /// What is asked of a database and its copy, besides the catalog.
@@ -59,6 +62,8 @@ fn original() -> &'static Database {
                    SELECT reco.archive_version('launch', 2);
                    SELECT reco.start_ab_test('dumped', 'other', '[{"arm": "a", "version": 1, "share": 0.4},
                                                                   {"arm": "b", "version": 2, "share": 0.6}]');
+                   CALL reco.monitor('launch', from_week => '2024-06-10');
+                   SELECT reco.set_monitoring('launch', '{"psi_alarm": 0.3}');
                    SELECT reco.log_recommendations('{1,2,3}'::bigint[], '{r1,r1,r1}', 'other');
                    SELECT reco.schedule_retraining('launch', '0 4 * * mon', time_zone => 'Europe/Berlin', min_gain => 0.001);
                    SELECT reco.schedule_refresh('demand', '0 3 * * *', retries => 1);

@@ -129,6 +129,8 @@ CALL reco.train('launch', 'public.launch_features', 'purchased', params => '{"ep
 CALL reco.train('auto', 'public.launch_features', 'purchased', algorithm => 'auto', params => '{"epochs": 1, "hidden": [4], "trees": 3}');;
 CALL reco.tune('tuned', 'public.launch_features', 'purchased', trials => 2, params => '{"epochs": 2}');;
 CALL reco.retrain('launch');;
+CALL reco.monitor('launch');;
+SELECT reco.set_monitoring('launch', '{"psi_alarm": 0.3}');;
 SELECT reco.backtest('public.launch_features', '2024-04-01', '2024-04-08', label => 'purchased', params => '{"epochs": 1, "hidden": [4]}');;
 SELECT reco.promote_if_better('launch', 2);;
 SELECT reco.promote('launch', 2, 'a test');;

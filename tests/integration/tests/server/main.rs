@@ -38,6 +38,7 @@
 //! | `dump` | pg_dump and restore |
 //! | `damaged_catalog` | rows and bytes of the catalog that are missing |
 //! | `damaged_rows`, `damaged_views` | rows of the catalog whose values cannot be so: of models, of feature views |
+//! | `monitoring`, `health` | weeks that are judged; drift, status and alarms |
 //! | `relation_names` | which relation is meant, whatever settings and names say |
 //! | `feature_views` | which weeks a refresh computes, partitions, waiting, dump and drop |
 //! | `feature_view_builds` | what fills a new partition: batches, wide values, cancel, parallel workers |
@@ -92,6 +93,7 @@ mod feature_view_refusals;
 mod feature_view_rights;
 mod feature_views;
 mod forecast;
+mod health;
 mod hostile_path;
 mod key_types;
 mod keys;
@@ -106,6 +108,7 @@ mod model_card;
 mod model_files;
 mod model_grants;
 mod model_rights;
+mod monitoring;
 mod names;
 mod newest_row;
 mod oldest_rust;

@@ -69,6 +69,8 @@ const MATRIX: &[(&str, &str)] = &[
     ("CALL reco.retrain('m')", "train"),
     ("SELECT reco.schedule_retraining('m', '0 4 * * *')", "train"),
     ("SELECT reco.schedule_monitoring('m', '0 4 * * *')", "train"),
+    ("CALL reco.monitor('m', from_week => '2024-06-10')", "train"),
+    ("SELECT reco.set_monitoring('m', NULL)", "manage"),
     ("SELECT reco.set_alias('m', 'challenger', 1)", "manage"),
     ("SELECT reco.set_alias('m', 'champion', 1)", "manage"),
     ("SELECT reco.drop_alias('m', 'champion')", "manage"),

@@ -245,13 +245,13 @@ fn a_view_is_refreshed_before_the_model_that_reads_it_is_retrained_and_then_moni
         ]
     );
     assert!(attempts(&mut client, "retraining").is_empty());
-    client.batch_execute("SELECT reco.pause_schedule('monitoring', 'demand')").unwrap();
     // Whoever ends begins what has waited for it: nobody calls again.
     holder.batch_execute("ROLLBACK").unwrap();
-    wait_for_attempts(&mut client, "retraining", &["1 succeeded"]);
+    wait_for_attempts(&mut client, "monitoring", &["1 succeeded"]);
     assert_eq!(versions(&mut client, "demand"), [1, 2]);
     let order = "SELECT kind FROM reco.schedule_runs ORDER BY started_at";
-    assert_eq!(rows(&mut client, order), ["(refresh)", "(retraining)"]);
+    assert_eq!(rows(&mut client, order), ["(refresh)", "(retraining)", "(monitoring)"]);
+    assert!(value::<i64>(&mut client, "SELECT count(*) FROM reco.monitoring WHERE model = 'demand'") > 0);
 }
 
 #[test]

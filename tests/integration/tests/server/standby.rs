@@ -57,8 +57,17 @@ fn a_standby_scores_the_same_and_follows_a_promotion() {
         assert_eq!(rows(&mut standby, &sql), rows(&mut primary, &sql), "{view}");
     }
 
-    // Training writes, so it is Postgres's to refuse.
+    // What was monitored can be read there.
+    primary.batch_execute("CALL reco.monitor('launch', from_week => '2024-06-10')").unwrap();
+    wait_until_replayed(&mut primary, &mut standby);
+    for view in ["monitoring", "drift", "health"] {
+        let sql = format!("SELECT count(*), min(v::text) FROM reco.{view} AS v");
+        assert_eq!(rows(&mut standby, &sql), rows(&mut primary, &sql), "{view}");
+    }
+
+    // Training writes, and so does monitoring: it is Postgres's to refuse.
     refusal(&mut standby, &Training::new("launch").sql()).expect("25006", &["read-only"], &[]);
+    refusal(&mut standby, "CALL reco.monitor('launch')").expect("25006", &["read-only"], &[]);
 }
 
 #[test]
