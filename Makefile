@@ -1,19 +1,22 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-bare test-assert test-mlflow torture install bench lint fuzz psql stop clean
+.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring torture install bench lint fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
 here := $(shell dirname "$(strip $(MAKEFILE_LIST))")
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' "$(here)"/Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' "$(here)"/Makefile
 
 demo: ## From nothing to recommendations out of SQL (DATA=generator: on generated sales)
 	@"$(here)"/scripts/demo $(DATA) $(PRODUCTS)
 
 test: ## Every test (PART=crates, sql, server or torture: only those)
 	@"$(here)"/scripts/test $(PART)
+
+test-monitoring: ## Debian's Prometheus, exporter and Alertmanager on what the extension measures
+	@"$(here)"/scripts/test-monitoring
 
 test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as a user (PART=all: root's every test)
 	@"$(here)"/scripts/test-bare $(PART)

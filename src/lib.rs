@@ -15,6 +15,7 @@
 //! | `catalog/` | what is stored of models, and who may do what with them: the tables and views |
 //! | `pg/` | what other folders need of PostgreSQL: calls, values, tuples, relations, sessions, and guards against its errors |
 //! | `ab_test/` | `reco.start_ab_test(…)`, `reco.ab_report(…)`: versions that share a model's keys |
+//! | `metrics/`  | `reco.metrics`: what a monitoring system reads, and the counters of scoring |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and which faults there are |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs` | every error, with its SQLSTATE and hint |
@@ -35,6 +36,7 @@ mod error;
 mod evaluation;
 mod feature_view;
 mod features;
+mod metrics;
 mod models;
 mod monitoring;
 mod ranking;
@@ -54,4 +56,5 @@ pub extern "C-unwind" fn _PG_init() {
     settings::define();
     pg::transactions::listen();
     pg::open_scans::listen();
+    metrics::begin();
 }

@@ -45,6 +45,11 @@ settings! {
         about: c"Disk that the files may take through which backends share large models",
         more: c"The least recently used are deleted. A model that does not fit, or any at 0, is copied by each backend.",
     }
+    COUNTED_VERSIONS: Number {
+        name: c"reco.counted_versions", value: default(1000), bounds: 0..=100_000, who: Configuration, flags: PLAIN,
+        about: c"Versions whose scoring is counted, of all databases together, if the library is preloaded",
+        more: c"Read when the server starts; 256 bytes of shared memory each. 0 counts nothing.",
+    }
     MAX_IMPORT_SIZE: Number {
         name: c"reco.max_import_size", value: default(256), bounds: 1..=1023, who: Superuser, flags: MEBIBYTES,
         about: c"Largest artifact that import_model() takes",
@@ -193,6 +198,11 @@ pub fn model_cache_size() -> usize {
 /// How many bytes the files may take through which backends share models.
 pub fn shared_models_size() -> u64 {
     SHARED_MODELS_SIZE.bytes()
+}
+
+/// How many versions have a place in shared memory where their scoring is counted.
+pub fn counted_versions() -> usize {
+    COUNTED_VERSIONS.get() as usize
 }
 
 /// The largest number of bytes of an artifact that may be imported.

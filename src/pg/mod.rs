@@ -14,6 +14,8 @@
 //! | `receiver` | where the executor sends the rows that it makes |
 //! | `mapping` | files mapped into memory, with a guard for the case that such a file is cut short |
 //! | `open_scans` | index scans that stay open while a query runs |
+//! | `shared_memory` | a region of the server's shared memory |
+//! | `ends` | that a statement or a transaction is over |
 //! | `memory` | PostgreSQL's memory, and values of variable length in it |
 //! | `relations` | names, owners and columns of relations |
 //! | `layout`, `storage_age` | checks that rows still have the types, and the storage, that a reader was chosen for |
@@ -41,6 +43,7 @@ pub mod changes;
 pub mod comparison;
 pub mod cursor;
 pub mod each_row;
+pub mod ends;
 pub mod guard;
 pub mod input;
 pub mod layout;
@@ -57,6 +60,7 @@ pub mod relations;
 pub mod row_set;
 pub mod session;
 pub mod session_locks;
+pub mod shared_memory;
 pub mod sql_function;
 pub mod storage_age;
 pub mod threads;

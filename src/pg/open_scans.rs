@@ -7,6 +7,7 @@
 //! the end of the transaction.
 
 use crate::pg::changes;
+use crate::pg::ends::{self, Ended};
 use crate::pg::guard;
 use crate::pg::relations::open_if_there;
 use pgrx::pg_sys;
@@ -288,10 +289,19 @@ fn close_innermost() {
     let run = RUNS.with_borrow_mut(Vec::pop);
     // SAFETY: the scans were opened in this run, under its resource owner, and each is closed once.
     run.into_iter().flat_map(|run| run.open).for_each(|open| unsafe { open.close() });
+    tell_if_outermost(Ended::Well);
 }
 
 fn forget_innermost() {
     let _ = RUNS.try_with(|runs| runs.borrow_mut().pop());
+    tell_if_outermost(Ended::WithError);
+}
+
+/// Tells that a run ended, if it was the run of no other run's function.
+fn tell_if_outermost(ended: Ended) {
+    if RUNS.try_with(|runs| runs.borrow().is_empty()).unwrap_or(false) {
+        ends::tell(ended);
+    }
 }
 
 /// Forgets the runs that began at this nesting level of subtransactions or deeper, with their scans: the abort closes

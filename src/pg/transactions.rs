@@ -1,6 +1,7 @@
 //! A counter that grows when a transaction ends and when a subtransaction is rolled back. What was seen before may be gone
 //! then, although the snapshot looks the same.
 
+use crate::pg::ends::{self, Ended};
 use crate::pg::{guard, open_scans};
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -38,7 +39,15 @@ unsafe extern "C-unwind" fn transaction(event: pg_sys::XactEvent::Type, _argumen
     ];
     if ended.contains(&event) {
         // SAFETY: this frame owns nothing, and C calls it.
-        unsafe { guard::within(|| forget_from(0)) };
+        unsafe {
+            guard::within(|| {
+                forget_from(0);
+                ends::tell(match event {
+                    XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => Ended::WithError,
+                    _ => Ended::Well,
+                });
+            })
+        };
     }
 }
 

@@ -96,7 +96,7 @@ impl Models {
         units: Option<&str>,
         units_version: Option<i32>,
     ) -> Result<Self, Error> {
-        let probability = Resolved::new(model, version)?;
+        let probability = Resolved::serving(model, version)?;
         let of = &probability.decoded.version;
         if task(&probability) != Task::Binary {
             return Err(Error::InvalidArgument(
@@ -105,7 +105,7 @@ impl Models {
             ));
         }
         let units = match units {
-            Some(name) => Some(Resolved::new(Some(name), units_version)?),
+            Some(name) => Some(Resolved::serving(Some(name), units_version)?),
             None if units_version.is_some() => {
                 return Err(Error::invalid("units_version is that of a units_model, but none is named"))
             }

@@ -114,6 +114,7 @@ impl<W> Scoring<W> {
     /// Scores the rows that were put there since the last call.
     fn finish(&mut self, mut take: impl FnMut(W, f64)) -> Result<(), Error> {
         let decoded = &self.filling.resolved().decoded;
+        decoded.tally.rows(self.waiting.len() as u64);
         let scores = decoded.scorer.score_batch(&mut self.batch);
         self.waiting.drain(..).zip(scores).try_for_each(|(what, score)| {
             take(what, decoded.number(*score)?);

@@ -53,7 +53,7 @@ fn best(
     if let Some(days) = max_age.filter(|days| *days < 0) {
         return Err(Error::invalid(format!("max_age is a number of days, 0 or more, not {days}")));
     }
-    let resolved = Resolved::new(model, None)?;
+    let resolved = Resolved::serving(model, None)?;
     let mut best = Best::new(k as usize);
     Spi::connect(|client| {
         score_newest(client, resolved, wanted, max_age, |id, score| best.offer(id, score))

@@ -7,6 +7,7 @@ use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::{self, Nearness, Privilege};
 use crate::catalog::CHAMPION;
 use crate::error::Error;
+use crate::metrics::tally::{self, Clock, Tally};
 use crate::pg::acting_as::current_user;
 use crate::pg::mapping;
 use crate::pg::moment::Moment;
@@ -48,10 +49,21 @@ impl Resolved {
         Ok(Self { asked: model.map(str::to_owned), default, moment, losses, decoded, inputs, test })
     }
 
+    /// The same for a call that gives scores to its caller, which is counted.
+    pub fn serving(model: Option<&str>, version: Option<i32>) -> Result<Self, Error> {
+        let clock = Clock::read();
+        let resolved = Self::new(model, version).inspect_err(|_| tally::no_version())?;
+        // Where a test runs, the call is that of the version which the key falls to.
+        if resolved.test.is_none() {
+            resolved.decoded.tally.begin(&clock);
+        }
+        Ok(resolved)
+    }
+
     /// A version that is not in the catalog.
     pub fn unstored(version: VersionRow, scorer: Scorer) -> Self {
         let inputs = Inputs::of(&scorer);
-        let decoded = Arc::new(Decoded { version, scorer, mapping: None });
+        let decoded = Arc::new(Decoded { version, scorer, mapping: None, tally: Tally::none() });
         Self {
             asked: None,
             default: None,
@@ -63,10 +75,12 @@ impl Resolved {
         }
     }
 
-    /// The score of the row that the inputs were filled from.
+    /// The score of the row that the inputs were filled from, for the caller: it is counted.
     #[inline]
     pub fn score(&mut self) -> Result<f64, Error> {
-        self.decoded.score(&mut self.inputs.row)
+        let score = self.decoded.score(&mut self.inputs.row)?;
+        self.decoded.tally.rows(1);
+        Ok(score)
     }
 
     /// Whether this value, which was made for a champion, is still right for `model`: neither the caller, the snapshot nor

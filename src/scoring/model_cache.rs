@@ -5,6 +5,7 @@
 use super::shared_models;
 use crate::catalog::read::{self, VersionRow};
 use crate::error::Error;
+use crate::metrics::tally::Tally;
 use crate::pg::mapping::Mapping;
 use crate::settings;
 use model::{Row, Scorer};
@@ -18,6 +19,8 @@ pub struct Decoded {
     pub scorer: Scorer,
     /// The mapping that the scorer reads, if its model is mapped.
     pub mapping: Option<Arc<Mapping>>,
+    /// Counts what the version scores.
+    pub tally: Arc<Tally>,
 }
 
 impl Decoded {
@@ -67,7 +70,9 @@ pub fn decoded_version(model: &str, number: i32) -> Result<Arc<Decoded>, Error> 
 
 fn decode(version: VersionRow) -> Result<Arc<Decoded>, Error> {
     let (scorer, mapping) = shared_models::scorer(&version)?;
-    let decoded = Arc::new(Decoded { version, scorer, mapping });
+    let tally = Tally::of(&version.model, version.number);
+    tally.cache_miss();
+    let decoded = Arc::new(Decoded { version, scorer, mapping, tally });
     keep(Arc::clone(&decoded));
     Ok(decoded)
 }
@@ -79,6 +84,7 @@ fn cached(artifact_id: pgrx::Uuid) -> Option<Arc<Decoded>> {
     if entry.mapping.as_ref().is_some_and(|mapping| !mapping.is_intact()) {
         return None;
     }
+    entry.tally.cache_hit();
     cache.push(Arc::clone(&entry));
     Some(entry)
 }

@@ -50,8 +50,9 @@ fn predict_quantiles(fcinfo: pg_sys::FunctionCallInfo) -> Vec<f64> {
 }
 
 fn quantiles(resolved: &mut Resolved) -> Result<[f64; 3], Error> {
-    let Decoded { scorer, version, .. } = &*resolved.decoded;
-    resolved.decoded.quantiles(&mut resolved.inputs.row)?.ok_or_else(|| {
+    let Decoded { scorer, version, tally, .. } = &*resolved.decoded;
+    let quantiles = resolved.decoded.quantiles(&mut resolved.inputs.row)?;
+    quantiles.inspect(|_| tally.rows(1)).ok_or_else(|| {
         let what = match scorer.task() {
             Task::Binary => "predicts a probability",
             Task::Regression => "predicts a mean only",
@@ -85,7 +86,7 @@ unsafe fn with_row<T>(
                 // was made before.
                 let row_type = RowType::of(id);
                 call.rows = None;
-                let resolved = other.insert(Resolved::new(Some(&String::from_utf8_lossy(model)), None)?);
+                let resolved = other.insert(Resolved::serving(Some(&String::from_utf8_lossy(model)), None)?);
                 call.rows = Some(Rows::new(row_type, resolved)?);
                 resolved
             }
@@ -138,7 +139,7 @@ unsafe fn score_array(call: &mut ArrayCall, model: &[u8], datum: pg_sys::Datum) 
     // SAFETY: the array is live, as the caller says. If detoasting made a copy, the copy is ours to free.
     unsafe {
         if !call.resolved.as_ref().is_some_and(|resolved| resolved.answers(Some(model))) {
-            let resolved = Resolved::new(Some(&String::from_utf8_lossy(model)), None)?;
+            let resolved = Resolved::serving(Some(&String::from_utf8_lossy(model)), None)?;
             check_numeric_only(&resolved)?;
             call.resolved = Some(resolved);
         }
@@ -186,7 +187,9 @@ unsafe fn score_elements(resolved: &mut Resolved, array: *const pg_sys::ArrayTyp
 #[inline]
 fn score_numbers(resolved: &mut Resolved, values: &[f32]) -> Result<f64, Error> {
     let decoded = &resolved.decoded;
-    decoded.number(decoded.scorer.score_numbers(&mut resolved.inputs.row, values))
+    let score = decoded.number(decoded.scorer.score_numbers(&mut resolved.inputs.row, values))?;
+    decoded.tally.rows(1);
+    Ok(score)
 }
 
 /// # Safety

@@ -7,6 +7,7 @@ use super::row::Inputs;
 use super::source::Key;
 use super::what_if::WhatIf;
 use crate::error::{or_raise, Error};
+use crate::metrics::tally::Clock;
 use crate::pg::call_site::{argument, state};
 use crate::pg::memory::bytes;
 use crate::scoring::arms::Test;
@@ -122,7 +123,7 @@ impl KeyCall {
             if !self.resolved.as_ref().is_some_and(|resolved| resolved.answers(model)) {
                 (self.kept, self.split) = (Kept::default(), None);
                 let name = model.map(String::from_utf8_lossy);
-                let resolved = Resolved::new(name.as_deref(), None)?;
+                let resolved = Resolved::serving(name.as_deref(), None)?;
                 self.split = resolved.test.as_deref().map(Split::read).transpose()?;
                 self.resolved = Some(resolved);
             }
@@ -161,7 +162,9 @@ impl Question {
             if let Some(replacement) = replacement {
                 replacement.apply(&decoded.scorer, inputs);
             }
-            decoded.score(&mut inputs.row).map(Some)
+            let score = decoded.score(&mut inputs.row)?;
+            decoded.tally.rows(1);
+            Ok(Some(score))
         }
     }
 }
@@ -193,7 +196,9 @@ impl Split {
             let Some(arm) = arm else { return Ok(None) };
             let kept = &mut self.arms[arm];
             if kept.is_none() {
+                let clock = Clock::read();
                 let decoded = model_cache::decoded_version(&self.test.model, self.test.arms[arm].version)?;
+                decoded.tally.begin(&clock);
                 *kept = Some(Arm { inputs: Inputs::of(&decoded.scorer), decoded, kept: Kept::default() });
             }
             Ok(kept.as_mut())

@@ -59,6 +59,12 @@ impl Cluster {
         Self::with("")
     }
 
+    /// The same, with the library among those that the server loads at its start, and with more settings.
+    pub fn preloaded(settings: &str) -> Self {
+        let preload = "shared_preload_libraries = 'pg_stat_statements,pg_recommend,auto_explain'";
+        Self::with(&format!("{preload}\n{settings}\n"))
+    }
+
     /// A new, running server with further settings.
     pub fn with(settings: &str) -> Self {
         let cluster = Self::without_data();
@@ -72,8 +78,7 @@ impl Cluster {
             "--no-sync",
         ]);
         output(initdb.arg("-D").arg(&data));
-        cluster.configure(SETTINGS);
-        cluster.configure(settings);
+        cluster.configure(&format!("{SETTINGS}{settings}"));
         cluster.start();
         cluster
     }

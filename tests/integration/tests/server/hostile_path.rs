@@ -160,6 +160,8 @@ SELECT reco.drop_model('copy', force => true);;
 SELECT reco.run_is_alive('00000000-0000-4000-8000-000000000000');;
 SELECT reco.is_own_feature_view('public.launch_features'::pg_catalog.regclass, 'postgres');;
 SELECT reco.check_setup();;
+SELECT * FROM reco.scoring_counters();;
+SELECT reco.scoring_slots();;
 SELECT reco.create_feature_view('public.weekly', $d$SELECT '2024-01-01'::pg_catalog.date AS week, 1 AS product_id, 'r1' COLLATE pg_catalog."C" AS region, true AS bought$d$,
                                 '{product_id,region}', label => 'bought', available => $a$SELECT '2024-01-01'::pg_catalog.date, '2024-01-08'::pg_catalog.date$a$);;
 CALL reco.refresh_features('public.weekly');;

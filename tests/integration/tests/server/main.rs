@@ -34,6 +34,7 @@
 //! | `what_if` | scores if something else is planned: values, refusals, rights, what was never seen |
 //! | `ranking` | the best of many keys: order, ties, rights, memory |
 //! | `retraining` | which of two versions is better, and retraining |
+//! | `metrics` | the counters of scoring, and what a monitoring system reads |
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
 //! | `damaged_catalog` | rows and bytes of the catalog that are missing |
@@ -104,6 +105,7 @@ mod launch_tables;
 mod limits;
 mod locks;
 mod memory_safety;
+mod metrics;
 mod model_card;
 mod model_files;
 mod model_grants;
