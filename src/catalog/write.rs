@@ -136,6 +136,9 @@ fn insert_version(
 }
 
 fn insert_profiles(client: &mut SpiClient, new: &NewVersion, version: i32) -> Result<(), Error> {
+    // A version of this number may have been deleted by hand.
+    let delete = "DELETE FROM reco.version_histogram WHERE model OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2";
+    client.update(delete, None, &[new.model.into(), version.into()])?;
     let insert = "INSERT INTO reco.version_histogram (model, version, position, column_name, histogram) \
                   VALUES ($1, $2, $3, $4, $5::pg_catalog.jsonb)";
     for (position, Profile { column, histogram }) in (0_i32..).zip(new.profiles) {

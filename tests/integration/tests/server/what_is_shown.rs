@@ -16,7 +16,8 @@ fn role(database: &Database, name: &str) -> Client {
 fn views_that_tell(client: &mut Client) -> Vec<String> {
     let views = rows(
         client,
-        "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'reco'::regnamespace AND c.relkind = 'v'",
+        "SELECT c.relname FROM pg_class c
+         WHERE c.relnamespace = 'reco'::regnamespace AND c.relkind = 'v' AND has_table_privilege(c.oid, 'select')",
     );
     let names = views.iter().map(|view| view.trim_matches(['(', ')']).to_owned());
     let mut telling: Vec<_> = names
