@@ -77,7 +77,36 @@ CREATE VIEW metric_definitions (family, name, type, labels, help) AS VALUES
 ('reco_refreshes', 'reco_refreshes_total', 'counter', '{view,status}', 'Refreshes that ended: succeeded, failed or cancelled'),
 ('reco_ab_arm', 'reco_ab_arm_share', 'gauge', '{test,model,arm,version}', 'Share of the keys that fall to the arm, of tests that run'),
 ('reco_ab_arm', 'reco_ab_arm_shown', 'gauge', '{test,model,arm,version}', 'Recommendations logged in the newest week that the test has logged'),
-('reco_ab_shown', 'reco_ab_shown_score_mean', 'gauge', '{test,model,arm,version}', 'Their mean score')
+('reco_ab_shown', 'reco_ab_shown_score_mean', 'gauge', '{test,model,arm,version}', 'Their mean score'),
+('reco_schedule', 'reco_schedule_failures_in_a_row', 'gauge', '{kind,subject}', 'How often in a row the schedule failed for good, with all its retries'),
+('reco_schedule', 'reco_schedule_attempts_left', 'gauge', '{kind,subject}', 'How often it can still be tried of this time; 0 while it is paused'),
+('reco_schedule', 'reco_schedule_paused', 'gauge', '{kind,subject}', '1 if it is paused, by somebody or because its role, model, view or privilege is gone'),
+('reco_schedule_next_run', 'reco_schedule_next_run_timestamp_seconds', 'gauge', '{kind,subject}', 'When it is to be tried next, unless it is paused; it stays in the past while it waits'),
+('reco_schedule_attempts', 'reco_schedule_attempts_kept', 'gauge', '{kind,subject,status}', 'Attempts that ended so, as far back as reco.max_schedule_history: succeeded, failed or cancelled'),
+('reco_schedules', 'reco_schedules_active', 'gauge', '{}', 'Schedules that are not paused'),
+('reco_schedules_called', 'reco_schedules_called_timestamp_seconds', 'gauge', '{}', 'When run_due() was last called in this database while there were schedules'),
+('reco_health', 'reco_health_status', 'gauge', '{model}', 'What monitor() said last: 0 ok, 1 warning, 2 alarm'),
+('reco_health', 'reco_health_monitored_timestamp_seconds', 'gauge', '{model}', 'When it said so'),
+('reco_monitored', 'reco_monitored_auroc', 'gauge', '{model,version}', 'Area under the ROC curve in the newest week that was judged; NaN of a week without both outcomes'),
+('reco_monitored', 'reco_monitored_test_auroc', 'gauge', '{model,version}', 'The same on the test weeks of the version that served'),
+('reco_monitored', 'reco_monitored_average_precision', 'gauge', '{model,version}', 'Average precision in that week'),
+('reco_monitored', 'reco_monitored_log_loss', 'gauge', '{model,version}', 'Mean log loss in that week'),
+('reco_monitored', 'reco_monitored_calibration_error', 'gauge', '{model,version}', 'Mean distance of probability and share of purchases in that week, over the bins of scores, weighed by rows'),
+('reco_monitored', 'reco_monitored_calibration_slope', 'gauge', '{model,version}', 'Slope of the log odds of a purchase over those of the probability in that week: 1 if they agree, less if probabilities are too extreme'),
+('reco_monitored', 'reco_monitored_score_mean', 'gauge', '{model,version}', 'Mean probability in that week'),
+('reco_monitored', 'reco_monitored_label_mean', 'gauge', '{model,version}', 'Share of purchases in that week'),
+('reco_monitored_error', 'reco_monitored_error_rmse', 'gauge', '{model,version}', 'Root mean squared error in the newest week that was judged, of models of quantities'),
+('reco_monitored_error', 'reco_monitored_error_mae', 'gauge', '{model,version}', 'Mean absolute error in that week'),
+('reco_monitored_week', 'reco_monitored_week_timestamp_seconds', 'gauge', '{model,version}', 'When the newest week that was judged began'),
+('reco_monitored_week', 'reco_monitored_week_rows', 'gauge', '{model,version}', 'Its rows with a known outcome'),
+('reco_drift', 'reco_drift_psi', 'gauge', '{model,column}', 'Population stability index of an input, the newest week that was measured beside training; of the twenty inputs whose drift matters most'),
+('reco_drift', 'reco_drift_psi_chance', 'gauge', '{model,column}', 'What it exceeds by chance once in a thousand times'),
+('reco_drift', 'reco_drift_jensen_shannon', 'gauge', '{model,column}', 'Jensen-Shannon distance of the same, 0 to 1'),
+('reco_drift', 'reco_drift_null_share', 'gauge', '{model,column}', 'Share of NULLs in that week'),
+('reco_drift', 'reco_drift_unseen_share', 'gauge', '{model,column}', 'Share of values in that week that training has not seen; NaN of numbers'),
+('reco_drift', 'reco_drift_importance', 'gauge', '{model,column}', 'Importance of the input for the version that is measured: how much AUROC falls without it; NaN if it was not measured'),
+('reco_drift_score', 'reco_drift_score_psi', 'gauge', '{model}', 'Population stability index of the scores, the newest week that was measured beside the test weeks'),
+('reco_drift_score', 'reco_drift_score_jensen_shannon', 'gauge', '{model}', 'Jensen-Shannon distance of the same, 0 to 1')
 ;
 COMMENT ON VIEW metric_definitions IS 'The metrics of the view metrics: name, which begins with the family, type, labels and meaning';
 
@@ -96,13 +125,21 @@ AS $$
 $$;
 COMMENT ON FUNCTION test_bins(jsonb) IS 'The bins of scores of a version''s test rows, from 1: rows, mean probability and share of purchases';
 
--- A test's newest week, found through the primary key of what it has logged.
+-- A test's newest week, found through the primary key of what it has logged. Schedules of a view have its name of today.
 CREATE VIEW metrics AS
 WITH status (status) AS (VALUES ('succeeded'), ('failed'), ('cancelled')),
      deployed AS (
          SELECT a.model, a.version FROM alias a
          UNION
-         SELECT t.model, a.version FROM ab_arm a JOIN ab_test t USING (test) WHERE t.status = 'running')
+         SELECT t.model, a.version FROM ab_arm a JOIN ab_test t USING (test) WHERE t.status = 'running'),
+     scheduled AS (
+         SELECT s.kind, coalesce(feature_view_name(f.view_id, f.table_schema, f.table_name, f.created_by), s.name) AS subject,
+                s.subject AS key, s.next_run, s.paused_at, s.retries, s.attempt, s.failures
+         FROM schedule s LEFT JOIN feature_view f ON s.kind = 'refresh' AND f.view_id::text = s.subject),
+     judged AS (
+         SELECT DISTINCT ON (w.model) w.*
+         FROM monitored_week w WHERE w.position = 0 AND w.judged_at IS NOT NULL AND w.version IS NOT NULL
+         ORDER BY w.model, w.week DESC)
 SELECT s.name, s.labels, s.value, d.help, d.type, s.family
 FROM (
     SELECT 'reco_extension' AS family, 'reco_extension_info' AS name, jsonb_build_object('release', e.extversion) AS labels,
@@ -211,6 +248,77 @@ FROM (
     CROSS JOIN LATERAL (VALUES ('reco_ab_arm_share', a.share), ('reco_ab_arm_shown', r.shown),
                                ('reco_ab_shown_score_mean', r.score)) AS m (name, value)
     WHERE t.status = 'running'
+    UNION ALL
+    SELECT 'reco_schedule', m.name, jsonb_build_object('kind', s.kind, 'subject', s.subject), m.value
+    FROM scheduled s
+    CROSS JOIN LATERAL (
+        VALUES ('reco_schedule_failures_in_a_row', s.failures::double precision),
+               ('reco_schedule_attempts_left',
+                CASE WHEN s.paused_at IS NULL THEN greatest(1 + s.retries - s.attempt, 0) ELSE 0 END),
+               ('reco_schedule_paused', (s.paused_at IS NOT NULL)::integer)) AS m (name, value)
+    UNION ALL
+    SELECT 'reco_schedule_next_run', 'reco_schedule_next_run_timestamp_seconds',
+           jsonb_build_object('kind', s.kind, 'subject', s.subject), extract(epoch FROM s.next_run)
+    FROM scheduled s WHERE s.paused_at IS NULL
+    UNION ALL
+    SELECT 'reco_schedule_attempts', 'reco_schedule_attempts_kept',
+           jsonb_build_object('kind', s.kind, 'subject', s.subject, 'status', t.status),
+           (SELECT count(*) FROM schedule_run r WHERE r.kind = s.kind AND r.subject = s.key
+             AND t.status = CASE WHEN r.status = 'running' AND NOT schedule_run_is_alive(r.started_at, r.pid, r.worker_start)
+                                 THEN 'failed' ELSE r.status END)
+    FROM scheduled s CROSS JOIN status t
+    UNION ALL
+    SELECT 'reco_schedules', 'reco_schedules_active', '{}'::jsonb, (SELECT count(*) FROM schedule s WHERE s.paused_at IS NULL)
+    UNION ALL
+    SELECT 'reco_schedules_called', 'reco_schedules_called_timestamp_seconds', '{}'::jsonb, extract(epoch FROM c.called_at)
+    FROM schedule_call c
+    UNION ALL
+    SELECT 'reco_health', m.name, jsonb_build_object('model', h.model), m.value
+    FROM monitored_model h
+    CROSS JOIN LATERAL (
+        VALUES ('reco_health_status', (array_position('{ok,warning,alarm}', h.status) - 1)::double precision),
+               ('reco_health_monitored_timestamp_seconds', extract(epoch FROM h.monitored_at))) AS m (name, value)
+    WHERE h.status IS NOT NULL
+    UNION ALL
+    SELECT 'reco_monitored', m.name, jsonb_build_object('model', w.model, 'version', w.version::text), m.value
+    FROM judged w LEFT JOIN version v USING (model, version)
+    CROSS JOIN LATERAL (
+        VALUES ('reco_monitored_auroc', w.auroc), ('reco_monitored_test_auroc', figure(v.metrics, '{test,model,auroc}')),
+               ('reco_monitored_average_precision', w.average_precision), ('reco_monitored_log_loss', w.log_loss),
+               ('reco_monitored_calibration_error', w.calibration_error),
+               ('reco_monitored_calibration_slope', w.calibration_slope),
+               ('reco_monitored_score_mean', w.mean_score), ('reco_monitored_label_mean', w.mean_label)) AS m (name, value)
+    WHERE w.rmse IS NULL
+    UNION ALL
+    SELECT 'reco_monitored_error', m.name, jsonb_build_object('model', w.model, 'version', w.version::text), m.value
+    FROM judged w
+    CROSS JOIN LATERAL (VALUES ('reco_monitored_error_rmse', w.rmse), ('reco_monitored_error_mae', w.mae)) AS m (name, value)
+    UNION ALL
+    SELECT 'reco_monitored_week', m.name, jsonb_build_object('model', w.model, 'version', w.version::text), m.value
+    FROM judged w
+    CROSS JOIN LATERAL (
+        VALUES ('reco_monitored_week_timestamp_seconds', extract(epoch FROM w.week)::double precision),
+               ('reco_monitored_week_rows', w.rows)) AS m (name, value)
+    UNION ALL
+    -- A note says why a drift is no reason for an alarm.
+    SELECT 'reco_drift', m.name, jsonb_build_object('model', o.model, 'column', c.column_name), m.value
+    FROM model o
+    CROSS JOIN LATERAL (
+        SELECT c.* FROM monitored_column c
+        WHERE c.model = o.model AND c.column_name IS NOT NULL AND c.psi IS NOT NULL AND c.note IS NULL
+          AND c.week = (SELECT max(n.week) FROM monitored_column n WHERE n.model = o.model)
+        ORDER BY c.psi * greatest(c.importance, 0) DESC NULLS LAST, c.psi DESC, c.position LIMIT 20) c
+    CROSS JOIN LATERAL (
+        VALUES ('reco_drift_psi', c.psi), ('reco_drift_psi_chance', c.psi_chance),
+               ('reco_drift_jensen_shannon', c.jensen_shannon), ('reco_drift_null_share', c.nulls),
+               ('reco_drift_unseen_share', c.unseen), ('reco_drift_importance', c.importance)) AS m (name, value)
+    UNION ALL
+    SELECT 'reco_drift_score', m.name, jsonb_build_object('model', c.model), m.value
+    FROM monitored_column c
+    CROSS JOIN LATERAL (VALUES ('reco_drift_score_psi', c.psi), ('reco_drift_score_jensen_shannon', c.jensen_shannon))
+               AS m (name, value)
+    WHERE c.column_name IS NULL AND c.note IS NULL
+      AND c.week = (SELECT max(n.week) FROM monitored_column n WHERE n.model = c.model)
 ) s JOIN metric_definitions d USING (name)
 WHERE s.value IS NOT NULL;
 COMMENT ON VIEW metrics IS 'What a monitoring system reads, one row a sample: name, labels and value, help and type of the metric, and its family, whose metrics are measured together. For members of reco_monitor';

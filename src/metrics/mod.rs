@@ -19,5 +19,5 @@ pub fn begin() {
 pgrx::extension_sql_file!(
     "../../sql/metrics.sql",
     name = "metrics",
-    requires = ["catalog", "catalog_views", "ab_test", "feature_view"]
+    requires = ["catalog", "catalog_views", "ab_test", "feature_view", "schedule", "monitoring"]
 );

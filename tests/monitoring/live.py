@@ -30,7 +30,7 @@ SETUP = """
 CREATE EXTENSION pg_recommend;
 CREATE ROLE exporter LOGIN IN ROLE reco_monitor;
 CREATE TABLE rows AS
-SELECT p::bigint AS product_id, 'r' || r AS region, date '2024-01-01' + 7 * w AS week, (p % 7)::real AS taste, (w % 5)::real AS season,
+SELECT p::bigint AS product_id, 'r' || r AS region, date '2024-01-01' + 7 * w AS week, (p % 7)::real AS taste, ((p + w) % 5)::real AS season,
        CASE WHEN w < 24 THEN (p * 7919 + r * 104729 + w * 1299709) % 100 < 10 + 10 * (p % 7) END AS bought
 FROM generate_series(1, 60) AS p, generate_series(0, 3) AS r, generate_series(0, 24) AS w;
 ALTER TABLE rows ADD PRIMARY KEY (product_id, region, week);
@@ -39,10 +39,18 @@ CALL reco.train('launch', 'rows', 'bought', params => '{"epochs": 5, "hidden": [
 CALL reco.train('launch', 'rows', 'bought', params => '{"epochs": 5, "hidden": [8], "seed": 2}', keys => '{product_id,region}', time_column => 'week');
 SELECT reco.start_ab_test('halves', 'launch', '[{"arm": "old", "version": 1, "share": 0.5}, {"arm": "new", "version": 2, "share": 0.5}]');
 SELECT reco.log_recommendations(ARRAY(SELECT p::bigint FROM generate_series(1, 60) AS p), ARRAY(SELECT 'r1' FROM generate_series(1, 60)), 'launch');
+CREATE TABLE known AS SELECT current_date AS until;
 SELECT reco.create_feature_view('weekly', $$SELECT w::date AS week, p::bigint AS product_id, 'r1' COLLATE "C" AS region, true AS bought
     FROM generate_series($1::timestamp, $2::timestamp, '7 days') AS w, generate_series(1, 3) AS p$$,
-    '{product_id,region}', label => 'bought', available => $$SELECT current_date - 60, current_date$$);
-CALL reco.refresh_features('weekly');
+    '{product_id,region}', label => 'bought', available => $$SELECT current_date - 60, until FROM known$$);
+SELECT reco.schedule_refresh('weekly', '0 0 1 1 *', retries => 0);
+UPDATE reco.schedule SET next_run = now();
+CALL reco.run_due(wait => true);
+-- The outcome of the newest week is there, and a week is new. That the rows are of another year says nothing here.
+UPDATE rows SET bought = (product_id * 7919 + 24 * 1299709) % 100 < 10 + 10 * taste WHERE bought IS NULL;
+INSERT INTO rows SELECT product_id, region, week + 7, taste, season, NULL FROM rows WHERE week = (SELECT max(week) FROM rows);
+SELECT reco.set_monitoring('launch', '{"features_weeks_warning": null, "features_weeks_alarm": null}');
+CALL reco.monitor('launch');
 """
 SCORE = "SELECT count(reco.recommend(p, 'r' || r)) FROM generate_series(1::bigint, 60) AS p, generate_series(0, 3) AS r"
 
@@ -151,10 +159,17 @@ class Running:
         self.hook.shutdown()
 
     def query(self, expression):
+        return [(result["metric"], float(result["value"][1])) for result in self.results(expression)]
+
+    def times(self, selector):
+        """When the series had samples in the last five minutes."""
+        return [at for result in self.results(f"{selector}[5m]") for at, _ in result["values"]]
+
+    def results(self, expression):
         answer = json.loads(get(f"http://127.0.0.1:{self.prometheus}/api/v1/query?query={urllib.parse.quote(expression)}") or "{}")
         if answer.get("status") != "success":
             raise SystemExit(f"{expression}: {answer}")
-        return [(result["metric"], float(result["value"][1])) for result in answer["data"]["result"]]
+        return answer["data"]["result"]
 
 
 def defined():
@@ -179,12 +194,12 @@ def dashboard_expressions():
 
 def the_exporter_shows_every_metric(running):
     # Check: each defined metric that has a sample here is in Prometheus, with the value that SQL says.
-    regressions = ("reco_test_error_rmse", "reco_test_error_mae")
+    regressions = ("reco_test_error_rmse", "reco_test_error_mae", "reco_monitored_error_rmse", "reco_monitored_error_mae")
     for name in defined():
         if name not in regressions:
             wait_for(f"{name} is scraped", lambda: running.query(name))
     # NaN is what the exporter makes of NULL.
-    nan = [labels for labels, value in running.query('{__name__=~"reco_.+"}') if value != value and ":" not in labels["__name__"]]
+    nan = [labels for labels, value in running.query('{__name__=~"reco_.+", __name__!="reco_drift_unseen_share"}') if value != value and ":" not in labels["__name__"]]
     assert not nan, nan
     assert running.query("reco_champion_version") == [(running.query("reco_champion_version")[0][0], 1.0)]
     auroc = float(sql("SELECT test_auroc FROM reco.versions WHERE version = 2"))
@@ -219,20 +234,23 @@ def every_expression_returns_data(running):
 def no_alert_without_a_reason(running):
     # Check: of a healthy server there is none but what the data of this test deserve.
     quiet = {"RecoMetricsMissing", "RecoMetricVanished", "RecoExporterError", "RecoNoChampion", "RecoTrainingFailed", "RecoRefreshFailed",
-             "RecoCountersFull", "RecoScoringSlow", "RecoFeaturesStale"}
+             "RecoCountersFull", "RecoScoringSlow", "RecoFeaturesStale", "RecoDrift", "RecoModelAlarm", "RecoMonitoringOld", "RecoScheduleFailed",
+             "RecoSchedulesNotCalled"}
     firing = {labels["alertname"] for labels, _ in running.query('ALERTS{alertstate="firing"}')}
     assert not firing & quiet, firing
 
 
 def raised(running, name, cause):
-    """Does something, and waits for the alert in the receiver; says how many scrapes that took."""
+    """Does something, and waits for the alert in the receiver; says how many scrapes there were until it was raised."""
     assert name not in Receiver.told, name
     cause()
-    began = time.monotonic()
-    wait_for(f"{name} is raised", lambda: running.query(f'ALERTS{{alertname="{name}", alertstate="firing"}}'))
-    scrapes = (time.monotonic() - began) / SCRAPE
+    done = time.time()
+    alert = f'ALERTS{{alertname="{name}", alertstate="firing"}}'
+    wait_for(f"{name} is raised", lambda: running.query(alert))
+    fired = min(running.times(alert))
+    scrapes = sum(done < at <= fired for at in running.times('up{job="pg_recommend"}'))
     wait_for(f"{name} is told", lambda: name in Receiver.told)
-    say(f"{name} after {scrapes:.1f} scrapes' time, told to {Receiver.told[name][0][0]}")
+    say(f"{name} after {scrapes} scrapes, told to {Receiver.told[name][0][0]}")
     return scrapes
 
 
@@ -259,6 +277,28 @@ def calls_that_fail_raise_theirs(running):
     raised(running, "RecoScoringErrors", fail)
 
 
+def a_drift_raises_its_alert(running):
+    # Check: a week with other values than training had, once it is monitored; nothing of the columns that stayed as they were.
+    sql("INSERT INTO rows SELECT product_id, region, week + 7, taste + 20, season, NULL FROM rows WHERE week = (SELECT max(week) FROM rows)")
+    scrapes = raised(running, "RecoDrift", lambda: sql("CALL reco.monitor('launch')"))
+    assert scrapes <= 2, scrapes
+    wait_for("the alarm of its model is told", lambda: "RecoModelAlarm" in Receiver.told)
+    columns = {labels["column"] for labels, _ in running.query('ALERTS{alertname="RecoDrift", alertstate="firing"}')}
+    assert columns == {"taste"}, columns
+
+
+def a_schedule_that_fails_raises_its_alert(running):
+    # Check: the attempt fails and there are no retries.
+    sql("ALTER TABLE known RENAME TO forgotten; UPDATE reco.schedule SET next_run = now();")
+    scrapes = raised(running, "RecoScheduleFailed", lambda: sql("CALL reco.run_due(wait => true)"))
+    assert scrapes <= 2, scrapes
+
+
+def schedules_that_nothing_calls_raise_theirs(running):
+    # Check: the last call is an hour ago.
+    raised(running, "RecoSchedulesNotCalled", lambda: sql("UPDATE reco.schedule_call SET called_at = called_at - interval '1 hour'"))
+
+
 def a_broken_query_raises_alerts_while_the_exporter_is_up(running):
     # Check: what the role may no longer read is missed, and the exporter says so.
     def take_away():
@@ -281,6 +321,7 @@ def main():
         running.start()
         for check in (the_exporter_shows_every_metric, counters_are_those_of_sql, no_alert_without_a_reason, every_expression_returns_data,
                       a_failed_training_raises_its_alert, calls_that_find_no_version_raise_theirs, calls_that_fail_raise_theirs,
+                      a_drift_raises_its_alert, a_schedule_that_fails_raises_its_alert, schedules_that_nothing_calls_raise_theirs,
                       a_broken_query_raises_alerts_while_the_exporter_is_up):
             check(running)
             say(f"{check.__name__} ok")

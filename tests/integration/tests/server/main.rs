@@ -106,6 +106,7 @@ mod limits;
 mod locks;
 mod memory_safety;
 mod metrics;
+mod metrics_of_weeks;
 mod model_card;
 mod model_files;
 mod model_grants;

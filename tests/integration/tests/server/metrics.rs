@@ -1,6 +1,8 @@
 //! The view `reco.metrics`, and the counters of scoring that it shows.
 
+use super::monitoring::monitor;
 use super::parallel::{explain, FORCED};
+use super::schedules::{run_due, schedule_refresh};
 use super::support::sum_of_scores;
 use super::views;
 use integration::cluster::Stop;
@@ -41,7 +43,7 @@ fn session() -> Client {
 }
 
 /// The value of the only sample of this name and labels, which are a JSON object or a part of one.
-fn sample(client: &mut Client, name: &str, labels: &str) -> f64 {
+pub fn sample(client: &mut Client, name: &str, labels: &str) -> f64 {
     value(
         client,
         &format!(
@@ -379,6 +381,9 @@ fn every_sample_is_of_a_defined_metric_with_the_labels_that_it_says() {
     views::create(&mut client, "");
     views::refresh(&mut client, "'demand', to_week => '2024-02-19'");
     client.batch_execute("SELECT reco.recommend(1, 'r1')").unwrap();
+    schedule_refresh(&mut client, "");
+    run_due(&mut client);
+    monitor(&mut client, "");
     let wrong = "SELECT m.name, m.labels FROM reco.metrics AS m JOIN reco.metric_definitions AS d USING (name)
                  WHERE m.family <> d.family OR NOT starts_with(m.name, m.family || '_')
                     OR ARRAY(SELECT jsonb_object_keys(m.labels) ORDER BY 1) <> ARRAY(SELECT unnest(d.labels::text[]) ORDER BY 1)";
@@ -397,9 +402,11 @@ fn reco_monitor_reads_the_metrics_and_nothing_else() {
     admin
         .batch_execute(
             "SELECT reco.recommend(1, 'r1');
+             SELECT reco.schedule_monitoring('launch', '0 0 1 1 *');
              CREATE ROLE watcher LOGIN IN ROLE reco_monitor; CREATE ROLE passer_by LOGIN; GRANT USAGE ON SCHEMA reco TO passer_by",
         )
         .unwrap();
+    monitor(&mut admin, "");
     let connect = |role: &str| preloaded().config(&name, role).connect(postgres::NoTls).unwrap();
     let mut watcher = connect("watcher");
     let read = "SELECT name, labels FROM reco.metrics WHERE family <> 'reco_scoring_latency' ORDER BY 1, 2";
@@ -414,6 +421,8 @@ fn reco_monitor_reads_the_metrics_and_nothing_else() {
         "SELECT reco.recommend(1, 'r1', 'launch')",
         "SELECT * FROM reco.version",
         "SELECT * FROM reco.metric_definitions",
+        "SELECT * FROM reco.schedule",
+        "SELECT * FROM reco.monitored_column",
     ] {
         assert_eq!(refusal(&mut watcher, refused).code, "42501", "{refused}");
     }
