@@ -13,6 +13,7 @@ import bulk
 import by_key
 import client
 import connection
+import counting
 import data
 import features
 import launch
@@ -30,6 +31,7 @@ import workers
 FULL = 1_000_000
 BENCHMARKS = {
     "bulk": bulk,
+    "counting": counting,
     "client": client,
     "by_key": by_key,
     "service": service,

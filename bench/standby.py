@@ -10,13 +10,14 @@ from measure import connect
 
 
 @contextmanager
-def standby():
-    """The port of a running one, in the primary's socket folder, with all that was committed there before."""
+def standby(settings=""):
+    """The port of a running one, in the primary's socket folder, with all that was committed there before. `settings`: of
+    its own, as the command line of a server has them."""
     data = Path(os.environ["PG_RECOMMEND_NOOP"]).with_name("standby")
     port = int(os.environ["PGPORT"]) + 1
     as_server_user("rm", "-rf", data)
     as_server_user("pg_basebackup", "-R", "--checkpoint=fast", "--no-sync", "-D", data)
-    options = f"-p {port}"
+    options = f"-p {port} {settings}"
     as_server_user("pg_ctl", "-D", data, "-l", data / "log", "-w", "-o", options, "start", stdout=subprocess.DEVNULL)
     try:
         yield port

@@ -36,7 +36,7 @@ FROM generate_series(1, 60) AS p, generate_series(0, 3) AS r, generate_series(0,
 ALTER TABLE rows ADD PRIMARY KEY (product_id, region, week);
 ANALYZE rows;
 CALL reco.train('launch', 'rows', 'bought', params => '{"epochs": 5, "hidden": [8]}', keys => '{product_id,region}', time_column => 'week');
-CALL reco.train('launch', 'rows', 'bought', params => '{"epochs": 5, "hidden": [8], "seed": 2}', keys => '{product_id,region}', time_column => 'week');
+CALL reco.train('launch', 'rows', 'bought', params => '{"epochs": 5, "hidden": [8], "seed": 3}', keys => '{product_id,region}', time_column => 'week');
 SELECT reco.start_ab_test('halves', 'launch', '[{"arm": "old", "version": 1, "share": 0.5}, {"arm": "new", "version": 2, "share": 0.5}]');
 SELECT reco.log_recommendations(ARRAY(SELECT p::bigint FROM generate_series(1, 60) AS p), ARRAY(SELECT 'r1' FROM generate_series(1, 60)), 'launch');
 CREATE TABLE known AS SELECT current_date AS until;
