@@ -87,7 +87,7 @@ PARTS = [
     ]),
     ("Weeks whose outcome is known", [
         lines("AUROC of the newest week", "Of the version that served, beside what it had on its test weeks", "none",
-              (f"reco_monitored_auroc{OF_MODEL}", VERSION), (f"reco_monitored_test_auroc{OF_MODEL}", f"{VERSION}, test weeks"), least=None),
+              (f"reco:monitored_auroc:max{OF_MODEL}", VERSION), (f"reco:monitored_test_auroc:max{OF_MODEL}", f"{VERSION}, test weeks"), least=None),
         lines("Calibration of the newest week", "Mean probability and share of purchases, and their mean distance over the bins of scores", "percentunit",
               (f"reco_monitored_score_mean{OF_MODEL}", f"{VERSION} mean probability"),
               (f"reco_monitored_label_mean{OF_MODEL}", f"{VERSION} share of purchases"),
@@ -95,7 +95,7 @@ PARTS = [
         lines("Calibration slope", "1 if log odds of purchases and of probabilities agree; less if probabilities are too extreme", "none",
               (f"reco_monitored_calibration_slope{OF_MODEL}", VERSION), least=None),
         lines("Drift by column", "Population stability index of the newest week beside training, of the inputs whose drift matters most", "none",
-              (f"topk by (datname, model) (10, reco_drift_psi{OF_MODEL})", "{{model}} {{column}}"),
+              (f"topk by (datname, model) (10, reco:drift_psi:max{OF_MODEL})", "{{model}} {{column}}"),
               (f"reco_drift_score_psi{OF_MODEL}", "{{model}} scores")),
         rows_of("Drift and importance", "Of each input in the newest week: index (A), importance for the model (B), share of NULLs (C)",
                 (f"reco_drift_psi{OF_MODEL}", ""), (f"reco_drift_importance{OF_MODEL}", ""), (f"reco_drift_null_share{OF_MODEL}", "")),
