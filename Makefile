@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring torture install bench lint fuzz psql stop clean
+.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -23,6 +23,9 @@ test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as a u
 
 test-mlflow: ## The Python package for MLflow, with MLflow's server and a browser
 	@"$(here)"/scripts/test-mlflow
+
+test-report: ## The page of a model in a browser
+	@"$(here)"/scripts/test-report
 
 install: ## Into a PostgreSQL one already has: make install PG_CONFIG=/path/to/pg_config
 	@test -n "$(PG_CONFIG)" || { echo "error: which PostgreSQL? make install PG_CONFIG=/path/to/its/pg_config" >&2; exit 1; }

@@ -16,6 +16,7 @@
 //! | `pg/` | what other folders need of PostgreSQL: calls, values, tuples, relations, sessions, and guards against its errors |
 //! | `ab_test/` | `reco.start_ab_test(…)`, `reco.ab_report(…)`: versions that share a model's keys |
 //! | `metrics/`  | `reco.metrics`: what a monitoring system reads, and the counters of scoring |
+//! | `report/` | `reco.report(…)`: a model as one page of HTML, which `crates/report` draws |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and which faults there are |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs` | every error, with its SQLSTATE and hint |
@@ -40,6 +41,7 @@ mod metrics;
 mod models;
 mod monitoring;
 mod ranking;
+mod report;
 mod retraining;
 mod schedule;
 mod scoring;

@@ -16,6 +16,7 @@ use crate::scoring::row::Binding;
 use model::tally::Tally;
 use pgrx::Spi;
 use std::collections::HashMap;
+use std::time::Instant;
 
 /// The largest number of slices, and the most bytes that their names may have together.
 const MAX_SLICES: usize = 100_000;
@@ -64,13 +65,18 @@ pub fn measure_with<T>(
         check_columns(&version.model, scorer.recipe(), subject.source)?;
         let query = EvaluationQuery::new(subject, version, scorer.recipe(), scorer.task())?;
         let mut slices = Slices::new(Tally::new_in(scorer.task(), Palloc));
-        read(&query, resolved, &mut slices)?;
+        read(&query, resolved, &mut slices, subject.deadline)?;
         Ok(Measured { query, rows: slices.rows, parts: slices.conclude(subject, conclude) })
     })
 }
 
 /// Scores and tallies every row of the query.
-fn read(query: &EvaluationQuery, resolved: &mut Resolved, slices: &mut Slices) -> Result<(), Error> {
+fn read(
+    query: &EvaluationQuery,
+    resolved: &mut Resolved,
+    slices: &mut Slices,
+    deadline: Option<Instant>,
+) -> Result<(), Error> {
     let mut cursor = Cursor::open(&query.text, &query.parameters, Snapshot::Statement)?;
     let mut deformed = Deformed::default();
     let decoded = resolved.decoded.clone();
@@ -81,6 +87,7 @@ fn read(query: &EvaluationQuery, resolved: &mut Resolved, slices: &mut Slices) -
         query.layout.check(cursor.descriptor())?;
         let binding = Binding::new(&decoded.version.model, scorer.recipe(), cursor.descriptor())?;
         while let Some(fetched) = cursor.fetch() {
+            check_deadline(deadline)?;
             for n in 0..fetched.len() {
                 pgrx::check_for_interrupts!();
                 let row = deformed.take_apart(fetched.tuple(n), fetched.descriptor());
@@ -97,6 +104,18 @@ fn read(query: &EvaluationQuery, resolved: &mut Resolved, slices: &mut Slices) -
     match mapping::is_to_be_told() {
         false => Ok(()),
         true => Err(Error::LostModel),
+    }
+}
+
+/// An error once the deadline has passed.
+pub fn check_deadline(deadline: Option<Instant>) -> Result<(), Error> {
+    match deadline {
+        Some(deadline) if Instant::now() > deadline => Err(Error::Limit {
+            message: "reading the rows takes longer than was allowed".into(),
+            hint: "Allow more time, or measure fewer rows: reco.evaluate(…) with from_week and to_week."
+                .into(),
+        }),
+        _ => Ok(()),
     }
 }
 

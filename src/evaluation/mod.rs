@@ -25,10 +25,10 @@ mod sums;
 pgrx::extension_sql_file!("../../sql/evaluation.sql", name = "evaluation", requires = ["catalog"]);
 
 /// The largest number of rows whose scores one state or one call keeps. They take 512 MB.
-const MAX_ROWS: usize = 1 << 26;
+pub const MAX_ROWS: usize = 1 << 26;
 
 /// The error for more than [`MAX_ROWS`] rows.
-fn too_many_rows() -> crate::error::Error {
+pub fn too_many_rows() -> crate::error::Error {
     crate::error::Error::Limit {
         message: format!("there are more than {MAX_ROWS} rows to be ranked"),
         hint: "Measure a sample of them, or a part at a time: fewer weeks, one region.".into(),

@@ -12,6 +12,7 @@ use model::recipe::{Family, Recipe};
 use model::Task;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
+use std::time::Instant;
 
 /// The arguments that every function of this folder has.
 pub struct Subject {
@@ -26,6 +27,10 @@ pub struct Subject {
     pub by: Option<String>,
     /// If they are given, only rows of these weeks are measured, by the version's time column.
     pub weeks: Weeks,
+    /// If the slices are days of a date or timestamp: then their names are ISO dates, whatever the session's settings.
+    pub by_day: bool,
+    /// When reading is given up, which is looked at between batches of rows.
+    pub deadline: Option<Instant>,
 }
 
 /// The first day, and the day after the last, in days since 2000-01-01.
@@ -54,6 +59,8 @@ impl Subject {
             by: call.name(at.by),
             version: call.integer(at.version),
             weeks: Weeks::of(call.date(at.version + 1), call.date(at.version + 2)),
+            by_day: false,
+            deadline: None,
         })
     }
 }
@@ -101,7 +108,10 @@ impl EvaluationQuery {
         let position = selected.len() - 1;
         if let Some(by) = &subject.by {
             columns.source.require(by, "by")?;
-            selected.push(format!("{}::pg_catalog.text", column(by)));
+            selected.push(match subject.by_day {
+                true => format!("pg_catalog.to_char({}, 'YYYY-MM-DD')", column(by)),
+                false => format!("{}::pg_catalog.text", column(by)),
+            });
         }
         let mut conditions = vec![format!("{} IS NOT NULL", column(name))];
         let mut parameters = Vec::new();

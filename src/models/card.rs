@@ -31,7 +31,8 @@ fn model_card_text(model: Option<&str>, version: Option<i32>) -> String {
     or_raise(text())
 }
 
-fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
+/// The card of a version, or of the champion, as far as the caller may see it.
+pub fn read_card(model: &str, version: Option<i32>) -> Result<Card, Error> {
     rights::check(model, Privilege::Score)?;
     let trains = rights::may(model, Privilege::Train)?;
     let version = version_or_champion(model, version)?;

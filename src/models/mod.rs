@@ -9,7 +9,7 @@
 //! | `retire`  | `reco.archive_version`, `reco.drop_model` |
 
 mod aliases;
-mod card;
+pub mod card;
 mod exchange;
 mod grants;
 mod retire;

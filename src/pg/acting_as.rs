@@ -46,6 +46,15 @@ pub fn with_fixed_path<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, E
     acting_as(caller, 0, &[setting("search_path", FIXED_PATH)?], |_| run())
 }
 
+/// The same with moments in UTC and dates as ISO 8601 has them.
+pub fn with_fixed_words<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // SAFETY: the call only reads a variable of this process.
+    let caller = unsafe { pg_sys::GetUserId() };
+    let words = [("search_path", FIXED_PATH), ("TimeZone", "UTC"), ("DateStyle", "ISO, YMD")];
+    let words = words.iter().map(|(name, value)| setting(name, value)).collect::<Result<Vec<_>, _>>()?;
+    acting_as(caller, 0, &words, |_| run())
+}
+
 /// Only superusers can make objects in `pg_catalog`. `pg_temp` is named and stands last, so that no temporary relation or
 /// type hides one of `pg_catalog`.
 const FIXED_PATH: &str = "pg_catalog, pg_temp";

@@ -59,40 +59,7 @@ impl Session {
         if self.atomic {
             return step().map_err(Failure::Ours);
         }
-        let (mut step, mut value) = (Some(step), None);
-        self.attempt_to(&mut || {
-            value = step.take().map(|step| step()).transpose()?;
-            Ok(())
-        })?;
-        Ok(value.expect("the step was taken"))
-    }
-
-    /// Runs the step in a savepoint. The function is not generic, so that the library holds one copy of it and not one for
-    /// each step: every backend would have to load them all.
-    fn attempt_to(&self, step: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Failure> {
-        // SAFETY: the subtransaction is ended on both ways out, and the memory context and the resource owner are set back
-        // to those from before.
-        unsafe {
-            // The next commit drops this snapshot, so a procedure that waits holds none.
-            pg_sys::EnsurePortalSnapshotExists();
-            let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
-            pg_sys::BeginInternalSubTransaction(std::ptr::null());
-            pg_sys::MemoryContextSwitchTo(context);
-            let result = catch(|| {
-                step().map_err(Failure::Ours)?;
-                // A cancel that was held back while a message was sent is raised here, where the failure is recorded.
-                pgrx::check_for_interrupts!();
-                Ok(())
-            });
-            pg_sys::MemoryContextSwitchTo(context);
-            match &result {
-                Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
-                Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
-            }
-            pg_sys::MemoryContextSwitchTo(context);
-            pg_sys::CurrentResourceOwner = owner;
-            result
-        }
+        in_savepoint(step)
     }
 
     /// Calls `record`, which writes down how the procedure failed, and raises the error.
@@ -121,6 +88,44 @@ impl Session {
     pub fn end(self) {
         // SAFETY: the connection was opened in `begin`, and `self` is consumed, so it is closed once.
         unsafe { pg_sys::SPI_finish() };
+    }
+}
+
+/// Runs a step in a savepoint, and takes back what it has done if it fails. Not in a parallel query, which has none.
+pub fn in_savepoint<T>(step: impl FnOnce() -> Result<T, Error>) -> Result<T, Failure> {
+    let (mut step, mut value) = (Some(step), None);
+    step_in_savepoint(&mut || {
+        value = step.take().map(|step| step()).transpose()?;
+        Ok(())
+    })?;
+    Ok(value.expect("the step was taken"))
+}
+
+/// The function is not generic, so that the library holds one copy of it and not one for each step: every backend would
+/// have to load them all.
+fn step_in_savepoint(step: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Failure> {
+    // SAFETY: the subtransaction is ended on both ways out, and the memory context and the resource owner are set back
+    // to those from before.
+    unsafe {
+        // The next commit drops this snapshot, so a procedure that waits holds none.
+        pg_sys::EnsurePortalSnapshotExists();
+        let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let result = catch(|| {
+            step().map_err(Failure::Ours)?;
+            // A cancel that was held back while a message was sent is raised here, where the failure is recorded.
+            pgrx::check_for_interrupts!();
+            Ok(())
+        });
+        pg_sys::MemoryContextSwitchTo(context);
+        match &result {
+            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        result
     }
 }
 

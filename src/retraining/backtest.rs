@@ -167,6 +167,8 @@ impl Backtest {
                     label: None,
                     by: None,
                     weeks: Weeks { from: Some(week.monday()), until: Some(week.plus(1).monday()) },
+                    by_day: false,
+                    deadline: None,
                 };
                 // A week without labels gives no row.
                 let parts = evaluate_with(&mut resolved, &subject)?.into_iter().take(1);

@@ -151,6 +151,8 @@ pub fn judge(model: &str, version: i32, bar: &Bar) -> Result<Verdict, Error> {
             label: champion.label.clone(),
             by: None,
             weeks: Weeks { from: Some(from), until: None },
+            by_day: false,
+            deadline: None,
         };
         evaluate_with(&mut Resolved::new(Some(model), Some(version))?, &subject)?
             .into_iter()

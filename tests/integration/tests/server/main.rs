@@ -33,6 +33,7 @@
 //! | `forecast` | what is expected of a region, by product and added up |
 //! | `what_if` | scores if something else is planned: values, refusals, rights, what was never seen |
 //! | `ranking` | the best of many keys: order, ties, rights, memory |
+//! | `report` | a model as a page: its numbers, and who sees which part |
 //! | `retraining` | which of two versions is better, and retraining |
 //! | `metrics` | the counters of scoring, and what a monitoring system reads |
 //! | `standby` | a streaming standby and read-only transactions |
@@ -121,6 +122,7 @@ mod progress;
 mod promotion;
 mod ranking;
 mod relation_names;
+mod report;
 mod retire;
 mod retraining;
 mod rights;
