@@ -29,7 +29,8 @@ pub fn of_week(
     weeks: Weeks,
 ) -> Result<Vec<Measured>, Error> {
     let by = region.map(str::to_owned);
-    let subject = Subject { model: None, version: None, source, label: None, by, weeks };
+    let subject =
+        Subject { model: None, version: None, source, label: None, by, weeks, by_day: false, deadline: None };
     let conclude = |tally: &mut Tally<_>| {
         let quality = tally.quality()?;
         let line = match tally {
