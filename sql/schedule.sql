@@ -83,6 +83,7 @@ AS $$
         ELSE EXISTS (
             SELECT FROM pg_catalog.pg_stat_activity AS a
             WHERE a.pid OPERATOR(pg_catalog.=) $2
+              AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
               AND coalesce(a.backend_start OPERATOR(pg_catalog.=) worker_start, true)) END
 $$;
 COMMENT ON FUNCTION schedule_run_is_alive(timestamptz, integer, timestamptz) IS 'Whether the background worker of an attempt still exists; true on a standby, which cannot know';

@@ -2096,8 +2096,9 @@ SELECT m.model, coalesce(h.status, 'unknown') AS status, CASE WHEN p.trains THEN
        (SELECT count(*) FROM monitored_week d WHERE d.model = m.model AND d.position = 0 AND d.judged_at IS NULL
           AND d.version IS NOT NULL AND d.problem IS NULL) AS weeks_waiting,
        h.newest_week,
-       greatest(0, (coalesce(h.complete_week, date_trunc('week', now() AT TIME ZONE 'UTC')::date - 7) - h.newest_week) / 7)
-           AS features_weeks_behind,
+       CASE WHEN h.newest_week IS NOT NULL
+            THEN greatest(0, (coalesce(h.complete_week, date_trunc('week', now() AT TIME ZONE 'UTC')::date - 7) - h.newest_week) / 7)
+       END AS features_weeks_behind,
        a.version AS champion, v.trained_at AS champion_trained_at,
        (extract(epoch FROM now() - v.trained_at) / 604800)::integer AS champion_age_weeks, h.monitored_by, h.monitored_at
 FROM model m CROSS JOIN LATERAL (SELECT has_model_privilege(m.model, 'train') AS trains) p
@@ -2389,6 +2390,7 @@ AS $$
         ELSE EXISTS (
             SELECT FROM pg_catalog.pg_stat_activity AS a
             WHERE a.pid OPERATOR(pg_catalog.=) $2
+              AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
               AND coalesce(a.backend_start OPERATOR(pg_catalog.=) worker_start, true)) END
 $$;
 COMMENT ON FUNCTION schedule_run_is_alive(timestamptz, integer, timestamptz) IS 'Whether the background worker of an attempt still exists; true on a standby, which cannot know';

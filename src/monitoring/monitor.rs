@@ -9,7 +9,7 @@ use crate::catalog::rights::{check, Privilege};
 use crate::error::{or_raise, Error};
 use crate::feature_view::refresh::complete_week;
 use crate::feature_view::registry::FeatureView;
-use crate::pg::acting_as::as_owner;
+use crate::pg::acting_as::{as_owner, in_utc};
 use crate::pg::call::Call;
 use crate::pg::catalog_lock::CatalogLock;
 use crate::pg::session::{refuse_read_only, Failure, Session};
@@ -47,17 +47,20 @@ fn arguments(call: &Call) -> Result<(String, Asked), Error> {
         to: week(2, "to_week")?,
         again: given(call.boolean(3), "again")?,
     };
+    if asked.from.zip(asked.to).is_some_and(|(from, to)| from > to) {
+        return Err(Error::invalid("from_week must not be after to_week"));
+    }
     Ok((given(call.text(0), "model")?, asked))
 }
 
 fn run(model: &str, asked: Asked, session: &Session) -> Result<(), Failure> {
     let (plan, thresholds) = session.attempt(|| {
         let thresholds = thresholds(model)?;
-        Ok((Plan::make(model, asked, &thresholds)?, thresholds))
+        Ok((in_utc(|| Plan::make(model, asked, &thresholds))?, thresholds))
     })?;
     let mut judged = 0;
     for todo in &plan.todo {
-        judged += usize::from(session.attempt(|| week::measure(model, todo))?);
+        judged += usize::from(session.attempt(|| in_utc(|| week::measure(model, todo)))?);
         session.commit();
     }
     let complete = session.attempt(|| complete(model))?;

@@ -200,7 +200,10 @@ fn count(source: &Relation, version: &VersionRow) -> Result<Result<Weeks, String
         }
         _ => return Ok(Err(format!("{} has no column \"{time}\" with a date", source.name))),
     };
-    let label = match version.label.as_ref().filter(|label| source.column(label).is_some()) {
+    let label = match &version.label {
+        Some(label) if source.column(label).is_none() => {
+            return Ok(Err(format!("column \"{label}\", the label, is missing from {}", source.name)));
+        }
         Some(label) => format!("pg_catalog.count(t.{})", quote_identifier(label)),
         None => "0::pg_catalog.int8".into(),
     };

@@ -34,7 +34,9 @@ pub fn conclude(
             .and_then(|(version, newest)| unseen_weeks(model, version, newest)),
     };
     let mut found = reasons(thresholds, judged.as_ref(), &drifted, ages);
-    let problems = plan.problem.iter().cloned().chain(week_problem);
+    let is_empty = champion.is_some() && plan.problem.is_none() && plan.newest.is_none();
+    let empty = is_empty.then(|| "the source has no rows".to_owned());
+    let problems = plan.problem.iter().cloned().chain(empty).chain(week_problem);
     let problems = problems.map(|words| Reason::new(Status::Alarm, "source", words));
     found.splice(0..0, problems);
     if champion.is_none() {

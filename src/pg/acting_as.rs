@@ -46,7 +46,14 @@ pub fn with_fixed_path<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, E
     acting_as(caller, 0, &[setting("search_path", FIXED_PATH)?], |_| run())
 }
 
-/// The same with moments in UTC and dates as ISO 8601 has them.
+/// Runs code with moments in UTC, whatever zone the session has.
+pub fn in_utc<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // SAFETY: the call only reads a variable of this process.
+    let caller = unsafe { pg_sys::GetUserId() };
+    acting_as(caller, 0, &[setting("TimeZone", "UTC")?], |_| run())
+}
+
+/// The same as [`with_fixed_path`], with moments in UTC and dates as ISO 8601 has them.
 pub fn with_fixed_words<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     // SAFETY: the call only reads a variable of this process.
     let caller = unsafe { pg_sys::GetUserId() };

@@ -105,6 +105,8 @@ pub fn in_transaction<T>(step: impl FnOnce() -> Result<T, Error>) -> Result<T, F
         unsafe {
             pg_sys::SetCurrentStatementStartTimestamp();
             pg_sys::StartTransactionCommand();
+            // What is recorded is ours, even if the role may only read otherwise.
+            pg_sys::XactReadOnly = false;
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
         let value = step().map_err(Failure::Ours)?;

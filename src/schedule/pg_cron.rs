@@ -28,7 +28,12 @@ pub fn ensure_calls() -> Result<(), Error> {
 /// Ends the caller's job once there is no schedule left.
 pub fn end_calls() -> Result<(), Error> {
     let left = as_owner(|client| Ok(!client.update("SELECT FROM reco.schedule", Some(1), &[])?.is_empty()))?;
-    if left || !is_there()? || !may_call("cron.unschedule(bigint)")? {
+    if left {
+        return Ok(());
+    }
+    // Whoever schedules again is to find that nothing calls any more.
+    as_owner(|client| Ok(client.update("DELETE FROM reco.schedule_call", None, &[])?.len()))?;
+    if !is_there()? || !may_call("cron.unschedule(bigint)")? {
         return Ok(());
     }
     with_fixed_path(|| {
@@ -59,7 +64,8 @@ fn is_there() -> Result<bool, Error> {
     })
 }
 
-/// Whether a job of this database calls it, or something has called it within the last minutes.
+/// Whether a job of this database calls it or, where there is no pg_cron, something has called it within the last minutes.
+/// Where there is, a call may have been somebody's by hand.
 fn is_called(there: bool) -> Result<bool, Error> {
     as_owner(|client| {
         let recent = "SELECT EXISTS (SELECT FROM reco.schedule_call WHERE called_at OPERATOR(pg_catalog.>) \
@@ -67,12 +73,8 @@ fn is_called(there: bool) -> Result<bool, Error> {
         let job = "SELECT EXISTS (SELECT FROM cron.job AS j \
                        WHERE j.active AND j.command OPERATOR(pg_catalog.~*) 'reco[.]run_due' \
                          AND j.database OPERATOR(pg_catalog.=) pg_catalog.current_database()::pg_catalog.text)";
-        for sql in [Some(recent), there.then_some(job)].into_iter().flatten() {
-            if client.update(sql, Some(1), &[])?.first().get_one::<bool>()?.unwrap_or(false) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let sql = if there { job } else { recent };
+        Ok(client.update(sql, Some(1), &[])?.first().get_one::<bool>()?.unwrap_or(false))
     })
 }
 

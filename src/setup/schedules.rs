@@ -14,7 +14,7 @@ pub fn finding() -> Finding {
     match (schedules, minutes) {
         (0, _) => Finding::good(ITEM, "nothing is scheduled"),
         (_, Some(minutes)) if minutes <= PATIENCE => {
-            Finding::good(ITEM, format!("{schedules} are there, and reco.run_due() is called"))
+            Finding::good(ITEM, format!("{}, and reco.run_due() is called", number(schedules)))
         }
         (_, minutes) => {
             let since = match minutes {
@@ -23,11 +23,18 @@ pub fn finding() -> Finding {
             };
             Finding::bad(
                 ITEM,
-                format!("{schedules} are there, but nothing has called reco.run_due() {since}"),
+                format!("{}, but nothing has called reco.run_due() {since}", number(schedules)),
                 "Have pg_cron or a timer of the system call it once a minute: the page \"Schedules\" of the documentation has \
                  examples.",
             )
         }
+    }
+}
+
+fn number(schedules: i64) -> String {
+    match schedules {
+        1 => "one schedule is there".into(),
+        more => format!("{more} schedules are there"),
     }
 }
 

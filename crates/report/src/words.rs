@@ -13,7 +13,7 @@ pub fn figure(value: f64) -> String {
         _ if value == f64::NEG_INFINITY => "−∞".into(),
         _ if value.is_nan() => NOTHING.into(),
         0.0 => "0".into(),
-        size if size >= 1e6 || size < 5e-5 => format!("{value:.2e}"),
+        size if !(5e-5..1e6).contains(&size) => format!("{value:.2e}"),
         size if size >= 1000.0 => grouped(value.round() as i64),
         size if size >= 100.0 => format!("{value:.1}"),
         size if size < 0.1 => format!("{value:.4}"),

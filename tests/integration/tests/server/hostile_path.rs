@@ -131,6 +131,7 @@ CALL reco.tune('tuned', 'public.launch_features', 'purchased', trials => 2, para
 CALL reco.retrain('launch');;
 CALL reco.monitor('launch');;
 SELECT reco.set_monitoring('launch', '{"psi_alarm": 0.3}');;
+SELECT reco.report('launch');;
 SELECT reco.backtest('public.launch_features', '2024-04-01', '2024-04-08', label => 'purchased', params => '{"epochs": 1, "hidden": [4]}');;
 SELECT reco.promote_if_better('launch', 2);;
 SELECT reco.promote('launch', 2, 'a test');;

@@ -333,3 +333,54 @@ fn a_read_only_transaction_is_refused() {
     client.batch_execute("SET default_transaction_read_only = on").unwrap();
     refusal(&mut client, "CALL reco.monitor('launch')").expect("25006", &["reco.monitor()"], &[]);
 }
+
+#[test]
+fn a_label_that_is_gone_and_a_source_without_rows_are_alarms() {
+    let (_database, mut client) = served();
+    monitor(&mut client, "");
+    client.batch_execute("ALTER TABLE launch_features RENAME purchased TO bought").unwrap();
+    monitor(&mut client, "");
+    let told = reasons(&mut client);
+    assert!(
+        told.contains("column \\\"purchased\\\", the label, is missing from public.launch_features"),
+        "{told}"
+    );
+    client
+        .batch_execute("ALTER TABLE launch_features RENAME bought TO purchased; TRUNCATE launch_features")
+        .unwrap();
+    monitor(&mut client, "");
+    let told = reasons(&mut client);
+    assert!(told.contains("the source has no rows"), "{told}");
+    assert_eq!(status(&mut client), "alarm");
+    let behind: Option<i32> = value(&mut client, "SELECT features_weeks_behind FROM reco.health");
+    assert_eq!(behind, None);
+}
+
+#[test]
+fn weeks_are_those_of_utc_whatever_zone_the_session_has() {
+    let mut client = Database::with_data().connect();
+    client
+        .batch_execute(
+            "SET timezone = 'UTC';
+             CREATE TABLE zoned AS SELECT product_id, region, week::timestamptz AS week, price, households, purchased FROM launch_features",
+        )
+        .unwrap();
+    Training::new("zoned").source("zoned").param(r#""epochs": 1"#).call(&mut client);
+    let weeks = "SELECT DISTINCT week::text FROM reco.monitoring WHERE model = 'zoned' ORDER BY 1";
+    client.batch_execute("CALL reco.monitor('zoned')").unwrap();
+    let expected = rows(&mut client, weeks);
+    assert!(!expected.is_empty());
+    client.batch_execute("SET timezone = 'America/New_York'; DELETE FROM reco.monitored_week").unwrap();
+    client.batch_execute("CALL reco.monitor('zoned')").unwrap();
+    assert_eq!(rows(&mut client, weeks), expected);
+}
+
+#[test]
+fn weeks_that_end_before_they_begin_are_refused() {
+    let (_database, mut client) = served();
+    refusal(&mut client, "CALL reco.monitor('launch', '2024-06-10', '2024-06-03')").expect(
+        "22023",
+        &["from_week must not be after to_week"],
+        &[],
+    );
+}

@@ -162,12 +162,16 @@ fn pg_cron_runs_what_is_scheduled_and_its_job_goes_with_the_last_schedule() {
     assert_eq!(rows(&mut client, owners), ["(other)", "(postgres)"]);
     let called: String =
         value(&mut client, "SELECT ok || ' ' || detail FROM reco.check_setup() WHERE item = 'schedules'");
-    assert!(called.starts_with("true 2 are there"), "{called}");
+    assert!(called.starts_with("true 2 schedules are there"), "{called}");
 
     client.batch_execute("SELECT reco.unschedule('refresh', 'demand')").unwrap();
     assert_eq!(rows(&mut client, jobs).len(), 1);
     client.batch_execute("SELECT reco.unschedule('refresh', 'others')").unwrap();
     assert!(rows(&mut client, jobs).is_empty());
+    // What called a moment ago is gone.
+    schedule_refresh(&mut client, "");
+    assert_eq!(rows(&mut client, jobs).len(), 1);
+    client.batch_execute("SELECT reco.unschedule('refresh', 'demand')").unwrap();
 
     // Where pg_cron is in another database, the hint is what to run there.
     let mut elsewhere = cluster.connect("elsewhere");

@@ -405,3 +405,27 @@ fn old_attempts_are_forgotten() {
     run_due(&mut client);
     assert_eq!(attempts(&mut client, "refresh").len(), 1);
 }
+
+#[test]
+fn a_view_that_somebody_has_locked_keeps_no_schedule_from_being_decided_on() {
+    let (database, mut client) = with_refresh("");
+    let mut holder = database.connect();
+    holder.batch_execute("BEGIN; LOCK TABLE demand IN ACCESS EXCLUSIVE MODE").unwrap();
+    client.batch_execute("SET statement_timeout = '60s'").unwrap();
+    make_due(&mut client);
+    run_due(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 running"]);
+    holder.batch_execute("ROLLBACK").unwrap();
+    wait_for_attempts(&mut client, "refresh", &["1 succeeded"]);
+}
+
+#[test]
+fn an_attempt_of_a_role_that_may_only_read_fails_with_its_error() {
+    let (database, mut client) = with_refresh(", retries => 0");
+    let alter = |value: &str| format!("ALTER DATABASE \"{}\" {value}", database.name);
+    client.batch_execute(&alter("SET default_transaction_read_only = on")).unwrap();
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 failed"]);
+    let sqlstate: String = value(&mut client, "SELECT sqlstate FROM reco.schedule_runs");
+    assert_eq!(sqlstate, "25006");
+}
