@@ -48,7 +48,7 @@ fn version_or_champion_of(model: &str, version: Option<i32>) -> Result<i32, Erro
 
 fn deadline(call: &Call) -> Result<Instant, Error> {
     let limit = given(call.interval(2), "time_limit")?;
-    let limit = u64::try_from(microseconds(&limit)).ok().filter(|limit| *limit > 0);
+    let limit = u64::try_from(microseconds(limit)).ok().filter(|limit| *limit > 0);
     let limit = limit.ok_or_else(|| Error::invalid("time_limit must be longer than nothing"))?;
     // A limit beyond what a clock can count is none.
     const MOST: u64 = 1_000_000 * 86_400 * 365;
