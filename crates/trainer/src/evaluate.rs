@@ -168,21 +168,40 @@ impl Served {
     fn difference(&self, outputs: &[f64], output: &Output) -> f64 {
         let width = output.task().outputs();
         let mut largest = 0.0;
-        let mut compare = |served: f64, expected: f64| {
-            let difference = (served - expected).abs();
+        let mut compare = |difference: f64| {
             if difference > largest || difference.is_nan() {
                 largest = difference;
             }
         };
         for (n, (score, outputs)) in self.scores.iter().zip(outputs.chunks_exact(width)).enumerate() {
-            compare(*score, output.of(outputs[0]));
+            compare(apart(*score, outputs[0], output));
             if let Some(quantiles) = &self.quantiles {
                 let mut expected = [1, 2, 3].map(|i| output.of(outputs[i]));
                 expected.sort_unstable_by(f64::total_cmp);
-                quantiles[n].iter().zip(expected).for_each(|(served, expected)| compare(*served, expected));
+                quantiles[n]
+                    .iter()
+                    .zip(expected)
+                    .for_each(|(served, expected)| compare((served - expected).abs()));
             }
         }
         largest
+    }
+}
+
+/// How far a served score is from that of the training library's output. The steps of an isotonic calibration can be steep,
+/// where the logits of a model lie close together: what counts there is that the logits agree, so the score may be any
+/// between those of logits as far apart as two forward passes may be.
+fn apart(served: f64, logit: f64, output: &Output) -> f64 {
+    let slack = match output {
+        Output::Isotonic(_) => PARITY * logit.abs().max(1.0),
+        Output::Platt(_) | Output::Quantity { .. } => 0.0,
+    };
+    let (least, most) = (output.of(logit - slack), output.of(logit + slack));
+    // The nearest that the score may be; NaN if any of them is.
+    let nearest = if served < least { least } else { served.min(most) };
+    match least.is_nan() || most.is_nan() {
+        true => f64::NAN,
+        false => (served - nearest).abs(),
     }
 }
 
@@ -219,5 +238,25 @@ impl RawRow for Raw<'_> {
 
     fn key(&mut self, key: u64) {
         self.scorer.set_key(&mut self.row, Some(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::measure::isotonic::Isotonic;
+
+    #[test]
+    fn a_steep_calibration_is_compared_by_its_logits() {
+        // Probability rises by 0.6 within a ten-thousandth.
+        let steep = Output::Isotonic(Isotonic { points: vec![(0.5, 0.2), (0.5001, 0.8)] });
+        let served = |logit| steep.of(logit);
+        assert_eq!(apart(served(0.500_051), 0.500_05, &steep), 0.0);
+        assert!((served(0.500_051) - served(0.500_05)).abs() > 100.0 * PARITY);
+        assert!(apart(served(0.500_08), 0.500_05, &steep) > 0.1);
+        assert!(apart(f64::NAN, 0.5, &steep).is_nan() && apart(0.5, f64::NAN, &steep).is_nan());
+        let platt = Output::Platt(model::measure::calibration::Platt { slope: 1.0, offset: 0.0 });
+        assert!((apart(0.5 + 2e-5, 0.0, &platt) - 2e-5).abs() < 1e-12);
+        assert!(apart(0.5, f64::NAN, &platt).is_nan());
     }
 }
