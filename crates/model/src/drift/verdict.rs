@@ -160,10 +160,8 @@ fn of_week(thresholds: &Thresholds, judged: &Judged) -> Vec<Reason> {
 fn of_column(thresholds: &Thresholds, drifted: &Drifted, least: Option<f64>) -> Option<Reason> {
     let psi = drifted.psi?;
     let level = level(psi, thresholds.psi_warning, thresholds.psi_alarm)?;
-    // A column that the model is better off without is no reason, however few the others are.
-    let is_harmful = drifted.importance.is_some_and(|importance| importance < 0.0);
-    let is_slight = least.zip(drifted.importance).is_some_and(|(least, importance)| importance < least);
-    let matters = drifted.column.is_none() || !(is_harmful || is_slight);
+    let matters =
+        drifted.column.is_none() || least.zip(drifted.importance).is_none_or(|(least, i)| i >= least);
     if psi <= drifted.chance.unwrap_or(0.0) || !matters {
         return None;
     }
