@@ -41,6 +41,12 @@ pub fn memberships(client: &mut Client) -> Result<Rows, postgres::Error> {
     client.simple_query(MEMBERSHIPS).map(rows)
 }
 
+/// Whether a session has been told to prefer parallel plans.
+pub fn may_be_parallel(client: &mut Client) -> Result<bool, postgres::Error> {
+    let sql = "SELECT current_setting('force_parallel_mode') <> 'off' OR current_setting('parallel_setup_cost') = '0'";
+    Ok(rows(client.simple_query(sql)?) == [[Some("t".to_owned())]])
+}
+
 /// What a session that is asked the same for the first time is told, under this one's snapshot. None where it cannot
 /// be asked, or its role's memberships are others than they were `before`.
 pub fn ask_fresh(
