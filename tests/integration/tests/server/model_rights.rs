@@ -79,6 +79,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.set_model_owner('m', current_user)", "manage"),
     ("SELECT reco.model_card('m')", "score"),
     ("SELECT reco.model_card_text('m', 1)", "score"),
+    ("SELECT reco.report('m')", "score"),
     ("SELECT reco.import_model('m', (SELECT body FROM artifact))", "train"),
     ("SELECT reco.import_model('m', (SELECT body FROM artifact), promote => true)", "manage"),
     ("SELECT reco.export_model('m')", "manage"),
