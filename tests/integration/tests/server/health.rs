@@ -1,6 +1,7 @@
 //! The status of a model that is monitored: drift, ages, thresholds, the alarm, and who sees what.
 
 use super::monitoring::{monitor, reasons, served, status, test_from};
+use super::views;
 use integration::{refusal, rows, value, wait_until, Database, Training};
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::Client;
@@ -230,16 +231,7 @@ fn who_may_only_score_sees_figures_and_no_regions_columns_or_reasons() {
 fn a_feature_view_is_as_old_as_what_it_could_have_says() {
     let database = Database::with_data();
     let mut client = database.connect();
-    client
-        .batch_execute(
-            "SELECT reco.create_feature_view('weekly',
-                 'SELECT product_id, region, week, price, sales_1w, households, category, purchased
-                  FROM launch_features WHERE week BETWEEN $1 AND $2',
-                 keys => '{product_id,region}', label => 'purchased',
-                 available => 'SELECT min(week), max(week) + 7 FROM launch_features');
-             CALL reco.refresh_features('weekly', '2024-01-01', '2024-05-06')",
-        )
-        .unwrap();
+    views::create_of_launches(&mut client);
     Training::new("launch").source("weekly").call(&mut client);
     monitor(&mut client, "");
     let behind = "SELECT status, newest_week, features_weeks_behind FROM reco.health";

@@ -1,6 +1,7 @@
 //! Champions that are kept up to date: which of two versions is better, and retraining.
 
 use super::support::{champion, locks_held, status, versions, wait_for_status};
+use super::views;
 use integration::{refusal, rows, value, Background, Database, Training};
 use postgres::Client;
 
@@ -117,16 +118,7 @@ fn versions_that_cannot_be_compared_are_refused() {
 fn retraining_refreshes_trains_alike_and_promotes_the_better() {
     let database = Database::with_data();
     let mut client = database.connect();
-    client
-        .batch_execute(
-            "SELECT reco.create_feature_view('weekly',
-                 'SELECT product_id, region, week, price, sales_1w, households, category, purchased
-                  FROM launch_features WHERE week BETWEEN $1 AND $2',
-                 keys => '{product_id,region}', label => 'purchased',
-                 available => 'SELECT min(week), max(week) + 7 FROM launch_features');
-             CALL reco.refresh_features('weekly', '2024-01-01', '2024-05-06')",
-        )
-        .unwrap();
+    views::create_of_launches(&mut client);
     // A champion that knows one column only.
     Training::new("launch")
         .source("weekly")

@@ -65,3 +65,17 @@ pub fn built_anew(client: &mut Client) -> Vec<String> {
     client.batch_execute("SELECT reco.drop_feature_view('built_anew')").unwrap();
     found
 }
+
+/// Makes the feature view `weekly` of the training table, with its weeks up to 2024-05-06: it could have later ones.
+pub fn create_of_launches(client: &mut Client) {
+    client
+        .batch_execute(
+            "SELECT reco.create_feature_view('weekly',
+                 'SELECT product_id, region, week, price, sales_1w, households, category, purchased
+                  FROM launch_features WHERE week BETWEEN $1 AND $2',
+                 keys => '{product_id,region}', label => 'purchased',
+                 available => 'SELECT min(week), max(week) + 7 FROM launch_features');
+             CALL reco.refresh_features('weekly', '2024-01-01', '2024-05-06')",
+        )
+        .unwrap();
+}
