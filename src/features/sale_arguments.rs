@@ -20,13 +20,18 @@ struct Types {
     customer: Option<Hash>,
 }
 
+/// Entries of the type cache stay in place as long as the process lives.
+type TypeCache = *mut pg_sys::TypeCacheEntry;
+
 /// How a customer becomes a hash. Equal values have equal hashes, under the call's collation.
 #[derive(Clone, Copy)]
 enum Hash {
     /// A smallint, integer or bigint: the number itself is hashed.
     Number(Number),
-    /// The hash function of the type. Entries of the type cache stay in place as long as the process lives.
-    OfType(*mut pg_sys::TypeCacheEntry),
+    /// A number of another type: a whole one is hashed as the same bigint, any other one by the type's function.
+    Fraction(Number, TypeCache),
+    /// The hash function of the type.
+    OfType(TypeCache),
 }
 
 /// The sale line in the arguments (state, amount, quantity, discount, customer, sold_at) of a transition function; `None`
@@ -96,16 +101,29 @@ impl Hash {
     /// `customer` is a non-NULL value of the type that the hash was chosen for.
     #[inline]
     unsafe fn of(self, customer: pg_sys::Datum, collation: pg_sys::Oid) -> u64 {
-        const SEED: pg_sys::Datum = pg_sys::Datum::null();
         match self {
             Self::Number(number) => hash_of_number(number.integer(customer)),
-            // SAFETY: the customer has the type that the entry is for, as the caller says; entries of the type cache stay
-            // in place.
-            Self::OfType(entry) => unsafe {
-                let function = &raw mut (*entry).hash_extended_proc_finfo;
-                pg_sys::FunctionCall2Coll(function, collation, customer, SEED).value() as u64
+            // SAFETY: the customer has the type of the reader and of the entry, as the caller says.
+            Self::Fraction(number, entry) => unsafe {
+                match number.whole(customer) {
+                    Some(whole) => hash_of_number(whole),
+                    None => hash_of_type(entry, customer, collation),
+                }
             },
+            // SAFETY: as above.
+            Self::OfType(entry) => unsafe { hash_of_type(entry, customer, collation) },
         }
+    }
+}
+
+/// # Safety
+/// `value` has the type that the entry is for.
+unsafe fn hash_of_type(entry: TypeCache, value: pg_sys::Datum, collation: pg_sys::Oid) -> u64 {
+    const SEED: pg_sys::Datum = pg_sys::Datum::null();
+    // SAFETY: as the caller says; entries of the type cache stay in place.
+    unsafe {
+        let function = &raw mut (*entry).hash_extended_proc_finfo;
+        pg_sys::FunctionCall2Coll(function, collation, value, SEED).value() as u64
     }
 }
 
@@ -115,10 +133,11 @@ fn customer_hash(call: &Call) -> Result<Hash, Error> {
     if type_oid == pg_sys::InvalidOid {
         return Err(Error::invalid("the type of the customers could not be found out"));
     }
-    match values::reader_of(type_oid) {
+    let number = match values::reader_of(type_oid) {
         Some((_, Reader::Number(number))) if number.is_integer() => return Ok(Hash::Number(number)),
-        _ => {}
-    }
+        Some((_, Reader::Number(number))) => Some(number),
+        _ => None,
+    };
     // SAFETY: the type is one of the query's; the look-up raises an error or finds an entry.
     let (entry, function) = unsafe {
         let entry = pg_sys::lookup_type_cache(type_oid, pg_sys::TYPECACHE_HASH_EXTENDED_PROC_FINFO as i32);
@@ -133,5 +152,5 @@ fn customer_hash(call: &Call) -> Result<Hash, Error> {
             Some("Give something that can be hashed, for example the value as text.".into()),
         ));
     }
-    Ok(Hash::OfType(entry))
+    Ok(number.map_or(Hash::OfType(entry), |number| Hash::Fraction(number, entry)))
 }

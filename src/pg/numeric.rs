@@ -21,22 +21,45 @@ const SHORT_WEIGHT_NEGATIVE: u16 = 0x0040;
 /// `datum` is a non-NULL numeric.
 #[inline]
 pub unsafe fn to_f64(datum: pg_sys::Datum) -> f64 {
+    // SAFETY: as the caller says.
+    unsafe { of_few_digits(datum) }.unwrap_or_else(|| {
+        let cast = pgrx::fcinfo::direct_function_call::<f64>;
+        // SAFETY: this is Postgres's own function, and it takes one numeric.
+        unsafe { cast(pg_sys::numeric_float8_no_overflow, &[Some(datum)]) }.unwrap_or(f64::NAN)
+    })
+}
+
+/// The same number as a bigint; `None` if it is none.
+///
+/// # Safety
+/// `datum` is a non-NULL numeric.
+pub unsafe fn whole(datum: pg_sys::Datum) -> Option<i64> {
+    // SAFETY: as the caller says.
+    if let Some(number) = unsafe { of_few_digits(datum) } {
+        return super::values::whole(number);
+    }
+    let write = pgrx::fcinfo::direct_function_call::<&std::ffi::CStr>;
+    // SAFETY: this is Postgres's own function, and it takes one numeric.
+    let digits = unsafe { write(pg_sys::numeric_out, &[Some(datum)]) }?.to_str().ok()?;
+    let (digits, zeros) = digits.split_once('.').unwrap_or((digits, ""));
+    zeros.bytes().all(|zero| zero == b'0').then(|| digits.parse().ok()).flatten()
+}
+
+/// # Safety
+/// `datum` is a non-NULL numeric.
+#[inline]
+unsafe fn of_few_digits(datum: pg_sys::Datum) -> Option<f64> {
     let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
     // SAFETY: the numeric is live, as the caller says, and it is a varlena. If detoasting made a copy, the copy is ours to
     // free.
-    let found = unsafe {
+    unsafe {
         let plain = pg_sys::pg_detoast_datum_packed(original);
         let found = few_digits(pgrx::varlena_to_byte_slice(plain));
         if plain != original {
             pg_sys::pfree(plain.cast());
         }
         found
-    };
-    found.unwrap_or_else(|| {
-        let cast = pgrx::fcinfo::direct_function_call::<f64>;
-        // SAFETY: this is Postgres's own function, and it takes one numeric.
-        unsafe { cast(pg_sys::numeric_float8_no_overflow, &[Some(datum)]) }.unwrap_or(f64::NAN)
-    })
+    }
 }
 
 /// The value of a numeric with few digits; `None` where Postgres has to cast: many digits, NaN, infinities.

@@ -82,6 +82,20 @@ impl Number {
         }
     }
 
+    /// The same number as a bigint; `None` if it is none.
+    ///
+    /// # Safety
+    /// `datum` is a non-NULL value of this type.
+    pub unsafe fn whole(self, datum: pg_sys::Datum) -> Option<i64> {
+        match self {
+            // SAFETY: a numeric, as the caller says.
+            Self::Numeric => unsafe { numeric::whole(datum) },
+            // SAFETY: a value of this type, as the caller says.
+            Self::Float4 | Self::Float8 => whole(unsafe { self.value(datum) }),
+            Self::Int2 | Self::Int4 | Self::Int8 => Some(self.integer(datum)),
+        }
+    }
+
     /// A value of an integer type; 0 of any other.
     #[inline]
     pub fn integer(self, datum: pg_sys::Datum) -> i64 {
@@ -92,6 +106,12 @@ impl Number {
             Self::Float4 | Self::Float8 | Self::Numeric => 0,
         }
     }
+}
+
+/// The same number as a bigint; `None` if it is none.
+pub fn whole(number: f64) -> Option<i64> {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    (number.trunc() == number && (-LIMIT..LIMIT).contains(&number)).then_some(number as i64)
 }
 
 /// The family and the reader of an SQL type; `None` if the type cannot be an input. A domain counts as its base type.

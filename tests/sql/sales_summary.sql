@@ -58,6 +58,11 @@ FROM unnest('{1e16,0.1,0.1,-1e16}'::double precision[]) AS x;
 -- Customers: of any type; exact, then estimated, and the same however they are merged
 SELECT unique_customers(sales_summary(1, 1, 0, c, NULL)) FROM (VALUES ('{1,2}'::int[]), ('{1,2}'), (NULL), ('{2,1}')) AS v(c);
 SELECT unique_customers(sales_summary(1, 1, 0, c, NULL)) FROM (VALUES (1.0), (1.00), (2)) AS v(c);
+SELECT unique_customers(rollup(sales)) FROM (
+    SELECT sales_summary(1, 1, 0, c, NULL) AS sales FROM unnest('{7,1152921504606846977}'::bigint[]) AS c
+    UNION ALL SELECT sales_summary(1, 1, 0, c, NULL) FROM unnest('{7.00,1152921504606846977.0}'::numeric[]) AS c
+    UNION ALL SELECT sales_summary(1, 1, 0, c, NULL) FROM unnest('{7,7.5}'::double precision[]) AS c
+) AS s;
 SELECT n, unique_customers(sales_summary(1, 1, 0, c, NULL)) = n AS exact,
        abs(unique_customers(sales_summary(1, 1, 0, c, NULL)) / n::double precision - 1) < 0.05 AS near
 FROM (VALUES (384), (385), (5000), (50000)) AS v(n), generate_series(1, n) AS c GROUP BY n ORDER BY n;

@@ -32,6 +32,7 @@ impl Template {
     fn of_sales(&self, zone: &str) -> Values {
         let sales = &self.sales;
         let sold_at = format!("s.{}", quote_identifier(&self.sold_at));
+        let of_line = |name: &str| format!("s.{}", quote_identifier(name));
         let moment = |expression: &str| sales.moment(expression, &self.sold_at, zone);
         let instant = |day: &str| sales.instant(day, &self.sold_at, zone);
         let discounts = self.discount.iter().map(|name| format!("coalesce(s.{}, 0)", quote_identifier(name)));
@@ -54,6 +55,21 @@ impl Template {
             ("{quantity}", quote_identifier(&self.quantity)),
             ("{customer}", quote_identifier(&self.customer)),
             ("{discount}", discount),
+            (
+                "{no_amount}",
+                self.numbers()
+                    .map(|name| sales.is_no_amount(&of_line(name), name))
+                    .collect::<Vec<_>>()
+                    .join(" OR "),
+            ),
+            (
+                "{amounts}",
+                self.numbers()
+                    .map(|name| format!("{}, {}", quote_literal(name), of_line(name)))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ),
+            ("{amounts_format}", self.numbers().map(|_| "%s = %s").collect::<Vec<_>>().join(", ")),
             ("{purchase}", as_subquery(&self.purchase)),
             ("{plausible_sale}", sales.is_between(&sold_at, &self.sold_at, self.days(), zone)),
             ("{moment}", moment(&sold_at)),
@@ -65,6 +81,11 @@ impl Template {
             ("{end_of_last}", instant(&format!("($2 + {DAYS_A_WEEK})"))),
             ("{closed_days}", (DAYS_A_WEEK - self.last_weekday).to_string()),
         ]
+    }
+
+    /// The columns of sales whose numbers are added up.
+    fn numbers(&self) -> impl Iterator<Item = &String> {
+        [&self.amount, &self.quantity].into_iter().chain(&self.discount)
     }
 
     fn of_stores(&self) -> Values {

@@ -6,6 +6,10 @@ use crate::pg::values;
 use model::recipe::Family;
 use pgrx::{pg_sys, PgList};
 
+/// What PostgreSQL adds to the modifier of a numeric, whose upper half is the number of digits and whose lower 11 bits are the
+/// number of those behind the point.
+const HEADER: i32 = pg_sys::VARHDRSZ as i32;
+
 /// One of the three tables.
 pub struct Table(Relation);
 
@@ -72,6 +76,24 @@ impl Table {
             Some(pg_sys::TIMESTAMPTZOID) => format!("({expression} AT TIME ZONE {zone})"),
             Some(pg_sys::TIMESTAMPOID) => expression.to_owned(),
             _ => format!("{expression}::timestamp"),
+        }
+    }
+
+    /// The condition that a column holds a number that no sale has: NaN, or one so large that sums lose what is small.
+    pub fn is_no_amount(&self, expression: &str, column: &str) -> String {
+        let whole_digits = |modifier: i32| {
+            let packed = modifier - HEADER;
+            (packed >> 16) - (packed & 0x7FF)
+        };
+        match (self.base_type(column), self.0.column(column).map_or(-1, |found| found.type_modifier)) {
+            (Some(pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID), _) => "false".to_owned(),
+            (Some(pg_sys::NUMERICOID), modifier) if modifier >= HEADER && whole_digits(modifier) <= 15 => {
+                format!("{expression} = 'NaN'")
+            }
+            (found, _) => {
+                let number = if found == Some(pg_sys::NUMERICOID) { "numeric" } else { "float8" };
+                format!("NOT ({expression} BETWEEN {number} '-1e15' AND {number} '1e15')")
+            }
         }
     }
 

@@ -15,10 +15,13 @@ WITH listed_twice AS (
     FROM {stores} AS t WHERE t.{store_id} IS NOT NULL
 ), unlisted AS (
     SELECT sum(s.lines) AS lines, sum(s.lines) FILTER (WHERE t.region IS NULL) AS without,
-           min(s.store_id::text) FILTER (WHERE t.region IS NULL) AS store, sum(s.paid_returns) AS paid_returns
+           min(s.store_id::text) FILTER (WHERE t.region IS NULL) AS store, sum(s.paid_returns) AS paid_returns,
+           sum(s.no_amounts) AS no_amounts, min(s.no_amount) AS no_amount
     FROM (
         SELECT s.{store_id} AS store_id, count(*) AS lines,
-               count(*) FILTER (WHERE s.{quantity} < 0 AND s.{amount} > 0) AS paid_returns
+               count(*) FILTER (WHERE s.{quantity} < 0 AND s.{amount} > 0) AS paid_returns,
+               count(*) FILTER (WHERE {no_amount}) AS no_amounts,
+               min(format('{amounts_format} of product %s', {amounts}, s.{product_id})) FILTER (WHERE {no_amount}) AS no_amount
         FROM {sales} AS s
         WHERE s.{sold_at} >= {start_of_first} AND s.{sold_at} < {end_of_last} AND {plausible_sale}
         GROUP BY 1
@@ -31,6 +34,10 @@ UNION ALL
 (SELECT 'error', format('store %s of %s is of a region that is called %s, which is the region of unlisted stores', store_id, {stores_name}, region),
         'Call it otherwise, or create the view with another value of unlisted_stores.'
 FROM stores WHERE region = {own_region} LIMIT 1)
+UNION ALL
+SELECT 'error', format('%s rows of %s have a number that no sale has, such as %s', no_amounts, {sales_name}, no_amount),
+       'It is not a number, or further than 1e15 from 0: correct it, or name a view of sales that leaves it out.'
+FROM unlisted WHERE no_amounts > 0
 UNION ALL
 SELECT {unlisted_severity},
        format('%s of %s sales lines (%s %%) are of stores without a region in %s, such as store %s', without, lines,

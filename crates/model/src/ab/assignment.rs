@@ -55,14 +55,27 @@ impl Product<'_> {
 }
 
 /// The hash of a key that is given as text. A whole number has one hash, however it is written: `5`, `05` and `5.00`, as
-/// sources with keys of number types understand them.
+/// sources with keys of number types understand them; so has a UUID, in capitals and in braces.
 fn hash_of_text(text: &str) -> u64 {
     let (digits, zeros) = text.split_once('.').unwrap_or((text, "0"));
     let is_whole = !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0');
     match digits.parse() {
         Ok(number) if is_whole => hash_of_number(number),
-        _ => hash::text(text),
+        _ => match uuid(text) {
+            Some(uuid) => hash::text(&uuid.to_ascii_lowercase()),
+            None => hash::text(text),
+        },
     }
+}
+
+/// The text without braces, if it has the form of a UUID: hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+fn uuid(text: &str) -> Option<&str> {
+    let bare = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
+    let fits = |(n, byte): (usize, u8)| match n {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    (bare.len() == 36 && bare.bytes().enumerate().all(fits)).then_some(bare)
 }
 
 /// The hash of a number is that of its digits.
@@ -174,6 +187,17 @@ mod tests {
             Unit::ALL.map(arms),
             ["0000300003000030", "3320112030223313", "1012322021332313", "3320112030223313"]
         );
+    }
+
+    #[test]
+    fn a_uuid_has_one_arm_however_it_is_written() {
+        let assignment = Assignment::new(Unit::Product, "spring", &[1.0 / 64.0; 64]).unwrap();
+        let arm = |text: &str| assignment.arm(Product::Text(text), "north");
+        let canonical = "0f8fad5b-d9cb-469f-a165-70867728950e";
+        let capitals = canonical.to_ascii_uppercase();
+        assert_eq!(arm(&capitals), arm(canonical));
+        assert_eq!(arm(&format!("{{{capitals}}}")), arm(canonical));
+        assert_ne!(arm("ABC"), arm("abc"));
     }
 
     #[test]

@@ -274,12 +274,15 @@ fn a_refresh_that_is_cancelled_leaves_neither_rows_nor_a_thread() {
 /// Sales that cannot be summed end the pass that meets them.
 #[test]
 fn an_error_of_the_arithmetic_is_raised_and_leaves_no_thread() {
-    let (_database, mut client) = with_sales(
-        "rows_overflow",
-        "ALTER TABLE sales ALTER sales_value TYPE float8;
-         UPDATE sales SET sales_value = 1e300 WHERE product_id % 7 = 0",
-    );
+    let (_database, mut client) = with_sales("rows_overflow", "");
     create(&mut client, "");
+    refresh(&mut client, "'made_weekly'");
+    client
+        .batch_execute(
+            "UPDATE made_weekly SET sales = (SELECT reco.sales_summary(1e300, 1, 0, 1, sales.sold_at) FROM sales LIMIT 1)
+             WHERE product_id % 7 = 0",
+        )
+        .unwrap();
     let error = refusal(&mut client, "CALL reco.refresh_features('made')");
     error.expect("22003", &["out of the range of the type real"], &[]);
     assert_eq!(threads(&mut client), 1);

@@ -181,6 +181,39 @@ fn notices_of(more: &str, options: &str) -> (Database, Vec<String>) {
 }
 
 #[test]
+fn a_number_that_no_sale_has_is_named() {
+    let columns = [
+        ("amount", "float8", "NaN"),
+        ("amount", "float8", "1e300"),
+        ("amount", "numeric", "-1e16"),
+        ("amount", "numeric(10,2)", "NaN"),
+        ("quantity", "real", "Infinity"),
+    ];
+    for (column, kind, number) in columns {
+        let mut client = with_tables(&format!(
+            "ALTER TABLE sales ALTER {column} TYPE {kind};
+             INSERT INTO sales VALUES (2, 10, '2024-01-24', 20, 4, 1);
+             UPDATE sales SET {column} = '{number}' WHERE product_id = 2"
+        ));
+        client.batch_execute(&creation("")).unwrap();
+        let written = match number {
+            "-1e16" => "-10000000000000000",
+            "1e300" => "1e+300",
+            other => other,
+        };
+        refusal(&mut client, "CALL reco.refresh_features('launches')").expect(
+            "22000",
+            &[
+                "rows of public.sales have a number that no sale has",
+                &format!("{column} = {written}"),
+                "of product 2",
+            ],
+            &["further than 1e15 from 0"],
+        );
+    }
+}
+
+#[test]
 fn returns_that_are_paid_for_are_told() {
     let (_, heard) = notices_of(
         "INSERT INTO sales VALUES (2, 10, '2024-01-24', 20, 4, 1), (2, 10, '2024-01-25', 5, -1, 1)",
