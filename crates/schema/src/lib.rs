@@ -4,6 +4,8 @@
 //! All of it stands in files, which `extension_sql_file!` names. Their order is each after those that it requires, and by
 //! name beyond that, so that the same declarations give the same text wherever they stand in the sources.
 
+pub mod releases;
+
 use object::{Object, ObjectSection};
 use pgrx_sql_entity_graph::section::{decode_entities, ELF_SECTION_NAME};
 use pgrx_sql_entity_graph::{ControlFile, PgrxSql, SqlGraphEntity, SqlGraphIdentifier, ToSql};
