@@ -1,6 +1,6 @@
 //! Every error that the extension raises, with its SQLSTATE, detail and hint.
 
-use crate::pg::mapping;
+use crate::pg::{extension, mapping};
 use features::FeatureError;
 use model::protocol::Cause;
 use model::ModelError;
@@ -45,6 +45,18 @@ pub enum Error {
     /// A value in the catalog is one that the extension never writes.
     #[error("{0}")]
     Damaged(String),
+    /// A table of the catalog is missing.
+    #[error("the extension pg_recommend is not installed in this database")]
+    NotInstalled,
+    /// The declaration of a type in SQL is no longer the one that the extension installed.
+    #[error("a type of the extension pg_recommend has been altered")]
+    Altered,
+    /// `why` says what the call needs of the catalog.
+    #[error(
+        "the library of pg_recommend is version {}, and its catalog in this database version {catalog}",
+        extension::LIBRARY
+    )]
+    OtherVersion { catalog: String, why: String },
     #[error("{message}")]
     InUse { message: String, hint: String },
     #[error("model \"{0}\" has no source: its champion was imported without one")]
@@ -144,6 +156,21 @@ impl Error {
         self
     }
 
+    /// The call found a catalog of another version, which lacks something.
+    pub fn lacking(catalog: String, what: &str) -> Self {
+        let library = extension::LIBRARY;
+        let why = format!("The call needs what version {library} has in the catalog: {what}.");
+        Self::OtherVersion { catalog, why }
+    }
+
+    /// The error; or, where the catalog is of another version, that it comes of this.
+    fn or_other_version(self) -> Self {
+        match extension::other_version() {
+            Some(catalog) => Self::lacking(catalog, &self.to_string()),
+            None => self,
+        }
+    }
+
     pub fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode::*;
         match self {
@@ -155,15 +182,18 @@ impl Error {
             | Self::UnknownTest(_)
             | Self::UnknownSchedule { .. }
             | Self::UnknownAlias { .. } => ERRCODE_UNDEFINED_OBJECT,
-            Self::Archived { .. } | Self::NoEarlierChampion(_) | Self::NoSource(_) => {
-                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
+            Self::Archived { .. }
+            | Self::NoEarlierChampion(_)
+            | Self::NoSource(_)
+            | Self::OtherVersion { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
             Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
             Self::SeveralModels(_) | Self::NoDefault { .. } => ERRCODE_AMBIGUOUS_PARAMETER,
-            Self::InvalidArgument(..) | Self::Schedule(_) | Self::Model(ModelError::Parameter { .. }) => {
-                ERRCODE_INVALID_PARAMETER_VALUE
-            }
+            Self::InvalidArgument(..)
+            | Self::NotInstalled
+            | Self::Altered
+            | Self::Schedule(_)
+            | Self::Model(ModelError::Parameter { .. }) => ERRCODE_INVALID_PARAMETER_VALUE,
             Self::MissingColumn { .. } | Self::UndefinedColumn { .. } => ERRCODE_UNDEFINED_COLUMN,
             Self::WrongType { .. } | Self::UnsupportedType { .. } | Self::UnsupportedTime { .. } => {
                 ERRCODE_DATATYPE_MISMATCH
@@ -197,6 +227,7 @@ impl Error {
                 Some(format!("Model \"{model}\" expects it to be {expected}."))
             }
             Self::Trainer { detail, .. } => detail.clone(),
+            Self::OtherVersion { why, .. } => Some(why.clone()),
             Self::NoDefault { .. } => Some(
                 "The default is a model of the role's own, or one that the database's owner or a superuser has granted: other \
                  roles' grants and models do not change it."
@@ -236,6 +267,7 @@ impl Error {
                     .into(),
             ),
             Self::Damaged(_) => Some("reco.check_setup() lists what is wrong, and what to do.".into()),
+            Self::OtherVersion { catalog, .. } => Some(extension::remedy(catalog)),
             Self::InUse { hint, .. } => Some(hint.clone()),
             Self::Changed(_) => Some("Nothing is lost: call again.".into()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
@@ -304,11 +336,18 @@ impl Error {
 
     /// Raises the error in Postgres.
     pub fn raise(self) -> ! {
-        let mut report = ErrorReport::new(self.code(), self.message(), "pg_recommend");
-        if let Some(detail) = self.detail() {
+        let told = match self {
+            // What this version never makes or writes, another may have.
+            Self::NotInstalled | Self::Altered | Self::Damaged(_) | Self::Model(ModelError::Artifact(_)) => {
+                self.or_other_version()
+            }
+            other => other,
+        };
+        let mut report = ErrorReport::new(told.code(), told.message(), "pg_recommend");
+        if let Some(detail) = told.detail() {
             report = report.set_detail(shortened(detail, LONGEST_DETAIL));
         }
-        if let Some(hint) = self.hint().filter(|h| !h.is_empty()) {
+        if let Some(hint) = told.hint().filter(|h| !h.is_empty()) {
             report = report.set_hint(shortened(hint, LONGEST_DETAIL));
         }
         report.report(PgLogLevel::ERROR);

@@ -4,7 +4,7 @@ use super::audit::Caller;
 use super::rights::{check, check_role, Privilege};
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
-use crate::pg::session::refuse_read_only;
+use crate::pg::two_versions::require_writable;
 use pgrx::spi::SpiClient;
 use std::ffi::CStr;
 
@@ -17,7 +17,7 @@ pub fn change<T>(
     privilege: Privilege,
     run: impl FnOnce(&mut SpiClient, &Caller) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    refuse_read_only(command);
+    require_writable(command);
     check(model, privilege)?;
     let caller = Caller::now();
     as_owner(|client| {

@@ -121,17 +121,13 @@ impl Catalog {
             )
         };
         if table == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
-            return Err(not_installed());
+            return Err(Error::NotInstalled);
         }
         columns::check(table, name, columns)?;
         found[self as usize] = Some((generation, table, index));
         FOUND.set(found);
         Ok((table, index))
     }
-}
-
-fn not_installed() -> Error {
-    Error::invalid("the extension pg_recommend is not installed in this database")
 }
 
 /// A catalog table that is open for reading.
@@ -145,7 +141,7 @@ impl Table {
     pub fn open(catalog: Catalog) -> Result<Self, Error> {
         loop {
             let (table, index) = catalog.find()?;
-            let opened = Opened::if_there(table, pg_sys::AccessShareLock).ok_or_else(not_installed)?;
+            let opened = Opened::if_there(table, pg_sys::AccessShareLock).ok_or(Error::NotInstalled)?;
             // Taking the lock brings earlier invalidations. A REINDEX, for example, makes another index.
             if catalog.find()? == (table, index) {
                 return Ok(Self { catalog, opened, index });

@@ -5,7 +5,7 @@ use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{as_author, Settings};
 use crate::pg::call::Call;
 use crate::pg::relations::{self, columns_hint, Column, RelationName};
-use crate::pg::session::refuse_read_only;
+use crate::pg::two_versions::require_writable;
 use crate::pg::values;
 use features::weeks::MOST_WEEKS_BACK;
 use features::weeks::{Period, LONGEST_SUFFIX};
@@ -19,7 +19,7 @@ use std::ffi::{CStr, CString};
 /// Declared in sql/feature_view.sql.
 #[pg_extern(sql = false)]
 fn create_feature_view(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
-    refuse_read_only(c"reco.create_feature_view()");
+    require_writable(c"reco.create_feature_view()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let arguments = or_raise(arguments(unsafe { &Call::new(fcinfo) }));
     or_raise(create(&arguments))

@@ -16,7 +16,7 @@ use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{with_fixed_path, Settings};
 use crate::pg::call::Call;
 use crate::pg::relations::{self, RelationName};
-use crate::pg::session::refuse_read_only;
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
 use features::launch::HORIZON;
 use features::weeks::{iso_date, DAYS_A_WEEK, MOST_WEEKS_BACK};
@@ -28,7 +28,7 @@ use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 /// Declared in sql/feature_view.sql.
 #[pg_extern(sql = false)]
 fn create_launch_features(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Oid {
-    refuse_read_only(c"reco.create_launch_features()");
+    require_writable(c"reco.create_launch_features()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let template = or_raise(Template::read(unsafe { &Call::new(fcinfo) }));
     or_raise(template.create())

@@ -7,7 +7,8 @@ use super::registry::FeatureView;
 use super::storage::{compute, date, lost_weeks};
 use crate::error::{or_raise, Error};
 use crate::pg::call::Call;
-use crate::pg::session::{refuse_read_only, Failure, Session};
+use crate::pg::session::{Failure, Session};
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
 use features::weeks::{runs, to_compute, Wanted, Week};
 use pgrx::datum::Date;
@@ -18,7 +19,7 @@ use std::time::Instant;
 /// Declared in sql/feature_view.sql, because the arguments `from` and `to` are reserved words.
 #[pg_extern(sql = false)]
 fn refresh_features(fcinfo: pg_sys::FunctionCallInfo) {
-    refuse_read_only(c"CALL reco.refresh_features()");
+    require_writable(c"CALL reco.refresh_features()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let call = unsafe { Call::new(fcinfo) };
     let (session, (relation, asked)) = (Session::begin(&call), or_raise(arguments(&call)));

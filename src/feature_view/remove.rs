@@ -4,14 +4,14 @@ use super::registry::{forget, table_of, FeatureView};
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::as_owner;
 use crate::pg::relations::{self, RelationName};
-use crate::pg::session::refuse_read_only;
+use crate::pg::two_versions::require_writable;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, Uuid};
 
 /// Declared in sql/feature_view.sql.
 #[pg_extern(sql = false)]
 fn drop_feature_view(view: pg_sys::Oid, with_inputs: bool) {
-    refuse_read_only(c"reco.drop_feature_view()");
+    require_writable(c"reco.drop_feature_view()");
     let found = FeatureView::get_as_stored(view);
     or_raise(found.and_then(|view| remove(&view, with_inputs)));
 }

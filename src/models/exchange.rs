@@ -10,7 +10,7 @@ use crate::catalog::write::{check_may_train, store_version, NewVersion};
 use crate::error::{or_raise, Error};
 use crate::pg::call::Call;
 use crate::pg::relations;
-use crate::pg::session::refuse_read_only;
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
 use crate::scoring::check_columns;
 use crate::settings;
@@ -55,7 +55,7 @@ fn check_exportable(version: &VersionRow) -> Result<(), Error> {
 /// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn import_model(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
-    refuse_read_only(c"reco.import_model()");
+    require_writable(c"reco.import_model()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     or_raise(Import::read(unsafe { &Call::new(fcinfo) }).and_then(|import| import.store()))
 }

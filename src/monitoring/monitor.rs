@@ -12,7 +12,8 @@ use crate::feature_view::registry::FeatureView;
 use crate::pg::acting_as::{as_owner, in_utc};
 use crate::pg::call::Call;
 use crate::pg::catalog_lock::CatalogLock;
-use crate::pg::session::{refuse_read_only, Failure, Session};
+use crate::pg::session::{Failure, Session};
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
 use features::weeks::Week;
 use pgrx::pg_sys;
@@ -21,7 +22,7 @@ use pgrx::prelude::*;
 /// Declared in sql/monitoring.sql.
 #[pg_extern(sql = false)]
 fn monitor(fcinfo: pg_sys::FunctionCallInfo) {
-    refuse_read_only(c"CALL reco.monitor()");
+    require_writable(c"CALL reco.monitor()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let call = unsafe { Call::new(fcinfo) };
     let (session, (model, asked)) = (Session::begin(&call), or_raise(arguments(&call)));

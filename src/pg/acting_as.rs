@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::pg::catalog_lock::table_of_catalog;
 use crate::pg::relations;
 use crate::pg::session_locks::SessionLocks;
+use crate::pg::two_versions::explained;
 use pgrx::spi::SpiClient;
 use pgrx::{pg_sys, Spi};
 use std::ffi::CString;
@@ -18,7 +19,12 @@ pub fn current_user() -> String {
 /// Runs SQL as the owner of the extension, with a search path whose schemas nobody else can write to.
 pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
     let owner = relations::owner(table_of_catalog(c"version")?)?;
-    acting_as(owner, 0, &[setting("search_path", FIXED_PATH)?], run)
+    let path = setting("search_path", FIXED_PATH)?;
+    acting_as(owner, 0, &[path], |client| {
+        let (mut run, mut result) = (Some(run), None);
+        explained(&mut || result = run.take().map(|run| run(client)));
+        result.expect("it was run")
+    })
 }
 
 /// Names of settings, each with its value as text.

@@ -115,9 +115,7 @@ pub fn table_of_catalog(name: &CStr) -> Result<pg_sys::Oid, Error> {
         pg_sys::get_relname_relid(name.as_ptr(), schema)
     };
     match table {
-        pg_sys::InvalidOid => {
-            Err(Error::invalid("the extension pg_recommend is not installed in this database"))
-        }
+        pg_sys::InvalidOid => Err(Error::NotInstalled),
         table => Ok(table),
     }
 }

@@ -16,6 +16,7 @@
 //! | `open_scans` | index scans that stay open while a query runs |
 //! | `shared_memory` | a region of the server's shared memory |
 //! | `ends` | that a statement or a transaction is over |
+//! | `extension`, `two_versions` | the version of the catalog; what is done where it is not the library's |
 //! | `memory` | PostgreSQL's memory, and values of variable length in it |
 //! | `relations` | names, owners and columns of relations |
 //! | `layout`, `storage_age` | checks that rows still have the types, and the storage, that a reader was chosen for |
@@ -44,6 +45,7 @@ pub mod comparison;
 pub mod cursor;
 pub mod each_row;
 pub mod ends;
+pub mod extension;
 pub mod guard;
 pub mod input;
 pub mod layout;
@@ -66,4 +68,5 @@ pub mod storage_age;
 pub mod threads;
 pub mod transactions;
 pub mod tuples;
+pub mod two_versions;
 pub mod values;

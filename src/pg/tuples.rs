@@ -126,7 +126,7 @@ pub unsafe fn parts(
 
 /// The error for a type whose declaration in SQL is no longer the one that the extension installed.
 pub fn altered() -> Error {
-    Error::invalid("a type of the extension pg_recommend has been altered")
+    Error::Altered
 }
 
 /// A composite value, detoasted. If that made a copy, the copy is freed when this value is dropped.

@@ -7,7 +7,7 @@ use crate::catalog::rights::{check, Privilege};
 use crate::error::{or_raise, Error};
 use crate::evaluation::evaluate::evaluate_with;
 use crate::evaluation::subject::{Subject, Weeks};
-use crate::pg::session::refuse_read_only;
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
 use crate::scoring::call::Resolved;
 use model::params::Metric;
@@ -94,7 +94,7 @@ fn promote_if_better(
         name!(rows, i64),
     ),
 > {
-    refuse_read_only(c"reco.promote_if_better()");
+    require_writable(c"reco.promote_if_better()");
     let judged = || {
         let (model, version) = (given(model, "model")?, given(version, "version")?);
         check(model, Privilege::Manage)?;

@@ -11,7 +11,8 @@ use crate::feature_view::registry::FeatureView;
 use crate::pg::acting_as::as_owner;
 use crate::pg::call::Call;
 use crate::pg::catalog_lock::CatalogLock;
-use crate::pg::session::{refuse_read_only, Failure, Session};
+use crate::pg::session::{Failure, Session};
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
 use crate::training::request::Request;
 use crate::training::train;
@@ -22,7 +23,7 @@ use serde_json::{json, Value};
 /// Declared in sql/retraining.sql.
 #[pg_extern(sql = false)]
 fn retrain(fcinfo: pg_sys::FunctionCallInfo) {
-    refuse_read_only(c"CALL reco.retrain()");
+    require_writable(c"CALL reco.retrain()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let call = unsafe { Call::new(fcinfo) };
     let (session, asked) = (Session::begin(&call), or_raise(Asked::read(&call)));

@@ -10,8 +10,8 @@ use crate::feature_view::registry::FeatureView;
 use crate::pg::acting_as::{as_owner, current_user};
 use crate::pg::call::Call;
 use crate::pg::relations;
-use crate::pg::session::refuse_read_only;
 use crate::pg::sql_function::{sql_function, Returned};
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
 use crate::retraining::judge::Bar;
 use pgrx::pg_sys;
@@ -30,7 +30,7 @@ sql_function!(schedule_retraining, schedule_retraining);
 sql_function!(schedule_monitoring, schedule_monitoring);
 
 fn schedule_refresh(call: &Call) -> Returned {
-    refuse_read_only(c"reco.schedule_refresh()");
+    require_writable(c"reco.schedule_refresh()");
     let view = FeatureView::get(given(call.oid(0), "view")?)?;
     view.check_owner("schedule the refresh of")?;
     let lookback = call.integer(2);
@@ -42,7 +42,7 @@ fn schedule_refresh(call: &Call) -> Returned {
 }
 
 fn schedule_retraining(call: &Call) -> Returned {
-    refuse_read_only(c"reco.schedule_retraining()");
+    require_writable(c"reco.schedule_retraining()");
     let (metric, min_gain) = (call.text(2), call.float(3));
     let refresh = given(call.boolean(4), "refresh")?;
     // What retrain() would refuse is refused now.
@@ -52,7 +52,7 @@ fn schedule_retraining(call: &Call) -> Returned {
 }
 
 fn schedule_monitoring(call: &Call) -> Returned {
-    refuse_read_only(c"reco.schedule_monitoring()");
+    require_writable(c"reco.schedule_monitoring()");
     store(&of_model(call, Kind::Monitoring)?, json!({}), &Times::read(call, 2)?)
 }
 

@@ -10,8 +10,8 @@ use crate::feature_view::registry::{table_of, FeatureView};
 use crate::pg::acting_as::as_owner;
 use crate::pg::call::Call;
 use crate::pg::relations;
-use crate::pg::session::refuse_read_only;
 use crate::pg::sql_function::{sql_function, Returned};
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::{given, note};
 use pgrx::{pg_sys, Spi};
 use schedule::Calendar;
@@ -22,7 +22,7 @@ sql_function!(pause_schedule, pause_schedule);
 sql_function!(resume_schedule, resume_schedule);
 
 fn unschedule(call: &Call) -> Returned {
-    refuse_read_only(c"reco.unschedule()");
+    require_writable(c"reco.unschedule()");
     let found = Found::of(call)?;
     found.change("DELETE FROM reco.schedule", None)?;
     pg_cron::end_calls()?;
@@ -30,7 +30,7 @@ fn unschedule(call: &Call) -> Returned {
 }
 
 fn pause_schedule(call: &Call) -> Returned {
-    refuse_read_only(c"reco.pause_schedule()");
+    require_writable(c"reco.pause_schedule()");
     let (found, reason) = (Found::of(call)?, call.text(2));
     let reason = note(reason.as_deref(), "reason")?.map(str::to_owned);
     found.change(
@@ -41,7 +41,7 @@ fn pause_schedule(call: &Call) -> Returned {
 }
 
 fn resume_schedule(call: &Call) -> Returned {
-    refuse_read_only(c"reco.resume_schedule()");
+    require_writable(c"reco.resume_schedule()");
     let (found, now) = (Found::of(call)?, now());
     let next =
         Calendar::new(&found.expression, &found.time_zone, now)?.next(now).ok_or_else(Error::damaged_row)?;

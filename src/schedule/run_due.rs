@@ -6,7 +6,8 @@ use crate::error::or_raise;
 use crate::pg::acting_as::current_user;
 use crate::pg::background;
 use crate::pg::call::Call;
-use crate::pg::session::{refuse_read_only, Failure, Session};
+use crate::pg::session::{Failure, Session};
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -23,7 +24,7 @@ fn run_due(fcinfo: pg_sys::FunctionCallInfo) {
         say!("this server is a standby: schedules run on the primary");
         return;
     }
-    refuse_read_only(c"CALL reco.run_due()");
+    require_writable(c"CALL reco.run_due()");
     let (session, wait) = (Session::begin(&call), or_raise(given(call.boolean(0), "wait")));
     // A worker would not see what is not committed.
     // SAFETY: the text is NUL-terminated.

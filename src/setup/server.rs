@@ -1,15 +1,13 @@
 //! Findings about the server and its machine.
 
 use super::finding::Finding;
-use crate::error::or_raise;
+use crate::pg::extension;
 use crate::settings::training_memory;
 use pgrx::pg_sys;
-use pgrx::spi::{Spi, SpiError};
 use std::ffi::CStr;
 use std::fs::read_to_string;
 use std::path::Path;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The major versions of PostgreSQL that the tests run on.
 const TESTED: &[u32] = &[15];
 /// Below this limit, the rows and the weights of a training hardly fit into temporary files.
@@ -22,26 +20,14 @@ pub fn installation() -> Vec<Finding> {
 
 fn extension() -> Finding {
     const ITEM: &str = "extension";
-    match or_raise(catalog_version().map_err(Into::into)) {
-        Some(version) if version == VERSION => Finding::good(ITEM, version),
-        version => Finding::bad(
+    match extension::other_version() {
+        None => Finding::good(ITEM, extension::LIBRARY),
+        Some(catalog) => Finding::bad(
             ITEM,
-            format!("the library is version {VERSION}, the catalog {}", version.unwrap_or_default()),
-            "Install the library that belongs to the catalog, or run ALTER EXTENSION pg_recommend UPDATE.",
+            format!("the library is version {}, the catalog {catalog}", extension::LIBRARY),
+            &extension::remedy(&catalog),
         ),
     }
-}
-
-fn catalog_version() -> Result<Option<String>, SpiError> {
-    Spi::connect(|client| {
-        let sql = "SELECT extversion FROM pg_catalog.pg_extension \
-                   WHERE extname OPERATOR(pg_catalog.=) 'pg_recommend'";
-        let rows = client.select(sql, Some(1), &[])?;
-        match rows.is_empty() {
-            true => Ok(None),
-            false => rows.first().get_one(),
-        }
-    })
 }
 
 fn postgres() -> Finding {

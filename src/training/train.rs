@@ -9,7 +9,8 @@ use super::temp_file::TempFile;
 use crate::catalog::write::{check_may_train, Stored};
 use crate::error::{or_raise, Error};
 use crate::pg::call::Call;
-use crate::pg::session::{refuse_read_only, Failure, Session};
+use crate::pg::session::{Failure, Session};
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -18,7 +19,7 @@ use std::time::Instant;
 /// Trains a new version of a model; declared in sql/training.sql.
 #[pg_extern(sql = false)]
 fn train(fcinfo: pg_sys::FunctionCallInfo) {
-    refuse_read_only(c"CALL reco.train()");
+    require_writable(c"CALL reco.train()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let call = unsafe { Call::new(fcinfo) };
     let (session, arguments) = (Session::begin(&call), or_raise(arguments(&call)));

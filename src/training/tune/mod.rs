@@ -19,7 +19,8 @@ use super::train::read;
 use crate::catalog::write::check_may_train;
 use crate::error::{or_raise, Error};
 use crate::pg::call::Call;
-use crate::pg::session::{refuse_read_only, Failure, Session};
+use crate::pg::session::{Failure, Session};
+use crate::pg::two_versions::require_writable;
 use crate::pg::values::{given, microseconds};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -30,7 +31,7 @@ use search::Search;
 /// Searches the parameters of a model; declared in sql/training.sql.
 #[pg_extern(sql = false)]
 fn tune(fcinfo: pg_sys::FunctionCallInfo) {
-    refuse_read_only(c"CALL reco.tune()");
+    require_writable(c"CALL reco.tune()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
     let call = unsafe { Call::new(fcinfo) };
     let (session, asked) = (Session::begin(&call), or_raise(arguments(&call)));
