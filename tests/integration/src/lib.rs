@@ -3,6 +3,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `installation` | where PostgreSQL and the state folder are, and the server's user |
+//! | `catalog_objects` | the objects of the extension, to be compared between two databases |
 //! | `cluster` | a private server in a folder of its own, gone when the test is |
 //! | `database` | a database of its own for each test, copied from a template |
 //! | `data` | the seeded training table |
@@ -12,6 +13,7 @@
 //! | `query` | one value, or rows, out of a query |
 //! | `wait` | polling with a deadline |
 
+pub mod catalog_objects;
 pub mod cluster;
 pub mod data;
 pub mod database;

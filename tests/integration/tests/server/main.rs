@@ -67,6 +67,7 @@
 //! | `schedule_rights` | who may schedule, see and change what, what is refused, and what pauses |
 //! | `schedule_servers` | schedules where servers are killed, restarted and promoted, and called by pg_cron |
 //! | `locks` | what says that a backend is at work |
+//! | `upgrades` | from each release to this version; a catalog of another version than the library's |
 
 mod ab_tests;
 mod algorithms;
@@ -145,6 +146,7 @@ mod transactions;
 mod tune;
 mod tune_cancel;
 mod tune_refusals;
+mod upgrades;
 mod views;
 mod what_if;
 mod what_is_shown;

@@ -6,7 +6,7 @@ use postgres::Client;
 const RECOMMENDED: &str = "SELECT p, r, reco.recommend(p, 'r' || r, 'launch') \
                            FROM generate_series(1::bigint, 60) AS p, generate_series(0, 3) AS r";
 
-fn wait_until_replayed(primary: &mut Client, standby: &mut Client) {
+pub fn wait_until_replayed(primary: &mut Client, standby: &mut Client) {
     let here: String = value(primary, "SELECT pg_current_wal_lsn()::text");
     let there = format!("SELECT pg_last_wal_replay_lsn() >= '{here}'");
     wait_until("the standby has caught up", || value::<bool>(standby, &there));
