@@ -85,12 +85,17 @@ impl Cluster {
 
     /// A running standby of this server.
     pub fn standby(&self) -> Self {
+        self.standby_with("")
+    }
+
+    /// The same, with settings of its own.
+    pub fn standby_with(&self, settings: &str) -> Self {
         let standby = Self::without_data();
         let mut backup = Installation::get().server_command("pg_basebackup");
         backup.args(["-R", "--checkpoint=fast", "--no-sync", "-U", "postgres"]);
         backup.arg("-h").arg(&self.socket).args(["-p", &PORT.to_string()]);
         output(backup.arg("-D").arg(standby.data_folder()));
-        standby.configure("");
+        standby.configure(settings);
         standby.start();
         standby
     }

@@ -10,7 +10,7 @@ pub const ROWS: i64 = 60 * 4 * 25;
 pub const UNLABELLED: i64 = 60 * 4;
 
 const SQL: &str = "
-CREATE EXTENSION pg_recommend;
+CREATE EXTENSION IF NOT EXISTS pg_recommend;
 
 CREATE TYPE pack_size AS ENUM ('small', 'medium', 'large');
 
@@ -60,7 +60,7 @@ CREATE VIEW numeric_features AS
 SELECT product_id, region, week, price, sales_1w, households, clicks, purchased FROM launch_features;
 ";
 
-/// Creates the extension and the table.
+/// Creates the extension, where it is not there yet, and the table.
 pub fn create(client: &mut Client) {
     client.batch_execute(SQL).unwrap_or_else(|error| panic!("the training table: {error:?}"));
 }
