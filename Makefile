@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint fuzz psql stop clean
+.PHONY: help demo test test-bare test-assert test-mlflow test-upgrade test-monitoring test-report torture install bench lint fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -23,6 +23,9 @@ test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as a u
 
 test-mlflow: ## The Python package for MLflow, with MLflow's server and a browser
 	@"$(here)"/scripts/test-mlflow
+
+test-upgrade: ## From each release to this version, with the release's own library, which is built for it
+	@"$(here)"/scripts/test-upgrade
 
 test-report: ## The page of a model in a browser
 	@"$(here)"/scripts/test-report
