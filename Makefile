@@ -1,6 +1,7 @@
 # Thin: each target is the script of its name in scripts/.
 
 .PHONY: help demo test test-bare test-assert test-mlflow test-upgrade test-monitoring test-report torture install bench lint fuzz psql stop clean
+.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint audit fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -40,6 +41,9 @@ bench: ## The benchmarks, each beside its peer
 
 lint: ## Formatting, warnings, and where unsafe code stands
 	@"$(here)"/scripts/lint
+
+audit: ## Known vulnerabilities of the crates that are linked in (asks RustSec)
+	@"$(here)"/scripts/audit
 
 options = SEED=$(SEED) STATEMENTS=$(STATEMENTS) SESSIONS=$(SESSIONS) SECONDS=$(SECONDS) KEEP_GOING=$(KEEP_GOING) TRACE=$(TRACE)
 
