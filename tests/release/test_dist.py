@@ -6,7 +6,6 @@ Each test works on clones of this checkout, whose state folder has the tools of 
 import hashlib
 import json
 import os
-import subprocess
 import tarfile
 import tempfile
 import tomllib
@@ -14,16 +13,10 @@ import unittest
 import zipfile
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
+from support import REPO, git, run
+
 TOOLS = Path(os.environ["TOOLS"])
 USER_CONFIG = "[core]\n\tautocrlf = true\n[tar]\n\tumask = 0\n[user]\n\tname = somebody\n\temail = somebody@example.org\n"
-
-
-def run(*command, check=True, **options):
-    done = subprocess.run(command, capture_output=True, text=True, **options)
-    if check and done.returncode:
-        raise AssertionError(f"{command} failed:\n{done.stdout}{done.stderr}")
-    return done
 
 
 def clone(where):
@@ -89,7 +82,7 @@ class Dist(unittest.TestCase):
         self.assertEqual(listed.count(": OK"), len(contents(self.out)) - 1)
 
     def test_the_archive_is_the_commit_and_what_was_made_for_it(self):
-        tracked = set(run("git", "-C", str(self.checkout), "ls-files").stdout.split("\n")) - {""}
+        tracked = set(git(self.checkout, "ls-files").split("\n"))
         packed = {str(path.relative_to(self.tree)) for path in self.tree.rglob("*") if not path.is_dir()}
         self.assertEqual(packed - tracked, {"META.json", "sbom/pg_recommend.cdx.json", "sbom/pg_recommend_trainer.cdx.json"})
         self.assertEqual(tracked - packed, set())
@@ -103,7 +96,7 @@ class Dist(unittest.TestCase):
                 self.assertEqual(files[member.name], (self.work / "tar" / member.name).read_bytes(), member.name)
 
     def test_files_have_the_commits_time_and_plain_modes(self):
-        committed = int(run("git", "-C", str(self.checkout), "show", "-s", "--format=%ct").stdout)
+        committed = int(git(self.checkout, "show", "-s", "--format=%ct"))
         self.assertEqual({member.mtime for member in self.members}, {committed})
         self.assertEqual({member.mode for member in self.members if member.isfile()}, {0o644, 0o755})
         self.assertTrue(os.access(self.tree / "scripts" / "install", os.X_OK))
@@ -175,8 +168,8 @@ class Dist(unittest.TestCase):
 
     def test_a_version_without_its_sql_is_no_release(self):
         other = clone(self.work / "without")
-        run("git", "-C", str(other), "rm", "--quiet", f"sql/releases/pg_recommend--{self.version}.sql")
-        run("git", "-C", str(other), "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "less")
+        git(other, "rm", "--quiet", f"sql/releases/pg_recommend--{self.version}.sql")
+        git(other, "commit", "--quiet", "--message", "less")
         done = dist(other, self.work / "none", check=False)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(f"pg_recommend--{self.version}.sql is not in the commit", done.stderr)
