@@ -2,6 +2,7 @@
 
 .PHONY: help demo test test-bare test-assert test-mlflow test-upgrade test-monitoring test-report torture install bench lint fuzz psql stop clean
 .PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint audit fuzz psql stop clean
+.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint audit dist test-dist fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -44,6 +45,12 @@ lint: ## Formatting, warnings, and where unsafe code stands
 
 audit: ## Known vulnerabilities of the crates that are linked in (asks RustSec)
 	@"$(here)"/scripts/audit
+
+dist: ## The source of a release in target/dist: archives, what is linked in (SBOM), checksums
+	@"$(here)"/scripts/dist
+
+test-dist: ## What a release is made of, its notes, how it is published and deployed
+	@"$(here)"/scripts/test-dist
 
 options = SEED=$(SEED) STATEMENTS=$(STATEMENTS) SESSIONS=$(SESSIONS) SECONDS=$(SECONDS) KEEP_GOING=$(KEEP_GOING) TRACE=$(TRACE)
 
