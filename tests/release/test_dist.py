@@ -20,7 +20,7 @@ USER_CONFIG = "[core]\n\tautocrlf = true\n[tar]\n\tumask = 0\n[user]\n\tname = s
 
 
 def clone(where):
-    run("git", "clone", "--quiet", "--no-hardlinks", str(REPO), str(where))
+    run("git", "clone", "--quiet", str(REPO), str(where))
     (where / ".local").mkdir()
     (where / ".local" / "tools").symlink_to(TOOLS)
     return where
