@@ -53,6 +53,12 @@ class Release(unittest.TestCase):
         (checkout / "sql" / "releases" / f"pg_recommend--{self.version}.sql").unlink()
         self.refused(self.release(checkout, "check", f"v{self.version}"), "is missing")
 
+    def test_a_version_that_was_released_may_not(self):
+        checkout = self.checkout()
+        with open(checkout / "sql" / "releases" / "released", "a") as released:
+            released.write(f"{self.version} 0123abc pg_recommend--{self.version}.sql 0123abc\n")
+        self.refused(self.release(checkout, "check", f"v{self.version}"), "released already")
+
     def test_a_commit_that_is_not_on_main_may_not(self):
         checkout = self.checkout()
         git(checkout, "checkout", "--quiet", "-b", "side")
