@@ -59,7 +59,7 @@ class Package:
                 blocks[name] = self.nested(name, nested, type_.endswith("[]"), bool(optional), nesting.get(name))
                 continue
             attribute = {"type": self.type_of(type_, nesting.get(name)), "optional" if optional else "required": True}
-            if name == "id":
+            if name == "id" and optional:
                 attribute["computed"] = True
             attributes[name] = attribute
         body = self.classes.get(answers, "")

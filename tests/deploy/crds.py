@@ -14,7 +14,8 @@ import yaml
 
 KIND = re.compile(r'#\[kube\(\s*group = "([^"]+)",\s*version = "([^"]+)",\s*kind = "([^"]+)"')
 ITEM = re.compile(r"^pub (struct|enum) (\w+) \{\n(.*?)^\}", re.DOTALL | re.MULTILINE)
-FIELD = re.compile(r"((?:^ *#\[.*?\]\n)*)^    pub ([\w#]+): (.+?),$", re.DOTALL | re.MULTILINE)
+# A long type stands on lines of its own.
+FIELD = re.compile(r"((?:^ *#\[.*?\]\n)*)^    pub ([\w#]+):\s+(.+?),\n(?=    #|    pub |\Z)", re.DOTALL | re.MULTILINE)
 VARIANT = re.compile(r"((?:^ *#\[.*?\]\n)*)^    (\w+),$", re.DOTALL | re.MULTILINE)
 RENAME = re.compile(r'rename = "([^"]*)"')
 PLAIN = {
@@ -74,6 +75,7 @@ class Definitions:
             return {"enum": [(RENAME.search(attributes) or [None, name])[1] for attributes, name in VARIANT.findall(body)]}
         properties, required = {}, []
         for attributes, name, type_ in FIELD.findall(body):
+            type_ = re.sub(r"\s+", "", type_).replace(",", ", ").replace(", >", ">")
             found = RENAME.search(attributes)
             name = found[1] if found else name.removeprefix("r#")
             optional = re.fullmatch(r"Option<(.+)>", type_)

@@ -1,0 +1,57 @@
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    azurerm = {
+      source  = "hashicorp/azurerm"
+      version = "~> 4.73"
+    }
+  }
+
+  # State lies in a storage account of its own: terraform init -backend-config=backend.hcl (README.md).
+  backend "azurerm" {
+    use_azuread_auth = true
+  }
+}
+
+provider "azurerm" {
+  # No keys of storage accounts exist.
+  storage_use_azuread = true
+
+  features {
+    resource_group {
+      prevent_deletion_if_contains_resources = true
+    }
+  }
+}
+
+variable "image" {
+  description = "Image of PostgreSQL with the extension; a deployment sets it"
+  type        = string
+  default     = "ghcr.io/OWNER/pg_recommend:15-0.2.0"
+}
+
+variable "admin_group_object_ids" {
+  description = "Entra groups that administer the cluster"
+  type        = list(string)
+}
+
+variable "authorized_ip_ranges" {
+  description = "Networks that may reach the Kubernetes API"
+  type        = list(string)
+}
+
+module "azure" {
+  source = "../../azure"
+
+  environment            = "staging"
+  location               = "westeurope"
+  image                  = var.image
+  admin_group_object_ids = var.admin_group_object_ids
+  authorized_ip_ranges   = var.authorized_ip_ranges
+}
+
+output "settings" {
+  description = "settings.yaml of k8s/overlays/staging"
+  value       = module.azure.settings
+}
