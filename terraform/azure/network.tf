@@ -53,10 +53,11 @@ resource "azurerm_subnet_network_security_group_association" "this" {
 locals {
   # What has a private address in the network, and no public one.
   private = {
-    vault   = { id = azurerm_key_vault.this.id, subresource = "vault", zone = "privatelink.vaultcore.azure.net" }
-    backups = { id = azurerm_storage_account.backups.id, subresource = "blob", zone = "privatelink.blob.core.windows.net" }
-    lake    = { id = azurerm_storage_account.lake.id, subresource = "blob", zone = "privatelink.blob.core.windows.net" }
-    lakedfs = { id = azurerm_storage_account.lake.id, subresource = "dfs", zone = "privatelink.dfs.core.windows.net" }
+    vault    = { id = azurerm_key_vault.this.id, subresource = "vault", zone = "privatelink.vaultcore.azure.net" }
+    backups  = { id = azurerm_storage_account.backups.id, subresource = "blob", zone = "privatelink.blob.core.windows.net" }
+    lake     = { id = azurerm_storage_account.lake.id, subresource = "blob", zone = "privatelink.blob.core.windows.net" }
+    lakedfs  = { id = azurerm_storage_account.lake.id, subresource = "dfs", zone = "privatelink.dfs.core.windows.net" }
+    registry = { id = azurerm_container_registry.this.id, subresource = "registry", zone = "privatelink.azurecr.io" }
   }
 }
 

@@ -27,6 +27,8 @@ PLAIN = {
     "IntOrString": {"type": ["integer", "string"]},
     "serde_json::Value": {},
 }
+# Azure's copies of what Prometheus's operator defines.
+COPIES = {"azmonitoring.coreos.com/v1": "monitoring.coreos.com/v1"}
 # What the API server itself knows of every object.
 METADATA = {
     "type": "object",
@@ -108,9 +110,18 @@ def definitions(folders):
     return found
 
 
+def is_built_in(one):
+    """Whether the object is of Kubernetes itself, which kubernetes-validate looks at."""
+    group = one["apiVersion"].rpartition("/")[0]
+    return "." not in group or group.endswith(".k8s.io")
+
+
 def main():
     known, wrong, right = definitions(sys.argv[2:]), 0, 0
     for one in yaml.safe_load_all(Path(sys.argv[1]).read_text()):
+        if is_built_in(one):
+            continue
+        one["apiVersion"] = COPIES.get(one["apiVersion"], one["apiVersion"])
         name = (one["apiVersion"], one["kind"])
         called = f"{one['kind']} {one['metadata'].get('name')}"
         if name not in known:
@@ -123,7 +134,7 @@ def main():
         wrong += bool(errors)
         right += not errors
     print(f"{right} objects are as their definitions say")
-    sys.exit(wrong > 0)
+    sys.exit(wrong > 0 or right == 0)
 
 
 main()

@@ -56,12 +56,13 @@ run "nothing_that_holds_data_has_a_public_address" {
       !azurerm_storage_account.backups.public_network_access_enabled,
       !azurerm_storage_account.lake.public_network_access_enabled,
       !azurerm_key_vault.this.public_network_access_enabled,
+      !azurerm_container_registry.this.public_network_access_enabled,
     ])
-    error_message = "backups, lake or vault are reached from outside the network"
+    error_message = "backups, lake, vault or registry are reached from outside the network"
   }
 
   assert {
-    condition     = toset(keys(azurerm_private_endpoint.this)) == toset(["vault", "backups", "lake", "lakedfs"])
+    condition     = toset(keys(azurerm_private_endpoint.this)) == toset(["vault", "backups", "lake", "lakedfs", "registry"])
     error_message = "not everything that is private has an endpoint in the network"
   }
 }
