@@ -66,3 +66,28 @@ output "settings" {
   description = "settings.yaml of k8s/overlays/production"
   value       = module.azure.settings
 }
+
+output "resource_group" {
+  description = "Name of the resource group"
+  value       = module.azure.resource_group
+}
+
+output "cluster" {
+  description = "Name of the cluster"
+  value       = module.azure.cluster
+}
+
+output "registry" {
+  description = "Server of the registry"
+  value       = module.azure.registry
+}
+
+output "key_vault" {
+  description = "Name of the vault in which the passwords are"
+  value       = module.azure.key_vault
+}
+
+output "lake" {
+  description = "URL of the data lake"
+  value       = module.azure.lake
+}

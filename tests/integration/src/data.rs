@@ -9,9 +9,7 @@ use postgres::Client;
 pub const ROWS: i64 = 60 * 4 * 25;
 pub const UNLABELLED: i64 = 60 * 4;
 
-const SQL: &str = "
-CREATE EXTENSION IF NOT EXISTS pg_recommend;
-
+const TABLE: &str = "
 CREATE TYPE pack_size AS ENUM ('small', 'medium', 'large');
 
 -- A number from 0 to 1.
@@ -62,5 +60,11 @@ SELECT product_id, region, week, price, sales_1w, households, clicks, purchased 
 
 /// Creates the extension, where it is not there yet, and the table.
 pub fn create(client: &mut Client) {
-    client.batch_execute(SQL).unwrap_or_else(|error| panic!("the training table: {error:?}"));
+    client.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_recommend").unwrap_or_else(|error| panic!("the extension: {error:?}"));
+    create_table(client);
+}
+
+/// Creates the table alone, as whoever is connected.
+pub fn create_table(client: &mut Client) {
+    client.batch_execute(TABLE).unwrap_or_else(|error| panic!("the training table: {error:?}"));
 }

@@ -51,6 +51,7 @@
 //! | `feature_view_refusals` | definitions, columns and names that cannot be |
 //! | `launch_features` | the retail template: windows, labels, types, names and time zones |
 //! | `sales_summary` | summaries in workers, in little memory, and from damaged bytes |
+//! | `deployed` | what Kubernetes runs: a new cluster's SQL, the job that trains elsewhere |
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
@@ -83,6 +84,7 @@ mod damaged_views;
 mod dates;
 mod defaults;
 mod demo;
+mod deployed;
 mod docs;
 mod domains;
 mod dump;
