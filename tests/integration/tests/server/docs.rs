@@ -11,7 +11,7 @@ fn examples(document: &Path) -> Vec<String> {
 }
 
 /// The Markdown files of a folder, by name.
-fn pages(folder: &Path) -> Vec<PathBuf> {
+pub fn pages(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
     let is_page = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
     let mut pages: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(is_page).collect();
@@ -19,7 +19,7 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
     pages
 }
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -45,7 +45,7 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn every_link_of_a_document_leads_somewhere() {
-    let folders = ["", "docs", "docs/decisions", "bench"];
+    let folders = ["", "docs", "docs/decisions", "docs/reference", "bench"];
     let mut checked = 0;
     for document in folders.iter().flat_map(|folder| pages(&root().join(folder))) {
         let text = std::fs::read_to_string(&document).unwrap();
@@ -108,7 +108,7 @@ fn paths(text: &str) -> Vec<String> {
 
 #[test]
 fn every_file_that_a_document_names_is_there() {
-    let folders = ["", "docs", "docs/decisions", "bench"];
+    let folders = ["", "docs", "docs/decisions", "docs/reference", "bench"];
     let mut checked = 0;
     for document in folders.iter().flat_map(|folder| pages(&root().join(folder))) {
         for path in paths(&std::fs::read_to_string(&document).unwrap()) {

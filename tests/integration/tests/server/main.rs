@@ -54,6 +54,7 @@
 //! | `deployed` | what Kubernetes runs: a new cluster's SQL, the job that trains elsewhere |
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
+//! | `reference` | the pages of the reference say what the server says, and none is missing |
 //! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `keys` | which columns are product, region and time, and what is told of it |
@@ -124,6 +125,7 @@ mod parallel;
 mod progress;
 mod promotion;
 mod ranking;
+mod reference;
 mod relation_names;
 mod report;
 mod retire;
