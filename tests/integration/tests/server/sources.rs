@@ -62,6 +62,34 @@ fn a_partitioned_table_is_read_whole() {
 }
 
 #[test]
+fn a_foreign_table_trains_the_same_as_the_table_that_its_file_was_made_of() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    let file = database.cluster.folder().join(format!("{}.csv", database.name));
+    let file = file.display();
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE here AS SELECT product_id, region, week, price, households, purchased FROM launch_features;
+             COPY here TO '{file}' (FORMAT csv);
+             CREATE EXTENSION file_fdw;
+             CREATE SERVER lake FOREIGN DATA WRAPPER file_fdw;
+             CREATE FOREIGN TABLE there (product_id bigint, region text, week date, price numeric(8, 2), households integer,
+                                         purchased boolean)
+             SERVER lake OPTIONS (filename '{file}', format 'csv')"
+        ))
+        .unwrap();
+    for source in ["here", "there"] {
+        Training::new(source).source(source).call(&mut client);
+    }
+    let scores = rows(
+        &mut client,
+        "SELECT DISTINCT reco.recommend(product_id, 'r1', 'here') = reco.recommend(product_id, 'r1', 'there')
+         FROM generate_series(1, 60) AS product_id",
+    );
+    assert_eq!(scores, ["(t)"]);
+}
+
+#[test]
 fn keys_and_time_column_can_be_given() {
     let mut client = Database::with_data().connect();
     client
