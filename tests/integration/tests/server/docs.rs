@@ -123,6 +123,8 @@ fn every_file_that_a_document_names_is_there() {
 fn the_sql_of_every_document_runs() {
     let root = root();
     let mut documents = pages(&root.join("docs"));
+    // It begins with an empty database, and has a test of its own.
+    documents.retain(|page| !page.ends_with("tutorial.md"));
     documents.insert(0, root.join("README.md"));
     let database = Database::trained();
     let mut client = database.connect();

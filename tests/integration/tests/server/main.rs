@@ -55,6 +55,7 @@
 //! | `demo` | the demo's sales and features: seeds, point in time, a recount |
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `reference` | the pages of the reference say what the server says, and none is missing |
+//! | `tutorial` | the statements of the tutorial, from an empty database on, and what it shows of them |
 //! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `keys` | which columns are product, region and time, and what is told of it |
@@ -151,6 +152,7 @@ mod tune;
 mod tune_cancel;
 mod tune_refusals;
 mod upgrades;
+mod tutorial;
 mod views;
 mod what_if;
 mod what_is_shown;

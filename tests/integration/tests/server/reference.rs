@@ -1,4 +1,4 @@
-//! The pages of `docs/reference`: each SQL object with the comment that the server has of it. `scripts/reference` writes them.
+//! The pages of `docs/reference`: each SQL object with the comment that the server has of it. `scripts/docs write` writes them.
 
 use crate::docs::{pages, root};
 use integration::{rows, Database};
@@ -200,7 +200,7 @@ fn title_of(page: &str) -> String {
 fn index_page(index: &BTreeMap<(String, &str), String>) -> String {
     let mut text = String::from(
         "# Reference\n\nEvery object that `CREATE EXTENSION pg_recommend` brings, with the comment that the server has of it (`\\df+ reco.*`\n\
-         shows the same). All are in the schema `reco`. These pages are written by `scripts/reference`, and a test compares them\n\
+         shows the same). All are in the schema `reco`. These pages are written by `scripts/docs`, and a test compares them\n\
          with a server. Elsewhere: the [parameters of a training](../training.md#parameters), the [settings](../settings.md).\n\
          \n| subject | how it is used |\n| --- | --- |\n",
     );
@@ -223,7 +223,7 @@ fn index_page(index: &BTreeMap<(String, &str), String>) -> String {
 fn the_reference_says_what_the_server_says() {
     let folder = root().join("docs/reference");
     let texts = reference(&mut Database::with_data().connect());
-    if std::env::var_os("WRITE_REFERENCE").is_some() {
+    if std::env::var_os("WRITE_DOCS").is_some() {
         for (name, text) in &texts {
             std::fs::write(folder.join(name), text).unwrap();
         }
@@ -234,7 +234,7 @@ fn the_reference_says_what_the_server_says() {
     for (name, text) in texts {
         let written = std::fs::read_to_string(folder.join(&name)).unwrap();
         let differs = written.lines().zip(text.lines()).find(|(written, said)| written != said);
-        assert!(written == text, "docs/reference/{name} differs (run scripts/reference): {differs:?}");
+        assert!(written == text, "docs/reference/{name} differs (run scripts/docs write): {differs:?}");
     }
 }
 
