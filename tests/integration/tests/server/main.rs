@@ -56,6 +56,7 @@
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `reference` | the pages of the reference say what the server says, and none is missing |
 //! | `tutorial` | the statements of the tutorial, from an empty database on, and what it shows of them |
+//! | `troubleshooting` | each message of the page is one that the sources say, with its SQLSTATE |
 //! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
 //! | `keys` | which columns are product, region and time, and what is told of it |
@@ -148,6 +149,7 @@ mod trainer_process;
 mod training;
 mod training_refusals;
 mod transactions;
+mod troubleshooting;
 mod tune;
 mod tune_cancel;
 mod tune_refusals;
