@@ -194,3 +194,58 @@ fn what_the_readme_shows_is_in_the_page_of_the_demo() {
         assert!(page.contains(line), "docs/demo.md lacks a line of README: {line}");
     }
 }
+
+/// Targets of `make` that the page names before they are there: each is struck out here when it comes.
+const TO_COME: [&str; 3] = ["test-images", "lint-deploy", "deb"];
+
+#[test]
+fn every_component_of_the_original_platform_has_what_does_it_here_and_a_test() {
+    let page = std::fs::read_to_string(root().join("docs/from_the_original_platform.md")).unwrap();
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let table = page.lines().skip_while(|line| !line.starts_with("| ---")).skip(1);
+    let rows: Vec<Vec<&str>> = table
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    for row in &rows {
+        assert!(row.len() == 4 && row.iter().all(|cell| !cell.is_empty()), "{row:?}");
+        let mut shown = 0;
+        for code in row[3].split('`').skip(1).step_by(2) {
+            if let Some(target) = code.strip_prefix("make ").and_then(|rest| rest.split(' ').next()) {
+                let is_there = makefile.contains(&format!("\n{target}:")) || TO_COME.contains(&target);
+                assert!(is_there, "{row:?}: there is no make {target}");
+                shown += 1;
+            } else if code.ends_with(".rs") {
+                let file = if code.contains('/') {
+                    code.into()
+                } else {
+                    format!("tests/integration/tests/server/{code}")
+                };
+                assert!(root().join(&file).exists(), "{row:?}: {file} is not there");
+                shown += 1;
+            }
+        }
+        assert!(shown > 0, "no test shows {row:?}");
+    }
+    let components = [
+        "Data lake",
+        "Airflow",
+        "PySpark",
+        "Azure ML",
+        "PyTorch",
+        "TensorFlow",
+        "MLflow",
+        "Docker",
+        "Flask",
+        "Kubernetes",
+        "GitHub Actions",
+        "Terraform",
+        "Prometheus, Grafana",
+        "Access control",
+        "Key Vault",
+        "A/B tests over five regions",
+    ];
+    for component in components {
+        assert!(rows.iter().any(|row| row[0].starts_with(component)), "the page lacks {component}");
+    }
+}
