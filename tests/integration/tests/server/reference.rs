@@ -201,8 +201,8 @@ fn index_page(index: &BTreeMap<(String, &str), String>) -> String {
     let mut text = String::from(
         "# Reference\n\nEvery object that `CREATE EXTENSION pg_recommend` brings, with the comment that the server has of it (`\\df+ reco.*`\n\
          shows the same). All are in the schema `reco`. These pages are written by `scripts/docs`, and a test compares them\n\
-         with a server. Elsewhere: the [parameters of a training](../training.md#parameters), the [settings](../settings.md).\n\
-         \n| subject | how it is used |\n| --- | --- |\n",
+         with a server. Elsewhere: the [parameters of a training](../training.md#parameters), the [settings](../settings.md), the\n\
+         [errors](../troubleshooting.md).\n\n| subject | how it is used |\n| --- | --- |\n",
     );
     for (file, title, guides) in PAGES {
         let guides: Vec<_> =
