@@ -4,12 +4,11 @@ use super::finding::Finding;
 use super::server::size;
 use crate::error::Error;
 use crate::settings::{check_libtorch_path, trainer_path, training_nice, training_threads};
-use crate::training::trainer::{reported, silent, unasked, wait_for_any, News, Trainer};
-use model::protocol::{Event, Gpu, Setup};
+use crate::training::trainer::{reported, silent, unasked, wait_for_any, News, Trainer, VERSION};
+use model::protocol::{other_version, Event, Gpu, Setup, OTHER_VERSION_HINT};
 use pgrx::pg_sys;
 use std::time::{Duration, Instant};
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long one wait for news lasts.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// The predefined role that may read settings which otherwise only superusers may read (pg_authid.dat).
@@ -62,8 +61,8 @@ fn version(setup: &Setup) -> Finding {
         true => Finding::good(ITEM, format!("{VERSION}{place}")),
         false => Finding::bad(
             ITEM,
-            format!("the trainer is version {}, the extension {VERSION}{place}", setup.trainer),
-            "Install both from the same sources (make install).",
+            format!("{}{place}", other_version(&setup.trainer, VERSION)),
+            OTHER_VERSION_HINT,
         ),
     }
 }

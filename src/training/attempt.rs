@@ -2,7 +2,7 @@
 
 use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
-use super::trainer::{reported, unasked, wait_for_any, News, Trainer};
+use super::trainer::{check_version, reported, unasked, wait_for_any, News, Trainer, VERSION};
 use crate::error::Error;
 use crate::pg::session::{Failure, Session};
 use model::bytes::Bytes;
@@ -124,9 +124,9 @@ impl Outcome {
     ) -> Result<(), Error> {
         match event {
             Event::Started { trainer, libtorch, device, threads } => {
-                let extension = env!("CARGO_PKG_VERSION");
+                check_version(&trainer)?;
                 self.libraries = json!({
-                    "pg_recommend": extension, "trainer": trainer, "libtorch": libtorch,
+                    "pg_recommend": VERSION, "trainer": trainer, "libtorch": libtorch,
                     "device": device, "threads": threads,
                 });
             }
@@ -260,6 +260,7 @@ pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
                 Event::Error { cause, message, detail, hint } => {
                     return Err(reported(cause, message, detail, hint))
                 }
+                Event::Started { trainer, .. } => check_version(&trainer)?,
                 Event::Warning { message } => warn!("{message}"),
                 Event::Finished { .. } => finished = true,
                 _ => {}

@@ -1,6 +1,7 @@
 //! The request for a training: its arguments, checked against the columns of the source.
 
 use super::keys::Keys;
+use super::trainer::VERSION;
 use crate::catalog::version_source::VersionSource;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
@@ -107,7 +108,13 @@ impl Request {
         in_key_order(&mut columns, &keys);
         let (columns, (readers, types)): (Vec<_>, (Vec<_>, Vec<_>)) = columns.into_iter().unzip();
         Ok(Self {
-            spec: Spec { model: arguments.model, algorithms, params, columns },
+            spec: Spec {
+                extension: Some(VERSION.into()),
+                model: arguments.model,
+                algorithms,
+                params,
+                columns,
+            },
             algorithm: arguments.algorithm,
             readers,
             layout: Layout::new(&source.relation.name, types.into_iter().enumerate()),

@@ -298,6 +298,21 @@ fn read_available(stream: &mut impl Read, into: &mut Vec<u8>) -> Result<bool, Er
     }
 }
 
+/// The version of the extension, and of the trainer that belongs to it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Refuses a trainer of another version: the two may mean different things by the same spec.
+pub fn check_version(trainer: &str) -> Result<(), Error> {
+    match trainer == VERSION {
+        true => Ok(()),
+        false => Err(trainer_error(
+            &model::protocol::other_version(trainer, VERSION),
+            None,
+            Some(model::protocol::OTHER_VERSION_HINT),
+        )),
+    }
+}
+
 /// The error for an event that does not answer what the trainer was started for.
 pub fn unasked() -> Error {
     trainer_error("the trainer said something that it was not asked for", None, None)
@@ -325,7 +340,7 @@ fn cannot_start(path: &Path, cause: &io::Error) -> Error {
     trainer_error(
         &format!("could not start the trainer \"{}\": {cause}", path.display()),
         None,
-        Some("Install it beside the extension (make install), or set reco.trainer_path."),
+        Some("Install the package pg-recommend-trainer, or the trainer beside the extension (make install), or set reco.trainer_path."),
     )
 }
 
@@ -336,7 +351,7 @@ fn explain(status: ExitStatus, words: Option<String>) -> Error {
         return trainer_error(
             "the trainer could not load libtorch",
             words,
-            Some("Install libtorch beside the trainer (make install), or set reco.libtorch_path."),
+            Some("Install libtorch beside the trainer (the package pg-recommend-trainer or make install), or set reco.libtorch_path."),
         );
     }
     let memory = Some(MEMORY_HINT);

@@ -23,6 +23,15 @@ pub const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 /// The same as [`EPOCH_DAYS`] in microseconds, for timestamps.
 pub const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * MICROSECONDS_A_DAY;
 
+/// What either process says to one of another version.
+pub fn other_version(trainer: &str, extension: &str) -> String {
+    format!("the trainer is version {trainer}, the extension {extension}")
+}
+
+pub const OTHER_VERSION_HINT: &str =
+    "Install both of the same version (packages, or make install), and connect anew: \
+                                      a session keeps the extension that it began with.";
+
 /// What a column of the source is to the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,6 +74,9 @@ pub struct SourceColumn {
 /// Everything the trainer is told, besides the data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spec {
+    /// The version of the extension that asks; `None` where the trainer is run by hand.
+    #[serde(default)]
+    pub extension: Option<String>,
     /// The logical name of the model, for messages.
     pub model: String,
     /// What to train; of several the best is kept.

@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let params = Params::from_json(arguments.get(4).map_or("{}", String::as_str), &Algorithm::ALL)?;
 
     let columns = columns(numbers, categories);
-    let spec = Spec { model: "generated".into(), algorithms: vec![Algorithm::Mlp], params, columns };
+    let algorithms = vec![Algorithm::Mlp];
+    let spec = Spec { extension: None, model: "generated".into(), algorithms, params, columns };
     serde_json::to_writer(File::create(folder.join("spec.json"))?, &spec)?;
 
     let mut random = ChaCha8Rng::seed_from_u64(1);

@@ -8,6 +8,7 @@ use model::protocol::{Event, Gpu, Setup};
 use std::io::Write;
 use tch::Device;
 
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The libtorch that tch 0.24 is built for, and the only one it links with.
 pub const LIBTORCH: &str = "2.11.0";
 
@@ -20,7 +21,7 @@ pub fn check<W: Write>(reporter: &mut Reporter<W>) -> Result<(), TrainerError> {
         Err(missing) => (0, Some(missing)),
     };
     reporter.send(&Event::Setup(Setup {
-        trainer: env!("CARGO_PKG_VERSION").into(),
+        trainer: VERSION.into(),
         libtorch: LIBTORCH.into(),
         threads: processors(),
         instructions: instructions().into(),

@@ -1,6 +1,7 @@
 //! The one error type of the trainer, and how it becomes the last event of a failed training.
 
-use model::protocol::{Cause, Event};
+use crate::check::VERSION;
+use model::protocol::{other_version, Cause, Event, OTHER_VERSION_HINT};
 use model::ModelError;
 use tch::TchError;
 use thiserror::Error;
@@ -11,6 +12,9 @@ pub enum TrainerError {
     /// The command line or the spec is wrong: a mistake of whoever started the trainer.
     #[error("{message}")]
     Spec { message: String, hint: String },
+    /// Another version of the extension asks.
+    #[error("{}", other_version(VERSION, extension))]
+    OtherVersion { extension: String },
     /// The data cannot give a model.
     #[error("{message}")]
     Data { message: String, detail: Option<String>, hint: String },
@@ -73,6 +77,7 @@ impl TrainerError {
             | Self::Data { hint, .. }
             | Self::Device { hint, .. }
             | Self::Memory { hint, .. } => Some(hint.clone()),
+            Self::OtherVersion { .. } => Some(OTHER_VERSION_HINT.into()),
             Self::Diverged { .. } => Some("Lower the training parameter \"learning_rate\".".into()),
             Self::Parity { .. } => Some("Please report this as a bug: nothing was stored.".into()),
             Self::Torch(error) if error.to_string().contains("CUDA out of memory") => Some(

@@ -1,7 +1,7 @@
 //! The whole training, step by step.
 
 use crate::arguments::Arguments;
-use crate::check::LIBTORCH;
+use crate::check::{LIBTORCH, VERSION};
 use crate::choose::best;
 use crate::device::{device_name, device_of, processors, warm_up};
 use crate::error::TrainerError;
@@ -20,6 +20,7 @@ use model::drift::Histogram;
 use model::protocol::{Event, Profile, Spec};
 use model::recipe::{Column, Input};
 use model::{Artifact, Params, Task};
+use serde::Deserialize;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -35,7 +36,7 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     let device = device_of(&params.device)?;
     let threads = set_up_libtorch(params);
     reporter.send(&Event::Started {
-        trainer: env!("CARGO_PKG_VERSION").into(),
+        trainer: VERSION.into(),
         libtorch: LIBTORCH.into(),
         device: device_name(device),
         threads,
@@ -122,7 +123,19 @@ fn read_spec(path: &Path) -> Result<Spec, TrainerError> {
         reason,
     };
     let text = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+    // First of all, since what another version sends may be no spec of this one.
+    let Sender { extension } = serde_json::from_slice(&text).map_err(|e| fail(e.to_string()))?;
+    if let Some(extension) = extension.filter(|version| version != VERSION) {
+        return Err(TrainerError::OtherVersion { extension });
+    }
     serde_json::from_slice(&text).map_err(|e| fail(e.to_string()))
+}
+
+/// What the specs of all versions have.
+#[derive(Deserialize)]
+struct Sender {
+    #[serde(default)]
+    extension: Option<String>,
 }
 
 /// Sets libtorch's number of threads and returns it: more than there are processors would only wait for each other.

@@ -175,6 +175,16 @@ fn files_that_cannot_be_read_or_written() {
 }
 
 #[test]
+fn another_version_is_named_before_its_spec_is_read() {
+    let trainer = Trainer::new(&source(), quick());
+    fs::write(trainer.path("spec.json"), r#"{"extension": "9.9.9", "algorithms": "none of ours"}"#).unwrap();
+    let (message, hint) = trainer.run().failure();
+    let own = env!("CARGO_PKG_VERSION");
+    assert_eq!(message, format!("the trainer is version {own}, the extension 9.9.9"));
+    assert!(hint.contains("same version"), "{hint}");
+}
+
+#[test]
 fn parameters_out_of_bounds() {
     let (message, _) = refusal(&source(), Params { epochs: 0, ..quick() });
     assert!(message.contains("epochs"), "{message}");

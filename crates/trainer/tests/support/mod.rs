@@ -88,7 +88,7 @@ impl Trainer {
 
     pub fn write_spec_of(&self, algorithms: &[Algorithm], columns: &[SourceColumn], params: Params) {
         let (algorithms, columns) = (algorithms.to_vec(), columns.to_vec());
-        let spec = Spec { model: "launch".into(), algorithms, params, columns };
+        let spec = Spec { extension: None, model: "launch".into(), algorithms, params, columns };
         serde_json::to_writer(File::create(self.path("spec.json")).unwrap(), &spec).unwrap();
     }
 

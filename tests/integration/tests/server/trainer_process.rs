@@ -180,9 +180,25 @@ fn a_trainer_that_is_not_there_is_named() {
     error.expect(
         "38000",
         &["could not start the trainer", "/nowhere/trainer"],
-        &["make install", "reco.trainer_path"],
+        &["pg-recommend-trainer", "make install", "reco.trainer_path"],
     );
     assert_failed(&mut client, &error);
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[test]
+fn a_trainer_of_another_version_is_refused() {
+    let error = failure_of(
+        r#"echo '{"event":"started","trainer":"9.9.9","libtorch":"2.11.0","device":"cpu","threads":1}'; exec sleep 1000"#,
+    );
+    error.expect("38000", &["trainer is version 9.9.9", VERSION], &["same version", "connect anew"]);
+}
+
+#[test]
+fn the_trainer_is_told_which_version_asks() {
+    let error = failure_of(r#"grep -o '"extension":"[^"]*"' "$2" >&2; exit 3"#);
+    assert_eq!(error.detail, format!(r#""extension":"{VERSION}""#));
 }
 
 #[test]
