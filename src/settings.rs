@@ -68,7 +68,7 @@ settings! {
     TRAINER_PATH: Text {
         name: c"reco.trainer_path", value: empty(), who: Superuser, flags: SECRET,
         about: c"Executable of the training process",
-        more: c"Empty: pg_recommend/pg_recommend_trainer in the server's library folder.",
+        more: c"Empty: pg_recommend/pg_recommend_trainer in the server's library folder, else that of the package pg-recommend-trainer.",
     }
     LIBTORCH_PATH: Text {
         name: c"reco.libtorch_path", value: empty(), who: Superuser, flags: SECRET,
@@ -220,11 +220,19 @@ pub fn max_schedule_history() -> i32 {
     MAX_SCHEDULE_HISTORY.get()
 }
 
-/// The path of the trainer's executable.
+/// Where the Debian package pg-recommend-trainer has the trainer, which serves servers of every major version.
+const PACKAGED_TRAINER: &str = "/usr/lib/pg_recommend/pg_recommend_trainer";
+
+/// The path of the trainer's executable. One beside the extension belongs to it, so that it goes before the package's.
 pub fn trainer_path() -> PathBuf {
-    match TRAINER_PATH.get() {
-        Some(path) => PathBuf::from(path),
-        None => library_folder().join("pg_recommend").join("pg_recommend_trainer"),
+    if let Some(path) = TRAINER_PATH.get() {
+        return path.into();
+    }
+    let beside = library_folder().join("pg_recommend").join("pg_recommend_trainer");
+    let packaged = Path::new(PACKAGED_TRAINER);
+    match packaged.exists() && !beside.exists() {
+        true => packaged.into(),
+        false => beside,
     }
 }
 
