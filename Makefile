@@ -3,6 +3,7 @@
 .PHONY: help demo test test-bare test-assert test-mlflow test-upgrade test-monitoring test-report torture install bench lint fuzz psql stop clean
 .PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint audit fuzz psql stop clean
 .PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint audit dist test-dist fuzz psql stop clean
+.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report test-deb torture install deb bench lint fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -36,6 +37,12 @@ install: ## Into a PostgreSQL one already has: make install PG_CONFIG=/path/to/p
 	@test -n "$(PG_CONFIG)" || { echo "error: which PostgreSQL? make install PG_CONFIG=/path/to/its/pg_config" >&2; exit 1; }
 	@"$(here)"/scripts/setup toolchain
 	@"$(here)"/scripts/install "$(PG_CONFIG)"
+
+deb: ## Debian packages in target/debian (PG="15 17": for these; PG_CONFIG=/path/to/pg_config: for that)
+	@PG_CONFIG="$(PG_CONFIG)" "$(here)"/scripts/deb $(PG)
+
+test-deb: ## The packages on a bare Debian: installed, upgraded, removed, purged (PG=17: on Debian 13; OLD=folder: from these)
+	@OLD="$(OLD)" "$(here)"/scripts/test-deb $(PG)
 
 bench: ## The benchmarks, each beside its peer
 	@"$(here)"/scripts/bench
