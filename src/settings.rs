@@ -6,6 +6,7 @@
 //! tells who wanted it.
 
 use crate::error::Error;
+use crate::pg::own_library;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::{CStr, CString};
 use std::ops::RangeInclusive;
@@ -68,7 +69,7 @@ settings! {
     TRAINER_PATH: Text {
         name: c"reco.trainer_path", value: empty(), who: Superuser, flags: SECRET,
         about: c"Executable of the training process",
-        more: c"Empty: pg_recommend/pg_recommend_trainer in the server's library folder, else that of the package pg-recommend-trainer.",
+        more: c"Empty: pg_recommend/pg_recommend_trainer in the folder of this library, else that of the package pg-recommend-trainer.",
     }
     LIBTORCH_PATH: Text {
         name: c"reco.libtorch_path", value: empty(), who: Superuser, flags: SECRET,
@@ -228,7 +229,7 @@ pub fn trainer_path() -> PathBuf {
     if let Some(path) = TRAINER_PATH.get() {
         return path.into();
     }
-    let beside = library_folder().join("pg_recommend").join("pg_recommend_trainer");
+    let beside = own_library::folder().join("pg_recommend").join("pg_recommend_trainer");
     let packaged = Path::new(PACKAGED_TRAINER);
     match packaged.exists() && !beside.exists() {
         true => packaged.into(),
@@ -275,20 +276,8 @@ pub fn training_memory() -> Option<u64> {
     [&MAX_TRAINING_MEMORY, &TRAINING_MEMORY].map(Number::bytes).into_iter().filter(|bytes| *bytes > 0).min()
 }
 
-/// The server's folder of loadable modules.
-fn library_folder() -> PathBuf {
-    // SAFETY: the server fills this array with a NUL-terminated path before it loads any module.
-    let path = unsafe { CStr::from_ptr((&raw const pgrx::pg_sys::pkglib_path).cast()) };
-    PathBuf::from(path.to_string_lossy().into_owned())
-}
-
 /// Makes a misspelt setting that begins with `reco.` an error.
 fn reserve_prefix() {
     // SAFETY: the literal is NUL-terminated, and this is called while the library is being loaded.
-    unsafe {
-        #[cfg(any(feature = "pg13", feature = "pg14"))]
-        pgrx::pg_sys::EmitWarningsOnPlaceholders(c"reco".as_ptr());
-        #[cfg(not(any(feature = "pg13", feature = "pg14")))]
-        pgrx::pg_sys::MarkGUCPrefixReserved(c"reco".as_ptr());
-    }
+    unsafe { pgrx::pg_sys::MarkGUCPrefixReserved(c"reco".as_ptr()) }
 }

@@ -12,6 +12,7 @@
 //! | `one_snapshot` | several queries that see the same |
 //! | `comparison` | values compared as an index compares them |
 //! | `receiver` | where the executor sends the rows that it makes |
+//! | `own_library` | the folder that this library was loaded from |
 //! | `mapping` | files mapped into memory, with a guard for the case that such a file is cut short |
 //! | `open_scans` | index scans that stay open while a query runs |
 //! | `shared_memory` | a region of the server's shared memory |
@@ -57,6 +58,7 @@ pub mod named_rows;
 pub mod numeric;
 pub mod one_snapshot;
 pub mod open_scans;
+pub mod own_library;
 pub mod receiver;
 pub mod relations;
 pub mod row_set;
