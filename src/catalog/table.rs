@@ -267,12 +267,7 @@ unsafe fn heap_fetch(
     buffer: &mut pg_sys::Buffer,
 ) -> bool {
     // SAFETY: relation, place and snapshot are as the caller says; the page that is pinned is the caller's to release.
-    unsafe {
-        #[cfg(any(feature = "pg13", feature = "pg14"))]
-        return pg_sys::heap_fetch(relation, snapshot, tuple, buffer);
-        #[cfg(not(any(feature = "pg13", feature = "pg14")))]
-        pg_sys::heap_fetch(relation, snapshot, tuple, buffer, false)
-    }
+    unsafe { pg_sys::heap_fetch(relation, snapshot, tuple, buffer, false) }
 }
 
 struct Scan<'table> {

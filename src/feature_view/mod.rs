@@ -15,7 +15,6 @@
 //! | `remove`   | `reco.drop_feature_view` |
 
 mod as_of;
-#[cfg(not(feature = "pg13"))]
 mod bulk_insert;
 mod check;
 mod create;

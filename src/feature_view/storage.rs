@@ -3,7 +3,6 @@
 //! A new partition is filled and indexed before it is attached, so that readers are never locked out. In a partition that
 //! exists, the weeks of the run are replaced.
 
-#[cfg(not(feature = "pg13"))]
 use super::bulk_insert;
 use super::create::{as_subquery, primary_key};
 use super::launch_rows::LaunchRows;
@@ -122,7 +121,6 @@ impl<'a> Target<'a> {
     }
 
     /// Writes the rows into the new partition.
-    #[cfg(not(feature = "pg13"))]
     fn fill(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
         let gone = || Error::invalid(format!("{} could not be created", self.partition));
         let table = self.partition.find().ok_or_else(gone)?;
@@ -157,12 +155,6 @@ impl<'a> Target<'a> {
         };
         // SAFETY: the table stays open while the rows are made.
         unsafe { launch_rows.each(client, self.run, descriptor, &mut put) }
-    }
-
-    /// Before PostgreSQL 14, SPI cannot send the rows of a query to a receiver.
-    #[cfg(feature = "pg13")]
-    fn fill(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
-        self.insert(client)
     }
 
     fn replace(&self, client: &mut SpiClient, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {

@@ -71,9 +71,13 @@ pub fn connect(database: pg_sys::Oid, role: pg_sys::Oid) {
     let flags = pg_sys::BGWORKER_BYPASS_ROLELOGINCHECK;
     #[cfg(not(any(feature = "pg17", feature = "pg18")))]
     let flags = 0;
+    #[cfg(not(feature = "pg18"))]
+    use pg_sys::pqsignal;
+    #[cfg(feature = "pg18")]
+    use pg_sys::pqsignal_be as pqsignal;
     // SAFETY: signals are blocked until the handler is in its place. A cancel has the server's own handler already.
     unsafe {
-        pg_sys::pqsignal(libc::SIGTERM, Some(terminate));
+        pqsignal(libc::SIGTERM, Some(terminate));
         pg_sys::BackgroundWorkerUnblockSignals();
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, role, flags);
     }
@@ -193,9 +197,6 @@ unsafe fn execute(sql: &CStr) {
         let tag = CreateCommandTag((*parsed).stmt);
         PushActiveSnapshot(GetTransactionSnapshot());
         let none = std::ptr::null_mut();
-        #[cfg(any(feature = "pg13", feature = "pg14"))]
-        let queries = pg_analyze_and_rewrite(parsed, sql.as_ptr(), none.cast(), 0, none.cast());
-        #[cfg(not(any(feature = "pg13", feature = "pg14")))]
         let queries = pg_analyze_and_rewrite_fixedparams(parsed, sql.as_ptr(), none, 0, none.cast());
         let plans = pg_plan_queries(queries, sql.as_ptr(), CURSOR_OPT_PARALLEL_OK as c_int, none.cast());
         PopActiveSnapshot();

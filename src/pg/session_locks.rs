@@ -76,7 +76,10 @@ fn times(tag: &pg_sys::LOCKTAG, mode: pg_sys::LOCKMODE) -> i64 {
     // SAFETY: every field of the tag is set. The entry lives as long as the lock, which is held once more meanwhile. The
     // entry says how many owners it has, and the owner that is null is the session.
     unsafe {
+        #[cfg(not(feature = "pg18"))]
         pg_sys::LockAcquireExtended(tag, mode, true, true, false, &mut account);
+        #[cfg(feature = "pg18")]
+        pg_sys::LockAcquireExtended(tag, mode, true, true, false, &mut account, false);
         let Some(lock) = account.as_ref() else { return 0 };
         let owners = std::slice::from_raw_parts(lock.lockOwners, lock.numLockOwners as usize);
         let times = owners.iter().find(|owner| owner.owner.is_null()).map_or(0, |session| session.nLocks - 1);

@@ -20,7 +20,6 @@ static ADDRESS: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 static SIZE: AtomicUsize = AtomicUsize::new(0);
 static LOCK: AtomicPtr<pg_sys::LWLock> = AtomicPtr::new(std::ptr::null_mut());
 
-#[cfg(not(any(feature = "pg13", feature = "pg14")))]
 static mut PREVIOUS_REQUEST: pg_sys::shmem_request_hook_type = None;
 static mut PREVIOUS_START: pg_sys::shmem_startup_hook_type = None;
 
@@ -33,13 +32,8 @@ pub fn ask_for(region: &'static Region) {
             return;
         }
         REGION.store(std::ptr::from_ref(region).cast_mut(), Ordering::Relaxed);
-        #[cfg(any(feature = "pg13", feature = "pg14"))]
-        reserve();
-        #[cfg(not(any(feature = "pg13", feature = "pg14")))]
-        {
-            PREVIOUS_REQUEST = pg_sys::shmem_request_hook;
-            pg_sys::shmem_request_hook = Some(request);
-        }
+        PREVIOUS_REQUEST = pg_sys::shmem_request_hook;
+        pg_sys::shmem_request_hook = Some(request);
         PREVIOUS_START = pg_sys::shmem_startup_hook;
         pg_sys::shmem_startup_hook = Some(start);
     }
@@ -103,7 +97,6 @@ fn attach() {
 
 /// # Safety
 /// Only the server calls this. The frame owns nothing: see [`guard`].
-#[cfg(not(any(feature = "pg13", feature = "pg14")))]
 unsafe extern "C-unwind" fn request() {
     // SAFETY: the hook before ours is C code, and this frame owns nothing.
     unsafe {

@@ -9,7 +9,7 @@ use std::fs::read_to_string;
 use std::path::Path;
 
 /// The major versions of PostgreSQL that the tests run on.
-const TESTED: &[u32] = &[15];
+const TESTED: &[u32] = &[15, 16, 17, 18];
 /// Below this limit, the rows and the weights of a training hardly fit into temporary files.
 const FEW_TEMPORARY_BYTES: u64 = 64 << 20;
 
