@@ -34,7 +34,7 @@ SELECT reco.create_feature_view('demand', $$
 
 SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
 WHERE attrelid = 'demand'::regclass AND attnum > 0 ORDER BY attnum;
-SELECT pg_get_partkeydef('demand'::regclass), pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'demand'::regclass;
+SELECT pg_get_partkeydef('demand'::regclass), pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'demand'::regclass AND contype = 'p';
 
 CALL reco.refresh_features('demand');
 SELECT * FROM demand WHERE region = 'north' AND week >= '2024-02-05' ORDER BY product_id, week;
