@@ -177,6 +177,15 @@ impl Opened {
         unsafe { &*(*self.0).rd_rel }
     }
 
+    /// Whether a column is computed when a query reads it: the rows as they are stored lack its value.
+    pub fn computes_columns(&self) -> bool {
+        // SAFETY: the descriptor is live, and its constraints are null or live with it.
+        #[cfg(feature = "pg18")]
+        return unsafe { (*self.descriptor()).constr.as_ref() }.is_some_and(|all| all.has_generated_virtual);
+        #[cfg(not(feature = "pg18"))]
+        false
+    }
+
     /// The descriptor of the relation's rows, which is live as long as `self`.
     pub fn descriptor(&self) -> pg_sys::TupleDesc {
         // SAFETY: an open relation has a descriptor.

@@ -1,9 +1,9 @@
 //! Reads the newest row of a key straight from an index. No executor is started for a key, and the table and the index are
 //! opened once for all keys of a query ([`crate::pg::open_scans`]).
 //!
-//! This is done only where a query would read the same: the source is a plain table or a materialized view, it has a btree
-//! index that begins with product, region and time, the caller has SELECT on the whole table, and no row security applies
-//! to the caller. All other cases go through a plan ([`super::key_plan`]).
+//! This is done only where a query would read the same: the source is a plain table or a materialized view, each column is
+//! stored, it has a btree index that begins with product, region and time, the caller has SELECT on the whole table, and no
+//! row security applies to the caller. All other cases go through a plan ([`super::key_plan`]).
 
 use super::row::{Binding, Inputs};
 use super::source::Key;
@@ -92,8 +92,10 @@ impl IndexPath {
             let table = Opened::of(source.oid)?;
             let class = table.class();
             // A materialized view that was never filled is left to the query, which raises the right error.
-            let plain =
-                matches!(class.relkind as u8, b'r' | b'm') && !class.relhassubclass && class.relispopulated;
+            let plain = matches!(class.relkind as u8, b'r' | b'm')
+                && !class.relhassubclass
+                && class.relispopulated
+                && !table.computes_columns();
             let mut found = None;
             if plain {
                 let wanted = WantedIndex {

@@ -52,14 +52,16 @@ struct UniqueIndex {
 }
 
 impl UniqueIndex {
-    /// Those over plain columns and all rows, the primary key first.
+    /// Those over plain columns and all rows, the primary key first. Of a key WITHOUT OVERLAPS, which is unique and excludes,
+    /// the last column is no key: it says when a row holds.
     fn all(source: &Relation) -> Result<Vec<Self>, Error> {
         let sql = "SELECT i.indisprimary, ARRAY(SELECT a.attname::pg_catalog.text
                             FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, n)
                             JOIN pg_catalog.pg_attribute AS a
                               ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
                              AND a.attnum OPERATOR(pg_catalog.=) k.attnum
-                            WHERE k.n OPERATOR(pg_catalog.<=) i.indnkeyatts ORDER BY k.n)
+                            WHERE k.n OPERATOR(pg_catalog.<=) i.indnkeyatts
+                              AND NOT (i.indisexclusion AND k.n OPERATOR(pg_catalog.=) i.indnkeyatts) ORDER BY k.n)
                    FROM pg_catalog.pg_index AS i
                    WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid
                      AND i.indexprs IS NULL AND i.indpred IS NULL

@@ -37,6 +37,7 @@ reco.min_training_nice = 0
 pub struct Cluster {
     folder: PathBuf,
     socket: PathBuf,
+    installation: &'static Installation,
     guardian: Guardian,
 }
 
@@ -67,20 +68,48 @@ impl Cluster {
 
     /// A new, running server with further settings.
     pub fn with(settings: &str) -> Self {
-        let cluster = Self::without_data();
-        let data = cluster.data_folder();
-        let mut initdb = Installation::get().server_command("initdb");
+        let cluster = Self::stopped(Installation::get(), settings);
+        cluster.start();
+        cluster
+    }
+
+    /// A new, running server of the older PostgreSQL.
+    pub fn older() -> Self {
+        let cluster = Self::stopped(Installation::older(), "");
+        cluster.start();
+        cluster
+    }
+
+    fn stopped(installation: &'static Installation, settings: &str) -> Self {
+        let cluster = Self::without_data(installation);
+        let mut initdb = installation.server_command("initdb");
         initdb.args([
             "--auth=trust",
             "--username=postgres",
             "--encoding=UTF8",
             "--locale=C.UTF-8",
+            // What PostgreSQL 18 does by itself; an upgrade asks that both servers do the same.
+            "--data-checksums",
             "--no-sync",
         ]);
-        output(initdb.arg("-D").arg(&data));
+        output(initdb.arg("-D").arg(cluster.data_folder()));
         cluster.configure(&format!("{SETTINGS}{settings}"));
-        cluster.start();
         cluster
+    }
+
+    /// This server, stopped, as pg_upgrade brings it to the PostgreSQL under test.
+    pub fn upgraded(self) -> Self {
+        self.stop(Stop::Fast);
+        let new = Self::stopped(Installation::get(), "");
+        let mut upgrade = new.installation.server_command("pg_upgrade");
+        upgrade.arg("-b").arg(&self.installation.bin).arg("-d").arg(self.data_folder());
+        upgrade.arg("-B").arg(&new.installation.bin).arg("-D").arg(new.data_folder());
+        // It writes its scripts into its working folder.
+        upgrade.args(["-U", "postgres", "-j2", "-s"]).arg(&new.socket).current_dir(&new.folder);
+        let done = upgrade.output().expect("pg_upgrade starts");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+        new.start();
+        new
     }
 
     /// A running standby of this server.
@@ -90,8 +119,8 @@ impl Cluster {
 
     /// The same, with settings of its own.
     pub fn standby_with(&self, settings: &str) -> Self {
-        let standby = Self::without_data();
-        let mut backup = Installation::get().server_command("pg_basebackup");
+        let standby = Self::without_data(self.installation);
+        let mut backup = self.installation.server_command("pg_basebackup");
         backup.args(["-R", "--checkpoint=fast", "--no-sync", "-U", "postgres"]);
         backup.arg("-h").arg(&self.socket).args(["-p", &PORT.to_string()]);
         output(backup.arg("-D").arg(standby.data_folder()));
@@ -100,9 +129,8 @@ impl Cluster {
         standby
     }
 
-    fn without_data() -> Self {
+    fn without_data(installation: &'static Installation) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let installation = Installation::get();
         let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = installation.state.join("tests").join(&name);
         let mut socket = folder.join("s");
@@ -111,8 +139,8 @@ impl Cluster {
         }
         installation.make_server_folder(&folder);
         installation.make_server_folder(&socket);
-        let guardian = Guardian::new(&folder, &socket);
-        Self { folder, socket, guardian }
+        let guardian = Guardian::new(installation, &folder, &socket);
+        Self { folder, socket, installation, guardian }
     }
 
     fn data_folder(&self) -> PathBuf {
@@ -125,6 +153,13 @@ impl Cluster {
         let before = std::fs::read_to_string(&file).expect("the configuration is readable");
         let socket = format!("unix_socket_directories = '{}'\nport = {PORT}\n", self.socket.display());
         std::fs::write(&file, before + settings + &socket).expect("the configuration is writable");
+    }
+
+    /// Restarts the server with further settings.
+    pub fn reconfigure(&self, settings: &str) {
+        self.configure(&format!("{settings}\n"));
+        self.stop(Stop::Fast);
+        self.start();
     }
 
     pub fn start(&self) {
@@ -147,7 +182,7 @@ impl Cluster {
     }
 
     fn control(&self, action: &str) -> Command {
-        let mut command = Installation::get().server_command("pg_ctl");
+        let mut command = self.installation.server_command("pg_ctl");
         command.arg(action).args(["-w", "-t", "60", "-D"]).arg(self.data_folder());
         command
     }
@@ -183,7 +218,7 @@ impl Cluster {
 
     /// One of PostgreSQL's client programs, told how to connect as superuser.
     pub fn client_program(&self, name: &str) -> Command {
-        let mut command = Command::new(Installation::get().program(name));
+        let mut command = Command::new(self.installation.program(name));
         command.env("PGHOST", &self.socket).env("PGPORT", PORT.to_string()).env("PGUSER", "postgres");
         command.current_dir("/").stdin(Stdio::null());
         command
@@ -225,8 +260,7 @@ rm -rf -- "$folder" "$socket"
 "#;
 
 impl Guardian {
-    fn new(folder: &Path, socket: &Path) -> Self {
-        let installation = Installation::get();
+    fn new(installation: &Installation, folder: &Path, socket: &Path) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", WATCH, "guardian"]).arg(folder.join("data")).arg(folder).arg(socket);
         command.args(installation.as_server_user()).arg(installation.program("pg_ctl"));

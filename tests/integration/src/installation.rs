@@ -9,7 +9,10 @@ use std::sync::OnceLock;
 const SERVER_USER: &str = "postgres";
 
 pub struct Installation {
-    bin: PathBuf,
+    pub bin: PathBuf,
+    /// The folder of the server's libraries, and that of its other files.
+    pub libraries: PathBuf,
+    pub share: PathBuf,
     /// The state folder; tests make their clusters in it.
     pub state: PathBuf,
     root: bool,
@@ -18,12 +21,26 @@ pub struct Installation {
 impl Installation {
     pub fn get() -> &'static Self {
         static FOUND: OnceLock<Installation> = OnceLock::new();
-        FOUND.get_or_init(|| {
-            let pg_config = from_environment("PG_RECOMMEND_PG_CONFIG");
-            let root = std::fs::metadata("/proc/self").expect("/proc is mounted").uid() == 0;
-            let bin = output(Command::new(pg_config).arg("--bindir"));
-            Self { bin: bin.trim().into(), state: from_environment("PG_RECOMMEND_STATE").into(), root }
-        })
+        FOUND.get_or_init(|| Self::of("PG_RECOMMEND_PG_CONFIG"))
+    }
+
+    /// An older PostgreSQL with the extension, from which a server is upgraded to the one under test.
+    pub fn older() -> &'static Self {
+        static FOUND: OnceLock<Installation> = OnceLock::new();
+        FOUND.get_or_init(|| Self::of("PG_RECOMMEND_OLD_PG_CONFIG"))
+    }
+
+    fn of(variable: &str) -> Self {
+        let asked = |what| PathBuf::from(output(Command::new(from_environment(variable)).arg(what)).trim());
+        let root = std::fs::metadata("/proc/self").expect("/proc is mounted").uid() == 0;
+        let state = from_environment("PG_RECOMMEND_STATE").into();
+        Self {
+            bin: asked("--bindir"),
+            libraries: asked("--pkglibdir"),
+            share: asked("--sharedir"),
+            state,
+            root,
+        }
     }
 
     /// One of PostgreSQL's programs.

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
-const VIEWS: [&str; 22] = [
+pub const VIEWS: [&str; 22] = [
     "models",
     "versions",
     "aliases",
@@ -36,7 +36,7 @@ const VIEWS: [&str; 22] = [
 ];
 
 /// What is asked of a database and its copy, besides the catalog.
-const ANSWERS: [&str; 6] = [
+pub const ANSWERS: [&str; 6] = [
     "SELECT p, r, reco.recommend(p, 'r' || r, 'launch') FROM generate_series(1::bigint, 60) AS p, generate_series(0, 3) AS r",
     "SELECT p, r, reco.recommend(p, 'r' || r, 'other') FROM generate_series(1::bigint, 60) AS p, generate_series(0, 3) AS r",
     "SELECT p, e.* FROM generate_series(1::bigint, 5) AS p, reco.explain(p, 'r1', 'launch') AS e",
@@ -50,31 +50,35 @@ fn original() -> &'static Database {
     static ORIGINAL: OnceLock<Database> = OnceLock::new();
     ORIGINAL.get_or_init(|| {
         let database = Database::trained();
-        let mut client = database.connect();
-        Training::new("launch").param(r#""seed": 2"#).with("promote => true").call(&mut client);
-        Training::new("other").source("numeric_features").call(&mut client);
-        Tuning::new("other").source("numeric_features").trials(3).call(&mut client);
-        views::create(&mut client, "");
-        views::refresh(&mut client, "'demand', to_week => '2024-02-19'");
-        client
-            .batch_execute(
-                r#"SELECT reco.grant_model('launch', 'pg_monitor', 'score'); SELECT reco.rollback('launch');
-                   SELECT reco.archive_version('launch', 2);
-                   SELECT reco.start_ab_test('dumped', 'other', '[{"arm": "a", "version": 1, "share": 0.4},
-                                                                  {"arm": "b", "version": 2, "share": 0.6}]');
-                   CALL reco.monitor('launch', from_week => '2024-06-10');
-                   SELECT reco.set_monitoring('launch', '{"psi_alarm": 0.3}');
-                   SELECT reco.log_recommendations('{1,2,3}'::bigint[], '{r1,r1,r1}', 'other');
-                   SELECT reco.schedule_retraining('launch', '0 4 * * mon', time_zone => 'Europe/Berlin', min_gain => 0.001);
-                   SELECT reco.schedule_refresh('demand', '0 3 * * *', retries => 1);
-                   UPDATE reco.schedule SET next_run = now() WHERE kind = 'refresh';
-                   ALTER TABLE launch_features ENABLE ROW LEVEL SECURITY;
-                   CREATE POLICY all_rows ON launch_features USING (true)"#,
-            )
-            .unwrap();
-        client.batch_execute("CALL reco.run_due(wait => true)").unwrap();
+        fill(&mut database.connect());
         database
     })
+}
+
+/// Makes something of everything, in a database with the training table and a version of `launch`.
+pub fn fill(client: &mut Client) {
+    Training::new("launch").param(r#""seed": 2"#).with("promote => true").call(client);
+    Training::new("other").source("numeric_features").call(client);
+    Tuning::new("other").source("numeric_features").trials(3).call(client);
+    views::create(client, "");
+    views::refresh(client, "'demand', to_week => '2024-02-19'");
+    client
+        .batch_execute(
+            r#"SELECT reco.grant_model('launch', 'pg_monitor', 'score'); SELECT reco.rollback('launch');
+               SELECT reco.archive_version('launch', 2);
+               SELECT reco.start_ab_test('dumped', 'other', '[{"arm": "a", "version": 1, "share": 0.4},
+                                                              {"arm": "b", "version": 2, "share": 0.6}]');
+               CALL reco.monitor('launch', from_week => '2024-06-10');
+               SELECT reco.set_monitoring('launch', '{"psi_alarm": 0.3}');
+               SELECT reco.log_recommendations('{1,2,3}'::bigint[], '{r1,r1,r1}', 'other');
+               SELECT reco.schedule_retraining('launch', '0 4 * * mon', time_zone => 'Europe/Berlin', min_gain => 0.001);
+               SELECT reco.schedule_refresh('demand', '0 3 * * *', retries => 1);
+               UPDATE reco.schedule SET next_run = now() WHERE kind = 'refresh';
+               ALTER TABLE launch_features ENABLE ROW LEVEL SECURITY;
+               CREATE POLICY all_rows ON launch_features USING (true)"#,
+        )
+        .unwrap();
+    client.batch_execute("CALL reco.run_due(wait => true)").unwrap();
 }
 
 /// A new file or folder for a dump, and a new database to restore it into.

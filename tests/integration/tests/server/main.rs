@@ -38,6 +38,9 @@
 //! | `metrics` | the counters of scoring, and what a monitoring system reads |
 //! | `standby` | a streaming standby and read-only transactions |
 //! | `dump` | pg_dump and restore |
+//! | `pg_upgrade` | a database of an older PostgreSQL, upgraded |
+//! | `since_17`, `since_18` | what a user meets of what came with these versions of PostgreSQL |
+//! | `own_folder` | a library in a folder of its own, with its trainer |
 //! | `damaged_catalog` | rows and bytes of the catalog that are missing |
 //! | `damaged_rows`, `damaged_views` | rows of the catalog whose values cannot be so: of models, of feature views |
 //! | `monitoring`, `health` | weeks that are judged; drift, status and alarms |
@@ -123,7 +126,9 @@ mod names;
 mod newest_row;
 mod oldest_rust;
 mod one_value;
+mod own_folder;
 mod parallel;
+mod pg_upgrade;
 mod progress;
 mod promotion;
 mod ranking;
@@ -141,6 +146,8 @@ mod scoring;
 mod scoring_refusals;
 mod shared_models;
 mod similar_launches;
+mod since_17;
+mod since_18;
 mod sources;
 mod standby;
 mod support;
