@@ -107,9 +107,20 @@ impl Cluster {
         // It writes its scripts into its working folder.
         upgrade.args(["-U", "postgres", "-j2", "-s"]).arg(&new.socket).current_dir(&new.folder);
         let done = upgrade.output().expect("pg_upgrade starts");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+        let told = || format!("{}\n{}", String::from_utf8_lossy(&done.stdout), new.logs_of_upgrade());
+        assert!(done.status.success(), "{}", told());
         new.start();
         new
+    }
+
+    /// The ends of what a failed pg_upgrade has left.
+    fn logs_of_upgrade(&self) -> String {
+        let mut find = Command::new("find");
+        find.arg(self.data_folder().join("pg_upgrade_output.d")).args(["-name", "*.log"]);
+        let ends = |file: &str| {
+            format!("{file}:\n{}\n", tail(&std::fs::read_to_string(file).unwrap_or_default(), 8))
+        };
+        output(&mut find).lines().map(ends).collect()
     }
 
     /// A running standby of this server.

@@ -11,7 +11,8 @@ pub fn value<T: FromSqlOwned>(client: &mut Client, sql: &str) -> T {
 
 /// The rows, each as the text of its record.
 pub fn rows(client: &mut Client, sql: &str) -> Vec<String> {
-    let sql = format!("SELECT r::text FROM ({sql}) AS r");
+    // A name that no column has: it would be the column.
+    let sql = format!("SELECT whole_row::text FROM ({sql}) AS whole_row");
     let rows = client.query(&sql, &[]).unwrap_or_else(|error| panic!("{sql}\n{error:?}"));
     rows.iter().map(|row| row.get(0)).collect()
 }

@@ -24,8 +24,7 @@ fn prepare(client: &mut Client) {
     data::create(client);
     Training::new("launch").call(client);
     fill(client);
-    let sums =
-        r#"CALL reco.train('trees', 'launch_features', 'sales_1w', 'boosted_trees', '{"trees": 10, "threads": 1}')"#;
+    let sums = r#"CALL reco.train('trees', 'launch_features', 'sales_1w', 'boosted_trees', '{"trees": 10, "threads": 1}')"#;
     client.batch_execute(sums).unwrap();
     let large = network(2_100, 1);
     client.execute("SELECT reco.import_model('large', $1)", &[&large]).unwrap();
@@ -60,7 +59,8 @@ fn a_database_that_was_upgraded_is_whole_scores_the_same_and_goes_on() {
     let mut client = new.connect("postgres");
     assert!(value::<i32>(&mut client, major) > was);
     for ((question, expected), (_, found)) in before.iter().zip(told(&mut client)) {
-        assert!(!expected.is_empty(), "{question}");
+        let may_be_empty = ["run_candidates", "training_progress"].iter().any(|view| question.contains(view));
+        assert!(may_be_empty || !expected.is_empty(), "{question}");
         assert_eq!(*expected, found, "{question}");
     }
     let faults = "SELECT * FROM reco.check_setup() WHERE NOT ok AND item <> 'schedules'";
