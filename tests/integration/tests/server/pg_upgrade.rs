@@ -14,7 +14,9 @@ const CHUNKS: &str = "SELECT artifact_id, position, md5(body) FROM reco.artifact
 const OBJECTS: [&str; 3] = [
     "SELECT indrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid
      WHERE relnamespace = 'reco'::regnamespace OR relname LIKE 'demand%' ORDER BY 1, 2",
-    "SELECT relname, relacl::text, pg_get_partition_constraintdef(oid) FROM pg_class
+    // The owner's own privileges are one more from PostgreSQL 17 on.
+    "SELECT relname, ARRAY(SELECT concat(grantee::regrole, ' ', privilege_type, is_grantable) FROM aclexplode(relacl)
+                           WHERE grantee <> relowner ORDER BY 1), pg_get_partition_constraintdef(oid) FROM pg_class
      WHERE relkind IN ('r', 'p', 'v') AND (relnamespace = 'reco'::regnamespace OR relname LIKE 'demand%') ORDER BY 1, 2",
     "SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
      WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' ORDER BY 1",
