@@ -17,6 +17,11 @@ pub fn rows(client: &mut Client, sql: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
+/// The major version of the server.
+pub fn major_version(client: &mut Client) -> i32 {
+    value(client, "SELECT current_setting('server_version_num')::integer / 10000")
+}
+
 /// The backend that serves this connection.
 pub fn backend_pid(client: &mut Client) -> i32 {
     value(client, "SELECT pg_backend_pid()")

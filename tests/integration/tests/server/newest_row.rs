@@ -177,7 +177,7 @@ fn a_view_over_the_table_and_a_materialized_view_answer_too() {
 }
 
 #[test]
-fn regions_with_a_collation_that_ignores_case_are_compared_by_it() {
+fn icu_regions_whose_collation_ignores_case_are_compared_by_it() {
     let mut client = Database::with_data().connect();
     client
         .batch_execute(

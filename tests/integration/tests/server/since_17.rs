@@ -1,7 +1,9 @@
 //! What came with PostgreSQL 17: maintenance under a restricted search path, who may do it, and collations that are the
 //! server's own.
 
+use super::schedules::{attempts, run_now, schedule_refresh};
 use super::support::{artifact, sum_of_scores};
+use super::views;
 use integration::{data, rows, value, Cluster, Database, Training};
 
 const SCORES: &str = "
@@ -73,4 +75,23 @@ fn a_database_whose_collation_is_built_in_learns_and_scores_the_same() {
         "SELECT * FROM (SELECT DISTINCT product_id, region, reco.recommend(product_id, region, 'lettered') AS score FROM lettered) AS l
                     ORDER BY score, product_id COLLATE \"C\", region COLLATE \"C\"";
     assert_eq!(rows(&mut built_in, lettered), rows(&mut usual, lettered));
+}
+
+#[test]
+fn what_a_role_that_cannot_log_in_has_scheduled_runs_as_that_role() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE ROLE never_logs_in NOLOGIN; GRANT USAGE ON SCHEMA reco TO never_logs_in;
+             GRANT CREATE ON SCHEMA public TO never_logs_in; SET ROLE never_logs_in",
+        )
+        .unwrap();
+    views::create(&mut client, "");
+    schedule_refresh(&mut client, "");
+    client.batch_execute("RESET ROLE").unwrap();
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded"]);
+    assert_eq!(value::<String>(&mut client, "SELECT owner FROM reco.schedule_runs"), "never_logs_in");
+    assert_eq!(views::newest_record(&mut client, "demand").split(' ').next(), Some("succeeded"));
 }
