@@ -74,9 +74,7 @@ fn a_database_that_was_upgraded_is_whole_scores_the_same_and_goes_on() {
     assert_eq!(views::contents(&mut client, "demand"), views::built_anew(&mut client));
     client.batch_execute("CALL reco.retrain('launch')").unwrap();
     assert_eq!(versions(&mut client, "launch"), [1, 2, 3]);
-    client
-        .batch_execute("UPDATE reco.schedule SET next_run = now(); CALL reco.run_due(wait => true)")
-        .unwrap();
+    run_now(&mut client);
     let failed = "SELECT kind, status, error FROM reco.schedule_runs WHERE status <> 'succeeded'";
     assert!(rows(&mut client, failed).is_empty(), "{:?}", rows(&mut client, failed));
 }
