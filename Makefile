@@ -4,6 +4,7 @@
 .PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint audit fuzz psql stop clean
 .PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint audit dist test-dist fuzz psql stop clean
 .PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report test-deb torture install deb bench lint fuzz psql stop clean
+.PHONY: help demo test test-bare test-images test-assert test-mlflow test-monitoring test-report torture install bench lint fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -23,6 +24,9 @@ test-monitoring: ## Debian's Prometheus, exporter and Alertmanager on what the e
 
 test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as a user (PART=all: root's every test)
 	@"$(here)"/scripts/test-bare $(PART)
+
+test-images: ## The images of docker/: checked, built and run, without Docker (PART=lint: only checked; KEEP=1: left for the next call)
+	@KEEP="$(KEEP)" "$(here)"/scripts/test-images $(PART)
 
 test-mlflow: ## The Python package for MLflow, with MLflow's server and a browser
 	@"$(here)"/scripts/test-mlflow
