@@ -8,6 +8,7 @@
 //! | `lists` | leaderboard, promotions |
 //! | `tests` | A/B tests |
 //! | `measured` | the version on its test rows |
+//! | `monitored` | what monitoring has found |
 //! | `days` | the days of the test rows |
 //! | `baseline` | popularity on the same rows |
 
@@ -15,6 +16,7 @@ mod baseline;
 mod days;
 mod lists;
 mod measured;
+mod monitored;
 mod page;
 mod parts;
 mod tests;
@@ -22,5 +24,5 @@ mod tests;
 pgrx::extension_sql_file!(
     "../../sql/report.sql",
     name = "report",
-    requires = ["models", "ab_test", "evaluation"]
+    requires = ["models", "ab_test", "evaluation", "monitoring"]
 );

@@ -1,7 +1,7 @@
 //! The function `reco.report(model, version, time_limit)`.
 
 use super::parts::part;
-use super::{lists, measured, tests};
+use super::{lists, measured, monitored, tests};
 use crate::error::Error;
 use crate::models::card::{read_card, version_or_champion};
 use crate::pg::acting_as::{current_user, with_fixed_words};
@@ -35,6 +35,7 @@ fn make(call: &Call) -> Returned {
         measured: part("What the version is worth on its test rows", || {
             measured::measured(&model, version, card.data.as_ref(), deadline)
         }),
+        monitored: part("What monitoring has found", || monitored::monitored(&model)),
         card,
     };
     Ok(Some(text(page(&report).as_bytes())))

@@ -9,13 +9,13 @@ use report::{Arm, First, Test};
 use std::time::Instant;
 
 /// How many tests are shown.
-const MOST: usize = 10;
+const MOST: i64 = 10;
 
 pub fn tests(model: &str, deadline: Instant) -> Result<First<Test>, Error> {
     let query = "SELECT pg_catalog.count(*) OVER (), test, status, unit, started_at::pg_catalog.text,
                         stopped_at::pg_catalog.text, winner, why
                  FROM reco.ab_tests WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY started_at DESC, test LIMIT $2";
-    let mut tests = first(query, model, |row| {
+    let mut tests = first(query, model, MOST, |row| {
         Ok(Test {
             name: row.get(2)?.unwrap_or_default(),
             status: row.get(3)?.unwrap_or_default(),
@@ -27,7 +27,6 @@ pub fn tests(model: &str, deadline: Instant) -> Result<First<Test>, Error> {
             arms: Ok(Vec::new()),
         })
     })?;
-    tests.rows.truncate(MOST);
     for test in &mut tests.rows {
         test.arms = part("What the test has shown", || {
             check_deadline(Some(deadline))?;

@@ -9,6 +9,7 @@
 //! | `page` | the frame, and the order of the parts |
 //! | `model_parts` | the card, the leaderboard, the importance of columns, promotions, lineage |
 //! | `measured_parts` | what the version is worth on its test rows: curves, calibration, lift, weeks, regions |
+//! | `monitoring_parts` | status, judged weeks, drift |
 //! | `test_parts` | A/B tests |
 //! | `curves` | the points of curves, of ranked scores |
 //! | `figure` | a chart with its title, legend and table |
@@ -20,6 +21,7 @@ mod curves;
 mod figure;
 mod measured_parts;
 mod model_parts;
+mod monitoring_parts;
 mod page;
 mod plot;
 mod test_parts;
@@ -42,6 +44,12 @@ pub struct First<T> {
     pub all: u64,
 }
 
+impl<T> Default for First<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), all: 0 }
+    }
+}
+
 /// Everything that a page shows.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -51,6 +59,7 @@ pub struct Report {
     pub card: Card,
     pub leaderboard: Part<First<Contender>>,
     pub measured: Part<Measured>,
+    pub monitored: Part<Monitored>,
     pub tests: Part<First<Test>>,
     pub promotions: Part<First<Promotion>>,
 }
@@ -111,6 +120,78 @@ pub struct Baseline {
 pub struct Slice {
     pub name: Option<String>,
     pub quality: Quality,
+}
+
+/// What monitoring has found of the model.
+#[derive(Debug, Clone)]
+pub struct Monitored {
+    /// `None` of a model that was never monitored.
+    pub health: Option<Health>,
+    /// The newest ones, the earliest first.
+    pub weeks: Part<First<JudgedWeek>>,
+    /// `None` where none was measured.
+    pub drift: Part<Option<Drift>>,
+}
+
+/// How the model is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Health {
+    pub status: String,
+    pub since: Option<String>,
+    /// `None` if the reader does not see them.
+    pub reasons: Option<First<Reason>>,
+    pub weeks_judged: i64,
+    pub weeks_waiting: i64,
+    pub features_weeks_behind: Option<i64>,
+    pub champion_age_weeks: Option<i64>,
+    pub monitored_by: Option<String>,
+    pub monitored_at: Option<String>,
+}
+
+/// Why a model is not ok.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reason {
+    pub level: String,
+    pub words: String,
+}
+
+/// A week whose outcome is known, of all regions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JudgedWeek {
+    pub week: String,
+    pub version: Option<i32>,
+    pub rows: u64,
+    pub mean_label: Option<f64>,
+    pub auroc: Option<f64>,
+    pub test_auroc: Option<f64>,
+    pub rmse: Option<f64>,
+    pub test_rmse: Option<f64>,
+    pub calibration_error: Option<f64>,
+    pub test_calibration_error: Option<f64>,
+    pub note: Option<String>,
+}
+
+/// How far the newest week is from training.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Drift {
+    pub week: String,
+    pub version: i32,
+    pub columns: First<DriftedColumn>,
+}
+
+/// A column, or the scores where there is no name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DriftedColumn {
+    pub name: Option<String>,
+    pub importance: Option<f64>,
+    pub psi: Option<f64>,
+    pub chance: Option<f64>,
+    pub jensen_shannon: Option<f64>,
+    pub nulls: Option<f64>,
+    pub nulls_trained: Option<f64>,
+    pub unseen: Option<f64>,
+    pub outside: Option<f64>,
+    pub note: Option<String>,
 }
 
 /// An A/B test.

@@ -1,7 +1,7 @@
 //! The frame of the page, and the order of its parts.
 
 use crate::words::{minute, shortened, LONGEST};
-use crate::{measured_parts, model_parts, test_parts, Report};
+use crate::{measured_parts, model_parts, monitoring_parts, test_parts, Report};
 use base64::prelude::{Engine, BASE64_STANDARD};
 use maud::{html, Markup, PreEscaped, DOCTYPE};
 use sha2::{Digest, Sha256};
@@ -12,13 +12,13 @@ const STYLE: &str = include_str!("style.css");
 pub fn page(report: &Report) -> String {
     let card = &report.card;
     let title = format!("{}, version {}", shortened(&card.model, LONGEST), card.version);
-    // Another part of the page, such as what monitoring has found, is another line here.
-    let parts: [(&str, &str, Markup); 8] = [
+    let parts: [(&str, &str, Markup); 9] = [
         ("card", "Model card", model_parts::card(card)),
         ("leaderboard", "Leaderboard", model_parts::leaderboard(&report.leaderboard, card.version)),
         ("curves", "Curves", measured_parts::curves(&report.measured)),
         ("slices", "By week and region", measured_parts::slices(&report.measured)),
         ("importance", "Importance of columns", model_parts::importance(card)),
+        ("monitoring", "Monitoring", monitoring_parts::monitoring(&report.monitored)),
         ("tests", "A/B tests", test_parts::tests(&report.tests)),
         ("promotions", "History of promotions", model_parts::promotions(&report.promotions)),
         ("lineage", "Lineage", model_parts::lineage(card)),

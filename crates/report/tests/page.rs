@@ -4,7 +4,10 @@ use model::card::{Card, CardColumn, Move};
 use model::metrics::Metrics;
 use model::ranking::Ranking;
 use model::Quality;
-use report::{page, Arm, Baseline, Contender, Curves, First, Measured, Promotion, Report, Slice, Test};
+use report::{
+    page, Arm, Baseline, Contender, Curves, Drift, DriftedColumn, First, Health, JudgedWeek, Measured, Monitored, Promotion,
+    Reason, Report, Slice, Test,
+};
 use scraper::{ElementRef, Html, Selector};
 
 /// What somebody might call a model who wants to run something in another's browser.
@@ -24,6 +27,47 @@ fn ranking() -> Ranking {
 fn slices(names: impl Iterator<Item = String>) -> First<Slice> {
     let quality = Quality::Binary(Metrics::of_ranking(&mut ranking()).unwrap());
     first(names.map(|name| Slice { name: Some(name), quality: quality.clone() }).collect())
+}
+
+/// Monitoring of 52 weeks and 31 columns, whose every text is this one.
+fn monitored(text: &str) -> Monitored {
+    let some = || Some(text.to_owned());
+    let week = |n: u32| JudgedWeek {
+        week: format!("{text}{n}"),
+        version: Some(3),
+        rows: 1234,
+        mean_label: Some(0.25),
+        auroc: (n != 7).then(|| 0.8 + f64::from(n % 5) / 100.0),
+        test_auroc: Some(0.81),
+        calibration_error: Some(0.02),
+        note: some(),
+        ..JudgedWeek::default()
+    };
+    let column = |n: u32| DriftedColumn {
+        name: (n != 2).then(|| format!("{text}{n}")),
+        importance: (n != 2).then_some(0.0123),
+        psi: (n != 3).then_some(0.5 / f64::from(n)),
+        note: some(),
+        ..DriftedColumn::default()
+    };
+    let reasons = ["alarm", "warning"].map(|level| Reason { level: level.into(), words: text.into() });
+    let health = Health {
+        status: "alarm".into(),
+        since: some(),
+        reasons: Some(First { all: 33, rows: reasons.into() }),
+        weeks_judged: 60,
+        features_weeks_behind: Some(1),
+        champion_age_weeks: Some(12),
+        monitored_by: some(),
+        monitored_at: some(),
+        ..Health::default()
+    };
+    let columns = First { all: 31, rows: (1..=30).map(column).collect() };
+    Monitored {
+        health: Some(health),
+        weeks: Ok(First { all: 60, rows: (0..52).map(week).collect() }),
+        drift: Ok(Some(Drift { week: text.into(), version: 3, columns })),
+    }
 }
 
 /// A report whose every text is this one.
@@ -105,6 +149,7 @@ fn report(text: &str) -> Report {
             weeks: Ok(slices((0..52).map(|n| format!("{text}{n}")))),
             regions: Some((text.into(), Ok(slices((0..20).map(|n| format!("{text}{n}")))))),
         }),
+        monitored: Ok(monitored(text)),
         tests: Ok(first(vec![test; 10])),
         promotions: Ok(first(vec![
             Promotion {
@@ -142,6 +187,7 @@ fn a_page_is_well_formed_and_has_every_part_with_a_heading() {
         "Curves",
         "By week and region",
         "Importance of columns",
+        "Monitoring",
         "A/B tests",
         "History of promotions",
         "Lineage",
@@ -159,7 +205,7 @@ fn a_page_is_well_formed_and_has_every_part_with_a_heading() {
 fn every_chart_has_a_title_a_description_and_a_table() {
     let html = parse(&page(&report("launch")));
     let charts = all(&html, "figure");
-    assert_eq!(charts.len(), 7 + 10);
+    assert_eq!(charts.len(), 9 + 10);
     let mut ids = std::collections::BTreeSet::new();
     for element in all(&html, "[id]") {
         assert!(ids.insert(element.attr("id").unwrap().to_owned()), "{:?} twice", element.attr("id"));
@@ -233,12 +279,80 @@ fn what_is_missing_says_why_and_the_rest_is_there() {
     let mut some = report("launch");
     let why = || "permission denied for table <b>".to_owned();
     (some.measured, some.tests, some.leaderboard) = (Err(why()), Err(why()), Err(why()));
+    some.monitored = Err(why());
     (some.card.data, some.card.columns, some.card.parameters) = (None, None, None);
     let html = parse(&page(&some));
     let missing: Vec<String> = all(&html, ".missing").iter().map(text).collect();
-    assert_eq!(missing.iter().filter(|said| **said == why()).count(), 3, "{missing:?}");
-    assert_eq!(missing.len(), 7, "{missing:?}");
+    assert_eq!(missing.iter().filter(|said| **said == why()).count(), 4, "{missing:?}");
+    assert_eq!(missing.len(), 8, "{missing:?}");
     assert_eq!(all(&html, "#promotions tbody tr").len(), 30);
+}
+
+#[test]
+fn monitoring_shows_the_status_with_its_reasons_and_weeks_and_columns_beside_training() {
+    let html = parse(&page(&report("launch")));
+    let within = |selector: &str| all(&html, &format!("#monitoring {selector}")).iter().map(text).collect();
+    let reasons: Vec<String> = within(".reason");
+    assert_eq!(reasons, ["alarm: launch", "warning: launch"]);
+    assert_eq!(text(&all(&html, "[data-status=alarm]")[0]), "alarmsince launch");
+    let mores: Vec<String> = within(".note");
+    assert_eq!(mores, ["and 31 more", "and 8 more", "and 1 more"]);
+    let heads: Vec<String> = within("[aria-label='Judged weeks'] th[scope=col]");
+    assert_eq!(heads[..6], ["week", "version", "rows", "bought", "AUROC", "test AUROC"]);
+    let week: Vec<String> = within("[aria-label='Judged weeks'] tbody tr:first-child td");
+    assert_eq!(week, ["3", "1,234", "25.0 %", "0.800", "0.810", "0.0200", "–", "launch"]);
+    // A week without a figure has no dot, and a column without one no bar.
+    assert_eq!(all(&html, "#judged-weeks .dot").len(), 51);
+    assert_eq!(all(&html, "#judged-weeks .line").len(), 2);
+    assert_eq!(all(&html, "#drift .bar").len(), 29);
+    let scores: Vec<String> = within("[aria-label='Drift by column'] tbody tr:nth-child(2) th");
+    assert_eq!(scores, ["the scores"]);
+}
+
+#[test]
+fn a_reader_is_told_why_there_is_nothing_of_monitoring() {
+    let said = |change: fn(&mut Monitored)| -> Vec<String> {
+        let mut report = report("launch");
+        report.monitored.as_mut().map(change).unwrap();
+        all(&parse(&page(&report)), "#monitoring .missing").iter().map(text).collect()
+    };
+    assert_eq!(
+        said(|none| none.health = None),
+        ["The model was not monitored yet: CALL reco.monitor(model)."]
+    );
+    let few = said(|few| {
+        few.health.as_mut().unwrap().reasons = None;
+        few.weeks = Ok(First::default());
+        few.drift = Ok(None);
+    });
+    assert_eq!(
+        few,
+        [
+            "The reasons of the status are shown to those who may train the model.",
+            "No week was judged yet.",
+            "No drift was measured yet."
+        ]
+    );
+    let refused = said(|refused| refused.drift = Err("Drift is shown to some.".into()));
+    assert_eq!(refused, ["Drift is shown to some."]);
+}
+
+#[test]
+fn quantities_are_monitored_by_their_error() {
+    let mut report = report("launch");
+    let week = |n: u32| JudgedWeek {
+        week: format!("2024-06-0{n}"),
+        rmse: Some(f64::from(n)),
+        test_rmse: Some(2.0),
+        mean_label: Some(3.5),
+        ..JudgedWeek::default()
+    };
+    report.monitored.as_mut().unwrap().weeks = Ok(first((1..4).map(week).collect()));
+    let html = parse(&page(&report));
+    let heads: Vec<String> =
+        all(&html, "[aria-label='Judged weeks'] th[scope=col]").iter().map(text).collect();
+    assert_eq!(heads, ["week", "version", "rows", "mean label", "RMSE", "test RMSE"]);
+    assert_eq!(text(&all(&html, "#judged-weeks h3")[0]), "RMSE of judged weeks beside the test rows");
 }
 
 #[test]

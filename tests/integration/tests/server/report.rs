@@ -183,6 +183,58 @@ fn each_part_is_shown_as_far_as_the_caller_may_see_it() {
 }
 
 #[test]
+fn what_monitoring_found_stands_there_as_far_as_the_caller_may_see_it() {
+    let database = Database::trained();
+    let mut owner = database.connect();
+    let not_yet = "The model was not monitored yet";
+    assert!(value::<String>(&mut owner, REPORT).contains(not_yet));
+    owner
+        .batch_execute(
+            "UPDATE launch_features SET sales_1w = sales_1w * 3 + 30 WHERE week = '2024-06-17';
+             CREATE ROLE report_monitored LOGIN; GRANT USAGE ON SCHEMA reco TO report_monitored;
+             SELECT reco.grant_model('launch', 'report_monitored', 'score')",
+        )
+        .unwrap();
+    owner.batch_execute("CALL reco.monitor('launch')").unwrap();
+    let page: String = value(&mut owner, REPORT);
+    assert!(!page.contains(not_yet));
+
+    let judged = "FROM reco.monitoring WHERE NOT is_region AND judged_at IS NOT NULL";
+    let weeks = owner
+        .query(&format!("SELECT week::text, auroc, test_auroc, calibration_error {judged} ORDER BY week"), &[])
+        .unwrap();
+    let shown = table(&page, "Judged weeks");
+    assert!(weeks.len() >= 2 && shown.len() == weeks.len(), "{shown:?}");
+    for (shown, week) in shown.iter().zip(&weeks) {
+        let figures = [1, 2].map(|n| figure(week.get(n)));
+        assert_eq!([&shown[0], &shown[4], &shown[5]], [&week.get::<_, String>(0), &figures[0], &figures[1]]);
+    }
+    let of_newest = "FROM reco.drift WHERE week = (SELECT max(week) FROM reco.drift)";
+    let drift = table(&page, "Drift by column");
+    assert_eq!(drift.len() as i64, value::<i64>(&mut owner, &format!("SELECT count(*) {of_newest}")));
+    let psi = format!("SELECT psi {of_newest} AND column_name = 'sales_1w'");
+    let sales = drift.iter().find(|row| row[0] == "sales_1w").unwrap();
+    assert_eq!(sales[2], figure(value(&mut owner, &psi)));
+    let reasons = owner
+        .query("SELECT r ->> 'words' FROM reco.health, jsonb_array_elements(reasons) AS r", &[])
+        .unwrap();
+    assert!(!reasons.is_empty());
+    for reason in reasons {
+        let words: String = reason.get(0);
+        assert!(page.contains(&words.replace('"', "&quot;")), "{words}");
+    }
+    assert!(page.contains("data-status=\"alarm\""));
+
+    // Who may only score sees the figures of whole weeks, and no column, no note and no reason.
+    let scorer: String = value(&mut database.connect_as("report_monitored"), REPORT);
+    assert_eq!(table(&scorer, "Judged weeks").len(), weeks.len());
+    assert!(scorer.contains("data-status=\"alarm\"") && scorer.contains("Drift is shown to those who may train"));
+    for hidden in ["drifted from training", "Drift by column", "weeks behind"] {
+        assert!(page.contains(hidden) && !scorer.contains(hidden), "{hidden}");
+    }
+}
+
+#[test]
 fn a_source_that_is_gone_takes_only_its_part_along() {
     let database = Database::trained();
     let mut client = database.connect();

@@ -65,6 +65,15 @@ fn a_standby_scores_the_same_and_follows_a_promotion() {
         assert_eq!(rows(&mut standby, &sql), rows(&mut primary, &sql), "{view}");
     }
 
+    // The page is made there, and says the same.
+    let page = |client: &mut Client| {
+        let page: String = value(client, "SELECT reco.report('launch')");
+        page.split_once(" UTC.").unwrap().1.to_owned()
+    };
+    let made = page(&mut standby);
+    assert!(made.contains("Judged weeks") && made.contains("data-curve"));
+    assert_eq!(made, page(&mut primary));
+
     // Training writes, and so does monitoring: it is Postgres's to refuse.
     refusal(&mut standby, &Training::new("launch").sql()).expect("25006", &["read-only"], &[]);
     refusal(&mut standby, "CALL reco.monitor('launch')").expect("25006", &["read-only"], &[]);
