@@ -67,6 +67,8 @@ CREATE TABLE monitored_column (
     importance   double precision,
     psi          double precision,
     psi_chance   double precision,
+    psi_usual    double precision,
+    level        text CHECK (level IN ('warning', 'alarm')),
     jensen_shannon double precision,
     nulls        double precision,
     nulls_trained double precision,
@@ -84,6 +86,8 @@ COMMENT ON TABLE monitored_column IS 'How far the values of each input, and the 
 COMMENT ON COLUMN monitored_column.column_name IS 'NULL of the scores';
 COMMENT ON COLUMN monitored_column.note IS 'Why there is no drift, or why it is no reason for the status';
 COMMENT ON COLUMN monitored_column.psi_chance IS 'What the PSI exceeds by chance once in a thousand times';
+COMMENT ON COLUMN monitored_column.psi_usual IS 'The most that it was in earlier weeks in which the model was good';
+COMMENT ON COLUMN monitored_column.level IS 'Of what the drift was a reason when the week was the newest; NULL of nothing';
 
 CREATE TABLE monitored_model (
     model        text COLLATE "C" PRIMARY KEY,
@@ -126,7 +130,7 @@ COMMENT ON VIEW monitoring IS 'How good each model was, by week, of all rows (is
 
 CREATE VIEW drift WITH (security_barrier) AS
 SELECT c.model, c.week, c.version, c.column_name, c.column_name IS NULL AS is_score, c.rows, c.importance, c.psi,
-       c.psi_chance, c.jensen_shannon, c.nulls, c.nulls_trained, c.unseen, c.unseen_trained, c.lowest, c.highest,
+       c.psi_chance, c.psi_usual, c.level, c.jensen_shannon, c.nulls, c.nulls_trained, c.unseen, c.unseen_trained, c.lowest, c.highest,
        c.lowest_trained, c.highest_trained, c.outside, c.note
 FROM monitored_column c
 WHERE has_model_privilege(c.model, 'train')

@@ -102,7 +102,7 @@ pub fn of_week(
 const MOVES: &str = "a time moves on by itself, so its drift says nothing";
 
 /// Why a column of the recipe cannot be read, if it cannot.
-fn problem(relation: &Relation, column: &Column) -> Option<String> {
+pub fn problem(relation: &Relation, column: &Column) -> Option<String> {
     match relation.column(&column.name) {
         None => Some(format!("the column is missing from {}", relation.name)),
         Some(found) if found.family() != Some(column.family) => Some(format!(

@@ -13,8 +13,10 @@
 //! | `shown` | what A/B tests have shown in it, and what was bought |
 //! | `stored` | what is kept of it |
 //! | `status` | the status of the model, and the alarm |
+//! | `drift` | what the drift of the newest week means for the status |
 //! | `settings` | `reco.set_monitoring(…)`: thresholds |
 
+mod drift;
 mod drifted;
 mod monitor;
 mod plan;
@@ -22,7 +24,7 @@ mod quality;
 mod reigns;
 mod settings;
 mod shown;
-mod status;
+pub mod status;
 mod stored;
 mod week;
 

@@ -1,11 +1,13 @@
 //! Which weeks the champions' sources have, and which of them are to be measured.
 
+use super::drifted;
 use super::reigns::{Reigns, Served};
 use crate::catalog::read::{self, VersionRow};
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
 use crate::pg::relations::Relation;
 use crate::pg::values::EPOCH;
+use crate::scoring::call::Resolved;
 use features::weeks::{Week, MOST_WEEKS_REPLAYED};
 use model::drift::Thresholds;
 use model::recipe::Family;
@@ -33,6 +35,8 @@ pub struct Todo {
     pub unlabelled: i64,
     /// Whether the outcome is known, so that it can be judged.
     pub is_known: bool,
+    /// Whether it was judged before, so that something would be lost if it could not be judged any more.
+    pub was_judged: bool,
 }
 
 /// What there is to do, and what was found on the way.
@@ -83,6 +87,7 @@ impl Plan {
             };
             if is_champion {
                 plan.newest = weeks.keys().next_back().copied();
+                plan.problem = unreadable(model, version)?;
             }
             let unseen_from = read::unseen_from(model, version).unwrap_or(None);
             plan.add(version, &weeks, unseen_from, &known);
@@ -129,7 +134,8 @@ impl Plan {
             if !is_done {
                 let Rows { all, labelled } = *rows;
                 let unlabelled = all - labelled;
-                self.todo.push(Todo { week: *week, served, labelled, unlabelled, is_known });
+                let was_judged = done.get(week).is_some_and(|done| done.judged);
+                self.todo.push(Todo { week: *week, served, labelled, unlabelled, is_known, was_judged });
             }
         }
     }
@@ -186,6 +192,24 @@ fn weeks_of(model: &str, number: i32, counted: &mut Counted) -> Result<Result<Rc
     let weeks = count(&Relation::of(source)?, &version)?.map(Rc::new);
     counted.insert(key, weeks.clone());
     Ok(weeks)
+}
+
+/// Which columns of a version cannot be read from its source, in words; `None` if all can.
+fn unreadable(model: &str, version: i32) -> Result<Option<String>, Error> {
+    let resolved = match Resolved::new(Some(model), Some(version)) {
+        Err(error @ Error::Archived { .. }) => return Ok(Some(error.message())),
+        resolved => resolved?,
+    };
+    let (source, _) = resolved.decoded.version.source.find(model, pg_sys::AccessShareLock)?;
+    let relation = Relation::of(source)?;
+    let columns = resolved.decoded.scorer.recipe().columns.iter();
+    let found = columns.filter_map(|column| Some((&column.name, drifted::problem(&relation, column)?)));
+    let words: Vec<String> =
+        found.map(|(name, why)| format!("column \"{name}\" cannot be read: {why}")).collect();
+    Ok(words.first().map(|first| match words.len() {
+        1 => first.clone(),
+        all => format!("{first}; {} more cannot be read", all - 1),
+    }))
 }
 
 /// Counts rows and labels by week, with the caller's rights.

@@ -2,42 +2,43 @@
 
 use crate::catalog::change::change;
 use crate::catalog::rights::Privilege;
-use crate::error::{or_raise, Error};
+use crate::error::Error;
 use crate::pg::acting_as::as_owner;
+use crate::pg::call::Call;
+use crate::pg::sql_function::{sql_function, Returned};
 use crate::pg::values::given;
 use model::drift::Thresholds;
-use pgrx::prelude::*;
-use pgrx::JsonB;
+use pgrx::{IntoDatum, JsonB};
 use serde_json::{Map, Value};
 
-/// Declared in sql/monitoring.sql.
-#[pg_extern(sql = false)]
-fn set_monitoring(model: Option<&str>, settings: Option<JsonB>) -> JsonB {
-    let set = || {
-        let model = given(model, "model")?;
-        change(c"reco.set_monitoring()", model, Privilege::Manage, |client, caller| {
-            let mut stored = Map::new();
-            if let Some(JsonB(settings)) = settings {
-                let Value::Object(changes) = settings else {
-                    return Err(refused("settings is a JSON object".into()));
-                };
-                stored = changed(model)?;
-                stored.extend(changes);
-            }
-            let all = Thresholds::default().with(&stored).map_err(refused)?;
-            let text = Value::Object(stored).to_string();
-            client.update(
-                "INSERT INTO reco.monitored_model (model, settings) VALUES ($1, $2::pg_catalog.jsonb) \
-                 ON CONFLICT (model) DO UPDATE SET settings = excluded.settings",
-                None,
-                &[model.into(), text.as_str().into()],
-            )?;
-            let detail = serde_json::json!({ "settings": serde_json::from_str::<Value>(&text)? });
-            caller.did(client, "set_monitoring", model, None, detail)?;
-            Ok(serde_json::to_value(all)?)
-        })
-    };
-    JsonB(or_raise(set()))
+// Declared in sql/monitoring.sql.
+sql_function!(set_monitoring, set_monitoring);
+
+fn set_monitoring(call: &Call) -> Returned {
+    let model = given(call.text(0), "model")?;
+    let settings = call.json(1, "settings").map_err(|refusal| refused(refusal.message()))?;
+    let all = change(c"reco.set_monitoring()", &model, Privilege::Manage, |client, caller| {
+        let mut stored = Map::new();
+        if let Some(settings) = settings {
+            let Value::Object(changes) = settings else {
+                return Err(refused("settings is a JSON object".into()));
+            };
+            stored = changed(&model)?;
+            stored.extend(changes);
+        }
+        let all = Thresholds::default().with(&stored).map_err(refused)?;
+        let text = Value::Object(stored).to_string();
+        client.update(
+            "INSERT INTO reco.monitored_model (model, settings) VALUES ($1, $2::pg_catalog.jsonb) \
+             ON CONFLICT (model) DO UPDATE SET settings = excluded.settings",
+            None,
+            &[model.as_str().into(), text.as_str().into()],
+        )?;
+        let detail = serde_json::json!({ "settings": serde_json::from_str::<Value>(&text)? });
+        caller.did(client, "set_monitoring", &model, None, detail)?;
+        Ok(serde_json::to_value(all)?)
+    })?;
+    Ok(JsonB(all).into_datum())
 }
 
 fn refused(words: String) -> Error {

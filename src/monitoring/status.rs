@@ -1,5 +1,6 @@
 //! The status of a model after its weeks were measured. Whoever listens is told when it changes.
 
+use super::drift;
 use super::plan::Plan;
 use super::stored::{lock, metrics, on_test};
 use crate::catalog::history;
@@ -8,12 +9,18 @@ use crate::error::Error;
 use crate::pg::acting_as::{as_owner, current_user};
 use crate::pg::alarm::alarm;
 use features::weeks::{iso_date, Week};
-use model::drift::verdict::{reasons, status, Ages, Drifted, Judged, Reason, Status};
+use model::drift::verdict::{reasons, status, Ages, Judged, Reason, Status};
 use model::drift::Thresholds;
 use model::stored::moment::Moment;
 use model::Quality;
 use pgrx::spi::SpiClient;
 use serde_json::{json, Value};
+
+/// How many judged weeks tell what drift a model bears: a quarter of a year.
+const REMEMBERED: i64 = 13;
+
+/// What a reason is about that lies in the source.
+const SOURCE: &str = "source";
 
 /// The status of a model with its reasons, stored; an alarm is told if it is another than before.
 pub fn conclude(
@@ -23,21 +30,24 @@ pub fn conclude(
     thresholds: &Thresholds,
 ) -> Result<(Status, Vec<Reason>), Error> {
     let champion = as_owner(|client| history::champion(client, model))?;
-    let (judged, week_problem) =
-        as_owner(|client| Ok((newest_judged(client, model)?, newest_problem(client, model)?)))?;
-    let judged = judged.map(|judged| beside_test(model, judged)).transpose()?;
-    let drifted = as_owner(|client| newest_drift(client, model))?;
+    let (weeks, week_problem) =
+        as_owner(|client| Ok((judged_weeks(client, model)?, newest_problem(client, model)?)))?;
+    let weeks = weeks.into_iter().map(|judged| beside_test(model, judged)).collect::<Result<Vec<_>, _>>()?;
+    let judged = weeks.first().cloned();
+    let (drifted, most_important) = drift::weighed(model, &weeks, thresholds)?;
     let ages = Ages {
         features: plan.newest.map(|newest| weeks_behind(newest, complete)),
         champion: champion
             .zip(plan.newest)
             .and_then(|(version, newest)| unseen_weeks(model, version, newest)),
     };
-    let mut found = reasons(thresholds, judged.as_ref(), &drifted, ages);
+    let mut found = reasons(thresholds, judged.as_ref(), &drifted, most_important, ages);
     let is_empty = champion.is_some() && plan.problem.is_none() && plan.newest.is_none();
     let empty = is_empty.then(|| "the source has no rows".to_owned());
+    // What hinders the champion hinders the newest week as well, and is said once.
+    let week_problem = week_problem.filter(|_| plan.problem.is_none());
     let problems = plan.problem.iter().cloned().chain(empty).chain(week_problem);
-    let problems = problems.map(|words| Reason::new(Status::Alarm, "source", words));
+    let problems = problems.map(|words| Reason::new(Status::Alarm, SOURCE, words));
     found.splice(0..0, problems);
     if champion.is_none() {
         found.insert(0, Reason::new(Status::Alarm, "champion", "the model has no champion"));
@@ -45,6 +55,7 @@ pub fn conclude(
     let now = status(&found);
     let before = as_owner(|client| {
         lock(client, model)?;
+        drift::store(client, model, &drifted, most_important, thresholds)?;
         store(client, model, now, &found, plan.newest, complete)
     })?;
     if before.as_deref() != Some(now.name()) && (before.is_some() || now != Status::Ok) {
@@ -60,29 +71,38 @@ pub fn conclude(
     Ok((now, found))
 }
 
-fn newest_judged(client: &mut SpiClient, model: &str) -> Result<Option<Judged>, Error> {
+/// The newest weeks that were judged, the newest first.
+fn judged_weeks(client: &mut SpiClient, model: &str) -> Result<Vec<Judged>, Error> {
     let sql =
         "SELECT pg_catalog.to_char(w.week, 'YYYY-MM-DD'), w.version, w.auroc, w.auroc_error, w.rmse, w.calibration_error, \
                       w.calibration_chance \
                FROM reco.monitored_week AS w \
                WHERE w.model OPERATOR(pg_catalog.=) $1 AND w.position OPERATOR(pg_catalog.=) 0 \
-                 AND w.judged_at IS NOT NULL ORDER BY w.week DESC";
-    let rows = client.update(sql, Some(1), &[model.into()])?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let row = rows.first();
-    let Some(version) = row.get(2)? else { return Ok(None) };
-    Ok(Some(Judged {
-        week: row.get(1)?.unwrap_or_default(),
-        version,
-        auroc: row.get(3)?,
-        auroc_error: row.get(4)?,
-        rmse: row.get(5)?,
-        calibration_error: row.get(6)?,
-        calibration_chance: row.get(7)?,
-        ..Judged::default()
-    }))
+                 AND w.judged_at IS NOT NULL AND w.version IS NOT NULL ORDER BY w.week DESC LIMIT $2";
+    let rows = client.update(sql, None, &[model.into(), REMEMBERED.into()])?;
+    rows.map(|row| {
+        Ok(Judged {
+            week: row.get(1)?.unwrap_or_default(),
+            version: row.get(2)?.ok_or_else(Error::damaged_row)?,
+            auroc: row.get(3)?,
+            auroc_error: row.get(4)?,
+            rmse: row.get(5)?,
+            calibration_error: row.get(6)?,
+            calibration_chance: row.get(7)?,
+            ..Judged::default()
+        })
+    })
+    .collect()
+}
+
+/// Why a model could not be monitored as it should be when that was tried last, if it could not.
+pub fn source_problem(model: &str) -> Result<Option<String>, Error> {
+    let sql = "SELECT pg_catalog.max(m.reasons::pg_catalog.text) FROM reco.monitored_model AS m \
+               WHERE m.model OPERATOR(pg_catalog.=) $1";
+    let reasons =
+        as_owner(|client| Ok(client.update(sql, Some(1), &[model.into()])?.first().get_one::<String>()?))?;
+    let reasons: Vec<Reason> = reasons.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    Ok(reasons.into_iter().find(|reason| reason.about == SOURCE).map(|reason| reason.words))
 }
 
 /// What hindered the newest week.
@@ -102,27 +122,6 @@ fn beside_test(model: &str, judged: Judged) -> Result<Judged, Error> {
         Some(Quality::Regression(test)) => Judged { test_rmse: Some(test.rmse), ..judged },
         None => judged,
     })
-}
-
-/// The drift of the newest week that has one, of the columns without a note: what cannot be read is for [`newest_problem`] to
-/// tell.
-fn newest_drift(client: &mut SpiClient, model: &str) -> Result<Vec<Drifted>, Error> {
-    let sql = "SELECT pg_catalog.to_char(c.week, 'YYYY-MM-DD'), c.column_name, c.psi, c.psi_chance, c.importance \
-               FROM reco.monitored_column AS c WHERE c.model OPERATOR(pg_catalog.=) $1 AND c.note IS NULL \
-                 AND c.week OPERATOR(pg_catalog.=) (SELECT pg_catalog.max(n.week) FROM reco.monitored_column AS n \
-                                                    WHERE n.model OPERATOR(pg_catalog.=) $1) \
-               ORDER BY c.psi OPERATOR(pg_catalog.*) GREATEST(c.importance, 0) DESC NULLS LAST, c.psi DESC NULLS LAST";
-    let mut drifted = Vec::new();
-    for row in client.update(sql, None, &[model.into()])? {
-        drifted.push(Drifted {
-            week: row.get(1)?.unwrap_or_default(),
-            column: row.get(2)?,
-            psi: row.get(3)?,
-            chance: row.get(4)?,
-            importance: row.get(5)?,
-        });
-    }
-    Ok(drifted)
 }
 
 /// How many weeks the newest of the source is behind what its view could have, or behind the last that is over in UTC.

@@ -46,11 +46,15 @@ impl Context {
         self.problem = Some(words.into());
     }
 
+    pub fn hindered(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
     pub fn note(&mut self, words: impl Into<String>) {
         self.notes.push(words.into());
     }
 
-    fn week(&self) -> Result<String, Error> {
+    pub fn week(&self) -> Result<String, Error> {
         iso_date(self.week.monday()).ok_or_else(|| Error::Overflow("a week"))
     }
 }

@@ -9,7 +9,9 @@ use super::stored::{self, Context};
 use crate::catalog::read;
 use crate::error::Error;
 use crate::evaluation::subject::Weeks;
+use crate::pg::acting_as::current_user;
 use crate::pg::relations::Relation;
+use crate::pg::row_security;
 use crate::scoring::call::Resolved;
 use pgrx::pg_sys;
 
@@ -24,7 +26,9 @@ pub fn measure(model: &str, todo: &Todo) -> Result<bool, Error> {
     let mut resolved = match Resolved::new(Some(model), Some(version)) {
         Err(error @ Error::Archived { .. }) => {
             context.problem(error.message());
-            stored::store(&context, Vec::new(), Vec::new(), None)?;
+            if !is_kept(todo, &context)? {
+                stored::store(&context, Vec::new(), Vec::new(), None)?;
+            }
             return Ok(false);
         }
         resolved => resolved?,
@@ -35,6 +39,15 @@ pub fn measure(model: &str, todo: &Todo) -> Result<bool, Error> {
         true => judged(&mut resolved, source, weeks, &mut context)?,
         false => Vec::new(),
     };
+    if is_kept(todo, &context)? {
+        return Ok(false);
+    }
+    if row_security::applies(&Relation::of(source)?)? {
+        context.note(format!(
+            "row security decides which rows role \"{}\" sees: the figures are of these",
+            current_user()
+        ));
+    }
     let profiles = drifted::profiles(model, version)?;
     if profiles.is_empty() {
         context.note("the version has no histograms of its training, so there is no drift");
@@ -45,6 +58,14 @@ pub fn measure(model: &str, todo: &Todo) -> Result<bool, Error> {
     let was_judged = !measured.is_empty();
     stored::store(&context, measured, drifted, shown)?;
     Ok(was_judged)
+}
+
+/// Whether the week stays as it was judged before, because it cannot be judged any more. Then that is said.
+fn is_kept(todo: &Todo, context: &Context) -> Result<bool, Error> {
+    let Some(problem) = context.hindered().filter(|_| todo.was_judged) else { return Ok(false) };
+    let (model, week) = (&context.model, context.week()?);
+    warn!("{model}: the week of {week} stays as it was judged before: {problem}");
+    Ok(true)
 }
 
 /// The metrics, or none where the rows cannot be scored: then the context says why.

@@ -10,6 +10,7 @@
 //! | `cursor`, `each_row` | the rows of a query: a batch at a time, or one by one |
 //! | `named_rows` | rows that queries read under a name |
 //! | `one_snapshot` | several queries that see the same |
+//! | `row_security` | whether row security hides rows of a relation |
 //! | `comparison` | values compared as an index compares them |
 //! | `receiver` | where the executor sends the rows that it makes |
 //! | `own_library` | the folder that this library was loaded from |
@@ -61,6 +62,7 @@ pub mod open_scans;
 pub mod own_library;
 pub mod receiver;
 pub mod relations;
+pub mod row_security;
 pub mod row_set;
 pub mod session;
 pub mod session_locks;

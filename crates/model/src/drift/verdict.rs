@@ -60,6 +60,8 @@ pub struct Drifted {
     pub column: Option<String>,
     pub psi: Option<f64>,
     pub chance: Option<f64>,
+    /// The most that the index was in earlier weeks in which the model was good: so much drift does no harm.
+    pub usual: Option<f64>,
     /// `None` where it is not known; the score matters in any case.
     pub importance: Option<f64>,
 }
@@ -76,18 +78,17 @@ pub struct Ages {
 /// An AUROC is lower than another only if it lies this many standard errors below.
 const ERRORS: f64 = 3.0;
 
-/// The reasons, the worst first.
+/// The reasons, the worst first. `most_important` is the importance of the version's most important column, which need not be
+/// among those whose drift could be measured; `None` where none is known.
 pub fn reasons(
     thresholds: &Thresholds,
     judged: Option<&Judged>,
     drifted: &[Drifted],
+    most_important: Option<f64>,
     ages: Ages,
 ) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = judged.iter().flat_map(|judged| of_week(thresholds, judged)).collect();
-    // Where no column is of importance, that tells nothing.
-    let most = drifted.iter().filter_map(|drifted| drifted.importance).fold(0.0, f64::max);
-    let least = thresholds.least_importance.filter(|_| most > 0.0).map(|share| share * most);
-    reasons.extend(drifted.iter().filter_map(|drifted| of_column(thresholds, drifted, least)));
+    reasons.extend(drifted.iter().filter_map(|drifted| of_column(thresholds, drifted, most_important)));
     let (warning, alarm) = (thresholds.features_weeks_warning, thresholds.features_weeks_alarm);
     reasons.extend(ages.features.and_then(|weeks| {
         let words = format!("the newest row of the source is {} behind", in_weeks(weeks));
@@ -156,25 +157,41 @@ fn of_week(thresholds: &Thresholds, judged: &Judged) -> Vec<Reason> {
     [auroc, rmse, calibration].into_iter().flatten().collect()
 }
 
-/// `least` is the importance from which on an input matters.
-fn of_column(thresholds: &Thresholds, drifted: &Drifted, least: Option<f64>) -> Option<Reason> {
+/// Whether nothing is wrong with a week that has a figure to judge it by.
+pub fn is_good(thresholds: &Thresholds, judged: &Judged) -> bool {
+    let compared = judged.auroc.zip(judged.test_auroc).or(judged.rmse.zip(judged.test_rmse));
+    compared.is_some() && of_week(thresholds, judged).is_empty()
+}
+
+/// What the drift of a column, or of the scores, means for the status; `None` if nothing.
+pub fn level_of(thresholds: &Thresholds, drifted: &Drifted, most_important: Option<f64>) -> Option<Status> {
     let psi = drifted.psi?;
-    let level = level(psi, thresholds.psi_warning, thresholds.psi_alarm)?;
+    let beyond = psi - drifted.usual.unwrap_or(0.0);
+    let level = level(beyond, thresholds.psi_warning, thresholds.psi_alarm)?;
+    // Where no column is of importance, that tells nothing.
+    let most = most_important.filter(|most| *most > 0.0);
+    let least = thresholds.least_importance.zip(most).map(|(share, most)| share * most);
     let matters =
         drifted.column.is_none() || least.zip(drifted.importance).is_none_or(|(least, i)| i >= least);
-    if psi <= drifted.chance.unwrap_or(0.0) || !matters {
-        return None;
-    }
+    (psi > drifted.chance.unwrap_or(0.0) && matters).then_some(level)
+}
+
+fn of_column(thresholds: &Thresholds, drifted: &Drifted, most_important: Option<f64>) -> Option<Reason> {
+    let (psi, level) = (drifted.psi?, level_of(thresholds, drifted, most_important)?);
     let what = match &drifted.column {
         Some(column) => format!("column \"{column}\""),
         None => "the scores".into(),
+    };
+    let usual = match drifted.usual {
+        Some(usual) => format!(", at most {usual:.3} in weeks in which the model was good"),
+        None => String::new(),
     };
     let importance = match drifted.importance {
         Some(importance) if drifted.column.is_some() => format!(" (importance {importance:.4})"),
         _ => String::new(),
     };
     let words =
-        format!("{what} in the week of {} drifted from training: PSI {psi:.3}{importance}", drifted.week);
+        format!("{what} in the week of {} drifted from training: PSI {psi:.3}{usual}{importance}", drifted.week);
     Some(Reason::new(level, "drift", words))
 }
 
@@ -201,12 +218,22 @@ mod tests {
             column: Some("price".into()),
             psi: Some(psi),
             chance: Some(0.05),
+            usual: None,
             importance,
         }
     }
 
     fn found(judged: Option<&Judged>, drifted: &[Drifted], ages: Ages) -> (Status, Vec<String>) {
-        let reasons = reasons(&Thresholds::default(), judged, drifted, ages);
+        found_of(judged, drifted, drifted.iter().filter_map(|one| one.importance).reduce(f64::max), ages)
+    }
+
+    fn found_of(
+        judged: Option<&Judged>,
+        drifted: &[Drifted],
+        most_important: Option<f64>,
+        ages: Ages,
+    ) -> (Status, Vec<String>) {
+        let reasons = reasons(&Thresholds::default(), judged, drifted, most_important, ages);
         (status(&reasons), reasons.into_iter().map(|reason| reason.words).collect())
     }
 
@@ -269,6 +296,42 @@ mod tests {
         let (status, words) = found(None, &[scores], Ages::default());
         assert_eq!(status, Status::Alarm);
         assert!(words[0].starts_with("the scores in the week"), "{words:?}");
+    }
+
+    #[test]
+    fn as_much_drift_as_the_model_has_borne_is_no_reason_and_more_is() {
+        let level = |psi, usual| {
+            found(None, &[Drifted { usual, ..drifted(psi, Some(0.1)) }], Ages::default()).0
+        };
+        let borne = [0.4, 0.49, 0.51, 0.66].map(|psi| level(psi, Some(0.4)));
+        assert_eq!(borne, [Status::Ok, Status::Ok, Status::Warning, Status::Alarm]);
+        assert_eq!(level(0.4, None), Status::Alarm);
+        let more = Drifted { usual: Some(0.04), ..drifted(0.4, Some(0.1)) };
+        assert!(found(None, &[more], Ages::default()).1[0]
+            .contains("PSI 0.400, at most 0.040 in weeks in which the model was good (importance 0.1000)"));
+    }
+
+    #[test]
+    fn a_week_is_good_if_it_is_compared_and_has_no_reason() {
+        let is_good = |judged: Judged| is_good(&Thresholds::default(), &judged);
+        assert!(is_good(good()));
+        assert!(!is_good(Judged { auroc: Some(0.6), ..good() }));
+        assert!(!is_good(Judged { calibration_error: Some(0.3), ..good() }));
+        assert!(!is_good(Judged { auroc: None, ..good() }));
+        assert!(!is_good(Judged { test_auroc: None, ..good() }));
+        assert!(is_good(Judged { rmse: Some(1.0), test_rmse: Some(1.0), ..Judged::default() }));
+    }
+
+    #[test]
+    fn a_column_matters_beside_the_most_important_one_also_where_that_cannot_be_measured() {
+        let level =
+            |most| found_of(None, &[drifted(0.5, Some(0.001))], most, Ages::default()).0;
+        assert_eq!([Some(0.1), Some(0.05), None, Some(0.0)].map(level), [
+            Status::Ok,
+            Status::Alarm,
+            Status::Alarm,
+            Status::Alarm
+        ]);
     }
 
     #[test]

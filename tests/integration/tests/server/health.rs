@@ -63,6 +63,53 @@ fn a_column_that_drifts_raises_the_status_with_the_reason() {
 }
 
 #[test]
+fn drift_that_good_weeks_have_had_as_well_is_no_reason() {
+    let (_database, mut client) = served();
+    let from = test_from(&mut client);
+    // Far from training in the weeks that are judged, and its outcome follows it no less.
+    client
+        .batch_execute(&format!(
+            "UPDATE launch_features SET sales_1w = sales_1w + 100 WHERE week >= '{from}';
+             SELECT reco.set_monitoring('launch', '{{\"least_importance\": 0, \"auroc_drop_warning\": null, \"auroc_drop_alarm\": null,
+                 \"calibration_warning\": null, \"calibration_alarm\": null}}')"
+        ))
+        .unwrap();
+    let sales = |client: &mut Client| -> Vec<String> {
+        rows(client, "SELECT psi > 1, psi_usual > 1, level FROM reco.drift WHERE week = '2024-06-17' AND column_name = 'sales_1w'")
+    };
+    monitor(&mut client, ", from_week => '2024-06-17'");
+    assert_eq!(sales(&mut client), ["(t,,alarm)"]);
+    monitor(&mut client, "");
+    assert_eq!(sales(&mut client), ["(t,t,)"]);
+    assert!(!reasons(&mut client).contains("sales_1w"), "{}", reasons(&mut client));
+    // Weeks that were not good bear witness to nothing.
+    client.batch_execute(r#"SELECT reco.set_monitoring('launch', '{"auroc_drop_warning": 0, "auroc_drop_alarm": 0}')"#).unwrap();
+    client.batch_execute("UPDATE reco.monitored_week SET auroc = 0.1 WHERE position = 0 AND auroc IS NOT NULL").unwrap();
+    monitor(&mut client, "");
+    assert_eq!(sales(&mut client), ["(t,,alarm)"]);
+}
+
+#[test]
+fn a_column_matters_beside_the_most_important_of_the_version() {
+    let (_database, mut client) = served();
+    let from = test_from(&mut client);
+    client
+        .batch_execute(
+            "UPDATE launch_features SET clicks = clicks + 10000 WHERE week = '2024-06-17';
+             UPDATE reco.version SET metrics = jsonb_set(metrics, '{importance}',
+                 '[{\"column\": \"price\", \"loss\": 0.5}, {\"column\": \"clicks\", \"loss\": 0.001}]')",
+        )
+        .unwrap();
+    monitor(&mut client, &format!(", from_week => '{from}'"));
+    assert!(!reasons(&mut client).contains("clicks"), "{}", reasons(&mut client));
+    // The one that clicks are nothing beside is gone, which makes them no more important.
+    client.batch_execute("DROP VIEW numeric_features; ALTER TABLE launch_features DROP COLUMN price").unwrap();
+    monitor(&mut client, ", from_week => '2024-06-17', again => true");
+    assert!(!reasons(&mut client).contains("clicks"), "{}", reasons(&mut client));
+    assert!(reasons(&mut client).contains("price"));
+}
+
+#[test]
 fn an_alarm_is_told_once_when_the_status_changes() {
     let (database, mut client) = served();
     let mut listener = database.connect();
@@ -124,6 +171,8 @@ fn thresholds_are_settings_of_the_model() {
         (r#"'{"psi_alarm": "high"}'"#, "is a number"),
         (r#"'{"psi_alarm": 0.05}'"#, "must not be above"),
         ("'[]'", "is a JSON object"),
+        (r#"'{"psi_alarm": 1e400}'"#, "out of range"),
+        (r#"'{"psi_alarm": 1e300}'"#, "from 0 to 1000000"),
     ] {
         refusal(&mut client, &format!("SELECT reco.set_monitoring('launch', {settings})")).expect(
             "22023",

@@ -259,6 +259,31 @@ fn what_ab_tests_have_shown_is_counted_with_its_outcomes() {
 }
 
 #[test]
+fn a_test_that_is_stopped_with_a_winner_while_the_model_is_monitored_changes_who_is_judged() {
+    let (_database, mut client) = served();
+    Training::new("launch").param(r#""seed": 3"#).call(&mut client);
+    client
+        .batch_execute(
+            r#"UPDATE launch_features SET purchased = NULL WHERE week = '2024-06-10';
+               SELECT reco.start_ab_test('shown', 'launch', '[{"arm": "a", "version": 1, "share": 0.5}, {"arm": "b", "version": 2, "share": 0.5}]')"#,
+        )
+        .unwrap();
+    monitor(&mut client, ", from_week => '2024-06-03'");
+    let by = "SELECT week, version, judged_at IS NOT NULL FROM reco.monitoring WHERE NOT is_region ORDER BY week";
+    assert_eq!(rows(&mut client, by), ["(2024-06-03,1,t)", "(2024-06-10,1,f)", "(2024-06-17,1,f)"]);
+    client.batch_execute("SELECT reco.stop_ab_test('shown', 'b', 'sells more')").unwrap();
+    promoted_at(&mut client, 2, "2024-06-12");
+    client
+        .batch_execute("UPDATE launch_features SET purchased = product_id % 3 = 0 WHERE week = '2024-06-10'")
+        .unwrap();
+    monitor(&mut client, ", from_week => '2024-06-03'");
+    // What was judged stays judged on whom it was; what waited is judged on the winner.
+    assert_eq!(rows(&mut client, by), ["(2024-06-03,1,t)", "(2024-06-10,2,t)", "(2024-06-17,2,f)"]);
+    let page: String = value(&mut client, "SELECT reco.report('launch')");
+    assert!(page.contains("won by b") && page.contains("Judged weeks"));
+}
+
+#[test]
 fn a_model_is_monitored_by_one_session_at_a_time_and_a_cancel_loses_no_week() {
     let (database, mut client) = served();
     let (mut holder, mut observer) = (database.connect(), database.connect());
@@ -314,6 +339,69 @@ fn rows_that_row_security_hides_are_not_judged() {
     let seen = "SELECT region, rows FROM reco.monitoring ORDER BY region NULLS FIRST";
     assert_eq!(rows(&mut half, seen), ["(,120)", "(r0,60)", "(r1,60)"]);
     assert_eq!(value::<i64>(&mut half, "SELECT max(rows) FROM reco.drift"), 120);
+}
+
+#[test]
+fn figures_that_row_security_has_chosen_say_so_also_through_a_view() {
+    let (database, mut client) = served();
+    client
+        .batch_execute(
+            "CREATE ROLE monitored_some LOGIN; GRANT USAGE ON SCHEMA reco TO monitored_some;
+             GRANT SELECT ON launch_features TO monitored_some; SELECT reco.grant_model('launch', 'monitored_some', 'train')",
+        )
+        .unwrap();
+    let again = ", from_week => '2024-06-10', to_week => '2024-06-10', again => true";
+    let note = "SELECT coalesce(note, '') FROM reco.monitoring WHERE NOT is_region AND week = '2024-06-10'";
+    let mut some = database.connect_as("monitored_some");
+    monitor(&mut some, again);
+    assert_eq!(value::<String>(&mut some, note), "");
+    client
+        .batch_execute(
+            "ALTER TABLE launch_features ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY half ON launch_features USING (region < 'r2')",
+        )
+        .unwrap();
+    let said = "row security decides which rows role \"monitored_some\" sees: the figures are of these";
+    monitor(&mut some, again);
+    assert_eq!(value::<String>(&mut some, note), said);
+    // Who sees all rows is told nothing.
+    monitor(&mut client, again);
+    assert_eq!(value::<String>(&mut client, note), "");
+    client
+        .batch_execute(
+            "ALTER TABLE launch_features RENAME TO behind;
+             CREATE VIEW launch_features WITH (security_invoker) AS SELECT * FROM behind;
+             GRANT SELECT ON launch_features TO monitored_some",
+        )
+        .unwrap();
+    monitor(&mut some, again);
+    assert_eq!(value::<String>(&mut some, note), said);
+}
+
+#[test]
+fn weeks_that_cannot_be_judged_again_stay_as_they_were() {
+    let (database, mut client) = served();
+    monitor(&mut client, ", from_week => '2024-06-03'");
+    let all = "SELECT md5(string_agg(w::text, ',' ORDER BY w::text)) || (SELECT md5(string_agg(c::text, ',' ORDER BY c::text))
+               FROM reco.monitored_column AS c WHERE week < '2024-06-17') FROM reco.monitored_week AS w WHERE week < '2024-06-17'";
+    let before: String = value(&mut client, all);
+    client
+        .batch_execute("DROP VIEW numeric_features; ALTER TABLE launch_features RENAME COLUMN price TO cost")
+        .unwrap();
+    let told = database.told_by("CALL reco.monitor('launch', from_week => '2024-06-03', again => true)");
+    let stays = "WARNING: launch: the week of 2024-06-10 stays as it was judged before: column \"price\" is missing";
+    assert!(told.iter().any(|line| line.starts_with(stays)), "{told:?}");
+    assert_eq!(value::<String>(&mut client, all), before);
+    // A column that is gone is an alarm all the same, also where no week is measured.
+    let gone = "column \\\"price\\\" cannot be read: the column is missing from public.launch_features";
+    assert!(reasons(&mut client).contains(gone), "{}", reasons(&mut client));
+    client.batch_execute("ALTER TABLE launch_features RENAME COLUMN cost TO price").unwrap();
+    monitor(&mut client, ", from_week => '2024-06-03'");
+    assert!(!reasons(&mut client).contains("price"), "{}", reasons(&mut client));
+    client
+        .batch_execute("ALTER TABLE launch_features RENAME COLUMN price TO cost; CALL reco.monitor('launch', from_week => '2030-01-07')")
+        .unwrap();
+    assert!(reasons(&mut client).contains(gone), "{}", reasons(&mut client));
 }
 
 #[test]
