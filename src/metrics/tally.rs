@@ -18,6 +18,8 @@ pub struct Tally {
     place: Place,
     /// Whether a call is under way.
     begun: AtomicBool,
+    /// Whether the model was decoded or mapped since it was looked up before.
+    is_fresh: AtomicBool,
     rows: AtomicU64,
 }
 
@@ -38,21 +40,23 @@ impl Tally {
     }
 
     fn at(place: Place) -> Arc<Self> {
-        Arc::new(Self { place, begun: AtomicBool::new(false), rows: AtomicU64::new(0) })
+        let (begun, is_fresh) = (AtomicBool::new(false), AtomicBool::new(true));
+        Arc::new(Self { place, begun, is_fresh, rows: AtomicU64::new(0) })
     }
 
-    pub fn cache_hit(&self) {
-        self.place.cache_hit();
-    }
-
-    pub fn cache_miss(&self) {
-        self.place.cache_miss();
+    /// The model was found in the cache. It counts once a call begins: not everything that looks a model up serves scores.
+    pub fn was_kept(&self) {
+        self.is_fresh.store(false, Relaxed);
     }
 
     /// A call begins, if none is under way. It began when `clock` was read.
     pub fn begin(self: &Arc<Self>, clock: &Clock) {
         if let (Some(began), false) = (clock.0, self.place.is_nowhere() || self.begun.load(Relaxed)) {
             self.begun.store(true, Relaxed);
+            match self.is_fresh.swap(false, Relaxed) {
+                true => self.place.cache_miss(),
+                false => self.place.cache_hit(),
+            }
             CALLS.with_borrow_mut(|calls| calls.push((Arc::clone(self), began)));
         }
     }

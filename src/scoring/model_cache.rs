@@ -71,7 +71,6 @@ pub fn decoded_version(model: &str, number: i32) -> Result<Arc<Decoded>, Error> 
 fn decode(version: VersionRow) -> Result<Arc<Decoded>, Error> {
     let (scorer, mapping) = shared_models::scorer(&version)?;
     let tally = Tally::of(&version.model, version.number);
-    tally.cache_miss();
     let decoded = Arc::new(Decoded { version, scorer, mapping, tally });
     keep(Arc::clone(&decoded));
     Ok(decoded)
@@ -84,7 +83,7 @@ fn cached(artifact_id: pgrx::Uuid) -> Option<Arc<Decoded>> {
     if entry.mapping.as_ref().is_some_and(|mapping| !mapping.is_intact()) {
         return None;
     }
-    entry.tally.cache_hit();
+    entry.tally.was_kept();
     cache.push(Arc::clone(&entry));
     Some(entry)
 }

@@ -235,11 +235,24 @@ fn the_histogram_is_cumulative_and_ends_with_all_calls() {
 
 #[test]
 fn the_cache_of_a_backend_misses_once() {
-    let mut client = session();
+    let database = database(preloaded());
+    let mut client = preloaded().connect(&database);
     (0..4).for_each(|_| _ = client.execute("SELECT reco.recommend(1, 'r1')", &[]).unwrap());
     let of_launch = r#"{"model": "launch", "version": "1"}"#;
     assert_eq!(sample(&mut client, "reco_scoring_cache_misses_total", of_launch), 1.0);
     assert_eq!(sample(&mut client, "reco_scoring_cache_hits_total", of_launch), 3.0);
+    // What looks the model up and serves nobody is no call, and its looks are no hits.
+    client.batch_execute("SELECT count(*) FROM reco.evaluate('launch', 'launch_features', by => 'region')").unwrap();
+    client.batch_execute("CALL reco.monitor('launch')").unwrap();
+    assert_eq!(counted(&mut client, "launch", 1).0, 4.0);
+    assert_eq!(sample(&mut client, "reco_scoring_cache_hits_total", of_launch), 3.0);
+    assert_eq!(sample(&mut client, "reco_scoring_cache_misses_total", of_launch), 1.0);
+    // Nor is a model missed that such a look has left in the cache.
+    let mut other = preloaded().connect(&database);
+    other.batch_execute("SELECT count(*) FROM reco.evaluate('launch', 'launch_features')").unwrap();
+    other.batch_execute("SELECT reco.recommend(1, 'r1')").unwrap();
+    assert_eq!(sample(&mut client, "reco_scoring_cache_hits_total", of_launch), 4.0);
+    assert_eq!(sample(&mut client, "reco_scoring_cache_misses_total", of_launch), 1.0);
 }
 
 #[test]
