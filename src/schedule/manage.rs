@@ -85,12 +85,19 @@ impl Found {
             let subject = Subject { kind, key: text(1)?, name: text(2)? };
             Ok((Self { subject, expression: text(3)?, time_zone: text(4)? }, text(5)?))
         })?;
-        found.check(&owner)?;
-        Ok(found)
+        match found.may_be_changed(&owner)? {
+            true => Ok(found),
+            // Whoever does not see a schedule is not told that it is there.
+            false if kind == Kind::Refresh || !may(&found.subject.key, Privilege::Train)? => Err(unknown()),
+            false => Err(Error::Privilege {
+                message: format!("{} is scheduled by role \"{owner}\"", found.subject.describe()),
+                hint: Some("That role can change it, and whoever manages the model.".into()),
+            }),
+        }
     }
 
-    /// Refuses a caller who neither owns the schedule nor manages its subject.
-    fn check(&self, owner: &str) -> Result<(), Error> {
+    /// Whether the caller owns the schedule or manages its subject.
+    fn may_be_changed(&self, owner: &str) -> Result<bool, Error> {
         let caller = caller();
         let manages = || match self.subject.kind {
             Kind::Retraining | Kind::Monitoring => may(&self.subject.key, Privilege::Manage),
@@ -101,13 +108,7 @@ impl Found {
                 Ok(unsafe { pg_sys::has_privs_of_role(caller, table_owner) })
             }
         };
-        if acts_as(caller, owner) || manages()? {
-            return Ok(());
-        }
-        Err(Error::Privilege {
-            message: format!("{} is scheduled by role \"{owner}\"", self.subject.describe()),
-            hint: Some("That role can change it, and whoever manages the model or owns the view.".into()),
-        })
+        Ok(acts_as(caller, owner) || manages()?)
     }
 
     /// Runs a statement on the schedule's row, with `more` as its third parameter.

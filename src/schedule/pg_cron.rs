@@ -70,8 +70,10 @@ fn is_called(there: bool) -> Result<bool, Error> {
     as_owner(|client| {
         let recent = "SELECT EXISTS (SELECT FROM reco.schedule_call WHERE called_at OPERATOR(pg_catalog.>) \
                           (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '3 minutes'::pg_catalog.interval))";
+        // pg_cron connects as the role whose job it is.
         let job = "SELECT EXISTS (SELECT FROM cron.job AS j \
-                       WHERE j.active AND j.command OPERATOR(pg_catalog.~*) 'reco[.]run_due' \
+                       JOIN pg_catalog.pg_roles AS o ON o.rolname OPERATOR(pg_catalog.=) j.username::pg_catalog.name \
+                       WHERE j.active AND o.rolcanlogin AND j.command OPERATOR(pg_catalog.~*) 'reco[.]run_due' \
                          AND j.database OPERATOR(pg_catalog.=) pg_catalog.current_database()::pg_catalog.text)";
         let sql = if there { job } else { recent };
         Ok(client.update(sql, Some(1), &[])?.first().get_one::<bool>()?.unwrap_or(false))

@@ -238,31 +238,27 @@ impl Reads {
     }
 }
 
-/// Runs an UPDATE of the schedule's row: `changes` may use further parameters from the third on.
-fn update(client: &mut SpiClient, schedule: &Scheduled, changes: &str, value: &str) -> Result<(), Error> {
+/// Updates the schedule's row where a condition holds: changes and condition may use a value as the third parameter.
+fn update(
+    client: &mut SpiClient,
+    schedule: &Scheduled,
+    changes: &str,
+    condition: &str,
+    value: &str,
+) -> Result<(), Error> {
     let sql = format!(
         "UPDATE reco.schedule SET {changes} \
-         WHERE kind OPERATOR(pg_catalog.=) $1 AND subject OPERATOR(pg_catalog.=) $2"
+         WHERE kind OPERATOR(pg_catalog.=) $1 AND subject OPERATOR(pg_catalog.=) $2 AND {condition}"
     );
     let Subject { kind, key, .. } = &schedule.subject;
     client.update(sql.as_str(), None, &[kind.name().into(), key.as_str().into(), value.into()])?;
     Ok(())
 }
 
+/// Notes what a schedule waits for. A row that says so already is not written again every minute.
 fn wait(schedule: &Scheduled, waits_for: &str) -> Result<(), Error> {
-    as_owner(|client| {
-        // A row that says so already is not written again every minute.
-        let same = "SELECT FROM reco.schedule WHERE kind OPERATOR(pg_catalog.=) $1 AND subject OPERATOR(pg_catalog.=) $2 \
-                    AND waits_for OPERATOR(pg_catalog.=) $3";
-        let Subject { kind, key, .. } = &schedule.subject;
-        match client
-            .update(same, Some(1), &[kind.name().into(), key.as_str().into(), waits_for.into()])?
-            .is_empty()
-        {
-            true => update(client, schedule, "waits_for = $3", waits_for),
-            false => Ok(()),
-        }
-    })
+    let changes = "waits_for = $3";
+    as_owner(|client| update(client, schedule, changes, "waits_for IS DISTINCT FROM $3", waits_for))
 }
 
 /// Pauses a schedule that cannot run until somebody has acted.
@@ -270,7 +266,7 @@ fn pause(schedule: &Scheduled, why: &Error) -> Result<(), Error> {
     let (what, why) = (schedule.subject.describe(), why.message());
     as_owner(|client| {
         let changes = "paused_at = pg_catalog.now(), pause_reason = $3, waits_for = NULL";
-        update(client, schedule, changes, &why)
+        update(client, schedule, changes, "true", &why)
     })?;
     warn!("schedule: {what} is paused: {why}");
     alarm(&json!({

@@ -1,11 +1,12 @@
 //! An attempt: a background worker that connects as the schedule's owner, runs the procedure, records how it ended, and
 //! starts what has waited for it.
 
-use super::kind::Subject;
+use super::kind::{Kind, Subject};
 use super::launch::{decide_all, launch, Job};
 use super::outcome::{can_record, record, Outcome};
 use super::plan::give_back;
 use crate::error::Error;
+use crate::monitoring::status::source_problem;
 use crate::pg::acting_as::as_owner;
 use crate::pg::session::Failure;
 use crate::pg::tell::tell;
@@ -101,7 +102,7 @@ impl Work {
     fn perform(&self, sql: &str) -> Outcome {
         tell(PgLogLevel::DEBUG1, format!("schedule: {sql}"));
         match background::run(sql, self.timeout) {
-            Ok(()) => Outcome::Succeeded,
+            Ok(()) => self.conclude(),
             Err(failed) if failed.timed_out && failed.failure.is_cancel() => Outcome::Failed {
                 error: format!("it took longer than its timeout of {} s", f64::from(self.timeout) / 1000.0),
                 sqlstate: Some(failed.failure.sqlstate()),
@@ -110,6 +111,19 @@ impl Work {
                 Outcome::Cancelled { error: "somebody cancelled its statement".into() }
             }
             Err(ended) => failed(&ended.failure),
+        }
+    }
+
+    /// How an attempt ended whose procedure did. Monitoring stores as an alarm, and as no error, that the source is gone; who
+    /// reads schedules is to learn it, too.
+    fn conclude(&self) -> Outcome {
+        if self.subject.kind != Kind::Monitoring {
+            return Outcome::Succeeded;
+        }
+        match background::in_transaction(|| source_problem(&self.subject.key)) {
+            Ok(None) => Outcome::Succeeded,
+            Ok(Some(problem)) => Outcome::failed(problem),
+            Err(failure) => failed(&failure),
         }
     }
 }

@@ -183,6 +183,36 @@ mod tests {
     }
 
     #[test]
+    fn in_a_year_with_both_changes_no_day_and_no_hour_is_left_out_or_counted_twice() {
+        // Lord Howe changes by half an hour.
+        for (zone, year, days) in [
+            ("Europe/Berlin", "2024", 366),
+            ("America/New_York", "2023", 365),
+            ("Australia/Lord_Howe", "2024", 366),
+        ] {
+            let of_year = |expression: &str| -> Vec<Zoned> {
+                let calendar = Calendar::new(expression, zone, 0).unwrap();
+                let first: Zoned = format!("{year}-01-01T00:00[{zone}]").parse().unwrap();
+                let mut at = first.timestamp().as_microsecond() - 1;
+                let moments = std::iter::from_fn(|| {
+                    at = calendar.next(at)?;
+                    Some(Timestamp::from_microsecond(at).unwrap().to_zoned(self::zone(zone).unwrap().0))
+                });
+                moments.take_while(|moment| moment.year() == first.year()).collect()
+            };
+            for expression in ["15 2 * * *", "30 2 * * *", "0 3 * * *", "30 1 * * *"] {
+                let mut dates: Vec<_> = of_year(expression).iter().map(Zoned::date).collect();
+                let runs = dates.len();
+                dates.dedup();
+                assert_eq!((runs, dates.len()), (days, days), "{expression} {zone}");
+            }
+            let hours = of_year("*/30 * * * *");
+            let gaps = hours.windows(2).map(|pair| pair[1].timestamp().as_second() - pair[0].timestamp().as_second());
+            assert!(gaps.clone().all(|gap| gap == 1800), "{zone}: {:?}", gaps.filter(|gap| *gap != 1800).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn what_cannot_be_a_schedule_is_refused() {
         let refused = |expression: &str, zone: &str| {
             Calendar::new(expression, zone, moment("2024-01-01T00:00:00Z")).err().unwrap().to_string()

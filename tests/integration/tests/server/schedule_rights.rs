@@ -73,8 +73,8 @@ fn only_those_who_may_can_schedule_see_and_change() {
     admin
         .batch_execute(
             "CREATE ROLE schedule_trainer LOGIN; CREATE ROLE schedule_manager LOGIN; CREATE ROLE schedule_stranger LOGIN;
-             CREATE ROLE schedule_group;
-             GRANT USAGE ON SCHEMA reco TO schedule_trainer, schedule_manager, schedule_stranger, schedule_group;
+             CREATE ROLE schedule_group; CREATE ROLE schedule_looker LOGIN;
+             GRANT USAGE ON SCHEMA reco TO schedule_trainer, schedule_manager, schedule_stranger, schedule_group, schedule_looker;
              SELECT reco.grant_model('launch', 'schedule_trainer', 'train');
              SELECT reco.grant_model('launch', 'schedule_group', 'train');
              SELECT reco.grant_model('launch', 'schedule_manager', 'manage'); GRANT schedule_group TO schedule_trainer",
@@ -107,13 +107,27 @@ fn only_those_who_may_can_schedule_see_and_change() {
     );
     let seen = "SELECT count(*) FROM reco.schedules";
     assert_eq!([&mut trainer, &mut manager, &mut stranger].map(|role| value::<i64>(role, seen)), [1, 1, 0]);
+    // A stranger is told of a schedule that is there what is told of one that is not; who sees it is told whose it is.
+    schedule_refresh(&mut admin, "");
+    admin.batch_execute("SELECT reco.grant_model('launch', 'schedule_looker', 'train')").unwrap();
+    let mut looker = database.connect_as("schedule_looker");
     for call in ["unschedule", "pause_schedule", "resume_schedule"] {
-        refusal(&mut stranger, &format!("SELECT reco.{call}('retraining', 'launch')")).expect(
+        for (kind, subject) in
+            [("retraining", "launch"), ("monitoring", "launch"), ("refresh", "demand"), ("retraining", "none")]
+        {
+            refusal(&mut stranger, &format!("SELECT reco.{call}('{kind}', '{subject}')")).expect(
+                "42704",
+                &[&format!("there is no schedule for the {kind} of {subject}")],
+                &["reco.schedules lists"],
+            );
+        }
+        refusal(&mut looker, &format!("SELECT reco.{call}('retraining', 'launch')")).expect(
             "42501",
-            &["scheduled by role"],
+            &["scheduled by role \"schedule_trainer\""],
             &["manages the model"],
         );
     }
+    admin.batch_execute("SELECT reco.unschedule('refresh', 'demand')").unwrap();
     // Nobody reads or writes the tables themselves.
     for sql in [
         "TABLE reco.schedule",

@@ -127,6 +127,109 @@ fn a_standby_runs_nothing_and_goes_on_once_it_is_promoted() {
     assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded"]);
 }
 
+#[test]
+fn an_attempt_that_a_failover_ends_is_tried_again_on_the_new_primary() {
+    let cluster = Cluster::new();
+    let mut primary = prepare(&cluster);
+    let standby = cluster.standby();
+    let (_, holder) = attempt_under_way(&cluster, &mut primary);
+    let mut client = standby.connect(DATABASE);
+    // A standby cannot see the primary's worker, and believes what it is told.
+    wait_until("the attempt has arrived", || attempts(&mut client, "refresh") == ["1 running"]);
+    wait_until("its worker has arrived", || {
+        value::<bool>(&mut client, "SELECT bool_and(pid IS NOT NULL) FROM reco.schedule_runs")
+    });
+    drop((primary, holder));
+    cluster.stop(Stop::Immediate);
+    assert!(value::<bool>(&mut client, "SELECT pg_promote()"));
+    assert_goes_on(&mut standby.connect(DATABASE));
+}
+
+#[test]
+fn a_copy_of_a_database_does_not_take_the_workers_of_the_original_for_its_own() {
+    let cluster = Cluster::new();
+    let mut client = prepare(&cluster);
+    let mut admin = cluster.connect("template1");
+    drop(client);
+    admin.batch_execute(&format!("CREATE DATABASE copy TEMPLATE {DATABASE}")).unwrap();
+    client = cluster.connect(DATABASE);
+    let (_, mut holder) = attempt_under_way(&cluster, &mut client);
+    // As a dump has it that is made while the attempt is under way.
+    let mut copy = cluster.connect("copy");
+    let run: String = value(&mut client, "SELECT to_json(r)::text FROM reco.schedule_run AS r");
+    copy.batch_execute(&format!(
+        "INSERT INTO reco.schedule_run SELECT * FROM json_populate_record(NULL::reco.schedule_run, '{run}');
+         UPDATE reco.schedule SET run_id = (SELECT run_id FROM reco.schedule_run), next_run = now() - interval '1 second'"
+    ))
+    .unwrap();
+    assert_eq!(attempts(&mut client, "refresh"), ["1 running"]);
+    assert_goes_on(&mut copy);
+    // The original's goes on as well.
+    assert_eq!(attempts(&mut client, "refresh"), ["1 running"]);
+    holder.batch_execute("ROLLBACK").unwrap();
+    wait_until("the original's ends", || attempts(&mut client, "refresh") == ["1 succeeded"]);
+}
+
+#[test]
+fn a_database_and_a_role_that_are_renamed_are_followed_or_said_to_be_gone() {
+    let cluster = Cluster::new();
+    let mut admin = cluster.connect("template1");
+    admin.batch_execute("CREATE DATABASE shop").unwrap();
+    admin.batch_execute("CREATE ROLE keeper LOGIN").unwrap();
+    let mut client = cluster.connect("shop");
+    data::create(&mut client);
+    views::create(&mut client, "");
+    client
+        .batch_execute(
+            "GRANT USAGE ON SCHEMA reco TO keeper; GRANT CREATE ON SCHEMA public TO keeper; GRANT SELECT ON sold TO keeper",
+        )
+        .unwrap();
+    let mut keeper = cluster.config("shop", "keeper").connect(NoTls).unwrap();
+    keeper.batch_execute(&views::creation("kept", "")).unwrap();
+    keeper.batch_execute(&format!("SELECT reco.schedule_refresh('kept', '{YEARLY}')")).unwrap();
+    drop((client, keeper));
+    admin.batch_execute("ALTER DATABASE shop RENAME TO store").unwrap();
+    let mut client = cluster.connect("store");
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded"]);
+    // Owners are known by name: nobody else is to inherit what one has scheduled.
+    admin.batch_execute("ALTER ROLE keeper RENAME TO warden").unwrap();
+    run_now(&mut client);
+    assert_eq!(shown::<String>(&mut client, "refresh", "pause_reason"), "role \"keeper\" does not exist");
+    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded"]);
+    admin.batch_execute("ALTER ROLE warden RENAME TO keeper").unwrap();
+    let mut keeper = cluster.config("store", "keeper").connect(NoTls).unwrap();
+    keeper.batch_execute("SELECT reco.resume_schedule('refresh', 'kept')").unwrap();
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded", "1 succeeded"]);
+}
+
+#[test]
+fn while_all_workers_are_busy_an_attempt_waits_says_so_and_is_not_lost() {
+    // One is the server's own, for subscriptions.
+    let cluster = Cluster::with("max_worker_processes = 2\n");
+    let mut client = prepare(&cluster);
+    client.batch_execute(&views::creation("other", "")).unwrap();
+    let (_, mut holder) = attempt_under_way(&cluster, &mut client);
+    client.batch_execute(&format!("SELECT reco.schedule_refresh('other', '{YEARLY}')")).unwrap();
+    client.batch_execute("UPDATE reco.schedule SET next_run = now() WHERE run_id IS NULL").unwrap();
+    run_due(&mut client);
+    let waits = "SELECT waits_for LIKE '%max_worker_processes%' AND attempts_left = 3 AND next_run > now()
+                 FROM reco.schedules WHERE subject = 'public.other'";
+    assert!(value::<bool>(&mut client, waits), "{:?}", rows(&mut client, "TABLE reco.schedules"));
+    assert_eq!(attempts(&mut client, "refresh"), ["1 running"]);
+    holder.batch_execute("ROLLBACK").unwrap();
+    wait_until("the first ends", || attempts(&mut client, "refresh") == ["1 succeeded"]);
+    wait_until("its worker is gone", || {
+        let left = "SELECT FROM pg_stat_activity WHERE backend_type = 'pg_recommend schedule'";
+        client.query(left, &[]).unwrap().is_empty()
+    });
+    client.batch_execute("UPDATE reco.schedule SET next_run = now() WHERE waits_for IS NOT NULL").unwrap();
+    client.batch_execute("CALL reco.run_due(wait => true)").unwrap();
+    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded", "1 succeeded"]);
+    assert_eq!(value::<i64>(&mut client, "SELECT count(waits_for) FROM reco.schedules"), 0);
+}
+
 const WITH_PG_CRON: &str = "
 shared_preload_libraries = 'pg_stat_statements,auto_explain,pg_cron'
 cron.database_name = 'postgres'
@@ -190,4 +293,29 @@ fn pg_cron_runs_what_is_scheduled_and_its_job_goes_with_the_last_schedule() {
     assert!(hint.contains(statement), "{hint}");
     client.batch_execute(statement).unwrap();
     assert_eq!(rows(&mut client, "SELECT database FROM cron.job"), ["(elsewhere)"]);
+}
+
+#[test]
+fn a_job_of_a_role_that_can_no_longer_log_in_calls_nothing_and_another_is_made() {
+    let cluster = Cluster::with(WITH_PG_CRON);
+    let mut client = cluster.connect(DATABASE);
+    data::create(&mut client);
+    client
+        .batch_execute(
+            "CREATE EXTENSION pg_cron; CREATE ROLE first LOGIN; GRANT USAGE ON SCHEMA reco, cron TO first;
+             GRANT CREATE ON SCHEMA public TO first",
+        )
+        .unwrap();
+    views::create(&mut client, "");
+    client.batch_execute("GRANT SELECT ON sold TO first").unwrap();
+    let mut first = cluster.config(DATABASE, "first").connect(NoTls).unwrap();
+    first.batch_execute(&views::creation("firsts", "")).unwrap();
+    first.batch_execute(&format!("SELECT reco.schedule_refresh('firsts', '{YEARLY}')")).unwrap();
+    let jobs = "SELECT username FROM cron.job WHERE jobname = 'pg_recommend' ORDER BY jobid";
+    assert_eq!(rows(&mut client, jobs), ["(first)"]);
+    schedule_refresh(&mut client, "");
+    assert_eq!(rows(&mut client, jobs), ["(first)"]);
+    client.batch_execute("ALTER ROLE first NOLOGIN").unwrap();
+    schedule_refresh(&mut client, "");
+    assert_eq!(rows(&mut client, jobs), ["(first)", "(postgres)"]);
 }

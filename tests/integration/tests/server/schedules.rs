@@ -255,6 +255,31 @@ fn a_view_is_refreshed_before_the_model_that_reads_it_is_retrained_and_then_moni
 }
 
 #[test]
+fn monitoring_whose_source_is_gone_has_failed() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    client
+        .batch_execute(&format!("SELECT reco.schedule_monitoring('launch', '{YEARLY}', retries => 1)"))
+        .unwrap();
+    run_now(&mut client);
+    // An alarm about the model is what monitoring is for.
+    assert_eq!(attempts(&mut client, "monitoring"), ["1 succeeded"]);
+    assert_eq!(value::<String>(&mut client, "SELECT status FROM reco.health"), "alarm");
+    client.batch_execute("ALTER TABLE launch_features RENAME TO gone").unwrap();
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "monitoring"), ["1 succeeded", "1 failed"]);
+    let error = "SELECT error FROM reco.schedule_runs WHERE status = 'failed'";
+    assert_eq!(
+        value::<String>(&mut client, error),
+        "the source public.launch_features of version 1 does not exist"
+    );
+    assert_eq!(shown::<i32>(&mut client, "monitoring", "attempts_left"), 1);
+    client.batch_execute("ALTER TABLE gone RENAME TO launch_features").unwrap();
+    run_now(&mut client);
+    assert_eq!(attempts(&mut client, "monitoring")[2..], ["2 succeeded"]);
+}
+
+#[test]
 fn nothing_waits_for_what_it_needs_longer_than_a_day() {
     let (database, mut client) = with_refresh("");
     views::refresh(&mut client, "'demand', to_week => '2024-02-19'");
@@ -348,6 +373,9 @@ fn times_are_those_of_the_time_zone_also_where_clocks_change() {
         ("30 5 1 1 *", "Asia/Kolkata", "00:00"),
         ("30 5 1 1 *", "europe/berlin", "04:30"),
         ("30 5 1 7 *", "Europe/Berlin", "03:30"),
+        // On the day on which the clock leaves the time out, and on the one on which it comes twice.
+        ("30 2 * 3 sun#L", "Europe/Berlin", "01:00"),
+        ("30 2 * 10 sun#L", "Europe/Berlin", "00:30"),
     ] {
         let first = format!(
             "SELECT to_char(reco.schedule_refresh('demand', '{schedule}', time_zone => '{zone}') AT TIME ZONE 'UTC', 'HH24:MI')"
