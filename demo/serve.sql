@@ -63,6 +63,16 @@ SELECT level, category, products, round(purchases::numeric, 1) AS purchases
 FROM reco.forecast('r1', by => 'department') WHERE level <> 'product' LIMIT 6;
 \set ECHO none
 
+\echo '-- Is it as good on weeks that it has not seen, and are the rows of the newest like those of training?'
+\set ECHO queries
+CALL reco.monitor('launch');
+SELECT week, version, rows, round(auroc::numeric, 3) AS auroc, round(test_auroc::numeric, 3) AS test_auroc,
+       round(calibration_error::numeric, 3) AS calibration_error
+FROM reco.monitoring WHERE model = 'launch' AND NOT is_region AND judged_at IS NOT NULL ORDER BY week DESC LIMIT 4;
+SELECT status, coalesce(string_agg(reason ->> 'words', E'\n'), 'nothing to say') AS reasons
+FROM reco.health LEFT JOIN LATERAL jsonb_array_elements(reasons) AS reason ON true WHERE model = 'launch' GROUP BY status;
+\set ECHO none
+
 \echo '-- Back to what was, and what has happened'
 \set ECHO queries
 SELECT reco.rollback('launch', 'the demo is over');

@@ -21,8 +21,8 @@ pub fn applies(relation: &Relation) -> Result<bool, Error> {
         let source = |n| pg_sys::list_nth(sources, n).cast::<pg_sys::CachedPlanSource>();
         // A role that bypasses row security has plans that depend on it, too: only the rewritten query tells which policies
         // were put into it, however deep.
-        let applies = (0..count)
-            .any(|n| (*source(n)).dependsOnRLS && has_policies((*source(n)).query_list.cast()));
+        let applies =
+            (0..count).any(|n| (*source(n)).dependsOnRLS && has_policies((*source(n)).query_list.cast()));
         pg_sys::SPI_freeplan(plan);
         Ok(applies)
     })

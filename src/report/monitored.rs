@@ -12,7 +12,7 @@ use serde_json::Value;
 /// How many reasons, weeks and columns are shown.
 const MOST_REASONS: usize = 30;
 const MOST_WEEKS: i64 = 52;
-const MOST_COLUMNS: i64 = 30;
+const MOST_COLUMNS: i64 = 20;
 
 pub fn monitored(model: &str) -> Result<Monitored, Error> {
     let health = health(model)?;
@@ -28,7 +28,8 @@ pub fn monitored(model: &str) -> Result<Monitored, Error> {
 
 /// `None` if the model was never monitored.
 fn health(model: &str) -> Result<Option<Health>, Error> {
-    let sql = "SELECT status, reasons::pg_catalog.text, since::pg_catalog.text, weeks_judged, weeks_waiting, \
+    let sql =
+        "SELECT status, reasons::pg_catalog.text, since::pg_catalog.text, weeks_judged, weeks_waiting, \
                       features_weeks_behind::pg_catalog.int8, champion_age_weeks::pg_catalog.int8, \
                       monitored_by::pg_catalog.text, monitored_at::pg_catalog.text \
                FROM reco.health WHERE model OPERATOR(pg_catalog.=) $1 AND monitored_at IS NOT NULL";
@@ -91,13 +92,13 @@ fn weeks(model: &str) -> Result<First<JudgedWeek>, Error> {
 /// Of the newest week that has any.
 fn drift(model: &str) -> Result<Option<Drift>, Error> {
     let query =
-        "SELECT pg_catalog.count(*) OVER (), week::pg_catalog.text, version, column_name, importance, psi, psi_chance,
-                        jensen_shannon, nulls, nulls_trained, unseen, outside, note
+        "SELECT pg_catalog.count(*) OVER (), week::pg_catalog.text, version, column_name, importance, psi, psi_usual,
+                        psi_chance, jensen_shannon, nulls, nulls_trained, unseen, outside, level, note
                  FROM reco.drift
                  WHERE model OPERATOR(pg_catalog.=) $1
                    AND week OPERATOR(pg_catalog.=) (SELECT pg_catalog.max(n.week) FROM reco.drift AS n
                                                     WHERE n.model OPERATOR(pg_catalog.=) $1)
-                 ORDER BY psi OPERATOR(pg_catalog.*) GREATEST(importance, 0) DESC NULLS LAST, psi DESC NULLS LAST, column_name
+                 ORDER BY level IS NULL, level, NOT is_score, psi OPERATOR(pg_catalog.*) GREATEST(importance, 0) DESC NULLS LAST, psi DESC NULLS LAST, column_name
                  LIMIT $2";
     let found = first(query, model, MOST_COLUMNS, |row| {
         let week: String = row.get(2)?.unwrap_or_default();
@@ -106,13 +107,15 @@ fn drift(model: &str) -> Result<Option<Drift>, Error> {
             name: row.get(4)?,
             importance: row.get(5)?,
             psi: row.get(6)?,
-            chance: row.get(7)?,
-            jensen_shannon: row.get(8)?,
-            nulls: row.get(9)?,
-            nulls_trained: row.get(10)?,
-            unseen: row.get(11)?,
-            outside: row.get(12)?,
-            note: row.get(13)?,
+            usual: row.get(7)?,
+            chance: row.get(8)?,
+            jensen_shannon: row.get(9)?,
+            nulls: row.get(10)?,
+            nulls_trained: row.get(11)?,
+            unseen: row.get(12)?,
+            outside: row.get(13)?,
+            level: row.get(14)?,
+            note: row.get(15)?,
         };
         Ok((week, version, column))
     })?;

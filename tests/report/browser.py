@@ -80,7 +80,25 @@ def main():
             assert shown(driver, "[data-curve=average-precision]") == f"{measured[1]:.3f}", measured
             assert f"On {measured[2]} test rows" in shown(driver, "#curves p"), measured
             steps = connection.execute("SELECT count(*) FROM reco.promotions WHERE model = 'launch'").fetchone()[0]
+            status, reasons = connection.execute("SELECT status, jsonb_array_length(reasons) FROM reco.health WHERE model = 'launch'").fetchone()
+            weeks = connection.execute(
+                """SELECT week::text, round(auroc::numeric, 3)::text FROM reco.monitoring
+                   WHERE model = 'launch' AND NOT is_region AND judged_at IS NOT NULL ORDER BY week"""
+            ).fetchall()
+            drifted = connection.execute(
+                """SELECT count(*) FILTER (WHERE level = 'alarm'), max(psi) FILTER (WHERE column_name = 'price_1w')
+                   FROM reco.drift WHERE model = 'launch' AND week = (SELECT max(week) FROM reco.drift WHERE model = 'launch')"""
+            ).fetchone()
         assert len(driver.find_elements(By.CSS_SELECTOR, "#promotions tbody tr")) == steps
+        # A column of the newest week was changed, which is an alarm with its reason and a bar of its colour.
+        assert status == "alarm" and shown(driver, "[data-status]").startswith("alarm"), status
+        assert len(driver.find_elements(By.CSS_SELECTOR, "#monitoring .reason")) == reasons > 0
+        assert len(driver.find_elements(By.CSS_SELECTOR, "#drift .bar.alarm")) == drifted[0] > 0
+        cells = [[cell.get_attribute("textContent") for cell in row.find_elements(By.CSS_SELECTOR, "th, td")]
+                 for row in driver.find_elements(By.CSS_SELECTOR, "#judged-weeks tbody tr")]  # fmt: skip
+        assert [(row[0], row[4]) for row in cells] == weeks and weeks, (cells, weeks)
+        prices = [row for row in driver.find_elements(By.CSS_SELECTOR, "#drift tbody tr") if row.find_element(By.CSS_SELECTOR, "th").get_attribute("textContent") == "price_1w"]
+        assert f"{drifted[1]:.3f}" in prices[0].get_attribute("textContent"), drifted
         # What the style sheet says is heard, though the policy allows nothing else.
         assert shown(driver, "figure#roc svg > title") == "ROC curve"
         line = driver.find_element(By.CSS_SELECTOR, "#roc .line.popularity")

@@ -22,6 +22,11 @@ SELECT reco.promote('launch', 1, 'as it was');
 CREATE VIEW quantities AS SELECT product_id, region, week, sales_1w, sales_4w, weeks_since_launch, quantity_4w, purchased::int * sales_4w AS sold FROM launch_features;
 CALL reco.train('quantity', 'quantities', 'sold', params => '{"hidden": [8], "epochs": 3}');
 
+-- Weeks beside the test rows, and a newest one whose prices are another currency's.
+UPDATE launch_features SET price_1w = price_1w * 7, all_price_4w = all_price_4w * 7 WHERE week = (SELECT max(week) FROM launch_features);
+CALL reco.monitor('launch');
+CALL reco.monitor('quantity');
+
 CREATE ROLE shop LOGIN;
 GRANT USAGE ON SCHEMA reco TO shop;
 SELECT reco.grant_model('launch', 'shop', 'score');

@@ -8,15 +8,16 @@ use svg::Document;
 
 const WIDTH: f64 = 380.0;
 const ROW: f64 = 22.0;
-const LEFT: f64 = 132.0;
+const LEFT: f64 = 150.0;
 const RIGHT: f64 = 56.0;
 const BOTTOM: f64 = 40.0;
 /// How many characters of a name have room beside its bar.
-const LONGEST_NAME: usize = 19;
+const LONGEST_NAME: usize = 20;
 
-/// A row: its name, its value, the text beside it, and the interval around the value.
+/// A row: its name, its value, the text beside it, the interval around the value, and the class that gives it its colour.
 pub struct Bar {
     pub name: String,
+    pub class: &'static str,
     pub value: f64,
     pub text: String,
     pub interval: Option<(f64, f64)>,
@@ -47,12 +48,15 @@ pub fn bars(caption: &Caption, axis: &Axis, origin: f64, rows: &[Bar]) -> Docume
             Some((low, high)) => {
                 drawing = drawing.add(line("interval", (across(low), middle), (across(high), middle)));
                 let dot = Circle::new().set("cx", across(row.value)).set("cy", round(middle)).set("r", 4);
-                drawing = drawing.add(dot.set("class", "dot model"));
+                drawing = drawing.add(dot.set("class", format!("dot {}", row.class)));
             }
             None => {
                 let (left, right) = (across(origin.min(row.value)), across(origin.max(row.value)));
                 let bar = Rectangle::new().set("x", left).set("width", round(right - left));
-                let bar = bar.set("y", round(top + 3.0)).set("height", ROW - 6.0).set("class", "bar model");
+                let bar = bar
+                    .set("y", round(top + 3.0))
+                    .set("height", ROW - 6.0)
+                    .set("class", format!("bar {}", row.class));
                 drawing = drawing.add(bar);
             }
         }

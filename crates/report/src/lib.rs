@@ -185,12 +185,16 @@ pub struct DriftedColumn {
     pub name: Option<String>,
     pub importance: Option<f64>,
     pub psi: Option<f64>,
+    /// The most that it was in weeks in which the model was good.
+    pub usual: Option<f64>,
     pub chance: Option<f64>,
     pub jensen_shannon: Option<f64>,
     pub nulls: Option<f64>,
     pub nulls_trained: Option<f64>,
     pub unseen: Option<f64>,
     pub outside: Option<f64>,
+    /// Of what it is a reason: `warning` or `alarm`.
+    pub level: Option<String>,
     pub note: Option<String>,
 }
 

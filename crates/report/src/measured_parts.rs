@@ -317,7 +317,7 @@ fn by_region(column: &str, regions: &First<Slice>, name: &'static str) -> Markup
         .iter()
         .filter_map(|region| {
             let value = metric(&region.quality)?;
-            Some(Bar { name: name_of(region), value, text: number(value), interval: None })
+            Some(Bar { name: name_of(region), class: "model", value, text: number(value), interval: None })
         })
         .collect();
     let column = shortened(column, LONGEST);

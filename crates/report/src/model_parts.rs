@@ -141,7 +141,13 @@ pub fn importance(card: &Card) -> Markup {
     let rows: Vec<Bar> = known
         .iter()
         .take(MOST_COLUMNS)
-        .map(|(name, loss)| Bar { name: (*name).into(), value: *loss, text: number(*loss), interval: None })
+        .map(|(name, loss)| Bar {
+            name: (*name).into(),
+            class: "model",
+            value: *loss,
+            text: number(*loss),
+            interval: None,
+        })
         .collect();
     let axis = Axis::around("what is lost", rows.iter().map(|row| row.value).chain([0.0]));
     let best: Vec<&str> = known.iter().take(3).map(|(name, _)| *name).collect();

@@ -30,11 +30,12 @@ pub fn monitoring(monitored: &Part<Monitored>) -> Markup {
 
 fn status(health: &Health) -> Markup {
     let weeks = |weeks: i64| format!("{} {}", grouped(weeks), if weeks == 1 { "week" } else { "weeks" });
+    let ago = |age: i64| if age == 0 { "this week".to_owned() } else { format!("{} ago", weeks(age)) };
     let ages = [
         ("Weeks judged", Some(grouped(health.weeks_judged))),
         ("Weeks that wait for their outcome", Some(grouped(health.weeks_waiting))),
         ("Features are behind by", health.features_weeks_behind.map(weeks)),
-        ("Champion was trained", health.champion_age_weeks.map(|age| format!("{} ago", weeks(age)))),
+        ("Champion was trained", health.champion_age_weeks.map(ago)),
     ];
     let by = health.monitored_by.as_deref().map_or(NOTHING.into(), |by| shortened(by, LONGEST));
     html! {
@@ -69,8 +70,7 @@ struct Figure {
     of_test: fn(&JudgedWeek) -> Option<f64>,
 }
 
-const AUROC: Figure =
-    Figure { name: "AUROC", of_week: |week| week.auroc, of_test: |week| week.test_auroc };
+const AUROC: Figure = Figure { name: "AUROC", of_week: |week| week.auroc, of_test: |week| week.test_auroc };
 const RMSE: Figure = Figure { name: "RMSE", of_week: |week| week.rmse, of_test: |week| week.test_rmse };
 
 fn weeks(weeks: &First<JudgedWeek>) -> Markup {
@@ -157,7 +157,13 @@ fn drifted(drift: &Drift) -> Markup {
     let columns = &drift.columns;
     let measured = columns.rows.iter().filter_map(|column| Some((column, column.psi?)));
     let rows: Vec<Bar> = measured
-        .map(|(column, psi)| Bar { name: name_of(column), value: psi, text: number(psi), interval: None })
+        .map(|(column, psi)| Bar {
+            name: name_of(column),
+            class: class_of(column),
+            value: psi,
+            text: number(psi),
+            interval: None,
+        })
         .collect();
     let week = shortened(&drift.week, LONGEST);
     let title = format!("Drift in the week of {week}");
@@ -166,10 +172,10 @@ fn drifted(drift: &Drift) -> Markup {
         title: &title,
         description: format!(
             "Population stability index of each column and of the scores in the week of {week} against the training of version \
-             {}, the largest drift times importance first. 0 means no change.",
+             {}: first what is a reason for the status, then the scores, then the largest drift times importance. 0 means no change.",
             drift.version
         ),
-        legend: &[],
+        legend: &[("model", "no reason"), ("popularity", "a warning"), ("alarm", "an alarm")],
     };
     let axis = Axis::around("population stability index", rows.iter().map(|row| row.value).chain([0.0]));
     let numbers = drift_table(&columns.rows);
@@ -191,26 +197,37 @@ fn name_of(column: &DriftedColumn) -> String {
     column.name.clone().unwrap_or_else(|| "the scores".into())
 }
 
+fn class_of(column: &DriftedColumn) -> &'static str {
+    match column.level.as_deref() {
+        Some("alarm") => "alarm",
+        Some(_) => "popularity",
+        None => "model",
+    }
+}
+
 fn drift_table(columns: &[DriftedColumn]) -> Markup {
     let heads = [
         "column",
         "importance",
         "PSI",
+        "in good weeks up to",
         "by chance up to",
         "Jensen–Shannon",
         "NULL",
         "NULL in training",
         "never seen",
         "outside the range",
+        "means",
         "note",
     ];
     let row = |column: &DriftedColumn| {
-        let figures = [column.importance, column.psi, column.chance, column.jensen_shannon];
+        let figures = [column.importance, column.psi, column.usual, column.chance, column.jensen_shannon];
         let shares = [column.nulls, column.nulls_trained, column.unseen, column.outside];
         [shortened(&name_of(column), LONGEST)]
             .into_iter()
             .chain(figures.map(figure_or_nothing))
             .chain(shares.map(percent_or_nothing))
+            .chain([column.level.clone().unwrap_or_else(|| NOTHING.into())])
             .chain([column.note.as_deref().map_or(NOTHING.into(), |note| shortened(note, LONGEST))])
             .collect()
     };

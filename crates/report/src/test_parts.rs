@@ -82,7 +82,7 @@ fn shown(id: &'static str, name: &str, arms: &[Arm]) -> Markup {
         .filter_map(|arm| {
             let (value, low, high) = (100.0 * arm.lift?, 100.0 * arm.low?, 100.0 * arm.high?);
             let text = signed_percent(arm.lift);
-            Some(Bar { name: arm.arm.clone(), value, text, interval: Some((low, high)) })
+            Some(Bar { name: arm.arm.clone(), class: "model", value, text, interval: Some((low, high)) })
         })
         .collect();
     let ends = compared.iter().filter_map(|bar| bar.interval).flat_map(|(low, high)| [low, high]);

@@ -5,8 +5,8 @@ use model::metrics::Metrics;
 use model::ranking::Ranking;
 use model::Quality;
 use report::{
-    page, Arm, Baseline, Contender, Curves, Drift, DriftedColumn, First, Health, JudgedWeek, Measured, Monitored, Promotion,
-    Reason, Report, Slice, Test,
+    page, Arm, Baseline, Contender, Curves, Drift, DriftedColumn, First, Health, JudgedWeek, Measured,
+    Monitored, Promotion, Reason, Report, Slice, Test,
 };
 use scraper::{ElementRef, Html, Selector};
 
@@ -47,6 +47,10 @@ fn monitored(text: &str) -> Monitored {
         name: (n != 2).then(|| format!("{text}{n}")),
         importance: (n != 2).then_some(0.0123),
         psi: (n != 3).then_some(0.5 / f64::from(n)),
+        level: [(1, "alarm"), (2, "warning")]
+            .iter()
+            .find(|(of, _)| *of == n)
+            .map(|(_, level)| (*level).into()),
         note: some(),
         ..DriftedColumn::default()
     };
@@ -305,6 +309,10 @@ fn monitoring_shows_the_status_with_its_reasons_and_weeks_and_columns_beside_tra
     assert_eq!(all(&html, "#judged-weeks .dot").len(), 51);
     assert_eq!(all(&html, "#judged-weeks .line").len(), 2);
     assert_eq!(all(&html, "#drift .bar").len(), 29);
+    assert_eq!(
+        ["alarm", "popularity", "model"].map(|class| all(&html, &format!("#drift .bar.{class}")).len()),
+        [1, 1, 27]
+    );
     let scores: Vec<String> = within("[aria-label='Drift by column'] tbody tr:nth-child(2) th");
     assert_eq!(scores, ["the scores"]);
 }
