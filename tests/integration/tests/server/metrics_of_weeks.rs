@@ -108,3 +108,32 @@ fn drift_is_that_of_the_newest_week_and_of_the_twenty_inputs_that_matter_most() 
     let kept = "SELECT count(*), min(value) FROM reco.metrics WHERE name = 'reco_drift_psi'";
     assert_eq!(rows(&mut client, kept), ["(20,0.3)"]);
 }
+
+#[test]
+fn a_thousand_versions_that_were_champions_in_turn_are_bounded_in_page_and_metrics() {
+    let (_database, mut client) = served();
+    client.batch_execute("SET statement_timeout = '5 min'").unwrap();
+    let lines = "SELECT count(*) FROM reco.metrics";
+    monitor(&mut client, "");
+    let before = value::<i64>(&mut client, lines);
+    // Each the champion of a minute; the first one is so again at last.
+    client
+        .batch_execute(
+            "INSERT INTO reco.version SELECT (jsonb_populate_record(v, jsonb_build_object('version', n, 'artifact_id', NULL))).*
+                 FROM reco.version AS v, generate_series(2, 1200) AS n;
+             INSERT INTO reco.version_histogram SELECT model, n, position, column_name, histogram
+                 FROM reco.version_histogram, generate_series(2, 1200) AS n WHERE version = 1;
+             INSERT INTO reco.promotion
+                 SELECT 'launch', n, 'promoted', n - 1, CASE WHEN n < 1200 THEN n ELSE 1 END, n - 1, NULL, 'postgres',
+                        '2024-06-12'::timestamptz + n * interval '1 minute' FROM generate_series(2, 1200) AS n",
+        )
+        .unwrap();
+    monitor(&mut client, ", from_week => '2024-06-03', again => true");
+    let judged = "SELECT count(*), min(version), max(version) FROM reco.monitoring WHERE NOT is_region AND judged_at IS NOT NULL AND week >= '2024-06-03'";
+    assert_eq!(rows(&mut client, judged), ["(2,1,1)"]);
+    assert_eq!(value::<i64>(&mut client, lines), before);
+    let page: String = value(&mut client, "SELECT reco.report('launch')");
+    assert!(page.len() < 200_000, "{}", page.len());
+    assert!(page.contains("and 1,170 more"), "of 1,200 versions and of as many promotions thirty are shown");
+    assert_eq!(page.matches("and 1,170 more").count(), 2);
+}
