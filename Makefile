@@ -1,10 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-bare test-assert test-mlflow test-upgrade test-monitoring test-report torture install bench lint fuzz psql stop clean
-.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint audit fuzz psql stop clean
-.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint audit dist test-dist fuzz psql stop clean
-.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report test-deb torture install deb bench lint fuzz psql stop clean
-.PHONY: help demo test test-bare test-images test-assert test-mlflow test-monitoring test-report torture install bench lint fuzz psql stop clean
+.PHONY: help demo test test-monitoring test-bare test-images test-mlflow test-upgrade test-report install deb test-deb bench lint audit dist test-dist torture test-assert fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
