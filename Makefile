@@ -1,6 +1,7 @@
 # Thin: each target is the script of its name in scripts/.
 
 .PHONY: help demo test test-monitoring test-bare test-images test-mlflow test-upgrade test-report install deb test-deb bench lint audit dist test-dist torture test-assert fuzz psql stop clean
+.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint lint-deploy fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -66,6 +67,9 @@ torture: ## Random statements of several sessions, every answer checked (SEED=�
 
 test-assert: ## SQL files, integration tests and torture on a PostgreSQL with assertions, built for it (takes an hour)
 	@"$(here)"/scripts/test-assert $(options)
+
+lint-deploy: ## Kubernetes's manifests and Terraform, without a cluster and without Azure
+	@"$(here)"/scripts/lint-deploy
 
 fuzz: ## The reader of artifacts on damaged ones, for a minute (SECONDS=…)
 	@"$(here)"/scripts/fuzz $(SECONDS)
