@@ -45,7 +45,7 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn every_link_of_a_document_leads_somewhere() {
-    let folders = ["", "docs", "docs/decisions", "docs/reference", "bench"];
+    let folders = ["", "docs", "docs/decisions", "docs/reference", "bench", "k8s", "terraform"];
     let mut checked = 0;
     for document in folders.iter().flat_map(|folder| pages(&root().join(folder))) {
         let text = std::fs::read_to_string(&document).unwrap();
@@ -108,7 +108,7 @@ fn paths(text: &str) -> Vec<String> {
 
 #[test]
 fn every_file_that_a_document_names_is_there() {
-    let folders = ["", "docs", "docs/decisions", "docs/reference", "bench"];
+    let folders = ["", "docs", "docs/decisions", "docs/reference", "bench", "k8s", "terraform"];
     let mut checked = 0;
     for document in folders.iter().flat_map(|folder| pages(&root().join(folder))) {
         for path in paths(&std::fs::read_to_string(&document).unwrap()) {
