@@ -1,6 +1,7 @@
 //! From each release to this version by `ALTER EXTENSION … UPDATE`: the same objects as a fresh installation, and nothing lost
 //! that others have built on them. With this version's library alone: `make test-upgrade` has the libraries of the releases too.
 
+use super::views;
 use integration::catalog_objects::{functions_of_c, Objects};
 use integration::{refusal, rows, value, Cluster, Database};
 use postgres::Client;
@@ -260,6 +261,35 @@ fn a_catalog_of_another_version_is_scored_with_and_not_changed() {
         set_version(&mut client, VERSION);
         client.batch_execute("SELECT reco.promote('launch', 1)").unwrap();
     }
+}
+
+/// How often the session's database has been asked which version its catalog is of.
+fn versions_looked_up(client: &mut Client) -> i64 {
+    client.batch_execute("SELECT pg_stat_force_next_flush()").unwrap();
+    value(client, "SELECT idx_scan FROM pg_stat_sys_indexes WHERE indexrelname = 'pg_extension_name_index'")
+}
+
+#[test]
+fn scoring_looks_up_no_version() {
+    let database = Database::trained();
+    let mut client = database.connect();
+    views::create_of_launches(&mut client);
+    integration::Training::new("weekly").source("weekly").call(&mut client);
+    let mut client = database.connect();
+    let mut score = |times: usize| {
+        for _ in 0..times {
+            for model in ["launch", "weekly"] {
+                let by_key = format!("SELECT reco.recommend(1, 'r1', '{model}')");
+                assert!(value::<Option<f64>>(&mut client, &by_key).is_some());
+            }
+            assert_eq!(rows(&mut client, SCORES).len(), 5);
+        }
+        versions_looked_up(&mut client)
+    };
+    let before = score(1);
+    assert_eq!(score(20), before);
+    client.batch_execute("SELECT reco.promote('launch', 1)").unwrap();
+    assert!(versions_looked_up(&mut client) > before, "what is counted are look-ups of the version");
 }
 
 /// What another version may have elsewhere, and a call that needs it.
