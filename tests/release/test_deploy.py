@@ -122,13 +122,13 @@ class Deploy(unittest.TestCase):
         self.plan("delete")
         self.assertEqual(self.deploy("apply", "staging", TAG, DESTROY="yes").returncode, 0)
 
-    def test_it_waits_until_every_instance_has_the_image(self):
+    def test_it_waits_until_every_instance_has_the_image_and_the_cluster_is_healthy(self):
         other = IMAGE.replace(VERSION, "0.0.9")
         self.answers(answer("applied"), answer(f"{HEALTHY}\n{other}\n{other}\n"), answer(f"Upgrading cluster\n{IMAGE}\n{other}\n"),
-                     answer(f"{HEALTHY}\n{IMAGE}\n{IMAGE}\n"), answer("fine"))  # fmt: skip
+                     answer(f"Upgrading cluster\n{IMAGE}\n{IMAGE}\n"), answer(f"{HEALTHY}\n{IMAGE}\n{IMAGE}\n"), answer("fine"))  # fmt: skip
         done = self.deploy("apply", "staging", TAG)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(len(self.verbs("az")), 5)
+        self.assertEqual(len(self.verbs("az")), 6)
 
     def test_an_instance_that_keeps_another_image_fails_it(self):
         self.answers(answer("applied"), answer(f"{HEALTHY}\n{IMAGE}\n{IMAGE.replace(VERSION, '0.0.9')}\n"))
