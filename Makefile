@@ -2,6 +2,7 @@
 
 .PHONY: help demo test test-monitoring test-bare test-images test-mlflow test-upgrade test-report install deb test-deb bench lint audit dist test-dist torture test-assert fuzz psql stop clean
 .PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint lint-deploy fuzz psql stop clean
+.PHONY: help all demo test test-monitoring test-bare test-images test-mlflow test-upgrade test-report install deb test-deb bench lint audit dist test-dist torture test-assert fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -33,6 +34,9 @@ test-upgrade: ## From each release to this version, with the release's own libra
 
 test-report: ## The page of a model in a browser
 	@"$(here)"/scripts/test-report
+
+all: ## Nothing: PGXN's client asks for it before install, which builds
+	@:
 
 install: ## Into a PostgreSQL one already has: make install PG_CONFIG=/path/to/pg_config
 	@test -n "$(PG_CONFIG)" || { echo "error: which PostgreSQL? make install PG_CONFIG=/path/to/its/pg_config" >&2; exit 1; }

@@ -111,6 +111,10 @@ class Dist(unittest.TestCase):
         bad.write_text(json.dumps(meta))
         self.assertNotEqual(run(str(TOOLS / "bin" / "pgxn_meta"), str(bad), check=False).returncode, 0)
 
+    def test_the_targets_that_pgxns_client_makes_are_there(self):
+        for target in ("all", "install"):
+            run("make", "--dry-run", "PG_CONFIG=/usr/bin/pg_config", target, cwd=self.tree)
+
     def test_the_metadata_names_files_that_are_there_and_one_version(self):
         meta = json.loads((self.tree / "META.json").read_text())
         provided = meta["provides"]["pg_recommend"]
