@@ -1,8 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-monitoring test-bare test-images test-mlflow test-upgrade test-report install deb test-deb bench lint audit dist test-dist torture test-assert fuzz psql stop clean
-.PHONY: help demo test test-bare test-assert test-mlflow test-monitoring test-report torture install bench lint lint-deploy fuzz psql stop clean
-.PHONY: help all demo test test-monitoring test-bare test-images test-mlflow test-upgrade test-report install deb test-deb bench lint audit dist test-dist torture test-assert fuzz psql stop clean
+.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -19,6 +17,12 @@ test: ## Every test (PART=crates, sql, server, torture or core: only those; PG=1
 
 test-monitoring: ## Debian's Prometheus, exporter and Alertmanager on what the extension measures
 	@"$(here)"/scripts/test-monitoring
+
+docs: ## The documentation as a site, in the state folder
+	@"$(here)"/scripts/docs
+
+test-docs: ## The documentation: its site in a browser, its SQL, the tutorial, the reference
+	@"$(here)"/scripts/docs test
 
 test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as a user (PART=all: root's every test)
 	@"$(here)"/scripts/test-bare $(PART)

@@ -207,8 +207,14 @@ mod tests {
                 assert_eq!((runs, dates.len()), (days, days), "{expression} {zone}");
             }
             let hours = of_year("*/30 * * * *");
-            let gaps = hours.windows(2).map(|pair| pair[1].timestamp().as_second() - pair[0].timestamp().as_second());
-            assert!(gaps.clone().all(|gap| gap == 1800), "{zone}: {:?}", gaps.filter(|gap| *gap != 1800).collect::<Vec<_>>());
+            let gaps = hours
+                .windows(2)
+                .map(|pair| pair[1].timestamp().as_second() - pair[0].timestamp().as_second());
+            assert!(
+                gaps.clone().all(|gap| gap == 1800),
+                "{zone}: {:?}",
+                gaps.filter(|gap| *gap != 1800).collect::<Vec<_>>()
+            );
         }
     }
 

@@ -60,7 +60,9 @@ SELECT product_id, region, week, price, sales_1w, households, clicks, purchased 
 
 /// Creates the extension, where it is not there yet, and the table.
 pub fn create(client: &mut Client) {
-    client.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_recommend").unwrap_or_else(|error| panic!("the extension: {error:?}"));
+    client
+        .batch_execute("CREATE EXTENSION IF NOT EXISTS pg_recommend")
+        .unwrap_or_else(|error| panic!("the extension: {error:?}"));
     create_table(client);
 }
 

@@ -190,8 +190,10 @@ fn of_column(thresholds: &Thresholds, drifted: &Drifted, most_important: Option<
         Some(importance) if drifted.column.is_some() => format!(" (importance {importance:.4})"),
         _ => String::new(),
     };
-    let words =
-        format!("{what} in the week of {} drifted from training: PSI {psi:.3}{usual}{importance}", drifted.week);
+    let words = format!(
+        "{what} in the week of {} drifted from training: PSI {psi:.3}{usual}{importance}",
+        drifted.week
+    );
     Some(Reason::new(level, "drift", words))
 }
 
@@ -300,9 +302,8 @@ mod tests {
 
     #[test]
     fn as_much_drift_as_the_model_has_borne_is_no_reason_and_more_is() {
-        let level = |psi, usual| {
-            found(None, &[Drifted { usual, ..drifted(psi, Some(0.1)) }], Ages::default()).0
-        };
+        let level =
+            |psi, usual| found(None, &[Drifted { usual, ..drifted(psi, Some(0.1)) }], Ages::default()).0;
         let borne = [0.4, 0.49, 0.51, 0.66].map(|psi| level(psi, Some(0.4)));
         assert_eq!(borne, [Status::Ok, Status::Ok, Status::Warning, Status::Alarm]);
         assert_eq!(level(0.4, None), Status::Alarm);
@@ -324,14 +325,11 @@ mod tests {
 
     #[test]
     fn a_column_matters_beside_the_most_important_one_also_where_that_cannot_be_measured() {
-        let level =
-            |most| found_of(None, &[drifted(0.5, Some(0.001))], most, Ages::default()).0;
-        assert_eq!([Some(0.1), Some(0.05), None, Some(0.0)].map(level), [
-            Status::Ok,
-            Status::Alarm,
-            Status::Alarm,
-            Status::Alarm
-        ]);
+        let level = |most| found_of(None, &[drifted(0.5, Some(0.001))], most, Ages::default()).0;
+        assert_eq!(
+            [Some(0.1), Some(0.05), None, Some(0.0)].map(level),
+            [Status::Ok, Status::Alarm, Status::Alarm, Status::Alarm]
+        );
     }
 
     #[test]

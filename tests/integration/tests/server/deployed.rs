@@ -72,7 +72,8 @@ fn job(cluster: &Cluster, mut command: Command, params: &str) -> Command {
 
 fn finished(mut command: Command) -> (bool, String) {
     let output = command.output().unwrap();
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    let said =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     (output.status.success(), said)
 }
 
@@ -151,6 +152,7 @@ fn what_the_application_schedules_is_a_job_of_pg_cron_and_metrics_are_read_by_th
     );
     // As the operator's exporter reads.
     client.batch_execute("SET ROLE pg_monitor").unwrap();
-    let models: i64 = value(&mut client, "SELECT count(*) FROM reco.metrics WHERE name = 'reco_extension_info'");
+    let models: i64 =
+        value(&mut client, "SELECT count(*) FROM reco.metrics WHERE name = 'reco_extension_info'");
     assert_eq!(models, 1);
 }

@@ -83,8 +83,14 @@ fn drift_that_good_weeks_have_had_as_well_is_no_reason() {
     assert_eq!(sales(&mut client), ["(t,t,)"]);
     assert!(!reasons(&mut client).contains("sales_1w"), "{}", reasons(&mut client));
     // Weeks that were not good bear witness to nothing.
-    client.batch_execute(r#"SELECT reco.set_monitoring('launch', '{"auroc_drop_warning": 0, "auroc_drop_alarm": 0}')"#).unwrap();
-    client.batch_execute("UPDATE reco.monitored_week SET auroc = 0.1 WHERE position = 0 AND auroc IS NOT NULL").unwrap();
+    client
+        .batch_execute(
+            r#"SELECT reco.set_monitoring('launch', '{"auroc_drop_warning": 0, "auroc_drop_alarm": 0}')"#,
+        )
+        .unwrap();
+    client
+        .batch_execute("UPDATE reco.monitored_week SET auroc = 0.1 WHERE position = 0 AND auroc IS NOT NULL")
+        .unwrap();
     monitor(&mut client, "");
     assert_eq!(sales(&mut client), ["(t,,alarm)"]);
 }
@@ -103,7 +109,9 @@ fn a_column_matters_beside_the_most_important_of_the_version() {
     monitor(&mut client, &format!(", from_week => '{from}'"));
     assert!(!reasons(&mut client).contains("clicks"), "{}", reasons(&mut client));
     // The one that clicks are nothing beside is gone, which makes them no more important.
-    client.batch_execute("DROP VIEW numeric_features; ALTER TABLE launch_features DROP COLUMN price").unwrap();
+    client
+        .batch_execute("DROP VIEW numeric_features; ALTER TABLE launch_features DROP COLUMN price")
+        .unwrap();
     monitor(&mut client, ", from_week => '2024-06-17', again => true");
     assert!(!reasons(&mut client).contains("clicks"), "{}", reasons(&mut client));
     assert!(reasons(&mut client).contains("price"));

@@ -242,7 +242,9 @@ fn the_cache_of_a_backend_misses_once() {
     assert_eq!(sample(&mut client, "reco_scoring_cache_misses_total", of_launch), 1.0);
     assert_eq!(sample(&mut client, "reco_scoring_cache_hits_total", of_launch), 3.0);
     // What looks the model up and serves nobody is no call, and its looks are no hits.
-    client.batch_execute("SELECT count(*) FROM reco.evaluate('launch', 'launch_features', by => 'region')").unwrap();
+    client
+        .batch_execute("SELECT count(*) FROM reco.evaluate('launch', 'launch_features', by => 'region')")
+        .unwrap();
     client.batch_execute("CALL reco.monitor('launch')").unwrap();
     assert_eq!(counted(&mut client, "launch", 1).0, 4.0);
     assert_eq!(sample(&mut client, "reco_scoring_cache_hits_total", of_launch), 3.0);

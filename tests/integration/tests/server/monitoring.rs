@@ -269,7 +269,8 @@ fn a_test_that_is_stopped_with_a_winner_while_the_model_is_monitored_changes_who
         )
         .unwrap();
     monitor(&mut client, ", from_week => '2024-06-03'");
-    let by = "SELECT week, version, judged_at IS NOT NULL FROM reco.monitoring WHERE NOT is_region ORDER BY week";
+    let by =
+        "SELECT week, version, judged_at IS NOT NULL FROM reco.monitoring WHERE NOT is_region ORDER BY week";
     assert_eq!(rows(&mut client, by), ["(2024-06-03,1,t)", "(2024-06-10,1,f)", "(2024-06-17,1,f)"]);
     client.batch_execute("SELECT reco.stop_ab_test('shown', 'b', 'sells more')").unwrap();
     promoted_at(&mut client, 2, "2024-06-12");
@@ -389,7 +390,8 @@ fn weeks_that_cannot_be_judged_again_stay_as_they_were() {
         .batch_execute("DROP VIEW numeric_features; ALTER TABLE launch_features RENAME COLUMN price TO cost")
         .unwrap();
     let told = database.told_by("CALL reco.monitor('launch', from_week => '2024-06-03', again => true)");
-    let stays = "WARNING: launch: the week of 2024-06-10 stays as it was judged before: column \"price\" is missing";
+    let stays =
+        "WARNING: launch: the week of 2024-06-10 stays as it was judged before: column \"price\" is missing";
     assert!(told.iter().any(|line| line.starts_with(stays)), "{told:?}");
     assert_eq!(value::<String>(&mut client, all), before);
     // A column that is gone is an alarm all the same, also where no week is measured.

@@ -201,7 +201,10 @@ fn what_monitoring_found_stands_there_as_far_as_the_caller_may_see_it() {
 
     let judged = "FROM reco.monitoring WHERE NOT is_region AND judged_at IS NOT NULL";
     let weeks = owner
-        .query(&format!("SELECT week::text, auroc, test_auroc, calibration_error {judged} ORDER BY week"), &[])
+        .query(
+            &format!("SELECT week::text, auroc, test_auroc, calibration_error {judged} ORDER BY week"),
+            &[],
+        )
         .unwrap();
     let shown = table(&page, "Judged weeks");
     assert!(weeks.len() >= 2 && shown.len() == weeks.len(), "{shown:?}");
@@ -228,7 +231,9 @@ fn what_monitoring_found_stands_there_as_far_as_the_caller_may_see_it() {
     // Who may only score sees the figures of whole weeks, and no column, no note and no reason.
     let scorer: String = value(&mut database.connect_as("report_monitored"), REPORT);
     assert_eq!(table(&scorer, "Judged weeks").len(), weeks.len());
-    assert!(scorer.contains("data-status=\"alarm\"") && scorer.contains("Drift is shown to those who may train"));
+    assert!(
+        scorer.contains("data-status=\"alarm\"") && scorer.contains("Drift is shown to those who may train")
+    );
     for hidden in ["drifted from training", "Drift by column", "weeks behind"] {
         assert!(page.contains(hidden) && !scorer.contains(hidden), "{hidden}");
     }

@@ -112,9 +112,12 @@ fn only_those_who_may_can_schedule_see_and_change() {
     admin.batch_execute("SELECT reco.grant_model('launch', 'schedule_looker', 'train')").unwrap();
     let mut looker = database.connect_as("schedule_looker");
     for call in ["unschedule", "pause_schedule", "resume_schedule"] {
-        for (kind, subject) in
-            [("retraining", "launch"), ("monitoring", "launch"), ("refresh", "demand"), ("retraining", "none")]
-        {
+        for (kind, subject) in [
+            ("retraining", "launch"),
+            ("monitoring", "launch"),
+            ("refresh", "demand"),
+            ("retraining", "none"),
+        ] {
             refusal(&mut stranger, &format!("SELECT reco.{call}('{kind}', '{subject}')")).expect(
                 "42704",
                 &[&format!("there is no schedule for the {kind} of {subject}")],
