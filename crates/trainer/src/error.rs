@@ -1,6 +1,5 @@
 //! The one error type of the trainer, and how it becomes the last event of a failed training.
 
-use crate::check::VERSION;
 use model::protocol::{other_version, Cause, Event, OTHER_VERSION_HINT};
 use model::ModelError;
 use tch::TchError;
@@ -13,7 +12,7 @@ pub enum TrainerError {
     #[error("{message}")]
     Spec { message: String, hint: String },
     /// Another version of the extension asks.
-    #[error("{}", other_version(VERSION, extension))]
+    #[error("{}", other_version(env!("CARGO_PKG_VERSION"), extension))]
     OtherVersion { extension: String },
     /// The data cannot give a model.
     #[error("{message}")]
