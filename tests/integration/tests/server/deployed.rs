@@ -152,7 +152,7 @@ fn what_the_application_schedules_is_a_job_of_pg_cron_and_metrics_are_read_by_th
     );
     // As the operator's exporter reads.
     client.batch_execute("SET ROLE pg_monitor").unwrap();
-    let models: i64 =
+    let released: i64 =
         value(&mut client, "SELECT count(*) FROM reco.metrics WHERE name = 'reco_extension_info'");
-    assert_eq!(models, 1);
+    assert_eq!(released, 1);
 }
