@@ -67,8 +67,6 @@ CREATE TABLE monitored_column (
     importance   double precision,
     psi          double precision,
     psi_chance   double precision,
-    psi_usual    double precision,
-    level        text CHECK (level IN ('warning', 'alarm')),
     jensen_shannon double precision,
     nulls        double precision,
     nulls_trained double precision,
@@ -80,6 +78,8 @@ CREATE TABLE monitored_column (
     highest_trained double precision,
     outside      double precision,
     note         text,
+    psi_usual    double precision,
+    level        text CHECK (level IN ('warning', 'alarm')),
     PRIMARY KEY (model, week, position)
 );
 COMMENT ON TABLE monitored_column IS 'How far the values of each input, and the scores, of a week are from those of training';
@@ -130,8 +130,8 @@ COMMENT ON VIEW monitoring IS 'How good each model was, by week, of all rows (is
 
 CREATE VIEW drift WITH (security_barrier) AS
 SELECT c.model, c.week, c.version, c.column_name, c.column_name IS NULL AS is_score, c.rows, c.importance, c.psi,
-       c.psi_chance, c.psi_usual, c.level, c.jensen_shannon, c.nulls, c.nulls_trained, c.unseen, c.unseen_trained, c.lowest, c.highest,
-       c.lowest_trained, c.highest_trained, c.outside, c.note
+       c.psi_chance, c.jensen_shannon, c.nulls, c.nulls_trained, c.unseen, c.unseen_trained, c.lowest, c.highest,
+       c.lowest_trained, c.highest_trained, c.outside, c.note, c.psi_usual, c.level
 FROM monitored_column c
 WHERE has_model_privilege(c.model, 'train')
 ORDER BY c.model, c.week DESC, c.psi * greatest(c.importance, 0) DESC NULLS LAST, c.psi DESC NULLS LAST, c.position;
