@@ -2023,8 +2023,6 @@ CREATE TABLE monitored_column (
     importance   double precision,
     psi          double precision,
     psi_chance   double precision,
-    psi_usual    double precision,
-    level        text CHECK (level IN ('warning', 'alarm')),
     jensen_shannon double precision,
     nulls        double precision,
     nulls_trained double precision,
@@ -2042,8 +2040,6 @@ COMMENT ON TABLE monitored_column IS 'How far the values of each input, and the 
 COMMENT ON COLUMN monitored_column.column_name IS 'NULL of the scores';
 COMMENT ON COLUMN monitored_column.note IS 'Why there is no drift, or why it is no reason for the status';
 COMMENT ON COLUMN monitored_column.psi_chance IS 'What the PSI exceeds by chance once in a thousand times';
-COMMENT ON COLUMN monitored_column.psi_usual IS 'The most that it was in earlier weeks in which the model was good';
-COMMENT ON COLUMN monitored_column.level IS 'Of what the drift was a reason when the week was the newest; NULL of nothing';
 
 CREATE TABLE monitored_model (
     model        text COLLATE "C" PRIMARY KEY,
@@ -2086,7 +2082,7 @@ COMMENT ON VIEW monitoring IS 'How good each model was, by week, of all rows (is
 
 CREATE VIEW drift WITH (security_barrier) AS
 SELECT c.model, c.week, c.version, c.column_name, c.column_name IS NULL AS is_score, c.rows, c.importance, c.psi,
-       c.psi_chance, c.psi_usual, c.level, c.jensen_shannon, c.nulls, c.nulls_trained, c.unseen, c.unseen_trained, c.lowest, c.highest,
+       c.psi_chance, c.jensen_shannon, c.nulls, c.nulls_trained, c.unseen, c.unseen_trained, c.lowest, c.highest,
        c.lowest_trained, c.highest_trained, c.outside, c.note
 FROM monitored_column c
 WHERE has_model_privilege(c.model, 'train')
@@ -2576,8 +2572,8 @@ CREATE VIEW metric_definitions (family, name, type, labels, help) AS VALUES
 ('reco_scoring', 'reco_scoring_calls_total', 'counter', '{model,version}', 'Statements that scored with the version; each process of a parallel one counts'),
 ('reco_scoring', 'reco_scoring_rows_total', 'counter', '{model,version}', 'Rows that the version scored'),
 ('reco_scoring', 'reco_scoring_errors_total', 'counter', '{model,version}', 'Calls whose statement ended in an error, also of cancel or a timeout; without model: calls that failed before they had a version'),
-('reco_scoring', 'reco_scoring_cache_hits_total', 'counter', '{model,version}', 'Calls that found the decoded model in their backend''s cache'),
-('reco_scoring', 'reco_scoring_cache_misses_total', 'counter', '{model,version}', 'Calls for which their backend had to decode or map the model'),
+('reco_scoring', 'reco_scoring_cache_hits_total', 'counter', '{model,version}', 'Times that a statement found the decoded model in its backend''s cache'),
+('reco_scoring', 'reco_scoring_cache_misses_total', 'counter', '{model,version}', 'Times that a backend had to decode or map the model'),
 ('reco_scoring', 'reco_scoring_latency_seconds_sum', 'histogram', '{model,version}', 'Time from the look-up of the version to the end of its statement'),
 ('reco_scoring', 'reco_scoring_latency_seconds_count', 'histogram', '{model,version}', 'Time from the look-up of the version to the end of its statement'),
 ('reco_scoring_latency', 'reco_scoring_latency_seconds_bucket', 'histogram', '{model,version,le}', 'Time from the look-up of the version to the end of its statement'),
@@ -2633,7 +2629,6 @@ CREATE VIEW metric_definitions (family, name, type, labels, help) AS VALUES
 ('reco_drift', 'reco_drift_null_share', 'gauge', '{model,column}', 'Share of NULLs in that week'),
 ('reco_drift', 'reco_drift_unseen_share', 'gauge', '{model,column}', 'Share of values in that week that training has not seen; NaN of numbers'),
 ('reco_drift', 'reco_drift_importance', 'gauge', '{model,column}', 'Importance of the input for the version that is measured: how much AUROC falls without it; NaN if it was not measured'),
-('reco_drift', 'reco_drift_level', 'gauge', '{model,column}', 'What the drift means for the status of the model: 0 nothing, 1 a warning, 2 an alarm'),
 ('reco_drift_score', 'reco_drift_score_psi', 'gauge', '{model}', 'Population stability index of the scores, the newest week that was measured beside the test weeks'),
 ('reco_drift_score', 'reco_drift_score_jensen_shannon', 'gauge', '{model}', 'Jensen-Shannon distance of the same, 0 to 1')
 ;
@@ -2836,12 +2831,11 @@ FROM (
         SELECT c.* FROM monitored_column c
         WHERE c.model = o.model AND c.column_name IS NOT NULL AND c.psi IS NOT NULL AND c.note IS NULL
           AND c.week = (SELECT max(n.week) FROM monitored_column n WHERE n.model = o.model)
-        ORDER BY c.level IS NULL, c.psi * greatest(c.importance, 0) DESC NULLS LAST, c.psi DESC, c.position LIMIT 20) c
+        ORDER BY c.psi * greatest(c.importance, 0) DESC NULLS LAST, c.psi DESC, c.position LIMIT 20) c
     CROSS JOIN LATERAL (
         VALUES ('reco_drift_psi', c.psi), ('reco_drift_psi_chance', c.psi_chance),
                ('reco_drift_jensen_shannon', c.jensen_shannon), ('reco_drift_null_share', c.nulls),
-               ('reco_drift_unseen_share', c.unseen), ('reco_drift_importance', c.importance),
-               ('reco_drift_level', coalesce(array_position('{warning,alarm}', c.level), 0)::double precision)) AS m (name, value)
+               ('reco_drift_unseen_share', c.unseen), ('reco_drift_importance', c.importance)) AS m (name, value)
     UNION ALL
     SELECT 'reco_drift_score', m.name, jsonb_build_object('model', c.model), m.value
     FROM monitored_column c
