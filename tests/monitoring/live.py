@@ -246,10 +246,11 @@ def raised(running, name, cause):
     # On a machine that is too busy to be scraped in time, it may have been raised before with reason.
     wait_for(f"{name} is not raised", lambda: not running.query(alert))
     Receiver.told.pop(name, None)
+    begun = time.time()
     cause()
     done = time.time()
     wait_for(f"{name} is raised", lambda: running.query(alert))
-    fired = min(at for at in running.times(alert) if at >= done)
+    fired = min(at for at in running.times(alert) if at >= begun)
     scrapes = sum(done < at <= fired for at in running.times('up{job="pg_recommend"}'))
     wait_for(f"{name} is told", lambda: name in Receiver.told)
     say(f"{name} after {scrapes} scrapes, told to {Receiver.told[name][0][0]}")
