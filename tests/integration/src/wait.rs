@@ -21,7 +21,7 @@ fn wait_within<T>(deadline: Duration, what: &str, mut found: impl FnMut() -> Opt
     }
 }
 
-/// Waits until the condition holds that something brings about which acts once a minute.
+/// Waits until the condition holds that something brings about which acts once a minute, or does a dozen trainings.
 pub fn wait_minutes_until(what: &str, mut holds: impl FnMut() -> bool) {
     const MINUTES: Duration = Duration::from_secs(150);
     wait_within(MINUTES, what, || holds().then_some(()));

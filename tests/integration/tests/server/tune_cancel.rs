@@ -4,6 +4,7 @@ use super::support::{artifact, locks_held, versions};
 use integration::process::Process;
 use integration::query::backend_pid;
 use integration::tuning::{set_faulty_trainer, TRAININGS_OF_NINE};
+use integration::wait::wait_minutes_until;
 use integration::{rows, value, wait_until, Background, Database, Tuning};
 use postgres::Client;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ fn cut_off_after(database: &Database, trainings: u32, observer: &mut Client) -> 
     let mut client = database.connect();
     set_faulty_trainer(&mut client, database, &format!("$n -le {trainings}"), "exec sleep 100000");
     let background = Background::start(client, &Tuning::new("tuned").with("parallel => 1").sql());
-    wait_until("so many trials are trained and one is under way", || {
+    wait_minutes_until("so many trials are trained and one is under way", || {
         assert!(!background.is_finished(), "the search ended");
         let sql = "SELECT count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'running') FROM reco.trials";
         rows(observer, sql) == [format!("({trainings},1)")]
