@@ -22,7 +22,8 @@ resource "azurerm_kubernetes_cluster" "this" {
   workload_identity_enabled         = true
   image_cleaner_enabled             = true
   image_cleaner_interval_hours      = 168
-  run_command_enabled               = false
+  # scripts/deploy runs kubectl through Azure's API, since the cluster's own has a private address.
+  run_command_enabled = true
 
   dynamic "api_server_access_profile" {
     for_each = length(var.authorized_ip_ranges) > 0 ? [1] : []

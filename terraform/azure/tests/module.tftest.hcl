@@ -34,6 +34,15 @@ run "with_ranges_only_these_reach_the_api" {
   }
 }
 
+run "a_deployment_reaches_the_private_api_through_azure" {
+  command = plan
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.run_command_enabled
+    error_message = "az aks command invoke, by which scripts/deploy runs kubectl, is off"
+  }
+}
+
 run "nobody_logs_in_but_by_entra" {
   command = plan
 
