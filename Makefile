@@ -1,7 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
 .PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
-.PHONY: help demo docs test test-bare test-assert test-docs test-mlflow test-monitoring test-report torture install bench lint fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -42,11 +41,6 @@ test-report: ## The page of a model in a browser
 
 all: ## Nothing: PGXN's client asks for it before install, which builds
 	@:
-docs: ## The documentation as a site, in the state folder
-	@"$(here)"/scripts/docs
-
-test-docs: ## The documentation: its site in a browser, its SQL, the tutorial, the reference
-	@"$(here)"/scripts/docs test
 
 install: ## Into a PostgreSQL one already has: make install PG_CONFIG=/path/to/pg_config
 	@test -n "$(PG_CONFIG)" || { echo "error: which PostgreSQL? make install PG_CONFIG=/path/to/its/pg_config" >&2; exit 1; }
