@@ -9,6 +9,12 @@
 
 -- sql/evaluation.sql
 
+COMMENT ON FUNCTION lift(text, regclass, name, integer, name, integer, date, date) IS
+'The rows of a table or view by a version''s rank in equal shares, deciles unless said otherwise, with their rates, lift and
+gain; see the type reco.lift_bucket.
+Of all rows, and of each value of the column by. The other arguments, rights and bounds are those of reco.evaluate; the model
+must be one of probabilities.';
+
 -- sql/feature_view.sql
 
 -- sql/catalog_views.sql
