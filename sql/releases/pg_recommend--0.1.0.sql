@@ -984,7 +984,7 @@ RETURNS TABLE (
     rate double precision, lift double precision, cumulative_gain double precision)
 STABLE PARALLEL RESTRICTED COST 100000 ROWS 10 LANGUAGE c AS 'MODULE_PATHNAME', 'lift_wrapper';
 COMMENT ON FUNCTION lift(text, regclass, name, integer, name, integer, date, date) IS
-'The rows of a table or view by a version''s rank in equal shares, deciles unless said otherwise, with their rates, lift and
+'The rows of a table or view by a versions rank in equal shares, deciles unless said otherwise, with their rates, lift and
 gain; see the type reco.lift_bucket.
 Of all rows, and of each value of the column by. The other arguments, rights and bounds are those of reco.evaluate; the model
 must be one of probabilities.';
