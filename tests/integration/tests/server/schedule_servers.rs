@@ -220,13 +220,14 @@ fn while_all_workers_are_busy_an_attempt_waits_says_so_and_is_not_lost() {
     assert_eq!(attempts(&mut client, "refresh"), ["1 running"]);
     holder.batch_execute("ROLLBACK").unwrap();
     wait_until("the first ends", || attempts(&mut client, "refresh") == ["1 succeeded"]);
-    wait_until("its worker is gone", || {
-        let left = "SELECT FROM pg_stat_activity WHERE backend_type = 'pg_recommend schedule'";
-        client.query(left, &[]).unwrap().is_empty()
+    // The server has the worker's place back a moment after its process is gone.
+    wait_until("the second has run", || {
+        client
+            .batch_execute("UPDATE reco.schedule SET next_run = now() WHERE waits_for IS NOT NULL")
+            .unwrap();
+        client.batch_execute("CALL reco.run_due(wait => true)").unwrap();
+        attempts(&mut client, "refresh") == ["1 succeeded", "1 succeeded"]
     });
-    client.batch_execute("UPDATE reco.schedule SET next_run = now() WHERE waits_for IS NOT NULL").unwrap();
-    client.batch_execute("CALL reco.run_due(wait => true)").unwrap();
-    assert_eq!(attempts(&mut client, "refresh"), ["1 succeeded", "1 succeeded"]);
     assert_eq!(value::<i64>(&mut client, "SELECT count(waits_for) FROM reco.schedules"), 0);
 }
 
