@@ -105,13 +105,13 @@ fn an_expression_in_a_loop_has_the_rights_of_the_moment() {
 fn only_the_owner_and_its_members_train_further_versions() {
     let database = Database::trained();
     let mut admin = database.connect();
-    let mut owner = role(&database, "model_owner");
+    let mut owner = role(&database, "owner_of_a_model");
     let mut member = role(&database, "model_member");
     let mut stranger = role(&database, "model_stranger");
     admin
         .batch_execute(
-            "GRANT model_owner TO model_member;
-             GRANT SELECT ON launch_features TO model_owner, model_member, model_stranger",
+            "GRANT owner_of_a_model TO model_member;
+             GRANT SELECT ON launch_features TO owner_of_a_model, model_member, model_stranger",
         )
         .unwrap();
     Training::new("theirs").call(&mut owner);
@@ -124,8 +124,11 @@ fn only_the_owner_and_its_members_train_further_versions() {
     assert_eq!(champion(&mut member, "theirs"), Some(1));
     assert!(versions(&mut stranger, "theirs").is_empty());
     let by = rows(&mut admin, "SELECT trained_by FROM reco.versions WHERE model = 'theirs' ORDER BY version");
-    assert_eq!(by, ["(model_owner)", "(model_member)", "(postgres)"]);
-    assert_eq!(rows(&mut admin, "SELECT owner FROM reco.models WHERE model = 'theirs'"), ["(model_owner)"]);
+    assert_eq!(by, ["(owner_of_a_model)", "(model_member)", "(postgres)"]);
+    assert_eq!(
+        rows(&mut admin, "SELECT owner FROM reco.models WHERE model = 'theirs'"),
+        ["(owner_of_a_model)"]
+    );
 }
 
 #[test]
