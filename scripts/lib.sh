@@ -10,7 +10,7 @@ REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # What the workspace's manifest says of itself: its version, the oldest Rust.
 manifest() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$REPO/Cargo.toml" | head -n 1; }
 
-LIBTORCH_VERSION=2.11.0
+LIBTORCH_VERSION=2.13.0
 # The PostgreSQL that is built for and tested on: Debian's 15 unless PG_MAJOR names another of these, which come as wheels.
 DEBIAN_MAJOR=15
 declare -A WHEELS=([16]=16.15.0 [17]=17.11.0 [18]=18.6.0)

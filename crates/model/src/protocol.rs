@@ -263,14 +263,14 @@ mod tests {
         for event in [
             Event::Started {
                 trainer: "0.1.0".into(),
-                libtorch: "2.11.0".into(),
+                libtorch: "2.13.0".into(),
                 device: "cpu".into(),
                 threads: 2,
             },
             Event::Data(DataSummary { rows: 3, digest: "00ff".into(), ..DataSummary::default() }),
             Event::Setup(Setup {
                 trainer: "0.1.0".into(),
-                libtorch: "2.11.0".into(),
+                libtorch: "2.13.0".into(),
                 threads: 2,
                 instructions: "AVX2".into(),
                 gpus: vec![Gpu {

@@ -9,8 +9,8 @@ use std::io::Write;
 use tch::Device;
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The libtorch that tch 0.24 is built for, and the only one it links with.
-pub const LIBTORCH: &str = "2.11.0";
+/// The libtorch that tch 0.26 is built for, and the only one it links with.
+pub const LIBTORCH: &str = "2.13.0";
 
 /// Uses the CPU and every GPU once, and reports what is there. A GPU that cannot be used is reported, not an error.
 pub fn check<W: Write>(reporter: &mut Reporter<W>) -> Result<(), TrainerError> {

@@ -93,7 +93,7 @@ fn build(name: &str, source: &str, folder: &Path) {
 #[test]
 fn versions_and_processors_are_named() {
     let setup = Machine::without_gpu().setup();
-    assert_eq!((setup.trainer.as_str(), setup.libtorch.as_str()), (env!("CARGO_PKG_VERSION"), "2.11.0"));
+    assert_eq!((setup.trainer.as_str(), setup.libtorch.as_str()), (env!("CARGO_PKG_VERSION"), "2.13.0"));
     assert_eq!(setup.threads, std::thread::available_parallelism().unwrap().get());
     assert!(!setup.instructions.is_empty());
 }

@@ -30,7 +30,7 @@ fn expect_bad(client: &mut Client, item: &str, words: &[&str]) {
 /// What a trainer answers.
 fn answer(version: &str, gpus: &str, no_gpu: &str, hint: &str) -> String {
     format!(
-        r#"echo '{{"event":"setup","trainer":"{version}","libtorch":"2.11.0","threads":64,"instructions":"AVX2","gpus":[{gpus}],"no_gpu":{no_gpu},"hint":{hint}}}'"#
+        r#"echo '{{"event":"setup","trainer":"{version}","libtorch":"2.13.0","threads":64,"instructions":"AVX2","gpus":[{gpus}],"no_gpu":{no_gpu},"hint":{hint}}}'"#
     )
 }
 
@@ -55,7 +55,7 @@ fn an_installation_that_works_is_well_in_every_row() {
     let version: String = value(&mut client, "SHOW server_version");
     assert_eq!(finding(&mut client, "PostgreSQL"), (true, version));
     assert!(finding(&mut client, "trainer").1.starts_with(VERSION));
-    assert!(finding(&mut client, "libtorch").1.starts_with("2.11.0"));
+    assert!(finding(&mut client, "libtorch").1.starts_with("2.13.0"));
     assert!(finding(&mut client, "CPU").1.starts_with("a training uses 1 of "));
 }
 

@@ -190,7 +190,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[test]
 fn a_trainer_of_another_version_is_refused() {
     let error = failure_of(
-        r#"echo '{"event":"started","trainer":"9.9.9","libtorch":"2.11.0","device":"cpu","threads":1}'; exec sleep 1000"#,
+        r#"echo '{"event":"started","trainer":"9.9.9","libtorch":"2.13.0","device":"cpu","threads":1}'; exec sleep 1000"#,
     );
     error.expect("38000", &["trainer is version 9.9.9", VERSION], &["same version", "connect anew"]);
 }
