@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use std::ffi::CStr;
 
 #[derive(Clone, Copy)]
-pub struct Column {
+pub struct CatalogColumn {
     /// From 1.
     pub number: i32,
     name: &'static CStr,
@@ -16,10 +16,10 @@ pub struct Column {
 macro_rules! columns {
     ($($table:ident { $($column:ident = $number:literal $name:literal),+ })+) => {
         $(pub mod $table {
-            use super::Column;
+            use super::CatalogColumn;
 
-            $(pub const $column: Column = Column { number: $number, name: $name };)+
-            pub const ALL: &[Column] = &[$($column),+];
+            $(pub const $column: CatalogColumn = CatalogColumn { number: $number, name: $name };)+
+            pub const ALL: &[CatalogColumn] = &[$($column),+];
         })+
     };
 }
@@ -39,7 +39,7 @@ columns! {
 }
 
 /// Refuses a table in which a column is not where it is read.
-pub fn check(table: pg_sys::Oid, name: &CStr, columns: &[Column]) -> Result<(), Error> {
+pub fn check(table: pg_sys::Oid, name: &CStr, columns: &[CatalogColumn]) -> Result<(), Error> {
     let misplaced = columns.iter().find(|column| {
         // SAFETY: a catalog look-up by a NUL-terminated name; 0 where there is no such column.
         let number = unsafe { pg_sys::get_attnum(table, column.name.as_ptr()) };
@@ -47,7 +47,7 @@ pub fn check(table: pg_sys::Oid, name: &CStr, columns: &[Column]) -> Result<(), 
     });
     match misplaced {
         None => Ok(()),
-        Some(Column { number, name: column }) => Err(Error::Damaged(format!(
+        Some(CatalogColumn { number, name: column }) => Err(Error::Damaged(format!(
             "column {number} of the table reco.{} is not {}, as this version of pg_recommend has it",
             name.to_string_lossy(),
             column.to_string_lossy()

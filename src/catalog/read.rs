@@ -7,7 +7,7 @@
 use super::columns;
 use super::row::CatalogRow;
 use super::stored::{self, Of};
-use super::table::{Catalog, Key, Seen, Table};
+use super::table::{Catalog, KeyValue, RowsFound, Table};
 use super::version_source::VersionSource;
 use crate::error::Error;
 use model::protocol::Importance;
@@ -39,7 +39,7 @@ pub struct AliasRow {
 
 /// The version that `alias` of `model` stands for.
 pub fn version_of_alias(model: &str, alias: &str) -> Result<AliasRow, Error> {
-    let found = Table::open(Catalog::Alias)?.find(&[Key::Text(model), Key::Text(alias)], |row| {
+    let found = Table::open(Catalog::Alias)?.find(&[KeyValue::Text(model), KeyValue::Text(alias)], |row| {
         Ok::<_, Error>((row.required(columns::alias::VERSION)?, row.value(columns::alias::TEST)))
     });
     match found {
@@ -90,7 +90,7 @@ pub struct ArmRow {
 
 /// An A/B test and its arms; the control is the first.
 pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
-    let test = Table::open(Catalog::Test)?.find(&[Key::Text(name)], |row| {
+    let test = Table::open(Catalog::Test)?.find(&[KeyValue::Text(name)], |row| {
         Ok::<_, Error>(TestRow {
             model: row.required(columns::test::MODEL)?,
             unit: row.required(columns::test::UNIT)?,
@@ -103,7 +103,7 @@ pub fn ab_test(name: &str) -> Result<(TestRow, Vec<ArmRow>), Error> {
         other => other,
     };
     let test = test.ok_or_else(|| Error::UnknownTest(name.to_owned()))?.map_err(damaged)?;
-    let arms = Table::open(Catalog::Arm)?.all(&[Key::Text(name)], Seen::ByStatement, |row| {
+    let arms = Table::open(Catalog::Arm)?.all(&[KeyValue::Text(name)], RowsFound::ByStatement, |row| {
         Ok(ArmRow {
             name: row.required(columns::arm::NAME)?,
             version: row.required(columns::arm::VERSION)?,
@@ -151,7 +151,7 @@ fn of_version<T>(
     version: i32,
     read: impl FnOnce(&CatalogRow) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    match Table::open(Catalog::Version)?.find(&[Key::Text(model), Key::Int4(version)], read) {
+    match Table::open(Catalog::Version)?.find(&[KeyValue::Text(model), KeyValue::Int4(version)], read) {
         Some(found) => found.map_err(|error| match error {
             Error::Damaged(how) => {
                 Error::Damaged(format!("version {version} of model \"{model}\" is damaged: {how}"))
@@ -166,7 +166,7 @@ fn of_version<T>(
 /// The names of all models, sorted.
 pub fn model_names() -> Result<Vec<String>, Error> {
     let mut names: Vec<String> = Table::open(Catalog::Model)?
-        .all(&[], Seen::ByStatement, |row| row.required(columns::model::MODEL))?;
+        .all(&[], RowsFound::ByStatement, |row| row.required(columns::model::MODEL))?;
     names.sort_unstable();
     Ok(names)
 }
@@ -174,14 +174,14 @@ pub fn model_names() -> Result<Vec<String>, Error> {
 /// The role that owns a model now, whatever the statement's snapshot is.
 pub fn model_owner(model: &str) -> Result<Option<String>, Error> {
     let mut owners = Table::open(Catalog::Model)?
-        .all(&[Key::Text(model)], Seen::Now, |row| row.name(columns::model::OWNER))?;
+        .all(&[KeyValue::Text(model)], RowsFound::Now, |row| row.name(columns::model::OWNER))?;
     Ok(owners.pop())
 }
 
 /// Which privileges on a model were granted to whom, as of now, whatever the statement's snapshot is. So a backend can keep
 /// the answer: an invalidation tells it of every later change.
 pub fn model_grants(model: &str) -> Result<Vec<Grant>, Error> {
-    Table::open(Catalog::Privilege)?.all(&[Key::Text(model)], Seen::Now, |row| {
+    Table::open(Catalog::Privilege)?.all(&[KeyValue::Text(model)], RowsFound::Now, |row| {
         Ok(Grant {
             grantee: row.name(columns::privilege::GRANTEE)?,
             privilege: row.required(columns::privilege::NAME)?,
@@ -204,5 +204,5 @@ pub fn privilege_table() -> Result<pg_sys::Oid, Error> {
 }
 
 fn model_exists(model: &str) -> Result<bool, Error> {
-    Ok(Table::open(Catalog::Model)?.find(&[Key::Text(model)], |_| ()).is_some())
+    Ok(Table::open(Catalog::Model)?.find(&[KeyValue::Text(model)], |_| ()).is_some())
 }

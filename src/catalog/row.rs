@@ -1,6 +1,6 @@
 //! A row of a catalog table: its columns as values.
 
-use super::columns::Column;
+use super::columns::CatalogColumn;
 use crate::error::Error;
 use crate::pg::values;
 use pgrx::{pg_sys, FromDatum};
@@ -18,7 +18,7 @@ impl CatalogRow {
         unsafe { (*self.tuple).t_self }
     }
 
-    pub fn datum(&self, column: Column) -> Option<pg_sys::Datum> {
+    pub fn datum(&self, column: CatalogColumn) -> Option<pg_sys::Datum> {
         self.at(column.number)
     }
 
@@ -30,23 +30,23 @@ impl CatalogRow {
         (!is_null).then_some(datum)
     }
 
-    pub fn value<T: FromDatum>(&self, column: Column) -> Option<T> {
+    pub fn value<T: FromDatum>(&self, column: CatalogColumn) -> Option<T> {
         // SAFETY: `T` is the column's type.
         self.datum(column).and_then(|datum| unsafe { T::from_datum(datum, false) })
     }
 
-    pub fn required<T: FromDatum>(&self, column: Column) -> Result<T, Error> {
+    pub fn required<T: FromDatum>(&self, column: CatalogColumn) -> Result<T, Error> {
         self.value(column).ok_or_else(Error::damaged_row)
     }
 
     /// Of a column of type name.
-    pub fn name(&self, column: Column) -> Result<String, Error> {
+    pub fn name(&self, column: CatalogColumn) -> Result<String, Error> {
         let name: &CStr = self.required(column)?;
         Ok(name.to_string_lossy().into_owned())
     }
 
     /// Of a column of type text[].
-    pub fn texts(&self, column: Column) -> Result<Option<Vec<String>>, Error> {
+    pub fn texts(&self, column: CatalogColumn) -> Result<Option<Vec<String>>, Error> {
         // SAFETY: the column is a text[].
         let texts = self.datum(column).map(|datum| unsafe { values::texts(datum) });
         match texts {
@@ -56,13 +56,13 @@ impl CatalogRow {
     }
 
     /// Of a column of type jsonb.
-    pub fn json(&self, column: Column) -> Result<String, Error> {
+    pub fn json(&self, column: CatalogColumn) -> Result<String, Error> {
         let datum = self.datum(column).ok_or_else(Error::damaged_row)?;
         // SAFETY: the column is a jsonb.
         Ok(unsafe { values::json_text(datum) })
     }
 
-    pub fn bytes(&self, column: Column) -> Result<Bytes, Error> {
+    pub fn bytes(&self, column: CatalogColumn) -> Result<Bytes, Error> {
         let datum = self.datum(column).ok_or_else(Error::damaged_row)?;
         let original: *mut pg_sys::varlena = datum.cast_mut_ptr();
         // SAFETY: the column is a bytea.

@@ -4,7 +4,7 @@
 //! tuple there has the key and the snapshot sees it, it is the row, because a snapshot never sees two rows with one key.
 //! Otherwise the index is searched. So a remembered place may be wrong without harm, and no message has to say that a row moved.
 
-use super::columns::{self, Column};
+use super::columns::{self, CatalogColumn};
 use super::row::CatalogRow;
 use crate::error::Error;
 use crate::pg::changes;
@@ -18,13 +18,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A value that a column of the primary key is compared with.
 #[derive(Hash)]
-pub enum Key<'a> {
+pub enum KeyValue<'a> {
     Text(&'a str),
     Int4(i32),
     Uuid(Uuid),
 }
 
-impl Key<'_> {
+impl KeyValue<'_> {
     /// Whether the column has this value in the row.
     fn is_in(&self, row: &CatalogRow, column: i32) -> bool {
         // SAFETY: the column is of the key's type.
@@ -76,7 +76,7 @@ pub enum Catalog {
 
 /// Which rows a scan finds.
 #[derive(Clone, Copy)]
-pub enum Seen {
+pub enum RowsFound {
     /// The rows that the running statement sees.
     ByStatement,
     /// The rows that are committed by now, and the transaction's own.
@@ -87,7 +87,7 @@ impl Catalog {
     const COUNT: usize = Self::Arm as usize + 1;
 
     /// The names of the table and of its primary key, and the columns that are read.
-    fn definition(self) -> (&'static CStr, &'static CStr, &'static [Column]) {
+    fn definition(self) -> (&'static CStr, &'static CStr, &'static [CatalogColumn]) {
         match self {
             Self::Model => (c"model", c"model_pkey", columns::model::ALL),
             Self::Alias => (c"alias", c"alias_pkey", columns::alias::ALL),
@@ -150,7 +150,7 @@ impl Table {
     }
 
     /// Calls `read` with the row that has this primary key; `None` if there is none.
-    pub fn find<T>(self, keys: &[Key], read: impl FnOnce(&CatalogRow) -> T) -> Option<T> {
+    pub fn find<T>(self, keys: &[KeyValue], read: impl FnOnce(&CatalogRow) -> T) -> Option<T> {
         let place = Place::of(self.catalog, keys);
         if let Some(fetched) = place.remembered().and_then(|place| Fetched::from(&self, place)) {
             let row = fetched.row();
@@ -158,7 +158,7 @@ impl Table {
                 return Some(read(&row));
             }
         }
-        let mut scan = Scan::begin(&self, keys, Seen::ByStatement);
+        let mut scan = Scan::begin(&self, keys, RowsFound::ByStatement);
         scan.next().map(|row| {
             place.remember(row.place());
             read(&row)
@@ -168,8 +168,8 @@ impl Table {
     /// Calls `read` with every row whose primary key begins with these keys.
     pub fn all<T>(
         self,
-        keys: &[Key],
-        seen: Seen,
+        keys: &[KeyValue],
+        seen: RowsFound,
         mut read: impl FnMut(&CatalogRow) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
         let mut scan = Scan::begin(&self, keys, seen);
@@ -190,7 +190,7 @@ struct Place {
 impl Place {
     const REMEMBERED: usize = 64;
 
-    fn of(catalog: Catalog, keys: &[Key]) -> Self {
+    fn of(catalog: Catalog, keys: &[KeyValue]) -> Self {
         let mut hasher = DefaultHasher::new();
         (catalog, keys).hash(&mut hasher);
         Self { hash: hasher.finish() }
@@ -278,14 +278,14 @@ struct Scan<'table> {
 impl<'table> Scan<'table> {
     /// Begins a scan in the order of the primary key. Without keys there is no order: a small table is read faster without its
     /// index.
-    fn begin(table: &'table Table, keys: &[Key], seen: Seen) -> Self {
+    fn begin(table: &'table Table, keys: &[KeyValue], seen: RowsFound) -> Self {
         let mut scan_keys: Vec<_> = (1..).zip(keys).map(|(column, key)| key.scan_key(column)).collect();
         // SAFETY: the scan copies the keys. The snapshot outlives the scan, which ends in the function that began it. With
         // a NULL snapshot Postgres takes the newest one.
         let scan = unsafe {
             let snapshot = match seen {
-                Seen::ByStatement => pg_sys::GetActiveSnapshot(),
-                Seen::Now => std::ptr::null_mut(),
+                RowsFound::ByStatement => pg_sys::GetActiveSnapshot(),
+                RowsFound::Now => std::ptr::null_mut(),
             };
             pg_sys::systable_beginscan(
                 table.opened.relation(),

@@ -3,7 +3,7 @@
 
 use super::columns;
 use super::read::VersionRow;
-use super::table::{Catalog, Key, Seen, Table};
+use super::table::{Catalog, KeyValue, RowsFound, Table};
 use crate::error::Error;
 use crate::pg::acting_as::as_owner;
 use model::bytes::Bytes;
@@ -23,7 +23,7 @@ pub struct Summary {
 
 /// The summary of a version's weights.
 pub fn summary(version: &VersionRow) -> Result<Summary, Error> {
-    let found = Table::open(Catalog::Artifact)?.find(&[Key::Uuid(version.artifact_id)], |row| {
+    let found = Table::open(Catalog::Artifact)?.find(&[KeyValue::Uuid(version.artifact_id)], |row| {
         let digest = row.bytes(columns::artifact::DIGEST)?.as_slice().try_into();
         let size = usize::try_from(row.required::<i64>(columns::artifact::SIZE)?);
         match (digest, size) {
@@ -46,20 +46,24 @@ pub fn read(version: &VersionRow) -> Result<Vec<u8>, Error> {
     }
     let mut sum = Sha256::new();
     let mut expected = 0;
-    Table::open(Catalog::Chunk)?.all(&[Key::Uuid(version.artifact_id)], Seen::ByStatement, |row| {
-        pgrx::check_for_interrupts!();
-        if row.required::<i32>(columns::chunk::POSITION)? != expected {
-            return Err(damaged(version, &format!("chunk {expected} is missing")));
-        }
-        let body = row.bytes(columns::chunk::BODY)?;
-        if body.as_slice().len() > size - weights.len() {
-            return Err(damaged(version, &format!("their chunks have more than their {size} bytes")));
-        }
-        sum.update(body.as_slice());
-        weights.extend_from_slice(body.as_slice());
-        expected += 1;
-        Ok(())
-    })?;
+    Table::open(Catalog::Chunk)?.all(
+        &[KeyValue::Uuid(version.artifact_id)],
+        RowsFound::ByStatement,
+        |row| {
+            pgrx::check_for_interrupts!();
+            if row.required::<i32>(columns::chunk::POSITION)? != expected {
+                return Err(damaged(version, &format!("chunk {expected} is missing")));
+            }
+            let body = row.bytes(columns::chunk::BODY)?;
+            if body.as_slice().len() > size - weights.len() {
+                return Err(damaged(version, &format!("their chunks have more than their {size} bytes")));
+            }
+            sum.update(body.as_slice());
+            weights.extend_from_slice(body.as_slice());
+            expected += 1;
+            Ok(())
+        },
+    )?;
     if weights.len() < size {
         return Err(damaged(version, &format!("their chunks have {} of their {size} bytes", weights.len())));
     }

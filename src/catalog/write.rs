@@ -37,7 +37,7 @@ pub struct NewVersion<'a> {
 }
 
 /// The number that a stored version got, and whether it is the champion.
-pub struct Stored {
+pub struct StoredVersion {
     pub version: i32,
     pub champion: bool,
 }
@@ -51,7 +51,7 @@ pub fn check_may_train(model: &str, promote: bool) -> Result<(), Error> {
 
 /// Stores the weights and the version. The version becomes the champion if it is the model's first one or the caller asks
 /// for it.
-pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
+pub fn store_version(new: &NewVersion) -> Result<StoredVersion, Error> {
     let caller = Caller::now();
     as_owner(|client| make_or_lock_model(client, new, &caller))?;
     // Only under the lock is it certain whose model it is, because another role may have made it first.
@@ -68,7 +68,7 @@ pub fn store_version(new: &NewVersion) -> Result<Stored, Error> {
         if champion {
             history::promote(client, &caller, new.model, version, None)?;
         }
-        Ok(Stored { version, champion })
+        Ok(StoredVersion { version, champion })
     })
 }
 

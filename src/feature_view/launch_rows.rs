@@ -13,7 +13,7 @@ mod rows;
 use self::carried::Carried;
 use self::columns::{Columns, Field, PRODUCT, REGION};
 use self::feed::{Feed, Known, PlanRows, Unlisted, CARRIED, CATEGORY_KEY, PRODUCT_ID};
-use self::key::Key;
+use self::key::IdType;
 use self::ordinals::Ordinals;
 use self::rows::Rows;
 use super::create::as_subquery;
@@ -124,7 +124,7 @@ impl<'a> LaunchRows<'a> {
             plans: self.planned(weeks)?,
             unlisted: Vec::new(),
             carried: self.columns.carried_count(),
-            products: Key::of(product)?,
+            products: IdType::of(product)?,
             regions: Ordinals::new(region.collation)?,
             categories: Ordinals::new(category)?,
         })
@@ -194,7 +194,7 @@ struct Sources {
     unlisted: Vec<pg_sys::Datum>,
     /// How many values of a product are carried along, besides its id.
     carried: usize,
-    products: Key,
+    products: IdType,
     regions: Ordinals,
     categories: Ordinals,
 }

@@ -31,7 +31,7 @@ pub struct NewView {
 }
 
 /// The stored values of a feature view that may be damaged, with arrays and settings as JSON.
-pub struct Stored<'a> {
+pub struct StoredView<'a> {
     pub name: &'a str,
     pub keys: &'a str,
     pub planned: &'a str,
@@ -43,7 +43,7 @@ pub struct Stored<'a> {
     pub weeks: [i32; 2],
 }
 
-/// The values of [`Stored`], parsed.
+/// The values of [`StoredView`], parsed.
 pub struct Values {
     keys: Vec<String>,
     planned: Vec<String>,
@@ -67,7 +67,7 @@ impl Values {
     }
 }
 
-impl Stored<'_> {
+impl StoredView<'_> {
     /// Parses the values. An error names the view and the column that is damaged.
     pub fn values(&self) -> Result<Values, Error> {
         let damaged = |column: &str, how: &str| {
@@ -165,7 +165,7 @@ impl FeatureView {
             let needed = |n| row.get::<String>(n)?.ok_or_else(Error::damaged_row);
             let number = |n| row.get::<i32>(n).map(|value| value.unwrap_or(-1));
             let (shown, engine) = (name.to_string(), text(16)?);
-            let stored = Stored {
+            let stored = StoredView {
                 name: &shown,
                 keys: &needed(11)?,
                 planned: &needed(15)?,

@@ -7,7 +7,7 @@ use crate::catalog::read::VersionRow;
 use crate::catalog::stored::{self, Of};
 use crate::catalog::weights;
 use crate::error::{or_raise, Error};
-use crate::feature_view::registry::Stored;
+use crate::feature_view::registry::StoredView;
 use pgrx::spi::{Spi, SpiClient};
 use std::time::{Duration, Instant};
 
@@ -209,7 +209,7 @@ fn values_of_feature_views(client: &SpiClient, faults: &mut Vec<String>) -> Resu
         let number = |n| row.get::<i32>(n).map(|number| number.unwrap_or(-1));
         let (name, keys, inputs, settings) = (text(1)?, text(2)?, text(3)?, text(4)?);
         let engine = row.get::<String>(9)?;
-        let stored = Stored {
+        let stored = StoredView {
             name: &name,
             keys: &keys,
             planned: &text(8)?,

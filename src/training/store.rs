@@ -2,7 +2,7 @@
 
 use super::attempt::{Outcome, Trained};
 use super::request::Request;
-use crate::catalog::write::{store_version, NewVersion, Stored};
+use crate::catalog::write::{store_version, NewVersion, StoredVersion};
 use crate::error::Error;
 use model::params::Metric;
 use model::protocol::Evaluation;
@@ -12,7 +12,12 @@ use std::time::Instant;
 
 /// Stores the artifact with all that is known about it. `params` are the parameters that it was trained with, and `began`
 /// is the moment at which the procedure was called.
-pub fn store(request: &Request, params: &Params, trained: &Trained, began: Instant) -> Result<Stored, Error> {
+pub fn store(
+    request: &Request,
+    params: &Params,
+    trained: &Trained,
+    began: Instant,
+) -> Result<StoredVersion, Error> {
     let bytes = trained.artifact();
     // The artifact is parsed first, so that nothing is stored that could not score. The parsed weights are freed before the
     // bytes are stored.
@@ -45,7 +50,7 @@ pub fn store(request: &Request, params: &Params, trained: &Trained, began: Insta
 }
 
 /// Tells the client how good the version is.
-pub fn announce(request: &Request, outcome: &Outcome, stored: &Stored, began: Instant) {
+pub fn announce(request: &Request, outcome: &Outcome, stored: &StoredVersion, began: Instant) {
     let model = &request.spec.model;
     let measured = |evaluation: &Evaluation| {
         let metric = if evaluation.model.task() == Task::Binary { Metric::Auroc } else { Metric::Rmse };

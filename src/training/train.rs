@@ -6,7 +6,7 @@ use super::request::{Arguments, Request};
 use super::run::Run;
 use super::store::{announce, store};
 use super::temp_file::TempFile;
-use crate::catalog::write::{check_may_train, Stored};
+use crate::catalog::write::{check_may_train, StoredVersion};
 use crate::error::{or_raise, Error};
 use crate::pg::call::Call;
 use crate::pg::session::{Failure, Session};
@@ -51,7 +51,7 @@ fn arguments(call: &Call) -> Result<Arguments, Error> {
 }
 
 /// Records the run, trains, and records how the run ended.
-pub fn run(request: &Request, session: &Session) -> Result<Stored, Failure> {
+pub fn run(request: &Request, session: &Session) -> Result<StoredVersion, Failure> {
     let began = Instant::now();
     let run = session.attempt(|| Run::start(request, &request.spec.params, None, session))?;
     session.commit();
@@ -71,7 +71,7 @@ fn train_and_store(
     session: &Session,
     run: Run,
     began: Instant,
-) -> Result<Stored, Failure> {
+) -> Result<StoredVersion, Failure> {
     let data = read(request, session, began)?;
     let mut attempt =
         session.attempt(|| Attempt::start(run, &request.spec, &data, Some(&request.spec.model)))?;

@@ -1,7 +1,7 @@
 //! Puts the weekly sales of all known products into chunks.
 
 use super::carried::Carried;
-use super::key::Key;
+use super::key::IdType;
 use super::ordinals::Ordinals;
 use super::rows::Rows;
 use crate::error::Error;
@@ -44,7 +44,7 @@ pub struct Feed<'a> {
     sales: Rows,
     plans: &'a mut [PlanRows],
     unlisted: Unlisted<'a>,
-    products: &'a Key,
+    products: &'a IdType,
     regions: &'a mut Ordinals,
     categories: &'a mut Ordinals,
     /// The ordinal of the next product.
@@ -59,7 +59,7 @@ pub struct Feed<'a> {
 pub struct Known<'a> {
     pub listed: &'a mut Rows,
     pub plans: &'a mut [PlanRows],
-    pub products: &'a Key,
+    pub products: &'a IdType,
     pub regions: &'a mut Ordinals,
     pub categories: &'a mut Ordinals,
 }
@@ -212,7 +212,7 @@ impl<'a> Feed<'a> {
 /// Calls `add` for each row of a product, which begin where the rows are or later, and goes on to the first of the next.
 fn each_of(
     rows: &mut Rows,
-    Key { comparison, .. }: &Key,
+    IdType { comparison, .. }: &IdType,
     product: pg_sys::Datum,
     mut add: impl FnMut(&Rows) -> Result<(), Error>,
 ) -> Result<(), Error> {

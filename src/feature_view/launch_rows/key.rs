@@ -7,13 +7,13 @@ use crate::pg::relations::Column;
 use pgrx::pg_sys;
 
 /// How ids are compared and stored.
-pub struct Key {
+pub struct IdType {
     pub comparison: Comparison,
     by_value: bool,
     length: i16,
 }
 
-impl Key {
+impl IdType {
     pub fn of(column: &Column) -> Result<Self, Error> {
         let (mut length, mut by_value) = (0, false);
         // SAFETY: this is a look-up of a type that a column has.

@@ -18,13 +18,13 @@ pub struct Tune {
     /// How many CPU threads each trial has.
     pub threads: usize,
     /// What the search knows of the rows: their digest, and the metric by which trials are compared.
-    pub seen: Option<Seen>,
+    pub seen: Option<SearchedData>,
     /// The trials that an earlier call has trained, and how good each of them was.
     pub trained: Vec<(TrialRung, f64)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
+pub struct SearchedData {
     pub digest: String,
     pub metric: Metric,
 }
@@ -70,7 +70,7 @@ impl Tune {
     }
 
     /// Records what the first trial has said about the rows.
-    pub fn saw(&mut self, seen: Seen) -> Result<(), Error> {
+    pub fn saw(&mut self, seen: SearchedData) -> Result<(), Error> {
         as_owner(|client| {
             let update =
                 "UPDATE reco.tune SET digest = $2, metric = $3 WHERE tune_id OPERATOR(pg_catalog.=) $1";
@@ -147,7 +147,7 @@ fn resume(client: &mut SpiClient, tuning: &Tuning, session: &Session) -> Result<
             tuning.model()
         ))
     })?;
-    let seen = row.get::<String>(3)?.zip(metric).map(|(digest, metric)| Seen { digest, metric });
+    let seen = row.get::<String>(3)?.zip(metric).map(|(digest, metric)| SearchedData { digest, metric });
     liveness::hold(id, session)?;
     let trained = trained(client, id)?;
     Ok(Some(Tune { id, threads: threads as usize, seen, trained }))

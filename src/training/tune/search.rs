@@ -3,7 +3,7 @@
 use super::super::attempt::{wait, Attempt, Trained};
 use super::super::run::{Run, TrialOf};
 use super::super::temp_file::TempFile;
-use super::record::{Seen, Tune};
+use super::record::{SearchedData, Tune};
 use super::request::Tuning;
 use crate::error::Error;
 use crate::pg::session::{Failure, Session};
@@ -168,7 +168,7 @@ impl<'a> Search<'a> {
         let Some(data) = trial.attempt.data().filter(|_| !trial.compared) else { return Ok(true) };
         let metric = self.tuning.request.spec.params.metric.or(data.task.map(Metric::default_for));
         let metric = metric.ok_or_else(|| Error::invalid("the trainer did not say what the task is"))?;
-        let seen = Seen { digest: data.digest.clone(), metric };
+        let seen = SearchedData { digest: data.digest.clone(), metric };
         trial.compared = true;
         if let Some(before) = &self.tune.seen {
             return Ok(*before == seen);
