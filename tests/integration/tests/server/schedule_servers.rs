@@ -297,7 +297,7 @@ fn pg_cron_runs_what_is_scheduled_and_its_job_goes_with_the_last_schedule() {
 }
 
 #[test]
-fn a_job_of_a_role_that_can_no_longer_log_in_calls_nothing_and_another_is_made() {
+fn pg_cron_job_of_a_role_that_can_no_longer_log_in_calls_nothing_and_another_is_made() {
     let cluster = Cluster::with(WITH_PG_CRON);
     let mut client = cluster.connect(DATABASE);
     data::create(&mut client);
