@@ -80,7 +80,7 @@ fn finished(mut command: Command) -> (bool, String) {
 const VERSIONS: &str = "SELECT version, aliases, status FROM reco.versions ORDER BY version";
 
 #[test]
-fn a_version_trained_by_the_job_scores_and_takes_the_place_of_a_worse_one() {
+fn pg_cron_beside_a_version_trained_by_the_job_scores_and_takes_the_place_of_a_worse_one() {
     let (cluster, mut client) = deployed();
     with_rows(&cluster);
     let (ended, said) = train(&cluster, r#"{"device": "cpu", "epochs": 2}"#);
@@ -107,7 +107,7 @@ fn a_version_trained_by_the_job_scores_and_takes_the_place_of_a_worse_one() {
 }
 
 #[test]
-fn a_champion_trained_in_the_database_is_judged_on_rows_that_it_has_not_seen() {
+fn pg_cron_beside_a_champion_trained_in_the_database_is_judged_on_rows_that_it_has_not_seen() {
     let (cluster, mut client) = deployed();
     let mut app = with_rows(&cluster);
     // Its test rows begin later than those of the job's version.
@@ -124,7 +124,7 @@ fn a_champion_trained_in_the_database_is_judged_on_rows_that_it_has_not_seen() {
 }
 
 #[test]
-fn a_job_that_may_not_read_the_rows_ends_with_the_servers_words_and_leaves_nothing() {
+fn pg_cron_beside_a_job_that_may_not_read_the_rows_ends_with_the_servers_words_and_leaves_nothing() {
     let (cluster, mut client) = deployed();
     data::create_table(&mut session(&cluster, "app"));
     let (ended, said) = train(&cluster, r#"{"device": "cpu"}"#);
@@ -138,7 +138,7 @@ fn a_job_that_may_not_read_the_rows_ends_with_the_servers_words_and_leaves_nothi
 }
 
 #[test]
-fn what_the_application_schedules_is_a_job_of_pg_cron_and_metrics_are_read_by_the_operator() {
+fn pg_cron_runs_what_the_application_schedules_and_metrics_are_read_by_the_operator() {
     let (cluster, mut client) = deployed();
     let mut app = with_rows(&cluster);
     app.batch_execute(
