@@ -9,6 +9,7 @@ use crate::catalog::weights;
 use crate::catalog::write::{check_may_train, store_version, NewVersion};
 use crate::error::{or_raise, Error};
 use crate::pg::call::Call;
+use crate::pg::extension::LIBRARY;
 use crate::pg::relations;
 use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
@@ -113,7 +114,7 @@ impl<'call> Import<'call> {
             recipe: serde_json::to_string(&artifact.recipe)?,
             metrics: "{}".into(),
             data: json!({ "task": artifact.task() }).to_string(),
-            libraries: json!({ "pg_recommend": env!("CARGO_PKG_VERSION") }).to_string(),
+            libraries: json!({ "pg_recommend": LIBRARY }).to_string(),
             seconds: self.began.elapsed().as_secs_f64(),
             artifact: &self.bytes,
             // The file has none, so that the version is monitored without drift.

@@ -20,11 +20,7 @@ pub fn current_user() -> String {
 pub fn as_owner<T>(run: impl FnOnce(&mut SpiClient) -> Result<T, Error>) -> Result<T, Error> {
     let owner = relations::owner(table_of_catalog(c"version")?)?;
     let path = setting("search_path", FIXED_PATH)?;
-    acting_as(owner, 0, &[path], |client| {
-        let (mut run, mut result) = (Some(run), None);
-        explained(&mut || result = run.take().map(|run| run(client)));
-        result.expect("it was run")
-    })
+    acting_as(owner, 0, &[path], |client| explained(|| run(client)))
 }
 
 /// Names of settings, each with its value as text.
@@ -47,25 +43,26 @@ pub fn as_author<T>(
 
 /// Runs `run` as the caller, with a search path whose schemas nobody else can write to.
 pub fn with_fixed_path<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    // SAFETY: the call only reads a variable of this process.
-    let caller = unsafe { pg_sys::GetUserId() };
-    acting_as(caller, 0, &[setting("search_path", FIXED_PATH)?], |_| run())
+    with_settings(&[("search_path", FIXED_PATH)], run)
 }
 
 /// Runs code with moments in UTC, whatever zone the session has.
 pub fn in_utc<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    // SAFETY: the call only reads a variable of this process.
-    let caller = unsafe { pg_sys::GetUserId() };
-    acting_as(caller, 0, &[setting("TimeZone", "UTC")?], |_| run())
+    with_settings(&[("TimeZone", "UTC")], run)
 }
 
 /// The same as [`with_fixed_path`], with moments in UTC and dates as ISO 8601 has them.
 pub fn with_fixed_words<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    with_settings(&[("search_path", FIXED_PATH), ("TimeZone", "UTC"), ("DateStyle", "ISO, YMD")], run)
+}
+
+/// Runs code as the caller, with these settings.
+fn with_settings<T>(settings: &[(&str, &str)], run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     // SAFETY: the call only reads a variable of this process.
     let caller = unsafe { pg_sys::GetUserId() };
-    let words = [("search_path", FIXED_PATH), ("TimeZone", "UTC"), ("DateStyle", "ISO, YMD")];
-    let words = words.iter().map(|(name, value)| setting(name, value)).collect::<Result<Vec<_>, _>>()?;
-    acting_as(caller, 0, &words, |_| run())
+    let settings =
+        settings.iter().map(|(name, value)| setting(name, value)).collect::<Result<Vec<_>, _>>()?;
+    acting_as(caller, 0, &settings, |_| run())
 }
 
 /// Only superusers can make objects in `pg_catalog`. `pg_temp` is named and stands last, so that no temporary relation or

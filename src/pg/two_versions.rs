@@ -24,14 +24,10 @@ pub fn require_writable(command: &CStr) {
 /// Runs SQL on the catalog's tables. If the catalog is of another version and lacks what the SQL names, that is what is
 /// raised, and not Postgres's words for it. The version is looked up before, because nothing may be looked up after an error
 /// of Postgres.
-pub fn explained(run: &mut dyn FnMut()) {
+pub fn explained<T>(run: impl FnOnce() -> T) -> T {
     let Some(catalog) = other_version() else { return run() };
-    let done = catch(|| {
-        run();
-        Ok(())
-    });
-    match done {
-        Ok(()) => (),
+    match catch(|| Ok(run())) {
+        Ok(done) => done,
         // It is raised, as Postgres's error would be: what was set for the SQL goes with the transaction.
         Err(failure) if comes_of_version(&failure.sqlstate()) => {
             Error::lacking(catalog, &failure.message()).raise()

@@ -3,8 +3,9 @@
 use super::finding::Finding;
 use super::server::size;
 use crate::error::Error;
+use crate::pg::extension::LIBRARY;
 use crate::settings::{check_libtorch_path, trainer_path, training_nice, training_threads};
-use crate::training::trainer::{reported, silent, unasked, wait_for_any, News, Trainer, VERSION};
+use crate::training::trainer::{reported, silent, unasked, wait_for_any, News, Trainer};
 use model::protocol::{other_version, Event, Gpu, Setup, OTHER_VERSION_HINT};
 use pgrx::pg_sys;
 use std::time::{Duration, Instant};
@@ -57,11 +58,11 @@ fn answer(event: Event) -> Result<Setup, Error> {
 fn version(setup: &Setup) -> Finding {
     const ITEM: &str = "trainer";
     let place = if may_see_paths() { format!(", {}", trainer_path().display()) } else { String::new() };
-    match setup.trainer == VERSION {
-        true => Finding::good(ITEM, format!("{VERSION}{place}")),
+    match setup.trainer == LIBRARY {
+        true => Finding::good(ITEM, format!("{LIBRARY}{place}")),
         false => Finding::bad(
             ITEM,
-            format!("{}{place}", other_version(&setup.trainer, VERSION)),
+            format!("{}{place}", other_version(&setup.trainer, LIBRARY)),
             OTHER_VERSION_HINT,
         ),
     }

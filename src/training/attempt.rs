@@ -2,8 +2,9 @@
 
 use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
-use super::trainer::{check_version, reported, unasked, wait_for_any, News, Trainer, VERSION};
+use super::trainer::{check_version, reported, unasked, wait_for_any, News, Trainer};
 use crate::error::Error;
+use crate::pg::extension::LIBRARY;
 use crate::pg::session::{Failure, Session};
 use model::bytes::Bytes;
 use model::params::Metric;
@@ -126,7 +127,7 @@ impl Outcome {
             Event::Started { trainer, libtorch, device, threads } => {
                 check_version(&trainer)?;
                 self.libraries = json!({
-                    "pg_recommend": VERSION, "trainer": trainer, "libtorch": libtorch,
+                    "pg_recommend": LIBRARY, "trainer": trainer, "libtorch": libtorch,
                     "device": device, "threads": threads,
                 });
             }

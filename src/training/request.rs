@@ -1,10 +1,10 @@
 //! The request for a training: its arguments, checked against the columns of the source.
 
 use super::keys::Keys;
-use super::trainer::VERSION;
 use crate::catalog::version_source::VersionSource;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
+use crate::pg::extension::LIBRARY;
 use crate::pg::layout::Layout;
 use crate::pg::relations::{self, Column, Opened, Relation, RelationName};
 use crate::pg::values::{self, Reader, EPOCH};
@@ -109,7 +109,7 @@ impl Request {
         let (columns, (readers, types)): (Vec<_>, (Vec<_>, Vec<_>)) = columns.into_iter().unzip();
         Ok(Self {
             spec: Spec {
-                extension: Some(VERSION.into()),
+                extension: Some(LIBRARY.into()),
                 model: arguments.model,
                 algorithms,
                 params,

@@ -5,6 +5,7 @@
 
 use super::temp_file::TempFile;
 use crate::error::{Error, TEMPORARY_SPACE};
+use crate::pg::extension::LIBRARY;
 use crate::pg::session::between_steps;
 use crate::settings;
 use model::protocol::{Cause, Event};
@@ -298,15 +299,12 @@ fn read_available(stream: &mut impl Read, into: &mut Vec<u8>) -> Result<bool, Er
     }
 }
 
-/// The version of the extension, and of the trainer that belongs to it.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// Refuses a trainer of another version: the two may mean different things by the same spec.
 pub fn check_version(trainer: &str) -> Result<(), Error> {
-    match trainer == VERSION {
+    match trainer == LIBRARY {
         true => Ok(()),
         false => Err(trainer_error(
-            &model::protocol::other_version(trainer, VERSION),
+            &model::protocol::other_version(trainer, LIBRARY),
             None,
             Some(model::protocol::OTHER_VERSION_HINT),
         )),
