@@ -89,6 +89,8 @@ need_compiler() {
         fail "Rust $found is too old: version $oldest or newer is needed (rustup update)."
 }
 
+# A folder that was fetched before packages were made has no licences of what is bundled.
+libtorch_has_licences() { [ -d "$STATE/libtorch/licenses/torch/third_party" ]; }
 libtorch_is_there() { [ "$(cat "$STATE/libtorch/version" 2>/dev/null)" = "$LIBTORCH_VERSION" ]; }
 
 # --- steps ----------------------------------------------------------------------------------------
