@@ -22,7 +22,7 @@ pub fn releases() -> Vec<String> {
     found
 }
 
-/// A folder for each version, with its library and its trainer.
+/// A folder for each version, with its library, its trainer and its libtorch.
 fn built() -> PathBuf {
     PathBuf::from(
         std::env::var_os("PG_RECOMMEND_RELEASES").expect("scripts/test-upgrade says where they are"),
@@ -41,19 +41,21 @@ impl Files {
         let state = &Installation::get().state;
         let folder = state.join("tests").join(name);
         fs::create_dir(&folder).expect("the folder is made");
-        // The trainer looks for libtorch there.
-        std::os::unix::fs::symlink(state.join("libtorch/lib"), folder.join("lib")).expect("the link is made");
         let files = Self { folder };
         files.replace_by(version);
         files
     }
 
     pub fn replace_by(&self, version: &str) {
+        let new = self.folder.join("new");
         for file in [LIBRARY, TRAINER] {
-            let new = self.folder.join("new");
             fs::copy(built().join(version).join(file), &new).expect("the version has been built");
             fs::rename(&new, self.folder.join(file)).expect("the file is replaced");
         }
+        // The trainer looks for libtorch there.
+        let libtorch = built().join(version).join("libtorch/lib");
+        std::os::unix::fs::symlink(libtorch, &new).expect("the link is made");
+        fs::rename(&new, self.folder.join("lib")).expect("the link is replaced");
     }
 
     /// What a server needs to find them.
