@@ -5,6 +5,9 @@
 
 -- sql/catalog.sql
 
+ALTER TABLE version ADD COLUMN measured_artifact_id uuid UNIQUE;
+COMMENT ON COLUMN version.measured_artifact_id IS 'Where the weights were trained once more on all rows: those before, of which the metrics are, and by which versions are compared';
+
 -- sql/encoders.sql
 
 -- sql/evaluation.sql

@@ -10,6 +10,7 @@ use super::stored::{self, Of};
 use super::table::{Catalog, KeyValue, RowsFound, Table};
 use super::version_source::VersionSource;
 use crate::error::Error;
+use crate::pg::acting_as::as_owner;
 use model::protocol::Importance;
 use model::stored::moment::Moment;
 use model::Task;
@@ -129,6 +130,29 @@ pub fn task(model: &str, version: i32) -> Result<Option<Task>, Error> {
 /// The first day of which a version has seen no row, if the catalog knows it (see [`stored::Data::unseen_from`]).
 pub fn unseen_from(model: &str, version: i32) -> Result<Option<i32>, Error> {
     Ok(data(model, version)?.unseen_from())
+}
+
+/// The first day of which the fit that was measured has seen no row (see [`stored::Data::measured_from`]).
+pub fn measured_from(model: &str, version: i32) -> Result<Option<i32>, Error> {
+    Ok(data(model, version)?.measured_from())
+}
+
+/// The version with the weights that were measured, if those that are served have learned in a refit from rows of the day
+/// `from` or later; without `from`, if there was a refit.
+pub fn measured_fit(version: &VersionRow, from: Option<i32>) -> Result<Option<VersionRow>, Error> {
+    let data = data(&version.model, version.number)?;
+    let is_seen = from.zip(data.unseen_from()).is_none_or(|(from, unseen)| from < unseen);
+    if data.refit_rows.is_none() || !is_seen {
+        return Ok(None);
+    }
+    // By SQL, since a catalog of a library before 0.2.0 has no such column, and no version that asks for it.
+    let sql = "SELECT v.measured_artifact_id FROM reco.version AS v \
+               WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
+    let id = as_owner(|client| {
+        let rows = client.select(sql, Some(1), &[version.model.as_str().into(), version.number.into()])?;
+        Ok(rows.first().get_one::<Uuid>()?)
+    })?;
+    Ok(id.map(|artifact_id| VersionRow { artifact_id, ..version.clone() }))
 }
 
 /// The time of the newest row that a version has learned from or was measured on, if the catalog knows it.

@@ -47,15 +47,30 @@ pub struct Data {
     pub task: Option<Task>,
     pub test_from: Option<Moment>,
     pub time_to: Option<Moment>,
+    /// How many rows the version learned from in its refit, which are all labelled ones; `None` if there was none.
+    pub refit_rows: Option<u64>,
 }
 
 impl Data {
-    /// The first day, in days since 2000-01-01, of which the version has seen no row. It is the day on which its test rows
-    /// begin, or else the day after its last row; `None` if neither is known.
+    /// The first day, in days since 2000-01-01, of which the version that is served has seen no row; `None` if that is not
+    /// known. After a refit it is the day after its last row.
     pub fn unseen_from(&self) -> Option<i32> {
+        match self.refit_rows {
+            Some(_) => self.after_last(),
+            None => self.measured_from(),
+        }
+    }
+
+    /// The first day of which the fit that was measured has seen no row. It is the day on which its test rows begin, or else
+    /// the day after its last row.
+    pub fn measured_from(&self) -> Option<i32> {
         // If the test rows begin within a day, rows of that day may have been trained on, so the next day counts.
         let test_from = self.test_from.map(|from| from.day.saturating_add(i32::from(from.in_day)));
-        test_from.or(self.time_to.map(|to| to.day.saturating_add(1)))
+        test_from.or_else(|| self.after_last())
+    }
+
+    fn after_last(&self) -> Option<i32> {
+        self.time_to.map(|to| to.day.saturating_add(1))
     }
 }
 
@@ -119,6 +134,7 @@ pub fn data(text: &str) -> Read<Data> {
         task: field(&all, "task", "the task is unknown")?,
         test_from: moment(&all, "test_from")?,
         time_to: moment(&all, "time_to")?,
+        refit_rows: field(&all, "refit_rows", "a number of rows is none")?,
         all,
     })
 }

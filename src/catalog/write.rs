@@ -30,10 +30,18 @@ pub struct NewVersion<'a> {
     pub libraries: String,
     pub seconds: f64,
     pub artifact: &'a dyn Bytes,
+    /// The artifact that was measured, if the other one was refit.
+    pub measured: Option<&'a dyn Bytes>,
     /// What its training rows and its scores of the test rows are like; empty if that is not known.
     pub profiles: &'a [Profile],
     /// Whether the version becomes the champion even if there is one.
     pub promote: bool,
+}
+
+/// The ids of the stored weights of a version.
+struct Weights {
+    served: Uuid,
+    measured: Option<Uuid>,
 }
 
 /// The number that a stored version got, and whether it is the champion.
@@ -56,10 +64,13 @@ pub fn store_version(new: &NewVersion) -> Result<StoredVersion, Error> {
     as_owner(|client| make_or_lock_model(client, new, &caller))?;
     // Only under the lock is it certain whose model it is, because another role may have made it first.
     check_may_train(new.model, new.promote)?;
-    let artifact_id = weights::store(new.artifact)?;
+    let weights = Weights {
+        served: weights::store(new.artifact)?,
+        measured: new.measured.map(weights::store).transpose()?,
+    };
     as_owner(|client| {
         let version = next_version(client, new.model)?;
-        insert_version(client, new, version, artifact_id, &caller.role)?;
+        insert_version(client, new, version, &weights, &caller.role)?;
         insert_profiles(client, new, version)?;
         let action = if new.run_id.is_some() { "trained" } else { "imported" };
         let detail = json!({"algorithm": new.algorithm, "source": new.source.map(VersionSource::to_string), "run_id": new.run_id.map(|id| id.to_string())});
@@ -102,19 +113,20 @@ fn insert_version(
     client: &mut SpiClient,
     new: &NewVersion,
     version: i32,
-    artifact_id: Uuid,
+    weights: &Weights,
     caller: &str,
 ) -> Result<(), Error> {
     client.update(
         "INSERT INTO reco.version (model, version, artifact_id, run_id, algorithm, source_schema, source_name, keys, \
-                                   time_column, label, parameters, recipe, metrics, data, libraries, seconds, trained_by, source_view) \
+                                   time_column, label, parameters, recipe, metrics, data, libraries, seconds, trained_by, source_view, \
+                                   measured_artifact_id) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::pg_catalog.jsonb, $12::pg_catalog.jsonb, \
-                 $13::pg_catalog.jsonb, $14::pg_catalog.jsonb, $15::pg_catalog.jsonb, $16, $17, $18)",
+                 $13::pg_catalog.jsonb, $14::pg_catalog.jsonb, $15::pg_catalog.jsonb, $16, $17, $18, $19)",
         None,
         &[
             new.model.into(),
             version.into(),
-            artifact_id.into(),
+            weights.served.into(),
             new.run_id.into(),
             new.algorithm.into(),
             new.source.map(|source| source.name.schema.as_str()).into(),
@@ -130,6 +142,7 @@ fn insert_version(
             new.seconds.into(),
             caller.into(),
             new.source.and_then(|source| source.view).into(),
+            weights.measured.into(),
         ],
     )?;
     Ok(())

@@ -37,7 +37,7 @@ pub fn measure<T>(
     subject: &Subject,
     conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
 ) -> Result<Vec<Part<T>>, Error> {
-    let mut resolved = Resolved::new(subject.model.as_deref(), subject.version)?;
+    let mut resolved = Resolved::measuring(subject.model.as_deref(), subject.version, subject.weeks.from)?;
     let measured = measure_with(&mut resolved, subject, conclude)?;
     match measured.rows {
         0 => Err(nothing_to_measure(subject, &measured.query)),

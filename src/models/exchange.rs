@@ -117,6 +117,7 @@ impl<'call> Import<'call> {
             libraries: json!({ "pg_recommend": LIBRARY }).to_string(),
             seconds: self.began.elapsed().as_secs_f64(),
             artifact: &self.bytes,
+            measured: None,
             // The file has none, so that the version is monitored without drift.
             profiles: &[],
             promote: self.promote,

@@ -21,14 +21,15 @@ fn archive_version(model: Option<&str>, version: Option<i32>) {
             in_use::refuse_arm(client, model, version)?;
             remove_shared(client, model, Some(version))?;
             client.update(
-                "WITH archived AS (SELECT v.model, v.version, v.artifact_id FROM reco.version AS v \
+                "WITH archived AS (SELECT w.artifact_id FROM reco.version AS v, \
+                                       LATERAL (VALUES (v.artifact_id), (v.measured_artifact_id)) AS w (artifact_id) \
                                    WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2), \
                       emptied AS (DELETE FROM reco.artifact_chunk AS c USING archived AS o \
                                   WHERE c.artifact_id OPERATOR(pg_catalog.=) o.artifact_id), \
                       gone AS (DELETE FROM reco.artifact AS a USING archived AS o \
                                WHERE a.artifact_id OPERATOR(pg_catalog.=) o.artifact_id) \
-                 UPDATE reco.version AS v SET artifact_id = NULL FROM archived AS o \
-                 WHERE v.model OPERATOR(pg_catalog.=) o.model AND v.version OPERATOR(pg_catalog.=) o.version",
+                 UPDATE reco.version AS v SET artifact_id = NULL, measured_artifact_id = NULL \
+                 WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2",
                 None,
                 &[model.into(), version.into()],
             )?;
@@ -41,7 +42,8 @@ fn archive_version(model: Option<&str>, version: Option<i32>) {
 /// Deletes the files through which backends share the weights of a version, or of all versions if none is named.
 fn remove_shared(client: &mut SpiClient, model: &str, version: Option<i32>) -> Result<(), Error> {
     let sql = "SELECT a.digest FROM reco.artifact AS a \
-               JOIN reco.version AS v ON v.artifact_id OPERATOR(pg_catalog.=) a.artifact_id \
+               JOIN reco.version AS v ON a.artifact_id OPERATOR(pg_catalog.=) v.artifact_id \
+                    OR a.artifact_id OPERATOR(pg_catalog.=) v.measured_artifact_id \
                WHERE v.model OPERATOR(pg_catalog.=) $1 \
                  AND ($2 IS NULL OR v.version OPERATOR(pg_catalog.=) $2)";
     for row in client.update(sql, None, &[model.into(), version.into()])? {
@@ -104,9 +106,11 @@ const DELETE_BELONGINGS: [&str; 13] = [
     "DELETE FROM reco.monitored_model WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.model_privilege WHERE model OPERATOR(pg_catalog.=) $1",
     "DELETE FROM reco.artifact_chunk WHERE artifact_id IN \
-         (SELECT v.artifact_id FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) $1)",
+         (SELECT pg_catalog.unnest(ARRAY[v.artifact_id, v.measured_artifact_id]) FROM reco.version AS v \
+          WHERE v.model OPERATOR(pg_catalog.=) $1)",
     "DELETE FROM reco.artifact WHERE artifact_id IN \
-         (SELECT v.artifact_id FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) $1)",
+         (SELECT pg_catalog.unnest(ARRAY[v.artifact_id, v.measured_artifact_id]) FROM reco.version AS v \
+          WHERE v.model OPERATOR(pg_catalog.=) $1)",
 ];
 const DELETE_VERSIONS: &str = "DELETE FROM reco.version WHERE model OPERATOR(pg_catalog.=) $1";
 const DELETE_MODEL: &str = "DELETE FROM reco.model WHERE model OPERATOR(pg_catalog.=) $1";

@@ -89,7 +89,7 @@ impl Plan {
                 plan.newest = weeks.keys().next_back().copied();
                 plan.problem = unreadable(model, version)?;
             }
-            let unseen_from = read::unseen_from(model, version).unwrap_or(None);
+            let unseen_from = read::measured_from(model, version).unwrap_or(None);
             plan.add(version, &weeks, unseen_from, &known);
         }
         plan.todo.sort_by_key(|todo| todo.week);

@@ -23,7 +23,7 @@ pub fn measure(model: &str, todo: &Todo) -> Result<bool, Error> {
         stored::store(&context, Vec::new(), Vec::new(), None)?;
         return Ok(false);
     };
-    let mut resolved = match Resolved::new(Some(model), Some(version)) {
+    let mut resolved = match Resolved::measuring(Some(model), Some(version), Some(todo.week.monday())) {
         Err(error @ Error::Archived { .. }) => {
             context.problem(error.message());
             if !is_kept(todo, &context)? {
@@ -116,7 +116,7 @@ fn say_what_is_special(
     } else if !todo.is_known {
         context.note("the outcome is not known yet");
     }
-    let unseen_from = read::unseen_from(&context.model, version).unwrap_or(None);
+    let unseen_from = read::measured_from(&context.model, version).unwrap_or(None);
     if matches!(todo.served, Served::By(_)) && unseen_from.is_some_and(|from| todo.week.monday() < from) {
         context.note("the version was trained on rows of this week: its figures flatter");
     }

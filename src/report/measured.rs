@@ -32,7 +32,7 @@ pub fn measured(
     let (days, [from, to]) = Days::of(data)?;
     let row = read::version(model, version)?;
     let (source, _) = row.source.find(model, pg_sys::NoLock)?;
-    let mut resolved = Resolved::new(Some(model), Some(version))?;
+    let mut resolved = Resolved::measuring(Some(model), Some(version), Some(days.from))?;
     let subject = |by: Option<&String>, by_day| Subject {
         model: None,
         version: None,

@@ -154,7 +154,7 @@ pub fn judge(model: &str, version: i32, bar: &Bar) -> Result<Verdict, Error> {
             by_day: false,
             deadline: None,
         };
-        evaluate_with(&mut Resolved::new(Some(model), Some(version))?, &subject)?
+        evaluate_with(&mut Resolved::measuring(Some(model), Some(version), Some(from))?, &subject)?
             .into_iter()
             .next()
             .map(|part| part.measured)

@@ -15,7 +15,7 @@ pub struct Contender {
     pub source: VersionSource,
     pub label: Option<String>,
     pub time_column: Option<String>,
-    /// See [`stored::Data::unseen_from`].
+    /// See [`stored::Data::measured_from`].
     pub unseen_from: Option<i32>,
 }
 
@@ -36,7 +36,7 @@ impl Contender {
                 source: VersionSource::of_columns(row.get(1)?, row.get(2)?, row.get(6)?),
                 label: row.get(3)?,
                 time_column: row.get(4)?,
-                unseen_from: data.unseen_from(),
+                unseen_from: data.measured_from(),
             })
         })
     }

@@ -49,6 +49,17 @@ impl Resolved {
         Ok(Self { asked: model.map(str::to_owned), default, moment, losses, decoded, inputs, test })
     }
 
+    /// The same for a call that measures the version on rows from the day `from` on, or on rows of any time. If a refit has
+    /// learned from such rows, the fit that was measured then is taken, which has not.
+    pub fn measuring(model: Option<&str>, version: Option<i32>, from: Option<i32>) -> Result<Self, Error> {
+        let mut resolved = Self::new(model, version)?;
+        if let Some(measured) = read::measured_fit(&resolved.decoded.version, from)? {
+            resolved.decoded = model_cache::decoded_row(measured)?;
+            resolved.inputs = Inputs::of(&resolved.decoded.scorer);
+        }
+        Ok(resolved)
+    }
+
     /// The same for a call that gives scores to its caller, which is counted.
     pub fn serving(model: Option<&str>, version: Option<i32>) -> Result<Self, Error> {
         let clock = Clock::read();

@@ -64,7 +64,11 @@ pub fn decoded(model: &str, alias: &str) -> Result<(Arc<Decoded>, Option<String>
 
 /// A version of a model, decoded.
 pub fn decoded_version(model: &str, number: i32) -> Result<Arc<Decoded>, Error> {
-    let version = read::version(model, number)?;
+    decoded_row(read::version(model, number)?)
+}
+
+/// A version whose row is known, decoded.
+pub fn decoded_row(version: VersionRow) -> Result<Arc<Decoded>, Error> {
     cached(version.artifact_id).map_or_else(|| decode(version), Ok)
 }
 

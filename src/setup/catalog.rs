@@ -26,10 +26,12 @@ const FAULTS: [&str; 17] = [
      WHERE NOT EXISTS (SELECT FROM reco.version AS v WHERE v.model OPERATOR(pg_catalog.=) a.model \
                        AND v.version OPERATOR(pg_catalog.=) a.version AND v.artifact_id IS NOT NULL)",
     "SELECT pg_catalog.format('the weights of version %s of model \"%s\" have no row', v.version, v.model) \
-     FROM reco.version AS v WHERE v.artifact_id IS NOT NULL AND NOT EXISTS \
-         (SELECT FROM reco.artifact AS a WHERE a.artifact_id OPERATOR(pg_catalog.=) v.artifact_id)",
+     FROM reco.version AS v, LATERAL (VALUES (v.artifact_id), (v.measured_artifact_id)) AS w (artifact_id) \
+     WHERE w.artifact_id IS NOT NULL AND NOT EXISTS \
+         (SELECT FROM reco.artifact AS a WHERE a.artifact_id OPERATOR(pg_catalog.=) w.artifact_id)",
     "SELECT pg_catalog.format('the weights %s belong to no version', a.artifact_id) FROM reco.artifact AS a \
-     WHERE NOT EXISTS (SELECT FROM reco.version AS v WHERE v.artifact_id OPERATOR(pg_catalog.=) a.artifact_id)",
+     WHERE NOT EXISTS (SELECT FROM reco.version AS v WHERE v.artifact_id OPERATOR(pg_catalog.=) a.artifact_id \
+                       OR v.measured_artifact_id OPERATOR(pg_catalog.=) a.artifact_id)",
     "SELECT DISTINCT pg_catalog.format('chunks of the weights %s have no row of these', c.artifact_id) \
      FROM reco.artifact_chunk AS c \
      WHERE NOT EXISTS (SELECT FROM reco.artifact AS a WHERE a.artifact_id OPERATOR(pg_catalog.=) c.artifact_id)",

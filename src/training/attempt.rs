@@ -2,7 +2,7 @@
 
 use super::run::{EpochMetric, Run};
 use super::temp_file::TempFile;
-use super::trainer::{check_version, reported, unasked, wait_for_any, News, Trainer};
+use super::trainer::{check_version, reported, unasked, wait_for_any, News, Output, Trainer};
 use crate::error::Error;
 use crate::pg::extension::LIBRARY;
 use crate::pg::session::{Failure, Session};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub struct Attempt {
     pub run: Run,
     trainer: Trainer,
-    output: TempFile,
+    output: Output,
     /// The file with the spec is deleted when this value is dropped. It is kept because the trainer may not have read it
     /// yet.
     _spec: TempFile,
@@ -41,6 +41,8 @@ pub struct Outcome {
     pub importance: Vec<Importance>,
     /// What the training rows and the scores of the test rows are like.
     pub profiles: Vec<Profile>,
+    /// The rows that the model learned from in its refit, if there was one.
+    pub refit_rows: Option<u64>,
     finished: bool,
 }
 
@@ -48,7 +50,7 @@ pub struct Outcome {
 pub struct Trained {
     pub run: Run,
     pub outcome: Outcome,
-    output: TempFile,
+    output: Output,
 }
 
 /// How long a wait for news lasts, how often epochs are committed, and how often they are told to the client.
@@ -61,7 +63,7 @@ impl Attempt {
     /// the epochs under this name.
     pub fn start(run: Run, spec: &Spec, data: &TempFile, told_as: Option<&str>) -> Result<Self, Error> {
         let spec = TempFile::with_content("what is to be trained", &serde_json::to_vec(spec)?)?;
-        let output = TempFile::create("the trained model");
+        let output = Output::create();
         let trainer = Trainer::start(&spec, data, &output)?;
         let progress = Progress::new(told_as);
         Ok(Self { run, trainer, output, _spec: spec, outcome: Outcome::default(), progress })
@@ -112,7 +114,12 @@ pub fn wait<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Result<(), Error
 impl Trained {
     /// The artifact, in the file that the trainer has written.
     pub fn artifact(&self) -> &dyn Bytes {
-        &self.output
+        &self.output.served
+    }
+
+    /// The artifact that was measured, if the other one was refit.
+    pub fn measured(&self) -> Option<&dyn Bytes> {
+        self.outcome.refit_rows.map(|_| &self.output.measured as &dyn Bytes)
     }
 }
 
@@ -142,6 +149,7 @@ impl Outcome {
                 validation_loss,
                 validation_auroc,
                 seconds,
+                refit,
             } => {
                 let metric = EpochMetric {
                     algorithm,
@@ -151,7 +159,7 @@ impl Outcome {
                     validation_auroc,
                     seconds,
                 };
-                progress.add(metric, epochs);
+                progress.add(metric, epochs, refit);
             }
             Event::Candidate(candidate) => progress.candidates.push(candidate),
             Event::Finished {
@@ -163,12 +171,13 @@ impl Outcome {
                 parity,
                 importance,
                 profiles,
+                refit_rows,
                 ..
             } => {
                 (self.validation, self.test, self.by) = (validation, test, by);
                 (self.best_epoch, self.parity) = (best_epoch, parity);
                 (self.algorithm, self.importance) = (Some(algorithm), importance);
-                self.profiles = profiles;
+                (self.profiles, self.refit_rows) = (profiles, refit_rows);
                 self.finished = true;
             }
             Event::Error { cause, message, detail, hint } => {
@@ -200,18 +209,28 @@ impl Progress {
         }
     }
 
-    fn add(&mut self, metric: EpochMetric, epochs: u32) {
+    /// An epoch of the refit is told, but not kept: it has no validation loss.
+    fn add(&mut self, metric: EpochMetric, epochs: u32, refit: bool) {
         if let Some(name) = self.told_as.as_ref().filter(|_| self.told.elapsed() >= BETWEEN_NOTICES) {
             let validation = metric.validation_loss.map_or(String::new(), |v| format!(", validation {v:.4}"));
             say!(
-                "{name}: {} {} of {epochs}, loss {:.4}{validation}",
+                "{name}: {}{} {} of {epochs}, loss {:.4}{validation}",
+                if refit { "refit, " } else { "" },
                 if metric.algorithm == Algorithm::BoostedTrees { "tree" } else { "epoch" },
                 metric.epoch,
                 metric.train_loss
             );
             self.told = Instant::now();
         }
-        self.pending.push(metric);
+        if !refit {
+            self.pending.push(metric);
+        }
+    }
+
+    /// Lets go of what nobody is told and no run keeps.
+    fn forget(&mut self) {
+        self.pending.clear();
+        self.candidates.clear();
     }
 
     fn is_due(&self) -> bool {
@@ -251,23 +270,32 @@ fn tell(model: &str, candidate: &Candidate) {
 
 /// What a trainer makes of these rows: a training whose result is not stored, without a run. A cancel is [`Error::Interrupted`].
 pub fn fit(spec: &Spec, data: &TempFile) -> Result<Artifact, Error> {
+    let (_, output) = train(spec, data)?;
+    Ok(Artifact::from_pieces(&output.served)?)
+}
+
+/// Trains once more what was trained without a refit, with one: the same seed gives the same measured fit.
+pub fn refit(trained: Trained, spec: &Spec, data: &TempFile) -> Result<Trained, Error> {
+    let (again, output) = train(spec, data)?;
+    let Outcome { refit_rows, profiles, parity, .. } = again;
+    let outcome = Outcome { refit_rows, profiles, parity, ..trained.outcome };
+    Ok(Trained { outcome, output, ..trained })
+}
+
+/// Runs a trainer to its end, without a run in the catalog.
+fn train(spec: &Spec, data: &TempFile) -> Result<(Outcome, Output), Error> {
     let spec = TempFile::with_content("what is to be trained", &serde_json::to_vec(spec)?)?;
-    let output = TempFile::create("the trained model");
+    let output = Output::create();
     let mut trainer = Trainer::start(&spec, data, &output)?;
-    let mut finished = false;
+    let (mut outcome, mut progress) = (Outcome::default(), Progress::new(None));
     loop {
         match trainer.news()? {
-            News::Event(event) => match *event {
-                Event::Error { cause, message, detail, hint } => {
-                    return Err(reported(cause, message, detail, hint))
-                }
-                Event::Started { trainer, .. } => check_version(&trainer)?,
-                Event::Warning { message } => warn!("{message}"),
-                Event::Finished { .. } => finished = true,
-                _ => {}
-            },
+            News::Event(event) => {
+                outcome.take(*event, &mut progress, &mut |message| warn!("{message}"))?;
+                progress.forget();
+            }
             News::None => wait_for_any(std::iter::once(&trainer), PATIENCE)?,
-            News::End if finished => return Ok(Artifact::from_pieces(&output)?),
+            News::End if outcome.finished => return Ok((outcome, output)),
             News::End => return Err(trainer.cause_of_death()),
         }
     }

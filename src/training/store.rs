@@ -29,6 +29,7 @@ pub fn store(
     });
     let mut data = serde_json::to_value(outcome.data.clone().unwrap_or_default())?;
     data["definition"] = json!(request.definition);
+    data["refit_rows"] = json!(outcome.refit_rows);
     store_version(&NewVersion {
         model: &request.spec.model,
         run_id: Some(trained.run.id),
@@ -44,6 +45,7 @@ pub fn store(
         libraries: outcome.libraries.to_string(),
         seconds: began.elapsed().as_secs_f64(),
         artifact: bytes,
+        measured: trained.measured(),
         profiles: &outcome.profiles,
         promote: request.promote,
     })

@@ -48,13 +48,32 @@ const NO_SPACE: &str = "No space left on device";
 /// The exit status of the dynamic linker if a library is missing.
 const CANNOT_LOAD: i32 = 127;
 
+/// The files that a trainer writes.
+pub struct Output {
+    /// The model that is served.
+    pub served: TempFile,
+    /// The model that was measured, if another is served; else nothing.
+    pub measured: TempFile,
+}
+
+impl Output {
+    pub fn create() -> Self {
+        let [served, measured] = ["the trained model", "the measured model"].map(TempFile::create);
+        Self { served, measured }
+    }
+}
+
 impl Trainer {
-    pub fn start(spec: &TempFile, data: &TempFile, output: &TempFile) -> Result<Self, Error> {
-        let descriptors = [spec.descriptor()?, data.descriptor()?, output.descriptor()?];
+    pub fn start(spec: &TempFile, data: &TempFile, output: &Output) -> Result<Self, Error> {
+        let files = [spec, data, &output.served, &output.measured];
+        let [spec, data, served, measured] = files;
+        let descriptors =
+            [spec.descriptor()?, data.descriptor()?, served.descriptor()?, measured.descriptor()?];
         let paths = descriptors.each_ref().map(|open| format!("/proc/self/fd/{}", open.as_raw_fd()));
-        let arguments = ["--spec", "--data", "--out"].map(str::to_owned).into_iter().zip(paths.clone());
+        let arguments =
+            ["--spec", "--data", "--out", "--measured"].map(str::to_owned).into_iter().zip(paths.clone());
         let mut trainer = Self::spawn(arguments.flat_map(|(name, path)| [name, path]), &descriptors)?;
-        let names = [spec, data, output].map(|file| format!("the temporary file \"{}\"", file.path()));
+        let names = files.map(|file| format!("the temporary file \"{}\"", file.path()));
         trainer.files = paths.into_iter().zip(names).collect();
         Ok(trainer)
     }

@@ -218,6 +218,9 @@ pub enum Event {
         validation_loss: Option<f64>,
         validation_auroc: Option<f64>,
         seconds: f64,
+        /// Whether this is the refit, which measures nothing.
+        #[serde(default)]
+        refit: bool,
     },
     /// One of several algorithms is done.
     Candidate(Candidate),
@@ -239,6 +242,9 @@ pub enum Event {
         /// The scores, and the columns of the recipe in its order.
         #[serde(default)]
         profiles: Vec<Profile>,
+        /// The rows that the served model has learned from in a refit; `None` if the measured fit is served.
+        #[serde(default)]
+        refit_rows: Option<u64>,
         seconds: f64,
     },
     /// The last line of a training that failed.
@@ -291,6 +297,7 @@ mod tests {
                 validation_loss: Some(1.0 / 3.0),
                 validation_auroc: None,
                 seconds: 1e-9,
+                refit: true,
             },
             Event::Finished {
                 algorithm: Algorithm::BoostedTrees,
@@ -307,6 +314,7 @@ mod tests {
                     column: Some(text.clone()),
                     histogram: Histogram::of_numbers(&[0.1 + 0.2, 1.0 / 3.0]),
                 }],
+                refit_rows: Some(17),
                 seconds: 3.25,
             },
             Event::Error { cause: Cause::Data, message: text, detail: None, hint: Some(String::new()) },

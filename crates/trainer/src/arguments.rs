@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 const USAGE: &str = "pg_recommend_trainer --spec SPEC.json --data DATA.arrow --out MODEL.safetensors \
-                     [--scores SCORES.arrow], or pg_recommend_trainer --check";
+                     [--measured MODEL.safetensors] [--scores SCORES.arrow], or pg_recommend_trainer --check";
 
 /// What the program is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,14 +35,16 @@ pub struct Arguments {
     pub data: PathBuf,
     /// Where the model goes.
     pub out: PathBuf,
+    /// Where the model goes that was measured, if that is not the one that is served (see [`crate::refit`]).
+    pub measured: Option<PathBuf>,
     /// Where libtorch's own probability of every row goes, if anywhere.
     pub scores: Option<PathBuf>,
 }
 
 impl Arguments {
     fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, TrainerError> {
-        let mut given: [(&str, Option<PathBuf>); 4] =
-            [("--spec", None), ("--data", None), ("--out", None), ("--scores", None)];
+        let mut given: [(&str, Option<PathBuf>); 5] =
+            [("--spec", None), ("--data", None), ("--out", None), ("--measured", None), ("--scores", None)];
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
             let Some((name, place)) = given.iter_mut().find(|(known, _)| *known == name) else {
@@ -53,10 +55,16 @@ impl Arguments {
             }
             *place = Some(arguments.next().ok_or_else(|| usage(format!("{name} needs a path")))?.into());
         }
-        let [spec, data, out, scores] = given;
+        let [spec, data, out, measured, scores] = given;
         let needed =
             |(name, path): (&str, Option<PathBuf>)| path.ok_or_else(|| usage(format!("{name} is missing")));
-        Ok(Self { spec: needed(spec)?, data: needed(data)?, out: needed(out)?, scores: scores.1 })
+        Ok(Self {
+            spec: needed(spec)?,
+            data: needed(data)?,
+            out: needed(out)?,
+            measured: measured.1,
+            scores: scores.1,
+        })
     }
 }
 

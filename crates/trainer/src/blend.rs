@@ -18,10 +18,6 @@ pub fn fit<'a>(networks: &Trained<'a>, forest: &Trained<'a>, job: &'a Job) -> Op
     let lines = [networks, forest].map(|part| part.artifact.output.line());
     let parts = [networks, forest].map(|part| &part.outputs.validation[..]);
     let (networks, forest) = (&networks.fit, &forest.fit);
-    let (Predictor::Networks(members), Predictor::Forest(trees)) = (&networks.predictor, &forest.predictor)
-    else {
-        return None;
-    };
     let rows = job.stopping_rows();
     if rows.is_empty() {
         return None;
@@ -35,11 +31,20 @@ pub fn fit<'a>(networks: &Trained<'a>, forest: &Trained<'a>, job: &'a Job) -> Op
             best = Some((loss, weights));
         }
     }
-    best.map(|(_, weights)| Fit {
+    best.and_then(|(_, weights)| join(networks, forest, weights))
+}
+
+/// Networks and a forest with given weights; `None` if the parts are something else.
+pub fn join<'a>(networks: &Fit<'a>, forest: &Fit<'a>, weights: Weights) -> Option<Fit<'a>> {
+    let (Predictor::Networks(members), Predictor::Forest(trees)) = (&networks.predictor, &forest.predictor)
+    else {
+        return None;
+    };
+    Some(Fit {
         recipe: networks.recipe.clone(),
         predictor: Predictor::Blend(Blend { networks: members.clone(), forest: trees.clone(), weights }),
         units: (1.0, 0.0),
-        best_epoch: networks.best_epoch,
+        parts: [&networks.parts[..], &forest.parts[..]].concat(),
         parameters: networks.parameters + forest.parameters,
         reference: Rc::new(Both { parts: [networks, forest].map(|fit| Rc::clone(&fit.reference)), weights }),
     })

@@ -72,11 +72,26 @@ fn best_of(all: &[Trained], job: &Job, is_wanted: impl Fn(Algorithm) -> bool) ->
     best
 }
 
-/// A blend of the best network and the best forest that were trained.
-fn blend<'a>(others: &[Trained<'a>], job: &'a Job) -> Option<Fit<'a>> {
-    let networks = best_of(others, job, Algorithm::is_network);
-    let forest = best_of(others, job, |algorithm| algorithm == Algorithm::BoostedTrees);
-    networks.zip(forest).and_then(|(n, f)| blend::fit(&others[n], &others[f], job))
+/// A blend of the best network and the best forest that were trained, and how long these took.
+fn blend<'a>(others: &[Trained<'a>], job: &'a Job) -> Option<(Fit<'a>, f64)> {
+    let networks = best_of(others, job, Algorithm::is_network)?;
+    let forest = best_of(others, job, |algorithm| algorithm == Algorithm::BoostedTrees)?;
+    let (networks, forest) = (&others[networks], &others[forest]);
+    Some((blend::fit(networks, forest, job)?, networks.seconds + forest.seconds))
+}
+
+/// Trains one algorithm on the training rows.
+pub fn learn<'a, W: Write>(
+    algorithm: Algorithm,
+    job: &'a Job,
+    reporter: &mut Reporter<W>,
+) -> Result<Fit<'a>, TrainerError> {
+    match algorithm {
+        Algorithm::Popularity => popularity::fit(job),
+        Algorithm::BoostedTrees => trees::fit(job, reporter),
+        Algorithm::Logistic | Algorithm::Mlp | Algorithm::DeepCross => network::fit(algorithm, job, reporter),
+        Algorithm::Blend => Err(TrainerError::internal("a blend is made of what others have learned")),
+    }
 }
 
 /// Trains one algorithm; `None` if there is nothing that could be blended.
@@ -87,16 +102,13 @@ fn train<'a, W: Write>(
     job: &'a Job,
     reporter: &mut Reporter<W>,
 ) -> Result<Option<Trained<'a>>, TrainerError> {
-    let fit = match algorithm {
+    let began = Instant::now();
+    let (fit, seconds) = match algorithm {
         Algorithm::Blend => match blend(others, job) {
-            Some(fit) => fit,
+            Some(blended) => blended,
             None => return Ok(None),
         },
-        Algorithm::Popularity => popularity::fit(job)?,
-        Algorithm::BoostedTrees => trees::fit(job, reporter)?,
-        Algorithm::Logistic | Algorithm::Mlp | Algorithm::DeepCross => {
-            network::fit(algorithm, job, reporter)?
-        }
+        _ => (learn(algorithm, job, reporter)?, began.elapsed().as_secs_f64()),
     };
     let outputs = job.split.held_out(|rows| fit.reference.outputs(rows))?;
     let artifact = Artifact {
@@ -106,7 +118,7 @@ fn train<'a, W: Write>(
         output: calibrate::output(&fit, &outputs.validation, job),
     };
     let measured = measure(&artifact, &fit, &outputs, baselines, job)?;
-    Ok(Some(Trained { artifact, fit, outputs, measured }))
+    Ok(Some(Trained { artifact, fit, outputs, measured, seconds }))
 }
 
 fn candidate(algorithm: Algorithm, trained: &Result<Trained, TrainerError>, began: Instant) -> Candidate {
@@ -116,7 +128,7 @@ fn candidate(algorithm: Algorithm, trained: &Result<Trained, TrainerError>, bega
             algorithm,
             validation: measured.validation.as_ref().map(|evaluation| evaluation.model.clone()),
             test: measured.test.as_ref().map(|evaluation| evaluation.model.clone()),
-            best_epoch: fit.best_epoch,
+            best_epoch: fit.best_epoch(),
             parameters: fit.parameters as u64,
             seconds,
             error: None,

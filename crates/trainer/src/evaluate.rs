@@ -2,7 +2,7 @@
 
 use crate::baseline::Outcomes;
 use crate::error::TrainerError;
-use crate::job::{Fit, Job, Units};
+use crate::job::{Fit, Job};
 use crate::prepare::{RawColumns, RawRow};
 use crate::rows::split::{HeldOut, Split};
 use crate::threads::on_each;
@@ -35,6 +35,8 @@ pub struct Trained<'a> {
     /// The training library's outputs for the rows of the holdout sets.
     pub outputs: HeldOut<Vec<f64>>,
     pub measured: Measured,
+    /// How long its parts took to learn.
+    pub seconds: f64,
 }
 
 impl Trained<'_> {
@@ -54,13 +56,9 @@ pub fn measure(
     job: &Job,
 ) -> Result<Measured, TrainerError> {
     let scorer = Scorer::new(artifact)?;
-    let unit = match job.task {
-        Task::Binary => 1.0,
-        Task::Regression => Units::standard(&job.table.labels.of(&job.split.train)).scale,
-    };
     let part = |rows: &[u32], outputs: &[f64], baseline: &Option<Quality>| -> Result<_, TrainerError> {
         let served = serve(&scorer, job, rows)?;
-        let difference = served.difference(outputs, &artifact.output) / unit;
+        let difference = served.difference(outputs, &artifact.output) / job.units.scale;
         let both = served.quality(job, rows).zip(baseline.clone());
         Ok((both.map(|(model, popularity)| Evaluation { model, popularity }), difference, served))
     };
@@ -81,9 +79,22 @@ pub fn measure(
         _ if second > first || second.is_nan() => second,
         _ => first,
     };
-    // Written so that a difference that is not a number is refused too.
+    check(parity)?;
+    Ok(Measured { validation, test, by, scores, parity })
+}
+
+/// How far the served scores of some rows are from the training library's; an error if that is too far.
+pub fn parity(artifact: &Artifact, fit: &Fit, rows: &[u32], job: &Job) -> Result<f64, TrainerError> {
+    let served = serve(&Scorer::new(artifact)?, job, rows)?;
+    let difference = served.difference(&fit.reference.outputs(rows)?, &artifact.output) / job.units.scale;
+    check(difference)?;
+    Ok(difference)
+}
+
+/// Written so that a difference that is not a number is refused too.
+fn check(parity: f64) -> Result<(), TrainerError> {
     match parity <= PARITY {
-        true => Ok(Measured { validation, test, by, scores, parity }),
+        true => Ok(()),
         false => Err(TrainerError::Parity { difference: parity }),
     }
 }

@@ -4,7 +4,7 @@ use crate::error::TrainerError;
 use crate::prepare::Encoder;
 use crate::rows::data::Table;
 use crate::rows::split::Split;
-use model::{Params, Predictor, Recipe, Task};
+use model::{Algorithm, Params, Predictor, Recipe, Task};
 use std::rc::Rc;
 use std::time::Instant;
 use tch::Device;
@@ -23,6 +23,10 @@ pub struct Job<'a> {
     pub threads: usize,
     /// When the training has to stop with the best model so far.
     pub deadline: Option<Instant>,
+    /// The units of a quantity, from the training rows of the measured fit, so that the refit puts out the same.
+    pub units: Units,
+    /// How long what was measured was trained, if this job fits it again on all rows.
+    pub refit: Option<&'a [Part]>,
 }
 
 impl<'a> Job<'a> {
@@ -34,6 +38,12 @@ impl<'a> Job<'a> {
             true => rows,
             false => &[],
         }
+    }
+
+    /// How long an algorithm was trained before, if this is a refit.
+    pub fn lengths(&self, algorithm: Algorithm) -> Option<&'a [u32]> {
+        let part = self.refit?.iter().find(|part| part.algorithm == algorithm)?;
+        Some(&part.lengths)
     }
 }
 
@@ -61,18 +71,40 @@ impl Units {
     }
 }
 
+/// What one algorithm has done, as far as it takes to do the same on other rows.
+#[derive(Debug, Clone)]
+pub struct Part {
+    pub algorithm: Algorithm,
+    /// For each network the epochs whose weights were kept, or for each output of a forest its trees.
+    pub lengths: Vec<u32>,
+}
+
 /// What an algorithm has learned.
 pub struct Fit<'a> {
     pub recipe: Recipe,
     pub predictor: Predictor,
     /// Slope and offset of the line from the predictor's outputs to the label's units; (1, 0) for a binary task.
     pub units: (f64, f64),
-    /// The epoch (from 1) whose weights were kept, or the number of trees.
-    pub best_epoch: u32,
+    /// What it is made of: a blend has two parts.
+    pub parts: Vec<Part>,
     /// How many numbers were fitted.
     pub parameters: usize,
     /// The predictor as its maker computes it, to be compared with what will be served.
     pub reference: Rc<dyn Reference + 'a>,
+}
+
+impl Fit<'_> {
+    /// The epoch (from 1) whose weights were kept, on average where there are several networks, or the trees of the first
+    /// output.
+    pub fn best_epoch(&self) -> u32 {
+        match self.parts.first() {
+            Some(Part { algorithm: Algorithm::BoostedTrees, lengths, .. }) => lengths[0],
+            Some(Part { lengths, .. }) if !lengths.is_empty() => {
+                lengths.iter().sum::<u32>() / lengths.len() as u32
+            }
+            _ => 1,
+        }
+    }
 }
 
 pub trait Reference {

@@ -15,6 +15,7 @@
 //! | `popularity` | the smoothed rate of each product as a model |
 //! | `blend` | a network and trees together |
 //! | `choose` | trains one algorithm or several, and keeps the best |
+//! | `refit` | the same once more on all labelled rows |
 //! | `calibrate` | probabilities from logits |
 //! | `evaluate`, `baseline` | metrics beside those of past purchases, the check that served scores are the library's |
 //! | `importance` | how much the model depends on each column |
@@ -43,6 +44,7 @@ mod popularity;
 mod precision;
 mod prepare;
 mod random;
+mod refit;
 mod report;
 mod rows;
 mod threads;

@@ -5,11 +5,12 @@ use crate::check::{LIBTORCH, VERSION};
 use crate::choose::best;
 use crate::device::{device_name, device_of, processors, warm_up};
 use crate::error::TrainerError;
-use crate::evaluate::Trained;
+use crate::evaluate::{Measured, Trained};
 use crate::importance::importance;
-use crate::job::Job;
+use crate::job::{Job, Units};
 use crate::leaks;
 use crate::prepare::Encoder;
+use crate::refit::{self, Refit};
 use crate::report::Reporter;
 use crate::rows::input::check_spec;
 use crate::rows::prepared::Prepared;
@@ -67,6 +68,11 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         device,
         threads,
         deadline: budget.map(|seconds| started + Duration::from_secs_f64(seconds)),
+        units: match task {
+            Task::Binary => Units::NONE,
+            Task::Regression => Units::standard(&table.labels.of(&split.train)),
+        },
+        refit: None,
     };
     if !split.validation.is_empty() && job.stopping_rows().is_empty() {
         reporter.warn(
@@ -74,18 +80,30 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
              calibrated.",
         )?;
     }
-    let trained = best(&spec.algorithms, &job, reporter)?;
-    save(&trained, &rows, arguments)?;
-    let Trained { artifact, fit, measured, .. } = trained;
+    let measured = best(&spec.algorithms, &job, reporter)?;
+    let importance = if params.importance { importance(&measured.artifact, &job)? } else { Vec::new() };
+    let all = refit::prepare(&measured, &job, reporter)?;
+    let again = all.as_ref().map(|all| all.job(&job, &measured.fit.parts));
+    let refit = match &again {
+        Some(job) => refit::fit(&measured, job, reporter)?,
+        None => None,
+    };
+    save(&measured, refit.as_ref(), &rows, arguments)?;
+    let (artifact, encoder) = match (&refit, &all) {
+        (Some(refit), Some(all)) => (&refit.artifact, all.encoder()),
+        _ => (&measured.artifact, &encoder),
+    };
+    let Trained { fit, measured: Measured { validation, test, by, scores, parity }, .. } = &measured;
     reporter.send(&Event::Finished {
         algorithm: artifact.algorithm,
-        validation: measured.validation,
-        test: measured.test,
-        by: measured.by,
-        best_epoch: fit.best_epoch,
-        parity: measured.parity,
-        profiles: profiles(measured.scores, &artifact, &encoder),
-        importance: if params.importance { importance(&artifact, &job)? } else { Vec::new() },
+        validation: validation.clone(),
+        test: test.clone(),
+        by: by.clone(),
+        best_epoch: fit.best_epoch(),
+        parity: refit.as_ref().map_or(*parity, |refit| refit.parity.max(*parity)),
+        profiles: profiles(scores.clone(), artifact, encoder),
+        importance,
+        refit_rows: refit.map(|_| rows.ordered.len() as u64),
         seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -102,11 +120,22 @@ fn profiles(scores: Option<Histogram>, artifact: &Artifact, encoder: &Encoder) -
     scores.into_iter().chain(columns.filter_map(|column| of_column(&column.name))).collect()
 }
 
-/// Writes the model, and the training library's own scores of all rows if they are asked for.
-fn save(trained: &Trained, rows: &Prepared, arguments: &Arguments) -> Result<(), TrainerError> {
-    let Trained { artifact, fit, .. } = trained;
-    let bytes = artifact.to_bytes()?;
-    write(&arguments.out, "write the model to", |file| file.write_all(&bytes).map_err(|e| e.to_string()))?;
+/// Writes the model, beside it the one that was measured if another is served, and the training library's own scores of all
+/// rows if they are asked for.
+fn save(
+    measured: &Trained,
+    refit: Option<&Refit>,
+    rows: &Prepared,
+    arguments: &Arguments,
+) -> Result<(), TrainerError> {
+    let (artifact, fit) = match refit {
+        Some(refit) => (&refit.artifact, &refit.fit),
+        None => (&measured.artifact, &measured.fit),
+    };
+    write_model(&arguments.out, artifact)?;
+    if let (Some(path), Some(_)) = (&arguments.measured, refit) {
+        write_model(path, &measured.artifact)?;
+    }
     if let Some(path) = &arguments.scores {
         let outputs = fit.reference.outputs(&rows.as_read())?;
         let scores =
@@ -114,6 +143,11 @@ fn save(trained: &Trained, rows: &Prepared, arguments: &Arguments) -> Result<(),
         write(path, "write the scores to", |file| write_scores(file, scores).map_err(|e| e.to_string()))?;
     }
     Ok(())
+}
+
+fn write_model(path: &Path, artifact: &Artifact) -> Result<(), TrainerError> {
+    let bytes = artifact.to_bytes()?;
+    write(path, "write the model to", |file| file.write_all(&bytes).map_err(|e| e.to_string()))
 }
 
 fn read_spec(path: &Path) -> Result<Spec, TrainerError> {

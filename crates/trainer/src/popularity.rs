@@ -2,11 +2,11 @@
 
 use crate::baseline::PRIOR_ROWS;
 use crate::error::TrainerError;
-use crate::job::{Fit, Job, Reference};
+use crate::job::{Fit, Job, Part, Reference};
 use crate::memory;
 use model::rates::Rates;
 use model::recipe::{Column, Family, Input, Recipe};
-use model::{Predictor, Task};
+use model::{Algorithm, Predictor, Task};
 use std::rc::Rc;
 
 /// Bytes that a key takes until the model is written. They are in maps that may be half empty, and in copies of these.
@@ -51,7 +51,7 @@ pub fn fit<'a>(job: &'a Job) -> Result<Fit<'a>, TrainerError> {
             }],
         },
         units: (1.0, 0.0),
-        best_epoch: 1,
+        parts: vec![Part { algorithm: Algorithm::Popularity, lengths: Vec::new() }],
         parameters: rates.keys.len() + 1,
         reference: Rc::new(Lookup { rates: rates.clone(), keys, outputs: job.task.outputs() }),
         predictor: Predictor::Rates(rates),

@@ -37,6 +37,8 @@ pub use fit::fit;
 pub struct TreeParams {
     /// Most trees of an output; fewer are kept if a validation part says so.
     pub trees: u32,
+    /// The trees of each output instead, where they are known from a fit before.
+    pub lengths: Option<Vec<u32>>,
     /// Most leaves of a tree, from 2.
     pub leaves: usize,
     pub learning_rate: f64,
@@ -58,6 +60,13 @@ pub struct TreeParams {
     pub seed: u64,
     /// At least 1.
     pub threads: usize,
+}
+
+impl TreeParams {
+    /// Most trees of an output.
+    pub fn most(&self, output: usize) -> u32 {
+        self.lengths.as_ref().map_or(self.trees, |lengths| lengths[output])
+    }
 }
 
 /// What an output of the forest estimates.
@@ -178,7 +187,8 @@ pub fn grow_forest(
                 ..round
             })
         };
-        let (model, best) = grow(&matrices, &settings, *goal, params, &mut report)?;
+        let (model, best) =
+            grow(&matrices, &settings, *goal, params.most(output), params.patience, &mut report)?;
         grown.push(Grown { model, best, unit });
     }
     let bases = grown.iter().map(|Grown { model, unit, .. }| unit.restore(model.base_score()));
@@ -317,13 +327,14 @@ fn grow(
     matrices: &Matrices,
     settings: &TrainingParams,
     goal: Goal,
-    params: &TreeParams,
+    most: u32,
+    patience: u32,
     on_round: &mut dyn FnMut(Round) -> Result<bool, TrainerError>,
 ) -> Result<(BoostedModel, u32), TrainerError> {
     let (sender, rounds) = mpsc::channel();
     std::thread::scope(|scope| {
         let growing = scope.spawn(move || {
-            let mut trainer = Trainer::new(settings, &matrices.training, params.trees as usize)
+            let mut trainer = Trainer::new(settings, &matrices.training, most as usize)
                 .eval(&matrices.watched, WATCHED)
                 .on_round(move |eval| match sender.send(round_of(&eval, goal)) {
                     Ok(()) => ControlFlow::Continue(()),
@@ -331,7 +342,7 @@ fn grow(
                 });
             if let Some(validation) = &matrices.validation {
                 trainer = trainer.eval(validation, VALIDATION);
-                if let Some(patience) = NonZeroUsize::new(params.patience as usize) {
+                if let Some(patience) = NonZeroUsize::new(patience as usize) {
                     trainer = trainer.early_stopping_rounds(patience);
                 }
             }

@@ -61,7 +61,14 @@ fn streamed(run: &Run) -> bool {
 
 /// Few epochs; without what would take most of the time.
 fn short() -> Params {
-    Params { epochs: 1, learning_rate: Some(0.01), batch_size: 1024, importance: false, ..quick() }
+    Params {
+        epochs: 1,
+        learning_rate: Some(0.01),
+        batch_size: 1024,
+        importance: false,
+        refit: false,
+        ..quick()
+    }
 }
 
 #[test]
@@ -77,8 +84,11 @@ fn data_larger_than_memory_are_learned_from_as_well() {
     assert!(bounded.peak < (LIMIT + 80) * MEBIBYTE, "{}", bounded.peak);
     assert!((auroc(&unbounded) - auroc(&bounded)).abs() < 0.01, "{} {}", auroc(&unbounded), auroc(&bounded));
     assert_eq!(unbounded.data(), bounded.data());
-    let again = succeeded(trainer.run_within(LIMIT));
-    assert!(again.model == bounded.model, "the same file and seed give the same weights");
+    trainer.write_spec(&wide(1).columns, Params { refit: true, ..short() });
+    let refit = succeeded(trainer.run_within(LIMIT));
+    assert!(refit.measured == bounded.model, "the same file and seed give the same weights");
+    assert_eq!(refit.refit(), (1, Some(600_000)));
+    assert!(refit.peak < (LIMIT + 80) * MEBIBYTE, "{}", refit.peak);
 }
 
 #[test]

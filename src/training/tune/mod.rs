@@ -13,6 +13,7 @@ mod record;
 mod request;
 mod search;
 
+use super::attempt::refit;
 use super::request::Arguments;
 use super::store::{announce, store};
 use super::train::read;
@@ -22,6 +23,7 @@ use crate::pg::call::Call;
 use crate::pg::session::{Failure, Session};
 use crate::pg::two_versions::require_writable;
 use crate::pg::values::{given, microseconds};
+use model::protocol::Spec;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use record::Tune;
@@ -88,9 +90,15 @@ fn run_to_the_end(tuning: &Tuning, session: &Session) {
 
 fn search_and_store(tuning: &Tuning, session: &Session, search: &mut Search) -> Result<(), Failure> {
     let data = read(&tuning.request, session, tuning.began)?;
-    let (best, trained) = search.run(&data)?;
-    drop(data);
+    let (best, mut trained) = search.run(&data)?;
     let params = search.params(best)?;
+    if params.refit {
+        say!("{}: the best trial is refit on all labelled rows", tuning.model());
+        let spec = Spec { params: params.clone(), ..tuning.request.spec.clone() };
+        trained = session.attempt(|| refit(trained, &spec, &data))?;
+        session.commit();
+    }
+    drop(data);
     session.attempt(|| {
         let stored = store(&tuning.request, &params, &trained, tuning.began)?;
         trained.run.became(stored.version)?;

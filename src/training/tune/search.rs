@@ -107,7 +107,8 @@ impl<'a> Search<'a> {
 
     fn start(&mut self, step: Step, lane: usize, data: &TempFile) -> Result<(), Failure> {
         let device = self.tuning.lanes.devices[lane].clone();
-        let params = Params { device, ..self.params(step.key())? };
+        // Only the best is refit, at the end.
+        let params = Params { device, refit: false, ..self.params(step.key())? };
         let request = &self.tuning.request;
         let trial = TrialOf { tune: self.tune.id, trial: step.trial as i32, rung: step.rung as i32 };
         let run = self.session.attempt(|| Run::start(request, &params, Some(trial), self.session))?;

@@ -122,6 +122,12 @@ impl Card {
         if let Some(unlabelled) = number("unlabelled").filter(|rows| *rows > 0) {
             limits.push(format!("{unlabelled} rows had no label yet and were not used."));
         }
+        if let Some(rows) = number("refit_rows") {
+            limits.push(format!(
+                "Its weights were trained once more on all {rows} labelled rows: the metrics are of the fit before, which had not \
+                 seen the rows that they are of."
+            ));
+        }
         if !self.metrics.contains_key("test") {
             limits.push("It was not measured on rows that training did not see.".into());
         }

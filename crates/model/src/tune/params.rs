@@ -79,6 +79,8 @@ parameters! {
     threads: usize = 0, ALL, Whole(0, 1024), "CPU threads, at most one for each core", "0 takes the setting reco.training_threads";
     time_budget: f64 = 0.0, ALL, Within(0.0, 1e6),
         "seconds after which training ends with the best it has", "0 has no end";
+    refit: bool = true, ALL, Flag,
+        "whether what is stored is trained once more on all labelled rows, validation and test rows too";
     importance: bool = true, ALL, Flag, "whether the importance of every column is measured";
     validation_share: f64 = 0.15, ALL, Within(0.0, 0.9),
         "share of the weeks (or rows) held out to stop and to calibrate";

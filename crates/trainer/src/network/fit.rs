@@ -6,7 +6,7 @@ use super::on_device::stream_outputs;
 use super::room::fits_whole;
 use super::train::{train, Epoch, TrainingPlan, Validation};
 use crate::error::TrainerError;
-use crate::job::{Fit, Job, Reference, Units};
+use crate::job::{Fit, Job, Part, Reference};
 use crate::prepare::Encoder;
 use crate::report::Reporter;
 use model::protocol::Event;
@@ -22,13 +22,10 @@ pub fn fit<'a, W: Write>(
 ) -> Result<Fit<'a>, TrainerError> {
     let Job { table, split, encoder, params, device, .. } = *job;
     let labels = &table.labels;
-    let units = match job.task {
-        Task::Binary => Units::NONE,
-        Task::Regression => Units::standard(&labels.of(&split.train)),
-    };
+    let units = job.units;
     let shape = shape(algorithm, params, job.task);
     let whole = fits_whole(job, &shape)?;
-    if !whole {
+    if !whole && job.refit.is_none() {
         reporter.warn(format!(
             "{algorithm}: the rows do not fit into memory (reco.max_training_memory) and are prepared anew in every epoch."
         ))?;
@@ -40,13 +37,16 @@ pub fn fit<'a, W: Write>(
     let positives =
         (job.task == Task::Binary && params.negative_share < 1.0).then(|| labels.positive(&split.train));
     let mut nets = Vec::new();
-    let mut best_epochs = 0;
-    for member in 0..params.members as u32 {
-        let seed = params.seed.wrapping_add(u64::from(member));
+    let before = job.lengths(algorithm);
+    let all_epochs = before.map_or(params.epochs * params.members as u32, |lengths| lengths.iter().sum());
+    let (mut lengths, mut told) = (Vec::new(), 0);
+    for member in 0..params.members {
+        let seed = params.seed.wrapping_add(member as u64);
         let mut net = Net::new(&encoder.recipe, &shape, seed, device)?;
         let plan = TrainingPlan {
             task: job.task,
             params,
+            epochs: before.map_or(params.epochs, |lengths| lengths[member]),
             learning_rate: params.learning_rate(algorithm),
             seed,
             threads: job.threads,
@@ -54,11 +54,22 @@ pub fn fit<'a, W: Write>(
             positives: positives.as_deref(),
             l1: if algorithm == Algorithm::Logistic { params.l1 } else { 0.0 },
         };
-        let before = member * params.epochs;
-        let mut tell = |epoch: Epoch| reporter.send(&event(algorithm, epoch, before, params));
+        let mut tell = |epoch: Epoch| {
+            reporter.send(&Event::Epoch {
+                algorithm,
+                epoch: told + epoch.number,
+                epochs: all_epochs,
+                train_loss: epoch.train_loss,
+                validation_loss: epoch.validation_loss,
+                validation_auroc: epoch.validation_auroc,
+                seconds: epoch.seconds,
+                refit: before.is_some(),
+            })
+        };
         let validation =
             (!held_out.is_empty()).then_some(Validation { examples: &validation, targets: &targets });
-        best_epochs += train(&mut net, &training, validation, &plan, &mut tell)?;
+        lengths.push(train(&mut net, &training, validation, &plan, &mut tell)?);
+        told += plan.epochs;
         net.alias_unseen_nulls(&encoder.null_seen)?;
         nets.push(net);
     }
@@ -67,7 +78,7 @@ pub fn fit<'a, W: Write>(
         recipe: encoder.recipe.clone(),
         predictor: Predictor::Networks(networks),
         units: (units.scale, units.mean),
-        best_epoch: best_epochs / params.members as u32,
+        parts: vec![Part { algorithm, lengths }],
         parameters: nets.iter().map(Net::parameters).sum(),
         reference: Rc::new(Networks { nets, encoder }),
     })
@@ -80,19 +91,6 @@ fn shape(algorithm: Algorithm, params: &Params, task: Task) -> Shape {
         _ => (0, Vec::new()),
     };
     Shape { crosses, rank: params.cross_rank, hidden, batch_norm: params.batch_norm, outputs: task.outputs() }
-}
-
-fn event(algorithm: Algorithm, epoch: Epoch, before: u32, params: &Params) -> Event {
-    let Epoch { number, train_loss, validation_loss, validation_auroc, seconds } = epoch;
-    Event::Epoch {
-        algorithm,
-        epoch: before + number,
-        epochs: params.epochs * params.members as u32,
-        train_loss,
-        validation_loss,
-        validation_auroc,
-        seconds,
-    }
 }
 
 /// libtorch's own outputs.

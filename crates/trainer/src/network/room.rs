@@ -6,6 +6,7 @@ use super::on_device::block_rows;
 use crate::error::TrainerError;
 use crate::job::Job;
 use crate::memory;
+use crate::refit::PARITY_ROWS;
 use tch::Device;
 
 /// Bytes of a row besides its inputs: its target, and its place in the order, on the host and on the device.
@@ -24,6 +25,7 @@ pub fn fits_whole(job: &Job, shape: &Shape) -> Result<bool, TrainerError> {
     };
     let (train, held_out) = (job.split.train.len(), job.stopping_rows().len());
     let measured = match job.split.validation.len().max(job.split.test.len()) {
+        0 if job.refit.is_some() => PARITY_ROWS,
         0 => train,
         measured => measured,
     };

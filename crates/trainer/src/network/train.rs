@@ -42,6 +42,8 @@ pub struct Validation<'a> {
 pub struct TrainingPlan<'a> {
     pub task: Task,
     pub params: &'a Params,
+    /// How many epochs at most; the learning rate moves as if they were all that `params` says.
+    pub epochs: u32,
     pub learning_rate: f64,
     pub seed: u64,
     pub threads: usize,
@@ -74,8 +76,8 @@ pub fn train(
     let params = plan.params;
     let mut trainer = Loop::new(net, training, plan, block_rows(net.device()))?;
     let mut best: Option<(f64, u32, (Tensor, Tensor))> = None;
-    let mut last = params.epochs;
-    for number in 1..=params.epochs {
+    let mut last = plan.epochs;
+    for number in 1..=plan.epochs {
         let started = Instant::now();
         let reduced = precision::begin(params.precision)?;
         let train_loss = trainer.epoch()?;
@@ -291,6 +293,7 @@ mod tests {
         TrainingPlan {
             task: Task::Binary,
             params,
+            epochs: params.epochs,
             learning_rate: 0.05,
             seed: 1,
             threads,

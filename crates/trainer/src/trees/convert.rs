@@ -90,7 +90,9 @@ mod tests {
             validation: None,
         };
         let settings = settings(Goal::Binary, &matrices.training, &params).unwrap();
-        let (grown, count) = grow(&matrices, &settings, Goal::Binary, &params, &mut |_| Ok(true)).unwrap();
+        let (grown, count) =
+            grow(&matrices, &settings, Goal::Binary, params.trees, params.patience, &mut |_| Ok(true))
+                .unwrap();
 
         let mut forest = Forest::new(vec![0.0]).unwrap();
         add_trees(&mut forest, 0, &grown, count, &columns, 1.0).unwrap();

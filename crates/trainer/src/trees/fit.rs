@@ -2,7 +2,7 @@
 
 use super::{grow_forest, matrix, Fitted, Goal, Grown, Round, TreeParams, TreeRows};
 use crate::error::TrainerError;
-use crate::job::{Fit, Job, Reference};
+use crate::job::{Fit, Job, Part, Reference};
 use crate::memory;
 use crate::prepare::TreeInput;
 use crate::report::Reporter;
@@ -27,9 +27,10 @@ pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit
     let validation = Some(&validation).filter(|part| !part.rows.is_empty());
     let goals = goals(job.task);
     let params = tree_params(job);
+    let most: Vec<u32> = (0..goals.len()).map(|output| params.most(output)).collect();
     let mut began = Instant::now();
     let mut on_round = |round: Round| {
-        let event = event(round, goals.len(), &params, began);
+        let event = event(round, &most, job.refit.is_some(), began);
         began = Instant::now();
         reporter.send(&event)?;
         Ok(job.deadline.is_none_or(|deadline| Instant::now() < deadline))
@@ -39,7 +40,7 @@ pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit
     Ok(Fit {
         recipe: job.encoder.recipe.clone(),
         units: (1.0, 0.0),
-        best_epoch: best_rounds[0],
+        parts: vec![Part { algorithm: Algorithm::BoostedTrees, lengths: best_rounds }],
         parameters: forest.leaf_count(),
         predictor: Predictor::Forest(forest),
         reference: Rc::new(Trees { grown, columns }),
@@ -72,6 +73,7 @@ fn tree_params(job: &Job) -> TreeParams {
     let params = job.params;
     TreeParams {
         trees: params.trees as u32,
+        lengths: job.lengths(Algorithm::BoostedTrees).map(<[u32]>::to_vec),
         leaves: params.leaves,
         learning_rate: params.learning_rate(Algorithm::BoostedTrees),
         min_leaf_rows: params.min_leaf_rows as f64,
@@ -87,15 +89,16 @@ fn tree_params(job: &Job) -> TreeParams {
 }
 
 /// The event of a tree. The trees of all outputs are numbered one after the other.
-fn event(round: Round, outputs: usize, params: &TreeParams, began: Instant) -> Event {
+fn event(round: Round, most: &[u32], refit: bool, began: Instant) -> Event {
     Event::Epoch {
         algorithm: Algorithm::BoostedTrees,
-        epoch: round.output as u32 * params.trees + round.round,
-        epochs: outputs as u32 * params.trees,
+        epoch: most[..round.output].iter().sum::<u32>() + round.round,
+        epochs: most.iter().sum(),
         train_loss: round.train_loss,
         validation_loss: round.validation_loss,
         validation_auroc: round.validation_auroc,
         seconds: began.elapsed().as_secs_f64(),
+        refit,
     }
 }
 

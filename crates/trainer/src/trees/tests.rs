@@ -105,6 +105,7 @@ fn quick() -> TreeParams {
 pub fn defaults() -> TreeParams {
     TreeParams {
         trees: 300,
+        lengths: None,
         leaves: 63,
         learning_rate: 0.05,
         min_leaf_rows: 20.0,

@@ -35,6 +35,8 @@ pub struct Run {
     pub code: Option<i32>,
     pub stderr: String,
     pub model: Option<Vec<u8>>,
+    /// The model that was measured, if the other one was refit.
+    pub measured: Option<Vec<u8>>,
     /// libtorch's probabilities, in the order of the rows.
     pub scores: Vec<f64>,
 }
@@ -102,6 +104,7 @@ impl Trainer {
             ("--spec", "spec.json"),
             ("--data", "data.arrow"),
             ("--out", "model.safetensors"),
+            ("--measured", "measured.safetensors"),
             ("--scores", "scores.arrow"),
         ] {
             command.arg(name).arg(self.path(file));
@@ -144,6 +147,7 @@ impl Trainer {
             code: output.status.code(),
             stderr: String::from_utf8_lossy(&output.stderr).into(),
             model: fs::read(self.path("model.safetensors")).ok(),
+            measured: fs::read(self.path("measured.safetensors")).ok(),
             scores: self.scores(),
         }
     }
@@ -188,6 +192,10 @@ impl Run {
         Artifact::from_bytes(self.model.as_ref().expect("a model")).expect("a valid model")
     }
 
+    pub fn measured_artifact(&self) -> Artifact {
+        Artifact::from_bytes(self.measured.as_ref().expect("a measured model")).expect("a valid model")
+    }
+
     pub fn data(&self) -> &DataSummary {
         let data = self.events.iter().find_map(|e| if let Event::Data(data) = e { Some(data) } else { None });
         data.expect("a data event")
@@ -200,10 +208,12 @@ impl Run {
             .collect()
     }
 
-    /// Training and validation loss of each epoch.
+    /// Training and validation loss of each epoch of the measured fit.
     pub fn losses(&self) -> Vec<(f64, Option<f64>)> {
         let losses = self.events.iter().filter_map(|e| match e {
-            Event::Epoch { train_loss, validation_loss, .. } => Some((*train_loss, *validation_loss)),
+            Event::Epoch { train_loss, validation_loss, refit: false, .. } => {
+                Some((*train_loss, *validation_loss))
+            }
             _ => None,
         });
         losses.collect()
@@ -212,7 +222,7 @@ impl Run {
     /// Validation AUROC of each epoch.
     pub fn aurocs(&self) -> Vec<f64> {
         let aurocs = self.events.iter().filter_map(|e| match e {
-            Event::Epoch { validation_auroc, .. } => *validation_auroc,
+            Event::Epoch { validation_auroc, refit: false, .. } => *validation_auroc,
             _ => None,
         });
         aurocs.collect()
@@ -224,6 +234,15 @@ impl Run {
             Some(Event::Finished { validation, test, best_epoch, parity, .. }) => {
                 (validation.as_ref(), test.as_ref(), *best_epoch, *parity)
             }
+            other => panic!("ended with {other:?}"),
+        }
+    }
+
+    /// The epochs or trees of the refit, and the rows that it learned from.
+    pub fn refit(&self) -> (usize, Option<u64>) {
+        let epochs = self.events.iter().filter(|event| matches!(event, Event::Epoch { refit: true, .. }));
+        match self.events.last() {
+            Some(Event::Finished { refit_rows, .. }) => (epochs.count(), *refit_rows),
             other => panic!("ended with {other:?}"),
         }
     }

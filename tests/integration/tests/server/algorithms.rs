@@ -3,6 +3,8 @@ use integration::{value, Database, Training};
 use postgres::Client;
 use serde_json::Value;
 
+/// So that the served weights are those that were measured.
+const NO_REFIT: &str = "\"refit\": false";
 const PARAMS: &str = r#"{"threads": 1}"#;
 
 fn train(client: &mut Client, algorithm: &str, training: Training) -> Value {
@@ -28,7 +30,7 @@ fn every_algorithm_scores_in_sql_what_was_measured_in_training() {
         ("popularity", PARAMS, 0.5),
     ] {
         let mut client = Database::with_data().connect();
-        let metrics = train(&mut client, algorithm, Training::new("launch").params(params));
+        let metrics = train(&mut client, algorithm, Training::new("launch").params(params).param(NO_REFIT));
         let stored = number(&metrics, "/test/model/auroc");
         assert!(stored > at_least, "{algorithm}: {stored}");
         assert!(number(&metrics, "/parity") <= 1e-5, "{algorithm}");
@@ -81,7 +83,7 @@ fn a_quantity_is_predicted_with_its_quantiles() {
         ("boosted_trees", r#"{"trees": 40, "learning_rate": 0.1, "exclude": ["purchased"], "threads": 1}"#),
     ] {
         let mut client = Database::with_data().connect();
-        let training = Training::new("launch").label("households").params(params);
+        let training = Training::new("launch").label("households").params(params).param(NO_REFIT);
         let metrics = train(&mut client, algorithm, training);
         for name in ["rmse", "mae", "r2", "pinball", "coverage"] {
             number(&metrics, &format!("/test/model/{name}"));
@@ -126,7 +128,11 @@ fn two_trainings_with_one_seed_are_equal_to_the_bit() {
         for _ in 0..2 {
             train(&mut client, algorithm, Training::new("launch").params(params));
         }
-        let distinct: i64 = value(&mut client, "SELECT count(DISTINCT digest) FROM reco.artifact");
-        assert_eq!(distinct, 1, "{algorithm}");
+        for weights in ["artifact_id", "measured_artifact_id"] {
+            let distinct = format!(
+                "SELECT count(DISTINCT digest) FROM reco.artifact AS a JOIN reco.version AS v ON a.artifact_id = v.{weights}"
+            );
+            assert_eq!(value::<i64>(&mut client, &distinct), 1, "{algorithm} {weights}");
+        }
     }
 }

@@ -12,11 +12,14 @@ fn with_versions(count: i32) -> (Database, Client) {
     client
         .batch_execute(&format!(
             "WITH made AS (
-                 INSERT INTO reco.artifact SELECT gen_random_uuid(), size, digest FROM reco.artifact, generate_series(2, {count})
+                 INSERT INTO reco.artifact SELECT gen_random_uuid(), size, digest
+                 FROM reco.artifact JOIN reco.version USING (artifact_id), generate_series(2, {count})
                  RETURNING artifact_id), chunks AS (
-                 INSERT INTO reco.artifact_chunk SELECT m.artifact_id, position, body FROM reco.artifact_chunk, made AS m)
+                 INSERT INTO reco.artifact_chunk SELECT m.artifact_id, position, body
+                 FROM reco.artifact_chunk JOIN reco.version USING (artifact_id), made AS m)
              INSERT INTO reco.version
-             SELECT (jsonb_populate_record(v, jsonb_build_object('version', 1 + row_number() OVER (), 'artifact_id', m.artifact_id))).*
+             SELECT (jsonb_populate_record(v, jsonb_build_object('version', 1 + row_number() OVER (), 'artifact_id', m.artifact_id,
+                                              'measured_artifact_id', NULL))).*
              FROM reco.version AS v, made AS m WHERE v.version = 1"
         ))
         .unwrap();

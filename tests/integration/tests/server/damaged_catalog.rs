@@ -29,7 +29,13 @@ const SCORE: &str = "SELECT reco.recommend(p, 'r1', 'launch') FROM generate_seri
 
 /// What is done to the catalog, the SQLSTATE of a score then (none where it still is one), and words that the error and the
 /// check have.
-const DAMAGES: [(&str, &str, &str, &str); 14] = [
+const DAMAGES: [(&str, &str, &str, &str); 15] = [
+    (
+        "DELETE FROM reco.artifact WHERE artifact_id IN (SELECT measured_artifact_id FROM reco.version)",
+        "",
+        "",
+        "have no row",
+    ),
     ("DELETE FROM reco.artifact", "XX001", "of version", "have no row"),
     ("DELETE FROM reco.artifact_chunk", "XX001", "bytes", "have 0 of their"),
     ("UPDATE reco.artifact_chunk SET body = substr(body, 2)", "XX001", "of their", "of their"),

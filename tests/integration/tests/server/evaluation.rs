@@ -53,7 +53,8 @@ fn the_test_weeks_have_the_metrics_that_training_stored() {
 
 #[test]
 fn aggregates_over_predictions_are_what_evaluate_finds_overall_and_by_slice() {
-    let mut client = Database::trained().connect();
+    let mut client = Database::with_data().connect();
+    Training::new("launch").param("\"refit\": false").call(&mut client);
     let score = "reco.predict('launch', f)";
     for metric in BINARY {
         let sql = format!(

@@ -133,6 +133,7 @@ mod progress;
 mod promotion;
 mod ranking;
 mod reference;
+mod refit;
 mod relation_names;
 mod report;
 mod retire;

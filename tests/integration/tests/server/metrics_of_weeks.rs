@@ -119,7 +119,8 @@ fn a_thousand_versions_that_were_champions_in_turn_are_bounded_in_page_and_metri
     // Each the champion of a minute; the first one is so again at last.
     client
         .batch_execute(
-            "INSERT INTO reco.version SELECT (jsonb_populate_record(v, jsonb_build_object('version', n, 'artifact_id', NULL))).*
+            "INSERT INTO reco.version SELECT (jsonb_populate_record(v, jsonb_build_object('version', n, 'artifact_id', NULL,
+                                                                                         'measured_artifact_id', NULL))).*
                  FROM reco.version AS v, generate_series(2, 1200) AS n;
              INSERT INTO reco.version_histogram SELECT model, n, position, column_name, histogram
                  FROM reco.version_histogram, generate_series(2, 1200) AS n WHERE version = 1;

@@ -1,6 +1,7 @@
 use super::support::{artifact, auroc, champion, status, versions};
 use integration::data::{ROWS, UNLABELLED};
 use integration::{rows, value, Database, Training};
+use postgres::Client;
 use serde_json::Value;
 
 #[test]
@@ -23,9 +24,16 @@ fn a_version_has_metrics_of_validation_and_test_beside_popularity() {
     assert!(metrics["parity"].as_f64().unwrap() <= 1e-5, "{metrics}");
 }
 
+/// A version whose served weights are those that were measured.
+fn without_refit() -> Client {
+    let mut client = Database::with_data().connect();
+    Training::new("launch").param("\"refit\": false").call(&mut client);
+    client
+}
+
 #[test]
 fn scores_in_sql_have_the_stored_test_auroc() {
-    let mut client = Database::trained().connect();
+    let mut client = without_refit();
     let stored: f64 = value(&mut client, "SELECT test_auroc FROM reco.versions");
     let test_rows =
         "purchased IS NOT NULL AND week >= (SELECT (data ->> 'test_from')::date FROM reco.versions)";
@@ -38,7 +46,7 @@ fn scores_in_sql_have_the_stored_test_auroc() {
 
 #[test]
 fn stored_log_loss_and_brier_score_are_those_of_the_scores() {
-    let mut client = Database::trained().connect();
+    let mut client = without_refit();
     let sql = "SELECT (v.metrics #>> '{test,model,log_loss}')::float8, (v.metrics #>> '{test,model,brier}')::float8, \
                       avg(-ln(CASE WHEN purchased THEN p ELSE 1 - p END)), avg((p - purchased::int) ^ 2), count(*), \
                       (v.metrics #>> '{test,model,rows}')::bigint \

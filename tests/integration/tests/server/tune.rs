@@ -28,6 +28,11 @@ fn the_best_trial_becomes_the_version() {
                        AND t.value = (SELECT max(value) FROM reco.trials) AND t.budget = (v.parameters ->> 'epochs')::int \
                 FROM reco.versions AS v JOIN reco.trials AS t USING (run_id)";
     assert!(value::<bool>(&mut client, same));
+    // The version is refit as it would be after a training; its trials were not.
+    let refit = "SELECT (v.data ->> 'refit_rows')::bigint = (SELECT count(purchased) FROM launch_features)
+                        AND v.parameters ->> 'refit' = 'true' AND NOT bool_or((r.parameters ->> 'refit')::bool)
+                 FROM reco.versions AS v, reco.runs AS r WHERE r.tune_id IS NOT NULL GROUP BY v.data, v.parameters";
+    assert!(value::<bool>(&mut client, refit));
     let ended = "SELECT status, version, trials, error IS NULL, finished_at >= started_at FROM reco.tunes";
     assert_eq!(rows(&mut client, ended), ["(succeeded,1,6,t,t)"]);
     let runs = "SELECT DISTINCT status, finished_at >= started_at FROM reco.runs WHERE tune_id IS NOT NULL";
@@ -156,7 +161,11 @@ fn when_the_time_is_up_it_ends_with_the_best_so_far() {
     let mut client = database.connect();
     let backend = backend_pid(&mut client);
     set_faulty_trainer(&mut client, &database, "$n -le 1", "exec sleep 100000");
-    Tuning::new("tuned").with("time_budget => '15 s'").with("parallel => 1").call(&mut client);
+    Tuning::new("tuned")
+        .params(r#"{"epochs": 9, "batch_size": 256, "threads": 1, "refit": false}"#)
+        .with("time_budget => '15 s'")
+        .with("parallel => 1")
+        .call(&mut client);
     assert_eq!(Process::children(backend), []);
     let trials = "SELECT trial, status, version FROM reco.trials ORDER BY trial";
     assert_eq!(rows(&mut client, trials), ["(1,succeeded,1)", "(2,cancelled,)"]);
