@@ -8,6 +8,7 @@
 use super::metrics::probability;
 use super::ranking::Ranked;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// How good the first k rows of each list are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,28 +59,31 @@ impl Top {
         }
         (rows > 0).then_some(top)
     }
+
+    fn order(&self, other: &Self) -> Ordering {
+        let Self { rows, positives, expected, all_positives } = other;
+        let by_precision = self.rows.cmp(rows).then_with(|| self.positives.total_cmp(positives));
+        let by_expected = by_precision.then_with(|| self.expected.total_cmp(expected));
+        by_expected.then_with(|| self.all_positives.cmp(all_positives))
+    }
 }
 
 impl ListMetrics {
     /// The figures of all lists, of whose rows the first `k` were taken; `None` without lists.
     pub fn of(k: usize, tops: impl IntoIterator<Item = Top>) -> Option<Self> {
-        let (mut lists, mut all_positives) = (0_u64, 0_u64);
-        let (mut precision, mut positives, mut expected) = (0.0, 0.0, 0.0);
-        for top in tops {
-            lists += 1;
-            precision += top.positives / top.rows as f64;
-            positives += top.positives;
-            expected += top.expected;
-            all_positives += top.all_positives;
-        }
-        let mean = |sum: f64| sum / lists as f64;
-        (lists > 0).then(|| Self {
+        let mut tops: Vec<Top> = tops.into_iter().collect();
+        // Sums of floats depend on their order, and lists come in that in which their rows were read.
+        tops.sort_unstable_by(Top::order);
+        let sum = |of: fn(&Top) -> f64| tops.iter().map(of).sum::<f64>();
+        let mean = |of| sum(of) / tops.len() as f64;
+        let all_positives: u64 = tops.iter().map(|top| top.all_positives).sum();
+        (!tops.is_empty()).then(|| Self {
             k: k as u64,
-            lists,
-            precision_at_k: mean(precision),
-            recall_at_k: (all_positives > 0).then(|| positives / all_positives as f64),
-            expected_at_k: mean(expected),
-            positives_at_k: mean(positives),
+            lists: tops.len() as u64,
+            precision_at_k: mean(|top| top.positives / top.rows as f64),
+            recall_at_k: (all_positives > 0).then(|| sum(|top| top.positives) / all_positives as f64),
+            expected_at_k: mean(|top| top.expected),
+            positives_at_k: mean(|top| top.positives),
         })
     }
 }
@@ -159,6 +163,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_order_of_the_lists_changes_no_bit(
+            lists in prop::collection::vec(prop::collection::vec((0.0..1.0_f64, any::<bool>()), 1..5), 1..9), k in 1..4_usize
+        ) {
+            let mut lists: Vec<&[(f64, bool)]> = lists.iter().map(|rows| &rows[..]).collect();
+            let found = of(k, &lists);
+            lists.reverse();
+            prop_assert_eq!(&of(k, &lists), &found);
+            lists.sort_by_key(|rows| rows.len());
+            prop_assert_eq!(of(k, &lists), found);
+        }
+
         #[test]
         fn ties_count_what_they_do_on_average_over_all_orders(
             rows in prop::collection::vec((0..3_u8, any::<bool>()), 1..7), k in 1..8_usize

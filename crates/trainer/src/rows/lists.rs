@@ -3,14 +3,13 @@
 use super::data::Table;
 use model::lists::{ListMetrics, Top};
 use model::ranking::Ranking;
-use std::ops::Range;
 
 /// Some rows, list by list.
 pub struct Lists {
     /// Positions in the rows, those of one list together.
     positions: Vec<u32>,
-    /// Where each list stands among the positions.
-    lists: Vec<Range<usize>>,
+    /// Where each list ends among the positions.
+    ends: Vec<u32>,
     /// How many rows of a list are acted on.
     k: usize,
 }
@@ -27,25 +26,27 @@ impl Lists {
         };
         let mut positions: Vec<u32> = (0..rows.len() as u32).collect();
         positions.sort_unstable_by_key(list);
-        let mut lists = Vec::new();
-        let mut start = 0;
-        for same in positions.chunk_by(|a, b| list(a) == list(b)) {
-            lists.push(start..start + same.len());
-            start += same.len();
-        }
-        Self { positions, lists, k }
+        let mut end = 0;
+        let lists = positions.chunk_by(|a, b| list(a) == list(b));
+        let ends = lists.map(|list| {
+            end += list.len() as u32;
+            end
+        });
+        Self { ends: ends.collect(), positions, k }
     }
 
     /// How good the first rows of each list are. One score and one label for each row, in the order of the rows.
     pub fn metrics(&self, scores: &[f64], labels: &[bool]) -> Option<ListMetrics> {
-        let top = |list: &Range<usize>| {
-            let at = |n: &u32| *n as usize;
-            let rows = &self.positions[list.clone()];
+        let at = |n: &u32| *n as usize;
+        let mut start = 0;
+        let top = |end: &u32| {
+            let rows = &self.positions[start..at(end)];
+            start = at(end);
             let scores: Vec<f64> = rows.iter().map(|n| scores[at(n)]).collect();
             let labels: Vec<bool> = rows.iter().map(|n| labels[at(n)]).collect();
             Top::of(Ranking::of(&scores, &labels).sorted(), self.k)
         };
-        ListMetrics::of(self.k, self.lists.iter().filter_map(top))
+        ListMetrics::of(self.k, self.ends.iter().filter_map(top))
     }
 }
 
