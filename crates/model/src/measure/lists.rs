@@ -5,8 +5,7 @@
 //! places share these in proportion, so that every figure is its mean over all orders of such rows (McSherry and Najork 2008)
 //! and does not depend on the order in which rows come.
 
-use super::metrics::probability;
-use super::ranking::Ranked;
+use super::ranking::{probability, Ranked};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 

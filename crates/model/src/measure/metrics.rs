@@ -5,7 +5,7 @@
 //! first brought into `[0, 1]`, so every result is finite. Cost: O(n log n) for the rankings, else O(n).
 
 use super::lists::ListMetrics;
-use super::ranking::{Ranked, Ranking};
+use super::ranking::{probability, Ranked, Ranking};
 use allocator_api2::alloc::Allocator;
 use serde::{Deserialize, Serialize};
 
@@ -186,14 +186,6 @@ pub fn calibration_of(ranked: Ranked, bins: usize) -> Vec<CalibrationBin> {
         positive_rate: *positives as f64 / *rows as f64,
     });
     table.collect()
-}
-
-pub(super) fn probability(score: f64) -> f64 {
-    if score.is_nan() {
-        0.0
-    } else {
-        score.clamp(0.0, 1.0)
-    }
 }
 
 fn edge(bin: usize, bins: usize) -> f64 {
