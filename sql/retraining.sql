@@ -13,8 +13,8 @@ COMMENT ON FUNCTION promote_if_better(text, integer, text, double precision) IS
 'Makes a version the champion if it is better than the present one, and says how good both are. They are measured on the same
 rows: those of their source that neither was trained on, which are the ones from the later of the days on which their test rows
 begin (of a version without test rows, the day after its last row), as far as labels are known. Rows are read with the
-caller''s rights. metric: average_precision, auroc or log_loss; of quantities rmse, mae or pinball; NULL takes average_precision,
-or rmse. min_gain: by how much the candidate must be better, in units of the metric; at 0 by anything at all. gain: by how
+caller''s rights. metric: average_precision, auroc, log_loss or precision_at_k (of lists, by the candidate''s parameter k); of
+quantities rmse, mae or pinball; NULL takes average_precision, or rmse. min_gain: by how much the candidate must be better, in units of the metric; at 0 by anything at all. gain: by how
 much it is, below 0 where it is worse. The promotion stands in history and audit with its reason. An error where versions have
 different sources, labels, time columns or tasks, where there are no such rows, or where the champion changed meanwhile.
 For those who manage the model.';

@@ -22,6 +22,78 @@ must be one of probabilities.';
 
 -- sql/catalog_views.sql
 
+CREATE FUNCTION more_is_better(metric text) RETURNS boolean
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'more_is_better_wrapper';
+COMMENT ON FUNCTION more_is_better(text) IS 'Whether a higher value of a metric is better; an error where no metric has the name';
+
+CREATE FUNCTION leaderboard(model text, metric text)
+RETURNS TABLE (version integer, run_id uuid, algorithm text, champion boolean, auroc double precision,
+               average_precision double precision, log_loss double precision, rmse double precision,
+               mae double precision, pinball double precision, test_auroc double precision,
+               test_average_precision double precision, test_rmse double precision, seconds double precision,
+               error text, k integer, precision_at_k double precision, recall_at_k double precision,
+               expected_at_k double precision, positives_at_k double precision,
+               test_precision_at_k double precision, test_recall_at_k double precision,
+               test_expected_at_k double precision, test_positives_at_k double precision)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+AS $$
+    SELECT v.version, v.run_id, v.algorithm, coalesce('champion' OPERATOR(pg_catalog.=) ANY (v.aliases), false),
+           m.auroc, m.average_precision, m.log_loss, m.rmse, m.mae, m.pinball,
+           t.auroc, t.average_precision, t.rmse, v.seconds, v.error, coalesce(m.k, t.k),
+           m.precision_at_k, m.recall_at_k, m.expected_at_k, m.positives_at_k,
+           t.precision_at_k, t.recall_at_k, t.expected_at_k, t.positives_at_k
+    FROM (
+        SELECT version, run_id, algorithm, aliases, metrics OPERATOR(pg_catalog.#>) '{validation,model}' AS validation,
+               metrics OPERATOR(pg_catalog.#>) '{test,model}' AS test, seconds, NULL AS error
+        FROM @extschema@.versions
+        WHERE model OPERATOR(pg_catalog.=) $1
+        UNION ALL
+        SELECT NULL, run_id, algorithm, NULL, validation, test, seconds, error
+        FROM @extschema@.run_candidates
+        WHERE model OPERATOR(pg_catalog.=) $1 AND NOT kept
+    ) AS v,
+    LATERAL (SELECT @extschema@.figure(v.validation, '{auroc}'), @extschema@.figure(v.validation, '{average_precision}'),
+                    @extschema@.figure(v.validation, '{log_loss}'), @extschema@.figure(v.validation, '{rmse}'),
+                    @extschema@.figure(v.validation, '{mae}'), @extschema@.figure(v.validation, '{pinball}'),
+                    @extschema@.whole_figure(v.validation, '{k}'),
+                    @extschema@.figure(v.validation, '{precision_at_k}'), @extschema@.figure(v.validation, '{recall_at_k}'),
+                    @extschema@.figure(v.validation, '{expected_at_k}'), @extschema@.figure(v.validation, '{positives_at_k}'),
+                    @extschema@.figure(v.validation, ARRAY[$2])
+            ) AS m (auroc, average_precision, log_loss, rmse, mae, pinball, k, precision_at_k, recall_at_k, expected_at_k,
+                    positives_at_k, asked),
+    LATERAL (SELECT @extschema@.figure(v.test, '{auroc}'), @extschema@.figure(v.test, '{average_precision}'),
+                    @extschema@.figure(v.test, '{rmse}'), @extschema@.whole_figure(v.test, '{k}'),
+                    @extschema@.figure(v.test, '{precision_at_k}'), @extschema@.figure(v.test, '{recall_at_k}'),
+                    @extschema@.figure(v.test, '{expected_at_k}'), @extschema@.figure(v.test, '{positives_at_k}')
+            ) AS t (auroc, average_precision, rmse, k, precision_at_k, recall_at_k, expected_at_k, positives_at_k)
+    -- The least is the best.
+    ORDER BY CASE WHEN $2 IS NULL THEN coalesce(OPERATOR(pg_catalog.-) m.average_precision, m.rmse)
+                  WHEN @extschema@.more_is_better($2) THEN OPERATOR(pg_catalog.-) m.asked
+                  ELSE m.asked END NULLS LAST, v.version
+$$;
+COMMENT ON FUNCTION leaderboard(text, text) IS
+'Every version of a model, and the candidates that did not become one, by a metric on validation rows, the best first. metric: a
+value of the training parameter metric; NULL takes average_precision, or rmse. Columns that begin with test_ are of the test
+rows, the others of the validation rows. Those that end with at_k are of lists, the k rows of a region and week with the highest
+scores: precision_at_k of them came true, a mean over the lists; they hold recall_at_k of all that came true; expected_at_k is
+the sum of their probabilities, positives_at_k how many came true, both a mean over the lists.';
+
+CREATE OR REPLACE FUNCTION leaderboard(model text)
+RETURNS TABLE (version integer, run_id uuid, algorithm text, champion boolean, auroc double precision,
+               average_precision double precision, log_loss double precision, rmse double precision,
+               mae double precision, pinball double precision, test_auroc double precision,
+               test_average_precision double precision, test_rmse double precision, seconds double precision,
+               error text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+AS $$
+    SELECT version, run_id, algorithm, champion, auroc, average_precision, log_loss, rmse, mae, pinball,
+           test_auroc, test_average_precision, test_rmse, seconds, error
+    FROM @extschema@.leaderboard($1, NULL)
+    ORDER BY average_precision DESC NULLS LAST, rmse, version
+$$;
+COMMENT ON FUNCTION leaderboard(text) IS 'Every version of a model, and the candidates that did not become one, by average precision (of regressions by root mean squared error) on validation rows, the best first; columns that begin with test_ are of the test rows. With a metric as second argument by that one, and with the figures of lists';
+
 -- sql/ab_test.sql
 
 -- sql/features.sql
@@ -49,6 +121,16 @@ ORDER BY c.model, c.week DESC, c.psi * greatest(c.importance, 0) DESC NULLS LAST
 -- sql/report.sql
 
 -- sql/retraining.sql
+
+COMMENT ON FUNCTION promote_if_better(text, integer, text, double precision) IS
+'Makes a version the champion if it is better than the present one, and says how good both are. They are measured on the same
+rows: those of their source that neither was trained on, which are the ones from the later of the days on which their test rows
+begin (of a version without test rows, the day after its last row), as far as labels are known. Rows are read with the
+caller''s rights. metric: average_precision, auroc, log_loss or precision_at_k (of lists, by the candidate''s parameter k); of
+quantities rmse, mae or pinball; NULL takes average_precision, or rmse. min_gain: by how much the candidate must be better, in units of the metric; at 0 by anything at all. gain: by how
+much it is, below 0 where it is worse. The promotion stands in history and audit with its reason. An error where versions have
+different sources, labels, time columns or tasks, where there are no such rows, or where the champion changed meanwhile.
+For those who manage the model.';
 
 -- sql/schedule.sql
 

@@ -6,6 +6,7 @@
 //! | `read`    | what scoring reads, straight from the primary keys |
 //! | `table`, `row`, `columns` | a row of a catalog table, by its primary key; its values; where they stand |
 //! | `stored`  | what a version's row holds as JSON, or what is damaged |
+//! | `metric`  | the names of metrics, and which way is better |
 //! | `weights` | the bytes of a version, in chunks |
 //! | `write`   | a new version, after training or import |
 //! | `rights`  | privileges on models: the check, and `reco.has_model_privilege` |
@@ -20,6 +21,7 @@ pub mod change;
 mod columns;
 pub mod history;
 pub mod in_use;
+pub mod metric;
 pub mod read;
 pub mod rights;
 mod row;

@@ -98,7 +98,19 @@ fn field<T: DeserializeOwned>(object: &Map<String, Value>, name: &str, how: &'st
 }
 
 /// The metrics by which versions are listed and compared.
-const FIGURES: [&str; 6] = ["auroc", "average_precision", "log_loss", "rmse", "mae", "pinball"];
+const FIGURES: [&str; 11] = [
+    "auroc",
+    "average_precision",
+    "log_loss",
+    "rmse",
+    "mae",
+    "pinball",
+    "k",
+    "precision_at_k",
+    "recall_at_k",
+    "expected_at_k",
+    "positives_at_k",
+];
 
 pub fn metrics(text: &str) -> Read<Metrics> {
     const PART: &str = "a part is no JSON object";

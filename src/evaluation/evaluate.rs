@@ -1,12 +1,14 @@
 //! The function `reco.evaluate(model, source, …)`: all metrics of a version for the rows of any relation.
 
-use super::measure::{measure, measure_with, Part};
+use super::measure::{measure, measure_slices, measure_with, Part};
 use super::rows::{set, Fields};
-use super::subject::{Positions, Subject};
+use super::subject::{Positions, Slicing, Subject};
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::sql_function::{sql_function, Returned};
 use crate::scoring::call::Resolved;
+use model::lists::{ListMetrics, Top};
+use model::tally::Tally;
 use model::Quality;
 use pgrx::IntoDatum;
 
@@ -30,6 +32,26 @@ pub fn evaluate(subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
 /// empty.
 pub fn evaluate_with(resolved: &mut Resolved, subject: &Subject) -> Result<Vec<Part<Quality>>, Error> {
     Ok(measure_with(resolved, subject, |tally| tally.quality())?.parts)
+}
+
+/// The metrics of all rows, with those of the lists that they make: one for each region and time of the version, of which the
+/// first `k` rows count. `None` if no row has a label.
+pub fn evaluate_lists(
+    resolved: &mut Resolved,
+    subject: &Subject,
+    k: usize,
+) -> Result<Option<Quality>, Error> {
+    let measured = measure_slices(resolved, subject, Slicing::Lists, |tally| {
+        let top = match tally {
+            Tally::Binary(ranking) => Top::of(ranking.sorted(), k),
+            Tally::Regression(_) => None,
+        };
+        Some((tally.quality()?, top))
+    })?;
+    // All rows come first, then each list.
+    let mut parts = measured.parts.into_iter().map(|part| part.measured);
+    let Some((all, _)) = parts.next() else { return Ok(None) };
+    Ok(Some(all.with_lists(ListMetrics::of(k, parts.filter_map(|(_, top)| top)))))
 }
 
 /// The fields after the slice: rows, positives, mean_label, mean_score, the metrics of probabilities, those of quantities.

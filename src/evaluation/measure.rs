@@ -1,7 +1,7 @@
 //! Reads the rows of a subject as the caller, scores them with the code that `predict` runs, and tallies scores with
 //! labels. It keeps 8 bytes for each row of a probability, a few sums for quantities, and one tally for each slice.
 
-use super::subject::{EvaluationQuery, Subject};
+use super::subject::{EvaluationQuery, Slicing, Subject};
 use super::{too_many_rows, MAX_ROWS};
 use crate::error::Error;
 use crate::pg::cursor::{Cursor, Snapshot};
@@ -58,12 +58,22 @@ pub fn measure_with<T>(
     subject: &Subject,
     conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
 ) -> Result<Measured<T>, Error> {
+    measure_slices(resolved, subject, Slicing::By, conclude)
+}
+
+/// The same with other slices than those of the subject's column.
+pub fn measure_slices<T>(
+    resolved: &mut Resolved,
+    subject: &Subject,
+    slicing: Slicing,
+    conclude: impl Fn(&mut Tally<Palloc>) -> Option<T>,
+) -> Result<Measured<T>, Error> {
     // The tallies live in the memory of the SPI connection, and nothing that is returned may.
     Spi::connect(|_| {
         let (version, scorer) = (&resolved.decoded.version, &resolved.decoded.scorer);
         // The columns are checked before the query is made, because these errors say what the model needs.
         check_columns(&version.model, scorer.recipe(), subject.source)?;
-        let query = EvaluationQuery::new(subject, version, scorer.recipe(), scorer.task())?;
+        let query = EvaluationQuery::new(subject, slicing, version, scorer.recipe(), scorer.task())?;
         let mut slices = Slices::new(Tally::new_in(scorer.task(), Palloc));
         read(&query, resolved, &mut slices, subject.deadline)?;
         Ok(Measured { query, rows: slices.rows, parts: slices.conclude(subject, conclude) })

@@ -76,6 +76,15 @@ impl Weeks {
     }
 }
 
+/// What the slices are.
+#[derive(Debug, Clone, Copy)]
+pub enum Slicing {
+    /// The values of the subject's column `by`, if it has one.
+    By,
+    /// The lists that people act on: one for each region and time of the version.
+    Lists,
+}
+
 /// The query for the rows of a subject.
 pub struct EvaluationQuery {
     pub text: String,
@@ -99,20 +108,21 @@ pub struct Label {
 
 impl EvaluationQuery {
     /// The query for the rows that have a label. Its columns are those of the recipe, then the label, then the slice.
-    pub fn new(subject: &Subject, version: &VersionRow, recipe: &Recipe, task: Task) -> Result<Self, Error> {
+    pub fn new(
+        subject: &Subject,
+        slicing: Slicing,
+        version: &VersionRow,
+        recipe: &Recipe,
+        task: Task,
+    ) -> Result<Self, Error> {
         let columns = LabelledColumns::of(subject.source, version)?;
         let inputs = recipe.columns.iter().map(|column| column.name.as_str());
         let name = subject.label.as_ref().or(version.label.as_ref()).ok_or_else(|| no_label(version))?;
         let (reader, label_type) = columns.label(name, task)?;
         let mut selected: Vec<String> = inputs.chain([name.as_str()]).map(column).collect();
         let position = selected.len() - 1;
-        if let Some(by) = &subject.by {
-            columns.source.require(by, "by")?;
-            selected.push(match subject.by_day {
-                true => format!("pg_catalog.to_char({}, 'YYYY-MM-DD')", column(by)),
-                false => format!("{}::pg_catalog.text", column(by)),
-            });
-        }
+        let slice = columns.slice(subject, slicing)?;
+        selected.extend(slice);
         let mut conditions = vec![format!("{} IS NOT NULL", column(name))];
         let mut parameters = Vec::new();
         for (day, operator) in [(subject.weeks.from, ">="), (subject.weeks.until, "<")] {
@@ -121,7 +131,7 @@ impl EvaluationQuery {
             parameters.push((pg_sys::DATEOID, Some(pg_sys::Datum::from(day))));
             conditions.push(format!("{time} OPERATOR(pg_catalog.{operator}) ${}", parameters.len()));
         }
-        let slice = subject.by.is_some().then_some(position + 1);
+        let slice = (selected.len() > position + 1).then_some(position + 1);
         let types = [(position, label_type)].into_iter().chain(slice.map(|slice| (slice, pg_sys::TEXTOID)));
         let layout = Layout::new(&columns.source.name, types);
         let (selected, conditions) = (selected.join(", "), conditions.join(" AND "));
@@ -208,6 +218,30 @@ impl<'a> LabelledColumns<'a> {
                 },
             )),
         }
+    }
+
+    /// The slice of a row as a text; `None` without slices.
+    fn slice(&self, subject: &Subject, slicing: Slicing) -> Result<Option<String>, Error> {
+        match (slicing, &subject.by) {
+            (Slicing::Lists, _) => self.list().map(Some),
+            (Slicing::By, None) => Ok(None),
+            (Slicing::By, Some(by)) => {
+                self.source.require(by, "by")?;
+                Ok(Some(match subject.by_day {
+                    true => format!("pg_catalog.to_char({}, 'YYYY-MM-DD')", column(by)),
+                    false => format!("{}::pg_catalog.text", column(by)),
+                }))
+            }
+        }
+    }
+
+    /// Region and time of a row, as far as the version has them, as one text.
+    fn list(&self) -> Result<String, Error> {
+        let names: Vec<&String> =
+            self.version.keys.get(1).into_iter().chain(&self.version.time_column).collect();
+        names.iter().try_for_each(|name| self.source.require(name, "list").map(drop))?;
+        let columns: Vec<String> = names.iter().map(|name| column(name)).collect();
+        Ok(format!("ROW({})::pg_catalog.text", columns.join(", ")))
     }
 
     fn time(&self) -> Result<&'a str, Error> {

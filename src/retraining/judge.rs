@@ -1,11 +1,12 @@
 //! The function `reco.promote_if_better(model, version, …)`: it measures champion and candidate on the same rows.
 
-use super::settings::{champion, day, Contender};
+use super::settings::{champion, day, list_length, Contender};
 use crate::catalog::change::change;
 use crate::catalog::history;
+use crate::catalog::metric;
 use crate::catalog::rights::{check, Privilege};
 use crate::error::{or_raise, Error};
-use crate::evaluation::evaluate::evaluate_with;
+use crate::evaluation::evaluate::{evaluate_lists, evaluate_with};
 use crate::evaluation::subject::{Subject, Weeks};
 use crate::pg::two_versions::require_writable;
 use crate::pg::values::given;
@@ -58,20 +59,8 @@ impl Bar {
         if !(min_gain.is_finite() && min_gain >= 0.0) {
             return Err(Error::invalid("min_gain is a finite number, 0 or more"));
         }
-        Ok(Self { metric: metric.map(|name| metric_named(&name)).transpose()?, min_gain })
+        Ok(Self { metric: metric.map(|name| metric::named(&name)).transpose()?, min_gain })
     }
-}
-
-fn metric_named(name: &str) -> Result<Metric, Error> {
-    serde_json::from_value(name.into()).map_err(|_| {
-        Error::InvalidArgument(
-            format!("unknown metric \"{name}\""),
-            Some(
-                "The metrics are: average_precision, auroc, log_loss; of quantities rmse, mae, pinball."
-                    .into(),
-            ),
-        )
-    })
 }
 
 /// Declared in sql/retraining.sql.
@@ -143,6 +132,11 @@ pub fn judge(model: &str, version: i32, bar: &Bar) -> Result<Verdict, Error> {
     comparable(model, (champion_version, &champion), (version, &candidate))?;
     let from = unseen(model, (champion_version, &champion), (version, &candidate))?;
     let (source, _) = champion.source.find(model, pg_sys::NoLock)?;
+    // Lists of one length for both: the one that the newer was trained for.
+    let k = match bar.metric {
+        Some(Metric::PrecisionAtK) => Some(list_length(model, version)?),
+        _ => None,
+    };
     let measured = |version| {
         let subject = Subject {
             model: None,
@@ -154,11 +148,12 @@ pub fn judge(model: &str, version: i32, bar: &Bar) -> Result<Verdict, Error> {
             by_day: false,
             deadline: None,
         };
-        evaluate_with(&mut Resolved::measuring(Some(model), Some(version), Some(from))?, &subject)?
-            .into_iter()
-            .next()
-            .map(|part| part.measured)
-            .ok_or_else(|| no_rows(&champion, from))
+        let mut resolved = Resolved::measuring(Some(model), Some(version), Some(from))?;
+        let measured = match k {
+            Some(k) => evaluate_lists(&mut resolved, &subject, k)?,
+            None => evaluate_with(&mut resolved, &subject)?.into_iter().next().map(|part| part.measured),
+        };
+        measured.ok_or_else(|| no_rows(&champion, from))
     };
     let (before, after) = (measured(champion_version)?, measured(version)?);
     if before.task() != after.task() {

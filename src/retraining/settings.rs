@@ -42,6 +42,20 @@ impl Contender {
     }
 }
 
+/// How many rows of a list a version was trained for: its parameter `k`.
+pub fn list_length(model: &str, version: i32) -> Result<usize, Error> {
+    let sql = "SELECT v.parameters::pg_catalog.text FROM reco.version AS v \
+               WHERE v.model OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2";
+    as_owner(|client| {
+        let rows = client.update(sql, Some(1), &[model.into(), version.into()])?;
+        if rows.is_empty() {
+            return Err(Error::UnknownVersion { model: model.to_owned(), version });
+        }
+        let text = rows.first().get::<String>(1)?.ok_or_else(Error::damaged_row)?;
+        Ok(Of { model, version }.read("parameters", &text, stored::parameters)?.k)
+    })
+}
+
 /// The version that is the champion now, whatever the statement's snapshot is.
 pub fn champion(model: &str) -> Result<i32, Error> {
     as_owner(|client| crate::catalog::history::champion(client, model))?

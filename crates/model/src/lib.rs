@@ -28,7 +28,7 @@ pub mod score;
 pub mod stored;
 pub mod tune;
 
-pub use measure::{calibration, charts, isotonic, metrics, quality, ranking, tally};
+pub use measure::{calibration, charts, isotonic, lists, metrics, quality, ranking, tally};
 pub use score::{array, best, forest, image, network, predictor, rates, scorer};
 pub use stored::{artifact, bytes, card, output, recipe, tensors, transform, vocabulary};
 pub use tune::{halving, params, search, trials};

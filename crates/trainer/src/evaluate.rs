@@ -4,6 +4,7 @@ use crate::baseline::Outcomes;
 use crate::error::TrainerError;
 use crate::job::{Fit, Job};
 use crate::prepare::{RawColumns, RawRow};
+use crate::rows::lists::Lists;
 use crate::rows::split::{HeldOut, Split};
 use crate::threads::on_each;
 use model::drift::Histogram;
@@ -59,7 +60,7 @@ pub fn measure(
     let part = |rows: &[u32], outputs: &[f64], baseline: &Option<Quality>| -> Result<_, TrainerError> {
         let served = serve(&scorer, job, rows)?;
         let difference = served.difference(outputs, &artifact.output) / job.units.scale;
-        let both = served.quality(job, rows).zip(baseline.clone());
+        let both = served.quality_with_lists(job, rows).zip(baseline.clone());
         Ok((both.map(|(model, popularity)| Evaluation { model, popularity }), difference, served))
     };
     let Split { train, validation: earlier, test: later, .. } = job.split;
@@ -151,6 +152,18 @@ impl Served {
         }
     }
 
+    /// The same metrics, with those of the lists that the rows make.
+    fn quality_with_lists(&self, job: &Job, rows: &[u32]) -> Option<Quality> {
+        let quality = self.quality(job, rows)?;
+        Some(match job.task {
+            Task::Binary => {
+                let lists = Lists::of(job.table, rows, job.params.k);
+                quality.with_lists(lists.metrics(&self.scores, &job.table.labels.positive(rows)))
+            }
+            Task::Regression => quality,
+        })
+    }
+
     /// The metrics of the rows of each region, without tables.
     fn by_region(&self, job: &Job, rows: &[u32]) -> ByGroup {
         let Some(regions) = &job.table.regions else { return ByGroup::new() };
@@ -164,7 +177,7 @@ impl Served {
                     .map(|all| positions.iter().map(|position| all[at(position)]).collect()),
             };
             let rows: Vec<u32> = positions.iter().map(|position| rows[at(position)]).collect();
-            of_these.quality(job, &rows).map(Quality::without_tables)
+            of_these.quality_with_lists(job, &rows).map(Quality::without_tables)
         };
         let groups = regions.largest(rows).into_iter();
         let measured: BTreeMap<_, _> =
@@ -229,7 +242,7 @@ pub fn baseline(job: &Job, rows: &[u32]) -> Option<Quality> {
         rows.sort_by_key(|row| times[*row as usize]);
     }
     let scores = outcomes.scores(job.ordered, &job.split.train, &rows);
-    Served { scores, quantiles: None }.quality(job, &rows)
+    Served { scores, quantiles: None }.quality_with_lists(job, &rows)
 }
 
 /// Fills a row of the scorer with raw values.

@@ -64,9 +64,11 @@ fn losses(scorer: &Scorer, job: &Job, block: &Block, random: &mut ChaCha8Rng) ->
     losses
 }
 
-/// The metric that was asked for, if single numbers can be judged by it.
+/// The metric that was asked for, if single numbers and a part of the rows can be judged by it: the best of a part of a list
+/// are not those of the list.
 fn metric(job: &Job) -> Metric {
     match (job.params.metric, job.task) {
+        (Some(Metric::PrecisionAtK), _) => Metric::AveragePrecision,
         (Some(metric), _) if metric != Metric::Pinball => metric,
         (_, Task::Binary) => Metric::Auroc,
         (_, Task::Regression) => Metric::Rmse,

@@ -185,8 +185,9 @@ fn set_up_libtorch(params: &Params) -> usize {
 fn check_metric(params: &Params, task: Task) -> Result<(), TrainerError> {
     match params.metric {
         Some(metric) if metric.task() != task => Err(TrainerError::spec(
-            format!("the metric {metric:?} does not measure a {task:?} task").to_lowercase(),
-            "A binary task is measured by auroc, average_precision or log_loss, a regression by rmse, mae or pinball.",
+            format!("the metric {} does not measure a {task:?} task", metric.name()).to_lowercase(),
+            "A binary task is measured by auroc, average_precision, log_loss or precision_at_k, a regression by rmse, mae \
+             or pinball.",
         )),
         _ => Ok(()),
     }

@@ -4,7 +4,8 @@
 //! it ranks below every number and counts as the probability 0. Where a score is read as a probability it is
 //! first brought into `[0, 1]`, so every result is finite. Cost: O(n log n) for the rankings, else O(n).
 
-use super::ranking::{Ranked, Ranking};
+use super::lists::ListMetrics;
+use super::ranking::{probability, Ranked, Ranking};
 use allocator_api2::alloc::Allocator;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub struct Metrics {
     pub log_loss: f64,
     pub brier: f64,
     pub calibration: Vec<CalibrationBin>,
+    /// Of the lists that the rows make; `None` where it is not known which list a row is in.
+    #[serde(flatten)]
+    pub lists: Option<ListMetrics>,
 }
 
 impl Metrics {
@@ -53,6 +57,7 @@ impl Metrics {
             log_loss: mean(ranked.rows(), log_loss_of_row)?,
             brier: mean(ranked.rows(), brier_of_row)?,
             calibration: calibration_of(ranked, CALIBRATION_BINS),
+            lists: None,
         })
     }
 
@@ -181,14 +186,6 @@ pub fn calibration_of(ranked: Ranked, bins: usize) -> Vec<CalibrationBin> {
         positive_rate: *positives as f64 / *rows as f64,
     });
     table.collect()
-}
-
-fn probability(score: f64) -> f64 {
-    if score.is_nan() {
-        0.0
-    } else {
-        score.clamp(0.0, 1.0)
-    }
 }
 
 fn edge(bin: usize, bins: usize) -> f64 {
@@ -373,6 +370,7 @@ mod tests {
             log_loss: 0.0,
             brier: 0.0,
             calibration: Vec::new(),
+            lists: None,
         };
         let error = metrics.auroc_error().unwrap();
         assert!((error / variance.sqrt() - 1.0).abs() < 0.05, "{error} {}", variance.sqrt());

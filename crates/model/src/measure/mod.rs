@@ -5,6 +5,7 @@
 //! | `ranking` | scores beside their outcomes, in order |
 //! | `metrics` | AUROC, average precision, log loss, Brier score, calibration bins |
 //! | `charts` | ROC curve, confusion matrix, lift |
+//! | `lists` | precision and recall among the k best of each region and week |
 //! | `quality` | errors of quantities; one measure of a model, whatever its task |
 //! | `tally` | rows measured as they are scored |
 //! | `calibration`, `isotonic` | logits into calibrated probabilities |
@@ -12,6 +13,7 @@
 pub mod calibration;
 pub mod charts;
 pub mod isotonic;
+pub mod lists;
 pub mod metrics;
 pub mod quality;
 pub mod ranking;

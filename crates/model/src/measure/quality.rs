@@ -1,5 +1,6 @@
 //! How good a model is on one set of rows, whatever its task.
 
+use super::lists::ListMetrics;
 use super::metrics::Metrics;
 use crate::algorithm::{Task, QUANTILES};
 use crate::tune::params::Metric;
@@ -32,6 +33,14 @@ pub struct RegressionMetrics {
 }
 
 impl Quality {
+    /// The same metrics with the figures of lists; those of quantities have none.
+    pub fn with_lists(self, lists: Option<ListMetrics>) -> Self {
+        match self {
+            Self::Binary(metrics) => Self::Binary(Metrics { lists, ..metrics }),
+            regression => regression,
+        }
+    }
+
     /// The metrics without tables: those that are single numbers.
     pub fn without_tables(self) -> Self {
         match self {
@@ -147,6 +156,7 @@ impl Quality {
             (Self::Binary(m), Metric::Auroc) => m.auroc,
             (Self::Binary(m), Metric::AveragePrecision) => m.average_precision,
             (Self::Binary(m), Metric::LogLoss) => Some(m.log_loss),
+            (Self::Binary(m), Metric::PrecisionAtK) => m.lists.as_ref().map(|lists| lists.precision_at_k),
             (Self::Regression(m), Metric::Rmse) => Some(m.rmse),
             (Self::Regression(m), Metric::Mae) => Some(m.mae),
             (Self::Regression(m), Metric::Pinball) => m.pinball,
@@ -223,13 +233,31 @@ mod tests {
             assert!(bad.beats(None, metric));
         }
         assert!(!good.beats(Some(&bad), Metric::Rmse));
+        assert!(!good.beats(None, Metric::PrecisionAtK), "nobody said which list a row is in");
+        let listed = |quality: &Quality, precision_at_k| {
+            let lists = ListMetrics { precision_at_k, ..lists() };
+            quality.clone().with_lists(Some(lists))
+        };
+        assert!(listed(&bad, 0.5).beats(Some(&listed(&good, 0.25)), Metric::PrecisionAtK));
+    }
+
+    fn lists() -> ListMetrics {
+        ListMetrics {
+            k: 2,
+            lists: 3,
+            precision_at_k: 1.0 / 3.0,
+            recall_at_k: None,
+            expected_at_k: 0.1 + 0.2,
+            positives_at_k: 1.5,
+        }
     }
 
     #[test]
     fn both_kinds_are_read_back() {
         let binary = Quality::Binary(Metrics::of(&[0.5, 0.6], &[false, true]).unwrap());
         let regression = RegressionMetrics::of(&[1.0], None, &[2.0]).map(Quality::Regression).unwrap();
-        for quality in [binary, regression] {
+        let listed = binary.clone().with_lists(Some(lists()));
+        for quality in [binary, listed, regression] {
             let text = serde_json::to_string(&quality).unwrap();
             assert_eq!(serde_json::from_str::<Quality>(&text).unwrap(), quality);
         }

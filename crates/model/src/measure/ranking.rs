@@ -132,6 +132,15 @@ impl<'a> Ranked<'a> {
     }
 }
 
+/// A score read as a probability: NaN says nothing, which is 0.
+pub(super) fn probability(score: f64) -> f64 {
+    if score.is_nan() {
+        0.0
+    } else {
+        score.clamp(0.0, 1.0)
+    }
+}
+
 /// Takes the rows with this score, the highest, off the end; returns how many there were.
 fn take(scores: &mut &[f64], score: f64) -> u64 {
     let count = scores.iter().rev().take_while(|other| **other == score).count();

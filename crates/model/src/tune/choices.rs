@@ -10,6 +10,7 @@ pub enum Metric {
     Auroc,
     AveragePrecision,
     LogLoss,
+    PrecisionAtK,
     Rmse,
     Mae,
     Pinball,
@@ -30,6 +31,7 @@ impl Metric {
             Self::Auroc => "AUROC",
             Self::AveragePrecision => "average precision",
             Self::LogLoss => "log loss",
+            Self::PrecisionAtK => "precision at k",
             Self::Rmse => "RMSE",
             Self::Mae => "MAE",
             Self::Pinball => "pinball loss",
@@ -38,14 +40,14 @@ impl Metric {
 
     pub fn task(self) -> Task {
         match self {
-            Self::Auroc | Self::AveragePrecision | Self::LogLoss => Task::Binary,
+            Self::Auroc | Self::AveragePrecision | Self::LogLoss | Self::PrecisionAtK => Task::Binary,
             Self::Rmse | Self::Mae | Self::Pinball => Task::Regression,
         }
     }
 
     /// True if more is better.
     pub fn is_gain(self) -> bool {
-        matches!(self, Self::Auroc | Self::AveragePrecision)
+        matches!(self, Self::Auroc | Self::AveragePrecision | Self::PrecisionAtK)
     }
 }
 

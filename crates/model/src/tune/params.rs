@@ -69,8 +69,10 @@ const TREES: &[Algorithm] = &[Algorithm::BoostedTrees];
 parameters! {
     task: Option<Task> = None, ALL, OneOf(&["binary", "regression"]),
         "what is predicted", "null takes binary if the label is a boolean or only 0 and 1";
-    metric: Option<Metric> = None, ALL, OneOf(&["auroc", "average_precision", "log_loss", "rmse", "mae", "pinball"]),
+    metric: Option<Metric> = None, ALL, OneOf(&["auroc", "average_precision", "log_loss", "precision_at_k", "rmse", "mae", "pinball"]),
         "what candidates are compared by on validation rows", "the last three of a regression";
+    k: usize = 10, ALL, Whole(1, 10_000),
+        "rows in a list, one for each region and week, that precision_at_k and its like are measured on";
     calibration: CalibrationChoice = CalibrationChoice::Auto, ALL, OneOf(&["auto", "none", "platt", "isotonic"]),
         "how scores become probabilities", "auto takes what does best on validation rows";
     class_weight: f64 = 1.0, LEARNING, Above(0.0, 1e6), "weight of a positive row's loss";

@@ -31,7 +31,7 @@ enum Draw {
 const REFUSED: &[(&[&str], &str)] = &[
     (&["epochs", "trees"], "is the budget that the search deals out: set its largest in params"),
     (
-        &["task", "metric", "validation_share", "test_share"],
+        &["task", "metric", "k", "validation_share", "test_share"],
         "cannot be searched: trials are compared by one metric on the same rows",
     ),
     (&["include", "exclude"], "cannot be searched: all trials read the same columns"),
@@ -289,6 +289,7 @@ mod tests {
             (r#"{"leaves": [7]}"#, "\"leaves\" means nothing to mlp"),
             (r#"{"epochs": [5, 10]}"#, "\"epochs\" is the budget"),
             (r#"{"metric": ["auroc"]}"#, "\"metric\" cannot be searched"),
+            (r#"{"k": [1, 5]}"#, "\"k\" cannot be searched"),
             (r#"{"exclude": [["price"]]}"#, "\"exclude\" cannot be searched"),
             (r#"{"threads": [1, 2]}"#, "\"threads\" cannot be searched"),
             (r#"{"dropout": []}"#, "\"dropout\" cannot be searched in []"),

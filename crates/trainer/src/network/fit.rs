@@ -9,6 +9,8 @@ use crate::error::TrainerError;
 use crate::job::{Fit, Job, Part, Reference};
 use crate::prepare::Encoder;
 use crate::report::Reporter;
+use crate::rows::lists::Lists;
+use model::params::Metric;
 use model::protocol::Event;
 use model::{Algorithm, Network, Params, Predictor, Task};
 use std::io::Write;
@@ -34,6 +36,7 @@ pub fn fit<'a, W: Write>(
     let held_out = job.stopping_rows();
     let validation = Examples::new(job, held_out, units, whole)?;
     let targets: Vec<f64> = labels.of(held_out).into_iter().map(|label| units.of(label)).collect();
+    let lists = (params.metric == Some(Metric::PrecisionAtK)).then(|| Lists::of(table, held_out, params.k));
     let positives =
         (job.task == Task::Binary && params.negative_share < 1.0).then(|| labels.positive(&split.train));
     let mut nets = Vec::new();
@@ -66,8 +69,11 @@ pub fn fit<'a, W: Write>(
                 refit: before.is_some(),
             })
         };
-        let validation =
-            (!held_out.is_empty()).then_some(Validation { examples: &validation, targets: &targets });
+        let validation = (!held_out.is_empty()).then_some(Validation {
+            examples: &validation,
+            targets: &targets,
+            lists: lists.as_ref(),
+        });
         lengths.push(train(&mut net, &training, validation, &plan, &mut tell)?);
         told += plan.epochs;
         net.alias_unseen_nulls(&encoder.null_seen)?;

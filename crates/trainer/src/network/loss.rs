@@ -1,6 +1,7 @@
 //! The loss that training minimizes: cross-entropy, or the squared error of the mean and the pinball losses of the
 //! quantiles.
 
+use crate::rows::lists::Lists;
 use model::algorithm::QUANTILES;
 use model::calibration::{sigmoid, softplus};
 use model::metrics::{self, Metrics};
@@ -72,13 +73,15 @@ impl Loss {
         }
     }
 
-    /// All metrics; those of quantities are in the targets' units. `None` without rows.
-    pub fn quality(&self, outputs: &[f64], targets: &[f64]) -> Option<Quality> {
+    /// All metrics, those of lists where `lists` says which list a row is in; those of quantities are in the targets' units.
+    /// `None` without rows.
+    pub fn quality(&self, outputs: &[f64], targets: &[f64], lists: Option<&Lists>) -> Option<Quality> {
         match self.task {
             Task::Binary => {
                 let scores: Vec<f64> = outputs.iter().map(|logit| sigmoid(*logit)).collect();
                 let labels: Vec<bool> = targets.iter().map(|target| *target == 1.0).collect();
-                Metrics::of(&scores, &labels).map(Quality::Binary)
+                let lists = lists.and_then(|lists| lists.metrics(&scores, &labels));
+                Metrics::of(&scores, &labels).map(|metrics| Quality::Binary(metrics).with_lists(lists))
             }
             Task::Regression => {
                 let rows = outputs.chunks_exact(self.task.outputs());

@@ -14,6 +14,7 @@ use super::schedule::factor;
 use super::worker::{in_step, Worker};
 use crate::error::TrainerError;
 use crate::precision;
+use crate::rows::lists::Lists;
 use model::{Params, Task};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -36,6 +37,8 @@ pub struct Validation<'a> {
     pub examples: &'a Examples<'a>,
     /// Their targets, on the host.
     pub targets: &'a [f64],
+    /// Their lists, if the best epoch is that of the best lists.
+    pub lists: Option<&'a Lists>,
 }
 
 /// How a network is trained, besides its parameters.
@@ -231,7 +234,7 @@ impl<'a> Loop<'a> {
         found.iter_mut().for_each(|output| *output += shift);
         let loss = self.loss.mean(&found, validation.targets);
         let asked = self.plan.params.metric.and_then(|metric| {
-            let value = self.loss.quality(&found, validation.targets)?.value(metric)?;
+            let value = self.loss.quality(&found, validation.targets, validation.lists)?.value(metric)?;
             Some(if metric.is_gain() { -value } else { value })
         });
         let auroc = self.loss.auroc(&found, validation.targets);

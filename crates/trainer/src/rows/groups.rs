@@ -75,6 +75,11 @@ impl Groups {
         Some(code)
     }
 
+    /// What the rows of one region have in common: the same for all of them, and for all rows without one.
+    pub fn code_of(&self, row: u32) -> u16 {
+        self.codes[row as usize]
+    }
+
     /// Brings the rows into another order.
     pub fn reorder(&mut self, rows: &[u32]) {
         reorder(&mut self.codes, 1, rows);

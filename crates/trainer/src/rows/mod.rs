@@ -7,6 +7,7 @@
 //! | `values` | the values of one input column, compact |
 //! | `labels` | what is to be predicted |
 //! | `groups` | the region of each row |
+//! | `lists` | the rows of each region and time, of which the best are acted on |
 //! | `hash` | the digest of the data |
 //! | `data` | all rows: inputs, labels, event times and hashes |
 //! | `stored` | out-of-core rows: their values stay in the file |
@@ -21,6 +22,7 @@ pub mod groups;
 pub mod hash;
 pub mod input;
 pub mod labels;
+pub mod lists;
 pub mod prepared;
 pub mod split;
 pub mod stored;

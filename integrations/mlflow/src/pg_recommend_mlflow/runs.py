@@ -42,11 +42,11 @@ STATUS = {
 }
 EPOCH_METRICS = ("train_loss", "validation_loss", "validation_auroc")
 # Of other metrics less is better.
-GAINS = {"average_precision", "auroc"}
+GAINS = {"average_precision", "auroc", "precision_at_k"}
 # Before the names of algorithms that a run tried and did not keep.
 TRIED = "tried/"
 # Counts of rows describe the data, not the model: they are in the dataset's profile.
-COUNTS = {"rows", "positives"}
+COUNTS = {"rows", "positives", "lists", "k"}
 
 
 def milliseconds(at: datetime | None) -> int | None:

@@ -113,6 +113,7 @@ mod launch_plans;
 mod launch_rows;
 mod launch_tables;
 mod limits;
+mod lists;
 mod locks;
 mod memory_safety;
 mod metrics;
