@@ -83,9 +83,10 @@ fn linked(link: f64) -> u32 {
 }
 
 impl Blocks {
-    /// `None` if the forest compares too many inputs, or its codes' answers would take more memory than its nodes.
+    /// `None` where the walk from node to node is faster: if this processor has no vectors, the forest compares too many inputs, or
+    /// its codes' answers would take more memory than its nodes.
     pub fn new(forest: &Forest) -> Option<Self> {
-        build::blocks(forest)
+        Kernel::best().is_fast.then(|| build::blocks(forest)).flatten()
     }
 
     /// The sum of the leaf values that the trees of an output give a row, added in the order of the trees.

@@ -13,6 +13,9 @@ use std::array::from_fn;
 
 /// The sum of leaves for one instruction set. The function relies on the processor having that set.
 pub struct Kernel {
+    /// Whether it takes less time than the walk from node to node. The scalar one does not: it is for images that were made
+    /// where there are vectors, and the plain reading of a block.
+    pub is_fast: bool,
     sum: unsafe fn(&Blocks, &[u32], &[f64], &[u32]) -> f64,
 }
 
@@ -31,7 +34,7 @@ impl Kernel {
     }
 }
 
-static SCALAR: Kernel = Kernel { sum: scalar };
+static SCALAR: Kernel = Kernel { is_fast: false, sum: scalar };
 
 /// Every kernel this processor can run, fastest first; the scalar one is always there.
 pub fn available() -> Vec<&'static Kernel> {
@@ -71,116 +74,112 @@ impl<'a> View<'a> {
 
 /// Trees that are walked side by side.
 const SIDE_BY_SIDE: usize = 8;
+/// Steps before it is asked whether all of them have come to an end.
+const ROUND: usize = 4;
 
 fn scalar(blocks: &Blocks, roots: &[u32], numbers: &[f64], codes: &[u32]) -> f64 {
-    walked(blocks, roots, numbers, codes, deposit)
-}
-
-/// Lane by lane.
-#[inline(always)]
-fn walked(
-    blocks: &Blocks,
-    roots: &[u32],
-    numbers: &[f64],
-    codes: &[u32],
-    deposit: impl Fn(u64, u64) -> u64 + Copy,
-) -> f64 {
     let count = |few: &Few, number| few.iter().map(|threshold| usize::from(*threshold <= number)).sum();
     let view = View::new(blocks, numbers, codes, count);
-    let (groups, rest) = roots.as_chunks::<SIDE_BY_SIDE>();
-    let mut sum = 0.0;
-    for group in groups {
-        sum = view.leaves(*group, deposit).iter().fold(sum, |sum, leaf| sum + leaf);
-    }
-    for root in rest {
-        sum += view.leaves([*root], deposit)[0];
-    }
-    sum
+    view.walked::<false>(roots, |_, head| view.left_by_code(head, deposit))
 }
 
-/// A block in which a row is on its way.
+/// Which lanes of a block go left, one bit each.
+trait Left: Fn(&Block, &Head) -> u64 + Copy {}
+
+impl<F: Fn(&Block, &Head) -> u64 + Copy> Left for F {}
+
+/// A block in which a row is on its way, and its lanes that go left; unless all are decided, those that compare ranks
+/// are not among them.
 #[derive(Clone, Copy)]
 struct Here<'a> {
     block: &'a Block,
     missing: u64,
-    /// The lanes of categories that go left.
     left: u64,
 }
 
-impl<'a> View<'a> {
+/// A block that ends all ways.
+static NOWHERE: Block = Block { slot: [0; LANES], below: [0; LANES], next: [[0; LANES]; 2] };
+
+impl View<'_> {
     #[inline(always)]
-    fn here(&self, block: usize, deposit: impl Fn(u64, u64) -> u64) -> Option<Here<'a>> {
-        let (block, head) = self.block(block)?;
+    fn left_by_code(&self, head: &Head, deposit: impl Fn(u64, u64) -> u64) -> u64 {
         let mut left = 0;
         self.lines.left(head.part as usize..head.end as usize, deposit, |_, lanes| left |= lanes);
-        Some(Here { block, missing: head.missing, left })
+        left
+    }
+
+    /// The sum of the leaves that the row reaches from the roots, lane by lane.
+    #[inline(always)]
+    fn walked<const DECIDED: bool>(&self, roots: &[u32], left: impl Left) -> f64 {
+        let (groups, rest) = roots.as_chunks::<SIDE_BY_SIDE>();
+        let mut sum = 0.0;
+        for group in groups {
+            sum = self.leaves::<DECIDED, SIDE_BY_SIDE>(*group, left).iter().fold(sum, |sum, leaf| sum + leaf);
+        }
+        for root in rest {
+            sum += self.leaves::<DECIDED, 1>([*root], left)[0];
+        }
+        sum
     }
 
     #[inline(always)]
-    fn goes_left(&self, here: &Here, lane: u8) -> bool {
+    fn leaves<const DECIDED: bool, const N: usize>(&self, places: [u32; N], left: impl Left) -> [f64; N] {
+        let exits = self.exits::<DECIDED, N>(places, left);
+        exits.map(|mut exit| {
+            let mut value = self.exit(exit);
+            // A link that does not lead forward is the end.
+            while value.is_nan() && linked(value) as usize > exit {
+                [exit] = self.exits::<DECIDED, 1>([linked(value)], left);
+                value = self.exit(exit);
+            }
+            if value.is_nan() {
+                0.0
+            } else {
+                value
+            }
+        })
+    }
+
+    /// The exits that the row takes from blocks which it enters at these places.
+    #[inline(always)]
+    fn exits<const DECIDED: bool, const N: usize>(&self, places: [u32; N], left: impl Left) -> [usize; N] {
+        let heres = places.map(|place| match self.block(place as usize / LANES) {
+            Some((block, head)) => Here { block, missing: head.missing, left: left(block, head) },
+            None => Here { block: &NOWHERE, missing: 0, left: 0 },
+        });
+        let mut lanes = places.map(|place| (place as usize % LANES) as u8);
+        let step = |lanes: [u8; N]| from_fn(|n| self.next::<DECIDED>(&heres[n], lanes[n]));
+        // No way through a block is longer.
+        for _ in 0..LANES / ROUND {
+            let before = (1..ROUND).fold(lanes, |lanes, _| step(lanes));
+            lanes = step(before);
+            if lanes == before {
+                break;
+            }
+        }
+        from_fn(|n| {
+            let end = places[n] as usize / LANES * LANES + usize::from(lanes[n]) % LANES;
+            end.wrapping_sub(usize::from(self.goes_left::<DECIDED>(&heres[n], lanes[n])))
+        })
+    }
+
+    #[inline(always)]
+    fn next<const DECIDED: bool>(&self, here: &Here, lane: u8) -> u8 {
+        here.block.next[usize::from(self.goes_left::<DECIDED>(here, lane))][usize::from(lane) % LANES]
+    }
+
+    #[inline(always)]
+    fn goes_left<const DECIDED: bool>(&self, here: &Here, lane: u8) -> bool {
         let lane = usize::from(lane) % LANES;
-        let rank =
-            self.ranks[usize::from(here.block.slot[lane])].wrapping_add((here.missing >> lane) as u8 & 1);
-        (rank < here.block.below[lane]) | (here.left >> lane & 1 == 1)
-    }
-
-    #[inline(always)]
-    fn next(&self, here: &Here, lane: u8) -> u8 {
-        here.block.next[usize::from(self.goes_left(here, lane))][usize::from(lane) % LANES]
-    }
-
-    /// The values of the leaves that the row reaches from these places.
-    #[inline(always)]
-    fn leaves<const N: usize>(&self, places: [u32; N], deposit: impl Fn(u64, u64) -> u64 + Copy) -> [f64; N] {
-        let blocks = places.map(|place| place as usize / LANES);
-        let heres = blocks.map(|block| self.here(block, deposit));
-        let mut leaves = [0.0; N];
-        if heres.iter().all(Option::is_some) {
-            let heres = heres.map(|here| here.unwrap_or(Here { block: &NOWHERE, missing: 0, left: 0 }));
-            let mut lanes = places.map(|place| (place as usize % LANES) as u8);
-            // No way through a block is longer.
-            for _ in 0..LANES {
-                let next: [u8; N] = from_fn(|n| self.next(&heres[n], lanes[n]));
-                if next == lanes {
-                    break;
-                }
-                lanes = next;
-            }
-            for n in 0..N {
-                leaves[n] = self.leaf(places[n] as usize / LANES, &heres[n], lanes[n], deposit);
-            }
+        let is_left = here.left >> lane & 1 == 1;
+        if DECIDED {
+            return is_left;
         }
-        leaves
-    }
-
-    /// The value at the end of a way through a block. A link that does not lead forward is the end.
-    #[inline(always)]
-    fn leaf(&self, block: usize, here: &Here, lane: u8, deposit: impl Fn(u64, u64) -> u64) -> f64 {
-        let exit_of = |block: usize, here: &Here, lane: u8| {
-            let left = usize::from(self.goes_left(here, lane));
-            (block * LANES + usize::from(lane) % LANES).wrapping_sub(left)
-        };
-        let mut exit = exit_of(block, here, lane);
-        let mut value = self.exit(exit);
-        while value.is_nan() {
-            let place = linked(value) as usize;
-            let Some(here) = self.here(place / LANES, &deposit).filter(|_| place > exit) else { return 0.0 };
-            let mut lane = (place % LANES) as u8;
-            for _ in 0..LANES {
-                let next = self.next(&here, lane);
-                if next == lane {
-                    break;
-                }
-                lane = next;
-            }
-            exit = exit_of(place / LANES, &here, lane);
-            value = self.exit(exit);
-        }
-        value
+        let plus = (here.missing >> lane) as u8 & 1;
+        let rank = self.ranks[usize::from(here.block.slot[lane])].wrapping_add(plus);
+        is_left | (rank < here.block.below[lane])
     }
 }
-
-static NOWHERE: Block = Block { slot: [0; LANES], below: [0; LANES], next: [[0; LANES]; 2] };
 
 /// Moves the lowest bits of a word to the bits of a mask.
 fn deposit(mut bits: u64, mut mask: u64) -> u64 {

@@ -1,8 +1,8 @@
 //! Every kernel gives the bits of the walk from node to node.
 
+use super::build::blocks;
 use super::kernels::available;
 use super::ranks::SLOTS;
-use super::Blocks;
 use crate::score::forest::{category_set, Forest, Step};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -112,7 +112,7 @@ impl Kind {
     fn check(&self, seed: u64) {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let forest = self.forest(&mut random);
-        let blocks = Blocks::new(&forest).unwrap();
+        let blocks = blocks(&forest).unwrap();
         for _ in 0..20 {
             let (numbers, codes) = self.row(&mut random);
             for output in 0..self.outputs {
@@ -154,7 +154,7 @@ fn trees_as_deep_as_they_have_tests_are_scored() {
 fn inputs_with_more_thresholds_than_a_rank_can_tell_have_several_slots() {
     let kind = Kind { trees: 300, leaves: 30, inputs: 4, thresholds: u32::MAX, categories: 0.0, ..PLAIN };
     kind.check(2);
-    let blocks = Blocks::new(&kind.forest(&mut ChaCha8Rng::seed_from_u64(2))).unwrap();
+    let blocks = blocks(&kind.forest(&mut ChaCha8Rng::seed_from_u64(2))).unwrap();
     assert!(blocks.ranks.slots() > 16, "{}", blocks.ranks.slots());
 }
 
@@ -163,7 +163,7 @@ fn more_slots_than_a_register_holds_are_compared_too() {
     for inputs in [127, 128, 129, SLOTS] {
         let kind = Kind { trees: 120, inputs, categories: 0.0, ..PLAIN };
         kind.check(3);
-        let blocks = Blocks::new(&kind.forest(&mut ChaCha8Rng::seed_from_u64(3))).unwrap();
+        let blocks = blocks(&kind.forest(&mut ChaCha8Rng::seed_from_u64(3))).unwrap();
         assert_eq!(blocks.ranks.slots(), inputs);
     }
 }
@@ -171,7 +171,7 @@ fn more_slots_than_a_register_holds_are_compared_too() {
 #[test]
 fn a_forest_of_too_many_inputs_has_no_blocks() {
     let kind = Kind { trees: 100, inputs: 2 * SLOTS, categories: 0.0, ..PLAIN };
-    assert!(Blocks::new(&kind.forest(&mut ChaCha8Rng::seed_from_u64(4))).is_none());
+    assert!(blocks(&kind.forest(&mut ChaCha8Rng::seed_from_u64(4))).is_none());
 }
 
 #[test]
@@ -184,12 +184,12 @@ fn answers_that_would_take_more_memory_than_the_forest_are_not_kept() {
             .add_tree(0, &[Step::Category { category: 0, set, left: 1 }, leaf.clone(), leaf.clone()])
             .unwrap();
     }
-    assert!(Blocks::new(&forest).is_none());
+    assert!(blocks(&forest).is_none());
 }
 
 #[test]
 fn blocks_take_less_memory_than_nodes() {
     let forest = Kind { trees: 400, leaves: 63, ..PLAIN }.forest(&mut ChaCha8Rng::seed_from_u64(5));
-    let blocks = Blocks::new(&forest).unwrap();
+    let blocks = blocks(&forest).unwrap();
     assert!(blocks.memory() < forest.memory(), "{} {}", blocks.memory(), forest.memory());
 }

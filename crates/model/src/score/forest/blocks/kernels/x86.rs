@@ -1,17 +1,18 @@
-//! The kernels of x86: a block's tests decided at once by AVX-512, or lane by lane with the instructions that AVX2 comes with.
+//! The kernels of x86. Both decide all tests of a block at once; AVX-512 also finds all ends at once, where AVX2 goes from lane to
+//! lane.
 #![allow(unsafe_code)]
 
 use super::super::codes::GROUP;
 use super::super::ranks::{Few, SLOTS};
 use super::super::{linked, Block, Blocks, Head, LANES};
-use super::{walked, Kernel, View};
+use super::{deposit, Kernel, View};
 use std::arch::x86_64::*;
 use std::array::from_fn;
 use std::ops::Range;
 
-pub static AVX512: Kernel = Kernel { sum };
+pub static AVX512: Kernel = Kernel { is_fast: true, sum };
 
-pub static AVX2: Kernel = Kernel { sum: avx2 };
+pub static AVX2: Kernel = Kernel { is_fast: true, sum: sum_by_avx2 };
 
 pub fn available() -> Vec<&'static Kernel> {
     let mut kernels = Vec::new();
@@ -29,8 +30,68 @@ pub fn available() -> Vec<&'static Kernel> {
 /// # Safety
 /// The processor has the instructions.
 #[target_feature(enable = "avx2,bmi2,popcnt")]
-fn avx2(blocks: &Blocks, roots: &[u32], numbers: &[f64], codes: &[u32]) -> f64 {
-    walked(blocks, roots, numbers, codes, |bits, mask| _pdep_u64(bits, mask))
+fn sum_by_avx2(blocks: &Blocks, roots: &[u32], numbers: &[f64], codes: &[u32]) -> f64 {
+    let view = View::new(blocks, numbers, codes, |few, number| count_by_avx2(few, number));
+    let ranks: [__m256i; SLOTS / HALF] = from_fn(|n| {
+        let bytes: &[u8; HALF] = view.ranks[n * HALF..].first_chunk().unwrap_or(&[0; HALF]);
+        // SAFETY: so many bytes are there.
+        _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+    });
+    let ranks = &ranks[..blocks.ranks.slots().div_ceil(HALF).min(SLOTS / HALF)];
+    view.walked::<true>(roots, |block, head| {
+        // Not by the instruction: the first processors with AVX2 from AMD take many steps for it.
+        let by_code = view.left_by_code(head, deposit);
+        let [low, high] = [0, 1].map(|half| u64::from(lanes_left(block, head, half, ranks)));
+        by_code | low | high << 32
+    })
+}
+
+/// Bytes that AVX2 looks up at once.
+const HALF: usize = 16;
+
+/// How many of the thresholds are not above the number.
+///
+/// # Safety
+/// The processor has the instructions.
+#[target_feature(enable = "avx2,popcnt")]
+#[inline]
+fn count_by_avx2(few: &Few, number: f64) -> usize {
+    let number = _mm256_set1_pd(number);
+    let masks = [0, 4, 8, 12].map(|at| {
+        // SAFETY: four thresholds are there.
+        let four = unsafe { _mm256_loadu_pd(few.as_ptr().add(at)) };
+        (_mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LE_OQ>(four, number)) as u32) << at
+    });
+    masks.iter().fold(0, |all, mask| all | mask).count_ones() as usize
+}
+
+/// Which lanes of one half of a block go left because of their ranks, which come by sixteen, each sixteen twice.
+///
+/// # Safety
+/// The processor has the instructions.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn lanes_left(block: &Block, head: &Head, half: usize, ranks: &[__m256i]) -> u32 {
+    let load = |lanes: &[u8; LANES]| {
+        // SAFETY: `half` is 0 or 1, and so many bytes are there.
+        unsafe { _mm256_loadu_si256(lanes.as_ptr().add(half % 2 * LANES / 2).cast()) }
+    };
+    let slot = load(&block.slot);
+    let mut rank = _mm256_setzero_si256();
+    for (n, ranks) in ranks.iter().enumerate() {
+        // Below 16 if the slot is one of these; what is not has its highest bit set by the addition, and is looked up as 0.
+        let among = _mm256_xor_si256(slot, _mm256_set1_epi8((n * HALF) as i8));
+        let index = _mm256_adds_epu8(among, _mm256_set1_epi8(0x70));
+        rank = _mm256_or_si256(rank, _mm256_shuffle_epi8(*ranks, index));
+    }
+    // -1 in the lanes whose missing numbers go left: each byte of the mask eight times, and of each its own bit.
+    let missing = _mm256_set1_epi32((head.missing >> (half % 2 * LANES / 2)) as i32);
+    let bytes = _mm256_set_epi64x(0x0303_0303_0303_0303, 0x0202_0202_0202_0202, 0x0101_0101_0101_0101, 0);
+    let bits = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64 as i64);
+    let own = _mm256_and_si256(_mm256_shuffle_epi8(missing, bytes), bits);
+    let rank = _mm256_sub_epi8(rank, _mm256_cmpeq_epi8(own, bits));
+    let not_below = _mm256_cmpeq_epi8(_mm256_max_epu8(rank, load(&block.below)), rank);
+    !(_mm256_movemask_epi8(not_below) as u32)
 }
 
 /// # Safety
@@ -187,9 +248,7 @@ impl Decided<'_> {
         for (at, n) in open.iter().enumerate() {
             let place = linked(leaves[*n % GROUP]) as usize;
             let Some((block, head)) = self.view.block(place / LANES) else { continue };
-            let mut left = 0;
-            let parts = head.part as usize..head.end as usize;
-            self.view.lines.left(parts, |bits, mask| _pdep_u64(bits, mask), |_, lanes| left |= lanes);
+            let left = self.view.left_by_code(head, |bits, mask| _pdep_u64(bits, mask));
             self.left[at] = decide::<WIDE, LEAPS>(block, head, &self.ranks, left, &mut self.ends[at]);
         }
         for (at, n) in open.iter().enumerate() {
