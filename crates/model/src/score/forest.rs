@@ -5,6 +5,7 @@
 //! 0 for values never seen, 1 for NULL, then the vocabulary.
 
 mod arrays;
+mod blocks;
 mod shapley;
 mod trees;
 mod walk;

@@ -3,7 +3,8 @@
 //!
 //! The bodies ([`pass`], [`cross`], [`tiles::pass`]) are written once over the [`Lanes`] trait; each instruction set only says
 //! what a vector is (see [`super::vectors`]). They check every length that comes from outside, so that a kernel relies on
-//! nothing but the processor's instructions. Of this crate's files, only this one, `tiles` and `vectors` may hold `unsafe`.
+//! nothing but the processor's instructions. Of this crate's files, only this one, `tiles`, `vectors` and the
+//! kernels of forests may hold `unsafe`.
 #![allow(unsafe_code)]
 
 use super::stack::{Chunk, CrossScratch, Crosses, Hidden, Scratch, Stack, BLOCK, CHUNK};

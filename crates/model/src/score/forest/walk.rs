@@ -44,6 +44,10 @@ impl Node {
         self.test & CATEGORY != 0
     }
 
+    pub fn is_number(self) -> bool {
+        !self.is_leaf() && !self.is_category()
+    }
+
     pub fn number(self) -> f64 {
         f64::from_bits(self.payload)
     }

@@ -23,8 +23,8 @@ struct ScorerDescription {
     seeds: Vec<u64>,
     output: Output,
     networks: Option<Vec<Shape>>,
-    /// The forest's base scores and factor.
-    forest: Option<(Vec<f64>, f64)>,
+    /// The forest's base scores, whether it is laid out in blocks, and its factor.
+    forest: Option<((Vec<f64>, bool), f64)>,
     /// The number of other keys, and the factor.
     rates: Option<(f64, f64)>,
     offset: f64,
@@ -67,7 +67,7 @@ impl Scorer {
             seeds,
             output: self.output.clone(),
             networks: networks.as_ref().map(Networks::shapes),
-            forest: forest.as_ref().map(|(forest, gain)| (forest.bases().to_vec(), *gain)),
+            forest: forest.as_ref().map(|(forest, gain)| (forest.description(), *gain)),
             rates: rates.as_ref().map(|(rates, gain)| (rates.of_others, *gain)),
             offset: *offset,
         };
@@ -98,7 +98,9 @@ impl Scorer {
             None => None,
         };
         let forest = match forest {
-            Some((bases, gain)) if bases.len() == outputs => Some((Trees::take(bases, &mut arrays)?, gain)),
+            Some((forest, gain)) if forest.0.len() == outputs => {
+                Some((Trees::take(forest, &mut arrays)?, gain))
+            }
             Some(_) => return Err(refused()),
             None => None,
         };
