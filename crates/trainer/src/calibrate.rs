@@ -19,7 +19,12 @@ pub fn output(fit: &Fit, logits: &[f64], job: &Job) -> Output {
             let rows = job.stopping_rows();
             let labels = job.table.labels.positive(rows);
             // Either all validation rows or none.
-            calibration(job.params.calibration, &logits[..rows.len()], &labels, later_half(job, rows).as_deref())
+            calibration(
+                job.params.calibration,
+                &logits[..rows.len()],
+                &labels,
+                later_half(job, rows).as_deref(),
+            )
         }
         Task::Regression => {
             let labels = job.table.labels.of(&job.split.train);
@@ -42,12 +47,7 @@ fn later_half(job: &Job, rows: &[u32]) -> Option<Vec<bool>> {
 }
 
 /// `later` says which rows belong to the later half of the calibration set, if it can be told.
-fn calibration(
-    choice: CalibrationChoice,
-    logits: &[f64],
-    labels: &[bool],
-    later: Option<&[bool]>,
-) -> Output {
+fn calibration(choice: CalibrationChoice, logits: &[f64], labels: &[bool], later: Option<&[bool]>) -> Output {
     let platt = || Output::Platt(Platt::fit(logits, labels));
     match choice {
         CalibrationChoice::None => Output::Platt(Platt::IDENTITY),
@@ -166,7 +166,8 @@ mod tests {
     #[test]
     fn what_does_not_carry_over_to_the_later_half_is_left_out() {
         let auto = |earlier: fn(f64) -> f64, later: fn(f64) -> f64| {
-            let ((mut logits, mut labels), (more, their_labels)) = (drawn(earlier), drawn_from(20_000, later));
+            let ((mut logits, mut labels), (more, their_labels)) =
+                (drawn(earlier), drawn_from(20_000, later));
             let is_later: Vec<bool> = (0..logits.len() + more.len()).map(|row| row >= logits.len()).collect();
             logits.extend(more);
             labels.extend(their_labels);

@@ -53,7 +53,7 @@ fn all_labelled_rows_are_learned_from_and_what_is_reported_is_the_fit_before() {
 #[test]
 fn it_lasts_as_long_as_the_fit_that_was_measured() {
     let source = Source::of(&sales(3000));
-    let params = Params { epochs: 60, patience: 2, learning_rate: Some(0.02), ..quick() };
+    let params = Params { epochs: 60, patience: Some(2), learning_rate: Some(0.02), ..quick() };
     let run = fit(&[Algorithm::Mlp], &source, params);
     let (_, _, best, _) = run.finished();
     assert!(best < 58, "stopped early: {best}");
@@ -123,7 +123,7 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn without_time_for_it_the_measured_fit_is_served_and_that_is_said() {
     let source = Source::of(&sales(3000));
-    let params = Params { epochs: 100_000, patience: 0, time_budget: 1.0, ..quick() };
+    let params = Params { epochs: 100_000, patience: Some(0), time_budget: 1.0, ..quick() };
     let run = fit(&[Algorithm::Mlp], &source, params);
     assert_eq!((run.refit(), &run.measured), ((0, None), &None));
     assert!(run.warnings().iter().any(|w| w.contains("there was no refit")), "{:?}", run.warnings());

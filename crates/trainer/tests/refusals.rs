@@ -129,7 +129,7 @@ fn a_device_that_is_not_there() {
 #[test]
 fn a_learning_rate_that_makes_the_loss_infinite() {
     let deep =
-        Params { learning_rate: Some(10.0), hidden: vec![256; 8], epochs: 300, patience: 0, ..quick() };
+        Params { learning_rate: Some(10.0), hidden: vec![256; 8], epochs: 300, patience: Some(0), ..quick() };
     let (message, hint) = refusal(&source(), deep);
     assert!(message.starts_with("the training diverged in epoch "), "{message}");
     assert!(hint.contains("learning_rate"), "{hint}");

@@ -148,7 +148,7 @@ fn the_embedding_of_unseen_values_is_trained_and_stands_in_for_a_null_never_seen
 #[test]
 fn patience_stops_early_and_the_best_epoch_is_the_one_stored() {
     let sales = sales(800);
-    let params = Params { epochs: 200, learning_rate: Some(0.05), patience: 3, ..quick() };
+    let params = Params { epochs: 200, learning_rate: Some(0.05), patience: Some(3), ..quick() };
     let run = train(&Source::of(&sales), params);
     let (.., best, _) = run.finished();
     let losses = run.losses();
@@ -170,7 +170,7 @@ fn patience_stops_early_and_the_best_epoch_is_the_one_stored() {
 #[test]
 fn the_best_epoch_is_that_of_the_metric_that_was_asked_for() {
     let source = Source::of(&sales(800));
-    let params = Params { epochs: 40, learning_rate: Some(0.05), patience: 0, ..quick() };
+    let params = Params { epochs: 40, learning_rate: Some(0.05), patience: Some(0), ..quick() };
     let best_of = |metric| {
         let run = train(&source, Params { metric, ..params.clone() });
         let (.., best, _) = run.finished();
@@ -270,7 +270,7 @@ fn a_logistic_regression_on_categories_alone_works() {
 #[test]
 fn it_ends_quietly_when_nobody_listens_any_more() {
     let source = Source::of(&sales(2000));
-    let trainer = Trainer::new(&source, Params { epochs: 100_000, patience: 0, ..quick() });
+    let trainer = Trainer::new(&source, Params { epochs: 100_000, patience: Some(0), ..quick() });
     let mut child = trainer.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
@@ -347,7 +347,7 @@ fn there_are_no_more_threads_than_processors_whatever_is_asked_for() {
 #[test]
 fn a_time_budget_ends_training_with_the_best_so_far() {
     let source = Source::of(&sales(3000));
-    let params = Params { epochs: 100_000, patience: 0, time_budget: 1.0, ..quick() };
+    let params = Params { epochs: 100_000, patience: Some(0), time_budget: 1.0, ..quick() };
     let run = fit(&[Algorithm::Logistic, Algorithm::Mlp], &source, params);
     assert_eq!(run.artifact().algorithm, Algorithm::Logistic);
     assert!(run.warnings().iter().any(|w| w.contains("mlp was not tried")), "{:?}", run.warnings());

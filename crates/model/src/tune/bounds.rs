@@ -84,15 +84,20 @@ impl Bounded for f64 {
     }
 }
 
-impl Bounded for Option<f64> {
-    fn fits(&self, bounds: &Bounds) -> bool {
-        self.is_none_or(|value| bounds.has(value))
-    }
+macro_rules! or_null {
+    ($($type:ty),*) => {$(
+        impl Bounded for Option<$type> {
+            fn fits(&self, bounds: &Bounds) -> bool {
+                self.is_none_or(|value| value.fits(bounds))
+            }
 
-    fn shown(&self) -> String {
-        self.map_or_else(|| "null".to_owned(), |value| value.to_string())
-    }
+            fn shown(&self) -> String {
+                self.map_or_else(|| "null".to_owned(), |value| value.shown())
+            }
+        }
+    )*};
 }
+or_null!(f64, u32, usize);
 
 macro_rules! whole {
     ($($type:ty),*) => {$(

@@ -95,8 +95,9 @@ parameters! {
     exclude: Vec<String> = Vec::new(), ALL, Columns, "columns that are no inputs";
     learning_rate: Option<f64> = None, LEARNING, Above(0.0, 10.0),
         "size of a step", "null takes 0.001, of one_cycle 0.003, of boosted_trees 0.05";
-    patience: u32 = 10, LEARNING, Whole(0, 100_000),
-        "epochs, or trees, without a better validation loss before training stops", "0 never stops early";
+    patience: Option<u32> = None, LEARNING, Whole(0, 100_000),
+        "epochs, or trees, without a better validation loss before training stops",
+        "0 never stops early, null takes 10, of boosted_trees 30";
     hidden: Vec<usize> = vec![128], HIDDEN, Sizes(8, 1, 4096), "sizes of the hidden layers";
     crosses: usize = 2, CROSSES, Whole(1, 8), "cross layers";
     cross_rank: usize = 32, CROSSES, Whole(1, 4096), "rank of a cross layer's matrix";
@@ -117,12 +118,15 @@ parameters! {
     members: usize = 1, NETWORKS, Whole(1, 32), "networks trained from different seeds and averaged";
     precision: Precision = Precision::Float32, NETWORKS, OneOf(&["float32", "tf32", "bf16"]),
         "how a GPU multiplies";
-    trees: usize = 300, TREES, Whole(1, 10_000), "most trees";
-    leaves: usize = 31, TREES, Whole(2, 4096), "most leaves of a tree";
-    min_leaf_rows: usize = 20, TREES, Whole(1, 1_000_000_000), "fewest training rows in a leaf";
+    trees: usize = 500, TREES, Whole(1, 10_000), "most trees";
+    leaves: Option<usize> = None, TREES, Whole(2, 4096),
+        "most leaves of a tree", "null takes 31, of 100,000 training rows or more 63";
+    min_leaf_rows: Option<usize> = None, TREES, Whole(1, 1_000_000_000),
+        "fewest training rows in a leaf", "null takes one of 800, but 20 to 2000, and 20 for quantities or rare values";
     leaf_l2: f64 = 1.0, TREES, Within(0.0, 1e6), "L2 penalty on the leaves' values";
     row_share: f64 = 1.0, TREES, Above(0.0, 1.0), "share of the rows that a tree sees";
-    column_share: f64 = 1.0, TREES, Above(0.0, 1.0), "share of the columns that a tree sees";
+    column_share: Option<f64> = None, TREES, Above(0.0, 1.0),
+        "share of the columns that a tree sees", "null takes all of few, half of 6 or more, 0.4 of 20 or more";
     bins: usize = 255, TREES, Whole(2, 255), "bins that a column's numbers are sorted into";
 }
 
@@ -167,6 +171,14 @@ impl Params {
             Algorithm::BoostedTrees => 0.05,
             _ if self.schedule == Schedule::OneCycle => 0.003,
             _ => 0.001,
+        })
+    }
+
+    /// After how many epochs or trees without a better loss an algorithm stops; 0 is never.
+    pub fn patience(&self, algorithm: Algorithm) -> u32 {
+        self.patience.unwrap_or(match algorithm {
+            Algorithm::BoostedTrees => 30,
+            _ => 10,
         })
     }
 

@@ -12,7 +12,7 @@ use crate::report::Reporter;
 use crate::rows::lists::Lists;
 use model::params::Metric;
 use model::protocol::Event;
-use model::{Algorithm, Network, Params, Predictor, Task};
+use model::{Algorithm, Network, Predictor, Task};
 use std::io::Write;
 use std::rc::Rc;
 
@@ -25,7 +25,7 @@ pub fn fit<'a, W: Write>(
     let Job { table, split, encoder, params, device, .. } = *job;
     let labels = &table.labels;
     let units = job.units;
-    let shape = shape(algorithm, params, job.task);
+    let shape = shape(algorithm, job);
     let whole = fits_whole(job, &shape)?;
     if !whole && job.refit.is_none() {
         reporter.warn(format!(
@@ -51,6 +51,7 @@ pub fn fit<'a, W: Write>(
             params,
             epochs: before.map_or(params.epochs, |lengths| lengths[member]),
             learning_rate: params.learning_rate(algorithm),
+            patience: params.patience(algorithm),
             seed,
             threads: job.threads,
             deadline: job.deadline,
@@ -90,13 +91,21 @@ pub fn fit<'a, W: Write>(
     })
 }
 
-fn shape(algorithm: Algorithm, params: &Params, task: Task) -> Shape {
+fn shape(algorithm: Algorithm, job: &Job) -> Shape {
+    let params = job.params;
     let (crosses, hidden) = match algorithm {
         Algorithm::DeepCross => (params.crosses, params.hidden.clone()),
         Algorithm::Mlp => (0, params.hidden.clone()),
         _ => (0, Vec::new()),
     };
-    Shape { crosses, rank: params.cross_rank, hidden, batch_norm: params.batch_norm, outputs: task.outputs() }
+    Shape {
+        crosses,
+        rank: params.cross_rank,
+        hidden,
+        batch_norm: params.batch_norm,
+        outputs: job.task.outputs(),
+        training_rows: job.split.train.len(),
+    }
 }
 
 /// libtorch's own outputs.

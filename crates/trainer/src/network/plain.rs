@@ -189,7 +189,14 @@ mod tests {
         for (task, hidden) in
             [(Task::Binary, vec![]), (Task::Binary, vec![6]), (Task::Regression, vec![7, 5])]
         {
-            let shape = Shape { crosses: 0, rank: 1, hidden, batch_norm: false, outputs: task.outputs() };
+            let shape = Shape {
+                crosses: 0,
+                rank: 1,
+                hidden,
+                batch_norm: false,
+                outputs: task.outputs(),
+                training_rows: 0,
+            };
             let net = Net::new(&recipe(), &shape, 4, Device::Cpu).unwrap();
             let loss = Loss::new(task, if task == Task::Binary { 2.0 } else { 1.0 }, Device::Cpu).unwrap();
             // The second block is smaller: what is kept of the first must not show.
@@ -213,7 +220,8 @@ mod tests {
 
     #[test]
     fn other_networks_are_left_to_libtorch() {
-        let shape = Shape { crosses: 1, rank: 1, hidden: vec![3], batch_norm: false, outputs: 1 };
+        let shape =
+            Shape { crosses: 1, rank: 1, hidden: vec![3], batch_norm: false, outputs: 1, training_rows: 0 };
         let net = Net::new(&recipe(), &shape, 4, Device::Cpu).unwrap();
         assert!(Plain::new(&net).unwrap().is_none());
     }

@@ -48,6 +48,8 @@ pub struct TrainingPlan<'a> {
     /// How many epochs at most; the learning rate moves as if they were all that `params` says.
     pub epochs: u32,
     pub learning_rate: f64,
+    /// Epochs without a better one before it ends; 0 never ends it.
+    pub patience: u32,
     pub seed: u64,
     pub threads: usize,
     pub deadline: Option<Instant>,
@@ -97,7 +99,7 @@ pub fn train(
         if let Some(EpochQuality { cost, .. }) = measured {
             match &best {
                 Some((least, at, _)) if cost >= *least => {
-                    if params.patience > 0 && number - at >= params.patience {
+                    if plan.patience > 0 && number - at >= plan.patience {
                         break;
                     }
                 }
@@ -298,6 +300,7 @@ mod tests {
             params,
             epochs: params.epochs,
             learning_rate: 0.05,
+            patience: 0,
             seed: 1,
             threads,
             deadline: None,
@@ -312,7 +315,8 @@ mod tests {
     }
 
     fn run_on(training: &Examples, block: i64, plan: &TrainingPlan) -> (Vec<f64>, Vec<f32>) {
-        let shape = Shape { crosses: 1, rank: 2, hidden: vec![8], batch_norm: false, outputs: 1 };
+        let shape =
+            Shape { crosses: 1, rank: 2, hidden: vec![8], batch_norm: false, outputs: 1, training_rows: 0 };
         let net = Net::new(&recipe(), &shape, 1, Device::Cpu).unwrap();
         let mut trainer = Loop::new(&net, training, plan, block).unwrap();
         let losses = (0..3).map(|_| trainer.epoch().unwrap()).collect();
@@ -413,7 +417,8 @@ mod tests {
         let positives: Vec<bool> = (0..ROWS).map(|row| row % 3 == 0).collect();
         let params = Params { negative_share: 0.5, ..Params::default() };
         let plan = TrainingPlan { positives: Some(&positives), ..plan(&params, 1) };
-        let shape = Shape { crosses: 0, rank: 1, hidden: vec![], batch_norm: false, outputs: 1 };
+        let shape =
+            Shape { crosses: 0, rank: 1, hidden: vec![], batch_norm: false, outputs: 1, training_rows: 0 };
         let net = Net::new(&recipe(), &shape, 1, Device::Cpu).unwrap();
         let training = training();
         let mut trainer = Loop::new(&net, &training, &plan, 10).unwrap();

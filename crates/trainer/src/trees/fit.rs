@@ -1,5 +1,6 @@
 //! The algorithm: a forest from the parameters of a training.
 
+use super::defaults::Defaults;
 use super::{grow_forest, matrix, Fitted, Goal, Grown, Round, TreeParams, TreeRows};
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Part, Reference};
@@ -26,7 +27,7 @@ pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit
     let validation = TreeRows { rows: held_out, targets: &held_out_targets, weights: None };
     let validation = Some(&validation).filter(|part| !part.rows.is_empty());
     let goals = goals(job.task);
-    let params = tree_params(job);
+    let params = tree_params(job, columns.len());
     let most: Vec<u32> = (0..goals.len()).map(|output| params.most(output)).collect();
     let mut began = Instant::now();
     let mut on_round = |round: Round| {
@@ -69,19 +70,19 @@ fn goals(task: Task) -> Vec<Goal> {
     }
 }
 
-fn tree_params(job: &Job) -> TreeParams {
-    let params = job.params;
+fn tree_params(job: &Job, columns: usize) -> TreeParams {
+    let (params, defaults) = (job.params, Defaults::of(job, columns));
     TreeParams {
         trees: params.trees as u32,
         lengths: job.lengths(Algorithm::BoostedTrees).map(<[u32]>::to_vec),
-        leaves: params.leaves,
+        leaves: params.leaves.unwrap_or(defaults.leaves),
         learning_rate: params.learning_rate(Algorithm::BoostedTrees),
-        min_leaf_rows: params.min_leaf_rows as f64,
+        min_leaf_rows: params.min_leaf_rows.unwrap_or(defaults.min_leaf_rows) as f64,
         l2: params.leaf_l2,
         row_sample: params.row_share,
-        column_sample: params.column_share,
+        column_sample: params.column_share.unwrap_or(defaults.column_share),
         bins: params.bins,
-        patience: params.patience,
+        patience: params.patience(Algorithm::BoostedTrees),
         class_weight: params.class_weight,
         seed: params.seed,
         threads: job.threads,

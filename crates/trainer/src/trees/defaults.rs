@@ -1,0 +1,76 @@
+//! What trees are grown with where the caller says nothing: it depends on the table. Chosen on nine tables;
+//! docs/decisions/0034 has the figures.
+
+use crate::job::Job;
+use model::Task;
+
+/// The values of the parameters that are null.
+#[derive(Debug, PartialEq)]
+pub struct Defaults {
+    pub leaves: usize,
+    pub min_leaf_rows: usize,
+    pub column_share: f64,
+}
+
+/// Fewer training rows are few: smaller trees.
+const FEW_ROWS: usize = 100_000;
+/// Of so many training rows one more is the least in a leaf. Leaves of a few rows learn by heart what the weeks to come do not
+/// repeat.
+const ROWS_PER_LEAF_ROW: usize = 800;
+const FEWEST_LEAF_ROWS: usize = 20;
+const MOST_LEAF_ROWS: usize = 2000;
+/// A category of more values has few rows for each, so that large leaves could not tell them apart.
+const MANY_VALUES: usize = 1000;
+/// With this many columns a tree sees half of them, with many fewer than that: trees that differ generalize better.
+const SOME_COLUMNS: usize = 6;
+const MANY_COLUMNS: usize = 20;
+
+impl Defaults {
+    /// Those for the training rows of a job and so many columns.
+    pub fn of(job: &Job, columns: usize) -> Self {
+        let categories = job.encoder.recipe.categories();
+        let most_values = categories.iter().map(|category| category.vocabulary.len()).max();
+        Self::new(job.split.train.len(), columns, most_values.unwrap_or(0), job.task)
+    }
+
+    fn new(rows: usize, columns: usize, most_values: usize, task: Task) -> Self {
+        Self {
+            leaves: if rows < FEW_ROWS { 31 } else { 63 },
+            min_leaf_rows: match task {
+                Task::Binary if most_values <= MANY_VALUES => {
+                    (rows / ROWS_PER_LEAF_ROW).clamp(FEWEST_LEAF_ROWS, MOST_LEAF_ROWS)
+                }
+                _ => FEWEST_LEAF_ROWS,
+            },
+            column_share: match columns {
+                MANY_COLUMNS.. => 0.4,
+                SOME_COLUMNS.. => 0.5,
+                _ => 1.0,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_rows_have_large_leaves_unless_values_are_rare_or_quantities_are_predicted() {
+        let of = |rows, values, task| Defaults::new(rows, 50, values, task).min_leaf_rows;
+        assert_eq!(of(1_600_000, 300, Task::Binary), 2000);
+        assert_eq!(of(360_000, 300, Task::Binary), 450);
+        assert_eq!(of(5000, 300, Task::Binary), 20);
+        assert_eq!(of(360_000, 4000, Task::Binary), 20);
+        assert_eq!(of(360_000, 300, Task::Regression), 20);
+    }
+
+    #[test]
+    fn few_rows_have_small_trees_and_few_columns_are_all_seen() {
+        let of = |rows, columns| {
+            let Defaults { leaves, column_share, .. } = Defaults::new(rows, columns, 0, Task::Binary);
+            (leaves, column_share)
+        };
+        assert_eq!((of(4000, 4), of(100_000, 9), of(1_000_000, 60)), ((31, 1.0), (63, 0.5), (63, 0.4)));
+    }
+}
