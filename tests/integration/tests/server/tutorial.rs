@@ -26,8 +26,8 @@ fn blocks(page: &str) -> Vec<Block> {
     pairs.iter().map(block).collect()
 }
 
-/// What psql prints of the statements: first what they tell, then their results. Of the progress of a training, which depends
-/// on the machine's speed, there is one line.
+/// What psql prints of the statements: first what they tell, then their results; without the progress of a training, which
+/// depends on the machine's speed.
 fn printed(database: &Database, sql: &str) -> String {
     let mut command = database.cluster.client_program("psql");
     command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &database.name, "-f", "-"]);
@@ -42,13 +42,11 @@ fn printed(database: &Database, sql: &str) -> String {
         line.split_once(": ").filter(|(part, _)| is_position(part)).map_or(line, |(_, rest)| rest)
     });
     let results = String::from_utf8(ended.stdout).unwrap();
-    let mut lines: Vec<String> = Vec::new();
-    for line in told.chain(results.trim_end().lines()) {
-        let line = if line.contains(", validation ") { "…" } else { line.trim_end() };
-        if line != "…" || lines.last().is_none_or(|last| last != "…") {
-            lines.push(line.to_owned());
-        }
-    }
+    let is_progress = |line: &&str| {
+        [" epoch ", " tree "].iter().any(|step| line.contains(step)) && line.contains(", loss ")
+    };
+    let told = told.filter(|line| !is_progress(line));
+    let lines: Vec<&str> = told.chain(results.trim_end().lines()).map(str::trim_end).collect();
     lines.join("\n") + "\n"
 }
 
