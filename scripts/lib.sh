@@ -11,6 +11,9 @@ REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 manifest() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$REPO/Cargo.toml" | head -n 1; }
 
 LIBTORCH_VERSION=2.13.0
+# The two libraries of CUDA 13.0, with which this libtorch is built, that it wants to load.
+CUDA_RUNTIME_VERSION=13.0.96
+CUDA_CUPTI_VERSION=13.0.85
 # The PostgreSQL that is built for and tested on: Debian's 15 unless PG_MAJOR names another of these, which come as wheels.
 DEBIAN_MAJOR=15
 declare -A WHEELS=([16]=16.15.0 [17]=17.11.0 [18]=18.6.0)
