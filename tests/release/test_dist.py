@@ -156,7 +156,7 @@ class Dist(unittest.TestCase):
     def test_the_trainers_list_has_what_scripts_libtorch_fetches(self):
         pins = (self.tree / "scripts" / "lib.sh").read_text()
         versions = {c["name"]: c["version"] for c in dict(self.programs())["pg_recommend_trainer"]["components"]}
-        fetched = {"torch": "LIBTORCH", "nvidia-cuda-runtime": "CUDA_RUNTIME", "nvidia-cuda-cupti": "CUDA_CUPTI"}
+        fetched = {"torch": "LIBTORCH", "nvidia-cuda-runtime": "CUDA_RUNTIME", "nvidia-cuda-cupti": "CUDA_CUPTI", "mkl-static": "MKL"}
         for name, variable in fetched.items():
             self.assertIn(f"\n{variable}_VERSION={versions[name]}\n", pins, name)
 
