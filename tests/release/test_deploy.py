@@ -96,6 +96,16 @@ class Deploy(unittest.TestCase):
         self.assertEqual(self.verbs("az"), [])
         self.assertEqual((self.state / "backend").read_text(), 'key = "state"\n')
 
+    def locking(self, action):
+        self.deploy(action, "staging", TAG)
+        [planned] = [call for call in self.programs.calls if " plan " in call]
+        self.programs.log.unlink()
+        return [word for word in planned.split() if word.startswith("-lock")]
+
+    def test_only_what_may_write_locks_the_state(self):
+        self.assertEqual(self.locking("plan"), ["-lock=false"])
+        self.assertEqual(self.locking("apply"), ["-lock-timeout=5m"])
+
     def test_what_is_applied_is_what_was_planned_with_the_image_of_the_tag(self):
         done = self.deploy("apply", "staging", TAG)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
