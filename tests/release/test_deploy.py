@@ -221,7 +221,11 @@ class Image(unittest.TestCase):
         self.programs = StandIns(Path(temporary.name) / "programs")
         self.digest = "sha256:" + "0123456789abcdef" * 4
         said = json.dumps({"containerimage.digest": self.digest, "image.name": "x"}, indent=2)
-        self.programs.add("docker", f"while [ $# -gt 0 ]; do [ \"$1\" != --metadata-file ] || echo '{said}' >\"$2\"; shift; done")
+        # The registry has what is named in a file.
+        self.there = Path(temporary.name) / "there"
+        self.there.touch()
+        asked = f'if [ "$2" = imagetools ]; then grep -qxF "$4" "{self.there}"; exit; fi\n'
+        self.programs.add("docker", asked + f"while [ $# -gt 0 ]; do [ \"$1\" != --metadata-file ] || echo '{said}' >\"$2\"; shift; done")
 
     def publish(self, *arguments):
         environment = self.programs.environment(REGISTRY="ghcr.io/Owner")
@@ -249,6 +253,14 @@ class Image(unittest.TestCase):
         self.assertIn("name=ghcr.io/owner/pg_recommend-extension\n", said)
         self.assertIn(f"--tag ghcr.io/owner/pg_recommend-extension:18-{VERSION} ", build)
         self.assertIn("--target extension", build)
+
+    def test_an_image_that_is_there_is_not_replaced(self):
+        self.there.write_text(f"{IMAGE}\n")
+        done = self.publish("server", "15", TAG)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("never replaced", done.stderr)
+        self.assertFalse([call for call in self.programs.calls if " build " in call])
+        self.built("cuda", "15", TAG)
 
     def test_the_builder_is_removed_whatever_happens(self):
         self.built("server", "15", TAG)
