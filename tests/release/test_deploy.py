@@ -225,7 +225,7 @@ class Image(unittest.TestCase):
         self.there = Path(temporary.name) / "there"
         self.there.touch()
         asked = f'if [ "$2" = imagetools ]; then grep -qxF "$4" "{self.there}"; exit; fi\n'
-        self.programs.add("docker", asked + f"while [ $# -gt 0 ]; do [ \"$1\" != --metadata-file ] || echo '{said}' >\"$2\"; shift; done")
+        self.programs.add("docker", asked + f'while [ $# -gt 0 ]; do [ "$1" != --metadata-file ] || echo \'{said}\' >"$2"; shift; done')
 
     def publish(self, *arguments):
         environment = self.programs.environment(REGISTRY="ghcr.io/Owner")
