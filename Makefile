@@ -50,8 +50,8 @@ install: ## Into a PostgreSQL one already has: make install PG_CONFIG=/path/to/p
 deb: ## Debian packages in target/debian (PG="15 17": for these; PG_CONFIG=/path/to/pg_config: for that)
 	@PG_CONFIG="$(PG_CONFIG)" "$(here)"/scripts/deb $(PG)
 
-test-deb: ## The packages on a bare Debian: installed, upgraded, removed, purged (PG=17: on Debian 13; OLD=folder: from these)
-	@OLD="$(OLD)" "$(here)"/scripts/test-deb $(PG)
+test-deb: ## The packages on a bare Debian: installed, upgraded, removed, purged (PG=17: on Debian 13; OLD=folder: from these, NEW=folder: these)
+	@OLD="$(OLD)" NEW="$(NEW)" "$(here)"/scripts/test-deb $(PG)
 
 bench: ## The benchmarks, each beside its peer
 	@"$(here)"/scripts/bench

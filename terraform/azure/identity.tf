@@ -46,7 +46,6 @@ resource "azurerm_role_assignment" "workload" {
   for_each = {
     images  = { identity = "nodes", role = "AcrPull", scope = azurerm_container_registry.this.id }
     backups = { identity = "database", role = "Storage Blob Data Contributor", scope = azurerm_storage_container.backups.id }
-    lake    = { identity = "database", role = "Storage Blob Data Contributor", scope = azurerm_storage_container.lake.id }
     secrets = { identity = "secrets", role = "Key Vault Secrets User", scope = azurerm_key_vault.this.id }
   }
 

@@ -40,7 +40,7 @@ output "key_vault" {
 }
 
 output "lake" {
-  description = "URL of the data lake, which the database may read and write"
+  description = "URL of the data lake, for Parquet once the extension reads and writes it"
   value       = "abfss://${azurerm_storage_container.lake.name}@${azurerm_storage_account.lake.name}.dfs.core.windows.net/"
 }
 

@@ -68,7 +68,7 @@ resource "azurerm_storage_management_policy" "backups" {
   }
 }
 
-# The data lake that the database reads Parquet from and writes it to.
+# For Parquet, once the extension reads and writes it: until then nobody has a role there.
 resource "azurerm_storage_account" "lake" {
   #checkov:skip=CKV_AZURE_33:there are no queues
   #checkov:skip=CKV_AZURE_206:storage_replication says; the example of production takes GZRS

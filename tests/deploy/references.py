@@ -1,14 +1,16 @@
 """Looks whether what the objects of a rendered overlay name is there: secrets, ConfigMaps, clusters, stores, the pods that network
-policies are for; and whether versions and memory go together.
+policies are for; and whether versions and memory go together, and the version is that of the sources.
 
     references.py OBJECTS.yaml"""
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import yaml
 
+MANIFEST = Path(__file__).resolve().parents[2] / "Cargo.toml"
 UNITS = {"": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
@@ -106,7 +108,7 @@ class Overlay:
                     self.expect(found, f"{one['kind']} {one['metadata']['name']}: no pod has the labels {wanted}")
 
     def version(self):
-        """The SQL that the operator installs is that of the image."""
+        """The SQL that the operator installs is that of the image, and both are of the version that is released from here."""
         spec = self.cluster["spec"]
         images = [extension["image"]["reference"] for extension in spec["postgresql"].get("extensions", [])] or [spec["imageName"]]
         tag = images[0].rsplit(":", 1)[-1]
@@ -117,6 +119,8 @@ class Overlay:
             if extension["name"] == "pg_recommend"
         ]
         self.expect(re.match(rf"\d+-{re.escape(wanted)}(-|@|$)", tag), f"the image is {images[0]}, the extension's version {wanted}")
+        sources = tomllib.loads(MANIFEST.read_text())["workspace"]["package"]["version"]
+        self.expect(wanted == sources, f"the extension's version is {wanted}, that of Cargo.toml {sources}")
 
     def memory(self):
         spec = self.cluster["spec"]

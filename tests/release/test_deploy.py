@@ -14,6 +14,8 @@ VERSION = tomllib.loads((REPO / "Cargo.toml").read_text())["workspace"]["package
 TAG = f"v{VERSION}"
 IMAGE = f"ghcr.io/owner/pg_recommend:15-{VERSION}"
 HEALTHY = "Cluster in healthy state"
+# What psql prints of reco.check_setup(): each item, whether it is sound, what there is to say.
+SOUND = f"extension|t|{VERSION}\nPostgreSQL|t|15.19\ntrainer|t|{VERSION}\nGPU|f|there is none\ncatalog|t|nothing is missing"
 
 TERRAFORM = """
 case " $* " in
@@ -32,6 +34,9 @@ cat "$first"
 
 def answer(logs="", code=0):
     return json.dumps({"exitCode": code, "logs": logs})
+
+
+APPLIED = answer("true/3/3/")
 
 
 class Deploy(unittest.TestCase):
@@ -57,7 +62,7 @@ class Deploy(unittest.TestCase):
         self.programs.add("az", AZ)
         self.plan("create")
         (self.state / "settings.yaml").write_text(f"data:\n  image: {IMAGE}\n")
-        self.answers(answer("applied"), answer(f"{HEALTHY}\n{IMAGE}\n{IMAGE}\n{IMAGE}\n"), answer("extension | t | 0.2.0"))
+        self.answers(answer("applied"), answer(f"{HEALTHY}\n{IMAGE}\n{IMAGE}\n{IMAGE}\n"), APPLIED, answer(SOUND))
 
     def plan(self, *actions):
         change = {"address": "azurerm_storage_account.backups", "change": {"actions": list(actions)}}
@@ -73,7 +78,7 @@ class Deploy(unittest.TestCase):
 
     def deploy(self, *arguments, **environment):
         environment = {"IMAGE_REPOSITORY": "ghcr.io/Owner/pg_recommend", "BACKEND_CONFIG": 'key = "state"', "STATE_OF_TEST": str(self.state),
-                       "TRIES": "4", "PAUSE": "0", **environment}  # fmt: skip
+                       "WAIT": "600", "PAUSE": "0", **environment}  # fmt: skip
         script = str(self.checkout / "scripts" / "deploy")
         return run(script, *arguments, check=False, env=self.programs.environment(**environment), cwd=self.state)
 
@@ -90,6 +95,16 @@ class Deploy(unittest.TestCase):
         self.assertEqual(self.verbs("terraform"), ["init", "plan", "show"])
         self.assertEqual(self.verbs("az"), [])
         self.assertEqual((self.state / "backend").read_text(), 'key = "state"\n')
+
+    def locking(self, action):
+        self.deploy(action, "staging", TAG)
+        [planned] = [call for call in self.programs.calls if " plan " in call]
+        self.programs.log.unlink()
+        return [word for word in planned.split() if word.startswith("-lock")]
+
+    def test_only_what_may_write_locks_the_state(self):
+        self.assertEqual(self.locking("plan"), ["-lock=false"])
+        self.assertEqual(self.locking("apply"), ["-lock-timeout=5m"])
 
     def test_what_is_applied_is_what_was_planned_with_the_image_of_the_tag(self):
         done = self.deploy("apply", "staging", TAG)
@@ -125,18 +140,57 @@ class Deploy(unittest.TestCase):
     def test_it_waits_until_every_instance_has_the_image_and_the_cluster_is_healthy(self):
         other = IMAGE.replace(VERSION, "0.0.9")
         self.answers(answer("applied"), answer(f"{HEALTHY}\n{other}\n{other}\n"), answer(f"Upgrading cluster\n{IMAGE}\n{other}\n"),
-                     answer(f"Upgrading cluster\n{IMAGE}\n{IMAGE}\n"), answer(f"{HEALTHY}\n{IMAGE}\n{IMAGE}\n"), answer("fine"))  # fmt: skip
+                     answer(f"Upgrading cluster\n{IMAGE}\n{IMAGE}\n"), answer(f"{HEALTHY}\n{IMAGE}\n{IMAGE}\n"), APPLIED, answer(SOUND))  # fmt: skip
         done = self.deploy("apply", "staging", TAG)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(len(self.verbs("az")), 6)
+        self.assertEqual(len(self.verbs("az")), 7)
 
     def test_an_instance_that_keeps_another_image_fails_it(self):
         self.answers(answer("applied"), answer(f"{HEALTHY}\n{IMAGE}\n{IMAGE.replace(VERSION, '0.0.9')}\n"))
-        self.refused(self.deploy("apply", "staging", TAG), "roll back")
+        self.refused(self.deploy("apply", "staging", TAG, WAIT="0"), "not every instance runs")
+
+    def rolled_out(self, *then):
+        self.answers(answer("applied"), answer(f"{HEALTHY}\n{IMAGE}\n"), *then)
+
+    def test_it_waits_until_the_operator_has_brought_the_sql_to_the_version(self):
+        old = answer("0.0.9")
+        # Without a status; failed; sound, but for the object as it was before.
+        self.rolled_out(answer("/3//"), old, answer("false/3/2/no such file"), old, answer("true/3/2/"), old, APPLIED, answer(SOUND))
+        done = self.deploy("apply", "staging", TAG)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(len(self.verbs("az")), 10)
+
+    def test_sql_that_stays_older_fails_it_with_what_the_operator_says(self):
+        self.rolled_out(answer("false/3/2/no such file"), answer("0.0.9"))
+        self.refused(self.deploy("apply", "staging", TAG, WAIT="0"), "no such file")
+
+    def test_sql_of_this_version_for_which_the_operator_has_an_error_fails_it(self):
+        self.rolled_out(answer("false/3/2/pg_cron is missing"), answer(VERSION))
+        self.refused(self.deploy("apply", "staging", TAG, WAIT="0"), "pg_cron is missing")
+
+    def test_a_roll_back_leaves_newer_sql_and_asks_for_the_trainer(self):
+        behind = (answer("false/3/2/no update path"), answer("99.0.0"))
+        found = f"extension|f|the library is version {VERSION}, the catalog 99.0.0\ntrainer|%s|{VERSION}"
+        self.rolled_out(*behind, answer(found % "t"))
+        done = self.deploy("apply", "staging", TAG, WAIT="0")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("the SQL stays at 99.0.0", done.stdout)
+        self.rolled_out(*behind, answer(found % "f"))
+        self.refused(self.deploy("apply", "staging", TAG, WAIT="0"), "finds the fault")
+
+    def test_a_fault_that_check_setup_tells_fails_it(self):
+        for item in ("extension", "trainer", "catalog"):
+            sound = next(line for line in SOUND.splitlines() if line.startswith(item))
+            broken = f"{item}|f|it is broken"
+            for found in (SOUND.replace(sound, broken), f"{SOUND}\n{broken}", SOUND.replace(f"{sound}\n", "").replace(f"\n{sound}", "")):
+                self.rolled_out(APPLIED, answer(found))
+                self.refused(self.deploy("apply", "staging", TAG, WAIT="0"), "finds the fault")
 
     def test_an_extension_that_does_not_answer_fails_it(self):
-        self.answers(answer("applied"), answer(f"{HEALTHY}\n{IMAGE}\n"), answer("psql: error", 1))
-        self.refused(self.deploy("apply", "staging", TAG), "does not answer")
+        self.rolled_out(APPLIED, answer("psql: error", 1))
+        done = self.deploy("apply", "staging", TAG, WAIT="0")
+        self.refused(done, "does not answer")
+        self.assertIn("psql: error", done.stdout)
 
     def test_a_command_that_fails_in_the_cluster_fails_it_though_az_succeeds(self):
         self.answers(answer("error: no such kind", 1))
@@ -167,7 +221,11 @@ class Image(unittest.TestCase):
         self.programs = StandIns(Path(temporary.name) / "programs")
         self.digest = "sha256:" + "0123456789abcdef" * 4
         said = json.dumps({"containerimage.digest": self.digest, "image.name": "x"}, indent=2)
-        self.programs.add("docker", f"while [ $# -gt 0 ]; do [ \"$1\" != --metadata-file ] || echo '{said}' >\"$2\"; shift; done")
+        # The registry has what is named in a file.
+        self.there = Path(temporary.name) / "there"
+        self.there.touch()
+        asked = f'if [ "$2" = imagetools ]; then grep -qxF "$4" "{self.there}"; exit; fi\n'
+        self.programs.add("docker", asked + f'while [ $# -gt 0 ]; do [ "$1" != --metadata-file ] || echo \'{said}\' >"$2"; shift; done')
 
     def publish(self, *arguments):
         environment = self.programs.environment(REGISTRY="ghcr.io/Owner")
@@ -195,6 +253,14 @@ class Image(unittest.TestCase):
         self.assertIn("name=ghcr.io/owner/pg_recommend-extension\n", said)
         self.assertIn(f"--tag ghcr.io/owner/pg_recommend-extension:18-{VERSION} ", build)
         self.assertIn("--target extension", build)
+
+    def test_an_image_that_is_there_is_not_replaced(self):
+        self.there.write_text(f"{IMAGE}\n")
+        done = self.publish("server", "15", TAG)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("never replaced", done.stderr)
+        self.assertFalse([call for call in self.programs.calls if " build " in call])
+        self.built("cuda", "15", TAG)
 
     def test_the_builder_is_removed_whatever_happens(self):
         self.built("server", "15", TAG)

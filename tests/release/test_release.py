@@ -43,6 +43,17 @@ class Release(unittest.TestCase):
     def test_a_tag_of_another_version_may_not(self):
         self.refused(self.release(self.checkout(), "check", "v99.0.0"), "the version in Cargo.toml")
 
+    def test_a_version_that_is_not_what_its_files_deploy_may_not(self):
+        carriers = ("k8s/base/database.yaml", "k8s/overlays/production/settings.yaml", "terraform/examples/staging/main.tf", "docs/install.md")
+        checkout = self.checkout()
+        for name in carriers:
+            file = checkout / name
+            text = file.read_text()
+            self.assertIn(self.version, text)
+            file.write_text(text.replace(self.version, "0.0.9"))
+            self.refused(self.release(checkout, "check", f"v{self.version}"), f"{name}:")
+            file.write_text(text)
+
     def test_a_version_without_notes_may_not(self):
         checkout = self.checkout()
         (checkout / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n- something\n")

@@ -144,7 +144,6 @@ run "each_identity_may_do_one_thing" {
     condition = { for key, one in azurerm_role_assignment.workload : key => one.role_definition_name } == {
       images  = "AcrPull"
       backups = "Storage Blob Data Contributor"
-      lake    = "Storage Blob Data Contributor"
       secrets = "Key Vault Secrets User"
     }
     error_message = "a role was added or changed"
