@@ -52,7 +52,8 @@ fn leaderboard_and_card_say_of_the_lists_what_a_query_of_the_scores_says() {
     for (algorithm, k) in [("mlp", 45), ("popularity", 3)] {
         let database = Database::with_data();
         let mut client = database.connect();
-        let params = format!(r#"{{"metric": "precision_at_k", "k": {k}, "threads": 1, "seed": 7, "refit": false"#);
+        let params =
+            format!(r#"{{"metric": "precision_at_k", "k": {k}, "threads": 1, "seed": 7, "refit": false"#);
         let params = if algorithm == "mlp" { params + r#", "epochs": 6}"# } else { params + "}" };
         Training::new("launch")
             .params(&params)
