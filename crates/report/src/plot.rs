@@ -142,4 +142,26 @@ mod tests {
         let axis = Axis::share("");
         assert_eq!([-1.0, 0.25, f64::INFINITY].map(|value| axis.place(value)), [0.0, 0.25, 1.0]);
     }
+
+    #[test]
+    fn more_is_drawn_higher_and_further_right() {
+        let caption = Caption { id: "plot", title: "", description: String::new(), legend: &[] };
+        let axis = Axis::share("");
+        let points = [(0.0, 0.0), (0.5, 1.0)];
+        let drawn = plot(&caption, &axis, &axis, &[Mark::Line("model", &points)]).to_string();
+        let path = drawn.split("d=\"M").nth(1).and_then(|rest| rest.split('"').next()).expect("a line");
+        let place = |point: &str| -> (f64, f64) {
+            let (x, y) = point.split_once(' ').expect("two numbers");
+            (x.parse().unwrap(), y.parse().unwrap())
+        };
+        let places: Vec<_> = path.split('L').map(place).collect();
+        assert_eq!(places[0], (LEFT, HEIGHT - BOTTOM));
+        assert_eq!(places[1], ((LEFT + WIDTH - RIGHT) / 2.0, TOP));
+    }
+
+    #[test]
+    fn an_area_below_one_half_is_on_its_axis() {
+        let from = |values: &[f64]| Axis::areas("", values.iter().copied()).from;
+        assert_eq!((from(&[0.6, 0.9]), from(&[0.3, 0.9])), (0.5, 0.0));
+    }
 }

@@ -382,3 +382,24 @@ fn an_empty_catalog_and_odd_numbers_make_a_page() {
     parse(&page);
     assert!(!page.contains("NaN"));
 }
+
+#[test]
+fn importance_shows_the_first_columns_as_bars_and_names_three() {
+    let mut long = report("launch");
+    let columns = long.card.columns.as_mut().unwrap();
+    let first = columns.remove(0);
+    columns.extend((0..60).map(|n| CardColumn {
+        name: format!("column {n}"),
+        importance: Some(1.0 / f64::from(n + 1)),
+        ..first.clone()
+    }));
+    let page = page(&long);
+    let html = parse(&page);
+    let chart = all(&html, "svg").into_iter().find(|svg| text(svg).contains("when a column is shuffled"));
+    let words = text(&chart.expect("a chart of importance"));
+    assert!(words.contains("column 0, column 1, column 2."), "{words}");
+    let bars = (0..60)
+        .filter(|n| words.contains(&format!("column {n} ")) || words.contains(&format!("column {n}\n")))
+        .count();
+    assert!((10..60).contains(&bars), "{bars}: {words}");
+}
