@@ -33,6 +33,18 @@ pub struct Resolved {
 impl Resolved {
     /// Finds and decodes the version `version`; without one it is the champion.
     pub fn new(model: Option<&str>, version: Option<i32>) -> Result<Self, Error> {
+        Self::with(model, |name| match version {
+            Some(number) => Ok((model_cache::decoded_version(name, number)?, None)),
+            None => model_cache::decoded(name, CHAMPION),
+        })
+    }
+
+    /// Finds the model and checks the right to it, and takes what `decode` gives for its name: a version, and the A/B test that
+    /// the model takes part in.
+    fn with(
+        model: Option<&str>,
+        decode: impl FnOnce(&str) -> Result<(Arc<Decoded>, Option<String>), Error>,
+    ) -> Result<Self, Error> {
         let moment = Moment::now();
         let default = model.is_none().then(settings::default_model).flatten();
         let name = match model.map(str::to_owned).or_else(|| default.clone()) {
@@ -40,10 +52,7 @@ impl Resolved {
             None => only_model()?,
         };
         rights::check(&name, Privilege::Score)?;
-        let (decoded, test) = match version {
-            Some(number) => (model_cache::decoded_version(&name, number)?, None),
-            None => model_cache::decoded(&name, CHAMPION)?,
-        };
+        let (decoded, test) = decode(&name)?;
         let inputs = Inputs::of(&decoded.scorer);
         let losses = mapping::losses();
         Ok(Self { asked: model.map(str::to_owned), default, moment, losses, decoded, inputs, test })
@@ -52,12 +61,15 @@ impl Resolved {
     /// The same for a call that measures the version on rows from the day `from` on, or on rows of any time. If a refit has
     /// learned from such rows, the fit that was measured then is taken, which has not.
     pub fn measuring(model: Option<&str>, version: Option<i32>, from: Option<i32>) -> Result<Self, Error> {
-        let mut resolved = Self::new(model, version)?;
-        if let Some(measured) = read::measured_fit(&resolved.decoded.version, from)? {
-            resolved.decoded = model_cache::decoded_row(measured)?;
-            resolved.inputs = Inputs::of(&resolved.decoded.scorer);
-        }
-        Ok(resolved)
+        Self::with(model, |name| {
+            let number = match version {
+                Some(number) => number,
+                None => read::version_of_alias(name, CHAMPION)?.version,
+            };
+            let served = read::version(name, number)?;
+            let measured = read::measured_fit(&served, from)?;
+            Ok((model_cache::decoded_row(measured.unwrap_or(served))?, None))
+        })
     }
 
     /// The same for a call that gives scores to its caller, which is counted.
