@@ -20,7 +20,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn artifacts() -> Result<[(&'static str, Artifact); 5], model::ModelError> {
     let platt = || Output::Platt(Platt { slope: 1.5, offset: -0.25 });
-    let quantity = Output::Quantity { mean: 3.0, scale: 2.0, least: Some(0.0) };
+    let quantity = Output::Quantity {
+        mean: 3.0,
+        scale: 2.0,
+        least: Some(0.0),
+        shifts: model::output::Shifts([-0.5, 0.0, 1.0]),
+    };
     let isotonic = Output::Isotonic(Isotonic { points: vec![(-1.0, 0.1), (0.5, 0.4), (2.0, 0.9)] });
     let blend = Blend {
         networks: vec![network(1, 1)],

@@ -6,6 +6,7 @@ use common::whole::{artifacts, random_network, random_values, recipe, scaling};
 use common::{column, network_of, network_outputs, networks, Kind, Shape};
 use model::calibration::Platt;
 use model::explain::{integrated_gradients, Explainer, Explanation, Values};
+use model::output::Shifts;
 use model::rates::Rates;
 use model::recipe::{Column, Family, Input, Scaling, Slot};
 use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe, Scorer};
@@ -197,7 +198,7 @@ fn a_quantity_is_explained_in_its_own_units_and_not_below_its_least() {
     let shape = Shape { crosses: 1, rank: 2, hidden: &[10], outputs: 4 };
     let predictor = Predictor::Networks(vec![network_of(&recipe, &shape, 4)]);
     for least in [None, Some(2.9), Some(1e6)] {
-        let output = Output::Quantity { mean: 3.0, scale: 2.5, least };
+        let output = Output::Quantity { mean: 3.0, scale: 2.5, least, shifts: Shifts::default() };
         let artifact = Artifact {
             algorithm: Algorithm::Mlp,
             recipe: recipe.clone(),

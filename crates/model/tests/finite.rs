@@ -4,6 +4,7 @@ mod common;
 
 use common::{any_networks, networks, random_row, whole, Value};
 use model::calibration::Platt;
+use model::output::Shifts;
 use model::rates::Rates;
 use model::recipe::{Column, Family, Input, Scaling};
 use model::{Algorithm, Artifact, Output, Predictor, Recipe, Row, Scorer, Task};
@@ -105,7 +106,7 @@ fn rates_and_units_that_overflow_are_refused() {
         predictor: Predictor::Rates(Rates::new(vec![(1, rate)], 0.0)),
         output,
     };
-    let units = |scale| Output::Quantity { mean: 0.0, scale, least: Some(0.0) };
+    let units = |scale| Output::Quantity { mean: 0.0, scale, least: Some(0.0), shifts: Shifts::default() };
     assert!(Scorer::new(&with(1e200, units(1.0))).is_ok());
     assert!(Scorer::new(&with(1e200, units(1e200))).is_err());
     assert!(Scorer::new(&with(1e200, Output::Platt(Platt { slope: 1e200, offset: 0.0 }))).is_err());

@@ -1,38 +1,54 @@
 //! How a predictor's numbers become probabilities or quantities.
 
+mod quantiles;
+
 use crate::job::{Fit, Job};
 use crate::rows::hash::mix;
 use model::calibration::{sigmoid, Platt};
 use model::isotonic::Isotonic;
+use model::output::Shifts;
 use model::params::CalibrationChoice;
-use model::{metrics, Output, Task};
+use model::{metrics, Output, Predictor, Task};
 
 /// Isotonic calibration is tried if the calibration set, which is the validation rows, has at least this many rows of
 /// the rarer outcome.
 const FEWEST: usize = 200;
 
-/// The output of a model. Probabilities are calibrated on the validation rows, whose logits are given, if these rows
-/// suffice. A quantity that was never below 0 will not be predicted below 0.
-pub fn output(fit: &Fit, logits: &[f64], job: &Job) -> Output {
+/// The output of a model. Probabilities and quantiles are calibrated on the validation rows, whose outputs are given, if
+/// these rows suffice.
+pub fn output(fit: &Fit, outputs: &[f64], job: &Job) -> Output {
+    let rows = job.stopping_rows();
     match job.task {
         Task::Binary => {
-            let rows = job.stopping_rows();
             let labels = job.table.labels.positive(rows);
             // Either all validation rows or none.
-            calibration(
-                job.params.calibration,
-                &logits[..rows.len()],
-                &labels,
-                later_half(job, rows).as_deref(),
-            )
+            let logits = &outputs[..rows.len()];
+            calibration(job.params.calibration, logits, &labels, later_half(job, rows).as_deref())
         }
         Task::Regression => {
-            let labels = job.table.labels.of(&job.split.train);
-            let never_negative = labels.iter().all(|label| *label >= 0.0);
-            let (scale, mean) = fit.units;
-            Output::Quantity { mean, scale, least: never_negative.then_some(0.0) }
+            let unshifted = quantity(fit, job, Shifts::default());
+            match (job.params.calibration, &fit.predictor) {
+                (CalibrationChoice::None, _) | (_, Predictor::Rates(_)) => unshifted,
+                _ => quantity(fit, job, quantiles::shifts(&unshifted, outputs, &job.table.labels.of(rows))),
+            }
         }
     }
+}
+
+/// The output of what was fitted again on all rows: calibrated as the measured fit is.
+pub fn again(measured: &Output, fit: &Fit, job: &Job) -> Output {
+    match measured {
+        Output::Quantity { shifts, .. } => quantity(fit, job, *shifts),
+        Output::Platt(_) | Output::Isotonic(_) => measured.clone(),
+    }
+}
+
+/// A quantity that was never below 0 will not be predicted below 0.
+fn quantity(fit: &Fit, job: &Job, shifts: Shifts) -> Output {
+    let labels = job.table.labels.of(&job.split.train);
+    let never_negative = labels.iter().all(|label| *label >= 0.0);
+    let (scale, mean) = fit.units;
+    Output::Quantity { mean, scale, least: never_negative.then_some(0.0), shifts }
 }
 
 /// Which of the rows belong to the later half of their times; `None` if there are no two times, or no split by time.

@@ -200,8 +200,7 @@ impl Served {
         for (n, (score, outputs)) in self.scores.iter().zip(outputs.chunks_exact(width)).enumerate() {
             compare(apart(*score, outputs[0], output));
             if let Some(quantiles) = &self.quantiles {
-                let mut expected = [1, 2, 3].map(|i| output.of(outputs[i]));
-                expected.sort_unstable_by(f64::total_cmp);
+                let expected = output.quantiles([1, 2, 3].map(|i| output.of(outputs[i])));
                 quantiles[n]
                     .iter()
                     .zip(expected)

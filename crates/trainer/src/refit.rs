@@ -11,7 +11,7 @@ use crate::job::{Fit, Job, Part};
 use crate::prepare::Encoder;
 use crate::report::Reporter;
 use crate::rows::split::Split;
-use model::{Artifact, Predictor, Task};
+use model::{Artifact, Predictor};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -99,10 +99,7 @@ fn try_fit<'a, W: Write>(
         algorithm: measured.artifact.algorithm,
         recipe: fit.recipe.clone(),
         predictor: fit.predictor.clone(),
-        output: match job.task {
-            Task::Binary => measured.artifact.output.clone(),
-            Task::Regression => calibrate::output(&fit, &[], job),
-        },
+        output: calibrate::again(&measured.artifact.output, &fit, job),
     };
     let stride = job.ordered.len().div_ceil(PARITY_ROWS);
     let rows: Vec<u32> = job.ordered.iter().step_by(stride).copied().collect();

@@ -259,9 +259,7 @@ impl Scorer {
         if self.task() != Task::Regression || self.engine.rates.is_some() {
             return None;
         }
-        let mut quantiles = [1, 2, 3].map(|output| self.finish(self.number(row, output)));
-        quantiles.sort_unstable_by(f64::total_cmp);
-        Some(quantiles)
+        Some(self.output.quantiles([1, 2, 3].map(|output| self.finish(self.number(row, output)))))
     }
 
     /// One of the predictor's outputs, put through the line of [`Output::line`]: of a binary model the logit, calibrated

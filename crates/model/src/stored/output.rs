@@ -1,6 +1,6 @@
 //! What a predictor's numbers become: a calibrated probability, or a quantity in the label's units.
 
-use crate::algorithm::Task;
+use crate::algorithm::{Task, QUANTILES};
 use crate::error::ModelError;
 use crate::measure::calibration::Platt;
 use crate::measure::isotonic::Isotonic;
@@ -19,7 +19,25 @@ pub enum Output {
     /// One logit, and the probabilities at some logits.
     Isotonic(Isotonic),
     /// The mean and the quantiles, `mean + scale * output`, none below `least`.
-    Quantity { mean: f64, scale: f64, least: Option<f64> },
+    Quantity {
+        mean: f64,
+        scale: f64,
+        least: Option<f64>,
+        /// What is added to each quantile, so that as many calibration rows lie below it as its name says.
+        #[serde(default, skip_serializing_if = "Shifts::are_none")]
+        shifts: Shifts,
+    },
+}
+
+/// What is added to each of the [`QUANTILES`], in the label's units.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Shifts(pub [f64; QUANTILES.len()]);
+
+impl Shifts {
+    fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Output {
@@ -50,6 +68,19 @@ impl Output {
         }
     }
 
+    /// The quantiles, ascending, from numbers that [`Output::finish`] has returned. What is not a number stays so.
+    pub fn quantiles(&self, finished: [f64; QUANTILES.len()]) -> [f64; QUANTILES.len()] {
+        let mut quantiles = finished;
+        if let Self::Quantity { least, shifts, .. } = self {
+            for (quantile, shift) in quantiles.iter_mut().zip(shifts.0) {
+                let shifted = *quantile + shift;
+                *quantile = least.filter(|least| shifted < *least).unwrap_or(shifted);
+            }
+        }
+        quantiles.sort_unstable_by(f64::total_cmp);
+        quantiles
+    }
+
     /// How much [`Output::finish`] rises for each unit of the value, on average between two values; at a value where they
     /// are the same, or nearly.
     pub fn slope(&self, from: f64, to: f64) -> f64 {
@@ -75,9 +106,10 @@ impl Output {
                 Err(ModelError::artifact("the calibration is not a positive slope and a finite offset"))
             }
             Self::Isotonic(isotonic) => isotonic.check(),
-            Self::Quantity { mean, scale, least } => {
+            Self::Quantity { mean, scale, least, shifts } => {
                 let fits = mean.is_finite() && scale.is_finite() && *scale > 0.0;
-                match fits && least.is_none_or(f64::is_finite) {
+                let bounds = least.iter().chain(&shifts.0);
+                match fits && bounds.copied().all(f64::is_finite) {
                     true => Ok(()),
                     false => Err(ModelError::artifact("the units of its output")),
                 }

@@ -6,6 +6,7 @@ pub mod whole;
 
 use model::calibration::Platt;
 use model::network::{Cross, Dense};
+use model::output::Shifts;
 use model::recipe::{
     Category, Column, Family, Input, Scaling, Slot, FIRST_VALUE, MAX_STANDARDIZED, NULL, UNSEEN,
 };
@@ -88,7 +89,8 @@ pub fn any_networks() -> impl Strategy<Value = Artifact> {
     (artifact(), shape, any::<u64>()).prop_map(
         |(mut artifact, (crosses, rank, members, regression), seed)| {
             if regression {
-                artifact.output = Output::Quantity { mean: 3.0, scale: 2.5, least: Some(0.0) };
+                let shifts = Shifts([-0.5, 0.0, 0.25]);
+                artifact.output = Output::Quantity { mean: 3.0, scale: 2.5, least: Some(0.0), shifts };
             }
             let hidden: Vec<usize> = networks(&mut artifact)[0].layers.iter().map(|l| l.bias.len()).collect();
             let hidden = &hidden[..hidden.len() - 1];
@@ -232,7 +234,13 @@ pub fn reference_outputs(artifact: &Artifact, row: &[Value]) -> Vec<f64> {
         let outputs = forward(network, &artifact.recipe, row);
         mean.iter_mut().zip(outputs).for_each(|(mean, output)| *mean += output / networks.len() as f64);
     }
-    mean.into_iter().map(|output| artifact.output.of(output)).collect()
+    let mut finished: Vec<f64> = mean.into_iter().map(|output| artifact.output.of(output)).collect();
+    if let Output::Quantity { least, shifts, .. } = &artifact.output {
+        let quantiles = finished[1..].iter_mut().zip(shifts.0);
+        quantiles
+            .for_each(|(quantile, shift)| *quantile = (*quantile + shift).max(least.unwrap_or(f64::MIN)));
+    }
+    finished
 }
 
 fn forward(network: &Network, recipe: &Recipe, row: &[Value]) -> Vec<f64> {
