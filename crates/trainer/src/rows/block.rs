@@ -37,8 +37,13 @@ impl Table {
         let Some(stored) = &self.stored else {
             return Ok(f(&Block { features: &self.features, rows, places: rows }));
         };
-        let features = stored.read(&self.features, rows)?;
-        let places: Vec<u32> = (0..rows.len() as u32).collect();
+        // In the order of the file, so that each record batch is read once.
+        let mut by_place: Vec<u32> = (0..rows.len() as u32).collect();
+        by_place.sort_unstable_by_key(|n| rows[*n as usize]);
+        let ascending: Vec<u32> = by_place.iter().map(|n| rows[*n as usize]).collect();
+        let features = stored.read(&self.features, &ascending)?;
+        let mut places = vec![0; rows.len()];
+        (0..).zip(&by_place).for_each(|(place, n)| places[*n as usize] = place);
         Ok(f(&Block { features: &features, rows, places: &places }))
     }
 

@@ -49,7 +49,8 @@ impl StoredRows {
         runs
     }
 
-    /// Columns with the values of `rows` and no others, in their order.
+    /// Columns with the values of `rows` and no others, in their order. Rows that ascend are read fastest: a record batch is
+    /// read again for each run of rows in it.
     pub fn read(&self, features: &[Feature], rows: &[u32]) -> Result<Vec<Feature>, TrainerError> {
         let is_array = |feature: &Feature| feature.source.family == Family::NumberArray;
         let mut builders: Vec<Builder> =
