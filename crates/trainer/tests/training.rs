@@ -148,7 +148,8 @@ fn the_embedding_of_unseen_values_is_trained_and_stands_in_for_a_null_never_seen
 #[test]
 fn patience_stops_early_and_the_best_epoch_is_the_one_stored() {
     let sales = sales(800);
-    let params = Params { epochs: 200, learning_rate: Some(0.05), patience: Some(3), ..quick() };
+    let params =
+        Params { epochs: 200, learning_rate: Some(0.05), patience: Some(3), refit: false, ..quick() };
     let run = train(&Source::of(&sales), params);
     let (.., best, _) = run.finished();
     let losses = run.losses();
@@ -374,6 +375,38 @@ fn quantities_are_predicted_with_their_quantiles() {
 }
 
 #[test]
+fn four_fifths_of_the_quantities_lie_between_the_outer_quantiles() {
+    let sales = sales(4000);
+    let noise =
+        |row: usize| ((row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1 << 24);
+    // Wider where more is bought.
+    let quantity =
+        |row: usize| (if sales[row].label == Some(true) { 20.0 } else { 4.0 }) * (1.0 + noise(row));
+    let labels: Float64Array = (0..sales.len()).map(|row| sales[row].label.map(|_| quantity(row))).collect();
+    let mut source = Source::of(&sales).set("purchased", Arc::new(labels));
+    source.columns.last_mut().unwrap().family = Family::Number;
+    for algorithm in [Algorithm::Mlp, Algorithm::BoostedTrees, Algorithm::Blend] {
+        let of = |calibration| {
+            // Too short to find the quantiles.
+            let params =
+                Params { epochs: 2, trees: 10, members: 1, importance: false, calibration, ..quick() };
+            let others: &[_] = match algorithm {
+                Algorithm::Blend => &[Algorithm::Mlp, Algorithm::BoostedTrees, Algorithm::Blend],
+                _ => &[algorithm],
+            };
+            let run = fit(others, &source, params);
+            let (_, test, ..) = run.finished();
+            let Quality::Regression(test) = &test.unwrap().model else { panic!("a regression") };
+            (test.coverage.unwrap(), test.pinball.unwrap())
+        };
+        let (without, with) = (of(CalibrationChoice::None), of(CalibrationChoice::Auto));
+        assert!((with.0 - 0.8).abs() < 0.06, "{algorithm}: {without:?} {with:?}");
+        assert!(with.1 < without.1, "{algorithm}: {without:?} {with:?}");
+        assert!(algorithm != Algorithm::Mlp || without.0 < 0.74, "found without: {without:?}");
+    }
+}
+
+#[test]
 fn probabilities_stay_right_when_negatives_are_left_out() {
     let source = Source::of(&sales(4000));
     let params = Params {
@@ -396,14 +429,15 @@ fn probabilities_stay_right_when_negatives_are_left_out() {
 fn the_training_rows_and_the_scores_are_kept_as_histograms() {
     let run = fit(&[Algorithm::Mlp], &Source::of(&sales(3000)), Params { epochs: 2, ..quick() });
     let finished = run.events.iter().find_map(|event| match event {
-        Event::Finished { profiles, test, .. } => Some((profiles.clone(), test.clone())),
+        Event::Finished { profiles, test, refit_rows, .. } => {
+            Some((profiles.clone(), test.clone(), *refit_rows))
+        }
         _ => None,
     });
-    let (profiles, test) = finished.unwrap();
-    let rows = run.events.iter().find_map(|event| match event {
-        Event::Data(data) => Some(data.train),
-        _ => None,
-    });
+    // The rows that the served model has learned from.
+    let (profiles, test, rows) = finished.unwrap();
+    let data = run.data();
+    assert_eq!(rows, Some(data.train + data.validation + data.test));
     let recipe = run.artifact().recipe;
     assert_eq!(profiles.len(), recipe.columns.len() + 1);
     assert_eq!(profiles[0].column, None);
