@@ -1,5 +1,6 @@
 //! What every algorithm gets, and what it gives.
 
+use crate::defaults::Defaults;
 use crate::error::TrainerError;
 use crate::prepare::Encoder;
 use crate::rows::data::Table;
@@ -19,6 +20,8 @@ pub struct Job<'a> {
     pub encoder: &'a Encoder<'a>,
     pub task: Task,
     pub params: &'a Params,
+    /// What is taken of the parameters that are null.
+    pub defaults: Defaults,
     pub device: Device,
     pub threads: usize,
     /// When the training has to stop with the best model so far.

@@ -31,6 +31,7 @@ mod calibrate;
 mod check;
 mod choose;
 mod cuda;
+mod defaults;
 mod device;
 mod error;
 mod evaluate;

@@ -3,6 +3,7 @@
 use crate::arguments::Arguments;
 use crate::check::{LIBTORCH, VERSION};
 use crate::choose::best;
+use crate::defaults::Defaults;
 use crate::device::{device_name, device_of, processors, warm_up};
 use crate::error::TrainerError;
 use crate::evaluate::{Measured, Trained};
@@ -65,6 +66,7 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         encoder: &encoder,
         task: *task,
         params,
+        defaults: Defaults::of(&encoder.recipe, split.train.len(), *task),
         device,
         threads,
         deadline: budget.map(|seconds| started + Duration::from_secs_f64(seconds)),

@@ -8,11 +8,9 @@
 //! | --- | --- |
 //! | `matrix` | rows of the table as the matrix that trees are grown on |
 //! | `convert` | grown trees as a forest with the same answers |
-//! | `defaults` | what a caller who says nothing gets, by the table |
 //! | `fit` | the algorithm: a forest from a training's parameters |
 
 mod convert;
-mod defaults;
 mod fit;
 mod matrix;
 #[cfg(test)]

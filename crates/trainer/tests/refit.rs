@@ -115,7 +115,7 @@ fn a_column_that_knows_the_newest_outcomes_does_not_raise_what_is_reported() {
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     let source = Source::of(&sales(1500));
-    let params = Params { dropout: 0.2, ..quick() };
+    let params = Params { dropout: Some(0.2), ..quick() };
     let (first, second) = (train(&source, params.clone()), train(&source, params));
     assert_eq!((first.model, first.measured), (second.model, second.measured));
 }

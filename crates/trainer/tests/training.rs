@@ -36,7 +36,7 @@ fn rows(quality: &Quality) -> u64 {
 fn learns_a_separable_problem_and_serves_what_libtorch_learned() {
     let sales = sales(6000);
     let params =
-        Params { epochs: 12, learning_rate: Some(0.01), hidden: vec![32, 8], dropout: 0.1, ..quick() };
+        Params { epochs: 12, learning_rate: Some(0.01), hidden: vec![32, 8], dropout: Some(0.1), ..quick() };
     let run = train(&Source::of(&sales), params);
 
     let (validation, test, best, parity) = run.finished();
@@ -82,7 +82,7 @@ fn a_row_unlike_all_others_is_served_as_libtorch_scores_it() {
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
     let source = Source::of(&sales(1500));
-    let params = Params { dropout: 0.2, ..quick() };
+    let params = Params { dropout: Some(0.2), ..quick() };
     let first = train(&source, params.clone());
     assert_eq!(first.model, train(&source, params.clone()).model);
     assert_ne!(first.model, train(&source, Params { seed: 43, ..params }).model);

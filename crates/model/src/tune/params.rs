@@ -108,7 +108,8 @@ parameters! {
         "how the learning rate moves";
     weight_decay: f64 = 0.0, NETWORKS, Within(0.0, 10.0), "L2 penalty on the weights";
     l1: f64 = 0.0, LINEAR, Within(0.0, 10.0), "L1 penalty on the weights", "makes some exactly 0";
-    dropout: f64 = 0.0, HIDDEN, Within(0.0, 0.95), "share of hidden units dropped in training";
+    dropout: Option<f64> = None, HIDDEN, Within(0.0, 0.95),
+        "share of hidden units dropped in training", "null takes 0.2 of probabilities learned from 50,000 rows or more, else 0";
     batch_norm: bool = false, HIDDEN, Flag,
         "whether what comes out of a hidden layer is normalized over the batch";
     transform: TransformChoice = TransformChoice::Auto, NETWORKS, OneOf(&["auto", "none", "signed_log", "quantile"]),

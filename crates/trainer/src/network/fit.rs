@@ -51,6 +51,7 @@ pub fn fit<'a, W: Write>(
             params,
             epochs: before.map_or(params.epochs, |lengths| lengths[member]),
             learning_rate: params.learning_rate(algorithm),
+            dropout: params.dropout.unwrap_or(job.defaults.dropout),
             patience: params.patience(algorithm),
             seed,
             threads: job.threads,
@@ -104,7 +105,7 @@ fn shape(algorithm: Algorithm, job: &Job) -> Shape {
         hidden,
         batch_norm: params.batch_norm,
         outputs: job.task.outputs(),
-        training_rows: job.split.train.len(),
+        training_rows: job.defaults.training_rows,
     }
 }
 

@@ -26,11 +26,31 @@ impl Noise {
 
     /// Dropout (Srivastava et al. 2014): sets some hidden units to 0 and raises the others, so that the mean stays.
     pub fn drop_some(&mut self, x: Tensor) -> Result<Tensor, TchError> {
-        if self.dropout == 0.0 {
-            return Ok(x);
+        match self.factors(&x)? {
+            Some(factors) => x.f_mul(&factors),
+            None => Ok(x),
         }
-        let kept = self.chosen(&x.size(), 1.0 - self.dropout, x.device())?;
-        x.f_mul(&kept.f_div_scalar(1.0 - self.dropout)?)
+    }
+
+    /// The same in the memory of `x`, which libtorch's differentiation does not allow.
+    pub fn drop_some_in_place(&mut self, mut x: Tensor) -> Result<Tensor, TchError> {
+        match self.factors(&x)? {
+            Some(factors) => x.f_mul_(&factors),
+            None => Ok(x),
+        }
+    }
+
+    fn factors(&mut self, x: &Tensor) -> Result<Option<Tensor>, TchError> {
+        if self.dropout == 0.0 {
+            return Ok(None);
+        }
+        let kept = self.chosen(&x.size(), self.kept_share(), x.device())?;
+        kept.f_div_scalar(self.kept_share()).map(Some)
+    }
+
+    /// The share of the hidden units that are kept.
+    pub fn kept_share(&self) -> f64 {
+        1.0 - self.dropout
     }
 
     /// Replaces a few categories by "never seen".

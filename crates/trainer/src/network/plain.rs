@@ -4,6 +4,7 @@
 
 use super::loss::Loss;
 use super::net::Net;
+use super::noise::Noise;
 use super::rows::Rows;
 use tch::{Kind, TchError, Tensor};
 
@@ -30,27 +31,28 @@ impl Plain {
         Ok(Some(Self { tables, inputs, slopes, weights }))
     }
 
-    /// Adds the gradient of `loss / batch_rows` to `gradient`, which has a view for each leaf, and returns the loss.
-    /// The gradients of the layers' weights are complete after [`Plain::finish`].
+    /// Adds the gradient of `loss / batch_rows` to `gradient`, which has a view for each leaf, and returns the loss; of the hidden
+    /// units `noise` drops some. The gradients of the layers' weights are complete after [`Plain::finish`].
     pub fn add(
         &mut self,
         net: &Net,
         (rows, targets): (&Rows, &Tensor),
         loss: &Loss,
         batch_rows: i64,
+        noise: &mut Noise,
         gradient: &mut [Tensor],
     ) -> Result<Tensor, TchError> {
-        let (input, outputs) = self.outputs(net, rows)?;
+        let (input, outputs) = self.outputs(net, rows, noise)?;
         let outputs = outputs.f_set_requires_grad(true)?;
         let loss = loss.of(&outputs, targets)?;
         let mean = loss.f_div_scalar(batch_rows as f64)?;
         let slope = Tensor::f_run_backward(&[mean], &[outputs], false, false)?.swap_remove(0);
-        self.back(net, rows, &input, slope, gradient)?;
+        self.back(net, rows, &input, slope, noise.kept_share(), gradient)?;
         loss.f_detach()
     }
 
     /// The first layer's input, and the last one's output.
-    fn outputs(&mut self, net: &Net, rows: &Rows) -> Result<(Tensor, Tensor), TchError> {
+    fn outputs(&mut self, net: &Net, rows: &Rows, noise: &mut Noise) -> Result<(Tensor, Tensor), TchError> {
         let _guard = tch::no_grad_guard();
         let (tables, layers) = net.leaves().split_at(self.tables);
         let count = rows.dense.size2()?.0;
@@ -66,18 +68,20 @@ impl Plain {
         let last = layers.next_back().unwrap_or_default();
         for (layer, into) in layers.zip(&mut self.inputs[1..]) {
             let y = room(into, count, layer[1].size1()?)?;
-            x = layer[1].f_addmm_out(&y, &x, &layer[0].f_tr()?)?.f_relu_()?;
+            x = noise.drop_some_in_place(layer[1].f_addmm_out(&y, &x, &layer[0].f_tr()?)?.f_relu_()?)?;
         }
         Ok((input, last[1].f_addmm(&x, &last[0].f_tr()?)?))
     }
 
-    /// Backpropagation: carries the gradient by the outputs back to every leaf.
+    /// Backpropagation: carries the gradient by the outputs back to every leaf. A hidden unit that ReLU or dropout has set to 0
+    /// passes nothing on, and the others were raised by the share that was kept.
     fn back(
         &mut self,
         net: &Net,
         rows: &Rows,
         input: &Tensor,
         mut slope: Tensor,
+        kept_share: f64,
         gradient: &mut [Tensor],
     ) -> Result<(), TchError> {
         let _guard = tch::no_grad_guard();
@@ -95,6 +99,9 @@ impl Plain {
                 let below = room(&mut self.slopes[n], count, x.size2()?.1)?;
                 let _ = slope.f_mm_out(&below, &layers[2 * n])?;
                 slope = x.f_threshold_backward_grad_input(&below, &below, 0.0)?;
+                if kept_share < 1.0 {
+                    slope = slope.f_div_scalar_(kept_share)?;
+                }
             }
         }
         match self.tables {
@@ -147,8 +154,9 @@ fn by_tables(rows: &Rows, slope: &Tensor, first: &Tensor, gradient: &mut [Tensor
 
 #[cfg(test)]
 mod tests {
-    use super::super::net::{floats, Shape};
+    use super::super::net::{floats, Learning, Shape};
     use super::*;
+    use model::params::Precision;
     use model::recipe::{Category, Column, Family, Input, Recipe, Scaling};
     use model::Task;
     use tch::Device;
@@ -174,11 +182,17 @@ mod tests {
         (Rows { dense, ids }, targets)
     }
 
+    fn noise(block: u64, dropout: f64) -> Noise {
+        Noise::new(1, block, dropout)
+    }
+
     /// By libtorch's differentiation.
-    fn differentiated(net: &Net, blocks: &[(Rows, Tensor)], loss: &Loss) -> Vec<f32> {
+    fn differentiated(net: &Net, blocks: &[(Rows, Tensor)], loss: &Loss, dropout: f64) -> Vec<f32> {
         let mut total = Tensor::zeros([], (Kind::Float, Device::Cpu));
-        for (rows, targets) in blocks {
-            total += loss.of(&net.outputs(rows, None).unwrap(), targets).unwrap() / 20.0;
+        for (number, (rows, targets)) in (0..).zip(blocks) {
+            let noise = &mut noise(number, dropout);
+            let learning = Learning { noise, precision: Precision::Float32 };
+            total += loss.of(&net.outputs(rows, Some(learning)).unwrap(), targets).unwrap() / 20.0;
         }
         let gradients = Tensor::run_backward(&[total], net.leaves(), false, false);
         gradients.iter().flat_map(|gradient| floats(gradient).unwrap()).collect()
@@ -186,9 +200,13 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_libtorch() {
-        for (task, hidden) in
-            [(Task::Binary, vec![]), (Task::Binary, vec![6]), (Task::Regression, vec![7, 5])]
-        {
+        for (task, hidden, dropout) in [
+            (Task::Binary, vec![], 0.0),
+            (Task::Binary, vec![6], 0.0),
+            (Task::Binary, vec![9], 0.5),
+            (Task::Regression, vec![7, 5], 0.0),
+            (Task::Regression, vec![7, 5], 0.25),
+        ] {
             let shape = Shape {
                 crosses: 0,
                 rank: 1,
@@ -205,16 +223,17 @@ mod tests {
             let mut gradient = net.views_of(&flat).unwrap();
             let mut plain = Plain::new(&net).unwrap().unwrap();
             let mut total = 0.0;
-            for (rows, targets) in &blocks {
-                let loss = plain.add(&net, (rows, targets), &loss, 20, &mut gradient).unwrap();
+            for (number, (rows, targets)) in (0..).zip(&blocks) {
+                let noise = &mut noise(number, dropout);
+                let loss = plain.add(&net, (rows, targets), &loss, 20, noise, &mut gradient).unwrap();
                 total += loss.double_value(&[]);
             }
             plain.finish(&mut gradient).unwrap();
-            let expected = differentiated(&net, &blocks, &loss);
+            let expected = differentiated(&net, &blocks, &loss, dropout);
             let found = floats(&flat).unwrap();
             assert!(expected.iter().any(|slope| slope.abs() > 0.01) && total > 0.0);
             let near = expected.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-5);
-            assert!(near, "{task:?}: {expected:?} {found:?}");
+            assert!(near, "{task:?} {dropout}: {expected:?} {found:?}");
         }
     }
 

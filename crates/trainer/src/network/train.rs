@@ -48,6 +48,7 @@ pub struct TrainingPlan<'a> {
     /// How many epochs at most; the learning rate moves as if they were all that `params` says.
     pub epochs: u32,
     pub learning_rate: f64,
+    pub dropout: f64,
     /// Epochs without a better one before it ends; 0 never ends it.
     pub patience: u32,
     pub seed: u64,
@@ -159,7 +160,7 @@ impl<'a> Loop<'a> {
             Device::Cpu => plan.threads.max(1),
             _ => 1,
         };
-        let worker = |_| Worker::new(net, &loss, plan.params, plan.seed);
+        let worker = |_| Worker::new(net, &loss, plan);
         Ok(Self {
             workers: (0..threads).map(worker).collect::<Result<_, _>>()?,
             adam: Adam::new(net.flat(), plan.params.weight_decay)?,
@@ -300,6 +301,7 @@ mod tests {
             params,
             epochs: params.epochs,
             learning_rate: 0.05,
+            dropout: params.dropout.unwrap_or(0.0),
             patience: 0,
             seed: 1,
             threads,
@@ -364,7 +366,7 @@ mod tests {
             let of = |examples: &Examples| run_on(examples, 64, &plan(&params, threads));
             assert!(are_close(&of(&pools), &of(&whole)), "{:?} {:?}", of(&pools), of(&whole));
 
-            let params = Params { batch_size: 96, dropout: 0.1, ..params };
+            let params = Params { batch_size: 96, dropout: Some(0.1), ..params };
             let of = |examples: &Examples| run_on(examples, 64, &plan(&params, threads));
             assert_eq!(of(&pools), of(&pools));
             let (losses, _) = of(&pools);
@@ -408,7 +410,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_and_threads_give_the_same_bits() {
-        let params = Params { batch_size: 32, dropout: 0.3, ..Params::default() };
+        let params = Params { batch_size: 32, dropout: Some(0.3), ..Params::default() };
         assert_eq!(run(10, &plan(&params, 3)), run(10, &plan(&params, 3)));
     }
 

@@ -10,8 +10,8 @@ use super::net::{Learning, Net};
 use super::noise::Noise;
 use super::on_device::LabelledRows;
 use super::plain::Plain;
+use super::train::TrainingPlan;
 use model::params::Precision;
-use model::Params;
 use std::ops::Range;
 use std::sync::Barrier;
 use tch::{Kind, TchError, Tensor};
@@ -36,7 +36,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(net: &Net, loss: &Loss, params: &Params, seed: u64) -> Result<Self, TchError> {
+    pub fn new(net: &Net, loss: &Loss, plan: &TrainingPlan) -> Result<Self, TchError> {
+        let precision = plan.params.precision;
         let net = net.share()?;
         let gradient = net.flat().f_zeros_like()?;
         Ok(Self {
@@ -44,13 +45,13 @@ impl Worker {
             total: Tensor::f_zeros([], (Kind::Double, net.device()))?,
             loss: loss.share(),
             pool: None,
-            plain: match params.dropout == 0.0 && params.precision == Precision::Float32 {
+            plain: match precision == Precision::Float32 {
                 true => Plain::new(&net)?,
                 false => None,
             },
-            seed,
-            dropout: params.dropout,
-            precision: params.precision,
+            seed: plan.seed,
+            dropout: plan.dropout,
+            precision,
             net,
             gradient,
         })
@@ -88,7 +89,7 @@ impl Worker {
         noise.forget_some(&mut rows)?;
         if let Some(plain) = &mut self.plain {
             let rows = (&rows, &targets);
-            let loss = plain.add(&self.net, rows, &self.loss, batch_rows, &mut self.parts)?;
+            let loss = plain.add(&self.net, rows, &self.loss, batch_rows, &mut noise, &mut self.parts)?;
             return self.total.f_add_(&loss).map(drop);
         }
         let learning = Learning { noise: &mut noise, precision: self.precision };

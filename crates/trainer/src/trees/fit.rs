@@ -1,6 +1,5 @@
 //! The algorithm: a forest from the parameters of a training.
 
-use super::defaults::Defaults;
 use super::{grow_forest, matrix, Fitted, Goal, Grown, Round, TreeParams, TreeRows};
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Part, Reference};
@@ -27,7 +26,7 @@ pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit
     let validation = TreeRows { rows: held_out, targets: &held_out_targets, weights: None };
     let validation = Some(&validation).filter(|part| !part.rows.is_empty());
     let goals = goals(job.task);
-    let params = tree_params(job, columns.len());
+    let params = tree_params(job);
     let most: Vec<u32> = (0..goals.len()).map(|output| params.most(output)).collect();
     let mut began = Instant::now();
     let mut on_round = |round: Round| {
@@ -70,8 +69,8 @@ fn goals(task: Task) -> Vec<Goal> {
     }
 }
 
-fn tree_params(job: &Job, columns: usize) -> TreeParams {
-    let (params, defaults) = (job.params, Defaults::of(job, columns));
+fn tree_params(job: &Job) -> TreeParams {
+    let (params, defaults) = (job.params, &job.defaults);
     TreeParams {
         trees: params.trees as u32,
         lengths: job.lengths(Algorithm::BoostedTrees).map(<[u32]>::to_vec),

@@ -1,15 +1,17 @@
-//! What trees are grown with where the caller says nothing: it depends on the table. Chosen on nine tables;
-//! docs/decisions/0034 has the figures.
+//! What is taken where the caller says nothing: it depends on the table. Chosen on nine tables; docs/decisions/0034 has the
+//! figures. The refit takes what the measured fit had, though it has more rows.
 
-use crate::job::Job;
-use model::Task;
+use model::{Recipe, Task};
 
 /// The values of the parameters that are null.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Defaults {
+    /// Those of the measured fit.
+    pub training_rows: usize,
     pub leaves: usize,
     pub min_leaf_rows: usize,
     pub column_share: f64,
+    pub dropout: f64,
 }
 
 /// Fewer training rows are few: smaller trees.
@@ -24,17 +26,25 @@ const MANY_VALUES: usize = 1000;
 /// With this many columns a tree sees half of them, with many fewer than that: trees that differ generalize better.
 const SOME_COLUMNS: usize = 6;
 const MANY_COLUMNS: usize = 20;
+/// With so many training rows or more, a network that predicts a probability drops hidden units: what it would learn by heart does
+/// not carry over to the weeks to come. A network of few rows needs all of its units.
+const DROPOUT_ROWS: usize = 50_000;
+/// The share that is dropped then.
+const DROPOUT: f64 = 0.2;
 
 impl Defaults {
-    /// Those for the training rows of a job and so many columns.
-    pub fn of(job: &Job, columns: usize) -> Self {
-        let categories = job.encoder.recipe.categories();
+    /// Those for the columns of a recipe and so many training rows.
+    pub fn of(recipe: &Recipe, training_rows: usize, task: Task) -> Self {
+        let categories = recipe.categories();
         let most_values = categories.iter().map(|category| category.vocabulary.len()).max();
-        Self::new(job.split.train.len(), columns, most_values.unwrap_or(0), job.task)
+        let columns = recipe.scalings().len() + categories.len();
+        Self::new(training_rows, columns, most_values.unwrap_or(0), task)
     }
 
     fn new(rows: usize, columns: usize, most_values: usize, task: Task) -> Self {
         Self {
+            training_rows: rows,
+            dropout: if task == Task::Binary && rows >= DROPOUT_ROWS { DROPOUT } else { 0.0 },
             leaves: if rows < FEW_ROWS { 31 } else { 63 },
             min_leaf_rows: match task {
                 Task::Binary if most_values <= MANY_VALUES => {
@@ -72,5 +82,12 @@ mod tests {
             (leaves, column_share)
         };
         assert_eq!((of(4000, 4), of(100_000, 9), of(1_000_000, 60)), ((31, 1.0), (63, 0.5), (63, 0.4)));
+    }
+
+    #[test]
+    fn units_are_dropped_where_many_rows_have_a_probability() {
+        let of = |rows, task| Defaults::new(rows, 9, 0, task).dropout;
+        assert_eq!([of(49_999, Task::Binary), of(50_000, Task::Binary)], [0.0, 0.2]);
+        assert_eq!(of(1_000_000, Task::Regression), 0.0);
     }
 }
