@@ -77,7 +77,10 @@ impl Request {
         Self::with(arguments, algorithms, params)
     }
 
-    fn with(arguments: Arguments, algorithms: Vec<Algorithm>, mut params: Params) -> Result<Self, Error> {
+    fn with(arguments: Arguments, mut algorithms: Vec<Algorithm>, mut params: Params) -> Result<Self, Error> {
+        if arguments.algorithm == AUTO && params.is_directed() {
+            algorithms.retain(|algorithm| algorithm.keeps_directions());
+        }
         if params.threads == 0 {
             params.threads = settings::training_threads();
         }
@@ -90,6 +93,8 @@ impl Request {
         source.relation.require(&label, "label")?;
         source.check_names(&params.include, "include")?;
         source.check_names(&params.exclude, "exclude")?;
+        source.check_names(&params.increasing, "increasing")?;
+        source.check_names(&params.decreasing, "decreasing")?;
 
         let mut columns = Vec::new();
         for column in &source.relation.columns {
@@ -105,6 +110,7 @@ impl Request {
                 source.relation.name
             )));
         }
+        check_directions(&params, columns.iter().map(|(column, _)| column))?;
         in_key_order(&mut columns, &keys);
         let (columns, (readers, types)): (Vec<_>, (Vec<_>, Vec<_>)) = columns.into_iter().unzip();
         Ok(Self {
@@ -266,6 +272,31 @@ fn role(
         _ if params.exclude.contains(name) => None,
         _ => Some(Role::Feature),
     })
+}
+
+/// Refuses a direction of what is no number among the inputs, and two directions of one column.
+fn check_directions<'a>(
+    params: &Params,
+    columns: impl Iterator<Item = &'a SourceColumn> + Clone,
+) -> Result<(), Error> {
+    for name in params.increasing.iter().chain(&params.decreasing) {
+        let column = columns.clone().find(|column| column.name == *name);
+        if !column.is_some_and(|column| column.role.is_feature() && column.family != Family::Text) {
+            return Err(Error::InvalidArgument(
+                format!("column \"{name}\" has no direction: it is no number among the inputs"),
+                Some(
+                    "\"increasing\" and \"decreasing\" name inputs that are numbers, dates or booleans."
+                        .into(),
+                ),
+            ));
+        }
+        if params.increasing.contains(name) && params.decreasing.contains(name) {
+            return Err(Error::invalid(format!(
+                "column \"{name}\" cannot be both increasing and decreasing"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Sorts the columns so that the keys come first and in their order: the trainer takes the first key column for the

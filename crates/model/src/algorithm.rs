@@ -47,6 +47,11 @@ impl Algorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
+    /// Whether it can be bound to a direction of a column; popularity reads none.
+    pub fn keeps_directions(self) -> bool {
+        matches!(self, Self::Popularity | Self::BoostedTrees)
+    }
+
     pub fn is_network(self) -> bool {
         Self::NETWORKS.contains(&self)
     }

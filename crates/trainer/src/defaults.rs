@@ -12,6 +12,10 @@ pub struct Defaults {
     pub min_leaf_rows: usize,
     pub column_share: f64,
     pub dropout: f64,
+    /// Of networks, in epochs.
+    pub patience: u32,
+    /// Of boosted trees, in trees.
+    pub tree_patience: u32,
 }
 
 /// Fewer training rows are few: smaller trees.
@@ -31,6 +35,10 @@ const MANY_COLUMNS: usize = 20;
 const DROPOUT_ROWS: usize = 50_000;
 /// The share that is dropped then.
 const DROPOUT: f64 = 0.2;
+/// An epoch of more rows has more steps, so that fewer of them show that a network gets no better: from so many rows on, the most
+/// first, so many epochs.
+const PATIENCE: [(usize, u32); 3] = [(1_000_000, 3), (100_000, 5), (0, 10)];
+const TREE_PATIENCE: u32 = 30;
 
 impl Defaults {
     /// Those for the columns of a recipe and so many training rows.
@@ -44,6 +52,8 @@ impl Defaults {
     fn new(rows: usize, columns: usize, most_values: usize, task: Task) -> Self {
         Self {
             training_rows: rows,
+            patience: PATIENCE.iter().find(|(least, _)| rows >= *least).map_or(0, |(_, epochs)| *epochs),
+            tree_patience: TREE_PATIENCE,
             dropout: if task == Task::Binary && rows >= DROPOUT_ROWS { DROPOUT } else { 0.0 },
             leaves: if rows < FEW_ROWS { 31 } else { 63 },
             min_leaf_rows: match task {
@@ -82,6 +92,12 @@ mod tests {
             (leaves, column_share)
         };
         assert_eq!((of(4000, 4), of(100_000, 9), of(1_000_000, 60)), ((31, 1.0), (63, 0.5), (63, 0.4)));
+    }
+
+    #[test]
+    fn with_more_rows_fewer_epochs_show_that_nothing_gets_better() {
+        let of = |rows| Defaults::new(rows, 9, 0, Task::Binary).patience;
+        assert_eq!([0, 99_999, 100_000, 1_000_000].map(of), [10, 10, 5, 3]);
     }
 
     #[test]

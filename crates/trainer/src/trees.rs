@@ -18,7 +18,7 @@ mod tests;
 
 use crate::error::TrainerError;
 use crate::prepare::TreeInput;
-use hessboost::config::{GrowPolicy, TrainingParams, TreeMethod};
+use hessboost::config::{GrowPolicy, Monotone, TrainingParams, TreeMethod};
 use hessboost::data::DMatrix;
 use hessboost::error::HessboostError;
 use hessboost::metric::EvalMetric;
@@ -53,6 +53,8 @@ pub struct TreeParams {
     pub column_sample: f64,
     /// Most histogram bins of a number.
     pub bins: usize,
+    /// How the prediction may move with each column; empty where none is bound.
+    pub directions: Vec<Monotone>,
     /// Trees without a better validation loss before growing stops; 0 grows all of them.
     pub patience: u32,
     /// Weight of a positive row of a binary target.
@@ -296,6 +298,7 @@ fn settings(goal: Goal, training: &DMatrix, params: &TreeParams) -> Result<Train
         .subsample(params.row_sample)
         .colsample_bytree(params.column_sample)
         .max_bin(params.bins)
+        .monotone_constraints(params.directions.clone())
         .seed(params.seed)
         .nthread(params.threads)
         .build()

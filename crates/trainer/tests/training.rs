@@ -310,6 +310,35 @@ fn every_algorithm_serves_what_its_library_predicts() {
 }
 
 #[test]
+fn trees_keep_to_the_directions_that_are_given() {
+    let sales = sales(3000);
+    let source = Source::of(&sales);
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let bound = Params { increasing: names(&["double"]), decreasing: names(&["lags"]), trees: 60, ..quick() };
+    let changed = |change: fn(&mut support::sales::Sale)| {
+        let mut sales = sales.clone();
+        sales.iter_mut().for_each(change);
+        sales
+    };
+    let more = changed(|sale| sale.double = sale.double.map(|value| value + 4e4));
+    let longer = changed(|sale| {
+        sale.lags = sale.lags.map(|lags| lags.map(|lag| lag.map(|value| value + 0.5)));
+    });
+    // How many rows move against each direction.
+    let against = |params: Params| {
+        let artifact = fit(&[Algorithm::BoostedTrees], &source, params).artifact();
+        let [plain, more, longer] = [&sales, &more, &longer].map(|sales| served(&artifact, sales));
+        let count = |moved: &[f64], sign: f64| {
+            moved.iter().zip(&plain).filter(|(moved, plain)| sign * (*moved - *plain) < -1e-9).count()
+        };
+        (count(&more, 1.0), count(&longer, -1.0))
+    };
+    assert_eq!(against(bound.clone()), (0, 0));
+    let free = against(Params { increasing: Vec::new(), decreasing: Vec::new(), ..bound });
+    assert!(free.0 > 100 && free.1 > 1000, "the data hold no row to be bound: {free:?}");
+}
+
+#[test]
 fn the_best_of_several_is_kept_and_all_are_told() {
     let source = Source::of(&sales(3000));
     let algorithms = [Algorithm::Popularity, Algorithm::BoostedTrees, Algorithm::Mlp, Algorithm::Blend];

@@ -35,6 +35,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         "cannot be searched: trials are compared by one metric on the same rows",
     ),
     (&["include", "exclude"], "cannot be searched: all trials read the same columns"),
+    (&["increasing", "decreasing"], "cannot be searched: it is what is known of the columns"),
     (&["device", "threads", "time_budget", "importance"], "cannot be searched: it makes no model better"),
 ];
 

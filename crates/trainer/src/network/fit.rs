@@ -52,7 +52,7 @@ pub fn fit<'a, W: Write>(
             epochs: before.map_or(params.epochs, |lengths| lengths[member]),
             learning_rate: params.learning_rate(algorithm),
             dropout: params.dropout.unwrap_or(job.defaults.dropout),
-            patience: params.patience(algorithm),
+            patience: params.patience.unwrap_or(job.defaults.patience),
             seed,
             threads: job.threads,
             deadline: job.deadline,

@@ -6,9 +6,11 @@ use crate::job::{Fit, Job, Part, Reference};
 use crate::memory;
 use crate::prepare::TreeInput;
 use crate::report::Reporter;
+use hessboost::config::Monotone;
 use model::algorithm::QUANTILES;
 use model::protocol::Event;
-use model::{Algorithm, Predictor, Task};
+use model::recipe::Column;
+use model::{Algorithm, Params, Predictor, Task};
 use std::io::Write;
 use std::rc::Rc;
 use std::time::Instant;
@@ -81,11 +83,28 @@ fn tree_params(job: &Job) -> TreeParams {
         row_sample: params.row_share,
         column_sample: params.column_share.unwrap_or(defaults.column_share),
         bins: params.bins,
-        patience: params.patience(Algorithm::BoostedTrees),
+        directions: directions(job),
+        patience: params.patience.unwrap_or(defaults.tree_patience),
         class_weight: params.class_weight,
         seed: params.seed,
         threads: job.threads,
     }
+}
+
+/// Of each column that trees read, numbers first.
+fn directions(job: &Job) -> Vec<Monotone> {
+    let Params { increasing, decreasing, .. } = job.params;
+    if increasing.is_empty() && decreasing.is_empty() {
+        return Vec::new();
+    }
+    let recipe = &job.encoder.recipe;
+    let of = |column: &Column| match (increasing.contains(&column.name), decreasing.contains(&column.name)) {
+        (true, _) => Monotone::Increasing,
+        (_, true) => Monotone::Decreasing,
+        _ => Monotone::None,
+    };
+    let numbers = recipe.columns.iter().flat_map(|column| vec![of(column); column.numbers()]);
+    numbers.chain(recipe.categories().iter().map(|_| Monotone::None)).collect()
 }
 
 /// The event of a tree. The trees of all outputs are numbered one after the other.

@@ -113,6 +113,7 @@ pub fn defaults() -> TreeParams {
         row_sample: 1.0,
         column_sample: 1.0,
         bins: 255,
+        directions: Vec::new(),
         patience: 20,
         class_weight: 1.0,
         seed: 42,

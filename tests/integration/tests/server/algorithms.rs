@@ -74,6 +74,18 @@ fn auto_keeps_the_best_and_shows_all() {
 }
 
 #[test]
+fn of_auto_only_those_are_tried_that_keep_to_a_direction() {
+    let mut client = Database::with_data().connect();
+    let training = Training::new("launch").params(r#"{"trees": 20, "threads": 1, "decreasing": ["price"]}"#);
+    train(&mut client, "auto", training);
+    let tried = "SELECT string_agg(algorithm, ',' ORDER BY algorithm) FROM reco.leaderboard('launch')";
+    assert_eq!(value::<String>(&mut client, tried), "boosted_trees,popularity");
+    let rises = "SELECT count(*) FROM launch_features AS f, LATERAL (SELECT reco.predict('launch', f) AS score) AS plain
+                 WHERE reco.predict('launch', jsonb_populate_record(f, jsonb_build_object('price', price + 0.5))) > score + 1e-9";
+    assert_eq!(value::<i64>(&mut client, rises), 0);
+}
+
+#[test]
 fn a_quantity_is_predicted_with_its_quantiles() {
     for (algorithm, params) in [
         (

@@ -35,6 +35,28 @@ fn an_unknown_parameter_is_answered_with_those_that_exist() {
 }
 
 #[test]
+fn a_direction_is_that_of_one_number_among_the_inputs() {
+    let mut client = database();
+    let mut refused = |params: &str| {
+        let sql = format!(
+            "CALL reco.train('launch', 'launch_features', 'purchased', 'boosted_trees', params => '{params}')"
+        );
+        refusal(&mut client, &sql)
+    };
+    refused(r#"{"increasing": ["prize"]}"#).expect("42703", &["prize"], &[]);
+    for column in ["category", "week", "region", "purchased"] {
+        let error = refused(&format!(r#"{{"decreasing": ["{column}"]}}"#));
+        error.expect("22023", &[column, "has no direction"], &["increasing"]);
+    }
+    let error = refused(r#"{"increasing": ["price"], "exclude": ["price"]}"#);
+    error.expect("22023", &["price", "has no direction"], &[]);
+    let error = refused(r#"{"increasing": ["price"], "decreasing": ["price"]}"#);
+    error.expect("22023", &["cannot be both"], &[]);
+    let network = r#"CALL reco.train('launch', 'launch_features', 'purchased', 'mlp', params => '{"increasing": ["price"]}')"#;
+    refusal(&mut client, network).expect("22023", &["increasing", "mlp"], &[]);
+}
+
+#[test]
 fn each_parameter_out_of_bounds_is_named_with_its_bounds() {
     let mut client = database();
     let wrong = [
