@@ -3,6 +3,7 @@
 //! | file | step |
 //! | --- | --- |
 //! | `request`   | checks the arguments and finds label and features among the source's columns |
+//! | `view_inputs` | which columns of a feature view are inputs where the caller names none |
 //! | `keys`      | finds keys and time among them, and which key is the product |
 //! | `run`       | the row of `reco.run` and its metrics, visible while it trains |
 //! | `read`      | the source's rows into an Arrow file |
@@ -23,5 +24,6 @@ mod temp_file;
 pub mod train;
 pub mod trainer;
 mod tune;
+mod view_inputs;
 
 pgrx::extension_sql_file!("../../sql/training.sql", name = "training", requires = ["catalog"]);

@@ -1,6 +1,7 @@
 //! The request for a training: its arguments, checked against the columns of the source.
 
 use super::keys::Keys;
+use super::view_inputs::ViewInputs;
 use crate::catalog::version_source::VersionSource;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
@@ -47,6 +48,8 @@ pub struct Request {
     /// The same as [`Keys::row_ids`], without those that are to be inputs all the same.
     pub row_ids: Vec<String>,
     pub label: String,
+    /// What the feature view has decided about the inputs.
+    view_inputs: ViewInputs,
     pub promote: bool,
     /// If it is given, only rows whose time lies before this day are read, in days since 2000-01-01.
     pub before: Option<i32>,
@@ -96,9 +99,10 @@ impl Request {
         source.check_names(&params.increasing, "increasing")?;
         source.check_names(&params.decreasing, "decreasing")?;
 
+        let view_inputs = ViewInputs::of(view.as_ref(), &source.relation.columns, &keys, &params)?;
         let mut columns = Vec::new();
         for column in &source.relation.columns {
-            let role = role(&column.name, &label, &keys, time_column.as_deref(), &params)?;
+            let role = role(&column.name, &label, &keys, time_column.as_deref(), &params, &view_inputs)?;
             if let Some(role) = role.filter(|_| !row_ids.contains(&column.name)) {
                 let (in_role, reader) = in_role(column, role)?;
                 columns.push((in_role, (reader, column.type_oid)));
@@ -131,6 +135,7 @@ impl Request {
             time_column,
             row_ids,
             label,
+            view_inputs,
             promote: arguments.promote,
             before: None,
         })
@@ -149,8 +154,8 @@ impl Request {
         }
     }
 
-    /// Tells the client which keys and time were taken. Warns if `recommend` cannot find a row by them.
-    pub fn tell_keys(&self) {
+    /// Tells the client which keys, time and inputs were taken. Warns if `recommend` cannot find a row by them.
+    pub fn tell_roles(&self) {
         let (model, keys) = (&self.spec.model, &self.keys);
         let time = self.time_column.as_ref().map_or(String::new(), |time| format!(", the time is {time}"));
         match keys.as_slice() {
@@ -161,6 +166,7 @@ impl Request {
         if !self.row_ids.is_empty() {
             say!("{model}: no inputs, since every row has another: {}", self.row_ids.join(", "));
         }
+        self.view_inputs.tell(model);
         if !self.can_be_recommended() {
             warn!(
                 "recommend cannot serve model \"{model}\": its key is ({}), not a product, which is a number or a text, and \
@@ -252,6 +258,7 @@ fn role(
     keys: &[String],
     time_column: Option<&str>,
     params: &Params,
+    view_inputs: &ViewInputs,
 ) -> Result<Option<Role>, Error> {
     let is_key = keys.contains(name);
     let is_time = time_column == Some(name);
@@ -263,13 +270,13 @@ fn role(
         }
         return Ok(Some(Role::Label));
     }
-    let included = params.include.contains(name);
+    let included = params.include.contains(name) || view_inputs.includes(name);
     Ok(match (is_key, is_time, included) {
         (true, _, false) => Some(Role::Key),
         (true, _, true) => Some(Role::KeyAndFeature),
         (_, true, false) => Some(Role::Time),
         (_, true, true) => Some(Role::TimeAndFeature),
-        _ if params.exclude.contains(name) => None,
+        _ if params.exclude.contains(name) || view_inputs.leaves_out(name) => None,
         _ => Some(Role::Feature),
     })
 }

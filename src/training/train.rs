@@ -26,7 +26,7 @@ fn train(fcinfo: pg_sys::FunctionCallInfo) {
     or_raise(arguments.check_source_stays());
     let request = or_raise(Request::new(arguments));
     or_raise(check_may_train(&request.spec.model, request.promote));
-    request.tell_keys();
+    request.tell_roles();
     match run(&request, &session) {
         Ok(_) => session.end(),
         Err(failure) => session.raise(failure),

@@ -39,7 +39,7 @@ fn tune(fcinfo: pg_sys::FunctionCallInfo) {
     let (session, asked) = (Session::begin(&call), or_raise(arguments(&call)));
     let tuning = or_raise(Tuning::new(asked));
     or_raise(check_may_train(tuning.model(), tuning.request.promote));
-    tuning.request.tell_keys();
+    tuning.request.tell_roles();
     run_to_the_end(&tuning, &session);
     session.end();
 }

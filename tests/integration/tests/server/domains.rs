@@ -45,7 +45,7 @@ fn a_feature_view_of_domains_is_kept_trained_and_served() {
         "SELECT count(*) = 60 FROM reco.top_products('r1', 100, 'domains')",
         "SELECT count(*) = 4 FROM reco.top_regions(7, 100, 'domains')",
         "SELECT count(*) = 60 FROM reco.forecast_products('r1', 'domains')",
-        "SELECT count(*) = 3 FROM reco.explain(7, 'r1', 'domains')",
+        "SELECT count(*) = 4 FROM reco.explain(7, 'r1', 'domains')",
         "SELECT count(*) = 3 FROM reco.similar_launches(7, 'r1', 3, 'domains')",
         "SELECT rows > 0 AND auroc > 0.6 FROM reco.evaluate('domains', 'domains', from_week => '2024-05-01')",
     ] {

@@ -294,3 +294,44 @@ fn a_view_that_is_renamed_while_a_score_waits_for_it_is_to_be_asked_again() {
     let again = "SELECT reco.recommend(8, 'r1', 'model') IS NOT NULL";
     assert!(value::<bool>(&mut other, again));
 }
+
+/// What the model reads, by name.
+fn inputs(client: &mut Client, model: &str) -> String {
+    let sql = format!("SELECT string_agg(column_name, ',' ORDER BY column_name COLLATE \"C\") FROM reco.explain(1, 'r1', '{model}')");
+    value(client, &sql)
+}
+
+#[test]
+fn the_region_of_a_view_is_an_input_and_its_season_only_after_two_years() {
+    let mut client = Database::with_data().connect();
+    client
+        .batch_execute(
+            "SELECT reco.create_feature_view('features', $$SELECT product_id, region, week, price,
+                    sin(date_part('doy', week) / 58)::real AS season_sin, cos(date_part('doy', week) / 58)::real AS season_cos, purchased
+                    FROM launch_features WHERE week BETWEEN $1 AND $2$$,
+                    '{product_id,region}', label => 'purchased', partition_by => 'month',
+                    available => 'SELECT min(week), max(week) + 7 FROM launch_features');
+             CALL reco.refresh_features('features')",
+        )
+        .unwrap();
+    let train = |client: &mut Client, model: &str, chosen: &str| {
+        let sql = format!(
+            r#"CALL reco.train('{model}', 'features', params => '{{"epochs": 1, "threads": 1, "refit": false{chosen}}}')"#
+        );
+        client.batch_execute(&sql).unwrap_or_else(|error| panic!("{error:?}"));
+        inputs(client, model)
+    };
+    assert_eq!(train(&mut client, "default", ""), "price,region");
+    let as_chosen = r#", "include": ["season_sin"], "exclude": ["region"]"#;
+    assert_eq!(train(&mut client, "chosen", as_chosen), "price,season_sin");
+    // The rows of a table are as they were: what is a key is no input.
+    client.batch_execute(r#"CALL reco.train('table', 'launch_features', 'purchased', params => '{"epochs": 1, "refit": false}')"#).unwrap();
+    assert!(!inputs(&mut client, "table").contains("region"));
+    client
+        .batch_execute(
+            "CREATE TEMP TABLE earlier AS SELECT * FROM launch_features; UPDATE earlier SET week = week - 728;
+             INSERT INTO launch_features SELECT * FROM earlier; CALL reco.refresh_features('features')",
+        )
+        .unwrap();
+    assert_eq!(train(&mut client, "later", ""), "price,region,season_cos,season_sin");
+}
