@@ -24,6 +24,7 @@ import quality
 import report
 import service
 import shared
+import tables
 import top
 import training
 import workers
@@ -44,6 +45,7 @@ BENCHMARKS = {
     "features": features,
     "launch": launch,
     "quality": quality,
+    "tables": tables,
 }
 
 

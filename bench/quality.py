@@ -5,7 +5,7 @@ import os
 
 import sales
 from measure import figure
-from peers import lightgbm_launches, separate, torch_launches
+from peers import lightgbm_tables, separate, torch_tables
 
 TITLE = "Quality"
 NOTE = """New products × regions × weeks of Complete Journey with the features that demo/features.sql makes, the same
@@ -28,10 +28,11 @@ ALGORITHMS = {
     "logistic": {"batch_size": 4096, "schedule": "one_cycle", "epochs": 4},
     "auto": NETWORKS | TREES,
 }
-PEERS = [lightgbm_launches, torch_launches]
+PEERS = [lightgbm_tables, torch_tables]
 OF_PEERS = {
     "table": TABLE,
-    "keys": ["product_id", "week"],
+    "keys": ["product_id"],
+    "time": "week",
     "label": LABEL,
     "exclude": EXCLUDE,
     "threads": os.cpu_count(),
