@@ -12,6 +12,7 @@ pub struct Defaults {
     pub min_leaf_rows: usize,
     pub column_share: f64,
     pub dropout: f64,
+    pub batch_size: usize,
     /// Of networks, in epochs.
     pub patience: u32,
     /// Of boosted trees, in trees.
@@ -30,11 +31,14 @@ const MANY_VALUES: usize = 1000;
 /// With this many columns a tree sees half of them, with many fewer than that: trees that differ generalize better.
 const SOME_COLUMNS: usize = 6;
 const MANY_COLUMNS: usize = 20;
-/// With so many training rows or more, a network that predicts a probability drops hidden units: what it would learn by heart does
-/// not carry over to the weeks to come. A network of few rows needs all of its units.
-const DROPOUT_ROWS: usize = 50_000;
-/// The share that is dropped then.
+/// So many training rows are many for a network.
+const MANY_ROWS: usize = 50_000;
+/// The share of hidden units that a network of many rows drops, if it predicts a probability: what it would learn by heart does not
+/// carry over to the weeks to come. A network of few rows needs all of its units.
 const DROPOUT: f64 = 0.2;
+/// Rows in a gradient step of many rows, and of fewer, whose epochs would have too few steps to learn from.
+const BATCH: usize = 1024;
+const SMALL_BATCH: usize = 256;
 /// An epoch of more rows has more steps, so that fewer of them show that a network gets no better: from so many rows on, the most
 /// first, so many epochs.
 const PATIENCE: [(usize, u32); 3] = [(1_000_000, 3), (100_000, 5), (0, 10)];
@@ -54,7 +58,8 @@ impl Defaults {
             training_rows: rows,
             patience: PATIENCE.iter().find(|(least, _)| rows >= *least).map_or(0, |(_, epochs)| *epochs),
             tree_patience: TREE_PATIENCE,
-            dropout: if task == Task::Binary && rows >= DROPOUT_ROWS { DROPOUT } else { 0.0 },
+            dropout: if task == Task::Binary && rows >= MANY_ROWS { DROPOUT } else { 0.0 },
+            batch_size: if rows >= MANY_ROWS { BATCH } else { SMALL_BATCH },
             leaves: if rows < FEW_ROWS { 31 } else { 63 },
             min_leaf_rows: match task {
                 Task::Binary if most_values <= MANY_VALUES => {
@@ -105,5 +110,11 @@ mod tests {
         let of = |rows, task| Defaults::new(rows, 9, 0, task).dropout;
         assert_eq!([of(49_999, Task::Binary), of(50_000, Task::Binary)], [0.0, 0.2]);
         assert_eq!(of(1_000_000, Task::Regression), 0.0);
+    }
+
+    #[test]
+    fn few_rows_are_learned_in_small_steps() {
+        let of = |rows| Defaults::new(rows, 9, 0, Task::Regression).batch_size;
+        assert_eq!([4000, 49_999, 50_000, 1_000_000].map(of), [256, 256, 1024, 1024]);
     }
 }

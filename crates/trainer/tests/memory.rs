@@ -64,7 +64,7 @@ fn short() -> Params {
     Params {
         epochs: 1,
         learning_rate: Some(0.01),
-        batch_size: 1024,
+        batch_size: Some(1024),
         importance: false,
         refit: false,
         ..quick()

@@ -102,8 +102,8 @@ parameters! {
     crosses: usize = 2, CROSSES, Whole(1, 8), "cross layers";
     cross_rank: usize = 32, CROSSES, Whole(1, 4096), "rank of a cross layer's matrix";
     epochs: u32 = 50, NETWORKS, Whole(1, 100_000), "passes over the training rows";
-    batch_size: usize = 1024, NETWORKS, Whole(0, 1_000_000_000),
-        "rows in a gradient step", "0 takes all rows in every step";
+    batch_size: Option<usize> = None, NETWORKS, Whole(0, 1_000_000_000),
+        "rows in a gradient step", "0 takes all rows in every step, null 1024, of fewer than 50,000 training rows 256";
     schedule: Schedule = Schedule::Constant, NETWORKS, OneOf(&["constant", "cosine", "one_cycle"]),
         "how the learning rate moves";
     weight_decay: f64 = 0.0, NETWORKS, Within(0.0, 10.0), "L2 penalty on the weights";

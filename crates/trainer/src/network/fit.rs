@@ -51,6 +51,7 @@ pub fn fit<'a, W: Write>(
             params,
             epochs: before.map_or(params.epochs, |lengths| lengths[member]),
             learning_rate: params.learning_rate(algorithm),
+            batch_size: params.batch_size.unwrap_or(job.defaults.batch_size),
             dropout: params.dropout.unwrap_or(job.defaults.dropout),
             patience: params.patience.unwrap_or(job.defaults.patience),
             seed,

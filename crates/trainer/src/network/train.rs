@@ -48,6 +48,8 @@ pub struct TrainingPlan<'a> {
     /// How many epochs at most; the learning rate moves as if they were all that `params` says.
     pub epochs: u32,
     pub learning_rate: f64,
+    /// Rows in a step; 0 takes all.
+    pub batch_size: usize,
     pub dropout: f64,
     /// Epochs without a better one before it ends; 0 never ends it.
     pub patience: u32,
@@ -179,7 +181,7 @@ impl<'a> Loop<'a> {
     /// One pass over the training rows; returns their mean loss on the way.
     fn epoch(&mut self) -> Result<f64, TrainerError> {
         let rows = self.rows_of_epoch();
-        let batch = match self.plan.params.batch_size as i64 {
+        let batch = match self.plan.batch_size as i64 {
             0 => rows,
             size => size.min(rows),
         };
@@ -215,7 +217,7 @@ impl<'a> Loop<'a> {
     fn rows_of_epoch(&mut self) -> i64 {
         let shuffles = matches!(self.training, Examples::Whole(_));
         let Some(positives) = self.plan.positives else {
-            if shuffles && self.plan.params.batch_size > 0 {
+            if shuffles && self.plan.batch_size > 0 {
                 self.order.shuffle(&mut self.random);
             }
             return self.training.len() as i64;
@@ -301,6 +303,7 @@ mod tests {
             params,
             epochs: params.epochs,
             learning_rate: 0.05,
+            batch_size: params.batch_size.unwrap_or(1024),
             dropout: params.dropout.unwrap_or(0.0),
             patience: 0,
             seed: 1,
@@ -362,11 +365,11 @@ mod tests {
         let pools = Examples::Pools(Pools { encoder, rows, labels, units, device, pool_rows: 300 });
         let whole = Examples::Whole(LabelledRows::new(encoder, rows, labels, units, device).unwrap());
         for threads in [1, 2] {
-            let params = Params { batch_size: 0, ..Params::default() };
+            let params = Params { batch_size: Some(0), ..Params::default() };
             let of = |examples: &Examples| run_on(examples, 64, &plan(&params, threads));
             assert!(are_close(&of(&pools), &of(&whole)), "{:?} {:?}", of(&pools), of(&whole));
 
-            let params = Params { batch_size: 96, dropout: Some(0.1), ..params };
+            let params = Params { batch_size: Some(96), dropout: Some(0.1), ..params };
             let of = |examples: &Examples| run_on(examples, 64, &plan(&params, threads));
             assert_eq!(of(&pools), of(&pools));
             let (losses, _) = of(&pools);
@@ -398,7 +401,7 @@ mod tests {
     #[test]
     fn blocks_and_threads_add_up_to_the_gradient_of_the_whole_batch() {
         for batch_size in [0, 64] {
-            let params = Params { batch_size, class_weight: 2.0, ..Params::default() };
+            let params = Params { batch_size: Some(batch_size), class_weight: 2.0, ..Params::default() };
             let whole = run(1000, &plan(&params, 1));
             assert!(whole.0[2] < whole.0[0], "{whole:?}");
             for (block, threads) in [(7, 1), (7, 3), (1000, 2)] {
@@ -410,7 +413,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_and_threads_give_the_same_bits() {
-        let params = Params { batch_size: 32, dropout: Some(0.3), ..Params::default() };
+        let params = Params { batch_size: Some(32), dropout: Some(0.3), ..Params::default() };
         assert_eq!(run(10, &plan(&params, 3)), run(10, &plan(&params, 3)));
     }
 

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 pub fn quick() -> Params {
     Params {
         epochs: 3,
-        batch_size: 256,
+        batch_size: Some(256),
         hidden: vec![16],
         threads: 1,
         device: "cpu".into(),
