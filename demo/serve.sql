@@ -11,8 +11,7 @@ SET reco.default_model = 'launch';
 \echo
 \echo '-- A second version, of boosted trees, is promoted if it ranks the held-out rows better than the champion'
 \set ECHO queries
-CALL reco.train('launch', 'launch_features', algorithm => 'boosted_trees',
-    params => '{"trees":200,"leaves":63,"min_leaf_rows":2000,"column_share":0.35,"exclude":["season_sin","season_cos"]}');
+CALL reco.train('launch', 'launch_features', algorithm => 'boosted_trees');
 \set ECHO none
 SELECT max(version) AS trees FROM reco.versions WHERE model = 'launch' \gset
 SELECT format('trees of version %s', :trees) AS test \gset
@@ -28,7 +27,7 @@ SELECT reco.start_ab_test(:'test', 'launch',
     format('[{"arm": "network", "version": %s, "share": 0.5}, {"arm": "trees", "version": %s, "share": 0.5}]', :champion, :trees)::jsonb);
 \set ECHO none
 
-\echo '-- Eight weeks of it, replayed: each arm shows the 60 products of each region that it expects most of'
+\echo '-- Eight weeks of it, replayed to show how a test runs; to say which is better it has to look ahead, for both have learned from these'
 \set ECHO queries
 SELECT week, reco.log_recommendations(array_agg(product_id), array_agg(region), 'launch', as_of => week) AS shown
 FROM (SELECT week, region, product_id,
