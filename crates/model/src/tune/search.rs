@@ -251,7 +251,10 @@ mod tests {
             let drawn = space.draw(7, trial);
             let params = Params::default().with(drawn.clone()).unwrap();
             assert!((0.0001..=0.01).contains(&params.learning_rate.unwrap()), "{drawn:?}");
-            assert!((0.0..=0.5).contains(&params.dropout.unwrap()) && (16..=19).contains(&params.batch_size.unwrap()));
+            assert!(
+                (0.0..=0.5).contains(&params.dropout.unwrap())
+                    && (16..=19).contains(&params.batch_size.unwrap())
+            );
             assert!((1..=32).contains(&params.members), "{drawn:?}");
             for (name, value) in drawn {
                 seen.entry(name).or_default().insert(value.to_string());
