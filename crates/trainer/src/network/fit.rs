@@ -3,8 +3,9 @@
 use super::examples::Examples;
 use super::net::{Net, Shape};
 use super::on_device::stream_outputs;
+use super::plan::TrainingPlan;
 use super::room::fits_whole;
-use super::train::{train, Epoch, TrainingPlan, Validation};
+use super::train::{train, Epoch, Validation};
 use crate::error::TrainerError;
 use crate::job::{Fit, Job, Part, Reference};
 use crate::prepare::Encoder;

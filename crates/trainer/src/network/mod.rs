@@ -9,7 +9,7 @@
 //! | `room` | how much memory a training will allocate |
 //! | `loss`, `adam`, `schedule`, `noise`, `plain` | the loss, the optimizer, the learning rate, dropout, and gradients by hand |
 //! | `batches`, `worker` | what each thread does of a step |
-//! | `train` | the loop |
+//! | `plan`, `train` | what the loop is told, and the loop |
 
 mod adam;
 mod batches;
@@ -20,6 +20,7 @@ mod net;
 mod noise;
 mod on_device;
 mod plain;
+mod plan;
 mod room;
 mod rows;
 mod schedule;

@@ -10,12 +10,12 @@ use super::examples::Examples;
 use super::loss::Loss;
 use super::net::Net;
 use super::on_device::block_rows;
+use super::plan::TrainingPlan;
 use super::schedule::factor;
 use super::worker::{in_step, Worker};
 use crate::error::TrainerError;
 use crate::precision;
 use crate::rows::lists::Lists;
-use model::{Params, Task};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -39,27 +39,6 @@ pub struct Validation<'a> {
     pub targets: &'a [f64],
     /// Their lists, if the best epoch is that of the best lists.
     pub lists: Option<&'a Lists>,
-}
-
-/// How a network is trained, besides its parameters.
-pub struct TrainingPlan<'a> {
-    pub task: Task,
-    pub params: &'a Params,
-    /// How many epochs at most; the learning rate moves as if they were all that `params` says.
-    pub epochs: u32,
-    pub learning_rate: f64,
-    /// Rows in a step; 0 takes all.
-    pub batch_size: usize,
-    pub dropout: f64,
-    /// Epochs without a better one before it ends; 0 never ends it.
-    pub patience: u32,
-    pub seed: u64,
-    pub threads: usize,
-    pub deadline: Option<Instant>,
-    /// The rows of the training part whose label is true, if negative ones are left out.
-    pub positives: Option<&'a [bool]>,
-    /// The L1 penalty of the last layer's weights.
-    pub l1: f64,
 }
 
 /// How good an epoch is on the validation rows.
@@ -271,6 +250,7 @@ mod tests {
     use crate::rows::values::{Feature, Floats, Values};
     use model::protocol::{Role, SourceColumn};
     use model::recipe::{Column, Family, Input, Recipe, Scaling};
+    use model::{Params, Task};
     use tch::Kind;
 
     const ROWS: i64 = 100;

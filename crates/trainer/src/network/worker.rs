@@ -10,7 +10,7 @@ use super::net::{Learning, Net};
 use super::noise::Noise;
 use super::on_device::LabelledRows;
 use super::plain::Plain;
-use super::train::TrainingPlan;
+use super::plan::TrainingPlan;
 use model::params::Precision;
 use std::ops::Range;
 use std::sync::Barrier;
