@@ -41,7 +41,8 @@ def run(scale):
     params = OF_PEERS | ours["weeks"]
     peers = [separate.run(peer, params) | {"name": peer.NAME} for peer in PEERS]
     figures = [beside(ours, peer, measure) for peer in peers for measure in ("auroc", "average_precision")]
-    return [*figures, beside_popularity(ours), of_time(ours, peers)]
+    theirs = ours["popularity"]["auroc"]
+    return [*figures, of_time(ours, peers), *(beside_popularity(each, theirs) for each in ours["candidates"])]
 
 
 def train(connection):
@@ -53,8 +54,11 @@ def train(connection):
     algorithm, metrics, data = connection.execute(query).fetchone()
     weeks = {at: data[at] for at in ("validation_from", "test_from")}
     parts = {part: metrics[part]["model"] for part in ("validation", "test")}
+    columns = "algorithm, auroc, average_precision, test_auroc, test_average_precision, seconds"
+    candidates = connection.execute(f"SELECT {columns} FROM reco.leaderboard('launch') WHERE error IS NULL").fetchall()
     return {
         "algorithm": algorithm,
+        "candidates": candidates,
         "weeks": weeks,
         "popularity": metrics["test"]["popularity"],
         "seconds": took,
@@ -82,6 +86,8 @@ def of_time(ours, peers):
     return figure("the whole call", f"{ours['seconds']:.0f} s", f"{theirs:.0f} s, both peers", ours["seconds"] / theirs, at_most=1)
 
 
-def beside_popularity(version):
-    ours, theirs = version["test"]["auroc"], version["popularity"]["auroc"]
-    return figure(f"AUROC, {version['algorithm']}", f"{ours:.4f}", f"{theirs:.4f}, popularity", ours - theirs, "")
+def beside_popularity(candidate, theirs):
+    """What each algorithm that `auto` has tried ranks the test weeks by."""
+    name, auroc, precision, test_auroc, test_precision, took = candidate
+    ours = f"{test_auroc:.4f} and {test_precision:.4f}, on validation {auroc:.4f} and {precision:.4f}, in {took:.0f} s"
+    return figure(f"AUROC and precision, {name}", ours, f"{theirs:.4f}, popularity", test_auroc - theirs, "")
