@@ -82,7 +82,7 @@ fn the_catalog_says_who_trained_what_from_which_rows() {
 
     let params: Value = value(&mut client, "SELECT parameters FROM reco.versions");
     assert_eq!((&params["hidden"], &params["epochs"]), (&serde_json::json!([16]), &12.into()));
-    assert_eq!(params["dropout"], 0.0, "defaults are stored too: {params}");
+    assert_eq!(params["weight_decay"], 0.0, "defaults are stored too: {params}");
     let libraries: Value = value(&mut client, "SELECT libraries FROM reco.versions");
     for name in ["pg_recommend", "trainer", "libtorch", "device", "threads"] {
         assert!(!libraries[name].is_null(), "{libraries}");

@@ -97,7 +97,7 @@ fn without_a_search_the_first_trial_has_the_defaults() {
     let mut client = Database::with_data().connect();
     let sql = "CALL reco.tune('tuned', 'launch_features', 'purchased', trials => 2, params => '{\"epochs\": 1, \"hidden\": [4]}')";
     client.batch_execute(sql).unwrap();
-    let sql = "SELECT trial, params ? 'dropout', params ? 'hidden', params -> 'dropout' = '0.0', params -> 'batch_size' = '1024' \
+    let sql = "SELECT trial, params ? 'dropout', params ? 'hidden', params -> 'dropout' = 'null', params -> 'batch_size' = 'null' \
                FROM reco.trials ORDER BY trial LIMIT 1";
     assert_eq!(rows(&mut client, sql), ["(1,t,f,t,t)"]);
     assert_eq!(parameter(&mut client, "hidden"), "[4]");
