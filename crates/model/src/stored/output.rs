@@ -117,3 +117,24 @@ impl Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shifted(shifts: [f64; 3]) -> Output {
+        Output::Quantity { mean: 0.0, scale: 1.0, least: Some(0.0), shifts: Shifts(shifts) }
+    }
+
+    #[test]
+    fn quantiles_are_shifted_sorted_and_not_below_the_least() {
+        assert_eq!(shifted([-2.0, 0.0, 0.5]).quantiles([1.0, 4.0, 3.0]), [0.0, 3.5, 4.0]);
+    }
+
+    #[test]
+    fn shifts_that_are_no_numbers_are_refused() {
+        assert!(shifted([-1.0, 0.0, 1.0]).check().is_ok());
+        assert!(shifted([0.0, f64::NAN, 0.0]).check().is_err());
+        assert!(shifted([0.0, 0.0, f64::INFINITY]).check().is_err());
+    }
+}
