@@ -9,13 +9,7 @@ use model::recipe::Family;
 use model::{Algorithm, Params};
 use std::sync::Arc;
 use support::sales::{column, sales, served, Sale, Source};
-use support::{quick, train, Run, Trainer};
-
-fn fit(algorithms: &[Algorithm], source: &Source, params: Params) -> Run {
-    let run = Trainer::of(algorithms, source, params).run();
-    assert_eq!(run.code, Some(0), "{:?} {}", run.events.last(), run.stderr);
-    run
-}
+use support::{fit, quick, train, Run};
 
 /// What a run has said of the held-out rows and of the columns.
 fn reported(run: &Run) -> String {

@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray}
 use model::params::{CalibrationChoice, Metric, Schedule};
 use model::protocol::{Event, Profile, Role};
 use model::recipe::{Family, Input};
-use model::{Algorithm, Params, Predictor, Quality, Task};
+use model::{Algorithm, Params, Predictor, Quality};
 use rand::seq::SliceRandom;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -14,12 +14,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::Arc;
 use support::sales::{column, sales, served, Source};
-use support::{quick, train, Trainer};
-
-fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
-}
+use support::{fit, largest_difference, quick, train, Trainer};
 
 fn auroc(quality: &Quality) -> Option<f64> {
     quality.value(Metric::Auroc)
@@ -283,12 +278,6 @@ fn it_ends_quietly_when_nobody_listens_any_more() {
 }
 
 /// Trains these algorithms on the sales.
-fn fit(algorithms: &[Algorithm], source: &Source, params: Params) -> support::Run {
-    let run = Trainer::of(algorithms, source, params).run();
-    assert!(run.model.is_some(), "{:?}", run.events.last());
-    run
-}
-
 #[test]
 fn every_algorithm_serves_what_its_library_predicts() {
     let sales = sales(4000);
@@ -381,58 +370,6 @@ fn a_time_budget_ends_training_with_the_best_so_far() {
     let run = fit(&[Algorithm::Logistic, Algorithm::Mlp], &source, params);
     assert_eq!(run.artifact().algorithm, Algorithm::Logistic);
     assert!(run.warnings().iter().any(|w| w.contains("mlp was not tried")), "{:?}", run.warnings());
-}
-
-#[test]
-fn quantities_are_predicted_with_their_quantiles() {
-    let sales = sales(4000);
-    let quantity = |sale: &support::sales::Sale| f64::from(u8::from(sale.label == Some(true))) * 30.0 + 5.0;
-    let labels: Float64Array = sales.iter().map(|sale| sale.label.map(|_| quantity(sale))).collect();
-    let mut source = Source::of(&sales).set("purchased", Arc::new(labels));
-    source.columns.last_mut().unwrap().family = Family::Number;
-    for algorithm in [Algorithm::Mlp, Algorithm::Logistic, Algorithm::BoostedTrees] {
-        let params = Params { epochs: 10, learning_rate: Some(0.01), ..quick() };
-        let run = fit(&[algorithm], &source, params);
-        assert_eq!(run.artifact().task(), Task::Regression);
-        let (_, test, ..) = run.finished();
-        let Quality::Regression(test) = &test.unwrap().model else { panic!("a regression") };
-        assert!(test.r2.unwrap() > 0.2, "{algorithm}: {test:?}");
-        assert!((0.6..=1.0).contains(&test.coverage.unwrap()), "{algorithm}: {test:?}");
-        let difference = largest_difference(&served(&run.artifact(), &sales), &run.scores);
-        assert!(difference < 1e-3, "{algorithm}: {difference}");
-    }
-}
-
-#[test]
-fn four_fifths_of_the_quantities_lie_between_the_outer_quantiles() {
-    let sales = sales(4000);
-    let noise =
-        |row: usize| ((row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1 << 24);
-    // Wider where more is bought.
-    let quantity =
-        |row: usize| (if sales[row].label == Some(true) { 20.0 } else { 4.0 }) * (1.0 + noise(row));
-    let labels: Float64Array = (0..sales.len()).map(|row| sales[row].label.map(|_| quantity(row))).collect();
-    let mut source = Source::of(&sales).set("purchased", Arc::new(labels));
-    source.columns.last_mut().unwrap().family = Family::Number;
-    for algorithm in [Algorithm::Mlp, Algorithm::BoostedTrees, Algorithm::Blend] {
-        let of = |calibration| {
-            // Too short to find the quantiles.
-            let params =
-                Params { epochs: 2, trees: 10, members: 1, importance: false, calibration, ..quick() };
-            let others: &[_] = match algorithm {
-                Algorithm::Blend => &[Algorithm::Mlp, Algorithm::BoostedTrees, Algorithm::Blend],
-                _ => &[algorithm],
-            };
-            let run = fit(others, &source, params);
-            let (_, test, ..) = run.finished();
-            let Quality::Regression(test) = &test.unwrap().model else { panic!("a regression") };
-            (test.coverage.unwrap(), test.pinball.unwrap())
-        };
-        let (without, with) = (of(CalibrationChoice::None), of(CalibrationChoice::Auto));
-        assert!((with.0 - 0.8).abs() < 0.06, "{algorithm}: {without:?} {with:?}");
-        assert!(with.1 < without.1, "{algorithm}: {without:?} {with:?}");
-        assert!(algorithm != Algorithm::Mlp || without.0 < 0.74, "found without: {without:?}");
-    }
 }
 
 #[test]

@@ -180,6 +180,19 @@ fn parts(batch: &RecordBatch) -> Vec<RecordBatch> {
     ]
 }
 
+/// A training of some algorithms that succeeds.
+pub fn fit(algorithms: &[Algorithm], source: &sales::Source, params: Params) -> Run {
+    let run = Trainer::of(algorithms, source, params).run();
+    assert_eq!(run.code, Some(0), "{:?} {}", run.events.last(), run.stderr);
+    assert!(run.model.is_some(), "{:?}", run.events.last());
+    run
+}
+
+pub fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
 /// Trains on a source and expects that it works.
 pub fn train(source: &Source, params: Params) -> Run {
     let run = Trainer::new(source, params).run();
