@@ -53,16 +53,15 @@ def train(connection):
     query = "SELECT algorithm, metrics, data FROM reco.versions WHERE model = 'launch' ORDER BY version DESC LIMIT 1"
     algorithm, metrics, data = connection.execute(query).fetchone()
     weeks = {at: data[at] for at in ("validation_from", "test_from")}
-    parts = {part: metrics[part]["model"] for part in ("validation", "test")}
     columns = "algorithm, auroc, average_precision, test_auroc, test_average_precision, seconds"
     candidates = connection.execute(f"SELECT {columns} FROM reco.leaderboard('launch') WHERE error IS NULL").fetchall()
     return {
         "algorithm": algorithm,
         "candidates": candidates,
         "weeks": weeks,
+        "test": metrics["test"]["model"],
         "popularity": metrics["test"]["popularity"],
         "seconds": took,
-        **parts,
     }
 
 

@@ -1,13 +1,12 @@
 """How good `auto` is without a parameter on many different tables, beside the better of tuned LightGBM and PyTorch."""
 
 import os
-import time
 
 import numpy
 
 import public_tables
 import sales
-from measure import connect, figure
+from measure import connect, figure, seconds
 from peers import lightgbm_tables, separate, torch_tables
 from peers.training_rows import auroc
 
@@ -46,18 +45,18 @@ def run(scale):
 def public(connection, name, share):
     label = public_tables.create(connection, name, share)
     table = f"{public_tables.SCHEMA}.{name}"
-    ours, best, seconds = compare(connection, name, table, label, [public_tables.KEY], public_tables.DAY)
+    ours, best, theirs = compare(connection, name, table, label, [public_tables.KEY], public_tables.DAY)
     measured = of_binary if "auroc" in best else of_quantity
-    return [*measured(name, ours, best), beside_seconds(name, ours, seconds)]
+    return [*measured(name, ours, best), beside_seconds(name, ours, theirs)]
 
 
 def generated(name, share):
     with sales.connect_to_sales() as connection:
         sales.create(connection, share, generated=True)
         sales.psql("-f", sales.REPOSITORY / "demo/features.sql")
-        ours, best, seconds = compare(connection, name, GENERATED_TABLE, "purchased", ["product_id"], "week")
+        ours, best, theirs = compare(connection, name, GENERATED_TABLE, "purchased", ["product_id"], "week")
         truth = auroc_of_truth(connection, ours["days"]["test_from"])
-    return [*of_binary(name, ours, best), beside_truth(name, ours, truth), beside_seconds(name, ours, seconds)]
+    return [*of_binary(name, ours, best), beside_truth(name, ours, truth), beside_seconds(name, ours, theirs)]
 
 
 def compare(connection, name, table, label, keys, day):
@@ -72,16 +71,14 @@ def compare(connection, name, table, label, keys, day):
 
 
 def train(connection, name, table, label):
-    start = time.perf_counter()
-    connection.execute(f"CALL reco.train('{name}', '{table}', '{label}', 'auto')")
-    seconds = time.perf_counter() - start
+    took = seconds(connection, f"CALL reco.train('{name}', '{table}', '{label}', 'auto')")
     query = "SELECT algorithm, metrics, data FROM reco.versions WHERE model = %s ORDER BY version DESC LIMIT 1"
     algorithm, metrics, data = connection.execute(query, [name]).fetchone()
     days = {at: data[at] for at in ("validation_from", "test_from")}
     inputs = {column["column"] for column in metrics["importance"]}
     names = [column.name for column in connection.execute(f"SELECT * FROM {table} LIMIT 0").description]
     left_out = [name for name in names if name not in inputs]
-    return {"algorithm": algorithm, "days": days, "left_out": left_out, "seconds": seconds, **metrics["test"]["model"]}
+    return {"algorithm": algorithm, "days": days, "left_out": left_out, "seconds": took, **metrics["test"]["model"]}
 
 
 def of_binary(name, ours, best):
@@ -105,23 +102,10 @@ def beside(what, ours, best, measure, **bound):
 
 
 def of_quantity(name, ours, best):
+    peer = f"{best['name']}: {best['chosen']}"
     return [
-        figure(
-            f"{name}, RMSE",
-            f"{four_digits(ours['rmse'])}, {ours['algorithm']}",
-            f"{four_digits(best['rmse'])}, {best['name']}: {best['chosen']}",
-            smaller(ours["rmse"], best["rmse"]),
-            "%",
-            at_least=0,
-        ),
-        figure(
-            f"{name}, pinball",
-            four_digits(ours["pinball"]),
-            f"{four_digits(best['pinball'])}, LightGBM's quantile trees",
-            smaller(ours["pinball"], best["pinball"]),
-            "%",
-            at_least=0,
-        ),
+        smaller(f"{name}, RMSE", ours["rmse"], f", {ours['algorithm']}", best["rmse"], peer),
+        smaller(f"{name}, pinball", ours["pinball"], "", best["pinball"], "LightGBM's quantile trees"),
         figure(
             f"{name}, coverage",
             f"{ours['coverage']:.3f}",
@@ -136,12 +120,14 @@ def four_digits(value):
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
-def smaller(ours, theirs):
-    return 100 * (1 - ours / theirs)
+def smaller(what, ours, algorithm, theirs, peer):
+    """By how much ours is smaller."""
+    texts = f"{four_digits(ours)}{algorithm}", f"{four_digits(theirs)}, {peer}"
+    return figure(what, *texts, 100 * (1 - ours / theirs), "%", at_least=0)
 
 
-def beside_seconds(name, ours, seconds):
-    return figure(f"{name}, seconds", f"{ours['seconds']:.0f} s", f"{seconds:.0f} s, both peers", ours["seconds"] / seconds)
+def beside_seconds(name, ours, theirs):
+    return figure(f"{name}, seconds", f"{ours['seconds']:.0f} s", f"{theirs:.0f} s, both peers", ours["seconds"] / theirs)
 
 
 def auroc_of_truth(connection, test_from):

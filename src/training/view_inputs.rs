@@ -31,12 +31,12 @@ impl ViewInputs {
         params: &Params,
     ) -> Result<Self, Error> {
         let Some(view) = view else { return Ok(Self::default()) };
-        let is_text = |column: &&Column| {
+        let is_wanted_text = |column: &&Column| {
             matches!(values::reader_of(column.type_oid), Some((Family::Text, _)))
                 && !params.exclude.contains(&column.name)
         };
         let region = match keys {
-            [_, region] => columns.iter().find(|column| column.name == *region).filter(is_text),
+            [_, region] => columns.iter().find(|column| column.name == *region).filter(is_wanted_text),
             _ => None,
         };
         let is_chosen =
