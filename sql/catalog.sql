@@ -206,9 +206,11 @@ CREATE TABLE run_candidate (
     fitted      bigint NOT NULL,
     seconds     double precision NOT NULL,
     error       text,
+    cut_offs    jsonb,
     PRIMARY KEY (run_id, algorithm)
 );
 COMMENT ON TABLE run_candidate IS 'One row for each algorithm that a run of several has tried';
+COMMENT ON COLUMN run_candidate.cut_offs IS 'Of rolling validation: metrics on each earlier stretch of validation rows, the newest first';
 COMMENT ON COLUMN run_candidate.fitted IS 'How many numbers were fitted: weights, leaves or rates';
 
 -- Who may score with, train and manage which model. Grantees are names, as owners are, so that a dump can be restored

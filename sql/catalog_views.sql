@@ -98,7 +98,7 @@ COMMENT ON VIEW run_metrics IS 'Losses by epoch, also of the runs under way';
 
 CREATE VIEW run_candidates WITH (security_barrier) AS
 SELECT c.run_id, r.model, c.algorithm, c.validation, c.test, c.best_epoch, c.fitted, c.seconds, c.error,
-       coalesce(c.algorithm = v.algorithm, false) AS kept, v.version
+       coalesce(c.algorithm = v.algorithm, false) AS kept, v.version, c.cut_offs
 FROM run_candidate c JOIN runs r USING (run_id) LEFT JOIN version v ON v.run_id = c.run_id;
 COMMENT ON VIEW run_candidates IS 'The algorithms that a run of several has tried, and which of them became the version';
 

@@ -5,6 +5,9 @@
 
 -- sql/catalog.sql
 
+ALTER TABLE run_candidate ADD COLUMN cut_offs jsonb;
+COMMENT ON COLUMN run_candidate.cut_offs IS 'Of rolling validation: metrics on each earlier stretch of validation rows, the newest first';
+
 ALTER TABLE version ADD COLUMN measured_artifact_id uuid UNIQUE;
 COMMENT ON COLUMN version.measured_artifact_id IS 'Where the weights were trained once more on all rows: those before, of which the metrics are, and by which versions are compared';
 
@@ -21,6 +24,11 @@ must be one of probabilities.';
 -- sql/feature_view.sql
 
 -- sql/catalog_views.sql
+
+CREATE OR REPLACE VIEW run_candidates WITH (security_barrier) AS
+SELECT c.run_id, r.model, c.algorithm, c.validation, c.test, c.best_epoch, c.fitted, c.seconds, c.error,
+       coalesce(c.algorithm = v.algorithm, false) AS kept, v.version, c.cut_offs
+FROM run_candidate c JOIN runs r USING (run_id) LEFT JOIN version v ON v.run_id = c.run_id;
 
 CREATE FUNCTION more_is_better(metric text) RETURNS boolean
 IMMUTABLE STRICT PARALLEL SAFE

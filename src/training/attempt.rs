@@ -8,9 +8,10 @@ use crate::pg::extension::LIBRARY;
 use crate::pg::session::{Failure, Session};
 use model::bytes::Bytes;
 use model::params::Metric;
-use model::protocol::{ByGroup, Candidate, DataSummary, Evaluation, Event, Importance, Profile, Spec};
-use model::{Algorithm, Artifact, Task};
-use serde_json::json;
+use model::protocol::{ByGroup, Candidate, CutOff, DataSummary, Evaluation, Event, Importance, Profile, Spec};
+use model::{Algorithm, Artifact, Quality, Task};
+use serde_json::{json, Value};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A training under way.
@@ -43,6 +44,10 @@ pub struct Outcome {
     pub profiles: Vec<Profile>,
     /// The rows that the model learned from in its refit, if there was one.
     pub refit_rows: Option<u64>,
+    /// What rolling validation says of each algorithm that was tried.
+    pub cut_offs: Vec<CutOff>,
+    /// What the model's algorithms took of their parameters that are null.
+    pub defaults: BTreeMap<Algorithm, BTreeMap<String, Value>>,
     finished: bool,
 }
 
@@ -124,6 +129,11 @@ impl Trained {
 }
 
 impl Outcome {
+    /// What rolling validation says of an algorithm, the newest stretch first.
+    pub fn cut_offs_of(&self, algorithm: Algorithm) -> Vec<CutOff> {
+        self.cut_offs.iter().filter(|cut_off| cut_off.algorithm == algorithm).cloned().collect()
+    }
+
     fn take(
         &mut self,
         event: Event,
@@ -162,6 +172,7 @@ impl Outcome {
                 progress.add(metric, epochs, refit);
             }
             Event::Candidate(candidate) => progress.candidates.push(candidate),
+            Event::CutOff(cut_off) => progress.tell_cut_off(&cut_off),
             Event::Finished {
                 algorithm,
                 validation,
@@ -172,12 +183,15 @@ impl Outcome {
                 importance,
                 profiles,
                 refit_rows,
+                cut_offs,
+                defaults,
                 ..
             } => {
                 (self.validation, self.test, self.by) = (validation, test, by);
                 (self.best_epoch, self.parity) = (best_epoch, parity);
                 (self.algorithm, self.importance) = (Some(algorithm), importance);
                 (self.profiles, self.refit_rows) = (profiles, refit_rows);
+                (self.cut_offs, self.defaults) = (cut_offs, defaults);
                 self.finished = true;
             }
             Event::Error { cause, message, detail, hint } => {
@@ -227,6 +241,13 @@ impl Progress {
         }
     }
 
+    fn tell_cut_off(&self, cut_off: &CutOff) {
+        let Some(name) = &self.told_as else { return };
+        let CutOff { algorithm, validation_from, validation, seconds } = cut_off;
+        let from = validation_from.as_ref().map_or(String::new(), |from| format!(" from {from} on"));
+        say!("{name}: {algorithm} in {seconds:.1} s, validation{from} {}", shown(validation));
+    }
+
     /// Lets go of what nobody is told and no run keeps.
     fn forget(&mut self) {
         self.pending.clear();
@@ -260,12 +281,17 @@ fn tell(model: &str, candidate: &Candidate) {
     match (&candidate.error, &candidate.validation) {
         (Some(error), _) => say!("{model}: {algorithm} failed: {error}"),
         (None, Some(quality)) => {
-            let metric = if quality.task() == Task::Binary { Metric::Auroc } else { Metric::Rmse };
-            let value = quality.value(metric).map_or("none".into(), |value| format!("{value:.4}"));
-            say!("{model}: {algorithm} in {seconds:.1} s, validation {} {value}", metric.name());
+            say!("{model}: {algorithm} in {seconds:.1} s, validation {}", shown(quality));
         }
         (None, None) => say!("{model}: {algorithm} in {seconds:.1} s"),
     }
+}
+
+/// The metric that says most of a quality, with its value.
+fn shown(quality: &Quality) -> String {
+    let metric = if quality.task() == Task::Binary { Metric::Auroc } else { Metric::Rmse };
+    let value = quality.value(metric).map_or("none".into(), |value| format!("{value:.4}"));
+    format!("{} {value}", metric.name())
 }
 
 /// What a trainer makes of these rows: a training whose result is not stored, without a run. A cancel is [`Error::Interrupted`].

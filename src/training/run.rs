@@ -8,9 +8,10 @@ use crate::error::Error;
 use crate::pg::acting_as::{as_owner, current_user};
 use crate::pg::liveness;
 use crate::pg::session::{Failure, Session};
-use model::protocol::Candidate;
+use model::protocol::{Candidate, CutOff};
 use model::{Algorithm, Params, Quality};
 use pgrx::Uuid;
+use std::collections::BTreeMap;
 
 /// The losses of one epoch.
 pub struct EpochMetric {
@@ -115,6 +116,21 @@ impl Run {
                     candidate.error.as_deref().into(),
                 ],
             )?;
+            Ok(())
+        })
+    }
+
+    /// Notes what rolling validation says of the candidates, those of an algorithm in one array.
+    pub fn add_cut_offs(&self, cut_offs: &[CutOff]) -> Result<(), Error> {
+        let mut of_algorithms = BTreeMap::<_, Vec<_>>::new();
+        cut_offs.iter().for_each(|cut_off| of_algorithms.entry(cut_off.algorithm).or_default().push(cut_off));
+        as_owner(|client| {
+            for (algorithm, cut_offs) in of_algorithms {
+                let update = "UPDATE reco.run_candidate SET cut_offs = $3::pg_catalog.jsonb \
+                              WHERE run_id OPERATOR(pg_catalog.=) $1 AND algorithm OPERATOR(pg_catalog.=) $2";
+                let cut_offs = serde_json::to_string(&cut_offs)?;
+                client.update(update, None, &[self.id.into(), algorithm.name().into(), cut_offs.as_str().into()])?;
+            }
             Ok(())
         })
     }

@@ -26,10 +26,13 @@ pub fn store(
     let metrics = json!({
         "validation": outcome.validation, "test": outcome.test, "by": outcome.by,
         "best_epoch": outcome.best_epoch, "parity": outcome.parity, "importance": outcome.importance,
+        "cut_offs": outcome.cut_offs_of(algorithm),
     });
     let mut data = serde_json::to_value(outcome.data.clone().unwrap_or_default())?;
     data["definition"] = json!(request.definition);
     data["refit_rows"] = json!(outcome.refit_rows);
+    data["defaults"] = json!(outcome.defaults);
+    trained.run.add_cut_offs(&outcome.cut_offs)?;
     store_version(&NewVersion {
         model: &request.spec.model,
         run_id: Some(trained.run.id),

@@ -13,8 +13,9 @@ use crate::algorithm::{Algorithm, Task};
 use crate::drift::Histogram;
 use crate::measure::quality::Quality;
 use crate::stored::recipe::Family;
-use crate::tune::params::Params;
+use crate::tune::params::{Metric, Params};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Days from 1970-01-01, from which Arrow counts, to 2000-01-01, from which PostgreSQL does.
@@ -146,6 +147,24 @@ pub struct Candidate {
     pub error: Option<String>,
 }
 
+/// How good an algorithm is that has learned from the rows before an earlier stretch of validation rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CutOff {
+    pub algorithm: Algorithm,
+    /// Where the stretch begins, ISO 8601; `None` without times.
+    pub validation_from: Option<String>,
+    /// Without tables.
+    pub validation: Quality,
+    pub seconds: f64,
+}
+
+/// The mean of a metric over the newest validation rows and those of the earlier cut-offs; `None` where one of them has no value.
+pub fn mean(newest: Option<&Evaluation>, cut_offs: &[CutOff], metric: Metric) -> Option<f64> {
+    let all = newest.map(|newest| &newest.model).into_iter().chain(cut_offs.iter().map(|cut_off| &cut_off.validation));
+    let values = all.map(|quality| quality.value(metric)).collect::<Option<Vec<f64>>>()?;
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
 /// The cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -224,6 +243,8 @@ pub enum Event {
     },
     /// One of several algorithms is done.
     Candidate(Candidate),
+    /// An algorithm was measured on an earlier stretch of validation rows.
+    CutOff(CutOff),
     Finished {
         /// The algorithm of the best model.
         algorithm: Algorithm,
@@ -245,6 +266,12 @@ pub enum Event {
         /// The rows that the served model has learned from in a refit; `None` if the measured fit is served.
         #[serde(default)]
         refit_rows: Option<u64>,
+        /// What rolling validation says of each algorithm, the newest stretch first.
+        #[serde(default)]
+        cut_offs: Vec<CutOff>,
+        /// What each algorithm that is part of the model took of its parameters that are null.
+        #[serde(default)]
+        defaults: BTreeMap<Algorithm, BTreeMap<String, Value>>,
         seconds: f64,
     },
     /// The last line of a training that failed.

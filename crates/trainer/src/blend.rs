@@ -1,37 +1,70 @@
 //! Networks and boosted trees together. Their errors differ, so that their sum ranks better than either.
 
+use crate::cut_offs::Stretch;
 use crate::error::TrainerError;
 use crate::evaluate::Trained;
 use crate::job::{Fit, Job, Reference};
 use model::calibration::softplus;
 use model::predictor::{Blend, Weights};
-use model::{Predictor, Task};
+use model::{Algorithm, Predictor, Task};
 use std::rc::Rc;
 
 /// Shares of the networks that are tried; the rest is the trees'.
 const SHARES: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
-/// The blend that is best on the validation rows: by log loss, or by the squared error. The outputs of each part are
-/// first brought to calibrated logits, or to the label's units. `None` if the parts are not networks and a forest, or
+/// A blend, and what it puts out for the validation rows of each earlier stretch.
+pub struct Blended<'a> {
+    pub fit: Fit<'a>,
+    pub earlier: Vec<Vec<f64>>,
+}
+
+/// What networks and a forest put out for the same validation rows.
+struct Outputs<'a> {
+    parts: [&'a [f64]; 2],
+    /// What brings each part to calibrated logits, or to the label's units.
+    lines: [(f64, f64); 2],
+    labels: Vec<f64>,
+}
+
+/// The blend that is best on the validation rows of every cut-off: by log loss, or by the squared error. The outputs of each part
+/// are first brought to calibrated logits, or to the label's units. `None` if the parts are not networks and a forest, or
 /// there are no validation rows.
-pub fn fit<'a>(networks: &Trained<'a>, forest: &Trained<'a>, job: &'a Job) -> Option<Fit<'a>> {
-    let lines = [networks, forest].map(|part| part.artifact.output.line());
-    let parts = [networks, forest].map(|part| &part.outputs.validation[..]);
-    let (networks, forest) = (&networks.fit, &forest.fit);
+pub fn fit<'a>(
+    networks: &Trained<'a>,
+    forest: &Trained<'a>,
+    stretches: &[Stretch],
+    job: &'a Job,
+) -> Option<Blended<'a>> {
     let rows = job.stopping_rows();
     if rows.is_empty() {
         return None;
     }
-    let labels = job.table.labels.of(rows);
-    let mut best: Option<(f64, Weights)> = None;
-    for share in SHARES {
-        let weights = weights(share, lines[0], lines[1]);
-        let loss = loss(job.task, parts, weights, &labels);
-        if best.is_none_or(|(least, _)| loss < least) {
-            best = Some((loss, weights));
-        }
-    }
-    best.and_then(|(_, weights)| join(networks, forest, weights))
+    let newest = Outputs {
+        parts: [networks, forest].map(|part| &part.outputs.validation[..]),
+        lines: [networks, forest].map(|part| part.artifact.output.line()),
+        labels: job.table.labels.of(rows),
+    };
+    let algorithms = [networks, forest].map(|part| part.artifact.algorithm);
+    let earlier: Vec<Outputs> =
+        stretches.iter().map(|stretch| earlier(stretch, algorithms, job)).collect::<Option<_>>()?;
+    let loss = |share| earlier.iter().chain([&newest]).map(|outputs| outputs.loss(share, job.task)).sum();
+    let losses: [f64; SHARES.len()] = SHARES.map(loss);
+    let best = (0..SHARES.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b]))?;
+    let share = SHARES[best];
+    Some(Blended {
+        fit: join(&networks.fit, &forest.fit, newest.weights(share))?,
+        earlier: earlier.iter().map(|outputs| outputs.blended(share).collect()).collect(),
+    })
+}
+
+fn earlier<'a>(stretch: &'a Stretch, algorithms: [Algorithm; 2], job: &Job) -> Option<Outputs<'a>> {
+    let [networks, forest] = algorithms.map(|algorithm| stretch.of(algorithm));
+    let both = [networks?, forest?];
+    Some(Outputs {
+        parts: both.map(|part| &part.outputs[..]),
+        lines: both.map(|part| part.output.line()),
+        labels: job.table.labels.of(&stretch.split.validation),
+    })
 }
 
 /// Networks and a forest with given weights; `None` if the parts are something else.
@@ -50,24 +83,30 @@ pub fn join<'a>(networks: &Fit<'a>, forest: &Fit<'a>, weights: Weights) -> Optio
     })
 }
 
-fn weights(share: f64, networks: (f64, f64), forest: (f64, f64)) -> Weights {
-    Weights {
-        networks: share * networks.0,
-        forest: (1.0 - share) * forest.0,
-        offset: share * networks.1 + (1.0 - share) * forest.1,
+impl Outputs<'_> {
+    fn weights(&self, share: f64) -> Weights {
+        let [networks, forest] = self.lines;
+        Weights {
+            networks: share * networks.0,
+            forest: (1.0 - share) * forest.0,
+            offset: share * networks.1 + (1.0 - share) * forest.1,
+        }
     }
-}
 
-/// Mean log loss, or mean squared error of the mean.
-fn loss(task: Task, parts: [&[f64]; 2], weights: Weights, labels: &[f64]) -> f64 {
-    let width = task.outputs();
-    let first = parts[0].chunks_exact(width).zip(parts[1].chunks_exact(width));
-    let numbers = first.map(|(networks, forest)| weights.of(networks[0], forest[0])).zip(labels);
-    let of = |(number, label): (f64, &f64)| match task {
-        Task::Binary => softplus(if *label == 1.0 { -number } else { number }),
-        Task::Regression => (number - label).powi(2),
-    };
-    numbers.map(of).sum::<f64>() / labels.len() as f64
+    fn blended(&self, share: f64) -> impl Iterator<Item = f64> + '_ {
+        let weights = self.weights(share);
+        self.parts[0].iter().zip(self.parts[1]).map(move |(networks, forest)| weights.of(*networks, *forest))
+    }
+
+    /// Mean log loss, or mean squared error of the mean.
+    fn loss(&self, share: f64, task: Task) -> f64 {
+        let numbers = self.blended(share).step_by(task.outputs()).zip(&self.labels);
+        let of = |(number, label): (f64, &f64)| match task {
+            Task::Binary => softplus(if *label == 1.0 { -number } else { number }),
+            Task::Regression => (number - label).powi(2),
+        };
+        numbers.map(of).sum::<f64>() / self.labels.len() as f64
+    }
 }
 
 /// The weighted sum of both parts' outputs, as their training libraries compute them.

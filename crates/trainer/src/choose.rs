@@ -1,115 +1,153 @@
 //! Trains one algorithm after the other on the same rows and keeps the best.
 
+use crate::blend::{self, Blended};
 use crate::calibrate;
+use crate::cut_offs::{self, Stretch};
 use crate::error::TrainerError;
 use crate::evaluate::{baseline, measure, Trained};
 use crate::job::{Fit, Job};
+use crate::learn::learn;
 use crate::report::Reporter;
-use crate::rows::split::HeldOut;
-use crate::{blend, network, popularity, trees};
-use model::params::Metric;
-use model::protocol::{Candidate, Event};
+use crate::rows::split::{HeldOut, Split};
+use model::protocol::{Candidate, CutOff, Event};
 use model::quality::Quality;
 use model::{Algorithm, Artifact};
 use std::io::Write;
 use std::time::Instant;
 
-/// Trains the algorithms and returns the best by the metric on validation rows, or the first if they cannot be
-/// compared. If one of several fails, it is reported as a candidate with its error; if all of them fail, the last error
-/// is returned. When the time is up, no further training is begun.
+/// What was chosen, and how good each algorithm is before earlier stretches of validation weeks.
+pub struct Choice<'a> {
+    pub best: Trained<'a>,
+    pub cut_offs: Vec<CutOff>,
+}
+
+/// Trains the algorithms and returns the best by the mean of the metric over the validation rows of every cut-off, or the first if
+/// they cannot be compared. If one of several fails, it is reported as a candidate with its error; if all of them fail, the last
+/// error is returned. When the time is up, no further training is begun.
 pub fn best<'a, W: Write>(
     algorithms: &[Algorithm],
+    earlier: &[Split],
     job: &'a Job,
     reporter: &mut Reporter<W>,
-) -> Result<Trained<'a>, TrainerError> {
+) -> Result<Choice<'a>, TrainerError> {
     let baselines = job.split.held_out(|rows| Ok(baseline(job, rows)))?;
-    if let [only] = algorithms {
-        return train(*only, &[], &baselines, job, reporter)?.ok_or_else(nothing);
+    let mut candidates = Candidates { all: Vec::new(), failure: None, several: algorithms.len() > 1 };
+    let (blends, learned): (Vec<_>, Vec<_>) =
+        algorithms.iter().partition(|algorithm| **algorithm == Algorithm::Blend);
+    for algorithm in learned {
+        candidates.add(algorithm, job, reporter, |_, reporter| {
+            let began = Instant::now();
+            let fit = learn(algorithm, job, reporter)?;
+            trained(algorithm, fit, began.elapsed().as_secs_f64(), &baselines, job).map(Some)
+        })?;
     }
-    let mut all: Vec<Trained> = Vec::new();
-    let mut failure = None;
-    for algorithm in algorithms {
-        if !all.is_empty() && job.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            reporter.warn(format!("{algorithm} was not tried: the time budget is used up."))?;
-            continue;
-        }
-        let began = Instant::now();
-        let trained = match train(*algorithm, &all, &baselines, job, reporter) {
-            Err(error @ TrainerError::HungUp) => return Err(error),
-            Ok(None) => continue,
-            trained => trained.and_then(|trained| trained.ok_or_else(nothing)),
-        };
-        reporter.send(&Event::Candidate(candidate(*algorithm, &trained, began)))?;
-        match trained {
-            Ok(trained) => all.push(trained),
-            Err(error) => failure = Some(error),
-        }
+    let mut stretches = cut_offs::roll(&candidates.all, earlier, job, reporter)?;
+    candidates.take_cut_offs(&stretches);
+    for algorithm in blends {
+        candidates.add(algorithm, job, reporter, |others, _| {
+            let Some((Blended { fit, earlier }, seconds)) = blend(others, &stretches, job) else {
+                return Ok(None);
+            };
+            let trained = trained(algorithm, fit, seconds, &baselines, job)?;
+            cut_offs::add(&mut stretches, algorithm, earlier, &trained.fit, job)?;
+            Ok(Some(trained))
+        })?;
     }
-    match best_of(&all, job, |_| true) {
-        Some(best) => Ok(all.swap_remove(best)),
-        None => Err(failure.unwrap_or_else(nothing)),
-    }
+    candidates.take_cut_offs(&stretches);
+    candidates.choose(job)
 }
 
 fn nothing() -> TrainerError {
     TrainerError::internal("no algorithm was trained")
 }
 
+/// The algorithms that were tried so far.
+struct Candidates<'a> {
+    all: Vec<Trained<'a>>,
+    failure: Option<TrainerError>,
+    /// Whether there is something to compare.
+    several: bool,
+}
+
+impl<'a> Candidates<'a> {
+    /// Trains one more, and tells how good it is; `train` gives `None` if there is nothing to train.
+    fn add<W: Write>(
+        &mut self,
+        algorithm: Algorithm,
+        job: &Job,
+        reporter: &mut Reporter<W>,
+        train: impl FnOnce(&[Trained<'a>], &mut Reporter<W>) -> Result<Option<Trained<'a>>, TrainerError>,
+    ) -> Result<(), TrainerError> {
+        if !self.all.is_empty() && job.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return reporter.warn(format!("{algorithm} was not tried: the time budget is used up."));
+        }
+        let began = Instant::now();
+        let trained = match train(&self.all, reporter) {
+            Err(error @ TrainerError::HungUp) => return Err(error),
+            trained => trained.transpose(),
+        };
+        let Some(trained) = trained else { return Ok(()) };
+        if self.several {
+            reporter.send(&Event::Candidate(candidate(algorithm, &trained, began)))?;
+        }
+        match trained {
+            Ok(trained) => self.all.push(trained),
+            Err(error) => self.failure = Some(error),
+        }
+        Ok(())
+    }
+
+    /// Notes how good each is before the earlier stretches of validation weeks.
+    fn take_cut_offs(&mut self, stretches: &[Stretch]) {
+        for trained in &mut self.all {
+            let of_stretch = |stretch: &Stretch| Some(stretch.of(trained.artifact.algorithm)?.cut_off.clone());
+            trained.cut_offs = stretches.iter().filter_map(of_stretch).collect();
+        }
+    }
+
+    fn choose(mut self, job: &Job) -> Result<Choice<'a>, TrainerError> {
+        let cut_offs = self.all.iter().flat_map(|trained| trained.cut_offs.clone()).collect();
+        match best_of(&self.all, job, |_| true) {
+            Some(best) => Ok(Choice { best: self.all.swap_remove(best), cut_offs }),
+            None => Err(self.failure.unwrap_or_else(nothing)),
+        }
+    }
+}
+
 /// The position of the best model among those whose algorithm is wanted.
 fn best_of(all: &[Trained], job: &Job, is_wanted: impl Fn(Algorithm) -> bool) -> Option<usize> {
-    let metric = job.params.metric.unwrap_or(Metric::default_for(job.task));
-    let mut best: Option<usize> = None;
+    let metric = cut_offs::metric(job);
+    let mut best: Option<(usize, Option<f64>)> = None;
     for (n, trained) in all.iter().enumerate().filter(|(_, trained)| is_wanted(trained.artifact.algorithm)) {
-        let is_better = match (trained.validation(), best) {
-            (_, None) => true,
-            (Some(ours), Some(best)) => ours.beats(all[best].validation(), metric),
+        let ours = trained.mean(metric);
+        let is_better = match (ours, best) {
+            (_, None) | (Some(_), Some((_, None))) => true,
+            (Some(ours), Some((_, Some(theirs)))) => metric.prefers(ours, theirs),
             (None, Some(_)) => false,
         };
         if is_better {
-            best = Some(n);
+            best = Some((n, ours));
         }
     }
-    best
+    best.map(|(n, _)| n)
 }
 
 /// A blend of the best network and the best forest that were trained, and how long these took.
-fn blend<'a>(others: &[Trained<'a>], job: &'a Job) -> Option<(Fit<'a>, f64)> {
+fn blend<'a>(others: &[Trained<'a>], stretches: &[Stretch], job: &'a Job) -> Option<(Blended<'a>, f64)> {
     let networks = best_of(others, job, Algorithm::is_network)?;
     let forest = best_of(others, job, |algorithm| algorithm == Algorithm::BoostedTrees)?;
     let (networks, forest) = (&others[networks], &others[forest]);
-    Some((blend::fit(networks, forest, job)?, networks.seconds + forest.seconds))
+    Some((blend::fit(networks, forest, stretches, job)?, networks.seconds + forest.seconds))
 }
 
-/// Trains one algorithm on the training rows.
-pub fn learn<'a, W: Write>(
+/// A fit, measured as it will be served.
+fn trained<'a>(
     algorithm: Algorithm,
-    job: &'a Job,
-    reporter: &mut Reporter<W>,
-) -> Result<Fit<'a>, TrainerError> {
-    match algorithm {
-        Algorithm::Popularity => popularity::fit(job),
-        Algorithm::BoostedTrees => trees::fit(job, reporter),
-        Algorithm::Logistic | Algorithm::Mlp | Algorithm::DeepCross => network::fit(algorithm, job, reporter),
-        Algorithm::Blend => Err(TrainerError::internal("a blend is made of what others have learned")),
-    }
-}
-
-/// Trains one algorithm; `None` if there is nothing that could be blended.
-fn train<'a, W: Write>(
-    algorithm: Algorithm,
-    others: &[Trained<'a>],
+    fit: Fit<'a>,
+    seconds: f64,
     baselines: &HeldOut<Option<Quality>>,
     job: &'a Job,
-    reporter: &mut Reporter<W>,
-) -> Result<Option<Trained<'a>>, TrainerError> {
-    let began = Instant::now();
-    let (fit, seconds) = match algorithm {
-        Algorithm::Blend => match blend(others, job) {
-            Some(blended) => blended,
-            None => return Ok(None),
-        },
-        _ => (learn(algorithm, job, reporter)?, began.elapsed().as_secs_f64()),
-    };
+) -> Result<Trained<'a>, TrainerError> {
     let outputs = job.split.held_out(|rows| fit.reference.outputs(rows))?;
     let artifact = Artifact {
         algorithm,
@@ -118,7 +156,7 @@ fn train<'a, W: Write>(
         output: calibrate::output(&fit, &outputs.validation, job),
     };
     let measured = measure(&artifact, &fit, &outputs, baselines, job)?;
-    Ok(Some(Trained { artifact, fit, outputs, measured, seconds }))
+    Ok(Trained { artifact, fit, outputs, measured, seconds, cut_offs: Vec::new() })
 }
 
 fn candidate(algorithm: Algorithm, trained: &Result<Trained, TrainerError>, began: Instant) -> Candidate {

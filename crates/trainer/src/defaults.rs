@@ -1,7 +1,10 @@
 //! What is taken where the caller says nothing: it depends on the table. Chosen on nine tables; docs/decisions/0034 has the
 //! figures. The refit takes what the measured fit had, though it has more rows.
 
-use model::{Recipe, Task};
+use model::params::Parameter;
+use model::{Algorithm, Params, Recipe, Task};
+use serde_json::{json, Value};
+use std::collections::BTreeMap;
 
 /// The values of the parameters that are null.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,6 +54,23 @@ impl Defaults {
         let most_values = categories.iter().map(|category| category.vocabulary.len()).max();
         let columns = recipe.scalings().len() + categories.len();
         Self::new(training_rows, columns, most_values.unwrap_or(0), task)
+    }
+
+    /// What an algorithm takes of its parameters that are null, by their names.
+    pub fn taken(&self, params: &Params, algorithm: Algorithm) -> BTreeMap<String, Value> {
+        let patience = if algorithm == Algorithm::BoostedTrees { self.tree_patience } else { self.patience };
+        let all = [
+            ("learning_rate", params.learning_rate.is_none(), json!(params.learning_rate(algorithm))),
+            ("patience", params.patience.is_none(), json!(patience)),
+            ("batch_size", params.batch_size.is_none(), json!(self.batch_size)),
+            ("dropout", params.dropout.is_none(), json!(self.dropout)),
+            ("leaves", params.leaves.is_none(), json!(self.leaves)),
+            ("min_leaf_rows", params.min_leaf_rows.is_none(), json!(self.min_leaf_rows)),
+            ("column_share", params.column_share.is_none(), json!(self.column_share)),
+        ];
+        let known = |name| Parameter::find(name).is_some_and(|found| found.algorithms.contains(&algorithm));
+        let taken = all.into_iter().filter(|(name, is_null, _)| *is_null && known(name));
+        taken.map(|(name, _, value)| (name.to_owned(), value)).collect()
     }
 
     fn new(rows: usize, columns: usize, most_values: usize, task: Task) -> Self {

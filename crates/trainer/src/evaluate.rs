@@ -9,7 +9,8 @@ use crate::rows::split::{HeldOut, Split};
 use crate::threads::on_each;
 use model::drift::Histogram;
 use model::metrics::Metrics;
-use model::protocol::{ByGroup, Evaluation};
+use model::params::Metric;
+use model::protocol::{mean, ByGroup, CutOff, Evaluation};
 use model::quality::{Quality, RegressionMetrics};
 use model::{Artifact, Output, Row, Scorer, Task};
 use std::collections::BTreeMap;
@@ -38,12 +39,14 @@ pub struct Trained<'a> {
     pub measured: Measured,
     /// How long its parts took to learn.
     pub seconds: f64,
+    /// How good the same is before earlier stretches of validation weeks.
+    pub cut_offs: Vec<CutOff>,
 }
 
 impl Trained<'_> {
-    /// How good it is on the validation rows.
-    pub fn validation(&self) -> Option<&Quality> {
-        self.measured.validation.as_ref().map(|evaluation| &evaluation.model)
+    /// The mean of a metric over the validation rows of every cut-off; `None` where one of them has no value.
+    pub fn mean(&self, metric: Metric) -> Option<f64> {
+        mean(self.measured.validation.as_ref(), &self.cut_offs, metric)
     }
 }
 
@@ -123,6 +126,16 @@ pub fn serve(scorer: &Scorer, job: &Job, rows: &[u32]) -> Result<Served, Trainer
 }
 
 impl Served {
+    /// What an output makes of the training library's outputs, a task's number of them for each row.
+    pub fn of(outputs: &[f64], output: &Output) -> Self {
+        let rows = outputs.chunks_exact(output.task().outputs());
+        let quantiles = |row: &[f64]| output.quantiles([1, 2, 3].map(|n| output.of(row[n])));
+        Self {
+            scores: rows.clone().map(|row| output.of(row[0])).collect(),
+            quantiles: (output.task() == Task::Regression).then(|| rows.map(quantiles).collect()),
+        }
+    }
+
     fn add_all(&mut self, scorer: &Scorer, source: &RawColumns) {
         let mut raw = Raw { scorer, row: scorer.row() };
         for n in 0..source.len() {
@@ -153,7 +166,7 @@ impl Served {
     }
 
     /// The same metrics, with those of the lists that the rows make.
-    fn quality_with_lists(&self, job: &Job, rows: &[u32]) -> Option<Quality> {
+    pub fn quality_with_lists(&self, job: &Job, rows: &[u32]) -> Option<Quality> {
         let quality = self.quality(job, rows)?;
         Some(match job.task {
             Task::Binary => {

@@ -14,7 +14,8 @@
 //! | `trees` | gradient-boosted trees |
 //! | `popularity` | the smoothed rate of each product as a model |
 //! | `blend` | a network and trees together |
-//! | `choose` | trains one algorithm or several, and keeps the best |
+//! | `learn`, `defaults` | one algorithm on the training rows; the parameters that depend on the table |
+//! | `choose`, `cut_offs` | trains one algorithm or several, and keeps the best; rolling validation |
 //! | `refit` | the same once more on all labelled rows |
 //! | `calibrate` | probabilities from logits |
 //! | `evaluate`, `baseline` | metrics beside those of past purchases, the check that served scores are the library's |
@@ -31,6 +32,7 @@ mod calibrate;
 mod check;
 mod choose;
 mod cuda;
+mod cut_offs;
 mod defaults;
 mod device;
 mod error;
@@ -38,6 +40,7 @@ mod evaluate;
 mod importance;
 mod job;
 mod leaks;
+mod learn;
 mod memory;
 mod network;
 mod pipeline;

@@ -2,7 +2,7 @@
 
 use crate::arguments::Arguments;
 use crate::check::{LIBTORCH, VERSION};
-use crate::choose::best;
+use crate::choose::{best, Choice};
 use crate::defaults::Defaults;
 use crate::device::{device_name, device_of, processors, warm_up};
 use crate::error::TrainerError;
@@ -82,7 +82,7 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
              calibrated.",
         )?;
     }
-    let measured = best(&spec.algorithms, &job, reporter)?;
+    let Choice { best: measured, cut_offs } = best(&spec.algorithms, &rows.earlier, &job, reporter)?;
     let importance = if params.importance { importance(&measured.artifact, &job)? } else { Vec::new() };
     let all = refit::prepare(&measured, &job, reporter)?;
     let again = all.as_ref().map(|all| all.job(&job, &measured.fit.parts));
@@ -106,6 +106,8 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         profiles: profiles(scores.clone(), artifact, encoder),
         importance,
         refit_rows: refit.map(|_| rows.ordered.len() as u64),
+        cut_offs,
+        defaults: fit.parts.iter().map(|part| (part.algorithm, job.defaults.taken(params, part.algorithm))).collect(),
         seconds: started.elapsed().as_secs_f64(),
     })
 }

@@ -4,10 +4,10 @@
 
 use crate::blend;
 use crate::calibrate;
-use crate::choose::learn;
 use crate::error::TrainerError;
 use crate::evaluate::{parity, Trained};
 use crate::job::{Fit, Job, Part};
+use crate::learn::learn;
 use crate::prepare::Encoder;
 use crate::report::Reporter;
 use crate::rows::split::Split;

@@ -15,6 +15,13 @@ impl Reporter<io::Stdout> {
     }
 }
 
+impl Reporter<io::Sink> {
+    /// One that nobody reads.
+    pub fn silent() -> Self {
+        Self { out: io::sink() }
+    }
+}
+
 impl<W: Write> Reporter<W> {
     /// Fails with [`TrainerError::HungUp`] once nobody reads, since the training has then lost its purpose.
     pub fn send(&mut self, event: &Event) -> Result<(), TrainerError> {

@@ -24,6 +24,7 @@ use crate::pg::session::{Failure, Session};
 use crate::pg::two_versions::require_writable;
 use crate::pg::values::{given, microseconds};
 use model::protocol::Spec;
+use model::Params;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use record::Tune;
@@ -94,7 +95,9 @@ fn search_and_store(tuning: &Tuning, session: &Session, search: &mut Search) -> 
     let params = search.params(best)?;
     if params.refit {
         say!("{}: the best trial is refit on all labelled rows", tuning.model());
-        let spec = Spec { params: params.clone(), ..tuning.request.spec.clone() };
+        // Rolling validation has said what it says.
+        let once = Params { cut_offs: 1, ..params.clone() };
+        let spec = Spec { params: once, ..tuning.request.spec.clone() };
         trained = session.attempt(|| refit(trained, &spec, &data))?;
         session.commit();
     }

@@ -1,6 +1,6 @@
 //! The search: trains trials side by side until the plan is done or the time is over.
 
-use super::super::attempt::{wait, Attempt, Trained};
+use super::super::attempt::{wait, Attempt, Outcome, Trained};
 use super::super::run::{Run, TrialOf};
 use super::super::temp_file::TempFile;
 use super::record::{SearchedData, Tune};
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::pg::session::{Failure, Session};
 use model::halving::{best, Results, Step, TrialRung};
 use model::params::Metric;
-use model::protocol::{Cause, Spec};
+use model::protocol::{mean, Cause, Spec};
 use model::{Algorithm, ModelError, Params};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
@@ -217,8 +217,8 @@ impl<'a> Search<'a> {
 
     fn judge(&mut self, step: Step, trained: Trained) -> Result<(), Failure> {
         let metric = self.tune.seen.as_ref().map(|seen| seen.metric);
-        let quality = trained.outcome.validation.as_ref().map(|validation| &validation.model);
-        let value = metric.zip(quality).and_then(|(metric, quality)| Some((metric, quality.value(metric)?)));
+        let Outcome { validation, cut_offs, .. } = &trained.outcome;
+        let value = metric.and_then(|metric| Some((metric, mean(validation.as_ref(), cut_offs, metric)?)));
         let (metric, value) = value.ok_or_else(|| Error::from(unjudgeable()))?;
         self.session.attempt(|| trained.run.succeed(None, Some(value), self.session))?;
         self.results.insert(step.key(), Some(gain(value, metric)));

@@ -163,16 +163,6 @@ impl Quality {
             _ => None,
         }
     }
-
-    /// Whether this is better than `other` by a metric. A quality without a value is worse than any with one.
-    pub fn beats(&self, other: Option<&Quality>, metric: Metric) -> bool {
-        match (self.value(metric), other.and_then(|other| other.value(metric))) {
-            (Some(ours), Some(theirs)) if metric.is_gain() => ours > theirs,
-            (Some(ours), Some(theirs)) => ours < theirs,
-            (ours, None) => ours.is_some(),
-            (None, Some(_)) => false,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -229,16 +219,15 @@ mod tests {
         let quality = |scores: &[f64]| Quality::Binary(Metrics::of(scores, &[false, true]).unwrap());
         let (good, bad) = (quality(&[0.1, 0.9]), quality(&[0.9, 0.1]));
         for metric in [Metric::Auroc, Metric::AveragePrecision, Metric::LogLoss] {
-            assert!(good.beats(Some(&bad), metric) && !bad.beats(Some(&good), metric), "{metric:?}");
-            assert!(bad.beats(None, metric));
+            let of = |quality: &Quality| quality.value(metric).unwrap();
+            assert!(metric.prefers(of(&good), of(&bad)) && !metric.prefers(of(&bad), of(&good)), "{metric:?}");
+            assert!(!metric.prefers(of(&good), of(&good)), "{metric:?}");
         }
-        assert!(!good.beats(Some(&bad), Metric::Rmse));
-        assert!(!good.beats(None, Metric::PrecisionAtK), "nobody said which list a row is in");
-        let listed = |quality: &Quality, precision_at_k| {
-            let lists = ListMetrics { precision_at_k, ..lists() };
-            quality.clone().with_lists(Some(lists))
-        };
-        assert!(listed(&bad, 0.5).beats(Some(&listed(&good, 0.25)), Metric::PrecisionAtK));
+        assert_eq!(good.value(Metric::Rmse), None);
+        assert_eq!(good.value(Metric::PrecisionAtK), None, "nobody said which list a row is in");
+        let listed = good.with_lists(Some(ListMetrics { precision_at_k: 0.25, ..lists() }));
+        assert_eq!(listed.value(Metric::PrecisionAtK), Some(0.25));
+        assert!(Metric::PrecisionAtK.prefers(0.5, 0.25) && Metric::Rmse.prefers(1.0, 2.0));
     }
 
     fn lists() -> ListMetrics {

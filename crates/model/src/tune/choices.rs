@@ -49,6 +49,15 @@ impl Metric {
     pub fn is_gain(self) -> bool {
         matches!(self, Self::Auroc | Self::AveragePrecision | Self::PrecisionAtK)
     }
+
+    /// Whether one value is better than another.
+    pub fn prefers(self, value: f64, other: f64) -> bool {
+        if self.is_gain() {
+            value > other
+        } else {
+            value < other
+        }
+    }
 }
 
 /// How logits become probabilities.

@@ -88,6 +88,9 @@ parameters! {
         "share of the weeks (or rows) held out to stop and to calibrate";
     test_share: f64 = 0.15, ALL, Within(0.0, 0.9),
         "share of the newest weeks (or of the rows) held out to measure";
+    cut_offs: usize = 1, ALL, Whole(1, 20),
+        "stretches of validation weeks, one before the other, over which what is compared is averaged",
+        "each takes a training on the weeks before it";
     min_category_count: u64 = 5, ALL, Whole(1, u64::MAX),
         "a category seen in fewer training rows counts as never seen";
     max_categories: usize = 10_000, ALL, Whole(1, 1_000_000), "most frequent categories kept for a column";

@@ -65,6 +65,12 @@ impl Table {
         self.labels.len()
     }
 
+    /// A time in ISO 8601.
+    pub fn written(&self, time: Option<i64>) -> Option<String> {
+        let (unit, _) = self.times.as_ref()?;
+        time.map(|time| unit.format(time))
+    }
+
     /// The labelled rows, ordered by time and then by their values: the same rows in any order of reading give the
     /// same sequence (rows equal in everything are interchangeable).
     pub(super) fn ordered_rows(&self) -> Vec<u32> {

@@ -81,6 +81,12 @@ impl Labels {
         (1..rows.len()).contains(&self.positives(rows))
     }
 
+    /// Whether the rows have two labels that differ.
+    pub fn differ(&self, rows: &[u32]) -> bool {
+        let first = rows.first().map(|row| self.get(*row));
+        rows.iter().any(|row| Some(self.get(*row)) != first)
+    }
+
     pub fn of(&self, rows: &[u32]) -> Vec<f64> {
         rows.iter().map(|row| self.get(*row).into()).collect()
     }

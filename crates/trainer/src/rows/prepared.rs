@@ -2,7 +2,7 @@
 
 use super::data::Table;
 use super::input::{check_schema, Input};
-use super::split::{split, Split};
+use super::split::{earlier, split, Split};
 use crate::error::TrainerError;
 use crate::memory;
 use model::protocol::{DataSummary, Role, Spec};
@@ -15,6 +15,8 @@ pub struct Prepared {
     /// All labelled rows by time.
     pub ordered: Vec<u32>,
     pub split: Split,
+    /// The splits that rolling validation adds, the newest first.
+    pub earlier: Vec<Split>,
     pub task: Task,
     /// What the user should know about the split.
     pub warning: Option<String>,
@@ -40,11 +42,12 @@ impl Prepared {
         let label = spec.columns.iter().find(|column| column.role == Role::Label);
         let task = table.labels.task(spec.params.task, label.map_or("", |column| &column.name))?;
         let (mut split, warning) = split(&table, &ordered, &spec.params);
+        let mut earlier = earlier(&table, &ordered, &spec.params, &split, spec.params.cut_offs - 1);
         table.forget_hashes();
         if table.stored.is_some() {
-            split.in_order_of_reading();
+            earlier.iter_mut().chain([&mut split]).for_each(Split::in_order_of_reading);
         }
-        Ok(Self { table, ordered, split, task, warning, before })
+        Ok(Self { table, ordered, split, earlier, task, warning, before })
     }
 
     /// All rows in the order in which they were read.
@@ -65,7 +68,7 @@ impl Prepared {
                 "All rows went to the validation and test parts: lower \"validation_share\" and \"test_share\".",
             ));
         };
-        if split.train.iter().any(|row| table.labels.get(*row) != first) {
+        if table.labels.differ(&split.train) {
             return Ok(());
         }
         let label = match (*task, first == 1.0) {
@@ -83,10 +86,6 @@ impl Prepared {
     /// What the backend is told of them.
     pub fn summary(&self) -> DataSummary {
         let Self { table, ordered, split, task, .. } = self;
-        let written = |time: Option<i64>| match (&table.times, time) {
-            (Some((unit, _)), Some(time)) => Some(unit.format(time)),
-            _ => None,
-        };
         let time_of = |row: Option<&u32>| match (&table.times, row) {
             (Some((_, times)), Some(row)) => Some(times[*row as usize]),
             _ => None,
@@ -99,10 +98,10 @@ impl Prepared {
             train: split.train.len() as u64,
             validation: split.validation.len() as u64,
             test: split.test.len() as u64,
-            time_from: written(time_of(ordered.first())),
-            time_to: written(time_of(ordered.last())),
-            validation_from: written(split.validation_from),
-            test_from: written(split.test_from),
+            time_from: table.written(time_of(ordered.first())),
+            time_to: table.written(time_of(ordered.last())),
+            validation_from: table.written(split.validation_from),
+            test_from: table.written(split.test_from),
             digest: table.digest.clone(),
         }
     }

@@ -66,6 +66,65 @@ pub fn split(table: &Table, rows: &[u32], params: &Params) -> (Split, Option<Str
     (by_time(times, rows, &distinct, validation, test), None)
 }
 
+/// The splits of rolling validation after the first, which is `newest`: each has as many times of validation as that one, just
+/// before those of the split before it, and trains on what is earlier still. Without times, the folds of a cross-validation. There are
+/// fewer than `wanted` where nothing would be left to train on.
+pub fn earlier(table: &Table, rows: &[u32], params: &Params, newest: &Split, wanted: usize) -> Vec<Split> {
+    let all = 1..=wanted;
+    match (&table.times, newest.validation_from) {
+        (Some((_, times)), Some(validation_from)) => {
+            all.map_while(|nth| earlier_by_time(times, rows, validation_from, newest, nth)).collect()
+        }
+        _ if newest.validation.is_empty() => Vec::new(),
+        _ => all.map_while(|nth| fold(&table.unit_hashes, rows, params, nth)).collect(),
+    }
+}
+
+fn earlier_by_time(times: &[i64], rows: &[u32], from: i64, newest: &Split, nth: usize) -> Option<Split> {
+    let time = |row: &u32| times[*row as usize];
+    let distinct = |rows: &[u32]| {
+        let mut distinct: Vec<i64> = rows.iter().map(time).collect();
+        distinct.dedup();
+        distinct
+    };
+    let before = distinct(&rows[..rows.partition_point(|row| time(row) < from)]);
+    let width = distinct(&newest.validation).len();
+    let first = before.len().checked_sub(nth * width).filter(|first| *first > 0)?;
+    let (validation_from, end) = (before[first], before.get(first + width).copied().unwrap_or(from));
+    let at = |limit: i64| rows.partition_point(|row| time(row) < limit);
+    Some(Split {
+        train: rows[..at(validation_from)].to_vec(),
+        validation: rows[at(validation_from)..at(end)].to_vec(),
+        validation_from: Some(validation_from),
+        by_time: true,
+        ..Split::default()
+    })
+}
+
+/// The nth fold after the newest: the keys whose hashes come after its validation rows'.
+fn fold(units: &[u64], rows: &[u32], params: &Params, nth: usize) -> Option<Split> {
+    let (test, width) = (params.test_share, params.validation_share);
+    let from = test + nth as f64 * width;
+    if from + width > 1.0 + 1e-9 {
+        return None;
+    }
+    let mut split = Split::default();
+    for row in rows {
+        let place = place(units[*row as usize]);
+        if place >= from && place < from + width {
+            split.validation.push(*row);
+        } else if place >= test {
+            split.train.push(*row);
+        }
+    }
+    Some(split)
+}
+
+/// Where a hash lies between 0 and 1. It is mixed again, so that the part does not depend on the order of the hashes.
+fn place(hash: u64) -> f64 {
+    crate::rows::hash::mix(hash) as f64 / 2f64.powi(64)
+}
+
 /// The shares count distinct times, rounded, but at least one where a share is above zero and one for training.
 fn by_time(times: &[i64], rows: &[u32], distinct: &[i64], validation: f64, test: f64) -> Split {
     let wanted = |share: f64| match share {
@@ -95,8 +154,7 @@ fn by_time(times: &[i64], rows: &[u32], distinct: &[i64], validation: f64, test:
 fn by_hash(units: &[u64], rows: &[u32], validation: f64, test: f64) -> Split {
     let mut split = Split::default();
     for row in rows {
-        // The hash is mixed again, so that the part does not depend on the order of the hashes.
-        let place = crate::rows::hash::mix(units[*row as usize]) as f64 / 2f64.powi(64);
+        let place = place(units[*row as usize]);
         let side = if place < test {
             &mut split.test
         } else if place < test + validation {
@@ -169,6 +227,43 @@ mod tests {
             assert_eq!(counts(&split), expected, "{validation} {test}");
             assert_eq!(split.test_from.is_some(), expected[2] > 0);
         }
+    }
+
+    #[test]
+    fn earlier_splits_move_back_by_the_weeks_of_validation() {
+        let times: Vec<i64> = (0..200).map(|row| (row * 7) % 20).collect();
+        let (table, rows) = timed(&times);
+        let params = shares(0.15, 0.1);
+        let (newest, _) = split(&table, &rows, &params);
+        let earlier = earlier(&table, &rows, &params, &newest, 20);
+        let time = |row: &u32| times[*row as usize];
+        let range = |rows: &[u32]| (rows.iter().map(time).min().unwrap(), rows.iter().map(time).max().unwrap());
+        let ranges: Vec<_> = earlier.iter().map(|split| (range(&split.train), range(&split.validation))).collect();
+        // The newest has the weeks 15 to 17.
+        let expected = [((0, 11), (12, 14)), ((0, 8), (9, 11)), ((0, 5), (6, 8)), ((0, 2), (3, 5))];
+        assert_eq!(ranges, expected);
+        assert!(earlier.iter().all(|split| split.by_time && split.test.is_empty()));
+        assert_eq!(earlier.iter().map(|split| split.validation_from).collect::<Vec<_>>(), [12, 9, 6, 3].map(Some));
+        let none = super::earlier(&table, &rows, &shares(0.0, 0.1), &split(&table, &rows, &shares(0.0, 0.1)).0, 3);
+        assert_eq!(none, []);
+    }
+
+    #[test]
+    fn without_times_each_key_is_in_the_validation_rows_of_one_fold() {
+        let table = Table {
+            labels: vec![0.0; 3000].into(),
+            unit_hashes: (0..3000u64).map(|row| crate::rows::hash::mix(row % 300)).collect(),
+            ..Table::default()
+        };
+        let (rows, params) = ((0..3000).collect::<Vec<u32>>(), shares(0.2, 0.2));
+        let (newest, _) = split(&table, &rows, &params);
+        let folds = earlier(&table, &rows, &params, &newest, 20);
+        assert_eq!(folds.len(), 3);
+        let mut held_out: Vec<u32> = folds.iter().chain([&newest]).flat_map(|fold| fold.validation.clone()).collect();
+        held_out.extend(&newest.test);
+        held_out.sort_unstable();
+        assert_eq!(held_out, rows);
+        assert!(folds.iter().all(|fold| fold.train.len() + fold.validation.len() + newest.test.len() == 3000));
     }
 
     #[test]
