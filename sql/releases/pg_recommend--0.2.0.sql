@@ -211,9 +211,11 @@ CREATE TABLE run_candidate (
     fitted      bigint NOT NULL,
     seconds     double precision NOT NULL,
     error       text,
+    cut_offs    jsonb,
     PRIMARY KEY (run_id, algorithm)
 );
 COMMENT ON TABLE run_candidate IS 'One row for each algorithm that a run of several has tried';
+COMMENT ON COLUMN run_candidate.cut_offs IS 'Of rolling validation: metrics on each earlier stretch of validation rows, the newest first';
 COMMENT ON COLUMN run_candidate.fitted IS 'How many numbers were fitted: weights, leaves or rates';
 
 -- Who may score with, train and manage which model. Grantees are names, as owners are, so that a dump can be restored
@@ -1351,7 +1353,7 @@ COMMENT ON VIEW run_metrics IS 'Losses by epoch, also of the runs under way';
 
 CREATE VIEW run_candidates WITH (security_barrier) AS
 SELECT c.run_id, r.model, c.algorithm, c.validation, c.test, c.best_epoch, c.fitted, c.seconds, c.error,
-       coalesce(c.algorithm = v.algorithm, false) AS kept, v.version
+       coalesce(c.algorithm = v.algorithm, false) AS kept, v.version, c.cut_offs
 FROM run_candidate c JOIN runs r USING (run_id) LEFT JOIN version v ON v.run_id = c.run_id;
 COMMENT ON VIEW run_candidates IS 'The algorithms that a run of several has tried, and which of them became the version';
 

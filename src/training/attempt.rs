@@ -8,7 +8,9 @@ use crate::pg::extension::LIBRARY;
 use crate::pg::session::{Failure, Session};
 use model::bytes::Bytes;
 use model::params::Metric;
-use model::protocol::{ByGroup, Candidate, CutOff, DataSummary, Evaluation, Event, Importance, Profile, Spec};
+use model::protocol::{
+    ByGroup, Candidate, CutOff, DataSummary, Evaluation, Event, Importance, Profile, Spec,
+};
 use model::{Algorithm, Artifact, Quality, Task};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;

@@ -129,7 +129,11 @@ impl Run {
                 let update = "UPDATE reco.run_candidate SET cut_offs = $3::pg_catalog.jsonb \
                               WHERE run_id OPERATOR(pg_catalog.=) $1 AND algorithm OPERATOR(pg_catalog.=) $2";
                 let cut_offs = serde_json::to_string(&cut_offs)?;
-                client.update(update, None, &[self.id.into(), algorithm.name().into(), cut_offs.as_str().into()])?;
+                client.update(
+                    update,
+                    None,
+                    &[self.id.into(), algorithm.name().into(), cut_offs.as_str().into()],
+                )?;
             }
             Ok(())
         })

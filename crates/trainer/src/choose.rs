@@ -100,7 +100,8 @@ impl<'a> Candidates<'a> {
     /// Notes how good each is before the earlier stretches of validation weeks.
     fn take_cut_offs(&mut self, stretches: &[Stretch]) {
         for trained in &mut self.all {
-            let of_stretch = |stretch: &Stretch| Some(stretch.of(trained.artifact.algorithm)?.cut_off.clone());
+            let of_stretch =
+                |stretch: &Stretch| Some(stretch.of(trained.artifact.algorithm)?.cut_off.clone());
             trained.cut_offs = stretches.iter().filter_map(of_stretch).collect();
         }
     }

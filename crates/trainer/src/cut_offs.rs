@@ -61,7 +61,7 @@ impl Predicted {
 }
 
 fn unmeasured() -> TrainerError {
-    TrainerError::data("its rows have one outcome only", "")
+    TrainerError::data("the rows before the next one, or its own, have one outcome only", "")
 }
 
 /// What candidates are compared by.
@@ -85,7 +85,10 @@ pub fn roll<'a, W: Write>(
             Ok(predicted) => stretches.push(Stretch { split, predicted }),
             Err(TrainerError::HungUp) => return Err(TrainerError::HungUp),
             Err(error) => {
-                reporter.warn(format!("Rolling validation ends after cut-off {}: {error}.", stretches.len() + 1))?;
+                reporter.warn(format!(
+                    "Rolling validation ends after cut-off {}: {error}.",
+                    stretches.len() + 1
+                ))?;
                 return Ok(stretches);
             }
         }

@@ -107,7 +107,11 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         importance,
         refit_rows: refit.map(|_| rows.ordered.len() as u64),
         cut_offs,
-        defaults: fit.parts.iter().map(|part| (part.algorithm, job.defaults.taken(params, part.algorithm))).collect(),
+        defaults: fit
+            .parts
+            .iter()
+            .map(|part| (part.algorithm, job.defaults.taken(params, part.algorithm)))
+            .collect(),
         seconds: started.elapsed().as_secs_f64(),
     })
 }

@@ -220,7 +220,10 @@ mod tests {
         let (good, bad) = (quality(&[0.1, 0.9]), quality(&[0.9, 0.1]));
         for metric in [Metric::Auroc, Metric::AveragePrecision, Metric::LogLoss] {
             let of = |quality: &Quality| quality.value(metric).unwrap();
-            assert!(metric.prefers(of(&good), of(&bad)) && !metric.prefers(of(&bad), of(&good)), "{metric:?}");
+            assert!(
+                metric.prefers(of(&good), of(&bad)) && !metric.prefers(of(&bad), of(&good)),
+                "{metric:?}"
+            );
             assert!(!metric.prefers(of(&good), of(&good)), "{metric:?}");
         }
         assert_eq!(good.value(Metric::Rmse), None);

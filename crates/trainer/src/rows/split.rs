@@ -237,14 +237,20 @@ mod tests {
         let (newest, _) = split(&table, &rows, &params);
         let earlier = earlier(&table, &rows, &params, &newest, 20);
         let time = |row: &u32| times[*row as usize];
-        let range = |rows: &[u32]| (rows.iter().map(time).min().unwrap(), rows.iter().map(time).max().unwrap());
-        let ranges: Vec<_> = earlier.iter().map(|split| (range(&split.train), range(&split.validation))).collect();
+        let range =
+            |rows: &[u32]| (rows.iter().map(time).min().unwrap(), rows.iter().map(time).max().unwrap());
+        let ranges: Vec<_> =
+            earlier.iter().map(|split| (range(&split.train), range(&split.validation))).collect();
         // The newest has the weeks 15 to 17.
         let expected = [((0, 11), (12, 14)), ((0, 8), (9, 11)), ((0, 5), (6, 8)), ((0, 2), (3, 5))];
         assert_eq!(ranges, expected);
         assert!(earlier.iter().all(|split| split.by_time && split.test.is_empty()));
-        assert_eq!(earlier.iter().map(|split| split.validation_from).collect::<Vec<_>>(), [12, 9, 6, 3].map(Some));
-        let none = super::earlier(&table, &rows, &shares(0.0, 0.1), &split(&table, &rows, &shares(0.0, 0.1)).0, 3);
+        assert_eq!(
+            earlier.iter().map(|split| split.validation_from).collect::<Vec<_>>(),
+            [12, 9, 6, 3].map(Some)
+        );
+        let none =
+            super::earlier(&table, &rows, &shares(0.0, 0.1), &split(&table, &rows, &shares(0.0, 0.1)).0, 3);
         assert_eq!(none, []);
     }
 
@@ -259,11 +265,14 @@ mod tests {
         let (newest, _) = split(&table, &rows, &params);
         let folds = earlier(&table, &rows, &params, &newest, 20);
         assert_eq!(folds.len(), 3);
-        let mut held_out: Vec<u32> = folds.iter().chain([&newest]).flat_map(|fold| fold.validation.clone()).collect();
+        let mut held_out: Vec<u32> =
+            folds.iter().chain([&newest]).flat_map(|fold| fold.validation.clone()).collect();
         held_out.extend(&newest.test);
         held_out.sort_unstable();
         assert_eq!(held_out, rows);
-        assert!(folds.iter().all(|fold| fold.train.len() + fold.validation.len() + newest.test.len() == 3000));
+        assert!(folds
+            .iter()
+            .all(|fold| fold.train.len() + fold.validation.len() + newest.test.len() == 3000));
     }
 
     #[test]

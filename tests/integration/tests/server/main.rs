@@ -84,6 +84,7 @@ mod champion_history;
 mod changed_tables;
 mod check_setup;
 mod crash;
+mod cut_offs;
 mod damaged_catalog;
 mod damaged_rows;
 mod damaged_views;
