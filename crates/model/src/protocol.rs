@@ -160,7 +160,10 @@ pub struct CutOff {
 
 /// The mean of a metric over the newest validation rows and those of the earlier cut-offs; `None` where one of them has no value.
 pub fn mean(newest: Option<&Evaluation>, cut_offs: &[CutOff], metric: Metric) -> Option<f64> {
-    let all = newest.map(|newest| &newest.model).into_iter().chain(cut_offs.iter().map(|cut_off| &cut_off.validation));
+    let all = newest
+        .map(|newest| &newest.model)
+        .into_iter()
+        .chain(cut_offs.iter().map(|cut_off| &cut_off.validation));
     let values = all.map(|quality| quality.value(metric)).collect::<Option<Vec<f64>>>()?;
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
@@ -288,6 +291,28 @@ mod tests {
     use super::*;
     use crate::measure::metrics::Metrics;
 
+    fn cut_off(first: f64) -> CutOff {
+        let metrics = Metrics::of(&[first, 0.3, 0.7], &[false, true, true]).unwrap();
+        let validation = Quality::Binary(metrics);
+        CutOff {
+            algorithm: Algorithm::Mlp,
+            validation_from: Some("2024-01-01".into()),
+            validation,
+            seconds: 0.5,
+        }
+    }
+
+    #[test]
+    fn the_mean_is_of_every_cut_off_or_of_none() {
+        let (perfect, half) = (cut_off(0.1), cut_off(0.5));
+        let newest = Evaluation { model: half.validation.clone(), popularity: half.validation.clone() };
+        let auroc = |newest, cut_offs: &[CutOff]| mean(newest, cut_offs, Metric::Auroc);
+        assert_eq!(auroc(Some(&newest), &[perfect.clone(), perfect.clone()]), Some(2.5 / 3.0));
+        assert_eq!(auroc(Some(&newest), &[]), Some(0.5));
+        assert_eq!(auroc(None, &[]), None);
+        assert_eq!(mean(Some(&newest), &[perfect], Metric::PrecisionAtK), None);
+    }
+
     #[test]
     fn every_event_is_one_line_and_reads_back_the_same() {
         let metrics = Metrics::of(&[0.1, 0.3, 0.7], &[false, true, true]).map(Quality::Binary);
@@ -342,8 +367,11 @@ mod tests {
                     histogram: Histogram::of_numbers(&[0.1 + 0.2, 1.0 / 3.0]),
                 }],
                 refit_rows: Some(17),
+                cut_offs: vec![cut_off(0.1 + 0.2), cut_off(0.4)],
+                defaults: [(Algorithm::Mlp, [("dropout".into(), 0.2.into())].into())].into(),
                 seconds: 3.25,
             },
+            Event::CutOff(cut_off(0.5)),
             Event::Error { cause: Cause::Data, message: text, detail: None, hint: Some(String::new()) },
         ] {
             let line = serde_json::to_string(&event).unwrap();
