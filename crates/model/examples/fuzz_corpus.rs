@@ -3,6 +3,7 @@ use model::calibration::Platt;
 use model::forest::{category_set, Forest, Step};
 use model::isotonic::Isotonic;
 use model::network::{Cross, Dense};
+use model::number_bins::NumberBins;
 use model::predictor::{Blend, Weights};
 use model::rates::Rates;
 use model::recipe::{Category, Column, Family, Input, Scaling};
@@ -55,7 +56,7 @@ fn column(name: &str, family: Family, input: Input) -> Column {
     Column { name: name.into(), sql_type: "text".into(), family, input }
 }
 
-/// Five inputs: a number, its indicator and its second reading, and an embedding of two.
+/// Seven inputs: a number, its indicator, its second reading and two bins, and an embedding of two.
 fn recipe() -> Recipe {
     let second = Scaling { transform: Transform::SignedLog { unit: 2.0 }, scale: 1.0, ..Scaling::default() };
     let points = vec![[0.0, -1.0], [5.0, 0.0], [9.0, 1.0]].into();
@@ -65,6 +66,7 @@ fn recipe() -> Recipe {
         scale: 2.0,
         indicator: true,
         second: Some(Box::new(second)),
+        bins: NumberBins::fit(&[0.0, 2.0, 9.0], 2),
     };
     let kinds = Category { vocabulary: ["a", "b"].into_iter().collect(), dimension: 2 };
     Recipe {
@@ -82,12 +84,12 @@ fn key_recipe() -> Recipe {
 fn network(crosses: usize, outputs: usize) -> Network {
     let matrix = |rows, columns| Array2::from_shape_fn((rows, columns), |(i, j)| (i as f32 - j as f32) / 4.0);
     let dense = |outputs, inputs| Dense { weight: matrix(outputs, inputs), bias: Array1::ones(outputs) };
-    let cross = || Cross { down: matrix(1, 5), up: matrix(5, 1), bias: Array1::zeros(5) };
-    let read = if crosses == 0 { 3 } else { 5 + 3 };
+    let cross = || Cross { down: matrix(1, 7), up: matrix(7, 1), bias: Array1::zeros(7) };
+    let read = if crosses == 0 { 3 } else { 7 + 3 };
     Network {
         embeddings: vec![matrix(4, 2)],
         crosses: (0..crosses).map(|_| cross()).collect(),
-        layers: vec![dense(3, 5), dense(outputs, read)],
+        layers: vec![dense(3, 7), dense(outputs, read)],
     }
 }
 

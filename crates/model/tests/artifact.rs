@@ -4,6 +4,7 @@ mod common;
 
 use model::bytes::{Bytes, PIECE};
 use model::calibration::Platt;
+use model::number_bins::NumberBins;
 use model::recipe::{Column, Family, Input, Scaling};
 use model::{Artifact, ModelError, Output, Recipe, Task};
 use ndarray::{Array1, Array2, ShapeBuilder};
@@ -177,6 +178,28 @@ fn another_format_version_is_named() {
     );
     let other = with_header(&bytes, |h| h.replace(r#""format":"pg_recommend""#, r#""format":"pt""#));
     assert!(refused(&other).contains("pg_recommend"));
+}
+
+#[test]
+fn edges_of_bins_that_are_out_of_bounds_are_refused() {
+    let mut artifact = small();
+    let Input::Numbers(scalings) = &mut artifact.recipe.columns[0].input else { panic!("a number") };
+    scalings[0].bins = NumberBins::fit(&[0.0, 0.5, 2.0], 2);
+    let width = artifact.recipe.width();
+    common::networks(&mut artifact)[0] = common::network(&artifact.recipe, &[3], 1);
+    let bytes = artifact.to_bytes().unwrap();
+    assert_eq!(Artifact::from_bytes(&bytes).unwrap(), artifact);
+    let many: Vec<String> = (0..66).map(|edge| edge.to_string()).collect();
+    let many = many.join(",");
+    for edges in ["0.0", "0.0,2.0", "0.0,0.5,0.5", "0.0,0.5,-1.0", "0.0,0.5,1e999", "-1e308,0.5,1e308", &many]
+    {
+        let other = with_header(&bytes, |header| header.replace("[0.0,0.5,2.0]", &format!("[{edges}]")));
+        assert_ne!(other, bytes);
+        refused(&other);
+    }
+    // Good edges of another number of bins than the layers are made for.
+    let message = refused(&with_header(&bytes, |h| h.replace("[0.0,0.5,2.0]", "[0.0,0.5,1.0,2.0]")));
+    assert!(!message.is_empty() && width == 6, "{message}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Fitting the preprocessing, and what a recipe says about a row.
 
+use model::number_bins::NumberBins;
 use model::recipe::{
     Category, CategoryFit, Column, Family, Input, NumberFit, Recipe, Scaling, Slot, FIRST_VALUE, MAX_COLUMNS,
     MAX_INPUTS, MAX_STANDARDIZED, NULL, UNSEEN,
@@ -160,12 +161,33 @@ fn numbers_come_first_then_indicators_then_embeddings() {
 }
 
 #[test]
+fn bins_come_after_second_readings_and_before_embeddings() {
+    let bins = NumberBins::fit(&[0.0, 1.0, 2.0, 3.0], 3);
+    let second = Some(Box::new(scaling(false)));
+    let recipe = Recipe {
+        columns: vec![
+            number("price", vec![Scaling { bins: bins.clone(), ..scaling(true) }]),
+            category("brand", &["a"], 3),
+            number("history", vec![scaling(true), Scaling { second, bins: bins.clone(), ..scaling(false) }]),
+        ],
+    };
+    assert_eq!(recipe.indicators(), [Some(3), Some(4), None]);
+    assert_eq!(recipe.seconds()[2].map(|(_, position)| position), Some(5));
+    assert_eq!(recipe.bins(), [Some((&bins, 6)), None, Some((&bins, 9))]);
+    assert_eq!((recipe.dense_width(), recipe.width()), (12, 15));
+    assert!(recipe.check().is_ok());
+}
+
+#[test]
 fn recipes_beyond_their_bounds_are_refused() {
     let wide = |count| number("x", vec![scaling(false); count]);
     let text_of_numbers = Column { family: Family::Text, ..number("x", vec![scaling(false)]) };
     let number_of_two = Column { family: Family::Number, ..wide(2) };
     let not_finite =
         |mean, scale| number("x", vec![Scaling { mean, scale, indicator: false, ..Scaling::default() }]);
+    let in_bins = Scaling { bins: NumberBins::fit(&[0.0, 1.0, 2.0], 2), ..scaling(true) };
+    let second_in_bins =
+        Scaling { second: Some(Box::new(Scaling { indicator: false, ..in_bins.clone() })), ..scaling(false) };
     for columns in [
         vec![],
         vec![wide(1); MAX_COLUMNS + 1],
@@ -176,6 +198,8 @@ fn recipes_beyond_their_bounds_are_refused() {
         vec![not_finite(f64::NAN, 1.0)],
         vec![not_finite(0.0, f64::INFINITY)],
         vec![not_finite(0.0, -1.0)],
+        vec![number("x", vec![second_in_bins])],
+        vec![number("x", vec![in_bins; MAX_INPUTS / 3])],
         vec![category("c", &["a", "a"], 2)],
         vec![category("c", &["a"], 0)],
         vec![category("c", &["a"], 257)],

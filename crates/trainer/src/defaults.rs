@@ -1,8 +1,9 @@
 //! What is taken where the caller says nothing: it depends on the table. Chosen on nine tables; docs/decisions/0034 has the
 //! figures. The refit takes what the measured fit had, though it has more rows.
 
+use crate::prepare::Encoder;
 use model::params::Parameter;
-use model::{Algorithm, Params, Recipe, Task};
+use model::{Algorithm, Params, Task};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 pub struct Defaults {
     /// Those of the measured fit.
     pub training_rows: usize,
+    /// Those that the recipe was made with.
+    pub number_bins: usize,
     pub leaves: usize,
     pub min_leaf_rows: usize,
     pub column_share: f64,
@@ -46,14 +49,32 @@ const SMALL_BATCH: usize = 256;
 /// first, so many epochs.
 const PATIENCE: [(usize, u32); 3] = [(1_000_000, 3), (100_000, 5), (0, 10)];
 const TREE_PATIENCE: u32 = 30;
+/// Bins of a number: what a network of few rows would need many epochs to bend into shape.
+const NUMBER_BINS: usize = 16;
+/// Of fewer training rows the bins of a quantity are learned by heart.
+const FEWEST_ROWS_IN_BINS: usize = 10_000;
+/// From so many training rows on a network finds steps and bends without bins, which would double its time.
+const MOST_ROWS_IN_BINS: usize = 300_000;
+
+/// Bins of each number where the caller says nothing, by what is known before there is a recipe.
+pub fn number_bins(algorithms: &[Algorithm], training_rows: usize, task: Task) -> usize {
+    let has_networks = algorithms.iter().any(|algorithm| Algorithm::NETWORKS.contains(algorithm));
+    match training_rows {
+        MOST_ROWS_IN_BINS.. => 0,
+        0..FEWEST_ROWS_IN_BINS if task == Task::Regression => 0,
+        _ if has_networks => NUMBER_BINS,
+        _ => 0,
+    }
+}
 
 impl Defaults {
     /// Those for the columns of a recipe and so many training rows.
-    pub fn of(recipe: &Recipe, training_rows: usize, task: Task) -> Self {
-        let categories = recipe.categories();
+    pub fn of(encoder: &Encoder, training_rows: usize, task: Task) -> Self {
+        let categories = encoder.recipe.categories();
         let most_values = categories.iter().map(|category| category.vocabulary.len()).max();
-        let columns = recipe.scalings().len() + categories.len();
-        Self::new(training_rows, columns, most_values.unwrap_or(0), task)
+        let columns = encoder.recipe.scalings().len() + categories.len();
+        let others = Self::new(training_rows, columns, most_values.unwrap_or(0), task);
+        Self { number_bins: encoder.bins, ..others }
     }
 
     /// What an algorithm takes of its parameters that are null, by their names.
@@ -64,6 +85,7 @@ impl Defaults {
             ("patience", params.patience.is_none(), json!(patience)),
             ("batch_size", params.batch_size.is_none(), json!(self.batch_size)),
             ("dropout", params.dropout.is_none(), json!(self.dropout)),
+            ("number_bins", params.number_bins.is_none(), json!(self.number_bins)),
             ("leaves", params.leaves.is_none(), json!(self.leaves)),
             ("min_leaf_rows", params.min_leaf_rows.is_none(), json!(self.min_leaf_rows)),
             ("column_share", params.column_share.is_none(), json!(self.column_share)),
@@ -76,6 +98,7 @@ impl Defaults {
     fn new(rows: usize, columns: usize, most_values: usize, task: Task) -> Self {
         Self {
             training_rows: rows,
+            number_bins: 0,
             patience: PATIENCE.iter().find(|(least, _)| rows >= *least).map_or(0, |(_, epochs)| *epochs),
             tree_patience: TREE_PATIENCE,
             dropout: if task == Task::Binary && rows >= MANY_ROWS { DROPOUT } else { 0.0 },
@@ -130,6 +153,17 @@ mod tests {
         let of = |rows, task| Defaults::new(rows, 9, 0, task).dropout;
         assert_eq!([of(49_999, Task::Binary), of(50_000, Task::Binary)], [0.0, 0.2]);
         assert_eq!(of(1_000_000, Task::Regression), 0.0);
+    }
+
+    #[test]
+    fn networks_read_bins_unless_rows_are_many_or_quantities_few() {
+        let of = |rows, task| number_bins(&[Algorithm::BoostedTrees, Algorithm::Mlp], rows, task);
+        assert_eq!([100, 9_999, 10_000, 299_999, 300_000].map(|n| of(n, Task::Binary)), [16, 16, 16, 16, 0]);
+        assert_eq!(
+            [100, 9_999, 10_000, 299_999, 300_000].map(|n| of(n, Task::Regression)),
+            [0, 0, 16, 16, 0]
+        );
+        assert_eq!(number_bins(&[Algorithm::BoostedTrees], 20_000, Task::Binary), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::arguments::Arguments;
 use crate::check::{LIBTORCH, VERSION};
 use crate::choose::{best, Choice};
-use crate::defaults::Defaults;
+use crate::defaults::{self, Defaults};
 use crate::device::{device_name, device_of, processors, warm_up};
 use crate::error::TrainerError;
 use crate::evaluate::{Measured, Trained};
@@ -54,7 +54,9 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     rows.check_classes()?;
     let Prepared { table, ordered, split, task, .. } = &rows;
 
-    let encoder = Encoder::fit(table, &split.train, params, threads)?;
+    let bins = defaults::number_bins(&spec.algorithms, split.train.len(), *task);
+    let bins = params.number_bins.unwrap_or(bins);
+    let encoder = Encoder::fit(table, &split.train, params, bins, threads)?;
     warm.wait()?;
     let leaks = leaks::warnings(table, ordered, &split.train, *task)?;
     encoder.warnings.iter().chain(&leaks).try_for_each(|warning| reporter.warn(warning.clone()))?;
@@ -66,7 +68,7 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         encoder: &encoder,
         task: *task,
         params,
-        defaults: Defaults::of(&encoder.recipe, split.train.len(), *task),
+        defaults: Defaults::of(&encoder, split.train.len(), *task),
         device,
         threads,
         deadline: budget.map(|seconds| started + Duration::from_secs_f64(seconds)),

@@ -14,6 +14,7 @@ use crate::rows::data::Table;
 use crate::rows::values::{Dictionary, Feature, Floats, Values, NULL_CODE};
 use column_fit::{column_fits, histogram, ColumnFit, ScalingFit};
 use model::drift::Histogram;
+use model::number_bins::NumberBins;
 use model::protocol::SourceColumn;
 use model::recipe::{Category, CategoryFit, Column, Input, Recipe, Scaling, MAX_INPUTS, NULL, UNSEEN};
 use model::Params;
@@ -30,6 +31,8 @@ pub struct Encoder<'a> {
     pub histograms: Vec<Histogram>,
     /// For each category in input order: whether NULL occurs in the training rows.
     pub null_seen: Vec<bool>,
+    /// How many bins a number has at most.
+    pub bins: usize,
     table: &'a Table,
     threads: usize,
     /// One for each column of the recipe.
@@ -88,11 +91,13 @@ struct Findings {
 }
 
 impl<'a> Encoder<'a> {
-    /// Fits the recipe on the rows `train`, in their order. Fitting and encoding use this many threads.
+    /// Fits the recipe on the rows `train`, in their order, with at most so many bins of a number. Fitting and encoding use this many
+    /// threads.
     pub fn fit(
         table: &'a Table,
         train: &[u32],
         params: &Params,
+        bins: usize,
         threads: usize,
     ) -> Result<Self, TrainerError> {
         let mut encoder = Self {
@@ -100,13 +105,14 @@ impl<'a> Encoder<'a> {
             warnings: Vec::new(),
             histograms: Vec::new(),
             null_seen: Vec::new(),
+            bins,
             table,
             threads,
             feeds: Vec::new(),
             dense_width: 0,
         };
         let mut findings = Findings::default();
-        let fits = column_fits(table, train, params, threads)?;
+        let fits = column_fits(table, train, params, bins, threads)?;
         for (position, (feature, fit)) in table.features.iter().zip(fits).enumerate() {
             match fit {
                 // Nothing says how long the arrays of this column are: it cannot be an input.
@@ -130,9 +136,14 @@ impl<'a> Encoder<'a> {
             });
             return Err(TrainerError::data("no input tells the training rows apart", error_hint));
         }
+        if encoder.recipe.width() > MAX_INPUTS && params.number_bins.is_none() {
+            encoder.leave_bins_out();
+        }
         if encoder.recipe.width() > MAX_INPUTS {
             let message = format!("the model would have {} inputs", encoder.recipe.width());
-            let hint = format!("At most {MAX_INPUTS} are allowed: leave columns out with \"exclude\".");
+            let fewer = if encoder.bins > 0 { "take fewer \"number_bins\", or " } else { "" };
+            let hint =
+                format!("At most {MAX_INPUTS} are allowed: {fewer}leave columns out with \"exclude\".");
             return Err(TrainerError::data(message, hint));
         }
         encoder.dense_width = encoder.recipe.dense_width();
@@ -151,6 +162,15 @@ impl<'a> Encoder<'a> {
         }
         let width = scalings.len();
         self.push(position, Input::Numbers(scalings), FeedKind::Numbers { width });
+    }
+
+    fn leave_bins_out(&mut self) {
+        self.bins = 0;
+        for column in &mut self.recipe.columns {
+            if let Input::Numbers(scalings) = &mut column.input {
+                scalings.iter_mut().for_each(|scaling| scaling.bins = NumberBins::default());
+            }
+        }
     }
 
     fn add_category(
@@ -243,13 +263,15 @@ impl Inputs<'_> {
         let scalings = self.recipe.scalings();
         let indicators = self.recipe.indicators();
         let seconds = self.recipe.seconds();
+        let bins = self.recipe.bins();
         let categories = self.recipe.categories();
         let (mut number, mut category) = (0, 0);
         for Feed { feature, kind } in self.feeds {
             match (kind, &block.features[*feature].values) {
                 (FeedKind::Numbers { width }, Values::Numbers { floats, .. }) => {
                     for (position, slot) in (number..number + width).enumerate() {
-                        let (scaling, indicator, second) = (scalings[slot], indicators[slot], seconds[slot]);
+                        let (scaling, indicator) = (scalings[slot], indicators[slot]);
+                        let (second, bins) = (seconds[slot], bins[slot]);
                         for (line, place) in dense.chunks_exact_mut(stride).zip(block.places) {
                             let value = floats.get(*place as usize * width + position);
                             line[slot] = scaling.standardize(value);
@@ -258,6 +280,9 @@ impl Inputs<'_> {
                             }
                             if let Some((second, at)) = second {
                                 line[at] = second.standardize(value);
+                            }
+                            if let Some((bins, first)) = bins {
+                                bins.encode(value, &mut line[first..first + bins.count()]);
                             }
                         }
                     }

@@ -45,6 +45,19 @@ fn all_labelled_rows_are_learned_from_and_what_is_reported_is_the_fit_before() {
 }
 
 #[test]
+fn its_numbers_have_bins_only_if_those_that_were_measured_had() {
+    let sales = sales(13_500);
+    let labels: Float64Array =
+        sales.iter().map(|sale| sale.label.map(|_| sale.double.unwrap_or(0.0))).collect();
+    let mut source = Source::of(&sales).set("purchased", Arc::new(labels));
+    source.columns.last_mut().unwrap().family = Family::Number;
+    let run = fit(&[Algorithm::Mlp], &source, Params { epochs: 1, importance: false, ..quick() });
+    let (train, all) = (run.data().train, run.refit().1.unwrap());
+    assert!(train < 10_000 && all > 10_000, "{train} of {all}: the bound lies between them");
+    assert!(run.artifact().recipe.bins().iter().all(Option::is_none));
+}
+
+#[test]
 fn it_lasts_as_long_as_the_fit_that_was_measured() {
     let source = Source::of(&sales(3000));
     let params = Params { epochs: 60, patience: Some(2), learning_rate: Some(0.02), ..quick() };

@@ -2,6 +2,7 @@
 
 use super::values::Values;
 use crate::score::network::Network;
+use crate::stored::number_bins::MOST_BINS;
 use crate::stored::recipe::{Recipe, Slot};
 
 /// A recipe, and the column that each of its numbers, categories and inputs comes from.
@@ -32,6 +33,11 @@ impl InputColumns {
             let second = second.map(|(_, position)| position);
             indicator.into_iter().chain(second).for_each(|position| inputs[position] = *column);
         }
+        for (column, bins) in numbers.iter().zip(recipe.bins()) {
+            if let Some((bins, first)) = bins {
+                inputs[first..first + bins.count()].fill(*column);
+            }
+        }
         let mut next = recipe.dense_width();
         for (category, column) in recipe.categories().into_iter().zip(&categories) {
             inputs[next..next + category.dimension].fill(*column);
@@ -53,6 +59,14 @@ impl InputColumns {
             }
             if let Some((second, position)) = second {
                 input[position] = f64::from(second.standardize(value));
+            }
+        }
+        let mut in_bins = [0.0; MOST_BINS];
+        for (value, bins) in values.numbers.iter().zip(recipe.bins()) {
+            if let Some((bins, first)) = bins {
+                let in_bins = &mut in_bins[..bins.count()];
+                bins.encode(*value, in_bins);
+                input[first..].iter_mut().zip(in_bins).for_each(|(input, bin)| *input = f64::from(*bin));
             }
         }
         for (table, code) in network.embeddings.iter().zip(&values.codes) {

@@ -5,6 +5,7 @@
 //! (timestamps, ids); the standardization of a number with a very large or very small scale, and of every number where
 //! the network has cross layers.
 
+use crate::stored::number_bins::NumberBins;
 use crate::stored::recipe::{Scaling, MAX_STANDARDIZED};
 use crate::stored::transform::Transform;
 
@@ -27,6 +28,8 @@ pub(crate) struct Number {
     pub indicator: Option<usize>,
     /// The second reading, and its position in the input.
     pub second: Option<(Box<Number>, usize)>,
+    /// The bins, and the position of the first in the input.
+    pub bins: Option<(NumberBins, usize)>,
 }
 
 /// The fast path for rows that come as arrays: one check that all values are ordinary, then at most one subtraction for
@@ -72,6 +75,7 @@ impl Number {
                 missing: 0.0,
                 indicator,
                 second,
+                bins: None,
             };
         }
         let folded = foldable && FOLDED_SCALES.contains(&scale);
@@ -80,7 +84,7 @@ impl Number {
         // The product of the two is about 1, where the scale alone may be near the largest number.
         let (middle, reach) = ((mean - center) * gain, MAX_STANDARDIZED * (scale * gain));
         let (low, high, missing) = (middle - reach, middle + reach, middle as f32);
-        Self { transform, center, gain, low, high, missing, indicator, second }
+        Self { transform, center, gain, low, high, missing, indicator, second, bins: None }
     }
 
     /// The scale and mean left for the first layer to fold.
@@ -111,9 +115,11 @@ impl Number {
         (low.max(f64::from(f32::MIN)) as f32, high.min(f64::from(f32::MAX)) as f32)
     }
 
-    /// True if the number is transformed, standardized or read twice, so that [`Arrays`] cannot pass it on as it is.
+    /// True if the number is transformed, standardized, read twice or has bins, so that [`Arrays`] cannot pass it on as it is.
     fn is_alone(&self) -> bool {
-        self.second.is_some() || (self.gain != 0.0 && (self.gain != 1.0 || !self.transform.is_identity()))
+        self.second.is_some()
+            || self.bins.is_some()
+            || (self.gain != 0.0 && (self.gain != 1.0 || !self.transform.is_identity()))
     }
 }
 

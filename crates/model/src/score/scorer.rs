@@ -119,7 +119,8 @@ impl Scorer {
 
     /// Bytes of this process's own memory, about; an image is shared and does not count.
     pub fn memory(&self) -> usize {
-        let scalings = self.numbers * size_of::<Scaling>();
+        let of_number = |scaling: &Scaling| size_of_val(scaling) + scaling.bins.memory();
+        let scalings: usize = self.recipe.scalings().into_iter().map(of_number).sum();
         let names: usize = self.recipe.columns.iter().map(|c| size_of_val(c) + c.name.len()).sum();
         let vocabularies: usize = self.categories.iter().map(|category| category.vocabulary.memory()).sum();
         let Engine { networks, forest, rates, .. } = &self.engine;

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `artifact`, `tensors` | a model version as safetensors bytes and back |
-//! | `recipe`, `transform` | the fitted preprocessing: raw row in, vector out |
+//! | `recipe`, `transform`, `number_bins` | the fitted preprocessing: raw row in, vector out |
 //! | `vocabulary` | the values of a category that a model knows |
 //! | `meaning` | these values and keys in the form in which rows are read |
 //! | `output` | what a predictor's numbers become: probabilities or quantities |
@@ -15,6 +15,7 @@ pub mod bytes;
 pub mod card;
 mod meaning;
 pub mod moment;
+pub mod number_bins;
 pub mod output;
 pub mod recipe;
 pub mod tensors;

@@ -1,12 +1,13 @@
 //! The fitted preprocessing: how a raw row becomes the network's input, in training and in scoring.
 //!
-//! The input vector of a network is `[numbers | missing indicators | second readings | embeddings]`, each part in
+//! The input vector of a network is `[numbers | missing indicators | second readings | bins | embeddings]`, each part in
 //! column order. A number is transformed (see [`crate::transform`]), standardized, `(x - mean) / scale`, and kept
 //! within [`MAX_STANDARDIZED`]; a missing one (NULL, NaN or infinite) becomes the mean, and its indicator 1 if the
-//! training rows had missing values there. A category becomes the row of an embedding table: row 0 for values never
+//! training rows had missing values there. Its bins (see [`crate::number_bins`]) read the raw number. A category becomes the row of an embedding table: row 0 for values never
 //! seen, row 1 for NULL, then the vocabulary. Trees read the raw numbers, NaN where they are missing, and the same row
 //! numbers of categories; the popularity baseline reads a key.
 
+use super::number_bins::NumberBins;
 use super::transform::Transform;
 use super::vocabulary::Vocabulary;
 use crate::error::ModelError;
@@ -73,9 +74,13 @@ pub struct Scaling {
     pub scale: f64,
     /// Whether a missing value has an indicator input.
     pub indicator: bool,
-    /// The same number transformed in another way, as one more input. It has no indicator and no second of its own.
+    /// The same number transformed in another way, as one more input. It has neither an indicator, nor a second, nor bins of its
+    /// own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<Box<Scaling>>,
+    /// The bins that a network reads besides.
+    #[serde(default, skip_serializing_if = "NumberBins::is_empty")]
+    pub bins: NumberBins,
 }
 
 impl Scaling {
@@ -92,9 +97,15 @@ impl Scaling {
 
     /// Whether every bound is kept, also those of a second reading.
     fn fits(&self) -> bool {
-        let second = self.second.as_deref().is_none_or(|s| !s.indicator && s.second.is_none() && s.fits());
+        let is_plain = |s: &Scaling| !s.indicator && s.second.is_none() && s.bins.is_empty();
+        let second = self.second.as_deref().is_none_or(|s| is_plain(s) && s.fits());
         let finite = self.mean.is_finite() && self.scale.is_finite() && self.scale >= 0.0;
-        finite && second && self.transform.check().is_ok()
+        finite && second && self.bins.fits() && self.transform.check().is_ok()
+    }
+
+    /// Its inputs besides bins.
+    fn plain_inputs(&self) -> usize {
+        1 + usize::from(self.indicator) + usize::from(self.second.is_some())
     }
 
     /// True if the number contributes nothing: a scale of 0, or one so small that its inverse overflows.
@@ -238,10 +249,22 @@ impl Recipe {
         seconds.collect()
     }
 
-    /// Numbers, indicators and second readings: the part of the input that comes before the embeddings.
+    /// For each number its bins and the position of the first of them in the input vector, if it has any.
+    pub fn bins(&self) -> Vec<Option<(&NumberBins, usize)>> {
+        let scalings = self.scalings();
+        let mut next: usize = scalings.iter().map(|scaling| scaling.plain_inputs()).sum();
+        let bins = scalings.into_iter().map(|s| {
+            (!s.bins.is_empty()).then(|| {
+                next += s.bins.count();
+                (&s.bins, next - s.bins.count())
+            })
+        });
+        bins.collect()
+    }
+
+    /// Numbers, indicators, second readings and bins: the part of the input that comes before the embeddings.
     pub fn dense_width(&self) -> usize {
-        let inputs = |s: &&Scaling| 1 + usize::from(s.indicator) + usize::from(s.second.is_some());
-        self.scalings().iter().map(inputs).sum()
+        self.scalings().iter().map(|scaling| scaling.plain_inputs() + scaling.bins.count()).sum()
     }
 
     /// The whole input: the dense part and the embeddings.
@@ -337,6 +360,7 @@ impl NumberFit {
             scale: if constant { 0.0 } else { scale },
             indicator: self.missing > 0 && self.count > 0,
             second: None,
+            bins: NumberBins::default(),
         }
     }
 }

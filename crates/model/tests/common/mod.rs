@@ -6,6 +6,7 @@ pub mod whole;
 
 use model::calibration::Platt;
 use model::network::{Cross, Dense};
+use model::number_bins::NumberBins;
 use model::output::Shifts;
 use model::recipe::{
     Category, Column, Family, Input, Scaling, Slot, FIRST_VALUE, MAX_STANDARDIZED, NULL, UNSEEN,
@@ -53,16 +54,26 @@ pub fn scaling() -> impl Strategy<Value = Scaling> {
             Some(Box::new(Scaling { transform, mean, scale, ..Scaling::default() }))
         }),
     ];
-    (scale, ratio, any::<bool>(), transform, second).prop_map(
-        |(scale, ratio, indicator, transform, second)| match transform {
-            Transform::Identity => {
-                let mean = ratio * f64::max(scale, 1e-300);
-                Scaling { mean, scale, indicator, transform, second }
-            }
-            // What comes out of a transform is never far from 0.
-            _ => Scaling { mean: 0.25, scale: 0.8, indicator, transform, second },
+    let bins = prop_oneof![2 => Just(0), 1 => 2..6_usize, 1 => 2..65_usize];
+    (scale, ratio, any::<bool>(), transform, second, bins).prop_map(
+        |(scale, ratio, indicator, transform, second, bins)| {
+            let mut scaling = match transform {
+                Transform::Identity => {
+                    let mean = ratio * f64::max(scale, 1e-300);
+                    Scaling { mean, scale, indicator, transform, second, ..Scaling::default() }
+                }
+                // What comes out of a transform is never far from 0.
+                _ => Scaling { mean: 0.25, scale: 0.8, indicator, transform, second, ..Scaling::default() },
+            };
+            scaling.bins = NumberBins::fit(&around(&scaling), bins);
+            scaling
         },
     )
+}
+
+/// Values on both sides of a mean, ascending.
+fn around(scaling: &Scaling) -> Vec<f64> {
+    (-30..=30).map(|step| scaling.mean + scaling.scale * f64::from(step) / 10.0).collect()
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -245,7 +256,7 @@ pub fn reference_outputs(artifact: &Artifact, row: &[Value]) -> Vec<f64> {
 
 fn forward(network: &Network, recipe: &Recipe, row: &[Value]) -> Vec<f64> {
     let (mut numbers, mut indicators) = (Vec::new(), Vec::new());
-    let (mut seconds, mut embedded) = (Vec::new(), Vec::new());
+    let (mut seconds, mut bins, mut embedded) = (Vec::new(), Vec::new(), Vec::new());
     let mut values = row.iter();
     let mut tables = network.embeddings.iter();
     for (column, slot) in recipe.columns.iter().zip(recipe.slots()) {
@@ -261,6 +272,7 @@ fn forward(network: &Network, recipe: &Recipe, row: &[Value]) -> Vec<f64> {
                     if let Some(second) = &scaling.second {
                         seconds.push(value.map_or(0.0, |v| standardize(second, v)));
                     }
+                    bins.extend(binned(scaling, value));
                 }
             }
             (Input::Category(category), Slot::Category { .. }) => {
@@ -271,7 +283,12 @@ fn forward(network: &Network, recipe: &Recipe, row: &[Value]) -> Vec<f64> {
             _ => panic!("a slot of another kind"),
         }
     }
-    network_outputs(network, [numbers, indicators, seconds, embedded].concat())
+    network_outputs(network, [numbers, indicators, seconds, bins, embedded].concat())
+}
+
+fn binned(scaling: &Scaling, value: Option<f64>) -> Vec<f64> {
+    let share = |low: f64, high: f64| value.map_or(0.0, |v| ((v - low) / (high - low)).clamp(0.0, 1.0));
+    scaling.bins.edges().windows(2).map(|edges| share(edges[0], edges[1])).collect()
 }
 
 /// What a network puts out for its input.

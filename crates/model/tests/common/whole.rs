@@ -5,6 +5,7 @@ use super::{column, network_of, Kind, Shape};
 use model::calibration::Platt;
 use model::explain::Values;
 use model::isotonic::Isotonic;
+use model::number_bins::NumberBins;
 use model::predictor::{Blend, Weights};
 use model::recipe::Scaling;
 use model::transform::Transform;
@@ -17,15 +18,17 @@ pub fn scaling(mean: f64, scale: f64) -> Scaling {
     Scaling { mean, scale, indicator: true, ..Scaling::default() }
 }
 
-/// Three numbers, the last of them read in two ways, an array of two, two categories.
+/// Three numbers, the last of them read in two ways, an array of two, two categories. Some of the numbers have bins.
 pub fn recipe() -> Recipe {
+    let bins = |edges: &[f64]| NumberBins::fit(edges, edges.len() - 1);
     let transform = Transform::SignedLog { unit: 2.0 };
     let second = Some(Box::new(Scaling { transform, mean: 1.8, scale: 0.7, ..Scaling::default() }));
-    let read_twice = Scaling { second, ..scaling(10.0, 5.0) };
+    let read_twice = Scaling { second, bins: bins(&[1.0, 9.0, 10.0, 12.0]), ..scaling(10.0, 5.0) };
+    let in_bins = Scaling { bins: bins(&[-1.0, 0.5, 3.0]), ..scaling(0.0, 1.0) };
     let kinds = [
         Kind::Numbers(vec![scaling(1.0, 2.0)]),
         Kind::Numbers(vec![scaling(-3.0, 0.5)]),
-        Kind::Numbers(vec![scaling(0.0, 1.0), scaling(4.0, 3.0)]),
+        Kind::Numbers(vec![in_bins, scaling(4.0, 3.0)]),
         Kind::Category { values: 3, dimension: 2 },
         Kind::Numbers(vec![read_twice]),
         Kind::Category { values: 100, dimension: 3 },

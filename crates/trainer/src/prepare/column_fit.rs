@@ -7,6 +7,7 @@ use crate::rows::values::{Feature, Values, NULL_CODE};
 use crate::threads::on_each;
 use model::drift::edges::edges_of;
 use model::drift::{Bins, Counts, Histogram};
+use model::number_bins::NumberBins;
 use model::recipe::{Category, CategoryFit, Family, NumberFit, Scaling};
 use model::transform::{Transform, TransformChoice};
 use model::Params;
@@ -29,7 +30,7 @@ const TEXT_BYTES: usize = 64 << 20;
 /// Bytes that the distinct texts of one column may take at least.
 const LEAST_TEXT_BYTES: usize = 1 << 20;
 
-/// Most rows from which transforms are chosen and leaks are found.
+/// Most rows from which transforms and bins are chosen and leaks are found.
 const SAMPLE: usize = 20_000;
 
 /// Most numbers that the edges of a column's histogram are made from.
@@ -41,15 +42,17 @@ pub fn sample(table: &Table, train: &[u32]) -> Vec<u32> {
     train.iter().step_by(train.len().div_ceil(most).max(1)).copied().collect()
 }
 
-/// Fits every column, the transforms on a sample and the rest on all training rows.
+/// Fits every column, transforms and `bins` of each number on a sample and the rest on all training rows.
 pub fn column_fits(
     table: &Table,
     train: &[u32],
     params: &Params,
+    bins: usize,
     threads: usize,
 ) -> Result<Vec<ColumnFit>, TrainerError> {
     let begin = |block: &Block| -> Vec<ColumnFit> {
-        block.features.iter().map(|feature| ColumnFit::new(feature, block.places, params.transform)).collect()
+        let fit = |feature| ColumnFit::new(feature, block.places, params.transform, bins);
+        block.features.iter().map(fit).collect()
     };
     let mut fits = table.block(&sample(table, train), begin)?;
     let texts = fits.iter().filter(|fit| matches!(fit, ColumnFit::Category { .. })).count();
@@ -63,8 +66,8 @@ pub fn column_fits(
 }
 
 impl ColumnFit {
-    /// Chooses the transforms of numbers by the values at `places`.
-    fn new(feature: &Feature, places: &[u32], choice: TransformChoice) -> Self {
+    /// Chooses transforms and bins of numbers by the values at `places`.
+    fn new(feature: &Feature, places: &[u32], choice: TransformChoice, bins: usize) -> Self {
         let Values::Numbers { width, floats } = &feature.values else {
             return Self::Category { fit: CategoryFit::default(), nulls: 0 };
         };
@@ -72,7 +75,10 @@ impl ColumnFit {
             Family::Number | Family::NumberArray => choice,
             _ => TransformChoice::None,
         };
-        let fit = |position| ScalingFit::new(choice, places, |place| floats.get(place * width + position));
+        let fit = |position| {
+            let sample = places.iter().map(|place| floats.get(*place as usize * width + position));
+            ScalingFit::new(choice, bins, sample)
+        };
         let spread = (places.len() * *width).div_ceil(MOST_ELEMENTS).max(1);
         let sample = places.iter().step_by(spread);
         let elements = sample.flat_map(|place| (0..*width).map(move |n| *place as usize * width + n));
@@ -131,6 +137,7 @@ pub struct ScalingFit {
     transform: Transform,
     number: NumberFit,
     second: Option<(Transform, NumberFit)>,
+    bins: NumberBins,
 }
 
 impl ScalingFit {
@@ -139,13 +146,14 @@ impl ScalingFit {
         self.number.missing()
     }
 
-    /// The transforms are chosen by the values at some places.
-    fn new(choice: TransformChoice, places: &[u32], value: impl Fn(usize) -> f64) -> Self {
-        let sample = places.iter().map(|place| value(*place as usize));
+    /// Transforms and bins are chosen by a sample.
+    fn new(choice: TransformChoice, bins: usize, sample: impl Iterator<Item = f64>) -> Self {
         let mut sample: Vec<f64> = sample.filter(|value| value.is_finite()).collect();
         let (transform, second) = Transform::fit(choice, &mut sample);
         let second = second.map(|transform| (transform, NumberFit::default()));
-        Self { transform, number: NumberFit::default(), second }
+        // Sorted by the fit of the transform.
+        let bins = NumberBins::fit(&sample, bins);
+        Self { transform, number: NumberFit::default(), second, bins }
     }
 
     fn add(&mut self, value: f64) {
@@ -157,6 +165,6 @@ impl ScalingFit {
 
     pub fn finish(self) -> Scaling {
         let second = self.second.map(|(transform, fit)| Box::new(Scaling { transform, ..fit.finish() }));
-        Scaling { transform: self.transform, second, ..self.number.finish() }
+        Scaling { transform: self.transform, second, bins: self.bins, ..self.number.finish() }
     }
 }

@@ -212,8 +212,8 @@ mod tests {
         let train: Vec<u32> = (0..ROWS).filter(|row| row % 5 > 0).collect();
         let params = Params::default();
         let (ours, theirs) = (
-            Encoder::fit(&file, &train, &params, 2).unwrap(),
-            Encoder::fit(&memory, &train, &params, 1).unwrap(),
+            Encoder::fit(&file, &train, &params, 8, 2).unwrap(),
+            Encoder::fit(&memory, &train, &params, 8, 1).unwrap(),
         );
         assert_eq!(ours.recipe, theirs.recipe);
         assert_eq!(ours.warnings, theirs.warnings);

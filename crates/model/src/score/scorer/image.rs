@@ -8,7 +8,7 @@ use crate::score::image::{refused, Content, Image, ImageReader, ImageWriter};
 use crate::score::rates::Rates;
 use crate::score::simd::Kernel;
 use crate::stored::output::Output;
-use crate::stored::recipe::{Category, Input, Recipe};
+use crate::stored::recipe::{Category, Input, Recipe, Scaling};
 use crate::stored::transform::Transform;
 use crate::stored::vocabulary::Vocabulary;
 use bytes::Bytes;
@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 /// Everything of a scorer but its arrays.
 #[derive(Serialize, Deserialize)]
 struct ScorerDescription {
-    /// The recipe without its vocabularies and the points of its transforms, which are arrays.
+    /// The recipe without its vocabularies, the points of its transforms and the edges of its bins, which are arrays.
     recipe: Recipe,
+    /// Whether some numbers have bins.
+    has_bins: bool,
     /// The seed of each vocabulary's hash table.
     seeds: Vec<u64>,
     output: Output,
@@ -51,6 +53,10 @@ impl Scorer {
             }
             Ok(())
         })?;
+        let has_bins = recipe.bins().iter().any(Option::is_some);
+        for scaling in scalings(&mut recipe).filter(|_| has_bins) {
+            arrays.put(&std::mem::take(&mut scaling.bins.edges));
+        }
         let Engine { networks, forest, rates, offset } = &self.engine;
         if let Some(networks) = networks {
             networks.put(&mut arrays);
@@ -64,6 +70,7 @@ impl Scorer {
         }
         let description = ScorerDescription {
             recipe,
+            has_bins,
             seeds,
             output: self.output.clone(),
             networks: networks.as_ref().map(Networks::shapes),
@@ -79,7 +86,8 @@ impl Scorer {
     /// walk without end.
     pub fn of_image(image: Bytes, content: &Content) -> Result<Self, ModelError> {
         let (description, mut arrays) = ImageReader::open::<ScorerDescription>(image, content)?;
-        let ScorerDescription { mut recipe, seeds, output, networks, forest, rates, offset } = description;
+        let ScorerDescription { mut recipe, has_bins, seeds, output, networks, forest, rates, offset } =
+            description;
         let mut seeds = seeds.into_iter();
         for category in categories(&mut recipe) {
             let (texts, ends, places) = (arrays.take()?, arrays.take()?, arrays.take()?);
@@ -92,6 +100,9 @@ impl Scorer {
             }
             Ok(())
         })?;
+        for scaling in scalings(&mut recipe).filter(|_| has_bins) {
+            scaling.bins.edges = arrays.take()?;
+        }
         let outputs = output.task().outputs();
         let networks = match networks {
             Some(shapes) => Some(Networks::take(&recipe, &shapes, outputs, &mut arrays)?),
@@ -127,14 +138,19 @@ fn transforms(
     recipe: &mut Recipe,
     show: &mut impl FnMut(&mut Transform) -> Result<(), ModelError>,
 ) -> Result<(), ModelError> {
-    for column in &mut recipe.columns {
-        let Input::Numbers(scalings) = &mut column.input else { continue };
-        for scaling in scalings {
-            show(&mut scaling.transform)?;
-            if let Some(second) = &mut scaling.second {
-                show(&mut second.transform)?;
-            }
+    for scaling in scalings(recipe) {
+        show(&mut scaling.transform)?;
+        if let Some(second) = &mut scaling.second {
+            show(&mut second.transform)?;
         }
     }
     Ok(())
+}
+
+fn scalings(recipe: &mut Recipe) -> impl Iterator<Item = &mut Scaling> {
+    let numbers = recipe.columns.iter_mut().filter_map(|column| match &mut column.input {
+        Input::Numbers(scalings) => Some(scalings),
+        Input::Category(_) | Input::Key => None,
+    });
+    numbers.flatten()
 }

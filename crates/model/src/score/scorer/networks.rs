@@ -109,6 +109,9 @@ impl Networks {
         if let Some((how, position)) = &how.second {
             inputs[*position] = value.map_or(how.missing, |value| how.input(value));
         }
+        if let Some((bins, first)) = &how.bins {
+            bins.encode(value.unwrap_or(f64::NAN), &mut inputs[*first..first + bins.count()]);
+        }
     }
 
     #[inline]
@@ -277,7 +280,12 @@ impl Member {
 /// How each number of the recipe goes in; `foldable` as in [`Number::new`].
 fn numbers(recipe: &Recipe, foldable: bool) -> Vec<Number> {
     let scalings = recipe.scalings().into_iter().zip(recipe.indicators()).zip(recipe.seconds());
-    scalings.map(|((scaling, indicator), second)| Number::new(scaling, indicator, second, foldable)).collect()
+    let numbers = scalings.zip(recipe.bins()).map(|(((scaling, indicator), second), bins)| {
+        let mut number = Number::new(scaling, indicator, second, foldable);
+        number.bins = bins.map(|(bins, position)| (bins.clone(), position));
+        number
+    });
+    numbers.collect()
 }
 
 fn linear(weight: &Array2<f32>, bias: Vec<f32>) -> Linear {
