@@ -1,6 +1,7 @@
-//! Nanoseconds a row of the forward pass 30 → 128 → 1, on one core.
+//! Nanoseconds a row of the forward pass 30 → 128 → 1, on one core; in bins each of the 30 numbers has 16 besides.
 use model::calibration::Platt;
 use model::network::Dense;
+use model::number_bins::NumberBins;
 use model::recipe::{Column, Family, Input, Scaling};
 use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe, Scorer};
 use ndarray::{Array1, Array2};
@@ -9,24 +10,32 @@ use std::time::Instant;
 
 fn main() -> Result<(), model::ModelError> {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    for (name, mean) in [("folded", 1.0), ("centered", 100.0)] {
+    for (name, mean, bins) in [("folded", 1.0, 0), ("centered", 100.0, 0), ("in bins", 1.0, 16)] {
+        let edges: Vec<f64> = (-16..=16).map(|step| mean + 0.25 * f64::from(step)).collect();
+        let bins = NumberBins::fit(&edges, bins);
         let column = |i| Column {
             name: format!("c{i}"),
             sql_type: "real".into(),
             family: Family::Number,
-            input: Input::Numbers(vec![Scaling { mean, scale: 2.0, ..Scaling::default() }]),
+            input: Input::Numbers(vec![Scaling {
+                mean,
+                scale: 2.0,
+                bins: bins.clone(),
+                ..Scaling::default()
+            }]),
         };
         let mut layer = |outputs, inputs| Dense {
             weight: Array2::from_shape_fn((outputs, inputs), |_| random.random_range(-0.2..0.2)),
             bias: Array1::from_shape_fn(outputs, |_| random.random_range(-0.2..0.2)),
         };
+        let recipe = Recipe { columns: (0..30).map(column).collect() };
         let artifact = Artifact {
             algorithm: Algorithm::Mlp,
-            recipe: Recipe { columns: (0..30).map(column).collect() },
             predictor: Predictor::Networks(vec![Network {
-                layers: vec![layer(128, 30), layer(1, 128)],
+                layers: vec![layer(128, recipe.width()), layer(1, 128)],
                 ..Network::default()
             }]),
+            recipe,
             output: Output::Platt(Platt::IDENTITY),
         };
         let rows: Vec<[f32; 30]> = (0..1000)

@@ -65,7 +65,8 @@ fn a_step_is_learned_sooner_with_bins() {
     let place = |row: usize| (row * 7919 % rows) as f64 / rows as f64;
     let noise =
         |row: usize| ((row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1 << 24);
-    let label = |row: usize| noise(row) < if (place(row) * 8.0) as usize % 2 == 0 { 0.9 } else { 0.1 };
+    let label =
+        |row: usize| noise(row) < if ((place(row) * 8.0) as usize).is_multiple_of(2) { 0.9 } else { 0.1 };
     let source = Source::empty()
         .with(
             column("place", "double precision", Family::Number, Role::Feature),

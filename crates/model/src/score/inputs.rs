@@ -28,8 +28,17 @@ pub(crate) struct Number {
     pub indicator: Option<usize>,
     /// The second reading, and its position in the input.
     pub second: Option<(Box<Number>, usize)>,
-    /// The bins, and the position of the first in the input.
-    pub bins: Option<(NumberBins, usize)>,
+    /// The bins, and where they go.
+    pub bins: Option<(NumberBins, BinPlace)>,
+}
+
+/// Where the bins of a number go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BinPlace {
+    /// Each is an input, the first of them at this position.
+    Inputs(usize),
+    /// Together they are the n-th pick, whose rows among the steps begin with this one.
+    Pick { n: usize, row: u32 },
 }
 
 /// The fast path for rows that come as arrays: one check that all values are ordinary, then at most one subtraction for

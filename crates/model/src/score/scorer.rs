@@ -12,7 +12,7 @@ use super::inputs::Way;
 use super::predictor::{Blend, Predictor};
 use super::rates::Rates;
 use super::simd::{available, Kernel};
-use super::stack::{CrossScratch, Scratch};
+use super::stack::{CrossScratch, Pick, Scratch};
 use crate::algorithm::Task;
 use crate::error::ModelError;
 use crate::stored::artifact::Artifact;
@@ -53,6 +53,8 @@ struct Engine {
 pub struct Row {
     /// A network's inputs; those of the embeddings are the first member's.
     inputs: Vec<f32>,
+    /// The bins of numbers, where they are no inputs.
+    picks: Vec<Pick>,
     codes: Vec<u32>,
     /// A forest's numbers, NaN where they are missing.
     numbers: Vec<f64>,
@@ -134,6 +136,7 @@ impl Scorer {
     pub fn row(&self) -> Row {
         let mut row = Row {
             inputs: Vec::new(),
+            picks: Vec::new(),
             numbers: Vec::new(),
             codes: vec![NULL; self.categories.len()],
             key: None,
@@ -141,6 +144,7 @@ impl Scorer {
         };
         if let Some(networks) = &self.engine.networks {
             row.inputs = vec![0.0; networks.width];
+            row.picks = vec![Pick::default(); networks.picks];
             row.scratch = networks.members.iter().map(Member::scratch).collect();
         }
         if self.engine.forest.is_some() {
@@ -164,7 +168,7 @@ impl Scorer {
     pub fn set_number(&self, row: &mut Row, number: usize, value: Option<f64>) {
         let value = value.filter(|value| value.is_finite());
         if let Some(networks) = &self.engine.networks {
-            networks.set_number(&mut row.inputs, number, value);
+            networks.set_number(row, number, value);
         }
         if self.engine.forest.is_some() {
             row.numbers[number] = value.unwrap_or(f64::NAN);
@@ -180,7 +184,7 @@ impl Scorer {
     pub fn set_numbers(&self, row: &mut Row, values: &[f32]) {
         assert_eq!(values.len(), self.numbers, "as many values as the model has numbers");
         if let Some(networks) = &self.engine.networks {
-            networks.set_numbers(&mut row.inputs, values);
+            networks.set_numbers(row, values);
         }
         if self.engine.forest.is_some() {
             let finite = |value: f32| if value.is_finite() { value.into() } else { f64::NAN };
@@ -295,7 +299,7 @@ impl Scorer {
             if let ([Member { crosses: None, heads, .. }], Way::InPlace) = (&members[..], &arrays.way) {
                 if arrays.are_ordinary(values) {
                     // No value is missing, so the indicators are all 0 and can be left out.
-                    let logit = self.kernel.logit(&heads[0].0, values, &mut row.scratch[0].0);
+                    let logit = self.kernel.logit(&heads[0].0, values, &[], &mut row.scratch[0].0);
                     return self.finish(f64::from(logit));
                 }
             }

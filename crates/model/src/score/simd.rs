@@ -7,7 +7,7 @@
 //! kernels of forests may hold `unsafe`.
 #![allow(unsafe_code)]
 
-use super::stack::{Chunk, CrossScratch, Crosses, Hidden, Scratch, Stack, BLOCK, CHUNK};
+use super::stack::{Chunk, CrossScratch, Crosses, Hidden, Pick, Scratch, Stack, BLOCK, CHUNK};
 use super::tiles::{self, TileScratch};
 use super::vectors::{add_up, dot, Lanes, Plain};
 use once_cell::sync::Lazy;
@@ -15,9 +15,9 @@ use once_cell::sync::Lazy;
 /// The forward pass for one instruction set. Each function relies on the processor having that set.
 pub(crate) struct Kernel {
     pub name: &'static str,
-    pass: unsafe fn(&Stack, &[f32], &mut Scratch) -> f32,
+    pass: unsafe fn(&Stack, &[f32], &[Pick], &mut Scratch) -> f32,
     /// [`Self::pass`] of many rows.
-    tiles: unsafe fn(&Stack, &[f32], &mut TileScratch, &mut [f32]),
+    tiles: unsafe fn(&Stack, &[f32], &[Pick], &mut TileScratch, &mut [f32]),
     cross: unsafe fn(&Crosses, &[f32], &mut CrossScratch),
     weigh: unsafe fn(&[Chunk], &[Chunk]) -> f32,
 }
@@ -32,27 +32,28 @@ impl Kernel {
     /// The network's one output. `inputs` may be shorter than the first layer; the inputs it leaves out are 0.
     ///
     /// # Panics
-    /// If `inputs` is longer than the first layer, or the scratch is that of a smaller network.
+    /// If `inputs` is longer than the first layer, a pick is not among the steps, or the scratch is that of a smaller network.
     #[inline]
-    pub(crate) fn logit(&self, stack: &Stack, inputs: &[f32], scratch: &mut Scratch) -> f32 {
+    pub(crate) fn logit(&self, stack: &Stack, inputs: &[f32], picks: &[Pick], scratch: &mut Scratch) -> f32 {
         // SAFETY: `available` gives out only the kernels whose instructions this processor has.
-        unsafe { (self.pass)(stack, inputs, scratch) }
+        unsafe { (self.pass)(stack, inputs, picks, scratch) }
     }
 
-    /// [`Kernel::logit`] of each of many rows; `inputs` holds them one after the other.
+    /// [`Kernel::logit`] of each of many rows; `inputs` holds them one after the other, and `picks` as many of each row.
     ///
     /// # Panics
-    /// If there are more than [`tiles::ROWS`] rows, a row has another length than the first layer, or the scratch is that
-    /// of a smaller network.
+    /// If there are more than [`tiles::ROWS`] rows, a row has another length than the first layer, a pick is not among the
+    /// steps, or the scratch is that of a smaller network.
     pub(crate) fn logits(
         &self,
         stack: &Stack,
         inputs: &[f32],
+        picks: &[Pick],
         scratch: &mut TileScratch,
         logits: &mut [f32],
     ) {
         // SAFETY: as in `logit`.
-        unsafe { (self.tiles)(stack, inputs, scratch, logits) }
+        unsafe { (self.tiles)(stack, inputs, picks, scratch, logits) }
     }
 
     /// Leaves in the scratch what the cross layers put out. `inputs` may be shorter than the layers are wide; the
@@ -81,16 +82,22 @@ macro_rules! kernel {
         /// # Safety
         /// The processor has the instructions.
         #[target_feature(enable = $features)]
-        fn pass(stack: &Stack, inputs: &[f32], scratch: &mut Scratch) -> f32 {
+        fn pass(stack: &Stack, inputs: &[f32], picks: &[Pick], scratch: &mut Scratch) -> f32 {
             // SAFETY: the instructions that the caller has made sure of are those of the vector.
-            unsafe { self::pass::<$vector>(stack, inputs, scratch) }
+            unsafe { self::pass::<$vector>(stack, inputs, picks, scratch) }
         }
         /// # Safety
         /// The processor has the instructions.
         #[target_feature(enable = $features)]
-        fn tiles(stack: &Stack, inputs: &[f32], scratch: &mut TileScratch, logits: &mut [f32]) {
+        fn tiles(
+            stack: &Stack,
+            inputs: &[f32],
+            picks: &[Pick],
+            scratch: &mut TileScratch,
+            logits: &mut [f32],
+        ) {
             // SAFETY: as in `pass`.
-            unsafe { tiles::pass::<$vector>(stack, inputs, scratch, logits) }
+            unsafe { tiles::pass::<$vector>(stack, inputs, picks, scratch, logits) }
         }
         /// # Safety
         /// The processor has the instructions.
@@ -155,8 +162,9 @@ pub(crate) fn available() -> Vec<&'static Kernel> {
 /// # Safety
 /// The processor has the instructions of `V`.
 #[inline(always)]
-unsafe fn pass<V: Lanes>(stack: &Stack, inputs: &[f32], scratch: &mut Scratch) -> f32 {
+unsafe fn pass<V: Lanes>(stack: &Stack, inputs: &[f32], picks: &[Pick], scratch: &mut Scratch) -> f32 {
     assert!(inputs.len() <= stack.inputs, "more inputs than the network has");
+    assert!(stack.steps.have(picks), "another model's row");
     assert!(scratch.from.len() >= stack.widest && scratch.to.len() >= stack.widest, "another model's row");
     let (mut values, mut count) = (inputs.as_ptr(), inputs.len());
     let weights = stack.last.as_ptr().cast::<f32>();
@@ -166,15 +174,16 @@ unsafe fn pass<V: Lanes>(stack: &Stack, inputs: &[f32], scratch: &mut Scratch) -
     };
     let (mut free, mut taken) =
         (scratch.from.as_mut_ptr().cast::<f32>(), scratch.to.as_mut_ptr().cast::<f32>());
+    let mut picked = Picked::of(stack, picks);
     for layer in before {
         // SAFETY: `Stack` holds layers that fit together: each has as many inputs as the one before has outputs. A buffer
         // holds the outputs of the widest layer, and `values` lie in the other one or in `inputs`.
-        unsafe { hidden::<V, RELU>(layer, values, count, free, std::ptr::null()) };
-        (values, count) = (free, layer.outputs);
+        unsafe { hidden::<V, RELU>(layer, values, count, picked, free, std::ptr::null()) };
+        (values, count, picked) = (free, layer.outputs, Picked::NONE);
         std::mem::swap(&mut free, &mut taken);
     }
     // SAFETY: as for the layers before; `weights` are padded to as many chunks as this layer has.
-    stack.bias + unsafe { hidden::<V, WEIGHED>(last, values, count, free, weights) }
+    stack.bias + unsafe { hidden::<V, WEIGHED>(last, values, count, picked, free, weights) }
 }
 
 /// The cross layers: see [`Kernel::cross`], also for its panics.
@@ -196,8 +205,8 @@ unsafe fn cross<V: Lanes>(crosses: &Crosses, inputs: &[f32], scratch: &mut Cross
         // SAFETY: the way down has `width` inputs, and the way up as many as the way down has outputs. `low` holds the
         // outputs of the highest rank, and `high` those of the layers' width.
         unsafe {
-            hidden::<V, LINEAR>(down, crossed.as_ptr(), count, low, std::ptr::null());
-            hidden::<V, LINEAR>(up, low, down.outputs, high, std::ptr::null());
+            hidden::<V, LINEAR>(down, crossed.as_ptr(), count, Picked::NONE, low, std::ptr::null());
+            hidden::<V, LINEAR>(up, low, down.outputs, Picked::NONE, high, std::ptr::null());
         }
         for (i, (x, input)) in crossed.iter_mut().zip(inputs).enumerate() {
             // SAFETY: the way up has just written `width` floats there.
@@ -224,17 +233,41 @@ const LINEAR: u8 = 1;
 /// Negative outputs become 0, each is multiplied with its weight, and only the sum of the products leaves the registers.
 const WEIGHED: u8 = 2;
 
+/// What the first layer adds for bins.
+#[derive(Clone, Copy)]
+pub(super) struct Picked<'a> {
+    pub picks: &'a [Pick],
+    /// The weights and rows of [`super::stack::Steps`].
+    weight: *const Chunk,
+    rows: usize,
+}
+
+impl<'a> Picked<'a> {
+    pub const NONE: Picked<'static> = Picked { picks: &[], weight: std::ptr::null(), rows: 0 };
+
+    pub fn of(stack: &Stack, picks: &'a [Pick]) -> Self {
+        Self { picks, weight: stack.steps.weight.as_ptr(), rows: stack.steps.rows }
+    }
+
+    /// The weights of a few outputs: those `lane` lanes into the block that begins with the chunk `first`.
+    #[inline(always)]
+    pub fn of_outputs(&self, first: usize, lane: usize) -> *const f32 {
+        self.weight.wrapping_add(first * self.rows).cast::<f32>().wrapping_add(lane)
+    }
+}
+
 /// One layer. Its outputs go to `to`, if they are not `WEIGHED` by what is at `weights`.
 ///
 /// # Safety
-/// The processor has the instructions of `V`; the layer is laid out as `Hidden` says; `inputs` points to `count` floats,
-/// and the layer has that many inputs or more. Room for the layer's outputs, in whole chunks, lies at `to` and nowhere
+/// The processor has the instructions of `V`; the layer is laid out as `Hidden` says, and `picked` are of its steps; `inputs`
+/// points to `count` floats, and the layer has that many inputs or more. Room for the layer's outputs, in whole chunks, lies at `to` and nowhere
 /// among the inputs; if they are `WEIGHED`, as many weights lie at `weights`, and nothing is written.
 #[inline(always)]
 unsafe fn hidden<V: Lanes, const THEN: u8>(
     layer: &Hidden,
     inputs: *const f32,
     count: usize,
+    picked: Picked,
     to: *mut f32,
     weights: *const f32,
 ) -> f32 {
@@ -250,7 +283,9 @@ unsafe fn hidden<V: Lanes, const THEN: u8>(
             let at = first * CHUNK + lane;
             // SAFETY: the layer has more than `at` outputs, and the block more than `lane`.
             let (bias, block) = unsafe { (layer.bias.as_ptr().cast::<f32>().add(at), block.add(lane)) };
-            let outputs = RowOutputs { inputs, count, block, stride, bias, to: to.wrapping_add(at) };
+            let (picks, steps) = (picked.picks, picked.of_outputs(first, lane));
+            let to = to.wrapping_add(at);
+            let outputs = RowOutputs { inputs, count, block, stride, picks, steps, bias, to };
             let weights = weights.wrapping_add(at);
             let vectors = (stride - lane) / V::WIDTH;
             // SAFETY: so many vectors of outputs lie between `lane` and the end of the block, whose width is a multiple of
@@ -274,22 +309,25 @@ unsafe fn hidden<V: Lanes, const THEN: u8>(
 }
 
 /// A few neighbouring outputs of a hidden layer, of one row.
-struct RowOutputs {
+struct RowOutputs<'a> {
     inputs: *const f32,
     count: usize,
     /// The weights of these outputs for the first input; those for the next are `stride` floats on.
     block: *const f32,
     stride: usize,
+    picks: &'a [Pick],
+    /// Their weights of the first row of the steps; those of the next are `stride` floats on.
+    steps: *const f32,
     bias: *const f32,
     to: *mut f32,
 }
 
-impl RowOutputs {
+impl RowOutputs<'_> {
     /// Computes `N` vectors of outputs, all sums in registers, and says how many vectors that were.
     ///
     /// # Safety
     /// The processor has the instructions of `V`; `N` vectors of outputs lie at `bias`, at `to` (at `weights` if they are
-    /// `WEIGHED`) and at `block` for each of the `count` inputs.
+    /// `WEIGHED`), at `block` for each of the `count` inputs, and at `steps` for both rows of each pick.
     #[inline(always)]
     unsafe fn run<V: Lanes, const N: usize, const THEN: u8>(
         &self,
@@ -310,6 +348,14 @@ impl RowOutputs {
                     *s = s.add_product(input, V::load(weight.add(j * V::WIDTH)));
                 }
                 weight = weight.wrapping_add(self.stride);
+            }
+            for pick in self.picks {
+                let before = self.steps.add(pick.row as usize * self.stride);
+                let (own, share) = (before.add(self.stride), V::splat(pick.share));
+                for (j, s) in sums.iter_mut().enumerate() {
+                    let at = j * V::WIDTH;
+                    *s = s.add(V::load(before.add(at))).add_product(share, V::load(own.add(at)));
+                }
             }
             for (j, s) in sums.iter_mut().enumerate() {
                 let value = if THEN == LINEAR { *s } else { s.relu() };

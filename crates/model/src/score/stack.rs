@@ -33,12 +33,30 @@ pub(crate) struct Hidden {
     pub weight: Array<Chunk>,
 }
 
+/// The weights of the first hidden layer for the bins of numbers, as running sums: for each bin the sum of the weights of the bins
+/// before it in its number, then its own. So a number takes two rows of weights, whatever the number of its bins.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Steps {
+    pub rows: usize,
+    /// As [`Hidden::weight`], with these rows in place of inputs.
+    pub weight: Array<Chunk>,
+}
+
+/// The bin in which a number lies: the first of its two rows among [`Steps`], which counts whole, and the share of the second.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pick {
+    pub row: u32,
+    pub share: f32,
+}
+
 /// All layers. The kernels rely on the lengths that [`Stack::of_outputs`] and [`Stack::take`] give these fields; nothing
 /// changes them later.
 #[derive(Debug)]
 pub(crate) struct Stack {
     /// Shared by the stacks of a network with several outputs.
     pub hidden: Arc<[Hidden]>,
+    /// Of the first hidden layer; none where bins are inputs.
+    pub steps: Steps,
     pub inputs: usize,
     /// The weights of the one output, padded with zeros to whole chunks.
     pub last: Array<Chunk>,
@@ -57,20 +75,7 @@ pub(crate) struct Linear {
 impl Hidden {
     fn new(layer: &Linear) -> Self {
         let (inputs, outputs) = (layer.inputs, layer.bias.len());
-        let chunks = outputs.div_ceil(CHUNK);
-        let chunk_of = |chunk: usize, value: &dyn Fn(usize) -> f32| {
-            let first = chunk * CHUNK;
-            Chunk(std::array::from_fn(|lane| if first + lane < outputs { value(first + lane) } else { 0.0 }))
-        };
-        let bias = (0..chunks).map(|chunk| chunk_of(chunk, &|o| layer.bias[o])).collect();
-        let mut weight = Vec::with_capacity(inputs * chunks);
-        for first in (0..chunks).step_by(BLOCK) {
-            for input in 0..inputs {
-                let block = first..(first + BLOCK).min(chunks);
-                weight.extend(block.map(|chunk| chunk_of(chunk, &|o| layer.weight[o * inputs + input])));
-            }
-        }
-        Self { inputs, outputs, bias, weight: weight.into() }
+        Self { inputs, outputs, bias: padded(&layer.bias), weight: in_blocks(layer) }
     }
 
     /// Bytes of this process's own memory.
@@ -90,10 +95,58 @@ impl Hidden {
     }
 }
 
+/// The weights of a layer as [`Hidden::weight`] has them.
+fn in_blocks(layer: &Linear) -> Array<Chunk> {
+    let (inputs, outputs) = (layer.inputs, layer.bias.len());
+    let chunks = outputs.div_ceil(CHUNK);
+    let chunk_of = |chunk: usize, input: usize| {
+        let weight = |o: usize| if o < outputs { layer.weight[o * inputs + input] } else { 0.0 };
+        Chunk(std::array::from_fn(|lane| weight(chunk * CHUNK + lane)))
+    };
+    let mut weight = Vec::with_capacity(inputs * chunks);
+    for first in (0..chunks).step_by(BLOCK) {
+        for input in 0..inputs {
+            weight.extend((first..(first + BLOCK).min(chunks)).map(|chunk| chunk_of(chunk, input)));
+        }
+    }
+    weight.into()
+}
+
+impl Steps {
+    /// Takes the weights of bins out of a layer: those from the input `first` on, of numbers with so many bins each.
+    pub(crate) fn split_off(layer: &mut Linear, first: usize, counts: &[usize]) -> Self {
+        let bins: usize = counts.iter().sum();
+        let (mut others, mut steps) = (Vec::new(), Vec::new());
+        for weights in layer.weight.chunks_exact(layer.inputs) {
+            let (before, rest) = weights.split_at(first);
+            let (mut of_bins, after) = rest.split_at(bins);
+            others.extend(before.iter().chain(after));
+            for count in counts {
+                let (of_number, rest) = of_bins.split_at(*count);
+                let mut sum = 0.0;
+                for weight in of_number {
+                    steps.extend([sum as f32, *weight]);
+                    sum += f64::from(*weight);
+                }
+                of_bins = rest;
+            }
+        }
+        (layer.inputs, layer.weight) = (layer.inputs - bins, others);
+        let rows = 2 * bins;
+        let bias = vec![0.0; layer.bias.len()];
+        Self { rows, weight: in_blocks(&Linear { inputs: rows, weight: steps, bias }) }
+    }
+
+    /// Whether all rows of the picks are there.
+    pub(crate) fn have(&self, picks: &[Pick]) -> bool {
+        picks.iter().all(|pick| (pick.row as usize) + 1 < self.rows)
+    }
+}
+
 impl Stack {
-    /// Lays out a network, one stack for each output of its last layer. `None` unless there is a last layer and all
-    /// shapes agree.
-    pub(crate) fn of_outputs(layers: &[Linear]) -> Option<Vec<Self>> {
+    /// Lays out a network, one stack for each output of its last layer. `steps` are what was split off its first layer. `None`
+    /// unless there is a last layer and all shapes agree.
+    pub(crate) fn of_outputs(layers: &[Linear], steps: &Steps) -> Option<Vec<Self>> {
         let (last, hidden) = layers.split_last()?;
         let shapes_agree = layers.iter().all(|l| l.inputs > 0 && l.weight.len() == l.inputs * l.bias.len())
             && layers.windows(2).all(|pair| pair[0].bias.len() == pair[1].inputs);
@@ -102,35 +155,41 @@ impl Stack {
         }
         let hidden: Arc<[Hidden]> = hidden.iter().map(Hidden::new).collect();
         let stack = |(weights, bias): (&[f32], &f32)| {
-            Self::new(layers[0].inputs, Arc::clone(&hidden), padded(weights), *bias)
+            Self::new(layers[0].inputs, Arc::clone(&hidden), steps.clone(), padded(weights), *bias)
         };
         Some(last.weight.chunks_exact(last.inputs).zip(&last.bias).map(stack).collect())
     }
 
-    fn new(inputs: usize, hidden: Arc<[Hidden]>, last: Array<Chunk>, bias: f32) -> Self {
+    fn new(inputs: usize, hidden: Arc<[Hidden]>, steps: Steps, last: Array<Chunk>, bias: f32) -> Self {
         let widest = hidden.iter().map(|layer| layer.bias.len()).max().unwrap_or(0);
-        Self { inputs, widest, last, bias, hidden }
+        Self { inputs, widest, last, bias, hidden, steps }
     }
 
-    /// The hidden layers' weights, then those of each stack's last layer.
+    /// The steps' and the hidden layers' weights, then those of each stack's last layer.
     pub(crate) fn put<'a>(stacks: impl Iterator<Item = &'a Self> + Clone, image: &mut ImageWriter) {
+        stacks.clone().take(1).for_each(|stack| image.put(&stack.steps.weight));
         stacks.clone().take(1).flat_map(|stack| &stack.hidden[..]).for_each(|layer| layer.put(image));
         stacks.for_each(|stack| image.put(&stack.last));
     }
 
-    /// Reads what [`Stack::put`] wrote. The stacks have this many inputs, hidden layers with these numbers of outputs,
-    /// and these biases.
+    /// Reads what [`Stack::put`] wrote. The stacks have this many inputs and rows of steps, hidden layers with these numbers
+    /// of outputs, and these biases.
     pub(crate) fn take(
-        inputs: usize,
+        (inputs, rows): (usize, usize),
         hidden: &[usize],
         biases: &[f32],
         image: &mut ImageReader,
     ) -> Result<Vec<Self>, ModelError> {
+        let chunks = hidden.first().map_or(0, |outputs| outputs.div_ceil(CHUNK));
+        let weight = image.take_just(rows.checked_mul(chunks).ok_or_else(refused)?)?;
+        let steps = Steps { rows, weight };
         let befores = [inputs].into_iter().chain(hidden.iter().copied());
         let layers = befores.zip(hidden).map(|(inputs, outputs)| Hidden::take(inputs, *outputs, image));
         let layers: Arc<[Hidden]> = layers.collect::<Result<_, _>>()?;
         let read = hidden.last().copied().unwrap_or(inputs).div_ceil(CHUNK);
-        let stack = |bias: &f32| Ok(Self::new(inputs, Arc::clone(&layers), image.take_just(read)?, *bias));
+        let stack = |bias: &f32| {
+            Ok(Self::new(inputs, Arc::clone(&layers), steps.clone(), image.take_just(read)?, *bias))
+        };
         biases.iter().map(stack).collect()
     }
 
@@ -141,7 +200,9 @@ impl Stack {
 
     /// Bytes of this process's own memory, all hidden layers' included.
     pub(crate) fn memory(&self) -> usize {
-        self.hidden.iter().map(Hidden::memory).sum::<usize>() + self.last.memory()
+        self.hidden.iter().map(Hidden::memory).sum::<usize>()
+            + self.steps.weight.memory()
+            + self.last.memory()
     }
 }
 
@@ -260,7 +321,7 @@ mod tests {
             weight: layer.weight.iter().copied().collect(),
             bias: layer.bias.to_vec(),
         });
-        Stack::of_outputs(&layers.collect::<Vec<_>>()).unwrap().remove(0)
+        Stack::of_outputs(&layers.collect::<Vec<_>>(), &Steps::default()).unwrap().remove(0)
     }
 
     fn random_inputs(count: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
@@ -274,7 +335,7 @@ mod tests {
         let inputs = random_inputs(sizes[0], &mut random);
         let expected = network.outputs(&inputs, &[])[0];
         for kernel in available() {
-            let logit = kernel.logit(&stack, &inputs, &mut stack.scratch());
+            let logit = kernel.logit(&stack, &inputs, &[], &mut stack.scratch());
             let near = 2e-5 * expected.abs().max(1.0);
             assert!((logit - expected).abs() < near, "{} {sizes:?}: {logit}, not {expected}", kernel.name);
         }
@@ -311,8 +372,8 @@ mod tests {
             let mut inputs = random_inputs(20, &mut random);
             inputs[13..].fill(0.0);
             for kernel in available() {
-                let whole = kernel.logit(&stack, &inputs, &mut stack.scratch());
-                let short = kernel.logit(&stack, &inputs[..13], &mut stack.scratch());
+                let whole = kernel.logit(&stack, &inputs, &[], &mut stack.scratch());
+                let short = kernel.logit(&stack, &inputs[..13], &[], &mut stack.scratch());
                 assert!((whole - short).abs() < 1e-5, "{} {sizes:?}", kernel.name);
             }
         }
@@ -327,8 +388,8 @@ mod tests {
             let inputs = &values[start..start + 40];
             let copied = inputs.to_vec();
             for kernel in available() {
-                let there = kernel.logit(&stack, inputs, &mut stack.scratch());
-                assert_eq!(there, kernel.logit(&stack, &copied, &mut stack.scratch()));
+                let there = kernel.logit(&stack, inputs, &[], &mut stack.scratch());
+                assert_eq!(there, kernel.logit(&stack, &copied, &[], &mut stack.scratch()));
             }
         }
     }
@@ -339,11 +400,25 @@ mod tests {
             Linear { inputs: 2, weight: vec![1.0, -1.0], bias: vec![0.0] },
             Linear { inputs: 1, weight: vec![1.0], bias: vec![0.5] },
         ];
-        let stack = Stack::of_outputs(&layers).unwrap().remove(0);
+        let stack = Stack::of_outputs(&layers, &Steps::default()).unwrap().remove(0);
         for kernel in available() {
-            let logit = kernel.logit(&stack, &[f32::INFINITY, f32::INFINITY], &mut stack.scratch());
+            let logit = kernel.logit(&stack, &[f32::INFINITY, f32::INFINITY], &[], &mut stack.scratch());
             assert_eq!(logit, 0.5, "{}", kernel.name);
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "another model's row")]
+    fn a_pick_beyond_the_steps_is_refused() {
+        let mut layers = [
+            Linear { inputs: 4, weight: vec![1.0; 8], bias: vec![0.0; 2] },
+            Linear { inputs: 2, weight: vec![1.0; 2], bias: vec![0.5] },
+        ];
+        let steps = Steps::split_off(&mut layers[0], 1, &[3]);
+        let stack = Stack::of_outputs(&layers, &steps).unwrap().remove(0);
+        let pick = |row| Pick { row, share: 0.5 };
+        assert_eq!(Kernel::best().logit(&stack, &[2.0], &[pick(4)], &mut stack.scratch()), 9.5);
+        Kernel::best().logit(&stack, &[2.0], &[pick(5)], &mut stack.scratch());
     }
 
     #[test]
@@ -353,11 +428,15 @@ mod tests {
             weight: vec![0.0; inputs * outputs],
             bias: vec![0.0; outputs],
         };
-        assert!(Stack::of_outputs(&[]).is_none());
-        assert!(Stack::of_outputs(&[layer(3, 2), layer(3, 1)]).is_none());
-        assert!(Stack::of_outputs(&[layer(0, 1)]).is_none());
-        assert!(Stack::of_outputs(&[Linear { inputs: 3, weight: vec![0.0; 2], bias: vec![0.0] }]).is_none());
-        assert!(Stack::of_outputs(&[layer(3, 2), layer(2, 1)]).is_some());
+        assert!(Stack::of_outputs(&[], &Steps::default()).is_none());
+        assert!(Stack::of_outputs(&[layer(3, 2), layer(3, 1)], &Steps::default()).is_none());
+        assert!(Stack::of_outputs(&[layer(0, 1)], &Steps::default()).is_none());
+        assert!(Stack::of_outputs(
+            &[Linear { inputs: 3, weight: vec![0.0; 2], bias: vec![0.0] }],
+            &Steps::default()
+        )
+        .is_none());
+        assert!(Stack::of_outputs(&[layer(3, 2), layer(2, 1)], &Steps::default()).is_some());
     }
 
     #[test]
@@ -366,6 +445,6 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(4);
         let small = laid_out(&random_network(&[2, 2, 1], &mut random));
         let large = laid_out(&random_network(&[2, 99, 9, 1], &mut random));
-        Kernel::best().logit(&large, &[0.0, 0.0], &mut small.scratch());
+        Kernel::best().logit(&large, &[0.0, 0.0], &[], &mut small.scratch());
     }
 }

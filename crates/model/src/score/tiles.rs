@@ -4,7 +4,8 @@
 //! Each sum has the terms of [`super::simd`]'s pass in the same order: the outputs are the same to the last bit.
 #![allow(unsafe_code)]
 
-use super::stack::{Chunk, Hidden, Stack, BLOCK, CHUNK};
+use super::simd::Picked;
+use super::stack::{Chunk, Hidden, Pick, Stack, BLOCK, CHUNK};
 use super::vectors::{add_up, dot, Lanes};
 
 /// Most rows at once.
@@ -44,22 +45,26 @@ struct StridedRows {
 pub(super) unsafe fn pass<V: Lanes>(
     stack: &Stack,
     inputs: &[f32],
+    picks: &[Pick],
     scratch: &mut TileScratch,
     logits: &mut [f32],
 ) {
     let (width, rows) = (stack.inputs, logits.len());
     assert!(rows <= ROWS && inputs.len() == rows * width, "other rows");
+    assert!(picks.len().is_multiple_of(rows.max(1)) && stack.steps.have(picks), "other rows");
     let needed = if stack.hidden.is_empty() { 0 } else { rows * stack.widest };
     assert!(scratch.from.len() >= needed && scratch.to.len() >= needed, "another model's rows");
     let mut values = StridedRows { at: inputs.as_ptr(), stride: width, count: width, rows };
     let stride = stack.widest * CHUNK;
     let (mut free, mut taken) =
         (scratch.from.as_mut_ptr().cast::<f32>(), scratch.to.as_mut_ptr().cast::<f32>());
+    let mut picked = Picked::of(stack, picks);
     for layer in stack.hidden.iter() {
         // SAFETY: `Stack` holds layers that fit together: each has as many inputs as the one before has outputs. A buffer
         // holds `stride` floats of each row, which are enough for the widest layer; the values lie in the other one or in
         // `inputs`.
-        unsafe { hidden::<V>(layer, values, free, stride) };
+        unsafe { hidden::<V>(layer, values, picked, free, stride) };
+        picked = Picked::NONE;
         values = StridedRows { at: free, stride, count: layer.outputs, rows };
         std::mem::swap(&mut free, &mut taken);
     }
@@ -82,10 +87,10 @@ pub(super) unsafe fn pass<V: Lanes>(
 ///
 /// # Safety
 /// The processor has the instructions of `V`; the layer is laid out as `Hidden` says, and has an input for each of the
-/// rows' values, which can be read. Room for the outputs of each row, in whole chunks, lies at `to` and nowhere among the
+/// rows' values, which can be read; `picked` are of its steps, as many of each row. Room for the outputs of each row, in whole chunks, lies at `to` and nowhere among the
 /// values.
 #[inline(always)]
-unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: StridedRows, to: *mut f32, stride: usize) {
+unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: StridedRows, picked: Picked, to: *mut f32, stride: usize) {
     let chunks = layer.bias.len();
     for first in (0..chunks).step_by(BLOCK) {
         let lanes = (chunks - first).min(BLOCK) * CHUNK;
@@ -99,8 +104,9 @@ unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: StridedRows, to: *mut f32, stri
             lane += V::WIDTH
                 * unsafe {
                     let bias = layer.bias.as_ptr().cast::<f32>().add(at);
-                    let outputs =
-                        TileOutputs { weight: block.add(lane), lanes, bias, to: to.add(at), stride };
+                    let (weight, to) = (block.add(lane), to.add(at));
+                    let (picks, steps) = (picked.picks, picked.of_outputs(first, lane));
+                    let outputs = TileOutputs { weight, lanes, picks, steps, bias, to, stride };
                     match (lanes - lane) / V::WIDTH {
                         2.. => outputs.all::<V, 2>(rows),
                         _ => outputs.all::<V, 1>(rows),
@@ -111,22 +117,26 @@ unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: StridedRows, to: *mut f32, stri
 }
 
 /// A few neighbouring outputs of a hidden layer, of all rows.
-struct TileOutputs {
+struct TileOutputs<'a> {
     /// The weights of these outputs for the first input; those for the next are `lanes` floats on.
     weight: *const f32,
     lanes: usize,
+    /// Those of the first row, then those of the next.
+    picks: &'a [Pick],
+    /// Their weights of the first row of the steps; those of the next are `lanes` floats on.
+    steps: *const f32,
     bias: *const f32,
     /// Where the first row's outputs go; the next row's are `stride` floats on.
     to: *mut f32,
     stride: usize,
 }
 
-impl TileOutputs {
+impl TileOutputs<'_> {
     /// Computes `N` vectors of outputs of every row, and says how many vectors that were.
     ///
     /// # Safety
     /// The processor has the instructions of `V`; the rows' values can be read; `N` vectors of outputs lie at `bias`, at
-    /// `weight` for each value of a row, and at `to` for each row.
+    /// `weight` for each value of a row, at `steps` for both rows of each pick, and at `to` for each row.
     #[inline(always)]
     unsafe fn all<V: Lanes, const N: usize>(&self, rows: StridedRows) -> usize {
         let mut row = 0;
@@ -172,6 +182,17 @@ impl TileOutputs {
                     }
                 }
                 weight = weight.wrapping_add(self.lanes);
+            }
+            let of_row = self.picks.len() / rows.rows;
+            for (row, picks) in sums.iter_mut().zip(self.picks[first * of_row..].chunks(of_row.max(1))) {
+                for pick in picks {
+                    let before = self.steps.add(pick.row as usize * self.lanes);
+                    let (own, share) = (before.add(self.lanes), V::splat(pick.share));
+                    for (j, sum) in row.iter_mut().enumerate() {
+                        let at = j * V::WIDTH;
+                        *sum = sum.add(V::load(before.add(at))).add_product(share, V::load(own.add(at)));
+                    }
+                }
             }
             for (r, row) in sums.iter().enumerate() {
                 for (j, sum) in row.iter().enumerate() {

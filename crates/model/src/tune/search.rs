@@ -198,6 +198,7 @@ fn usual(algorithm: Algorithm) -> Map<String, Value> {
         "weight_decay": {"min": 1e-7, "max": 1e-2, "log": true},
         "batch_size": [256, 512, 1024, 2048],
         "schedule": ["constant", "cosine", "one_cycle"],
+        "number_bins": [0, 16],
     });
     let layers = json!({
         "hidden": [[32], [64], [128], [256], [64, 32], [128, 64], [256, 128]],

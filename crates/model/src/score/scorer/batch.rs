@@ -2,6 +2,7 @@
 //! last bit.
 
 use super::{Networks, Row, Scorer};
+use crate::score::stack::Pick;
 use crate::score::tiles::{TileScratch, ROWS};
 
 /// Rows that wait for being scored together: made by [`Scorer::batch`], reused for all.
@@ -9,6 +10,8 @@ pub struct Batch {
     rows: usize,
     /// The rows' inputs of the networks, one row after the other; empty if each row is scored as it comes.
     inputs: Vec<f32>,
+    /// The rows' bins, where they are no inputs.
+    picks: Vec<Pick>,
     /// The codes of their categories, if there are several networks, each with embeddings of its own.
     codes: Vec<u32>,
     /// What a forest adds to each row.
@@ -42,6 +45,7 @@ impl Scorer {
         Batch {
             rows: 0,
             inputs: Vec::new(),
+            picks: Vec::new(),
             codes: Vec::new(),
             added: Vec::new(),
             networks,
@@ -71,6 +75,7 @@ impl Scorer {
             return;
         };
         batch.inputs.extend_from_slice(&row.inputs);
+        batch.picks.extend_from_slice(&row.picks);
         if networks.members.len() > 1 {
             batch.codes.extend_from_slice(&row.codes);
         }
@@ -85,16 +90,17 @@ impl Scorer {
     /// If the batch is another scorer's.
     pub fn score_batch<'b>(&self, batch: &'b mut Batch) -> &'b [f64] {
         let rows = std::mem::take(&mut batch.rows);
-        let Batch { inputs, codes, added, networks: buffers, scores, .. } = batch;
+        let Batch { inputs, picks, codes, added, networks: buffers, scores, .. } = batch;
         if rows == 0 {
             scores.clear();
         }
         if let (Some(networks), Some(buffers)) = (self.networks_by_matrices(), buffers) {
-            let sums = networks.sums(self, rows, inputs, codes, buffers);
+            let sums = networks.sums(self, rows, (inputs, picks), codes, buffers);
             scores.extend(sums.iter().map(|sum| self.engine.offset + sum));
             scores.iter_mut().zip(&*added).for_each(|(score, added)| *score += added);
             scores.iter_mut().for_each(|score| *score = self.finish(*score));
             inputs.clear();
+            picks.clear();
             codes.clear();
             added.clear();
         }
@@ -108,7 +114,7 @@ impl Networks {
         &self,
         scorer: &Scorer,
         rows: usize,
-        inputs: &mut [f32],
+        (inputs, picks): (&mut [f32], &[Pick]),
         codes: &[u32],
         OfNetworks { scratch, logits, sums }: &'b mut OfNetworks,
     ) -> &'b [f64] {
@@ -117,7 +123,7 @@ impl Networks {
             if m > 0 {
                 self.embed_rows(m, inputs, codes);
             }
-            scorer.kernel.logits(&member.heads[0].0, inputs, scratch, logits);
+            scorer.kernel.logits(&member.heads[0].0, inputs, picks, scratch, logits);
             for (sum, logit) in sums.iter_mut().zip(&*logits) {
                 *sum = if m == 0 { f64::from(*logit) } else { *sum + f64::from(*logit) };
             }

@@ -5,10 +5,10 @@ use super::{bounds, Row};
 use crate::error::ModelError;
 use crate::score::array::Array;
 use crate::score::image::{refused, ImageReader, ImageWriter};
-use crate::score::inputs::{Arrays, Number, Way};
+use crate::score::inputs::{Arrays, BinPlace, Number, Way};
 use crate::score::network::Network;
 use crate::score::simd::Kernel;
-use crate::score::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Scratch, Stack, CHUNK};
+use crate::score::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Pick, Scratch, Stack, Steps, CHUNK};
 use crate::stored::recipe::{Recipe, Scaling};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,19 @@ pub(super) struct Networks {
     /// How many numbers have a missing indicator; they follow the numbers in the input.
     indicators: usize,
     pub width: usize,
+    /// How many numbers have bins that are no inputs.
+    pub picks: usize,
     pub members: Vec<Member>,
+}
+
+/// How the networks of a version read a recipe.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    recipe: &'a Recipe,
+    /// Whether scaling can be folded into the first layer: there are no cross layers.
+    foldable: bool,
+    /// Whether the first layer has steps in place of inputs for bins: it is a hidden layer, and nothing else reads the inputs.
+    picked: bool,
 }
 
 /// One of the networks that are averaged.
@@ -46,16 +58,21 @@ pub(super) struct Shape {
 impl Networks {
     pub fn new(recipe: &Recipe, networks: &[Network], line: (f64, f64)) -> Result<Self, ModelError> {
         let foldable = networks.iter().all(|network| network.crosses.is_empty());
-        let numbers = numbers(recipe, foldable);
+        let picked = foldable && networks.iter().all(|network| network.layers.len() > 1);
+        let reading = Reading { recipe, foldable, picked };
+        let numbers = reading.numbers();
         let share = networks.len() as f64;
         let line = (line.0 / share, line.1 / share);
-        let member = |network| Member::new(network, recipe, &numbers, line);
+        let member = |network| Member::new(network, reading, &numbers, line);
         let members = networks.iter().map(member).collect::<Result<_, _>>()?;
-        Ok(Self::of_members(recipe, numbers, members))
+        Ok(Self::of_members(reading, numbers, members))
     }
 
-    fn of_members(recipe: &Recipe, numbers: Vec<Number>, members: Vec<Member>) -> Self {
-        let mut next = recipe.dense_width();
+    fn of_members(reading: Reading, numbers: Vec<Number>, members: Vec<Member>) -> Self {
+        let recipe = reading.recipe;
+        let picked = reading.counts();
+        let bins: usize = picked.iter().sum();
+        let mut next = recipe.dense_width() - bins;
         let places = recipe.categories().into_iter().map(|category| {
             next += category.dimension;
             (next - category.dimension, category.dimension)
@@ -64,7 +81,8 @@ impl Networks {
             arrays: Arrays::new(&numbers),
             places: places.collect(),
             indicators: numbers.iter().filter(|number| number.indicator.is_some()).count(),
-            width: recipe.width(),
+            width: recipe.width() - bins,
+            picks: picked.len(),
             members,
             numbers,
         }
@@ -89,9 +107,11 @@ impl Networks {
             return Err(refused());
         }
         let foldable = shapes.iter().all(|shape| shape.ranks.is_empty());
-        let members = shapes.iter().map(|shape| Member::take(recipe, shape, image));
+        let picked = foldable && shapes.iter().all(|shape| !shape.hidden.is_empty());
+        let reading = Reading { recipe, foldable, picked };
+        let members = shapes.iter().map(|shape| Member::take(reading, shape, image));
         let members = members.collect::<Result<_, _>>()?;
-        Ok(Self::of_members(recipe, numbers(recipe, foldable), members))
+        Ok(Self::of_members(reading, reading.numbers(), members))
     }
 
     pub fn memory(&self) -> usize {
@@ -100,7 +120,7 @@ impl Networks {
     }
 
     #[inline]
-    pub fn set_number(&self, inputs: &mut [f32], number: usize, value: Option<f64>) {
+    pub fn set_number(&self, Row { inputs, picks, .. }: &mut Row, number: usize, value: Option<f64>) {
         let how = &self.numbers[number];
         inputs[number] = value.map_or(how.missing, |value| how.input(value));
         if let Some(indicator) = how.indicator {
@@ -109,20 +129,28 @@ impl Networks {
         if let Some((how, position)) = &how.second {
             inputs[*position] = value.map_or(how.missing, |value| how.input(value));
         }
-        if let Some((bins, first)) = &how.bins {
-            bins.encode(value.unwrap_or(f64::NAN), &mut inputs[*first..first + bins.count()]);
+        match &how.bins {
+            None => {}
+            Some((bins, BinPlace::Inputs(first))) => {
+                bins.encode(value.unwrap_or(f64::NAN), &mut inputs[*first..first + bins.count()]);
+            }
+            Some((bins, BinPlace::Pick { n, row })) => {
+                // Nothing of the first bin is nothing at all.
+                let (bin, share) = value.map_or((0, 0.0), |value| bins.place(value));
+                picks[*n] = Pick { row: row + 2 * bin as u32, share };
+            }
         }
     }
 
     #[inline]
-    pub fn set_numbers(&self, inputs: &mut [f32], values: &[f32]) {
+    pub fn set_numbers(&self, row: &mut Row, values: &[f32]) {
         if matches!(self.arrays.way, Way::OneByOne) || !self.arrays.are_ordinary(values) {
             for (number, value) in values.iter().enumerate() {
-                self.set_number(inputs, number, Some(f64::from(*value)).filter(|value| value.is_finite()));
+                self.set_number(row, number, Some(f64::from(*value)).filter(|value| value.is_finite()));
             }
             return;
         }
-        let (inputs, rest) = inputs.split_at_mut(values.len());
+        let (inputs, rest) = row.inputs.split_at_mut(values.len());
         if matches!(self.arrays.way, Way::InPlace) {
             inputs.copy_from_slice(values);
         } else {
@@ -145,10 +173,10 @@ impl Networks {
     /// One output, averaged over the members, which read the same numbers through embeddings of their own.
     #[inline]
     pub fn number(&self, kernel: &Kernel, row: &mut Row, output: usize) -> f64 {
-        let mut sum = self.members[0].number(kernel, &row.inputs, &mut row.scratch[0], output);
+        let mut sum = self.members[0].number(kernel, (&row.inputs, &row.picks), &mut row.scratch[0], output);
         for (m, member) in self.members.iter().enumerate().skip(1) {
             self.embed_all(m, row);
-            sum += member.number(kernel, &row.inputs, &mut row.scratch[m], output);
+            sum += member.number(kernel, (&row.inputs, &row.picks), &mut row.scratch[m], output);
         }
         if self.members.len() > 1 {
             self.embed_all(0, row);
@@ -165,12 +193,13 @@ impl Networks {
 
 impl Member {
     /// Folds the scaling that is left to fold into the first layer, and the line into the last.
-    pub fn new(
+    fn new(
         network: &Network,
-        recipe: &Recipe,
+        reading: Reading,
         numbers: &[Number],
         line: (f64, f64),
     ) -> Result<Self, ModelError> {
+        let recipe = reading.recipe;
         let mut layers: Vec<Linear> =
             network.layers.iter().map(|layer| linear(&layer.weight, layer.bias.to_vec())).collect();
         if let Some(last) = layers.last_mut() {
@@ -197,7 +226,14 @@ impl Member {
             return Err(ModelError::artifact("its weights are so large that their sums overflow"));
         }
         let misfit = || ModelError::artifact("its layers do not fit together");
-        let stacks = Stack::of_outputs(&layers).ok_or_else(misfit)?;
+        let steps = match reading.counts() {
+            counts if counts.is_empty() => Steps::default(),
+            counts => {
+                let first = recipe.dense_width() - counts.iter().sum::<usize>();
+                Steps::split_off(&mut layers[0], first, &counts)
+            }
+        };
+        let stacks = Stack::of_outputs(&layers, &steps).ok_or_else(misfit)?;
         let crossed =
             crossed.iter().map(|weights| padded(weights)).chain(std::iter::repeat(Array::default()));
         Ok(Self {
@@ -228,12 +264,13 @@ impl Member {
         }
     }
 
-    fn take(recipe: &Recipe, shape: &Shape, image: &mut ImageReader) -> Result<Self, ModelError> {
-        let width = recipe.width();
-        let categories = recipe.categories().into_iter();
+    fn take(reading: Reading, shape: &Shape, image: &mut ImageReader) -> Result<Self, ModelError> {
+        let bins: usize = reading.counts().iter().sum();
+        let width = reading.recipe.width() - bins;
+        let categories = reading.recipe.categories().into_iter();
         let tables = categories.map(|category| image.take_just(category.rows() * category.dimension));
         let embeddings = tables.collect::<Result<_, _>>()?;
-        let stacks = Stack::take(width, &shape.hidden, &shape.biases, image)?;
+        let stacks = Stack::take((width, 2 * bins), &shape.hidden, &shape.biases, image)?;
         let crosses = match shape.ranks.is_empty() {
             true => None,
             false => Some(Crosses::take(width, &shape.ranks, image)?),
@@ -261,12 +298,12 @@ impl Member {
     pub fn number(
         &self,
         kernel: &Kernel,
-        inputs: &[f32],
+        (inputs, picks): (&[f32], &[Pick]),
         (scratch, cross_scratch): &mut (Scratch, Option<CrossScratch>),
         output: usize,
     ) -> f64 {
         let (stack, weights) = &self.heads[output];
-        let hidden = f64::from(kernel.logit(stack, inputs, scratch));
+        let hidden = f64::from(kernel.logit(stack, inputs, picks, scratch));
         match (&self.crosses, cross_scratch) {
             (Some(crosses), Some(scratch)) => {
                 kernel.cross(crosses, inputs, scratch);
@@ -277,15 +314,29 @@ impl Member {
     }
 }
 
-/// How each number of the recipe goes in; `foldable` as in [`Number::new`].
-fn numbers(recipe: &Recipe, foldable: bool) -> Vec<Number> {
-    let scalings = recipe.scalings().into_iter().zip(recipe.indicators()).zip(recipe.seconds());
-    let numbers = scalings.zip(recipe.bins()).map(|(((scaling, indicator), second), bins)| {
-        let mut number = Number::new(scaling, indicator, second, foldable);
-        number.bins = bins.map(|(bins, position)| (bins.clone(), position));
-        number
-    });
-    numbers.collect()
+impl Reading<'_> {
+    /// How each number goes in.
+    fn numbers(&self) -> Vec<Number> {
+        let Self { recipe, foldable, picked } = *self;
+        let scalings = recipe.scalings().into_iter().zip(recipe.indicators()).zip(recipe.seconds());
+        let (mut n, mut row) = (0, 0);
+        let numbers = scalings.zip(recipe.bins()).map(|(((scaling, indicator), second), bins)| {
+            let mut number = Number::new(scaling, indicator, second, foldable);
+            number.bins = bins.map(|(bins, position)| {
+                let pick = BinPlace::Pick { n, row };
+                (n, row) = (n + 1, row + 2 * bins.count() as u32);
+                (bins.clone(), if picked { pick } else { BinPlace::Inputs(position) })
+            });
+            number
+        });
+        numbers.collect()
+    }
+
+    /// The bins of each number that has some, if they are no inputs.
+    fn counts(&self) -> Vec<usize> {
+        let bins = self.recipe.bins().into_iter().flatten().map(|(bins, _)| bins.count());
+        bins.filter(|_| self.picked).collect()
+    }
 }
 
 fn linear(weight: &Array2<f32>, bias: Vec<f32>) -> Linear {
