@@ -57,9 +57,11 @@ impl NumberBins {
     /// last its upper one.
     #[inline]
     pub fn place(&self, value: f64) -> (usize, f32) {
-        let last = self.count().saturating_sub(1);
-        let bin = self.edges.partition_point(|edge| *edge <= value).saturating_sub(1).min(last);
-        match self.edges.get(bin..bin + 2) {
+        let edges = self.edges();
+        // As many as are not above it: counted without a branch, which a processor could not foresee.
+        let below: usize = edges.iter().map(|edge| usize::from(*edge <= value)).sum();
+        let bin = below.saturating_sub(1).min(edges.len().saturating_sub(2));
+        match edges.get(bin..bin + 2) {
             Some(&[low, high]) => (bin, ((value - low) / (high - low)).clamp(0.0, 1.0) as f32),
             _ => (0, 0.0),
         }
