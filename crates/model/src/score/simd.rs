@@ -7,7 +7,7 @@
 //! kernels of forests may hold `unsafe`.
 #![allow(unsafe_code)]
 
-use super::stack::{Chunk, CrossScratch, Crosses, Hidden, Pick, Scratch, Stack, BLOCK, CHUNK};
+use super::stack::{Chunk, CrossScratch, Crosses, Hidden, Pick, Picked, Scratch, Stack, BLOCK, CHUNK};
 use super::tiles::{self, TileScratch};
 use super::vectors::{add_up, dot, Lanes, Plain};
 use once_cell::sync::Lazy;
@@ -232,29 +232,6 @@ const RELU: u8 = 0;
 const LINEAR: u8 = 1;
 /// Negative outputs become 0, each is multiplied with its weight, and only the sum of the products leaves the registers.
 const WEIGHED: u8 = 2;
-
-/// What the first layer adds for bins.
-#[derive(Clone, Copy)]
-pub(super) struct Picked<'a> {
-    pub picks: &'a [Pick],
-    /// The weights and rows of [`super::stack::Steps`].
-    weight: *const Chunk,
-    rows: usize,
-}
-
-impl<'a> Picked<'a> {
-    pub const NONE: Picked<'static> = Picked { picks: &[], weight: std::ptr::null(), rows: 0 };
-
-    pub fn of(stack: &Stack, picks: &'a [Pick]) -> Self {
-        Self { picks, weight: stack.steps.weight.as_ptr(), rows: stack.steps.rows }
-    }
-
-    /// The weights of a few outputs: those `lane` lanes into the block that begins with the chunk `first`.
-    #[inline(always)]
-    pub fn of_outputs(&self, first: usize, lane: usize) -> *const f32 {
-        self.weight.wrapping_add(first * self.rows).cast::<f32>().wrapping_add(lane)
-    }
-}
 
 /// One layer. Its outputs go to `to`, if they are not `WEIGHED` by what is at `weights`.
 ///

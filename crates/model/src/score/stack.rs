@@ -294,6 +294,29 @@ pub(crate) fn padded(weights: &[f32]) -> Array<Chunk> {
     weights.chunks(CHUNK).map(chunk).collect()
 }
 
+/// What the first layer adds for bins.
+#[derive(Clone, Copy)]
+pub(crate) struct Picked<'a> {
+    pub picks: &'a [Pick],
+    /// The weights and rows of [`Steps`].
+    weight: *const Chunk,
+    rows: usize,
+}
+
+impl<'a> Picked<'a> {
+    pub const NONE: Picked<'static> = Picked { picks: &[], weight: std::ptr::null(), rows: 0 };
+
+    pub fn of(stack: &Stack, picks: &'a [Pick]) -> Self {
+        Self { picks, weight: stack.steps.weight.as_ptr(), rows: stack.steps.rows }
+    }
+
+    /// The weights of a few outputs: those `lane` lanes into the block that begins with the chunk `first`.
+    #[inline(always)]
+    pub fn of_outputs(&self, first: usize, lane: usize) -> *const f32 {
+        self.weight.wrapping_add(first * self.rows).cast::<f32>().wrapping_add(lane)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,7 @@
 //! Each sum has the terms of [`super::simd`]'s pass in the same order: the outputs are the same to the last bit.
 #![allow(unsafe_code)]
 
-use super::simd::Picked;
-use super::stack::{Chunk, Hidden, Pick, Stack, BLOCK, CHUNK};
+use super::stack::{Chunk, Hidden, Pick, Picked, Stack, BLOCK, CHUNK};
 use super::vectors::{add_up, dot, Lanes};
 
 /// Most rows at once.
