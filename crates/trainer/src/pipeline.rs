@@ -54,8 +54,11 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     rows.check_classes()?;
     let Prepared { table, ordered, split, task, .. } = &rows;
 
-    let bins = defaults::number_bins(&spec.algorithms, split.train.len(), *task);
-    let bins = params.number_bins.unwrap_or(bins);
+    let bins = params.number_bins.unwrap_or_else(|| match table.stored {
+        None => defaults::number_bins(&spec.algorithms, split.train.len(), *task),
+        // Rows that do not fit into memory are made no wider.
+        Some(_) => 0,
+    });
     let encoder = Encoder::fit(table, &split.train, params, bins, threads)?;
     warm.wait()?;
     let leaks = leaks::warnings(table, ordered, &split.train, *task)?;
