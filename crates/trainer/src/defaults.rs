@@ -57,12 +57,13 @@ const FEWEST_ROWS_IN_BINS: usize = 10_000;
 const MOST_ROWS_IN_BINS: usize = 300_000;
 
 /// Bins of each number where the caller says nothing, by what is known before there is a recipe.
-pub fn number_bins(algorithms: &[Algorithm], training_rows: usize, task: Task) -> usize {
+/// Rows that do not fit into memory are made no wider.
+pub fn number_bins(algorithms: &[Algorithm], training_rows: usize, in_memory: bool, task: Task) -> usize {
     let has_networks = algorithms.iter().any(|algorithm| Algorithm::NETWORKS.contains(algorithm));
     match training_rows {
         MOST_ROWS_IN_BINS.. => 0,
         0..FEWEST_ROWS_IN_BINS if task == Task::Regression => 0,
-        _ if has_networks => NUMBER_BINS,
+        _ if has_networks && in_memory => NUMBER_BINS,
         _ => 0,
     }
 }
@@ -157,13 +158,14 @@ mod tests {
 
     #[test]
     fn networks_read_bins_unless_rows_are_many_or_quantities_few() {
-        let of = |rows, task| number_bins(&[Algorithm::BoostedTrees, Algorithm::Mlp], rows, task);
+        let of = |rows, task| number_bins(&[Algorithm::BoostedTrees, Algorithm::Mlp], rows, true, task);
         assert_eq!([100, 9_999, 10_000, 299_999, 300_000].map(|n| of(n, Task::Binary)), [16, 16, 16, 16, 0]);
         assert_eq!(
             [100, 9_999, 10_000, 299_999, 300_000].map(|n| of(n, Task::Regression)),
             [0, 0, 16, 16, 0]
         );
-        assert_eq!(number_bins(&[Algorithm::BoostedTrees], 20_000, Task::Binary), 0);
+        assert_eq!(number_bins(&[Algorithm::BoostedTrees], 20_000, true, Task::Binary), 0);
+        assert_eq!(number_bins(&[Algorithm::Mlp], 20_000, false, Task::Binary), 0);
     }
 
     #[test]

@@ -54,11 +54,9 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     rows.check_classes()?;
     let Prepared { table, ordered, split, task, .. } = &rows;
 
-    let bins = params.number_bins.unwrap_or_else(|| match table.stored {
-        None => defaults::number_bins(&spec.algorithms, split.train.len(), *task),
-        // Rows that do not fit into memory are made no wider.
-        Some(_) => 0,
-    });
+    let in_memory = table.stored.is_none();
+    let bins = defaults::number_bins(&spec.algorithms, split.train.len(), in_memory, *task);
+    let bins = params.number_bins.unwrap_or(bins);
     let encoder = Encoder::fit(table, &split.train, params, bins, threads)?;
     warm.wait()?;
     let leaks = leaks::warnings(table, ordered, &split.train, *task)?;

@@ -70,35 +70,35 @@ pub fn split(table: &Table, rows: &[u32], params: &Params) -> (Split, Option<Str
 /// before those of the split before it, and trains on what is earlier still. Without times, the folds of a cross-validation. There are
 /// fewer than `wanted` where nothing would be left to train on.
 pub fn earlier(table: &Table, rows: &[u32], params: &Params, newest: &Split, wanted: usize) -> Vec<Split> {
-    let all = 1..=wanted;
     match (&table.times, newest.validation_from) {
-        (Some((_, times)), Some(validation_from)) => {
-            all.map_while(|nth| earlier_by_time(times, rows, validation_from, newest, nth)).collect()
-        }
+        _ if wanted == 0 => Vec::new(),
+        (Some((_, times)), Some(from)) => earlier_by_time(times, rows, from, newest, wanted),
         _ if newest.validation.is_empty() => Vec::new(),
-        _ => all.map_while(|nth| fold(&table.unit_hashes, rows, params, nth)).collect(),
+        _ => (1..=wanted).map_while(|nth| fold(&table.unit_hashes, rows, params, nth)).collect(),
     }
 }
 
-fn earlier_by_time(times: &[i64], rows: &[u32], from: i64, newest: &Split, nth: usize) -> Option<Split> {
+fn earlier_by_time(times: &[i64], rows: &[u32], from: i64, newest: &Split, wanted: usize) -> Vec<Split> {
     let time = |row: &u32| times[*row as usize];
+    let at = |limit: i64| rows.partition_point(|row| time(row) < limit);
     let distinct = |rows: &[u32]| {
         let mut distinct: Vec<i64> = rows.iter().map(time).collect();
         distinct.dedup();
         distinct
     };
-    let before = distinct(&rows[..rows.partition_point(|row| time(row) < from)]);
-    let width = distinct(&newest.validation).len();
-    let first = before.len().checked_sub(nth * width).filter(|first| *first > 0)?;
-    let (validation_from, end) = (before[first], before.get(first + width).copied().unwrap_or(from));
-    let at = |limit: i64| rows.partition_point(|row| time(row) < limit);
-    Some(Split {
-        train: rows[..at(validation_from)].to_vec(),
-        validation: rows[at(validation_from)..at(end)].to_vec(),
-        validation_from: Some(validation_from),
-        by_time: true,
-        ..Split::default()
-    })
+    let (before, width) = (distinct(&rows[..at(from)]), distinct(&newest.validation).len());
+    let nth = |nth: usize| {
+        let first = before.len().checked_sub(nth * width).filter(|first| *first > 0)?;
+        let (validation_from, end) = (before[first], before.get(first + width).copied().unwrap_or(from));
+        Some(Split {
+            train: rows[..at(validation_from)].to_vec(),
+            validation: rows[at(validation_from)..at(end)].to_vec(),
+            validation_from: Some(validation_from),
+            by_time: true,
+            ..Split::default()
+        })
+    };
+    (1..=wanted).map_while(nth).collect()
 }
 
 /// The nth fold after the newest: the keys whose hashes come after its validation rows'.
