@@ -14,6 +14,7 @@ pub struct Defaults {
     pub training_rows: usize,
     /// Those that the recipe was made with.
     pub number_bins: usize,
+    pub trees: usize,
     pub leaves: usize,
     pub min_leaf_rows: usize,
     pub column_share: f64,
@@ -49,8 +50,12 @@ const SMALL_BATCH: usize = 256;
 /// first, so many epochs.
 const PATIENCE: [(usize, u32); 3] = [(1_000_000, 3), (100_000, 5), (0, 10)];
 const TREE_PATIENCE: u32 = 30;
+/// The loss of trees of quantities falls unevenly.
+const TREE_PATIENCE_OF_QUANTITIES: u32 = 100;
 /// Bins of a number: what a network of few rows would need many epochs to bend into shape.
 const NUMBER_BINS: usize = 16;
+/// What a quantity depends on bends more often; a probability would learn so many by heart.
+const NUMBER_BINS_OF_QUANTITIES: usize = 32;
 /// Of fewer training rows the bins of a quantity are learned by heart.
 const FEWEST_ROWS_IN_BINS: usize = 10_000;
 /// From so many training rows on a network finds steps and bends without bins, which would double its time.
@@ -63,8 +68,9 @@ pub fn number_bins(algorithms: &[Algorithm], training_rows: usize, in_memory: bo
     match training_rows {
         MOST_ROWS_IN_BINS.. => 0,
         0..FEWEST_ROWS_IN_BINS if task == Task::Regression => 0,
-        _ if has_networks && in_memory => NUMBER_BINS,
-        _ => 0,
+        _ if !has_networks || !in_memory => 0,
+        _ if task == Task::Regression => NUMBER_BINS_OF_QUANTITIES,
+        _ => NUMBER_BINS,
     }
 }
 
@@ -87,6 +93,7 @@ impl Defaults {
             ("batch_size", params.batch_size.is_none(), json!(self.batch_size)),
             ("dropout", params.dropout.is_none(), json!(self.dropout)),
             ("number_bins", params.number_bins.is_none(), json!(self.number_bins)),
+            ("trees", params.trees.is_none(), json!(self.trees)),
             ("leaves", params.leaves.is_none(), json!(self.leaves)),
             ("min_leaf_rows", params.min_leaf_rows.is_none(), json!(self.min_leaf_rows)),
             ("column_share", params.column_share.is_none(), json!(self.column_share)),
@@ -101,7 +108,11 @@ impl Defaults {
             training_rows: rows,
             number_bins: 0,
             patience: PATIENCE.iter().find(|(least, _)| rows >= *least).map_or(0, |(_, epochs)| *epochs),
-            tree_patience: TREE_PATIENCE,
+            trees: Params::most_trees(task),
+            tree_patience: match task {
+                Task::Binary => TREE_PATIENCE,
+                Task::Regression => TREE_PATIENCE_OF_QUANTITIES,
+            },
             dropout: if task == Task::Binary && rows >= MANY_ROWS { DROPOUT } else { 0.0 },
             batch_size: if rows >= MANY_ROWS { BATCH } else { SMALL_BATCH },
             leaves: if rows < FEW_ROWS { 31 } else { 63 },
@@ -150,6 +161,15 @@ mod tests {
     }
 
     #[test]
+    fn quantities_have_more_trees_and_wait_longer_for_a_better_one() {
+        let of = |task| {
+            let Defaults { trees, tree_patience, .. } = Defaults::new(20_000, 9, 0, task);
+            (trees, tree_patience)
+        };
+        assert_eq!((of(Task::Binary), of(Task::Regression)), ((500, 30), (2000, 100)));
+    }
+
+    #[test]
     fn units_are_dropped_where_many_rows_have_a_probability() {
         let of = |rows, task| Defaults::new(rows, 9, 0, task).dropout;
         assert_eq!([of(49_999, Task::Binary), of(50_000, Task::Binary)], [0.0, 0.2]);
@@ -162,7 +182,7 @@ mod tests {
         assert_eq!([100, 9_999, 10_000, 299_999, 300_000].map(|n| of(n, Task::Binary)), [16, 16, 16, 16, 0]);
         assert_eq!(
             [100, 9_999, 10_000, 299_999, 300_000].map(|n| of(n, Task::Regression)),
-            [0, 0, 16, 16, 0]
+            [0, 0, 32, 32, 0]
         );
         assert_eq!(number_bins(&[Algorithm::BoostedTrees], 20_000, true, Task::Binary), 0);
         assert_eq!(number_bins(&[Algorithm::Mlp], 20_000, false, Task::Binary), 0);

@@ -42,7 +42,7 @@ fn each_cut_off_is_a_training_on_the_weeks_before_it() {
     // Twenty weeks from the day 17,168 on: three are test, the three before them validation.
     let all = sales(3000);
     let algorithms = [Algorithm::BoostedTrees, Algorithm::Mlp, Algorithm::Blend];
-    let params = Params { cut_offs: 3, refit: false, importance: false, trees: 20, ..quick() };
+    let params = Params { cut_offs: 3, refit: false, importance: false, trees: Some(20), ..quick() };
     let run = fit(&algorithms, &Source::of(&all), params.clone());
     let of = |algorithm| cut_offs(&run).iter().filter(move |cut_off| cut_off.algorithm == algorithm);
     for algorithm in algorithms {

@@ -45,7 +45,7 @@ fn four_fifths_of_the_quantities_lie_between_the_outer_quantiles() {
         let of = |calibration| {
             // Too short to find the quantiles.
             let params =
-                Params { epochs: 2, trees: 10, members: 1, importance: false, calibration, ..quick() };
+                Params { epochs: 2, trees: Some(10), members: 1, importance: false, calibration, ..quick() };
             let others: &[_] = match algorithm {
                 Algorithm::Blend => &[Algorithm::Mlp, Algorithm::BoostedTrees, Algorithm::Blend],
                 _ => &[algorithm],

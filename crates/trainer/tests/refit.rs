@@ -26,7 +26,7 @@ fn all_labelled_rows_are_learned_from_and_what_is_reported_is_the_fit_before() {
     let sales = sales(3000);
     let source = Source::of(&sales);
     for algorithm in [Algorithm::Popularity, Algorithm::Logistic, Algorithm::Mlp, Algorithm::BoostedTrees] {
-        let params = Params { trees: 40, members: 2, ..quick() };
+        let params = Params { trees: Some(40), members: 2, ..quick() };
         let plain = fit(&[algorithm], &source, Params { refit: false, ..params.clone() });
         let run = fit(&[algorithm], &source, params);
         assert_eq!(reported(&run), reported(&plain), "{algorithm}");

@@ -303,7 +303,8 @@ fn trees_keep_to_the_directions_that_are_given() {
     let sales = sales(3000);
     let source = Source::of(&sales);
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let bound = Params { increasing: names(&["double"]), decreasing: names(&["lags"]), trees: 60, ..quick() };
+    let bound =
+        Params { increasing: names(&["double"]), decreasing: names(&["lags"]), trees: Some(60), ..quick() };
     let changed = |change: fn(&mut support::sales::Sale)| {
         let mut sales = sales.clone();
         sales.iter_mut().for_each(change);

@@ -6,7 +6,7 @@ use crate::settings;
 use model::halving::SearchPlan;
 use model::search::Space;
 use model::trials::{Machine, Trials};
-use model::{Algorithm, Params};
+use model::{Algorithm, Params, Task};
 use serde_json::{json, Map, Value};
 use std::time::{Duration, Instant};
 
@@ -122,10 +122,12 @@ fn settings_of(training: &Arguments) -> Value {
     json!({"label": training.label, "keys": training.keys, "time_column": training.time_column})
 }
 
-/// The number of epochs or trees of the longest training.
+/// The number of epochs or trees of the longest training. Nothing is known yet of a label whose task is not given.
 fn longest(params: &Params, algorithm: Algorithm) -> u32 {
     match algorithm {
-        Algorithm::BoostedTrees => params.trees as u32,
+        Algorithm::BoostedTrees => {
+            params.trees.unwrap_or(Params::most_trees(params.task.unwrap_or(Task::Binary))) as u32
+        }
         _ => params.epochs,
     }
 }

@@ -100,7 +100,7 @@ parameters! {
         "size of a step", "null takes 0.001, of one_cycle 0.003, of boosted_trees 0.05";
     patience: Option<u32> = None, LEARNING, Whole(0, 100_000),
         "epochs, or trees, without a better validation loss before training stops",
-        "0 never stops early, null takes 10, from 100,000 rows on 5, from a million on 3, and of boosted_trees 30";
+        "0 never stops early, null takes 10, from 100,000 rows on 5, from a million on 3, of boosted_trees 30, and of quantities 100";
     hidden: Vec<usize> = vec![128], HIDDEN, Sizes(8, 1, 4096), "sizes of the hidden layers";
     crosses: usize = 2, CROSSES, Whole(1, 8), "cross layers";
     cross_rank: usize = 32, CROSSES, Whole(1, 4096), "rank of a cross layer's matrix";
@@ -119,13 +119,13 @@ parameters! {
         "how numbers with heavy tails are calmed";
     number_bins: Option<usize> = None, NETWORKS, Whole(0, 64),
         "bins of each number that a network reads besides it",
-        "null takes 16, but 0 from 300,000 training rows on, and 0 for quantities of fewer than 10,000";
+        "null takes 16, of quantities 32, but 0 from 300,000 training rows on, for quantities of fewer than 10,000, and out of memory";
     negative_share: f64 = 1.0, NETWORKS, Above(0.0, 1.0),
         "share of the negative rows that an epoch sees", "the probabilities are corrected";
     members: usize = 1, NETWORKS, Whole(1, 32), "networks trained from different seeds and averaged";
     precision: Precision = Precision::Float32, NETWORKS, OneOf(&["float32", "tf32", "bf16"]),
         "how a GPU multiplies";
-    trees: usize = 500, TREES, Whole(1, 10_000), "most trees";
+    trees: Option<usize> = None, TREES, Whole(1, 10_000), "most trees", "null takes 500, of quantities 2000";
     leaves: Option<usize> = None, TREES, Whole(2, 4096),
         "most leaves of a tree", "null takes 31, of 100,000 training rows or more 63";
     min_leaf_rows: Option<usize> = None, TREES, Whole(1, 1_000_000_000),
@@ -182,6 +182,14 @@ impl Params {
             _ if self.schedule == Schedule::OneCycle => 0.003,
             _ => 0.001,
         })
+    }
+
+    /// Most trees where the caller says nothing: those of quantities get better for longer, the outer quantiles' longest.
+    pub const fn most_trees(task: Task) -> usize {
+        match task {
+            Task::Binary => 500,
+            Task::Regression => 2000,
+        }
     }
 
     /// Whether a direction of a column is given.

@@ -74,7 +74,7 @@ fn goals(task: Task) -> Vec<Goal> {
 fn tree_params(job: &Job) -> TreeParams {
     let (params, defaults) = (job.params, &job.defaults);
     TreeParams {
-        trees: params.trees as u32,
+        trees: params.trees.unwrap_or(defaults.trees) as u32,
         lengths: job.lengths(Algorithm::BoostedTrees).map(<[u32]>::to_vec),
         leaves: params.leaves.unwrap_or(defaults.leaves),
         learning_rate: params.learning_rate(Algorithm::BoostedTrees),
