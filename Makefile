@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
+.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -29,6 +29,9 @@ test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as a u
 
 test-images: ## The images of docker/: checked, built and run, without Docker (PART=lint: only checked; KEEP=1: left for the next call)
 	@KEEP="$(KEEP)" "$(here)"/scripts/test-images $(PART)
+
+test-replicas: ## Three servers under Debian's Patroni, scored on while versions are promoted and the leader is killed
+	@"$(here)"/scripts/test-replicas
 
 test-mlflow: ## The Python package for MLflow, with MLflow's server and a browser
 	@"$(here)"/scripts/test-mlflow

@@ -33,6 +33,14 @@ COMMENT ON FUNCTION rollback(text, text) IS
 versions are passed over. A promotion after a rollback begins a new line: rolling back from it comes to where it began.
 An error where there is nothing to go back to. For those who manage the model.';
 
+CREATE PROCEDURE wait_for(model text, version integer, alias text DEFAULT 'champion', time_limit interval DEFAULT '1 minute')
+LANGUAGE c AS 'MODULE_PATHNAME', 'wait_for_wrapper';
+COMMENT ON PROCEDURE wait_for(text, integer, text, interval) IS
+'Waits until this server sees a version as the champion of a model (or under another alias; alias NULL: until the version is
+stored), for a deployment: on a standby that is when what was committed on the primary has been replayed. An error after
+time_limit; one of 0 or less looks once. A model that is not there yet is waited for as well. Holds no snapshot and no lock while
+it waits, so it cannot run inside a transaction block. For those who may score with the model.';
+
 -- Privileges.
 CREATE FUNCTION grant_model(model text, role name, privilege text) RETURNS void
 VOLATILE PARALLEL UNSAFE

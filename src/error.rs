@@ -100,6 +100,11 @@ pub enum Error {
     Privilege { message: String, hint: Option<String> },
     #[error("{message}")]
     Trainer { cause: Cause, message: String, detail: Option<String>, hint: Option<String> },
+    #[error("foreign table {0} cannot be read in a parallel worker")]
+    ForeignInWorker(String),
+    /// `last` says what was seen instead.
+    #[error("{what} was not seen here within {seconds} s")]
+    NotSeen { what: String, seconds: f64, last: String },
     #[error("relation {0} of model \"{1}\" does not exist")]
     SourceGone(String, String),
     #[error("{0} is no longer the feature view that model \"{1}\" was trained on")]
@@ -185,7 +190,9 @@ impl Error {
             Self::Archived { .. }
             | Self::NoEarlierChampion(_)
             | Self::NoSource(_)
+            | Self::NotSeen { .. }
             | Self::OtherVersion { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::ForeignInWorker(_) => ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
             Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
             Self::SeveralModels(_) | Self::NoDefault { .. } => ERRCODE_AMBIGUOUS_PARAMETER,
@@ -228,6 +235,12 @@ impl Error {
             }
             Self::Trainer { detail, .. } => detail.clone(),
             Self::OtherVersion { why, .. } => Some(why.clone()),
+            Self::NotSeen { last, .. } => Some(last.clone()),
+            Self::ForeignInWorker(_) => Some(
+                "A worker has a connection of its own to the foreign server, which does not see what this transaction has \
+                 written there."
+                    .into(),
+            ),
             Self::NoDefault { .. } => Some(
                 "The default is a model of the role's own, or one that the database's owner or a superuser has granted: other \
                  roles' grants and models do not change it."
@@ -286,6 +299,16 @@ impl Error {
             Self::MissingColumn { .. } => {
                 Some("Columns are found by name: rename the row's column, or train again.".into())
             }
+            Self::ForeignInWorker(_) => Some(
+                "SET max_parallel_workers_per_gather = 0 for the statement; reco.top_products(…) reads the keys of a region at \
+                 once and never runs in a worker."
+                    .into(),
+            ),
+            Self::NotSeen { .. } => Some(
+                "Was it promoted, and committed? On a standby, reco.metrics shows how far behind its primary it is \
+                 (reco_standby_lag_seconds); time_limit says how long to wait."
+                    .into(),
+            ),
             Self::SourceGone(_, model) => {
                 Some(format!("Train \"{model}\" again from the relation that replaced it."))
             }

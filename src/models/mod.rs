@@ -7,12 +7,14 @@
 //! | `card`    | `reco.model_card`, `reco.model_card_text`, `reco.describe_model` |
 //! | `exchange` | `reco.export_model`, `reco.import_model` |
 //! | `retire`  | `reco.archive_version`, `reco.drop_model` |
+//! | `wait_for` | `reco.wait_for` |
 
 mod aliases;
 pub mod card;
 mod exchange;
 mod grants;
 mod retire;
+mod wait_for;
 
 use pgrx::extension_sql_file;
 

@@ -22,6 +22,7 @@
 //! | `memory` | PostgreSQL's memory, and values of variable length in it |
 //! | `relations` | names, owners and columns of relations |
 //! | `layout`, `storage_age` | checks that rows still have the types, and the storage, that a reader was chosen for |
+//! | `foreign` | checks that foreign tables are read where the transaction has its connections to them |
 //! | `changes`, `moment`, `transactions` | how long a look-up stays true: until a relation or a role changes, the user, the snapshot, or the transaction |
 //! | `guard` | errors of C that pass Rust code |
 //! | `session`, `liveness` | procedures that commit between their steps, and the lock that says that one still runs |
@@ -48,6 +49,7 @@ pub mod cursor;
 pub mod each_row;
 pub mod ends;
 pub mod extension;
+pub mod foreign;
 pub mod guard;
 pub mod input;
 pub mod layout;

@@ -5,18 +5,23 @@
 //! `ALTER TABLE`, truncated, or dropped and made again. Then the snapshot sees none of the rows that are stored now, and
 //! the function would answer that there are none. So this file raises an error, which asks for another try. Where all
 //! statements of a transaction share one snapshot, a SELECT sees no more rows than we do, and nothing is refused.
+//!
+//! What foreign tables show is no matter of storage here; [`crate::pg::foreign`] says where they may be read.
 
 use crate::error::Error;
+use crate::pg::foreign;
 use crate::pg::relations;
 use pgrx::pg_sys;
 use std::collections::BTreeSet;
 
 /// Refuses relations whose storage was replaced after the active snapshot was taken, because the snapshot cannot see the
-/// new rows.
+/// new rows, and foreign tables that this process cannot see as its transaction does.
 ///
 /// # Safety
 /// There is an active snapshot, and the caller holds locks on the relations.
 pub unsafe fn check(relations: impl IntoIterator<Item = pg_sys::Oid>) -> Result<(), Error> {
+    let relations: Vec<_> = relations.into_iter().collect();
+    foreign::check(&relations)?;
     // SAFETY: the isolation level is a variable of this process; the rest is as the caller says.
     unsafe {
         if pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 {

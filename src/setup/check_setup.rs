@@ -1,6 +1,6 @@
 //! The function `reco.check_setup`.
 
-use super::{catalog, schedules, server, trainer};
+use super::{catalog, schedules, server, shards, trainer};
 use crate::pg::extension;
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -16,6 +16,7 @@ fn check_setup(
     let mut findings = server::installation();
     findings.extend(trainer::findings(limit));
     findings.extend(server::settings());
+    findings.extend(shards::findings());
     // The rows of another version are not judged by what this one knows.
     if extension::other_version().is_none() {
         findings.extend(catalog::findings(limit));

@@ -7,6 +7,7 @@
 //! | `server`      | the versions, and settings compared with the machine |
 //! | `catalog`     | whether what the catalog's rows refer to exists, and whether the weights are what was stored |
 //! | `schedules`   | whether anybody calls `reco.run_due()` |
+//! | `shards`      | whether foreign servers compute on their own rows |
 //! | `trainer`     | the trainer, libtorch, processors, GPUs |
 
 mod catalog;
@@ -14,6 +15,7 @@ mod check_setup;
 mod finding;
 mod schedules;
 mod server;
+mod shards;
 mod trainer;
 
 pgrx::extension_sql_file!("../../sql/setup.sql", name = "setup", finalize);

@@ -37,6 +37,8 @@
 //! | `retraining` | which of two versions is better, and retraining |
 //! | `metrics` | the counters of scoring, and what a monitoring system reads |
 //! | `standby` | a streaming standby and read-only transactions |
+//! | `wait_for` | who waits until a server sees a version, and what a standby tells of its lag |
+//! | `shards` | regions on several servers, by postgres_fdw |
 //! | `dump` | pg_dump and restore |
 //! | `pg_upgrade` | a database of an older PostgreSQL, upgraded |
 //! | `since_17`, `since_18` | what a user meets of what came with these versions of PostgreSQL |
@@ -147,6 +149,7 @@ mod schedule_servers;
 mod schedules;
 mod scoring;
 mod scoring_refusals;
+mod shards;
 mod shared_models;
 mod similar_launches;
 mod since_17;
@@ -166,5 +169,6 @@ mod tune_refusals;
 mod tutorial;
 mod upgrades;
 mod views;
+mod wait_for;
 mod what_if;
 mod what_is_shown;
