@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
+.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean test-citus
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -38,6 +38,9 @@ test-mlflow: ## The Python package for MLflow, with MLflow's server and a browse
 
 test-upgrade: ## From each release to this version, with the release's own library, which is built for it
 	@"$(here)"/scripts/test-upgrade
+
+test-citus: ## On Citus, a coordinator and two workers: the same answers as on one server (PG_CONFIG=/path/to/the/pg_config/of/a/PostgreSQL/with/it)
+	@PG_CONFIG="$(PG_CONFIG)" "$(here)"/scripts/test-citus
 
 test-report: ## The page of a model in a browser
 	@"$(here)"/scripts/test-report

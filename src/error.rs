@@ -57,6 +57,9 @@ pub enum Error {
         extension::LIBRARY
     )]
     OtherVersion { catalog: String, why: String },
+    /// The rows that the call needs are on another server, or are not kept up to date on this one.
+    #[error("{message}")]
+    NotHere { message: String, hint: String },
     #[error("{message}")]
     InUse { message: String, hint: String },
     #[error("model \"{0}\" has no source: its champion was imported without one")]
@@ -191,6 +194,7 @@ impl Error {
             | Self::NoEarlierChampion(_)
             | Self::NoSource(_)
             | Self::NotSeen { .. }
+            | Self::NotHere { .. }
             | Self::OtherVersion { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::ForeignInWorker(_) => ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
@@ -281,7 +285,7 @@ impl Error {
             ),
             Self::Damaged(_) => Some("reco.check_setup() lists what is wrong, and what to do.".into()),
             Self::OtherVersion { catalog, .. } => Some(extension::remedy(catalog)),
-            Self::InUse { hint, .. } => Some(hint.clone()),
+            Self::InUse { hint, .. } | Self::NotHere { hint, .. } => Some(hint.clone()),
             Self::Changed(_) => Some("Nothing is lost: call again.".into()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
             Self::SeveralModels(names) => {

@@ -433,3 +433,16 @@ WHERE s.value IS NOT NULL;
 -- sql/training.sql
 
 -- sql/setup.sql
+
+-- What scoring reads, and no more: subscribers score, and whoever publishes keeps the runs, the history and the weeks.
+CREATE FUNCTION publish_catalog() RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+AS $$
+    CREATE PUBLICATION reco_catalog FOR TABLE
+        @extschema@.model, @extschema@.version, @extschema@.artifact, @extschema@.artifact_chunk, @extschema@.alias,
+        @extschema@.model_privilege, @extschema@.ab_test, @extschema@.ab_arm, @extschema@.feature_view;
+$$;
+COMMENT ON FUNCTION publish_catalog() IS
+'Makes the publication reco_catalog of the tables that scoring reads, for servers that score with this server''s models: workers
+of Citus, shards. Each subscribes with CREATE SUBSCRIPTION, under a name of its own; its catalog must be empty before. It scores
+from then on, and refuses to change the catalog. For superusers: only they may publish tables that they do not own.';

@@ -85,6 +85,7 @@ mod cancel;
 mod champion_history;
 mod changed_tables;
 mod check_setup;
+mod copied_catalog;
 mod crash;
 mod cut_offs;
 mod damaged_catalog;
