@@ -17,6 +17,7 @@
 //! | `ab_test/` | `reco.start_ab_test(…)`, `reco.ab_report(…)`: versions that share a model's keys |
 //! | `metrics/`  | `reco.metrics`: what a monitoring system reads, and the counters of scoring |
 //! | `report/` | `reco.report(…)`: a model as one page of HTML, which `crates/report` draws |
+//! | `lake/`     | `CALL reco.load_parquet(…)`, `CALL reco.save_parquet(…)`: files of a data lake, through a process of `crates/lake` |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and which faults there are |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs` | every error, with its SQLSTATE and hint |
@@ -37,6 +38,7 @@ mod error;
 mod evaluation;
 mod feature_view;
 mod features;
+mod lake;
 mod metrics;
 mod models;
 mod monitoring;

@@ -27,6 +27,7 @@
 //! | `session`, `liveness` | procedures that commit between their steps, and the lock that says that one still runs |
 //! | `acting_as`, `session_locks` | SQL with another role's rights, and the session's locks that it must not release |
 //! | `catalog_lock` | locks that no SQL command can take |
+//! | `child` | child processes that are no part of the server |
 //! | `background` | processes of the server that run a procedure on their own, under another role |
 //! | `alarm` | notices to whoever listens for what needs a person |
 //! | `threads` | threads that run nothing of PostgreSQL's |
@@ -43,6 +44,7 @@ pub mod call;
 pub mod call_site;
 pub mod catalog_lock;
 pub mod changes;
+pub mod child;
 pub mod comparison;
 pub mod cursor;
 pub mod each_row;

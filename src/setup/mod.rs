@@ -7,11 +7,13 @@
 //! | `server`      | the versions, and settings compared with the machine |
 //! | `catalog`     | whether what the catalog's rows refer to exists, and whether the weights are what was stored |
 //! | `schedules`   | whether anybody calls `reco.run_due()` |
+//! | `lake`        | the object-storage process |
 //! | `trainer`     | the trainer, libtorch, processors, GPUs |
 
 mod catalog;
 mod check_setup;
 mod finding;
+mod lake;
 mod schedules;
 mod server;
 mod trainer;
