@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
+.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-mlflow test-lake test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -32,6 +32,9 @@ test-images: ## The images of docker/: checked, built and run, without Docker (P
 
 test-mlflow: ## The Python package for MLflow, with MLflow's server and a browser
 	@"$(here)"/scripts/test-mlflow
+
+test-lake: ## Parquet files in object stores, which run on the loopback (Azurite, moto)
+	@"$(here)"/scripts/test-lake
 
 test-upgrade: ## From each release to this version, with the release's own library, which is built for it
 	@"$(here)"/scripts/test-upgrade

@@ -31,7 +31,9 @@ fn kind(base: pg_sys::Oid, modifier: i32) -> Option<Kind> {
         pg_sys::FLOAT4OID => Kind::Real,
         pg_sys::FLOAT8OID => Kind::Double,
         pg_sys::NUMERICOID => Kind::Numeric(precision_and_scale(modifier)),
-        pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID | pg_sys::NAMEOID | pg_sys::JSONOID => Kind::Text,
+        pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID | pg_sys::NAMEOID | pg_sys::JSONOID => {
+            Kind::Text
+        }
         pg_sys::JSONBOID => Kind::Jsonb,
         pg_sys::BYTEAOID => Kind::Bytea,
         pg_sys::DATEOID => Kind::Date,

@@ -74,7 +74,10 @@ pub fn check_rights(table: &Opened, columns: &[i16]) -> Result<(), Error> {
         match security == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 {
             false => Ok(()),
             true => Err(Error::InvalidArgument(
-                format!("{} has row security, which COPY FROM does not know", relations::qualified_name(oid)?),
+                format!(
+                    "{} has row security, which COPY FROM does not know",
+                    relations::qualified_name(oid)?
+                ),
                 Some("Load into a table of its own, and INSERT from there.".into()),
             )),
         }
@@ -121,7 +124,10 @@ pub fn copy(source: &mut Source, table: &Opened, names: &[String], columns: &[i1
 ///
 /// # Safety
 /// The relation is open, and has these columns.
-unsafe fn range_table(table: &Opened, columns: &[i16]) -> (*mut pg_sys::ParseState, *mut pg_sys::ParseNamespaceItem) {
+unsafe fn range_table(
+    table: &Opened,
+    columns: &[i16],
+) -> (*mut pg_sys::ParseState, *mut pg_sys::ParseNamespaceItem) {
     // SAFETY: as the caller says; Postgres raises what it refuses.
     unsafe {
         let state = pg_sys::make_parsestate(std::ptr::null_mut());

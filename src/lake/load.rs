@@ -48,7 +48,10 @@ fn arguments(call: &Call) -> Result<Arguments, Error> {
         serde_json::from_value(json).map_err(|_| {
             Error::InvalidArgument(
                 "columns is no JSON object of names".into(),
-                Some("It has the table's columns, each with that of the files: '{\"region\": \"Region\"}'.".into()),
+                Some(
+                    "It has the table's columns, each with that of the files: '{\"region\": \"Region\"}'."
+                        .into(),
+                ),
             )
         })
     });
@@ -99,7 +102,9 @@ fn load(arguments: &Arguments) -> Result<(), Error> {
     if chosen.is_empty() {
         return Ok(());
     }
-    let Incoming::Event(Event::Columns { loaded, ignored }) = process.incoming()? else { return Err(unasked()) };
+    let Incoming::Event(Event::Columns { loaded, ignored }) = process.incoming()? else {
+        return Err(unasked());
+    };
     tell_columns(&columns, &loaded, &ignored);
     let mut source = Source::new(&mut process, chosen.len());
     let rows = copy(&mut source, &table, &loaded, &numbers_of(&columns, &loaded))?;
@@ -135,7 +140,8 @@ fn numbers(columns: &[Column], mapping: Option<&BTreeMap<String, String>>) -> Ve
 }
 
 fn numbers_of(columns: &[Column], names: &[String]) -> Vec<i16> {
-    let number = |name: &String| columns.iter().find(|column| column.name == *name).map(|column| column.number);
+    let number =
+        |name: &String| columns.iter().find(|column| column.name == *name).map(|column| column.number);
     names.iter().filter_map(number).collect()
 }
 
@@ -164,8 +170,11 @@ fn empty(name: &RelationName) -> Result<(), Error> {
 }
 
 fn tell_columns(columns: &[Column], loaded: &[String], ignored: &[String]) {
-    let kept: Vec<&str> =
-        columns.iter().map(|column| column.name.as_str()).filter(|name| !loaded.iter().any(|l| l == name)).collect();
+    let kept: Vec<&str> = columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .filter(|name| !loaded.iter().any(|l| l == name))
+        .collect();
     if !kept.is_empty() {
         say!("not in the files, so that they get their defaults: {}", kept.join(", "));
     }

@@ -45,7 +45,8 @@ impl Process {
         let tidies_up = matches!(task, Task::Save(_));
         let path = settings::lake_path();
         let mut command = Command::new(&path);
-        let told = |name: &str| ENVIRONMENT.iter().any(|prefix| name.starts_with(prefix)) || NETWORK.contains(&name);
+        let told =
+            |name: &str| ENVIRONMENT.iter().any(|prefix| name.starts_with(prefix)) || NETWORK.contains(&name);
         let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told));
         command.env_clear().envs(environment.collect::<Vec<_>>()).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -54,7 +55,8 @@ impl Process {
             let message = format!("could not start the object-storage process \"{}\": {cause}", path.display());
             ours(message, None, Some("Install the package pg-recommend-trainer, or the process beside the extension (make install), or set reco.lake_path."))
         })?;
-        let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        let (Some(input), Some(output), Some(errors)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             unreachable!("the three streams are piped")
         };
@@ -84,7 +86,9 @@ impl Process {
             let Some(input) = &mut self.input else { return Err(self.failure()) };
             match input.write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => wait_for(input.as_raw_fd(), For::Writing),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    wait_for(input.as_raw_fd(), For::Writing)
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // It has ended, and has said why.
                 Err(_) => return Err(self.failure()),
@@ -173,7 +177,8 @@ impl Process {
         // A failure to read is ignored, because these words only explain another failure.
         let _ = (&mut self.errors).take(LAST_WORDS).read_to_end(&mut words);
         let words = String::from_utf8_lossy(&words).trim().to_owned();
-        let memory = "It may need more memory: see reco.max_lake_memory, or write the files with smaller row groups.";
+        let memory =
+            "It may need more memory: see reco.max_lake_memory, or write the files with smaller row groups.";
         let (message, hint) = match status.signal() {
             Some(libc::SIGKILL) => ("the object-storage process was killed".to_owned(), Some(memory)),
             Some(signal) => {

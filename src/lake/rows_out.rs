@@ -50,7 +50,11 @@ impl RowsOut {
 
     /// # Safety
     /// The tuple is live and has this descriptor, whose columns have the types that were given.
-    unsafe fn append(&mut self, tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Result<(), Error> {
+    unsafe fn append(
+        &mut self,
+        tuple: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+    ) -> Result<(), Error> {
         let began = self.waiting.len();
         let Self { senders, deformed, waiting, memory } = self;
         // SAFETY: as the caller says. What a send function returns is a varlena in the current memory context, which is reset

@@ -54,7 +54,8 @@ const QUERIES: [&str; 4] = ["select", "with", "values", "table"];
 /// The query that a text is, or that reads the relation which it names.
 fn query(source: &str) -> Result<String, Error> {
     let trimmed = source.trim().trim_end_matches(';');
-    let first: String = trimmed.chars().take_while(char::is_ascii_alphabetic).collect();
+    let is_of_word = |c: &char| c.is_alphanumeric() || *c == '_';
+    let first: String = trimmed.chars().take_while(is_of_word).collect();
     let is_query = trimmed.starts_with('(') || QUERIES.contains(&first.to_ascii_lowercase().as_str());
     if is_query && trimmed.len() > first.len() {
         return Ok(trimmed.to_owned());
@@ -95,7 +96,9 @@ fn save(arguments: &Arguments) -> Result<(), Error> {
     }
     rows_out.flush(&mut process)?;
     process.send(END, &[])?;
-    let Incoming::Event(Event::Finished { rows, files, bytes }) = process.incoming()? else { return Err(unasked()) };
+    let Incoming::Event(Event::Finished { rows, files, bytes }) = process.incoming()? else {
+        return Err(unasked());
+    };
     let (megabytes, seconds) = (bytes as f64 / 1e6, began.elapsed().as_secs_f64());
     say!("{}: {rows} rows in {files} files, {megabytes:.1} MB, written in {seconds:.1} s", arguments.uri);
     Ok(())

@@ -142,4 +142,3 @@ pub fn set_nonblocking(descriptor: RawFd) -> io::Result<()> {
     };
     check(result)
 }
-

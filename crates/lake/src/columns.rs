@@ -32,7 +32,12 @@ pub struct Plan {
 }
 
 /// Which columns are loaded, as the first file has them, in the order of the table's; and which of the file's are not.
-pub fn decide(load: &Load, file: &str, schema: &Schema, folders: &Values) -> Result<(Vec<Loaded>, Vec<String>)> {
+pub fn decide(
+    load: &Load,
+    file: &str,
+    schema: &Schema,
+    folders: &Values,
+) -> Result<(Vec<Loaded>, Vec<String>)> {
     let has = |name: &str| folders.contains_key(name) || schema.field_with_name(name).is_ok();
     let loaded: Vec<Loaded> = match &load.mapping {
         Some(mapping) => {
@@ -111,8 +116,9 @@ fn of_folder(folders: &Values, column: &Column, from: &str, file: &str) -> Resul
             LakeError::data(format!("column \"{from}\" in the name of a folder of {file} {why}"))
         }),
         Some(None) => Ok(NULL_FIELD.to_vec()),
-        None => Err(LakeError::data(format!("{file} has no column \"{from}\""))
-            .hint("All files of one call have the same columns; a file without one is loaded by a call of its own.")),
+        None => Err(LakeError::data(format!("{file} has no column \"{from}\"")).hint(
+            "All files of one call have the same columns; a file without one is loaded by a call of its own.",
+        )),
     }
 }
 
@@ -147,7 +153,9 @@ pub fn words(found: &DataType) -> String {
         DataType::Timestamp(_, None) => "a timestamp without time zone".into(),
         DataType::Timestamp(_, Some(_)) => "a timestamp in UTC".into(),
         DataType::Date32 => "a date".into(),
-        DataType::Time32(_) | DataType::Time64(TimeUnit::Microsecond | TimeUnit::Nanosecond) => "a time".into(),
+        DataType::Time32(_) | DataType::Time64(TimeUnit::Microsecond | TimeUnit::Nanosecond) => {
+            "a time".into()
+        }
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => "a list".into(),
         DataType::Struct(_) => "a struct".into(),
         DataType::Map(..) => "a map".into(),
@@ -171,7 +179,10 @@ mod tests {
             kind: *kind,
             most_characters: None,
         };
-        let mapping = mapping.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect::<std::collections::BTreeMap<_, _>>();
+        let mapping = mapping
+            .iter()
+            .map(|(a, b)| ((*a).into(), (*b).into()))
+            .collect::<std::collections::BTreeMap<_, _>>();
         Load {
             uri: String::new(),
             credentials: None,
@@ -192,9 +203,13 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_name_or_by_the_mapping() {
-        let (loaded, ignored) =
-            decide(&load(&[("week", Kind::Date), ("id", Kind::Bigint), ("other", Kind::Text)], &[]), "f", &schema(), &[("week".to_owned(), None)].into())
-                .unwrap();
+        let (loaded, ignored) = decide(
+            &load(&[("week", Kind::Date), ("id", Kind::Bigint), ("other", Kind::Text)], &[]),
+            "f",
+            &schema(),
+            &[("week".to_owned(), None)].into(),
+        )
+        .unwrap();
         assert_eq!(loaded.iter().map(|l| l.column.name.as_str()).collect::<Vec<_>>(), ["week", "id"]);
         assert_eq!(ignored, ["Region", "tags"]);
         let load = load(&[("id", Kind::Bigint), ("region", Kind::Text)], &[("region", "Region")]);

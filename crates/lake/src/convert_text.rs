@@ -17,7 +17,10 @@ pub fn from_text<'a>(value: impl Fn(usize) -> &'a str + 'a, column: &Column) -> 
         }),
         Kind::Jsonb => Box::new(move |row, out| put_jsonb(value(row), out)),
         Kind::Uuid => Box::new(move |row, out| {
-            put(out, &uuid(value(row)).ok_or_else(|| format!("is \"{}\", which is no uuid", short(value(row))))?)
+            put(
+                out,
+                &uuid(value(row)).ok_or_else(|| format!("is \"{}\", which is no uuid", short(value(row))))?,
+            )
         }),
         _ => return None,
     })
@@ -133,7 +136,12 @@ mod tests {
         ] {
             assert_eq!(folder_field(text, &column(kind, None)).unwrap()[4..], field, "{text}");
         }
-        for (kind, text) in [(Kind::Integer, "x"), (Kind::Smallint, "40000"), (Kind::Date, "2000-02-30"), (Kind::Timestamptz, "2000-01-01")] {
+        for (kind, text) in [
+            (Kind::Integer, "x"),
+            (Kind::Smallint, "40000"),
+            (Kind::Date, "2000-02-30"),
+            (Kind::Timestamptz, "2000-01-01"),
+        ] {
             assert!(folder_field(text, &column(kind, None)).is_err(), "{text}");
         }
     }

@@ -57,7 +57,9 @@ fn read(path: &str) -> Result<String> {
 fn remember(all: &BTreeMap<String, Options>) {
     let is_secret = |name: &str| {
         let name = name.to_ascii_lowercase();
-        ["key", "secret", "token", "sas", "password", "service_account"].iter().any(|word| name.contains(word))
+        ["key", "secret", "token", "sas", "password", "service_account"]
+            .iter()
+            .any(|word| name.contains(word))
     };
     let secrets = all.values().flatten().filter(|(name, value)| is_secret(name) && value.len() >= 4);
     masked::remember(secrets.map(|(_, value)| value.clone()));

@@ -92,7 +92,8 @@ const DENIED: &str =
     "The credentials are known and may not do this: look at the rights of the server's identity in the store.";
 const UNKNOWN: &str = "The credentials have expired or are wrong: look at the file that reco.lake_credentials_file names, or at the \
                        machine's identity.";
-const UNREACHABLE: &str = "Look whether the store can be reached from the server; nothing was left half done.";
+const UNREACHABLE: &str =
+    "Look whether the store can be reached from the server; nothing was left half done.";
 
 /// An error with those that caused it, which say what the first one leaves out.
 fn chain(error: &dyn std::error::Error) -> String {

@@ -116,7 +116,8 @@ fn refuse_format(uri: &Uri, relative: &[String]) -> Result<()> {
         _ => true,
     };
     let file = relative.last().map(String::as_str).unwrap_or_default();
-    let known = FORMATS.iter().find(|(folder, _)| relative.iter().any(|part| part == folder) && is_of(folder, file));
+    let known =
+        FORMATS.iter().find(|(folder, _)| relative.iter().any(|part| part == folder) && is_of(folder, file));
     match known {
         None => Ok(()),
         Some((folder, format)) => Err(LakeError::data(format!(

@@ -54,7 +54,8 @@ pub fn run(load: Load, runtime: &Handle) -> Result<()> {
     say::event(&Event::Listed { files: listed })?;
     let choice: Choice = say::message()?;
     let bytes = choice.files.iter().filter_map(|n| found.get(*n)).map(|found| found.file.bytes).sum();
-    let chosen: Vec<(usize, Found)> = found.drain(..).enumerate().filter(|(n, _)| choice.files.contains(n)).collect();
+    let chosen: Vec<(usize, Found)> =
+        found.drain(..).enumerate().filter(|(n, _)| choice.files.contains(n)).collect();
     let files = chosen.len() as u64;
     let rows = match chosen.is_empty() {
         true => 0,
@@ -87,7 +88,8 @@ async fn footer(store: &Store, found: &Found) -> Result<(ArrowReaderMetadata, Wa
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let plain = ArrowReaderMetadata::try_new(metadata.clone(), options.clone()).map_err(failed)?;
     let schema = with_wide_moments(&metadata, plain.schema());
-    let metadata = ArrowReaderMetadata::try_new(metadata, options.with_schema(Arc::new(schema))).map_err(failed)?;
+    let metadata =
+        ArrowReaderMetadata::try_new(metadata, options.with_schema(Arc::new(schema))).map_err(failed)?;
     Ok((metadata, reader))
 }
 
@@ -107,7 +109,12 @@ fn with_wide_moments(metadata: &ParquetMetaData, schema: &Schema) -> Schema {
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-fn open(index: usize, loaded: &[Loaded], read: (ArrowReaderMetadata, WatchedFile), found: &Found) -> Result<Opened> {
+fn open(
+    index: usize,
+    loaded: &[Loaded],
+    read: (ArrowReaderMetadata, WatchedFile),
+    found: &Found,
+) -> Result<Opened> {
     let (metadata, reader) = read;
     let uri = found.file.uri.clone();
     let plan = Plan::of(loaded, &uri, metadata.schema(), &found.folders)?;
@@ -130,9 +137,12 @@ async fn read_all(
         for number in 0..groups {
             refuse_large(&file, number, &mask, most_bytes)?;
             let Ok(place) = to.reserve().await else { return Ok(()) };
+            let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(
+                file.reader.clone(),
+                file.metadata.clone(),
+            );
             let builder =
-                ParquetRecordBatchStreamBuilder::new_with_metadata(file.reader.clone(), file.metadata.clone());
-            let builder = builder.with_projection(mask.clone()).with_row_groups(vec![number]).with_batch_size(BATCH);
+                builder.with_projection(mask.clone()).with_row_groups(vec![number]).with_batch_size(BATCH);
             let failed = |error| of_file(&file.uri, Some(number), &error);
             let mut stream = builder.build().map_err(failed)?;
             if let Some(rows) = stream.next_row_group().await.map_err(failed)? {
@@ -189,7 +199,13 @@ fn convert_all(loaded: &[Loaded], mut from: Receiver<Piece>) -> Result<u64> {
     Ok(total)
 }
 
-fn convert(loaded: &[Loaded], file: &Opened, number: usize, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+fn convert(
+    loaded: &[Loaded],
+    file: &Opened,
+    number: usize,
+    batch: &RecordBatch,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let putters: Vec<Option<Put>> = file
         .plan
         .sources
@@ -221,9 +237,12 @@ fn convert(loaded: &[Loaded], file: &Opened, number: usize, batch: &RecordBatch,
 }
 
 fn wrong_value(loaded: &Loaded, file: &Opened, number: usize, why: &str) -> LakeError {
-    LakeError::data(format!("a value of column \"{}\" in row group {number} of {} {why}", loaded.from, file.uri))
-        .detail(format!("Column \"{}\" of the table has type {}.", loaded.column.name, loaded.column.sql_type))
-        .hint("Nothing was loaded. Correct the file, or give the column a type that holds the value.")
+    LakeError::data(format!(
+        "a value of column \"{}\" in row group {number} of {} {why}",
+        loaded.from, file.uri
+    ))
+    .detail(format!("Column \"{}\" of the table has type {}.", loaded.column.name, loaded.column.sql_type))
+    .hint("Nothing was loaded. Correct the file, or give the column a type that holds the value.")
 }
 
 /// The error for what could not be read of a file.
@@ -235,5 +254,7 @@ fn of_file(uri: &str, number: Option<usize>, error: &ParquetError) -> LakeError 
             return LakeError::store(&what, cause);
         }
     }
-    LakeError::data(what).detail(error.to_string()).hint("It is no Parquet file, is damaged, or has what is not read.")
+    LakeError::data(what)
+        .detail(error.to_string())
+        .hint("It is no Parquet file, is damaged, or has what is not read.")
 }

@@ -60,7 +60,9 @@ fn main() -> ExitCode {
     let error = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(error)) => error,
-        Err(_) => LakeError::process(PANIC.lock().map(|seen| seen.clone()).ok().flatten().unwrap_or_default()),
+        Err(_) => {
+            LakeError::process(PANIC.lock().map(|seen| seen.clone()).ok().flatten().unwrap_or_default())
+        }
     };
     // Errors of writing are ignored: if standard output is closed, nobody is left to be told.
     let _ = say::event(&error.event());

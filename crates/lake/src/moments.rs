@@ -94,11 +94,14 @@ mod tests {
 
     #[test]
     fn dates_read_back_and_what_is_none_is_refused() {
-        for (text, days) in [("1970-01-01", 0), ("2000-01-01", EPOCH_DAYS), ("2024-02-29", 19_782), ("1969-12-31", -1)] {
+        for (text, days) in
+            [("1970-01-01", 0), ("2000-01-01", EPOCH_DAYS), ("2024-02-29", 19_782), ("1969-12-31", -1)]
+        {
             assert_eq!(parse_date(text), Some(days));
             assert_eq!(date_text(days - EPOCH_DAYS), text);
         }
-        for wrong in ["2023-02-29", "2024-13-01", "2024-00-10", "2024-1-1", "today", "20240101", "2024-01-0a"] {
+        for wrong in ["2023-02-29", "2024-13-01", "2024-00-10", "2024-1-1", "today", "20240101", "2024-01-0a"]
+        {
             assert_eq!(parse_date(wrong), None, "{wrong}");
         }
     }

@@ -145,7 +145,17 @@ mod tests {
     #[test]
     fn decimals_read_back_the_same() {
         for scale in 0..=38 {
-            for value in [0, 1, -1, 9_999, 10_000, 123_456_789, -100_000_000, i128::from(i64::MAX), 10_i128.pow(38) - 1] {
+            for value in [
+                0,
+                1,
+                -1,
+                9_999,
+                10_000,
+                123_456_789,
+                -100_000_000,
+                i128::from(i64::MAX),
+                10_i128.pow(38) - 1,
+            ] {
                 let field = decimal(value, scale);
                 assert_eq!(field.len(), 4 + i32::from_be_bytes(field[..4].try_into().unwrap()) as usize);
                 assert_eq!(read_decimal(&field[4..], scale), Some(value), "{value} {scale}");

@@ -29,8 +29,15 @@ pub struct Output {
 
 enum To {
     /// Written at the first path, then renamed to the second.
-    Machine { beside: PathBuf, at: PathBuf },
-    Store { store: Store, runtime: Handle, uploads: Vec<Upload> },
+    Machine {
+        beside: PathBuf,
+        at: PathBuf,
+    },
+    Store {
+        store: Store,
+        runtime: Handle,
+        uploads: Vec<Upload>,
+    },
 }
 
 struct Upload {
@@ -51,10 +58,13 @@ pub enum Part {
 impl Output {
     /// Looks whether something is there that must not be replaced.
     pub fn begin(uri: Uri, store: Store, partitioned: bool, replace: bool, runtime: Handle) -> Result<Self> {
-        let is_file = !uri.is_folder && !partitioned && list::is_parquet(uri.segments.last().map_or("", |last| last));
+        let is_file =
+            !uri.is_folder && !partitioned && list::is_parquet(uri.segments.last().map_or("", |last| last));
         if replace && !is_file {
             return Err(LakeError::argument("only a single file can be replaced, and this is a folder")
-                .hint("Write to a new folder, or name one file: one that ends with .parquet, without partition_by."));
+                .hint(
+                "Write to a new folder, or name one file: one that ends with .parquet, without partition_by.",
+            ));
         }
         let to = match uri.scheme {
             Scheme::File => on_machine(&uri, is_file)?,

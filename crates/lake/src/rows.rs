@@ -5,8 +5,8 @@ use crate::moments::{self, EPOCH, EPOCH_DAYS};
 use crate::numeric::read_decimal;
 use arrow_array::builder::{ArrayBuilder, BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder};
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimestampMicrosecondType,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type,
+    Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -122,13 +122,18 @@ fn wrong(column: &Column, why: &str) -> LakeError {
 }
 
 /// The next row of a piece: its fields, which are taken from the piece. `None` at its end.
-pub fn next_row<'a>(piece: &mut &'a [u8], fields: &mut Vec<Option<&'a [u8]>>, columns: usize) -> Result<Option<()>> {
+pub fn next_row<'a>(
+    piece: &mut &'a [u8],
+    fields: &mut Vec<Option<&'a [u8]>>,
+    columns: usize,
+) -> Result<Option<()>> {
     if piece.is_empty() {
         return Ok(None);
     }
     fields.clear();
     for _ in 0..columns {
-        fields.push(next_field(piece).ok_or_else(|| LakeError::process("a row of the backend is cut short"))?);
+        fields
+            .push(next_field(piece).ok_or_else(|| LakeError::process("a row of the backend is cut short"))?);
     }
     Ok(Some(()))
 }
@@ -215,7 +220,9 @@ fn bytes<const N: usize>(field: &[u8]) -> Read<[u8; N]> {
 fn date(field: &[u8]) -> Read<i32> {
     match i32::from_be_bytes(bytes(field)?) {
         i32::MIN | i32::MAX => Err("is an infinite date, which Parquet has not".into()),
-        days => days.checked_add(EPOCH_DAYS as i32).ok_or_else(|| "is too far in the future for Parquet".into()),
+        days => {
+            days.checked_add(EPOCH_DAYS as i32).ok_or_else(|| "is too far in the future for Parquet".into())
+        }
     }
 }
 

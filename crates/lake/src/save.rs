@@ -43,7 +43,9 @@ pub fn run(save: Save, runtime: &Handle) -> Result<()> {
 fn partitions(save: &Save) -> Result<Vec<usize>> {
     let position = |name: &String| {
         let found = save.columns.iter().position(|column| column.name == *name);
-        found.ok_or_else(|| LakeError::argument(format!("partition_by names \"{name}\", which is no column of the rows")))
+        found.ok_or_else(|| {
+            LakeError::argument(format!("partition_by names \"{name}\", which is no column of the rows"))
+        })
     };
     save.partition_by.iter().map(position).collect()
 }
@@ -102,7 +104,11 @@ impl Saving {
     /// Begins a folder where a row belongs into another one than the row before it.
     fn enter_folder(&mut self, fields: &[Option<&[u8]>]) -> Result<()> {
         let of_row: Vec<_> = self.partitions.iter().map(|at| fields[*at]).collect();
-        if self.folder.as_ref().is_some_and(|(of, _)| of.iter().map(Option::as_deref).eq(of_row.iter().copied())) {
+        if self
+            .folder
+            .as_ref()
+            .is_some_and(|(of, _)| of.iter().map(Option::as_deref).eq(of_row.iter().copied()))
+        {
             return Ok(());
         }
         self.close()?;
@@ -119,7 +125,8 @@ impl Saving {
     fn open(&mut self) -> Result<()> {
         let folder = self.folder.as_ref().map_or("", |(_, name)| name);
         let part = self.output.part(&format!("{folder}part-{:05}.parquet", self.files))?;
-        let writer = ArrowWriter::try_new(Vec::new(), self.rows.schema(), Some(properties())).map_err(unmade)?;
+        let writer =
+            ArrowWriter::try_new(Vec::new(), self.rows.schema(), Some(properties())).map_err(unmade)?;
         self.file = Some(Open { part, writer, written: 0 });
         self.files += 1;
         Ok(())

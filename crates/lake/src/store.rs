@@ -30,7 +30,8 @@ macro_rules! build {
             let key = <$key>::from_str(name).map_err(|_| unknown(name))?;
             builder = builder.with_config(key, value);
         }
-        Arc::new(builder.build().map_err(|error| LakeError::store("the store cannot be used", &error))?) as Store
+        Arc::new(builder.build().map_err(|error| LakeError::store("the store cannot be used", &error))?)
+            as Store
     }};
 }
 

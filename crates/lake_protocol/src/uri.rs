@@ -121,19 +121,21 @@ pub fn is_pattern(segment: &str) -> bool {
 
 fn wrong_authority(word: &str, authority: &str) -> Option<&'static str> {
     let plain = |name: &str| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '$'))
+        !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '$'))
     };
     match word {
-        "file" => {
-            (!authority.is_empty()).then_some("a file of the machine is written with three slashes: file:///…")
-        }
+        "file" => (!authority.is_empty())
+            .then_some("a file of the machine is written with three slashes: file:///…"),
         "abfss" => {
             let right = authority.split_once('@').is_some_and(|(container, host)| {
-                plain(container) && host.strip_suffix(AZURE_HOST).is_some_and(|a| plain(a) && !a.contains('.'))
+                plain(container)
+                    && host.strip_suffix(AZURE_HOST).is_some_and(|a| plain(a) && !a.contains('.'))
             });
             (!right).then_some("it is written abfss://container@account.dfs.core.windows.net/…")
         }
-        _ => (!plain(authority)).then_some("the bucket's name is missing or has other signs than letters and digits"),
+        _ => (!plain(authority))
+            .then_some("the bucket's name is missing or has other signs than letters and digits"),
     }
 }
 

@@ -17,8 +17,12 @@ fn path(uri: &str) -> &str {
 
 /// The files below a folder, hidden ones too, by their paths in it.
 fn files(uri: &str) -> Vec<String> {
-    let found = std::process::Command::new("find").args([path(uri), "-type", "f", "-printf", "%P\n"]).output().unwrap();
-    let mut files: Vec<String> = String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect();
+    let found = std::process::Command::new("find")
+        .args([path(uri), "-type", "f", "-printf", "%P\n"])
+        .output()
+        .unwrap();
+    let mut files: Vec<String> =
+        String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect();
     files.sort();
     files
 }
@@ -62,7 +66,8 @@ fn every_type_comes_back_as_it_went() {
              CALL reco.load_parquet('those', '{uri}/all.parquet')"
         ))
         .unwrap();
-    let all = |client: &mut Client, table| rows(client, &format!("SELECT r::text FROM {table} AS r ORDER BY i8"));
+    let all =
+        |client: &mut Client, table| rows(client, &format!("SELECT r::text FROM {table} AS r ORDER BY i8"));
     assert_eq!(all(&mut client, "those"), all(&mut client, "these"));
     assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM those"), 3);
 }
@@ -72,14 +77,23 @@ fn a_client_with_another_encoding_gets_the_same_texts() {
     let database = Database::with_data();
     let mut client = database.connect();
     let uri = folder(&database);
-    client.batch_execute("CREATE TABLE words (word text); INSERT INTO words VALUES ('Käse'), ('żółw')").unwrap();
+    client
+        .batch_execute("CREATE TABLE words (word text); INSERT INTO words VALUES ('Käse'), ('żółw')")
+        .unwrap();
     let statements = format!(
         "SET client_encoding = 'LATIN2'; CALL reco.save_parquet('words', '{uri}/w.parquet');
          CREATE TABLE again (word text); CALL reco.load_parquet('again', '{uri}/w.parquet')"
     );
-    integration::installation::output(
-        database.cluster.client_program("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &database.name, "-c", &statements]),
-    );
+    integration::installation::output(database.cluster.client_program("psql").args([
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-d",
+        &database.name,
+        "-c",
+        &statements,
+    ]));
     assert_eq!(rows(&mut client, "SELECT word FROM again EXCEPT SELECT word FROM words"), [""; 0]);
     assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM again"), 2);
 }
@@ -135,8 +149,14 @@ fn folders_of_partitions_are_columns() {
     assert_eq!(written.len(), 9, "{written:?}");
     assert!(written[0].starts_with("week=2024-01-01/region=S%C3%A3o/part-"), "{written:?}");
     let sum = "SELECT count(*)::text || ' ' || md5(string_agg(t::text, '|' ORDER BY amount)) FROM";
-    assert_eq!(value::<String>(&mut client, &format!("{sum} back AS t")), value::<String>(&mut client, &format!("{sum} sold AS t")));
-    assert_eq!(value::<bool>(&mut client, "SELECT count(*) = 667 AND max(week) = '2024-01-08' FROM some"), true);
+    assert_eq!(
+        value::<String>(&mut client, &format!("{sum} back AS t")),
+        value::<String>(&mut client, &format!("{sum} sold AS t"))
+    );
+    assert_eq!(
+        value::<bool>(&mut client, "SELECT count(*) = 667 AND max(week) = '2024-01-08' FROM some"),
+        true
+    );
 }
 
 #[test]
@@ -156,12 +176,20 @@ fn what_a_type_does_not_hold_is_named_by_file_row_group_and_column() {
     let error = refusal(&mut client, &load("small", "big"));
     error.expect("22000", &["column \"id\"", "row group 0", "big.parquet", "40001"], &["Nothing was loaded"]);
     assert!(is_empty(&mut client, "small"));
-    refusal(&mut client, &load("small", "words")).expect("22000", &["\"id\"", "words.parquet", "a string", "smallint"], &[]);
+    refusal(&mut client, &load("small", "words")).expect(
+        "22000",
+        &["\"id\"", "words.parquet", "a string", "smallint"],
+        &[],
+    );
     refusal(&mut client, &load("moments", "local")).expect("22000", &["without time zone"], &["zone"]);
     refusal(&mut client, &load("small", "gone")).expect("58P01", &["no Parquet file", "gone.parquet"], &[]);
-    let error = refusal(&mut client, &format!("CALL reco.save_parquet('SELECT ''infinity''::date AS d', '{uri}/never.parquet')"));
+    let error = refusal(
+        &mut client,
+        &format!("CALL reco.save_parquet('SELECT ''infinity''::date AS d', '{uri}/never.parquet')"),
+    );
     error.expect("22000", &["column \"d\"", "infinite"], &["Nothing was written"]);
-    let error = refusal(&mut client, &format!("CALL reco.save_parquet('SELECT 1.5 AS d', '{uri}/never.parquet')"));
+    let error =
+        refusal(&mut client, &format!("CALL reco.save_parquet('SELECT 1.5 AS d', '{uri}/never.parquet')"));
     error.expect("22023", &["column \"d\"", "numeric"], &["numeric(18, 2)"]);
     assert_eq!(files(&uri).len(), 3, "{:?}", files(&uri));
 }
@@ -177,11 +205,14 @@ fn replace_is_atomic_and_new_files_are_those_that_were_not_loaded() {
     client.batch_execute(&load("new_files")).unwrap();
     client.batch_execute(&load("new_files")).unwrap();
     assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM numbers"), 10);
-    let save = |day: u32, query: &str| format!("CALL reco.save_parquet('{query}', '{uri}/day={day}/more.parquet', replace => true)");
+    let save = |day: u32, query: &str| {
+        format!("CALL reco.save_parquet('{query}', '{uri}/day={day}/more.parquet', replace => true)")
+    };
     client.batch_execute(&save(2, "SELECT 11::bigint AS id, ''x'' AS name")).unwrap();
     client.batch_execute(&load("new_files")).unwrap();
     assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM numbers"), 11);
-    let known = "SELECT string_agg(rows::text, ',' ORDER BY uri) FROM reco.loaded_files WHERE table_name = 'numbers'";
+    let known =
+        "SELECT string_agg(rows::text, ',' ORDER BY uri) FROM reco.loaded_files WHERE table_name = 'numbers'";
     assert_eq!(value::<String>(&mut client, known), "10,1");
 
     // A file that has changed would be there twice.
@@ -190,7 +221,11 @@ fn replace_is_atomic_and_new_files_are_those_that_were_not_loaded() {
 
     client.batch_execute("BEGIN").unwrap();
     client.batch_execute(&load("replace")).unwrap();
-    assert_eq!(value::<i64>(&mut reader, "SELECT count(*) FROM numbers WHERE name = 'x'"), 1, "others see the old rows");
+    assert_eq!(
+        value::<i64>(&mut reader, "SELECT count(*) FROM numbers WHERE name = 'x'"),
+        1,
+        "others see the old rows"
+    );
     client.batch_execute("COMMIT").unwrap();
     assert_eq!(value::<i64>(&mut reader, "SELECT count(*) FROM numbers WHERE name = 'y'"), 1);
     assert_eq!(value::<i64>(&mut reader, "SELECT count(*) FROM numbers"), 11);
@@ -240,8 +275,16 @@ fn what_is_there_is_not_replaced_and_what_fails_leaves_nothing() {
     refusal(&mut client, &save(fails, "c.parquet")).expect("22012", &["division by zero"], &[]);
     assert_eq!(files(&uri), before);
     client.batch_execute(&save("SELECT 1 AS x WHERE false", "none.parquet")).unwrap();
-    refusal(&mut client, &save("numbers", "none.parquet")).expect("22023", &["there is a file"], &["replace"]);
-    client.batch_execute(&format!("CREATE TABLE none (x integer); CALL reco.load_parquet('none', '{uri}/none.parquet')")).unwrap();
+    refusal(&mut client, &save("numbers", "none.parquet")).expect(
+        "22023",
+        &["there is a file"],
+        &["replace"],
+    );
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE none (x integer); CALL reco.load_parquet('none', '{uri}/none.parquet')"
+        ))
+        .unwrap();
     assert!(is_empty(&mut client, "none"));
 }
 
@@ -281,7 +324,8 @@ fn kill_9_of_the_process_is_an_error_and_nothing_is_loaded() {
     let set = format!("SET reco.lake_path = '{}'", file.display());
     let mut session = database.connect();
     session.batch_execute(&set).unwrap();
-    let loading = Background::start(session, &format!("CALL reco.load_parquet('numbers', '{}')", folder(&database)));
+    let loading =
+        Background::start(session, &format!("CALL reco.load_parquet('numbers', '{}')", folder(&database)));
     Process::trainer_of(loading.backend).kill();
     let mut ended = loading.finish();
     ended.refusal().expect("38000", &["was killed"], &["reco.max_lake_memory"]);
@@ -298,7 +342,7 @@ fn a_process_that_is_missing_or_says_something_else_is_an_error() {
     refusal(&mut client, &sql).expect("38000", &["could not start", "/nowhere/lake"], &["make install"]);
     let file = database.cluster.folder().join(format!("odd-lake-{}", database.name));
     for (script, words) in [("echo hello", "not asked for"), ("echo last words >&2; exit 3", "exit code 3")] {
-        Installation::get().write_program(&file, &format!("#!/bin/sh\nread -r x\n{script}\n"));
+        Installation::get().write_program(&file, &format!("#!/bin/sh\n{script}\n"));
         client.batch_execute(&format!("SET reco.lake_path = '{}'", file.display())).unwrap();
         refusal(&mut client, &sql).expect("38000", &[words], &[]);
     }
@@ -315,7 +359,10 @@ fn progress_is_told_to_others() {
     let sql = slow(&mut client, &folder(&database));
     let loading = Background::start(database.connect(), &sql);
     wait_until("the load shows in pg_stat_progress_copy", || {
-        let sql = format!("SELECT count(*) FROM pg_stat_progress_copy WHERE pid = {} AND bytes_processed > 0", loading.backend);
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_progress_copy WHERE pid = {} AND bytes_processed > 0",
+            loading.backend
+        );
         value::<i64>(&mut client, &sql) == 1
     });
     loading.cancel();

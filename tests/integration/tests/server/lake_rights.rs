@@ -29,7 +29,11 @@ fn only_members_of_the_roles_may_and_only_under_the_prefixes() {
     admin.batch_execute(&format!("GRANT reco_lake_read TO {role}")).unwrap();
     refusal(&mut client, &save(lake)).expect("42501", &["permission denied for procedure"], &[]);
     refusal(&mut client, &load(lake)).expect("42501", &["lies under no prefix"], &["reco.lake_prefixes"]);
-    refusal(&mut client, "SET reco.lake_prefixes = 's3://nowhere/'").expect("42501", &["permission denied"], &[]);
+    refusal(&mut client, "SET reco.lake_prefixes = 's3://nowhere/'").expect(
+        "42501",
+        &["permission denied"],
+        &[],
+    );
     let file = format!("{uri}/a/x.parquet");
     refusal(&mut client, &load(&file)).expect("42501", &["superusers"], &["pg_read_server_files"]);
 
@@ -40,11 +44,20 @@ fn only_members_of_the_roles_may_and_only_under_the_prefixes() {
     for outside in [format!("{uri}/ab/x.parquet"), format!("{uri}/*/x.parquet"), "s3://others/x".into()] {
         refusal(&mut client, &load(&outside)).expect("42501", &["lies under no prefix"], &[]);
     }
-    for spelt in [format!("{uri}/a/../b/x"), format!("{uri}/a/%2e%2e/b"), "file://host/x".into(), "http://host/x".into()] {
+    for spelt in [
+        format!("{uri}/a/../b/x"),
+        format!("{uri}/a/%2e%2e/b"),
+        "file://host/x".into(),
+        "http://host/x".into(),
+    ] {
         refusal(&mut client, &load(&spelt)).expect("22023", &["is no URI of a lake"], &[]);
     }
     admin.batch_execute(&format!("GRANT reco_lake_write TO {role}")).unwrap();
-    refusal(&mut client, &save(&format!("{uri}/a/y.parquet"))).expect("42501", &["superusers"], &["pg_write_server_files"]);
+    refusal(&mut client, &save(&format!("{uri}/a/y.parquet"))).expect(
+        "42501",
+        &["superusers"],
+        &["pg_write_server_files"],
+    );
 }
 
 #[test]
@@ -67,9 +80,15 @@ fn the_table_needs_the_rights_that_copy_needs() {
     refusal(&mut client, &load).expect("42501", &["permission denied for table theirs"], &[]);
     admin.batch_execute(&format!("GRANT INSERT (id) ON theirs TO {role}")).unwrap();
     refusal(&mut client, &load).expect("42501", &["permission denied for table theirs"], &[]);
-    client.batch_execute(&format!("CALL reco.load_parquet('theirs', '{uri}', columns => '{{\"id\": \"id\"}}')")).unwrap();
+    client
+        .batch_execute(&format!("CALL reco.load_parquet('theirs', '{uri}', columns => '{{\"id\": \"id\"}}')"))
+        .unwrap();
     let save = format!("CALL reco.save_parquet('theirs', '{uri}/y.parquet')");
-    admin.batch_execute(&format!("GRANT pg_write_server_files TO {role}; GRANT INSERT, SELECT (id) ON theirs TO {role}")).unwrap();
+    admin
+        .batch_execute(&format!(
+            "GRANT pg_write_server_files TO {role}; GRANT INSERT, SELECT (id) ON theirs TO {role}"
+        ))
+        .unwrap();
     refusal(&mut client, &save).expect("42501", &["permission denied for table theirs"], &[]);
     let replace = format!("CALL reco.load_parquet('theirs', '{uri}', mode => 'replace')");
     refusal(&mut client, &replace).expect("42501", &["permission denied for table theirs"], &[]);
