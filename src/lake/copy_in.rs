@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
 pub fn check_rights(table: &Opened, columns: &[i16]) -> Result<(), Error> {
     // SAFETY: the relation is open, and the names and numbers are of its columns; Postgres raises what it refuses.
     unsafe {
-        let (state, _) = range_table(table, columns);
+        let state = range_table(table, columns);
         pg_sys::free_parsestate(state);
         let oid = (*table.relation()).rd_id;
         let security = pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, false);
@@ -95,7 +95,7 @@ pub fn copy(source: &mut Source, table: &Opened, names: &[String], columns: &[i1
     // SAFETY: the relation is open under the lock that COPY takes; lists and strings are allocated in the current memory
     // context, which outlives the calls. The callback reads what `Reading` holds.
     unsafe {
-        let (state, _) = range_table(table, columns);
+        let state = range_table(table, columns);
         let mut list = std::ptr::null_mut();
         for name in &names {
             list = pg_sys::lappend(list, pg_sys::makeString(pg_sys::pstrdup(name.as_ptr())).cast());
@@ -124,10 +124,7 @@ pub fn copy(source: &mut Source, table: &Opened, names: &[String], columns: &[i1
 ///
 /// # Safety
 /// The relation is open, and has these columns.
-unsafe fn range_table(
-    table: &Opened,
-    columns: &[i16],
-) -> (*mut pg_sys::ParseState, *mut pg_sys::ParseNamespaceItem) {
+unsafe fn range_table(table: &Opened, columns: &[i16]) -> *mut pg_sys::ParseState {
     // SAFETY: as the caller says; Postgres raises what it refuses.
     unsafe {
         let state = pg_sys::make_parsestate(std::ptr::null_mut());
@@ -158,7 +155,7 @@ unsafe fn range_table(
             (*rights).insertedCols = inserted;
             pg_sys::ExecCheckPermissions((*state).p_rtable, (*state).p_rteperminfos, true);
         }
-        (state, item)
+        state
     }
 }
 
