@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean test-citus
+.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean test-citus test-lake
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -35,6 +35,9 @@ test-replicas: ## Three servers under Debian's Patroni, scored on while versions
 
 test-mlflow: ## The Python package for MLflow, with MLflow's server and a browser
 	@"$(here)"/scripts/test-mlflow
+
+test-lake: ## Parquet files in object stores, which run on the loopback (Azurite, moto)
+	@"$(here)"/scripts/test-lake
 
 test-upgrade: ## From each release to this version, with the release's own library, which is built for it
 	@"$(here)"/scripts/test-upgrade

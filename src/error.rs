@@ -2,6 +2,7 @@
 
 use crate::pg::{extension, mapping};
 use features::FeatureError;
+use lake_protocol::message::Cause as LakeCause;
 use model::protocol::Cause;
 use model::ModelError;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -108,6 +109,9 @@ pub enum Error {
     /// `last` says what was seen instead.
     #[error("{what} was not seen here within {seconds} s")]
     NotSeen { what: String, seconds: f64, last: String },
+    /// What the object-storage process reports, or how it ended.
+    #[error("{message}")]
+    Lake { cause: LakeCause, message: String, detail: Option<String>, hint: Option<String> },
     #[error("relation {0} of model \"{1}\" does not exist")]
     SourceGone(String, String),
     #[error("{0} is no longer the feature view that model \"{1}\" was trained on")]
@@ -214,6 +218,7 @@ impl Error {
             Self::Trainer { cause: Cause::Arguments, .. } => ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Trainer { cause: Cause::Data | Cause::Diverged, .. } => ERRCODE_DATA_EXCEPTION,
             Self::Trainer { cause: Cause::Trainer, .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+            Self::Lake { cause, .. } => lake_code(*cause),
             Self::SourceGone(..) | Self::SourceReplaced(..) | Self::NoRelation { .. } => {
                 ERRCODE_UNDEFINED_TABLE
             }
@@ -237,7 +242,7 @@ impl Error {
             Self::MissingColumn { model, expected, .. } => {
                 Some(format!("Model \"{model}\" expects it to be {expected}."))
             }
-            Self::Trainer { detail, .. } => detail.clone(),
+            Self::Trainer { detail, .. } | Self::Lake { detail, .. } => detail.clone(),
             Self::OtherVersion { why, .. } => Some(why.clone()),
             Self::NotSeen { last, .. } => Some(last.clone()),
             Self::ForeignInWorker(_) => Some(
@@ -328,9 +333,10 @@ impl Error {
                     .into(),
             ),
             Self::TempFile { .. } => Some(TEMPORARY_SPACE.into()),
-            Self::InvalidArgument(_, hint) | Self::Privilege { hint, .. } | Self::Trainer { hint, .. } => {
-                hint.clone()
-            }
+            Self::InvalidArgument(_, hint)
+            | Self::Privilege { hint, .. }
+            | Self::Trainer { hint, .. }
+            | Self::Lake { hint, .. } => hint.clone(),
             Self::DuplicateColumn(column) => Some(format!(
                 "Give one of them another name: AS …. An attribute of products is renamed in a view of that table: \
                  SELECT {} AS …, … .",
@@ -407,6 +413,19 @@ fn shortened(text: String, most: usize) -> String {
     let first = (0..=most / 2).rev().find(whole).unwrap_or(0);
     let last = (text.len() - most / 2..text.len()).find(whole).unwrap_or(text.len());
     format!("{} … ({} bytes) … {}", &text[..first], last - first, &text[last..])
+}
+
+fn lake_code(cause: LakeCause) -> PgSqlErrorCode {
+    use PgSqlErrorCode::*;
+    match cause {
+        LakeCause::Argument => ERRCODE_INVALID_PARAMETER_VALUE,
+        LakeCause::Missing => ERRCODE_UNDEFINED_FILE,
+        LakeCause::Data => ERRCODE_DATA_EXCEPTION,
+        LakeCause::Denied => ERRCODE_INSUFFICIENT_PRIVILEGE,
+        LakeCause::Store => ERRCODE_IO_ERROR,
+        LakeCause::DiskFull => ERRCODE_DISK_FULL,
+        LakeCause::Process => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+    }
 }
 
 fn feature_code(error: &FeatureError) -> PgSqlErrorCode {

@@ -32,6 +32,7 @@
 //! | `copied` | tables that are kept by logical replication |
 //! | `catalog_place` | whether the catalog's rows are on this server |
 //! | `catalog_lock` | locks that no SQL command can take |
+//! | `child` | child processes that are no part of the server |
 //! | `background` | processes of the server that run a procedure on their own, under another role |
 //! | `alarm` | notices to whoever listens for what needs a person |
 //! | `threads` | threads that run nothing of PostgreSQL's |
@@ -49,6 +50,7 @@ pub mod call_site;
 pub mod catalog_lock;
 pub mod catalog_place;
 pub mod changes;
+pub mod child;
 pub mod comparison;
 pub mod copied;
 pub mod cursor;

@@ -41,6 +41,7 @@
 //! | `shards` | regions on several servers, by postgres_fdw |
 //! | `dump` | pg_dump and restore |
 //! | `pg_upgrade` | a database of an older PostgreSQL, upgraded |
+//! | `lake`, `lake_rights` | Parquet files in and out: values, modes, failures; who may, and where |
 //! | `since_17`, `since_18` | what a user meets of what came with these versions of PostgreSQL |
 //! | `own_folder` | a library in a folder of its own, with its trainer |
 //! | `damaged_catalog` | rows and bytes of the catalog that are missing |
@@ -112,6 +113,8 @@ mod health;
 mod hostile_path;
 mod key_types;
 mod keys;
+mod lake;
+mod lake_rights;
 mod launch_features;
 mod launch_plans;
 mod launch_rows;
