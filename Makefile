@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean test-citus test-lake
+.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean test-citus test-lake test-export
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -47,6 +47,9 @@ test-citus: ## On Citus, a coordinator and two workers: the same answers as on o
 
 test-report: ## The page of a model in a browser
 	@"$(here)"/scripts/test-report
+
+test-export: ## Versions of every algorithm exported as ONNX, their scores by ONNX Runtime beside predict's
+	@"$(here)"/scripts/test-export
 
 all: ## Nothing: PGXN's client asks for it before install, which builds
 	@:

@@ -43,6 +43,9 @@ pub enum Error {
     NoEarlierChampion(String),
     #[error("the artifact cannot be imported: {0}")]
     BadArtifact(String),
+    /// The format has nothing for something that the version needs.
+    #[error("version {version} of model \"{model}\" is not exported: {reason}")]
+    NotExported { model: String, version: i32, reason: String },
     /// A value in the catalog is one that the extension never writes.
     #[error("{0}")]
     Damaged(String),
@@ -202,6 +205,7 @@ impl Error {
             | Self::OtherVersion { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::ForeignInWorker(_) => ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
+            Self::NotExported { .. } => ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
             Self::SeveralModels(_) | Self::NoDefault { .. } => ERRCODE_AMBIGUOUS_PARAMETER,
             Self::InvalidArgument(..)
@@ -270,6 +274,9 @@ impl Error {
                  writes it: \"Export and import\" on the page \"Models\" of the documentation has a whole one."
                     .into(),
             ),
+            Self::NotExported { .. } => {
+                Some("As safetensors every version can be exported; \"What is refused\" on the page \"Models\" says what is not as ONNX.".into())
+            }
             Self::UnknownTest(_) => Some("The view reco.ab_tests lists the tests there are.".into()),
             Self::UnknownSchedule { .. } => Some("The view reco.schedules lists the schedules there are.".into()),
             Self::Schedule(error) => Some(error.hint().into()),

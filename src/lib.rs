@@ -25,8 +25,8 @@
 //! The SQL of a folder is in the file of the same name in `sql/`, with a comment on each object. The SQL of `features/encoders/`
 //! is in `encoders.sql`, and the views of the catalog are in `catalog_views.sql`.
 //!
-//! Code that needs no Postgres is in `crates/features` and `crates/model`, code that needs libtorch is in `crates/trainer`, and
-//! code that needs object stores is in `crates/lake`.
+//! Code that needs no Postgres is in `crates/features`, `crates/model` and `crates/onnx`, code that needs libtorch is in
+//! `crates/trainer`, and code that needs object stores is in `crates/lake`.
 
 use pgrx::prelude::*;
 

@@ -116,6 +116,15 @@ stored), for a deployment: on a standby that is when what was committed on the p
 time_limit; one of 0 or less looks once. A model that is not there yet is waited for as well. Holds no snapshot and no lock while
 it waits, so it cannot run inside a transaction block. For those who may score with the model.';
 
+CREATE FUNCTION export_model(model text, version integer, format text) RETURNS bytea
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_as_wrapper';
+COMMENT ON FUNCTION export_model(text, integer, text) IS
+'The same in a format: safetensors, or onnx for programs that run models where there is no PostgreSQL. As ONNX it is one graph with
+an input for each column and the outputs score and, of a quantity, quantiles, which are those of predict() and
+predict_quantiles(); the page "Models" of the documentation says what goes in for NULL. An error for the popularity
+baseline, for a category that has the value <NULL>, and where the file would have a gigabyte or more.';
+
 -- sql/monitoring.sql
 
 ALTER TABLE monitored_column
@@ -523,4 +532,5 @@ COMMENT ON FUNCTION publish_catalog() IS
 'Makes the publication reco_catalog of the tables that scoring reads, for servers that score with this server''s models: workers
 of Citus, shards. Each subscribes with CREATE SUBSCRIPTION, under a name of its own; its catalog must be empty before. It scores
 from then on, and refuses to change the catalog. For superusers: only they may publish tables that they do not own.';
+
 GRANT SELECT ON lake_file TO pg_database_owner;

@@ -17,6 +17,7 @@ use crate::scoring::check_columns;
 use crate::settings;
 use crate::training::request::{check_name, Origin};
 use model::{Artifact, ModelError, Scorer};
+use onnx::export::{About, ExportError};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::json;
@@ -25,22 +26,84 @@ use std::time::Instant;
 /// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn export_model(model: Option<&str>, version: Option<i32>) -> Vec<u8> {
-    let export = || {
-        let model = given(model, "model")?;
-        change(c"reco.export_model()", model, Privilege::Manage, |client, caller| {
-            let version = version_or_champion(model, version)?;
-            let version = read::version(model, version)?;
-            check_exportable(&version)?;
-            caller.did(client, "exported", model, Some(version.number), json!({}))?;
-            weights::read(&version)
-        })
-    };
-    or_raise(export())
+    or_raise(export(model, version, Format::Safetensors))
 }
 
-/// Refuses weights that do not fit into one value: a bytea has less than a gigabyte, but stored weights can have more.
+/// Declared in sql/models.sql.
+#[pg_extern(sql = false)]
+fn export_model_as(model: Option<&str>, version: Option<i32>, format: Option<&str>) -> Vec<u8> {
+    or_raise(Format::of(format).and_then(|format| export(model, version, format)))
+}
+
+/// What an exported file is.
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    /// Our own: what is stored.
+    Safetensors,
+    Onnx,
+}
+
+impl Format {
+    fn of(name: Option<&str>) -> Result<Self, Error> {
+        match given(name, "format")? {
+            "safetensors" => Ok(Self::Safetensors),
+            "onnx" => Ok(Self::Onnx),
+            other => Err(Error::InvalidArgument(
+                format!("models are not exported in the format \"{other}\""),
+                Some("The formats are safetensors, which import_model reads, and onnx.".into()),
+            )),
+        }
+    }
+}
+
+fn export(model: Option<&str>, version: Option<i32>, format: Format) -> Result<Vec<u8>, Error> {
+    let model = given(model, "model")?;
+    change(c"reco.export_model()", model, Privilege::Manage, |client, caller| {
+        let version = version_or_champion(model, version)?;
+        let version = read::version(model, version)?;
+        check_exportable(&version)?;
+        let detail = match format {
+            Format::Safetensors => json!({}),
+            Format::Onnx => json!({ "format": "onnx" }),
+        };
+        caller.did(client, "exported", model, Some(version.number), detail)?;
+        let weights = weights::read(&version)?;
+        match format {
+            Format::Safetensors => Ok(weights),
+            Format::Onnx => as_onnx(&version, weights),
+        }
+    })
+}
+
+/// The weights as a graph that other programs run. An interrupt is noticed between its nodes.
+fn as_onnx(version: &VersionRow, weights: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let artifact = Artifact::from_bytes(&weights)?;
+    drop(weights);
+    let about = About { model: &version.model, version: version.number, writer: LIBRARY };
+    onnx::export::export(&artifact, about, MOST, &mut || pgrx::check_for_interrupts!()).map_err(|error| {
+        match error {
+            ExportError::Model(error) => error.into(),
+            ExportError::Unsupported(_) => Error::NotExported {
+                model: version.model.clone(),
+                version: version.number,
+                reason: error.to_string(),
+            },
+            ExportError::TooLarge { .. } => Error::Limit {
+                message: format!(
+                    "version {} of model \"{}\" has more bytes as ONNX than a bytea can hold",
+                    version.number, version.model
+                ),
+                hint: "It can be exported as safetensors, or trained with fewer trees or categories.".into(),
+            },
+        }
+    })
+}
+
+/// The most bytes of an exported file: a bytea has less than a gigabyte.
+const MOST: usize = (1 << 30) - (1 << 16);
+
+/// Refuses weights that do not fit into one value, since stored weights can have more.
 fn check_exportable(version: &VersionRow) -> Result<(), Error> {
-    const MOST: usize = (1 << 30) - (1 << 16);
     match weights::summary(version)?.size {
         ..=MOST => Ok(()),
         size => Err(Error::Limit {

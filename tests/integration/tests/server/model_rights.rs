@@ -83,6 +83,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.import_model('m', (SELECT body FROM artifact))", "train"),
     ("SELECT reco.import_model('m', (SELECT body FROM artifact), promote => true)", "manage"),
     ("SELECT reco.export_model('m')", "manage"),
+    ("SELECT reco.export_model('m', 1, 'onnx')", "manage"),
     ("SELECT reco.describe_model('m', 'a purpose')", "manage"),
     ("SELECT reco.archive_version('m', 1)", "manage"),
     ("SELECT reco.drop_model('m', force => true)", "manage"),
