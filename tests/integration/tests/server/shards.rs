@@ -309,7 +309,8 @@ fn a_worker_does_not_take_what_it_cannot_see_for_nothing() {
     Training::new("launch").call(&mut client);
     client
         .batch_execute(
-            "CREATE TABLE wanted AS SELECT 777::bigint AS product_id, 'r3' AS region; ANALYZE wanted;
+            "CREATE TABLE wanted AS SELECT p AS product_id, 'r3' AS region FROM generate_series(601::bigint, 800) AS p;
+             ANALYZE wanted;
              BEGIN; INSERT INTO far.launch_features (product_id, region, week) VALUES (777, 'r3', '2024-06-24')",
         )
         .unwrap();
