@@ -76,8 +76,8 @@ impl Wanted {
         });
         match found {
             Ok(found) if found == *version => Ok(Seen::Yes),
-            Ok(other) => Ok(Seen::NotYet(format!("It is version {other} here."))),
-            Err(Error::NoChampion(_)) => Ok(Seen::NotYet("No version is here.".into())),
+            Ok(other) => Ok(Seen::NotYet(format!("Here that is version {other}."))),
+            Err(Error::NoChampion(_)) => Ok(Seen::NotYet("Here that is no version.".into())),
             Err(missing @ (Error::UnknownModel(_) | Error::UnknownVersion { .. })) => {
                 Ok(Seen::NotYet(format!("Here {missing}.")))
             }

@@ -97,8 +97,8 @@ fn what_was_seen_instead_is_told() {
     let mut client = Database::trained().connect();
     Training::new("launch").call(&mut client);
     for (arguments, message, detail) in [
-        ("'launch', 2", "version 2 as the champion of model \"launch\"", "It is version 1 here."),
-        ("'launch', 2, 'challenger'", "version 2 as the challenger of", "No version is here."),
+        ("'launch', 2", "version 2 as the champion of model \"launch\"", "Here that is version 1."),
+        ("'launch', 2, 'challenger'", "version 2 as the challenger of", "Here that is no version."),
         ("'launch', 3, NULL", "version 3 of model \"launch\" was not seen", "has no version 3"),
         ("'nobody', 1", "version 1 as the champion of model \"nobody\"", "model \"nobody\" does not exist"),
     ] {
@@ -140,7 +140,7 @@ fn it_is_for_those_who_may_score() {
     let call = "CALL reco.wait_for('launch', 1, time_limit => '0')";
     refusal(&mut client, call).expect(
         "42501",
-        &["permission denied for model \"launch\""],
+        &["permission denied to score with model \"launch\""],
         &["reco.grant_model"],
     );
     admin.batch_execute("SELECT reco.grant_model('launch', 'waiting_role', 'score')").unwrap();
