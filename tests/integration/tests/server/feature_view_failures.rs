@@ -204,7 +204,8 @@ fn rows_that_were_not_asked_for_are_refused() {
             // Rows of no partition that is there are refused by PostgreSQL.
             let ours =
                 error.message.contains("the definition of public.taken") && error.message.contains(words);
-            let by_bounds = weeks.ends_with('9') && error.message.contains("no partition of relation \"taken\"");
+            let by_bounds =
+                weeks.ends_with('9') && error.message.contains("no partition of relation \"taken\"");
             assert!(ours || by_bounds, "{weeks}, {row}: {error:?}");
             assert_eq!(contents_of_taken(&mut client), before, "{weeks}, {row}");
             assert_eq!(newest_record(&mut client, "public.taken"), "failed");
