@@ -38,8 +38,10 @@ pub fn forget(table: &RelationName) -> Result<(), Error> {
 pub fn remember(table: &RelationName, files: &[(&File, u64)]) -> Result<(), Error> {
     let sql = "INSERT INTO reco.lake_file (table_schema, table_name, uri, etag, bytes, rows)
                SELECT $1::pg_catalog.text::pg_catalog.name, $2::pg_catalog.text::pg_catalog.name, f.*
-               FROM pg_catalog.unnest($3::pg_catalog.text[], $4::pg_catalog.text[], $5::pg_catalog.int8[], $6::pg_catalog.int8[])
-                   AS f (uri, etag, bytes, rows)
+               FROM ROWS FROM (
+                   pg_catalog.unnest($3::pg_catalog.text[]), pg_catalog.unnest($4::pg_catalog.text[]),
+                   pg_catalog.unnest($5::pg_catalog.int8[]), pg_catalog.unnest($6::pg_catalog.int8[])
+               ) AS f (uri, etag, bytes, rows)
                ON CONFLICT (table_schema, table_name, uri) DO UPDATE
                SET etag = EXCLUDED.etag, bytes = EXCLUDED.bytes, rows = EXCLUDED.rows,
                    loaded_by = EXCLUDED.loaded_by, loaded_at = EXCLUDED.loaded_at";

@@ -1,7 +1,6 @@
 //! The finding about the object-storage process, from its own answer.
 
 use super::finding::Finding;
-use crate::error::Error;
 use crate::lake::process::version;
 use crate::pg::extension::LIBRARY;
 use lake_protocol::message::{other_version, OTHER_VERSION_HINT};

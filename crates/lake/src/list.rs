@@ -97,6 +97,11 @@ pub fn is_parquet(name: &str) -> bool {
     SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
+/// An etag without its quotes.
+pub fn bare(etag: &str) -> &str {
+    etag.trim_matches('"')
+}
+
 /// The parts of a path below a folder.
 fn relative(base: &Path, location: &Path) -> Vec<String> {
     match location.prefix_match(base) {
@@ -133,7 +138,8 @@ fn described(uri: &Uri, base: &Path, meta: ObjectMeta) -> Result<Found> {
     parts.extend(relative(base, &meta.location));
     let folders = hive::values(&parts[..parts.len().saturating_sub(1)]);
     // A store without etags tells one content from another by size and time.
-    let etag = meta.e_tag.clone().unwrap_or_else(|| format!("{}-{}", meta.last_modified, meta.size));
+    let etag = meta.e_tag.as_deref().map(|tag| bare(tag).to_owned());
+    let etag = etag.unwrap_or_else(|| format!("{}-{}", meta.last_modified, meta.size));
     let whole = uri.of_path(meta.location.as_ref());
     if whole.len() > LONGEST {
         return Err(LakeError::argument(format!("the URI of a file has more than {LONGEST} bytes: {whole}")));

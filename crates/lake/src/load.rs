@@ -32,7 +32,6 @@ const COPY_ENDS: [u8; 2] = (-1_i16).to_be_bytes();
 
 /// A file that can be read: what its footer says, and where its columns go.
 struct Opened {
-    index: usize,
     uri: String,
     metadata: ArrowReaderMetadata,
     plan: Plan,
@@ -65,11 +64,11 @@ pub fn run(load: Load, runtime: &Handle) -> Result<()> {
 }
 
 fn send_all(load: &Load, store: Store, chosen: Vec<(usize, Found)>, runtime: &Handle) -> Result<u64> {
-    let (index, first) = &chosen[0];
+    let (_, first) = &chosen[0];
     let (metadata, _) = runtime.block_on(footer(&store, first))?;
     let (loaded, ignored) = decide(load, &first.file.uri, metadata.schema(), &first.folders)?;
     // Before any row is read, so that what does not fit is known at once.
-    open(*index, &loaded, (metadata, WatchedFile::new(&store, first)), first)?;
+    open(&loaded, (metadata, WatchedFile::new(&store, first)), first)?;
     let names = loaded.iter().map(|loaded| loaded.column.name.clone()).collect();
     say::event(&Event::Columns { loaded: names, ignored })?;
     // Of the next row group the bytes are fetched while this one is converted, and no more.
@@ -109,16 +108,11 @@ fn with_wide_moments(metadata: &ParquetMetaData, schema: &Schema) -> Schema {
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-fn open(
-    index: usize,
-    loaded: &[Loaded],
-    read: (ArrowReaderMetadata, WatchedFile),
-    found: &Found,
-) -> Result<Opened> {
+fn open(loaded: &[Loaded], read: (ArrowReaderMetadata, WatchedFile), found: &Found) -> Result<Opened> {
     let (metadata, reader) = read;
     let uri = found.file.uri.clone();
     let plan = Plan::of(loaded, &uri, metadata.schema(), &found.folders)?;
-    Ok(Opened { index, uri, metadata, plan, reader })
+    Ok(Opened { uri, metadata, plan, reader })
 }
 
 /// Reads one row group after the other and sends them. It ends early if nobody takes them.
@@ -130,7 +124,7 @@ async fn read_all(
     to: Sender<Piece>,
 ) -> Result<()> {
     for (index, found) in chosen {
-        let file = Arc::new(open(index, &loaded, footer(&store, &found).await?, &found)?);
+        let file = Arc::new(open(&loaded, footer(&store, &found).await?, &found)?);
         let mask = ProjectionMask::roots(file.metadata.parquet_schema(), file.plan.read.iter().copied());
         let groups = file.metadata.metadata().num_row_groups();
         let mut rows = 0;

@@ -1,6 +1,6 @@
 //! A file of a store that is read in pieces, each of which has to be of the same content.
 
-use crate::list::Found;
+use crate::list::{bare, Found};
 use crate::store::Store;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -28,9 +28,12 @@ impl WatchedFile {
 
     /// Asks for the content that was listed, and looks whether the answer is of it: not every store minds the question.
     async fn get(self, range: Range<u64>) -> Result<Bytes> {
-        let options = GetOptions::new().with_range(Some(range)).with_if_match(self.meta.e_tag.clone());
+        // Azure lists etags without the quotes that the header has.
+        let listed = self.meta.e_tag.as_deref().map(bare);
+        let options =
+            GetOptions::new().with_range(Some(range)).with_if_match(listed.map(|tag| format!("\"{tag}\"")));
         let result = self.store.get_opts(&self.meta.location, options).await.map_err(external)?;
-        let same_tag = match (&result.meta.e_tag, &self.meta.e_tag) {
+        let same_tag = match (result.meta.e_tag.as_deref().map(bare), listed) {
             (Some(now), Some(then)) => now == then,
             _ => result.meta.last_modified == self.meta.last_modified,
         };
