@@ -80,7 +80,7 @@ fn as_onnx(version: &VersionRow, weights: Vec<u8>) -> Result<Vec<u8>, Error> {
     let artifact = Artifact::from_bytes(&weights)?;
     drop(weights);
     let about = About { model: &version.model, version: version.number, writer: LIBRARY };
-    onnx::export::export(&artifact, about, MOST, &mut || pgrx::check_for_interrupts!()).map_err(|error| {
+    onnx::export::export(&artifact, about, MOST, &mut || { pgrx::check_for_interrupts!(); }).map_err(|error| {
         match error {
             ExportError::Model(error) => error.into(),
             ExportError::Unsupported(_) => Error::NotExported {
