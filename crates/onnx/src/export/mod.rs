@@ -44,7 +44,7 @@ const ML_OPSET: i64 = 3;
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// ONNX has nothing for something that the version needs.
-    #[error("it cannot be written as ONNX: {0}")]
+    #[error("{0}")]
     Unsupported(String),
     #[error("as ONNX it would have more than {most} bytes")]
     TooLarge { most: usize },

@@ -1,7 +1,7 @@
 //! Versions as files: exported, imported, and made by a writer that is not ours.
 
 use super::support::{artifact, champion, sum_of_scores};
-use integration::{refusal, rows, value, Database};
+use integration::{refusal, rows, value, Database, Training};
 use postgres::Client;
 use serde_json::{json, Value};
 
