@@ -315,7 +315,7 @@ fn a_version_of_each_algorithm_leaves_as_onnx_the_same_each_time() {
         ("boosted_trees", "TreeEnsembleRegressor"),
     ] {
         let params = match algorithm {
-            "boosted_trees" => r#"{"trees": 5, "threads": 1}"#,
+            "boosted_trees" => r#"{"trees": 20, "threads": 1}"#,
             "logistic" => r#"{"epochs": 2, "threads": 1}"#,
             _ => r#"{"hidden": [8], "epochs": 2, "threads": 1}"#,
         };
