@@ -2052,6 +2052,15 @@ COMMENT ON FUNCTION export_model(text, integer) IS
 'A version (the champion where it is NULL) as a safetensors file with its recipe: what import_model takes, here or in another
 database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
 
+CREATE FUNCTION export_model(model text, version integer, format text) RETURNS bytea
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_as_wrapper';
+COMMENT ON FUNCTION export_model(text, integer, text) IS
+'The same in a format: safetensors, or onnx for programs that run models where there is no PostgreSQL. As ONNX it is one graph with
+an input for each column and the outputs score and, of a quantity, quantiles, which are those of predict() and
+predict_quantiles(); the page "Models" of the documentation says what goes in for NULL. An error for the popularity
+baseline, for a category that has the value <NULL>, and where the file would have a gigabyte or more.';
+
 CREATE FUNCTION import_model(
     model       text,
     artifact    bytea,

@@ -80,22 +80,23 @@ fn as_onnx(version: &VersionRow, weights: Vec<u8>) -> Result<Vec<u8>, Error> {
     let artifact = Artifact::from_bytes(&weights)?;
     drop(weights);
     let about = About { model: &version.model, version: version.number, writer: LIBRARY };
-    onnx::export::export(&artifact, about, MOST, &mut || pgrx::check_for_interrupts!()).map_err(|error| {
-        match error {
-            ExportError::Model(error) => error.into(),
-            ExportError::Unsupported(_) => Error::NotExported {
-                model: version.model.clone(),
-                version: version.number,
-                reason: error.to_string(),
-            },
-            ExportError::TooLarge { .. } => Error::Limit {
-                message: format!(
-                    "version {} of model \"{}\" has more bytes as ONNX than a bytea can hold",
-                    version.number, version.model
-                ),
-                hint: "It can be exported as safetensors, or trained with fewer trees or categories.".into(),
-            },
-        }
+    onnx::export::export(&artifact, about, MOST, &mut || {
+        pgrx::check_for_interrupts!();
+    })
+    .map_err(|error| match error {
+        ExportError::Model(error) => error.into(),
+        ExportError::Unsupported(_) => Error::NotExported {
+            model: version.model.clone(),
+            version: version.number,
+            reason: error.to_string(),
+        },
+        ExportError::TooLarge { .. } => Error::Limit {
+            message: format!(
+                "version {} of model \"{}\" has more bytes as ONNX than a bytea can hold",
+                version.number, version.model
+            ),
+            hint: "It can be exported as safetensors, or trained with fewer trees or categories.".into(),
+        },
     })
 }
 

@@ -3,7 +3,5 @@
 //! | folder or file | holds |
 //! | --- | --- |
 //! | `export` | a version as one graph, with its preprocessing and its calibration |
-//! | `proto` | what of ONNX's file format is used |
 
 pub mod export;
-pub mod proto;

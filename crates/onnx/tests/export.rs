@@ -11,8 +11,8 @@ use model::predictor::{Blend, Weights};
 use model::rates::Rates;
 use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe};
 use ndarray::{Array1, Array2};
+use onnx::export::proto::{attribute, element, GraphProto, ModelProto, TensorProto};
 use onnx::export::{export, About, ExportError, NULL_TEXT};
-use onnx::proto::{attribute, element, GraphProto, ModelProto, TensorProto};
 use prost::Message;
 use serde_json::{json, Value};
 use std::collections::{HashMap, HashSet};
@@ -182,7 +182,7 @@ fn every_value_is_made_once_before_it_is_read_and_nothing_is_made_in_vain() {
 fn an_input_for_each_column_and_the_outputs_of_the_task() {
     for (of, artifact) in versions() {
         let graph = graph(&artifact);
-        let shape = |kind: &Option<onnx::proto::TypeProto>| {
+        let shape = |kind: &Option<onnx::export::proto::TypeProto>| {
             let tensor = kind.as_ref().unwrap().tensor_type.as_ref().unwrap();
             let dims = &tensor.shape.as_ref().unwrap().dim;
             assert_eq!(dims[0].dim_param.as_deref(), Some("rows"), "{of}");

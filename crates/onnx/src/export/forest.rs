@@ -27,7 +27,29 @@ pub fn margins(
 ) -> Result<Value, ExportError> {
     let nodes = 2 * forest.leaf_count() + forest.outputs();
     graph.take_room(nodes * NODE_BYTES)?;
-    let sets = sets(forest, recipe.categories().len(), graph);
+    let mut sets = sets(forest, recipe.categories().len(), graph);
+    // Trees that test nothing have a row all the same: a set without codes.
+    let nothing = inputs.numbers.is_none() && sets.iter().all(Sets::is_empty);
+    if let (true, Some(first)) = (nothing, sets.first_mut()) {
+        first.insert(vec![0], 0);
+    }
+    let (row, firsts) = row(recipe, &sets, inputs, graph)?;
+    let bases = graph.constant("forest/bases", &[forest.outputs()], forest.bases().iter().copied())?;
+    let nodes = Nodes::of(forest, &sets, &firsts, graph);
+    let settings = nodes.settings(forest.outputs());
+    let sums = graph.node_of(ML, "TreeEnsembleRegressor", "forest/sums", &[&row], settings);
+    let sums = graph.cast::<f64>("forest/doubles", &sums);
+    Ok(graph.node("Add", "forest", &[&sums, &bases], vec![]))
+}
+
+/// What trees read: the numbers, NaN where they are missing, then whether the codes are in each set. And the place of each
+/// category's first set.
+fn row(
+    recipe: &Recipe,
+    sets: &[Sets],
+    inputs: &Inputs,
+    graph: &mut Graph,
+) -> Result<(Value, Vec<usize>), ExportError> {
     let mut row = Vec::new();
     if let Some(numbers) = &inputs.numbers {
         let nan = graph.scalar("forest/nan", f64::NAN)?;
@@ -35,7 +57,7 @@ pub fn margins(
     }
     let mut firsts = Vec::new();
     let mut width = recipe.scalings().len();
-    for (i, (category, sets)) in recipe.categories().into_iter().zip(&sets).enumerate() {
+    for (i, (category, sets)) in recipe.categories().into_iter().zip(sets).enumerate() {
         firsts.push(width);
         width += sets.len();
         if !sets.is_empty() {
@@ -48,16 +70,7 @@ pub fn margins(
             )?);
         }
     }
-    let bases = graph.constant("forest/bases", &[forest.outputs()], forest.bases().iter().copied())?;
-    if row.is_empty() {
-        return Err(ExportError::unsupported("its trees have nothing to read"));
-    }
-    let row = graph.concat("forest/row", &row);
-    let nodes = Nodes::of(forest, &sets, &firsts, graph);
-    let settings = nodes.settings(forest.outputs());
-    let sums = graph.node_of(ML, "TreeEnsembleRegressor", "forest/sums", &[&row], settings);
-    let sums = graph.cast::<f64>("forest/doubles", &sums);
-    Ok(graph.node("Add", "forest", &[&sums, &bases], vec![]))
+    Ok((graph.concat("forest/row", &row), firsts))
 }
 
 fn sets(forest: &Forest, categories: usize, graph: &mut Graph) -> Vec<Sets> {
@@ -159,7 +172,7 @@ impl Nodes {
         self.missing_true.push(missing_true.into());
     }
 
-    fn settings(self, outputs: usize) -> Vec<crate::proto::AttributeProto> {
+    fn settings(self, outputs: usize) -> Vec<super::proto::AttributeProto> {
         vec![
             text("aggregate_function", "SUM"),
             int("n_targets", outputs as i64),

@@ -1,10 +1,10 @@
 //! A graph that is built node by node, in the order in which values are computed.
 
-use super::ExportError;
-use crate::proto::{
+use super::proto::{
     attribute, element, AttributeProto, Dimension, GraphProto, NodeProto, TensorProto, TensorShapeProto,
     TensorType, TypeProto, ValueInfoProto,
 };
+use super::ExportError;
 use std::collections::HashSet;
 
 /// The name of the dimension that every input and output has one entry of for each row.
@@ -54,8 +54,21 @@ impl<'a> Graph<'a> {
         Self { proto, names: HashSet::new(), room: most, most, pause }
     }
 
+    /// The graph without what nothing reads, such as the codes of a category that trees do not test. Its inputs stay.
     pub fn finish(self) -> GraphProto {
-        self.proto
+        let mut graph = self.proto;
+        let mut read: HashSet<String> = graph.output.iter().map(|output| output.name.clone()).collect();
+        let mut kept = Vec::new();
+        while let Some(node) = graph.node.pop() {
+            if node.output.iter().any(|output| read.contains(output)) {
+                read.extend(node.input.iter().cloned());
+                kept.push(node);
+            }
+        }
+        kept.reverse();
+        graph.node = kept;
+        graph.initializer.retain(|tensor| read.contains(&tensor.name));
+        graph
     }
 
     pub fn pause(&mut self) {

@@ -9,6 +9,7 @@
 //! | `forest` | trees |
 //! | `outputs` | the score and the quantiles |
 //! | `graph` | nodes, constants and names while a graph is built |
+//! | `proto` | what of ONNX's file format is written |
 //!
 //! Numbers are doubles wherever scoring here has doubles: raw values, preprocessing, thresholds, calibration. Networks are of
 //! floats. Operators are those of opset 17 and of version 3 of `ai.onnx.ml`, which came with ONNX 1.12.
@@ -20,13 +21,14 @@ mod lines;
 mod network;
 mod numbers;
 mod outputs;
+pub mod proto;
 
-use crate::proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use columns::Inputs;
 use graph::{Graph, Value};
 use model::predictor::Blend;
 use model::{Artifact, ModelError, Predictor};
 use prost::Message;
+use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use serde_json::json;
 use thiserror::Error;
 
@@ -42,7 +44,7 @@ const ML_OPSET: i64 = 3;
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// ONNX has nothing for something that the version needs.
-    #[error("it cannot be written as ONNX: {0}")]
+    #[error("{0}")]
     Unsupported(String),
     #[error("as ONNX it would have more than {most} bytes")]
     TooLarge { most: usize },

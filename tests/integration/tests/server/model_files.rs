@@ -1,7 +1,7 @@
 //! Versions as files: exported, imported, and made by a writer that is not ours.
 
 use super::support::{artifact, champion, sum_of_scores};
-use integration::{refusal, rows, value, Database};
+use integration::{refusal, rows, value, Database, Training};
 use postgres::Client;
 use serde_json::{json, Value};
 
@@ -315,7 +315,7 @@ fn a_version_of_each_algorithm_leaves_as_onnx_the_same_each_time() {
         ("boosted_trees", "TreeEnsembleRegressor"),
     ] {
         let params = match algorithm {
-            "boosted_trees" => r#"{"trees": 5, "threads": 1}"#,
+            "boosted_trees" => r#"{"trees": 20, "threads": 1}"#,
             "logistic" => r#"{"epochs": 2, "threads": 1}"#,
             _ => r#"{"hidden": [8], "epochs": 2, "threads": 1}"#,
         };
