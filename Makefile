@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
+.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-mlflow test-upgrade test-report test-import all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -38,6 +38,9 @@ test-upgrade: ## From each release to this version, with the release's own libra
 
 test-report: ## The page of a model in a browser
 	@"$(here)"/scripts/test-report
+
+test-import: ## Models of Keras, PyTorch, scikit-learn, LightGBM, XGBoost and CatBoost as ONNX, against their makers' own scores
+	@"$(here)"/scripts/test-import
 
 all: ## Nothing: PGXN's client asks for it before install, which builds
 	@:
