@@ -2,6 +2,7 @@
 //! one in.
 
 use super::card::version_or_champion;
+use super::conversion::{self, Converted};
 use crate::catalog::change::change;
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::Privilege;
@@ -122,7 +123,11 @@ fn check_exportable(version: &VersionRow) -> Result<(), Error> {
 fn import_model(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
     require_writable(c"reco.import_model()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    or_raise(Import::read(unsafe { &Call::new(fcinfo) }).and_then(|import| import.store()))
+    let stored = Import::read(unsafe { &Call::new(fcinfo) }).and_then(|import| import.store());
+    if let Err(Error::Interrupted) = stored {
+        pgrx::check_for_interrupts!();
+    }
+    or_raise(stored)
 }
 
 /// The arguments of an import.
@@ -135,6 +140,9 @@ struct Import<'a> {
     time_column: Option<String>,
     label: Option<String>,
     promote: bool,
+    /// Of a model in ONNX: the columns of its values, and what its output is.
+    columns: Option<Vec<String>>,
+    output: Option<String>,
 }
 
 impl<'call> Import<'call> {
@@ -151,6 +159,8 @@ impl<'call> Import<'call> {
             time_column: call.name(4),
             label: call.name(5),
             promote: given(call.boolean(6), "promote")?,
+            columns: call.names(7)?,
+            output: call.text(8),
         })
     }
 
@@ -158,7 +168,9 @@ impl<'call> Import<'call> {
     fn store(self) -> Result<i32, Error> {
         check_name(&self.model)?;
         check_may_train(&self.model, self.promote)?;
-        let artifact = read_artifact(self.bytes)?;
+        let converted = self.converted()?;
+        let bytes = converted.as_ref().map_or(self.bytes, |converted| converted.artifact.as_slice());
+        let artifact = read_artifact(bytes)?;
         let origin = self.origin()?;
         if let (Some(source), Some(origin)) = (self.source, &origin) {
             check_columns(&self.model, &artifact.recipe, source)?;
@@ -177,16 +189,34 @@ impl<'call> Import<'call> {
             parameters: "{}".into(),
             recipe: serde_json::to_string(&artifact.recipe)?,
             metrics: "{}".into(),
-            data: json!({ "task": artifact.task() }).to_string(),
+            data: match &converted {
+                Some(converted) => json!({
+                    "task": artifact.task(), "converted_from": "onnx", "comparison": converted.comparison,
+                }),
+                None => json!({ "task": artifact.task() }),
+            }
+            .to_string(),
             libraries: json!({ "pg_recommend": LIBRARY }).to_string(),
             seconds: self.began.elapsed().as_secs_f64(),
-            artifact: &self.bytes,
+            artifact: &bytes,
             measured: None,
             // The file has none, so that the version is monitored without drift.
             profiles: &[],
             promote: self.promote,
         })?;
         Ok(stored.version)
+    }
+
+    /// What the trainer makes of a model in ONNX; `None` for a safetensors file.
+    fn converted(&self) -> Result<Option<Converted>, Error> {
+        if conversion::is_onnx(self.bytes) {
+            let (names, output) = (self.columns.clone(), self.output.as_deref());
+            return conversion::convert(self.bytes, self.source, names, output).map(Some);
+        }
+        match self.columns.is_some() || self.output.is_some() {
+            true => Err(Error::invalid("columns and output are of models in ONNX, and the bytes are none")),
+            false => Ok(None),
+        }
     }
 
     /// The relation in which `recommend` finds its rows, if a source was named.

@@ -1,7 +1,8 @@
 //! The trainer: a process of its own, without a connection to the database and without credentials.
 //!
 //! It is killed when its [`Trainer`] is dropped, and the kernel kills it when the backend dies. For a training it inherits
-//! three descriptors besides its standard streams: spec, data and output. For a check it inherits none.
+//! the descriptors of its files besides its standard streams: spec, data and outputs; for a conversion those of model, spec and
+//! output. For a check it inherits none.
 
 use super::temp_file::TempFile;
 use crate::error::{Error, TEMPORARY_SPACE};
@@ -66,15 +67,28 @@ impl Output {
 
 impl Trainer {
     pub fn start(spec: &TempFile, data: &TempFile, output: &Output) -> Result<Self, Error> {
-        let files = [spec, data, &output.served, &output.measured];
-        let [spec, data, served, measured] = files;
-        let descriptors =
-            [spec.descriptor()?, data.descriptor()?, served.descriptor()?, measured.descriptor()?];
-        let paths = descriptors.each_ref().map(|open| format!("/proc/self/fd/{}", open.as_raw_fd()));
+        Self::start_with(&[
+            ("--spec", spec),
+            ("--data", data),
+            ("--out", &output.served),
+            ("--measured", &output.measured),
+        ])
+    }
+
+    /// Starts a trainer that converts a model in ONNX: it sends one event, [`Event::Converted`].
+    pub fn start_conversion(model: &TempFile, spec: &TempFile, out: &TempFile) -> Result<Self, Error> {
+        Self::start_with(&[("--convert", model), ("--spec", spec), ("--out", out)])
+    }
+
+    /// Starts a trainer that gets these files, each under the name of an argument.
+    fn start_with(files: &[(&str, &TempFile)]) -> Result<Self, Error> {
+        let descriptors = files.iter().map(|(_, file)| file.descriptor()).collect::<Result<Vec<_>, _>>()?;
+        let paths = descriptors.iter().map(|open| format!("/proc/self/fd/{}", open.as_raw_fd()));
+        let paths: Vec<String> = paths.collect();
         let arguments =
-            ["--spec", "--data", "--out", "--measured"].map(str::to_owned).into_iter().zip(paths.clone());
-        let mut trainer = Self::spawn(arguments.flat_map(|(name, path)| [name, path]), &descriptors)?;
-        let names = files.map(|file| format!("the temporary file \"{}\"", file.path()));
+            files.iter().zip(&paths).flat_map(|((name, _), path)| [(*name).to_owned(), path.clone()]);
+        let mut trainer = Self::spawn(arguments, &descriptors)?;
+        let names = files.iter().map(|(_, file)| format!("the temporary file \"{}\"", file.path()));
         trainer.files = paths.into_iter().zip(names).collect();
         Ok(trainer)
     }

@@ -10,6 +10,7 @@
 //! and `List` of a number for SQL arrays. All are nullable.
 
 use crate::algorithm::{Algorithm, Task};
+use crate::conversion::Comparison;
 use crate::drift::Histogram;
 use crate::measure::quality::Quality;
 use crate::stored::recipe::Family;
@@ -225,6 +226,12 @@ pub enum Event {
     Data(DataSummary),
     /// The answer to `--check`, and the only line of it.
     Setup(Setup),
+    /// The answer to `--convert`: the artifact is written.
+    Converted {
+        trainer: String,
+        algorithm: Algorithm,
+        comparison: Comparison,
+    },
     /// Something the user should know that does not stop the training.
     Warning {
         message: String,

@@ -279,10 +279,10 @@ fn an_artifact_that_does_not_fit_together_is_not_written() {
 #[test]
 fn layers_beyond_the_bounds_are_refused() {
     let recipe = small().recipe;
-    assert!(common::network(&recipe, &[4096], 1).check(&recipe, Task::Binary).is_ok());
-    assert!(common::network(&recipe, &[4097], 1).check(&recipe, Task::Binary).is_err());
-    assert!(common::network(&recipe, &[2; 8], 1).check(&recipe, Task::Binary).is_ok());
-    assert!(common::network(&recipe, &[2; 9], 1).check(&recipe, Task::Binary).is_err());
+    assert!(common::network(&recipe, &[4096], 1).check(&recipe, 1).is_ok());
+    assert!(common::network(&recipe, &[4097], 1).check(&recipe, 1).is_err());
+    assert!(common::network(&recipe, &[2; 64], 1).check(&recipe, 1).is_ok());
+    assert!(common::network(&recipe, &[2; 65], 1).check(&recipe, 1).is_err());
 }
 
 #[test]

@@ -134,6 +134,7 @@ mod names;
 mod newest_row;
 mod oldest_rust;
 mod one_value;
+mod onnx_models;
 mod own_folder;
 mod parallel;
 mod pg_upgrade;
