@@ -41,8 +41,9 @@ fn servers() -> &'static Servers {
     SERVERS.get_or_init(|| {
         let servers = Servers { first: Cluster::new(), second: Cluster::new() };
         let mut admin = servers.first.connect("postgres");
-        ["whole", "near", "coordinator"]
-            .map(|name| admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap());
+        for name in ["whole", "near", "coordinator"] {
+            admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        }
         fill(&mut servers.first.connect("whole"), &format!("{NEAR}, {FAR}"));
         fill(&mut servers.first.connect("near"), NEAR);
         servers.second.connect("postgres").batch_execute("CREATE DATABASE far").unwrap();
