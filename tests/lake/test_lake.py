@@ -1,6 +1,7 @@
 """Parquet files in stores: loaded and saved whole or not at all, in bounded memory, whatever happens on the way."""
 
 import os
+import pwd
 import subprocess
 import threading
 from pathlib import Path
@@ -183,7 +184,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(connection, store):
 def test_a_disk_that_is_full_is_an_error_and_nothing_is_left(connection):
     disk = WORK / "disk"
     disk.mkdir(exist_ok=True)
-    owner = os.environ["SERVER_USER"]
+    owner = pwd.getpwnam(os.environ["SERVER_USER"]).pw_uid
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=4m,mode=700,uid={owner}", "tmpfs", str(disk)], check=True)
     try:
         query = "SELECT n, md5(n::text) FROM generate_series(1, 500000) AS n"

@@ -59,11 +59,12 @@ impl LakeError {
         use object_store::Error::{NotFound, PermissionDenied, Precondition, Unauthenticated};
         let (kind, hint) = match cause {
             NotFound { .. } => (Cause::Missing, None),
-            PermissionDenied { .. } => (Cause::Denied, Some(DENIED)),
-            Unauthenticated { .. } => (Cause::Denied, Some(UNKNOWN)),
+            PermissionDenied { .. } | Unauthenticated { .. } => (Cause::Denied, Some(DENIED)),
             Precondition { .. } => return Self::changed(what),
             other => match io_kind(other) {
                 Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => (Cause::DiskFull, None),
+                // S3 says so with the status of a bad request.
+                _ if chain(other).contains("ExpiredToken") => (Cause::Denied, Some(DENIED)),
                 _ => (Cause::Store, Some(UNREACHABLE)),
             },
         };
@@ -88,10 +89,8 @@ impl LakeError {
     }
 }
 
-const DENIED: &str =
-    "The credentials are known and may not do this: look at the rights of the server's identity in the store.";
-const UNKNOWN: &str = "The credentials have expired or are wrong: look at the file that reco.lake_credentials_file names, or at the \
-                       machine's identity.";
+const DENIED: &str = "The credentials have expired, are wrong, or may not do this: look at the file that reco.lake_credentials_file \
+                      names, or at the machine's identity and its rights in the store.";
 const UNREACHABLE: &str =
     "Look whether the store can be reached from the server; nothing was left half done.";
 
