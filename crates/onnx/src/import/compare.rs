@@ -58,7 +58,7 @@ pub fn compare(
                     Some(values) => values.iter().map(|value| of_row(column, value.as_ref())).collect(),
                     None => {
                         let near = thresholds.get(&column.name).map_or(&[][..], Vec::as_slice);
-                        (0..TOGETHER).map(|_| random_value(column, near, &mut random)).collect()
+                        (0..TOGETHER).map(|n| random_value(column, near, n % 4 == 0, &mut random)).collect()
                     }
                 }
             })
@@ -103,8 +103,12 @@ fn thresholds(artifact: &Artifact) -> HashMap<String, Vec<f64>> {
     let names: Vec<&String> = columns.map(|column| &column.name).collect();
     let mut thresholds: HashMap<String, Vec<f64>> = HashMap::new();
     for step in forest.trees(0).flatten() {
-        if let Step::Number { input, threshold, .. } = step {
-            thresholds.entry(names[input].clone()).or_default().push(threshold);
+        match step {
+            // The graph takes what 32 bits cannot hold for infinite.
+            Step::Number { input, threshold, .. } if threshold.abs() < f64::from(f32::MAX) / 2.0 => {
+                thresholds.entry(names[input].clone()).or_default().push(threshold);
+            }
+            _ => {}
         }
     }
     thresholds
@@ -146,10 +150,10 @@ fn of_row(column: &Column, value: Option<&conversion::Value>) -> Value {
     }
 }
 
-/// A number within the scaler's range, a text that the model knows or does not; sometimes missing. A category of integers is
+/// A number within the scaler's range, a text that the model knows or does not; in some rows it may be missing. A category of integers is
 /// one of those that the model knows, since others have no meaning for the original.
-fn random_value(column: &Column, thresholds: &[f64], random: &mut ChaCha8Rng) -> Value {
-    let missing = random.random_bool(0.05);
+fn random_value(column: &Column, thresholds: &[f64], may_miss: bool, random: &mut ChaCha8Rng) -> Value {
+    let missing = may_miss && random.random_bool(0.2);
     match &column.texts {
         Some(texts) if !texts.is_empty() && (column.kind.is_some() || random.random_bool(0.9)) => {
             Value::Text(Some(texts[random.random_range(0..texts.len())].clone()))

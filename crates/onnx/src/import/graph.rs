@@ -8,7 +8,7 @@ use prost::Message;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Oldest operator set of ONNX itself, and newest known one.
-const OPSETS: std::ops::RangeInclusive<i64> = 9..=27;
+const OPSETS: std::ops::RangeInclusive<i64> = 7..=27;
 /// The domain of the operators of classical machine learning.
 pub const ML: &str = "ai.onnx.ml";
 

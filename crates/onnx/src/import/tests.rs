@@ -92,7 +92,7 @@ fn converted(model: &proto::Model, names: Option<&[&str]>) -> Artifact {
 fn refused(model: &proto::Model) -> String {
     let conversion = Conversion { names: Some(vec!["a".into(), "b".into()]), ..Conversion::default() };
     let error = convert(&model.encode_to_vec(), &conversion).unwrap_err();
-    format!("{error} {}", error.hint.unwrap_or_default())
+    format!("{error} {}", error.hint.clone().unwrap_or_default())
 }
 
 /// Two numbers, a hidden layer of two with an activation, and what comes after it.

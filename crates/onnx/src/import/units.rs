@@ -18,10 +18,6 @@ pub struct Sum {
 }
 
 impl Sum {
-    pub fn constant(bias: f64) -> Self {
-        Self { terms: Vec::new(), bias }
-    }
-
     pub fn unit(unit: usize) -> Self {
         Self { terms: vec![(unit, 1.0)], bias: 0.0 }
     }
@@ -93,13 +89,6 @@ pub struct ByText<T> {
     pub column: usize,
     pub known: Vec<(usize, T)>,
     pub other: T,
-}
-
-impl ByText<f64> {
-    pub fn of(&self, code: Option<usize>) -> f64 {
-        let known = code.and_then(|code| self.known.iter().find(|(known, _)| *known == code));
-        known.map_or(self.other, |(_, value)| *value)
-    }
 }
 
 /// One value of a row.

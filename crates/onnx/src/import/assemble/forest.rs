@@ -139,15 +139,15 @@ fn first_other(holds: &impl Fn(f64) -> bool) -> f64 {
     };
     let value = |ordered: i64| f64::from_bits((ordered ^ (((ordered >> 63) as u64) >> 1) as i64) as u64);
     let at_low = holds(-LARGEST);
-    let (mut low, mut high) = (ordered(-LARGEST), ordered(LARGEST));
+    let (mut low, mut high) = (i128::from(ordered(-LARGEST)), i128::from(ordered(LARGEST)));
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        match holds(value(middle)) == at_low {
+        match holds(value(middle as i64)) == at_low {
             true => low = middle,
             false => high = middle,
         }
     }
-    value(high)
+    value(high as i64)
 }
 
 #[cfg(test)]

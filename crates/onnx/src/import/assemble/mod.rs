@@ -139,8 +139,8 @@ fn columns_of(units: &Units, sum: &Sum) -> BTreeSet<usize> {
             continue;
         }
         match &units.units[unit] {
-            Unit::Number { column, .. } | Unit::Missing { column } => drop(columns.insert(*column)),
-            Unit::Text(values) => drop(columns.insert(values.column)),
+            Unit::Number { column, .. } | Unit::Missing { column } => columns.extend([*column]),
+            Unit::Text(values) => columns.extend([values.column]),
             Unit::Hidden { layer } => {
                 let layer = &units.layers[*layer];
                 open.extend(layer.sums[unit - layer.first_unit].terms.iter().map(|(unit, _)| *unit));

@@ -55,7 +55,7 @@ pub fn network(layout: &Layout, sum: &Sum) -> Result<(Recipe, Network)> {
         let wide = inputs.dense(&[of_crossed])?;
         let hidden = if levels.is_empty() { Array2::zeros((1, 0)) } else { last.weight.clone() };
         last.weight = ndarray::concatenate![ndarray::Axis(1), wide.weight, hidden];
-        last.bias = if levels.is_empty() { wide.bias } else { &last.bias + &wide.bias };
+        last.bias = &last.bias + &wide.bias;
     }
     network.layers.push(last);
     Ok((inputs.recipe, network))

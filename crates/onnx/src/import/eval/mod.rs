@@ -82,7 +82,7 @@ pub fn run(graph: &Graph, inputs: HashMap<String, Tensor>, work: &Work) -> Resul
     let mut values = inputs;
     let mut last_use: HashMap<&str, usize> = HashMap::new();
     for (n, node) in graph.nodes.iter().enumerate() {
-        node.inputs.iter().for_each(|name| drop(last_use.insert(name, n)));
+        last_use.extend(node.inputs.iter().map(|name| (name.as_str(), n)));
     }
     for (n, node) in graph.nodes.iter().enumerate() {
         let of = |name: &String| values.get(name).or_else(|| graph.constants.get(name));
