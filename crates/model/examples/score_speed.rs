@@ -32,7 +32,6 @@ fn main() -> Result<(), model::ModelError> {
         let artifact = Artifact {
             algorithm: Algorithm::Mlp,
             predictor: Predictor::Networks(vec![Network {
-                activations: Vec::new(),
                 layers: vec![layer(128, recipe.width()), layer(1, 128)],
                 ..Network::default()
             }]),
