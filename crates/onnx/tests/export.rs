@@ -5,7 +5,7 @@ use model::algorithm::Task;
 use model::calibration::Platt;
 use model::forest::{category_set, Forest, Step};
 use model::isotonic::Isotonic;
-use model::network::{Cross, Dense};
+use model::network::{Activation, Cross, Dense};
 use model::output::Shifts;
 use model::predictor::{Blend, Weights};
 use model::rates::Rates;
@@ -64,7 +64,8 @@ fn network(recipe: &Recipe, hidden: &[usize], crosses: usize, task: Task) -> Net
         _ => width + inputs,
     };
     layers.push(Dense { weight: weights(task.outputs(), read), bias: Array1::zeros(task.outputs()) });
-    Network { embeddings: tables.collect(), crosses: (0..crosses).map(cross).collect(), layers }
+    let activations = Vec::new();
+    Network { embeddings: tables.collect(), crosses: (0..crosses).map(cross).collect(), layers, activations }
 }
 
 /// The first output has two trees, which share a set; the others have none.
@@ -117,7 +118,29 @@ fn versions() -> Vec<(String, Artifact)> {
     let mut calibrated = versions[1].1.clone();
     calibrated.output = Output::Isotonic(isotonic);
     versions.push(("isotonic".to_owned(), calibrated));
+    versions.push(("of activations".to_owned(), of_activations(&recipe)));
+    let mut plain = versions[4].1.clone();
+    plain.output = Output::Probability;
+    versions.push(("plain probability".to_owned(), plain));
     versions
+}
+
+/// A network of every activation, as models made elsewhere have them.
+fn of_activations(recipe: &Recipe) -> Artifact {
+    let activations = [
+        Activation::Relu,
+        Activation::LeakyRelu { slope: 0.1 },
+        Activation::Elu { alpha: 1.5 },
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Tanh,
+        Activation::Sigmoid,
+        Activation::Silu,
+    ];
+    let plain = network(recipe, &[3; 8], 0, Task::Binary);
+    let predictor = Predictor::Networks(vec![Network { activations: activations.to_vec(), ..plain }]);
+    let output = output(Task::Binary);
+    Artifact { algorithm: Algorithm::Mlp, recipe: recipe.clone(), predictor, output }
 }
 
 fn exported(artifact: &Artifact) -> Result<ModelProto, ExportError> {

@@ -237,6 +237,10 @@ fn setting(name: &str, kind: i32) -> AttributeProto {
     AttributeProto { name: name.to_owned(), kind, ..AttributeProto::default() }
 }
 
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { f: Some(value), ..setting(name, attribute::FLOAT) }
+}
+
 pub fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { i: Some(value), ..setting(name, attribute::INT) }
 }

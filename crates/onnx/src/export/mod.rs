@@ -5,7 +5,7 @@
 //! | `columns` | one input for each column of the source |
 //! | `numbers` | what a network reads of numbers |
 //! | `lines` | broken lines through points: quantile transforms, isotonic calibration |
-//! | `network` | networks, averaged |
+//! | `network`, `activation` | networks, averaged |
 //! | `forest` | trees |
 //! | `outputs` | the score and the quantiles |
 //! | `graph` | nodes, constants and names while a graph is built |
@@ -14,6 +14,7 @@
 //! Numbers are doubles wherever scoring here has doubles: raw values, preprocessing, thresholds, calibration. Networks are of
 //! floats. Operators are those of opset 17 and of version 3 of `ai.onnx.ml`, which came with ONNX 1.12.
 
+mod activation;
 mod columns;
 mod forest;
 mod graph;

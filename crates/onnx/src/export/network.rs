@@ -1,5 +1,6 @@
 //! Networks of floats, whose outputs are averaged as doubles.
 
+use super::activation::activated;
 use super::columns::Inputs;
 use super::graph::{int, Graph, Value};
 use super::{numbers, ExportError};
@@ -55,7 +56,7 @@ fn forward(
     for (k, layer) in hidden.iter().enumerate() {
         let name = format!("{name}/layer.{k}");
         let sums = linear(&format!("{name}/sums"), layer, &values, graph)?;
-        values = graph.node("Relu", &name, &[&sums], vec![]);
+        values = activated(&name, network.activation(k), &sums, graph)?;
     }
     let read = match (network.crosses.is_empty(), hidden.is_empty()) {
         (true, _) => values,

@@ -8,7 +8,7 @@ use model::calibration::Platt;
 use model::isotonic::Isotonic;
 use model::output::Shifts;
 use model::predictor::Blend;
-use model::{Artifact, Output, Predictor};
+use model::{Artifact, Output, Predictor, Task};
 
 /// Adds the outputs. `numbers` is what the predictor puts out, shape `(rows, outputs)`.
 pub fn write(artifact: &Artifact, numbers: &Value, graph: &mut Graph) -> Result<(), ExportError> {
@@ -25,14 +25,23 @@ pub fn write(artifact: &Artifact, numbers: &Value, graph: &mut Graph) -> Result<
         Output::Platt(Platt { .. }) => graph.node("Sigmoid", "probability", &[&lined], vec![]),
         Output::Isotonic(isotonic) => calibrated(isotonic, &lined, graph)?,
         Output::Quantity { least, .. } => at_least("quantity", &lined, *least, graph)?,
+        Output::Probability => {
+            let (least, most) = (graph.scalar("probability/least", 0.0)?, graph.scalar("probability/most", 1.0)?);
+            graph.node("Clip", "probability", &[&lined, &least, &most], vec![])
+        }
+        Output::Mean => lined,
     };
     let told = match overflow {
         Some(overflow) => graph.node("Add", "told", &[&finished, &overflow], vec![]),
         None => finished,
     };
     let Output::Quantity { least, shifts, .. } = &artifact.output else {
-        let score = one_column("probabilities", &told, 0, graph)?;
-        graph.output("score", None, &score, "the calibrated probability");
+        let score = one_column("scores", &told, 0, graph)?;
+        let meaning = match artifact.task() {
+            Task::Binary => "the calibrated probability",
+            Task::Regression => "the mean of the quantity",
+        };
+        graph.output("score", None, &score, meaning);
         return Ok(());
     };
     let mean = one_column("mean", &told, 0, graph)?;
