@@ -55,7 +55,7 @@ def check(connection, made, label):
     """Every use of a version, on one that was imported."""
     columns = made.columns and list(made.columns)
     connection.execute(
-        "SELECT reco.import_model(%s, %s, source => %s, label => %s, columns => %s::name[], promote => true)",
+        "SELECT reco.import_onnx(%s, %s, source => %s, label => %s, columns => %s::name[], promote => true)",
         [made.name, made.onnx, ROWS, LABEL, columns])
     ours = scores(connection, made.name, made)
     difference = np.abs(ours - made.scores).max()
