@@ -110,20 +110,34 @@ CREATE FUNCTION import_model(
     keys        name[]   DEFAULT NULL,
     time_column name     DEFAULT NULL,
     label       name     DEFAULT NULL,
+    promote     boolean  DEFAULT false) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'import_model_wrapper';
+COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
+'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, as export_model writes it and
+the page "Models" of the documentation describes it, every length, shape and number of which is checked; or a model in ONNX whose
+inputs have the names of columns, as import_onnx takes it. source: a relation with
+the recipe''s columns, whose rows recommend scores; keys and time_column: found as train finds them; without a source predict
+alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
+the privilege train, to promote it manage.';
+
+CREATE FUNCTION import_onnx(
+    model       text,
+    artifact    bytea,
+    source      regclass DEFAULT NULL,
+    keys        name[]   DEFAULT NULL,
+    time_column name     DEFAULT NULL,
+    label       name     DEFAULT NULL,
     promote     boolean  DEFAULT false,
     columns     name[]   DEFAULT NULL,
     output      text     DEFAULT NULL) RETURNS integer
 VOLATILE PARALLEL UNSAFE
-LANGUAGE c AS 'MODULE_PATHNAME', 'import_model_wrapper';
-COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean, name[], text) IS
-'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, as export_model writes it and
-the page "Models" of the documentation describes it, every length, shape and number of which is checked; or a model in ONNX, which
-the trainer''s process converts and compares with the original on rows of the source, or on random ones; it is refused if a score
-differs by more than 1e-5, or if it has an operator that is not supported. columns: the columns of the values of its one input, in
-their order, if its inputs have not the columns'' names. output: probability, logit or quantity, if the graph does not say it. source: a relation with
-the recipe''s columns, whose rows recommend scores; keys and time_column: found as train finds them; without a source predict
-alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
-the privilege train, to promote it manage.';
+LANGUAGE c AS 'MODULE_PATHNAME', 'import_onnx_wrapper';
+COMMENT ON FUNCTION import_onnx(text, bytea, regclass, name[], name, name, boolean, name[], text) IS
+'As import_model, of a model in ONNX. The trainer''s process converts it and compares it with the original on rows of the source, or
+on random ones: it is refused if a score differs by more than 1e-5, or if it has an operator that is not supported. columns: the
+columns of the values of its one input, in their order, if its inputs have not the columns'' names. output: probability, logit or
+quantity, if the graph does not say it.';
 
 -- What is not needed any more.
 CREATE FUNCTION archive_version(model text, version integer) RETURNS void

@@ -1,5 +1,5 @@
-//! The functions `reco.export_model` and `reco.import_model`: they take a version out of the catalog as a file, and bring
-//! one in.
+//! The functions `reco.export_model`, `reco.import_model` and `reco.import_onnx`: they take a version out of the catalog as a
+//! file, and bring one in.
 
 use super::card::version_or_champion;
 use super::conversion::{self, Converted};
@@ -123,7 +123,19 @@ fn check_exportable(version: &VersionRow) -> Result<(), Error> {
 fn import_model(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
     require_writable(c"reco.import_model()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    let stored = Import::read(unsafe { &Call::new(fcinfo) }).and_then(|import| import.store());
+    store(Import::read(unsafe { &Call::new(fcinfo) }))
+}
+
+/// Declared in sql/models.sql.
+#[pg_extern(sql = false)]
+fn import_onnx(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
+    require_writable(c"reco.import_onnx()");
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    store(Import::read_onnx(unsafe { &Call::new(fcinfo) }))
+}
+
+fn store(import: Result<Import, Error>) -> i32 {
+    let stored = import.and_then(Import::store);
     if let Err(Error::Interrupted) = stored {
         pgrx::check_for_interrupts!();
     }
@@ -159,9 +171,18 @@ impl<'call> Import<'call> {
             time_column: call.name(4),
             label: call.name(5),
             promote: given(call.boolean(6), "promote")?,
-            columns: call.names(7)?,
-            output: call.text(8),
+            columns: None,
+            output: None,
         })
+    }
+
+    /// The arguments of `import_onnx`, which has two more.
+    fn read_onnx(call: &'call Call) -> Result<Self, Error> {
+        let import = Self { columns: call.names(7)?, output: call.text(8), ..Self::read(call)? };
+        match conversion::is_onnx(import.bytes) {
+            true => Ok(import),
+            false => Err(Error::BadArtifact("the bytes do not begin as a model in ONNX does".into())),
+        }
     }
 
     /// Checks the arguments and the artifact, and stores the version.
@@ -209,14 +230,10 @@ impl<'call> Import<'call> {
 
     /// What the trainer makes of a model in ONNX; `None` for a safetensors file.
     fn converted(&self) -> Result<Option<Converted>, Error> {
-        if conversion::is_onnx(self.bytes) {
-            let (names, output) = (self.columns.clone(), self.output.as_deref());
-            return conversion::convert(self.bytes, self.source, names, output).map(Some);
+        if !conversion::is_onnx(self.bytes) {
+            return Ok(None);
         }
-        match self.columns.is_some() || self.output.is_some() {
-            true => Err(Error::invalid("columns and output are of models in ONNX, and the bytes are none")),
-            false => Ok(None),
-        }
+        conversion::convert(self.bytes, self.source, self.columns.clone(), self.output.as_deref()).map(Some)
     }
 
     /// The relation in which `recommend` finds its rows, if a source was named.

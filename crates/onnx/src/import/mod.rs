@@ -39,7 +39,7 @@ use model::Artifact;
 use work::Work;
 
 /// The most that may be computed for one model, in multiplications: a few seconds.
-const CONVERSION: u64 = 200_000_000;
+const CONVERSION: u64 = 50_000_000;
 const REFERENCE: u64 = 4_000_000_000;
 
 /// Converts a model and compares the result with the original: on the rows of the conversion, or on random ones.

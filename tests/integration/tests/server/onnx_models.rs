@@ -64,7 +64,7 @@ fn expected(price: f64, size: f64) -> f64 {
 }
 
 fn import(client: &mut Client, bytes: &[u8], others: &str) -> Result<i32, postgres::Error> {
-    let sql = format!("SELECT reco.import_model('bought', $1{others})");
+    let sql = format!("SELECT reco.import_onnx('bought', $1{others})");
     client.query_one(&sql, &[&bytes]).map(|row| row.get(0))
 }
 
@@ -109,7 +109,7 @@ fn what_cannot_be_converted_is_refused_and_nothing_is_stored() {
         client.execute("DELETE FROM file", &[]).unwrap();
         client.execute("INSERT INTO file VALUES ($1)", &[&bytes]).unwrap();
         let error =
-            refusal(&mut client, &format!("SELECT reco.import_model('bought', body{others}) FROM file"));
+            refusal(&mut client, &format!("SELECT reco.import_onnx('bought', body{others}) FROM file"));
         error.expect("22023", words, &[]);
     };
     refuse(&network("Softplus"), OF_SOURCE, &["of the test", "Softplus"]);
