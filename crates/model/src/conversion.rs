@@ -56,13 +56,3 @@ pub struct Conversion {
     #[serde(default)]
     pub rows: Rows,
 }
-
-/// How well the converted model agrees with the original.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    pub rows: u64,
-    /// The largest difference of two scores; of quantities above 1 relative to their size.
-    pub worst: f64,
-    /// Rows of which the original has no score: values are missing that it does not expect.
-    pub without_score: u64,
-}

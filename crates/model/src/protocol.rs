@@ -10,7 +10,6 @@
 //! and `List` of a number for SQL arrays. All are nullable.
 
 use crate::algorithm::{Algorithm, Task};
-use crate::conversion::Comparison;
 use crate::drift::Histogram;
 use crate::measure::quality::Quality;
 use crate::stored::recipe::Family;
@@ -209,6 +208,16 @@ pub struct Gpu {
     pub free_bytes: Option<u64>,
     /// How libtorch failed to use it.
     pub problem: Option<String>,
+}
+
+/// How well the converted model agrees with the original.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    pub rows: u64,
+    /// The largest difference of two scores; of quantities above 1 relative to their size.
+    pub worst: f64,
+    /// Rows of which the original has no score: values are missing that it does not expect.
+    pub without_score: u64,
 }
 
 /// What the trainer says, one JSON object a line.

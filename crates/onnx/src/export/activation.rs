@@ -6,10 +6,17 @@ use model::network::Activation;
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
 /// What an activation makes of a layer's sums.
-pub fn activated(name: &str, activation: Activation, sums: &Value, graph: &mut Graph) -> Result<Value, ExportError> {
+pub fn activated(
+    name: &str,
+    activation: Activation,
+    sums: &Value,
+    graph: &mut Graph,
+) -> Result<Value, ExportError> {
     Ok(match activation {
         Activation::Relu => graph.node("Relu", name, &[sums], vec![]),
-        Activation::LeakyRelu { slope } => graph.node("LeakyRelu", name, &[sums], vec![float("alpha", slope)]),
+        Activation::LeakyRelu { slope } => {
+            graph.node("LeakyRelu", name, &[sums], vec![float("alpha", slope)])
+        }
         Activation::Elu { alpha } => graph.node("Elu", name, &[sums], vec![float("alpha", alpha)]),
         Activation::Tanh => graph.node("Tanh", name, &[sums], vec![]),
         Activation::Sigmoid => graph.node("Sigmoid", name, &[sums], vec![]),

@@ -26,7 +26,8 @@ pub fn write(artifact: &Artifact, numbers: &Value, graph: &mut Graph) -> Result<
         Output::Isotonic(isotonic) => calibrated(isotonic, &lined, graph)?,
         Output::Quantity { least, .. } => at_least("quantity", &lined, *least, graph)?,
         Output::Probability => {
-            let (least, most) = (graph.scalar("probability/least", 0.0)?, graph.scalar("probability/most", 1.0)?);
+            let (least, most) =
+                (graph.scalar("probability/least", 0.0)?, graph.scalar("probability/most", 1.0)?);
             graph.node("Clip", "probability", &[&lined, &least, &most], vec![])
         }
         Output::Mean => lined,

@@ -8,6 +8,7 @@ use super::units::{Column, Units};
 use super::work::Work;
 use model::conversion::{self, Conversion, OutputKind};
 use model::forest::Step;
+use model::protocol::Comparison;
 use model::{Artifact, Output, Predictor, Scorer};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -37,10 +38,10 @@ pub fn compare(
     artifact: &Artifact,
     conversion: &Conversion,
     work: &Work,
-) -> Result<conversion::Comparison> {
+) -> Result<Comparison> {
     let scorer = Scorer::new(artifact)?;
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let mut comparison = conversion::Comparison { rows: 0, worst: 0.0, without_score: 0 };
+    let mut comparison = Comparison { rows: 0, worst: 0.0, without_score: 0 };
     let mut worst_row = String::new();
     let full = work.left();
     let thresholds = thresholds(artifact);

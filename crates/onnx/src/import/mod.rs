@@ -34,7 +34,8 @@ pub use compare::TOLERANCE;
 pub use error::ImportError;
 
 use error::Result;
-use model::conversion::{Comparison, Conversion};
+use model::conversion::Conversion;
+use model::protocol::Comparison;
 use model::Artifact;
 use work::Work;
 

@@ -1,7 +1,6 @@
 //! Cross layers (DCN-v2): `x' = x₀ ⊙ (W · x + b) + x`. In sums over units each is a layer of products `x₀ · (…)`, and what it
 //! puts out is the sum of x₀ and all products so far.
 
-use super::network::Inputs;
 use crate::import::error::{refuse, Result};
 use crate::import::units::{Sum, Unit, Units};
 use model::network::{Cross, MAX_CROSSES};
@@ -135,10 +134,8 @@ impl Crossed {
         Ok(weights)
     }
 
-    /// The cross layers, over the network's inputs.
-    pub fn layers(&self, inputs: &Inputs) -> Result<Vec<Cross>> {
-        let places = inputs.places();
-        let width = inputs.recipe.width();
+    /// The cross layers, over so many inputs of the network, of which each unit has its place.
+    pub fn layers(&self, places: &HashMap<usize, usize>, width: usize) -> Result<Vec<Cross>> {
         let at: Vec<usize> = self.x0.iter().map(|x0| places[&x0.terms[0].0]).collect();
         self.layers
             .iter()

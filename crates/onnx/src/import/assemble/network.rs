@@ -49,7 +49,7 @@ pub fn network(layout: &Layout, sum: &Sum) -> Result<(Recipe, Network)> {
     };
     if let Some(of_crossed) = &of_crossed {
         network.crosses = match &crossed {
-            Some(crossed) => crossed.layers(&inputs)?,
+            Some(crossed) => crossed.layers(&inputs.places(), inputs.recipe.width())?,
             None => vec![crosses::nothing(inputs.recipe.width())],
         };
         let wide = inputs.dense(&[of_crossed])?;
