@@ -124,7 +124,7 @@ fn exp(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let whole = shifted - ROUND;
     // The logarithm of 2 in two parts, so that the product with the first is exact.
-    let rest = (x - whole * 0.693_359_375) - whole * -2.121_944_4e-4;
+    let rest = (x - whole * (355.0 / 512.0)) - whole * -2.121_944_4e-4;
     let square = rest * rest;
     let mut sum = 1.987_569_1e-4;
     sum = sum * rest + 1.398_199_9e-3;

@@ -100,12 +100,15 @@ pub struct Ensemble {
     pub all_positive: bool,
 }
 
+/// What a branch asks: the place of the value, how it is compared, and whether a missing value goes to the first child.
+type Test = (usize, Mode, bool);
+
 /// Nodes as the attributes list them, before they are trees.
 struct Listed {
     /// By (tree, node) the position.
     places: HashMap<(i64, i64), usize>,
     trees: Vec<i64>,
-    nodes: Vec<(Option<(usize, Mode, bool)>, [i64; 2])>,
+    nodes: Vec<(Option<Test>, [i64; 2])>,
     leaves: BTreeMap<usize, Vec<(usize, f64)>>,
 }
 

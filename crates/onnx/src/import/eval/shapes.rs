@@ -108,7 +108,7 @@ fn new_shape(from: &[usize], wanted: &[i64], zero_is_zero: bool) -> Result<Vec<u
     }
     let known = elements(&shape)?;
     if let Some(open) = wanted.iter().position(|length| *length == -1) {
-        shape[open] = if known == 0 { 0 } else { count / known };
+        shape[open] = count.checked_div(known).unwrap_or(0);
     }
     Ok(shape)
 }
