@@ -174,6 +174,10 @@ impl Drop for Reading {
     }
 }
 
+/// COPY's callback: fills a buffer of `most` bytes from the source that is being read.
+///
+/// # Safety
+/// `into` has room for `most` bytes, and a [`Reading`] is alive.
 unsafe extern "C-unwind" fn read_for_copy(into: *mut c_void, _: c_int, most: c_int) -> c_int {
     // SAFETY: the server gives a buffer of `most` bytes. `copy` is running, so its source is alive and nobody else uses it.
     // The frames from here to the server's code own nothing.

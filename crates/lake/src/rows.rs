@@ -21,9 +21,12 @@ trait Values {
     fn finish(&mut self) -> ArrayRef;
 }
 
+/// How a value is read from the bytes of a field.
+type ReadField<T> = Box<dyn Fn(&[u8]) -> Read<<T as ArrowPrimitiveType>::Native>>;
+
 struct Primitive<T: ArrowPrimitiveType> {
     values: PrimitiveBuilder<T>,
-    read: Box<dyn Fn(&[u8]) -> Read<T::Native>>,
+    read: ReadField<T>,
 }
 
 impl<T: ArrowPrimitiveType> Values for Primitive<T> {

@@ -6,7 +6,7 @@ use model::bytes::{Bytes, PIECE};
 use model::calibration::Platt;
 use model::number_bins::NumberBins;
 use model::recipe::{Column, Family, Input, Scaling};
-use model::{Artifact, ModelError, Output, Recipe, Task};
+use model::{Artifact, ModelError, Output, Recipe};
 use ndarray::{Array1, Array2, ShapeBuilder};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
