@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean
+.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean test-citus test-lake test-export test-import
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -30,14 +30,28 @@ test-bare: ## The demo and the SQL tests on a bare Debian 12, as root and as a u
 test-images: ## The images of docker/: checked, built and run, without Docker (PART=lint: only checked; KEEP=1: left for the next call)
 	@KEEP="$(KEEP)" "$(here)"/scripts/test-images $(PART)
 
+test-replicas: ## Three servers under Debian's Patroni, scored on while versions are promoted and the leader is killed
+	@"$(here)"/scripts/test-replicas
+
 test-mlflow: ## The Python package for MLflow, with MLflow's server and a browser
 	@"$(here)"/scripts/test-mlflow
+
+test-lake: ## Parquet files in object stores, which run on the loopback (Azurite, moto)
+	@"$(here)"/scripts/test-lake
 
 test-upgrade: ## From each release to this version, with the release's own library, which is built for it
 	@"$(here)"/scripts/test-upgrade
 
+test-citus: ## On Citus, a coordinator and two workers: the same answers as on one server (PG_CONFIG=/path/to/the/pg_config/of/a/PostgreSQL/with/it)
+	@PG_CONFIG="$(PG_CONFIG)" "$(here)"/scripts/test-citus
+
 test-report: ## The page of a model in a browser
 	@"$(here)"/scripts/test-report
+
+test-export: ## Versions of every algorithm exported as ONNX, their scores by ONNX Runtime beside predict's
+	@"$(here)"/scripts/test-export
+test-import: ## Models of Keras, PyTorch, scikit-learn, LightGBM, XGBoost and CatBoost as ONNX, against their makers' own scores
+	@"$(here)"/scripts/test-import
 
 all: ## Nothing: PGXN's client asks for it before install, which builds
 	@:

@@ -16,6 +16,7 @@ import connection
 import counting
 import data
 import features
+import lake
 import launch
 import machine
 import measure
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "connection": connection,
     "shared": shared,
     "features": features,
+    "lake": lake,
     "launch": launch,
     "quality": quality,
     "tables": tables,

@@ -2,7 +2,7 @@
 -- who did. What is shown of it to whom is in catalog_views.sql.
 --
 -- Plain tables on purpose: primary keys, no foreign keys, no triggers, no inheritance, no sequences, so that they can be
--- dumped, restored in any order and by several jobs at once, replicated, or made reference tables of a sharded database.
+-- dumped, restored in any order and by several jobs at once, and replicated.
 -- What refers to what is kept by the functions, under the lock of the model's row; reco.check_setup() says where it is
 -- broken. Scoring reads `alias`, `version`, `artifact` and `artifact_chunk` through their primary keys; src/catalog/columns.rs
 -- names the columns it relies on.

@@ -41,6 +41,7 @@ GRANT EXECUTE ON FUNCTION scoring_counters(), scoring_slots() TO reco_monitor;
 -- A name begins with its family, whose metrics are measured together and have the same labels.
 CREATE VIEW metric_definitions (family, name, type, labels, help) AS VALUES
 ('reco_extension', 'reco_extension_info', 'gauge', '{release}', 'Always 1; release is the installed version of the extension'),
+('reco_standby', 'reco_standby_lag_seconds', 'gauge', '{}', 'Age of the newest commit that a standby has replayed; 0 while it is connected and has replayed all that it received, and on a primary'),
 ('reco_counters', 'reco_counters_enabled', 'gauge', '{}', '1 if scoring is counted: the library is in shared_preload_libraries'),
 ('reco_counters', 'reco_counters_slots', 'gauge', '{}', 'Versions that can be counted, in the whole server (reco.counted_versions)'),
 ('reco_counters', 'reco_counters_slots_used', 'gauge', '{}', 'Versions that are counted, in the whole server'),
@@ -146,6 +147,13 @@ FROM (
     SELECT 'reco_extension' AS family, 'reco_extension_info' AS name, jsonb_build_object('release', e.extversion) AS labels,
            1::double precision AS value
     FROM pg_catalog.pg_extension e WHERE e.extname = 'pg_recommend'
+    UNION ALL
+    -- A standby without its primary has replayed all that it received, too, and is behind all the same.
+    SELECT 'reco_standby', 'reco_standby_lag_seconds', '{}'::jsonb,
+           CASE WHEN NOT pg_is_in_recovery() THEN 0
+                WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+                 AND EXISTS (SELECT FROM pg_stat_get_wal_receiver() r WHERE r.pid IS NOT NULL) THEN 0
+                ELSE greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0) END
     UNION ALL
     SELECT 'reco_counters', m.name, '{}'::jsonb, m.value
     FROM scoring_slots() c

@@ -33,6 +33,14 @@ COMMENT ON FUNCTION rollback(text, text) IS
 versions are passed over. A promotion after a rollback begins a new line: rolling back from it comes to where it began.
 An error where there is nothing to go back to. For those who manage the model.';
 
+CREATE PROCEDURE wait_for(model text, version integer, alias text DEFAULT 'champion', time_limit interval DEFAULT '1 minute')
+LANGUAGE c AS 'MODULE_PATHNAME', 'wait_for_wrapper';
+COMMENT ON PROCEDURE wait_for(text, integer, text, interval) IS
+'Waits until this server sees a version as the champion of a model (or under another alias; alias NULL: until the version is
+stored), for a deployment: on a standby that is when what was committed on the primary has been replayed. An error after
+time_limit; one of 0 or less looks once. A model that is not there yet is waited for as well. Holds no snapshot and no lock while
+it waits, so it cannot run inside a transaction block. For those who may score with the model.';
+
 -- Privileges.
 CREATE FUNCTION grant_model(model text, role name, privilege text) RETURNS void
 VOLATILE PARALLEL UNSAFE
@@ -86,6 +94,15 @@ COMMENT ON FUNCTION export_model(text, integer) IS
 'A version (the champion where it is NULL) as a safetensors file with its recipe: what import_model takes, here or in another
 database, and what Python reads; an error where it has a gigabyte or more. For those who manage the model; it is recorded in the audit.';
 
+CREATE FUNCTION export_model(model text, version integer, format text) RETURNS bytea
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_as_wrapper';
+COMMENT ON FUNCTION export_model(text, integer, text) IS
+'The same in a format: safetensors, or onnx for programs that run models where there is no PostgreSQL. As ONNX it is one graph with
+an input for each column and the outputs score and, of a quantity, quantiles, which are those of predict() and
+predict_quantiles(); the page "Models" of the documentation says what goes in for NULL. An error for the popularity
+baseline, for a category that has the value <NULL>, and where the file would have a gigabyte or more.';
+
 CREATE FUNCTION import_model(
     model       text,
     artifact    bytea,
@@ -98,10 +115,29 @@ VOLATILE PARALLEL UNSAFE
 LANGUAGE c AS 'MODULE_PATHNAME', 'import_model_wrapper';
 COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
 'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, as export_model writes it and
-the page "Models" of the documentation describes it; every length, shape and number in it is checked. source: a relation with
+the page "Models" of the documentation describes it, every length, shape and number of which is checked; or a model in ONNX whose
+inputs have the names of columns, as import_onnx takes it. source: a relation with
 the recipe''s columns, whose rows recommend scores; keys and time_column: found as train finds them; without a source predict
 alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
 the privilege train, to promote it manage.';
+
+CREATE FUNCTION import_onnx(
+    model       text,
+    artifact    bytea,
+    source      regclass DEFAULT NULL,
+    keys        name[]   DEFAULT NULL,
+    time_column name     DEFAULT NULL,
+    label       name     DEFAULT NULL,
+    promote     boolean  DEFAULT false,
+    columns     name[]   DEFAULT NULL,
+    output      text     DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'import_onnx_wrapper';
+COMMENT ON FUNCTION import_onnx(text, bytea, regclass, name[], name, name, boolean, name[], text) IS
+'As import_model, of a model in ONNX. The trainer''s process converts it and compares it with the original on rows of the source, or
+on random ones: it is refused if a score differs by more than 1e-5, or if it has an operator that is not supported. columns: the
+columns of the values of its one input, in their order, if its inputs have not the columns'' names. output: probability, logit or
+quantity, if the graph does not say it.';
 
 -- What is not needed any more.
 CREATE FUNCTION archive_version(model text, version integer) RETURNS void

@@ -11,6 +11,19 @@ does not answer within time_limit is a row too, not an error. catalog: whether w
 weights have the digest that they were stored with, for as long as time_limit lasts; looked at for those who may read the
 catalog''s tables. For everybody who may train.';
 
+-- What scoring reads, and no more: subscribers score, and whoever publishes keeps the runs, the history and the weeks.
+CREATE FUNCTION publish_catalog() RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+AS $$
+    CREATE PUBLICATION reco_catalog FOR TABLE
+        @extschema@.model, @extschema@.version, @extschema@.artifact, @extschema@.artifact_chunk, @extschema@.alias,
+        @extschema@.model_privilege, @extschema@.ab_test, @extschema@.ab_arm, @extschema@.feature_view;
+$$;
+COMMENT ON FUNCTION publish_catalog() IS
+'Makes the publication reco_catalog of the tables that scoring reads, for servers that score with this server''s models: workers
+of Citus, shards. Each subscribes with CREATE SUBSCRIPTION, under a name of its own; its catalog must be empty before. It scores
+from then on, and refuses to change the catalog. For superusers: only they may publish tables that they do not own.';
+
 -- Whoever owns a database dumps it, without being a superuser. A dump holds the catalog, weights included, so that its owner
 -- can read them. Superusers only before PostgreSQL 14, which has no such role.
 DO $$

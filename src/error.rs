@@ -2,6 +2,7 @@
 
 use crate::pg::{extension, mapping};
 use features::FeatureError;
+use lake_protocol::message::Cause as LakeCause;
 use model::protocol::Cause;
 use model::ModelError;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -42,6 +43,9 @@ pub enum Error {
     NoEarlierChampion(String),
     #[error("the artifact cannot be imported: {0}")]
     BadArtifact(String),
+    /// The format has nothing for something that the version needs.
+    #[error("version {version} of model \"{model}\" is not exported: {reason}")]
+    NotExported { model: String, version: i32, reason: String },
     /// A value in the catalog is one that the extension never writes.
     #[error("{0}")]
     Damaged(String),
@@ -57,6 +61,9 @@ pub enum Error {
         extension::LIBRARY
     )]
     OtherVersion { catalog: String, why: String },
+    /// The rows that the call needs are on another server, or are not kept up to date on this one.
+    #[error("{message}")]
+    NotHere { message: String, hint: String },
     #[error("{message}")]
     InUse { message: String, hint: String },
     #[error("model \"{0}\" has no source: its champion was imported without one")]
@@ -100,6 +107,14 @@ pub enum Error {
     Privilege { message: String, hint: Option<String> },
     #[error("{message}")]
     Trainer { cause: Cause, message: String, detail: Option<String>, hint: Option<String> },
+    #[error("foreign table {0} cannot be read in a parallel worker")]
+    ForeignInWorker(String),
+    /// `last` says what was seen instead.
+    #[error("{what} was not seen here within {seconds} s")]
+    NotSeen { what: String, seconds: f64, last: String },
+    /// What the object-storage process reports, or how it ended.
+    #[error("{message}")]
+    Lake { cause: LakeCause, message: String, detail: Option<String>, hint: Option<String> },
     #[error("relation {0} of model \"{1}\" does not exist")]
     SourceGone(String, String),
     #[error("{0} is no longer the feature view that model \"{1}\" was trained on")]
@@ -185,8 +200,12 @@ impl Error {
             Self::Archived { .. }
             | Self::NoEarlierChampion(_)
             | Self::NoSource(_)
+            | Self::NotSeen { .. }
+            | Self::NotHere { .. }
             | Self::OtherVersion { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::ForeignInWorker(_) => ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::BadArtifact(_) => ERRCODE_INVALID_BINARY_REPRESENTATION,
+            Self::NotExported { .. } => ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::InUse { .. } => ERRCODE_OBJECT_IN_USE,
             Self::SeveralModels(_) | Self::NoDefault { .. } => ERRCODE_AMBIGUOUS_PARAMETER,
             Self::InvalidArgument(..)
@@ -203,6 +222,7 @@ impl Error {
             Self::Trainer { cause: Cause::Arguments, .. } => ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Trainer { cause: Cause::Data | Cause::Diverged, .. } => ERRCODE_DATA_EXCEPTION,
             Self::Trainer { cause: Cause::Trainer, .. } => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+            Self::Lake { cause, .. } => lake_code(*cause),
             Self::SourceGone(..) | Self::SourceReplaced(..) | Self::NoRelation { .. } => {
                 ERRCODE_UNDEFINED_TABLE
             }
@@ -226,8 +246,14 @@ impl Error {
             Self::MissingColumn { model, expected, .. } => {
                 Some(format!("Model \"{model}\" expects it to be {expected}."))
             }
-            Self::Trainer { detail, .. } => detail.clone(),
+            Self::Trainer { detail, .. } | Self::Lake { detail, .. } => detail.clone(),
             Self::OtherVersion { why, .. } => Some(why.clone()),
+            Self::NotSeen { last, .. } => Some(last.clone()),
+            Self::ForeignInWorker(_) => Some(
+                "A worker has a connection of its own to the foreign server, which does not see what this transaction has \
+                 written there."
+                    .into(),
+            ),
             Self::NoDefault { .. } => Some(
                 "The default is a model of the role's own, or one that the database's owner or a superuser has granted: other \
                  roles' grants and models do not change it."
@@ -248,6 +274,9 @@ impl Error {
                  writes it: \"Export and import\" on the page \"Models\" of the documentation has a whole one."
                     .into(),
             ),
+            Self::NotExported { .. } => {
+                Some("As safetensors every version can be exported; \"What is refused\" on the page \"Models\" says what is not as ONNX.".into())
+            }
             Self::UnknownTest(_) => Some("The view reco.ab_tests lists the tests there are.".into()),
             Self::UnknownSchedule { .. } => Some("The view reco.schedules lists the schedules there are.".into()),
             Self::Schedule(error) => Some(error.hint().into()),
@@ -268,7 +297,7 @@ impl Error {
             ),
             Self::Damaged(_) => Some("reco.check_setup() lists what is wrong, and what to do.".into()),
             Self::OtherVersion { catalog, .. } => Some(extension::remedy(catalog)),
-            Self::InUse { hint, .. } => Some(hint.clone()),
+            Self::InUse { hint, .. } | Self::NotHere { hint, .. } => Some(hint.clone()),
             Self::Changed(_) => Some("Nothing is lost: call again.".into()),
             Self::NoModel => Some("Train one with CALL reco.train(…).".into()),
             Self::SeveralModels(names) => {
@@ -286,6 +315,16 @@ impl Error {
             Self::MissingColumn { .. } => {
                 Some("Columns are found by name: rename the row's column, or train again.".into())
             }
+            Self::ForeignInWorker(_) => Some(
+                "SET max_parallel_workers_per_gather = 0 for the statement; reco.top_products(…) reads the keys of a region at \
+                 once and never runs in a worker."
+                    .into(),
+            ),
+            Self::NotSeen { .. } => Some(
+                "Was it promoted, and committed? On a standby, reco.metrics shows how far behind its primary it is \
+                 (reco_standby_lag_seconds); time_limit says how long to wait."
+                    .into(),
+            ),
             Self::SourceGone(_, model) => {
                 Some(format!("Train \"{model}\" again from the relation that replaced it."))
             }
@@ -301,9 +340,10 @@ impl Error {
                     .into(),
             ),
             Self::TempFile { .. } => Some(TEMPORARY_SPACE.into()),
-            Self::InvalidArgument(_, hint) | Self::Privilege { hint, .. } | Self::Trainer { hint, .. } => {
-                hint.clone()
-            }
+            Self::InvalidArgument(_, hint)
+            | Self::Privilege { hint, .. }
+            | Self::Trainer { hint, .. }
+            | Self::Lake { hint, .. } => hint.clone(),
             Self::DuplicateColumn(column) => Some(format!(
                 "Give one of them another name: AS …. An attribute of products is renamed in a view of that table: \
                  SELECT {} AS …, … .",
@@ -380,6 +420,19 @@ fn shortened(text: String, most: usize) -> String {
     let first = (0..=most / 2).rev().find(whole).unwrap_or(0);
     let last = (text.len() - most / 2..text.len()).find(whole).unwrap_or(text.len());
     format!("{} … ({} bytes) … {}", &text[..first], last - first, &text[last..])
+}
+
+fn lake_code(cause: LakeCause) -> PgSqlErrorCode {
+    use PgSqlErrorCode::*;
+    match cause {
+        LakeCause::Argument => ERRCODE_INVALID_PARAMETER_VALUE,
+        LakeCause::Missing => ERRCODE_UNDEFINED_FILE,
+        LakeCause::Data => ERRCODE_DATA_EXCEPTION,
+        LakeCause::Denied => ERRCODE_INSUFFICIENT_PRIVILEGE,
+        LakeCause::Store => ERRCODE_IO_ERROR,
+        LakeCause::DiskFull => ERRCODE_DISK_FULL,
+        LakeCause::Process => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+    }
 }
 
 fn feature_code(error: &FeatureError) -> PgSqlErrorCode {

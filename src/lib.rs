@@ -17,6 +17,7 @@
 //! | `ab_test/` | `reco.start_ab_test(…)`, `reco.ab_report(…)`: versions that share a model's keys |
 //! | `metrics/`  | `reco.metrics`: what a monitoring system reads, and the counters of scoring |
 //! | `report/` | `reco.report(…)`: a model as one page of HTML, which `crates/report` draws |
+//! | `lake/`     | `CALL reco.load_parquet(…)`, `CALL reco.save_parquet(…)`: files of a data lake, through a process of `crates/lake` |
 //! | `setup/`    | `reco.check_setup()`: what is installed, what a training would run on, and which faults there are |
 //! | `settings.rs` | every `reco.*` setting |
 //! | `error.rs` | every error, with its SQLSTATE and hint |
@@ -24,7 +25,8 @@
 //! The SQL of a folder is in the file of the same name in `sql/`, with a comment on each object. The SQL of `features/encoders/`
 //! is in `encoders.sql`, and the views of the catalog are in `catalog_views.sql`.
 //!
-//! Code that needs no Postgres is in `crates/features` and `crates/model`, and code that needs libtorch is in `crates/trainer`.
+//! Code that needs no Postgres is in `crates/features`, `crates/model` and `crates/onnx`, code that needs libtorch is in
+//! `crates/trainer`, and code that needs object stores is in `crates/lake`.
 
 use pgrx::prelude::*;
 
@@ -37,6 +39,7 @@ mod error;
 mod evaluation;
 mod feature_view;
 mod features;
+mod lake;
 mod metrics;
 mod models;
 mod monitoring;

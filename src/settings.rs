@@ -101,6 +101,26 @@ settings! {
         about: c"Memory a training process may allocate, where it is less than the most",
         more: c"0: reco.max_training_memory.",
     }
+    LAKE_PATH: Text {
+        name: c"reco.lake_path", value: empty(), who: Superuser, flags: SECRET,
+        about: c"Executable of the object-storage process",
+        more: c"Empty: pg_recommend/pg_recommend_lake in the folder of this library, else that of the package pg-recommend-trainer.",
+    }
+    LAKE_PREFIXES: Text {
+        name: c"reco.lake_prefixes", value: empty(), who: Superuser, flags: PLAIN,
+        about: c"Prefixes of the URIs that load_parquet() and save_parquet() may be given, between commas",
+        more: c"Empty: none. Superusers are not bound by it.",
+    }
+    LAKE_CREDENTIALS_FILE: Text {
+        name: c"reco.lake_credentials_file", value: empty(), who: Superuser, flags: SECRET,
+        about: c"File with the credentials of object stores, which only the server's user may read",
+        more: c"Empty: the machine's own identity.",
+    }
+    MAX_LAKE_MEMORY: Number {
+        name: c"reco.max_lake_memory", value: default(1024), bounds: 0..=i32::MAX, who: Superuser, flags: MEBIBYTES,
+        about: c"Most memory an object-storage process may allocate",
+        more: c"0: no bound. A row group takes at most a quarter of it before it is decoded.",
+    }
 }
 
 /// Who may set it, and for whom.
@@ -221,18 +241,20 @@ pub fn max_schedule_history() -> i32 {
     MAX_SCHEDULE_HISTORY.get()
 }
 
-/// Where the Debian package pg-recommend-trainer has the trainer, which serves servers of every major version.
-const PACKAGED_TRAINER: &str = "/usr/lib/pg_recommend/pg_recommend_trainer";
+/// Where the Debian package pg-recommend-trainer has the programs, which serve servers of every major version.
+const PACKAGED: &str = "/usr/lib/pg_recommend";
 
 /// The path of the trainer's executable. One beside the extension belongs to it, so that it goes before the package's.
 pub fn trainer_path() -> PathBuf {
-    if let Some(path) = TRAINER_PATH.get() {
-        return path.into();
-    }
-    let beside = own_library::folder().join("pg_recommend").join("pg_recommend_trainer");
-    let packaged = Path::new(PACKAGED_TRAINER);
+    TRAINER_PATH.get().map_or_else(|| installed("pg_recommend_trainer"), PathBuf::from)
+}
+
+/// Where a program is installed.
+fn installed(program: &str) -> PathBuf {
+    let beside = own_library::folder().join("pg_recommend").join(program);
+    let packaged = Path::new(PACKAGED).join(program);
     match packaged.exists() && !beside.exists() {
-        true => packaged.into(),
+        true => packaged,
         false => beside,
     }
 }
@@ -254,6 +276,26 @@ pub fn check_libtorch_path() -> Result<(), Error> {
         )),
         _ => Ok(()),
     }
+}
+
+/// The path of the object-storage process's executable.
+pub fn lake_path() -> PathBuf {
+    LAKE_PATH.get().map_or_else(|| installed("pg_recommend_lake"), PathBuf::from)
+}
+
+/// The prefixes of URIs that may be given, as they were set.
+pub fn lake_prefixes() -> String {
+    LAKE_PREFIXES.get().unwrap_or_default()
+}
+
+/// The file with the credentials of object stores; `None`: the machine's own identity.
+pub fn lake_credentials_file() -> Option<String> {
+    LAKE_CREDENTIALS_FILE.get()
+}
+
+/// How many bytes of memory an object-storage process may allocate; `None` means that there is no bound.
+pub fn lake_memory() -> Option<u64> {
+    Some(MAX_LAKE_MEMORY.bytes()).filter(|bytes| *bytes > 0)
 }
 
 /// The number of CPU threads of a training, at most one for each core; 0 means all cores.

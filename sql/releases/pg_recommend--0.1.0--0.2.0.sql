@@ -108,6 +108,49 @@ COMMENT ON FUNCTION leaderboard(text) IS 'Every version of a model, and the cand
 
 -- sql/models.sql
 
+CREATE PROCEDURE wait_for(model text, version integer, alias text DEFAULT 'champion', time_limit interval DEFAULT '1 minute')
+LANGUAGE c AS 'MODULE_PATHNAME', 'wait_for_wrapper';
+COMMENT ON PROCEDURE wait_for(text, integer, text, interval) IS
+'Waits until this server sees a version as the champion of a model (or under another alias; alias NULL: until the version is
+stored), for a deployment: on a standby that is when what was committed on the primary has been replayed. An error after
+time_limit; one of 0 or less looks once. A model that is not there yet is waited for as well. Holds no snapshot and no lock while
+it waits, so it cannot run inside a transaction block. For those who may score with the model.';
+
+CREATE FUNCTION export_model(model text, version integer, format text) RETURNS bytea
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_as_wrapper';
+COMMENT ON FUNCTION export_model(text, integer, text) IS
+'The same in a format: safetensors, or onnx for programs that run models where there is no PostgreSQL. As ONNX it is one graph with
+an input for each column and the outputs score and, of a quantity, quantiles, which are those of predict() and
+predict_quantiles(); the page "Models" of the documentation says what goes in for NULL. An error for the popularity
+baseline, for a category that has the value <NULL>, and where the file would have a gigabyte or more.';
+
+COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, boolean) IS
+'Stores a version that was made elsewhere and returns its number: a safetensors file with a recipe, as export_model writes it and
+the page "Models" of the documentation describes it, every length, shape and number of which is checked; or a model in ONNX whose
+inputs have the names of columns, as import_onnx takes it. source: a relation with
+the recipe''s columns, whose rows recommend scores; keys and time_column: found as train finds them; without a source predict
+alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
+the privilege train, to promote it manage.';
+
+CREATE FUNCTION import_onnx(
+    model       text,
+    artifact    bytea,
+    source      regclass DEFAULT NULL,
+    keys        name[]   DEFAULT NULL,
+    time_column name     DEFAULT NULL,
+    label       name     DEFAULT NULL,
+    promote     boolean  DEFAULT false,
+    columns     name[]   DEFAULT NULL,
+    output      text     DEFAULT NULL) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'import_onnx_wrapper';
+COMMENT ON FUNCTION import_onnx(text, bytea, regclass, name[], name, name, boolean, name[], text) IS
+'As import_model, of a model in ONNX. The trainer''s process converts it and compares it with the original on rows of the source, or
+on random ones: it is refused if a score differs by more than 1e-5, or if it has an operator that is not supported. columns: the
+columns of the values of its one input, in their order, if its inputs have not the columns'' names. output: probability, logit or
+quantity, if the graph does not say it.';
+
 -- sql/monitoring.sql
 
 ALTER TABLE monitored_column
@@ -146,6 +189,7 @@ For those who manage the model.';
 
 CREATE OR REPLACE VIEW metric_definitions (family, name, type, labels, help) AS VALUES
 ('reco_extension', 'reco_extension_info', 'gauge', '{release}', 'Always 1; release is the installed version of the extension'),
+('reco_standby', 'reco_standby_lag_seconds', 'gauge', '{}', 'Age of the newest commit that a standby has replayed; 0 while it is connected and has replayed all that it received, and on a primary'),
 ('reco_counters', 'reco_counters_enabled', 'gauge', '{}', '1 if scoring is counted: the library is in shared_preload_libraries'),
 ('reco_counters', 'reco_counters_slots', 'gauge', '{}', 'Versions that can be counted, in the whole server (reco.counted_versions)'),
 ('reco_counters', 'reco_counters_slots_used', 'gauge', '{}', 'Versions that are counted, in the whole server'),
@@ -234,6 +278,13 @@ FROM (
     SELECT 'reco_extension' AS family, 'reco_extension_info' AS name, jsonb_build_object('release', e.extversion) AS labels,
            1::double precision AS value
     FROM pg_catalog.pg_extension e WHERE e.extname = 'pg_recommend'
+    UNION ALL
+    -- A standby without its primary has replayed all that it received, too, and is behind all the same.
+    SELECT 'reco_standby', 'reco_standby_lag_seconds', '{}'::jsonb,
+           CASE WHEN NOT pg_is_in_recovery() THEN 0
+                WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+                 AND EXISTS (SELECT FROM pg_stat_get_wal_receiver() r WHERE r.pid IS NOT NULL) THEN 0
+                ELSE greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0) END
     UNION ALL
     SELECT 'reco_counters', m.name, '{}'::jsonb, m.value
     FROM scoring_slots() c
@@ -416,4 +467,96 @@ WHERE s.value IS NOT NULL;
 
 -- sql/training.sql
 
+-- sql/lake.sql
+
+CREATE TABLE lake_file (
+    table_schema  name NOT NULL,
+    table_name    name NOT NULL,
+    uri           text COLLATE "C" NOT NULL,
+    etag          text NOT NULL,
+    bytes         bigint NOT NULL,
+    rows          bigint NOT NULL,
+    loaded_by     name NOT NULL DEFAULT session_user,
+    loaded_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (table_schema, table_name, uri)
+);
+COMMENT ON TABLE lake_file IS 'The files that load_parquet() has loaded, by the table that they went into: what new_files leaves out';
+COMMENT ON COLUMN lake_file.table_schema IS 'Schema of the table, as it was called then';
+COMMENT ON COLUMN lake_file.etag IS 'What the store calls the content that was loaded';
+COMMENT ON COLUMN lake_file.rows IS 'How many rows the file had';
+
+SELECT pg_catalog.pg_extension_config_dump('lake_file', '');
+
+CREATE VIEW loaded_files WITH (security_barrier) AS
+SELECT table_schema, table_name, uri, etag, bytes, rows, loaded_by, loaded_at
+FROM @extschema@.lake_file
+WHERE pg_catalog.has_table_privilege(
+    pg_catalog.to_regclass(pg_catalog.format('%I.%I', table_schema, table_name)), 'SELECT');
+COMMENT ON VIEW loaded_files IS 'The files that load_parquet() has loaded into tables that one may read: where from, which content, how many rows, when, by whom';
+GRANT SELECT ON loaded_files TO PUBLIC;
+
+CREATE PROCEDURE load_parquet(
+    relation  regclass,
+    uri       text,
+    columns   jsonb  DEFAULT NULL,
+    mode      text   DEFAULT 'append')
+LANGUAGE c AS 'MODULE_PATHNAME', 'load_parquet_wrapper';
+COMMENT ON PROCEDURE load_parquet(regclass, text, jsonb, text) IS
+'Loads Parquet files into a table, as COPY would: with its defaults, triggers and constraints, and with the caller''s right to
+INSERT. All or nothing, in the caller''s transaction.
+relation: the table. uri: a file, a folder with all below it, or a pattern (*, ?, [a-z], and ** for folders) under file:///,
+abfss://container@account.dfs.core.windows.net/, az://container/, s3://bucket/ or gs://bucket/; folders such as week=2024-01-01
+are columns too. columns: a JSON object of the table''s columns, each with that of the files; NULL takes those that have the
+same name. mode: append; replace, which deletes the table''s rows and has its files forgotten before; new_files, which leaves
+out those that were loaded, and refuses one that has changed since.
+For members of reco_lake_read, under the prefixes of reco.lake_prefixes; file:/// for superusers and pg_read_server_files.
+Notices say how far it is, and pg_stat_progress_copy to others.';
+
+CREATE PROCEDURE save_parquet(
+    source        text,
+    uri           text,
+    partition_by  name[]   DEFAULT NULL,
+    replace       boolean  DEFAULT false)
+LANGUAGE c AS 'MODULE_PATHNAME', 'save_parquet_wrapper';
+COMMENT ON PROCEDURE save_parquet(text, text, name[], boolean) IS
+'Writes the rows of a relation or a query into Parquet files, read with the caller''s rights. Nothing is seen before all is
+written.
+source: the name of a table or view, or a query that begins with SELECT, WITH, VALUES or TABLE. uri: a file, which ends with
+.parquet, or a folder, into which one or more are written; schemes as load_parquet takes them. partition_by: columns whose
+values go into the names of folders, such as week=2024-01-01, and not into the files. replace: whether a file that is there may
+be replaced; a folder must be new or empty.
+For members of reco_lake_write, under the prefixes of reco.lake_prefixes; file:/// for superusers and pg_write_server_files.';
+
+-- Roles belong to all databases of a server, so that another database may have made them.
+DO $$
+DECLARE
+    gate text;
+BEGIN
+    FOREACH gate IN ARRAY ARRAY['reco_lake_read', 'reco_lake_write'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) gate) THEN
+            EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', gate);
+        END IF;
+        EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA @extschema@ TO %I', gate);
+    END LOOP;
+END
+$$;
+REVOKE EXECUTE ON PROCEDURE load_parquet(regclass, text, jsonb, text), save_parquet(text, text, name[], boolean) FROM PUBLIC;
+GRANT EXECUTE ON PROCEDURE load_parquet(regclass, text, jsonb, text) TO reco_lake_read;
+GRANT EXECUTE ON PROCEDURE save_parquet(text, text, name[], boolean) TO reco_lake_write;
+
 -- sql/setup.sql
+
+-- What scoring reads, and no more: subscribers score, and whoever publishes keeps the runs, the history and the weeks.
+CREATE FUNCTION publish_catalog() RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+AS $$
+    CREATE PUBLICATION reco_catalog FOR TABLE
+        @extschema@.model, @extschema@.version, @extschema@.artifact, @extschema@.artifact_chunk, @extschema@.alias,
+        @extschema@.model_privilege, @extschema@.ab_test, @extschema@.ab_arm, @extschema@.feature_view;
+$$;
+COMMENT ON FUNCTION publish_catalog() IS
+'Makes the publication reco_catalog of the tables that scoring reads, for servers that score with this server''s models: workers
+of Citus, shards. Each subscribes with CREATE SUBSCRIPTION, under a name of its own; its catalog must be empty before. It scores
+from then on, and refuses to change the catalog. For superusers: only they may publish tables that they do not own.';
+
+GRANT SELECT ON lake_file TO pg_database_owner;

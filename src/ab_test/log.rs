@@ -4,7 +4,10 @@
 use super::keys::Keyed;
 use crate::error::{or_raise, Error};
 use crate::pg::acting_as::{as_owner, current_user};
+use crate::pg::catalog_lock::table_of_catalog;
+use crate::pg::catalog_place::check_writable;
 use crate::pg::cursor::{Cursor, Parameter, Snapshot};
+use crate::pg::distributed::is_distributed;
 use crate::pg::session::refuse_read_only;
 use crate::pg::tuples::Deformed;
 use crate::pg::values::{given, with_text, Reader, EPOCH};
@@ -35,6 +38,7 @@ fn log_recommendations(
 ) -> i64 {
     let log = || {
         refuse_read_only(c"reco.log_recommendations()");
+        check_writable("reco.log_recommendations()", table_of_catalog(c"model")?)?;
         let keys = Keys {
             products: given(product_ids, "product_ids")?,
             regions: given(regions, "regions")?,
@@ -169,21 +173,32 @@ fn newest_rows(keyed: &Keyed, columns: &[String], with_as_of: bool) -> String {
         quoted.collect::<Vec<_>>().join(", ")
     };
     let Keyed { source, time, same_key, texts: [product, region] } = keyed;
-    let source = &source.relation.name;
+    let relation = &source.relation;
     let until = match with_as_of {
         true => format!(" AND {time} OPERATOR(pg_catalog.<=) $3"),
         false => String::new(),
     };
+    let keys = "ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS u (product_id, region, \"reco.key\")";
+    let is_wanted = format!("{same_key} AND pg_catalog.isfinite({time}){until}");
+    if is_distributed(relation.oid) {
+        // Citus does not look for the newest row key by key, so each shard reads all rows of its keys.
+        return format!(
+            "SELECT DISTINCT ON (u.\"reco.key\") {}, {time} AS \"reco.week\", u.\"reco.key\", {product} AS \"reco.product\", \
+                    {region} AS \"reco.region\" \
+             FROM {keys} JOIN {} AS t ON {is_wanted} ORDER BY u.\"reco.key\", {time} DESC",
+            of("t"),
+            relation.name,
+        );
+    }
     format!(
         "SELECT {}, f.\"reco.week\", u.\"reco.key\", f.\"reco.product\", f.\"reco.region\" \
-         FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY \
-         AS u (product_id, region, \"reco.key\") \
+         FROM {keys} \
          CROSS JOIN LATERAL (SELECT {}, {time} AS \"reco.week\", {product} AS \"reco.product\", \
-                                    {region} AS \"reco.region\" FROM {source} AS t \
-                             WHERE {same_key} AND pg_catalog.isfinite({time}){until} \
-                             ORDER BY {time} DESC LIMIT 1) AS f",
+                                    {region} AS \"reco.region\" FROM {} AS t \
+                             WHERE {is_wanted} ORDER BY {time} DESC LIMIT 1) AS f",
         of("f"),
         of("t"),
+        relation.name,
     )
 }
 

@@ -222,6 +222,11 @@ pub struct Grant {
     pub by: String,
 }
 
+/// Refuses a server on which the catalog's rows are not, or are not kept up to date.
+pub fn check_here() -> Result<(), Error> {
+    Catalog::ALL.into_iter().try_for_each(|table| table.find().map(drop))
+}
+
 /// The OID of the table of the privileges.
 pub fn privilege_table() -> Result<pg_sys::Oid, Error> {
     Ok(Catalog::Privilege.find()?.0)

@@ -3,12 +3,13 @@
 //!
 //! Scoring asks once in a statement, so the backend keeps the answers until a role, a membership or a relation changes.
 //! Whoever changes an owner or a privilege calls [`changed`]; when that transaction commits, every backend receives the
-//! invalidation, on standbys too.
+//! invalidation, on standbys too. Where the catalog is kept by logical replication no answer is kept.
 
 use super::read::{self, Grant};
 use crate::error::{or_raise, Error};
 use crate::pg::call::Call;
 use crate::pg::changes;
+use crate::pg::copied::copied;
 use crate::pg::relations;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -175,7 +176,10 @@ fn claim(role: pg_sys::Oid, model: &str) -> Result<Claim, Error> {
     }
     let as_of = generations();
     let claim = look_up(role, model)?;
-    KNOWN.with_borrow_mut(|known| known.keep(as_of, role, model, claim));
+    // What logical replication writes comes without an invalidation.
+    if copied(read::privilege_table()?).is_none() {
+        KNOWN.with_borrow_mut(|known| known.keep(as_of, role, model, claim));
+    }
     Ok(claim)
 }
 

@@ -7,6 +7,7 @@
 use super::columns::{self, CatalogColumn};
 use super::row::CatalogRow;
 use crate::error::Error;
+use crate::pg::catalog_place;
 use crate::pg::changes;
 use crate::pg::memory::bytes;
 use crate::pg::relations::Opened;
@@ -85,6 +86,16 @@ pub enum RowsFound {
 
 impl Catalog {
     const COUNT: usize = Self::Arm as usize + 1;
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Model,
+        Self::Alias,
+        Self::Version,
+        Self::Artifact,
+        Self::Chunk,
+        Self::Privilege,
+        Self::Test,
+        Self::Arm,
+    ];
 
     /// The names of the table and of its primary key, and the columns that are read.
     fn definition(self) -> (&'static CStr, &'static CStr, &'static [CatalogColumn]) {
@@ -100,7 +111,8 @@ impl Catalog {
         }
     }
 
-    /// The OIDs of the table and of its primary key's index. They are looked up again after a change to any relation.
+    /// The OIDs of the table and of its primary key's index. They are looked up again after a change to any relation. It is an
+    /// error if the table's rows are not on this server.
     pub fn find(self) -> Result<(pg_sys::Oid, pg_sys::Oid), Error> {
         thread_local! {
             static FOUND: Cell<[Option<(u64, pg_sys::Oid, pg_sys::Oid)>; Catalog::COUNT]> =
@@ -124,6 +136,7 @@ impl Catalog {
             return Err(Error::NotInstalled);
         }
         columns::check(table, name, columns)?;
+        catalog_place::check_readable(table)?;
         found[self as usize] = Some((generation, table, index));
         FOUND.set(found);
         Ok((table, index))

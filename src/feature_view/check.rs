@@ -3,7 +3,7 @@
 
 use super::create::as_subquery;
 use super::registry::FeatureView;
-use super::storage::date;
+use super::target::date;
 use crate::error::Error;
 use features::weeks::Week;
 

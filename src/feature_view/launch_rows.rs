@@ -151,7 +151,7 @@ impl<'a> LaunchRows<'a> {
     fn gathered(&self, client: &SpiClient, setting: &Setting) -> Result<Rows, Error> {
         let from = setting.gathered_from();
         let earlier =
-            format!("SELECT EXISTS (SELECT FROM {} WHERE week < {EPOCH} + {})", self.weekly, from.monday());
+            format!("SELECT EXISTS (SELECT 1 FROM {} WHERE week < {EPOCH} + {})", self.weekly, from.monday());
         let found = client.select(&earlier, None, &[])?;
         if found.first().get_one::<bool>()? != Some(true) {
             return self.sold([from, setting.last]);

@@ -9,7 +9,9 @@
 //! | `check`    | the query that looks for what is wrong with the data, before a refresh |
 //! | `record`   | the row in `reco.feature_refresh` for each refresh, with how it ended |
 //! | `engine`, `launch_rows` | how the library computes the rows of new products without the view's definition, and how it is handed what it needs |
+//! | `target`   | a run of weeks that is to be computed: its partition, its query, its counts |
 //! | `storage`  | computes runs of weeks into partitions |
+//! | `sharded`  | computes them into a view that Citus has distributed |
 //! | `bulk_insert` | writes rows into a new partition |
 //! | `as_of`    | `reco.features_as_of`: the newest row that was known at a moment |
 //! | `remove`   | `reco.drop_feature_view` |
@@ -25,6 +27,8 @@ mod record;
 pub mod refresh;
 pub mod registry;
 mod remove;
+mod sharded;
 mod storage;
+mod target;
 
 pgrx::extension_sql_file!("../../sql/feature_view.sql", name = "feature_view", requires = ["catalog"]);

@@ -70,7 +70,7 @@ impl Record {
     fn finish(&self, status: &str, done: Option<&Done>, error: Option<&str>) -> Result<(), Error> {
         let weeks = done.map(|done| done.weeks.as_slice());
         let seconds = done.map_or_else(|| self.began.elapsed().as_secs_f64(), |done| done.seconds);
-        let day = |week: Option<&(Week, i64)>| week.map(|(week, _)| super::storage::date(week.monday()));
+        let day = |week: Option<&(Week, i64)>| week.map(|(week, _)| super::target::date(week.monday()));
         as_owner(|client| {
             client.update(
                 "UPDATE reco.feature_refresh \

@@ -4,12 +4,15 @@
 //! exists, the weeks of the run are replaced.
 
 use super::bulk_insert;
-use super::create::{as_subquery, primary_key};
+use super::create::primary_key;
 use super::launch_rows::LaunchRows;
 use super::registry::FeatureView;
+use super::sharded;
+use super::target::{partition_of, Counts, Target};
 use crate::error::Error;
-use crate::pg::named_rows::{with_named_rows, Take};
-use crate::pg::relations::{Column, Relation, RelationName};
+use crate::pg::distributed::is_distributed;
+use crate::pg::named_rows::with_named_rows;
+use crate::pg::relations::Relation;
 use crate::pg::values::EPOCH;
 use features::weeks::{runs, Run, Week};
 use pgrx::datum::{Date, DatumWithOid};
@@ -23,71 +26,26 @@ pub fn compute(view: &FeatureView, run: &Run, stored: &BTreeSet<Week>) -> Result
     let launch_rows = LaunchRows::of(view)?;
     view.as_author(|client| {
         let target = Target::of(view, run, launch_rows.as_ref())?;
+        if is_distributed(view.oid) {
+            return sharded::compute(&target, client, stored);
+        }
         match partition_of(client, view, run)? {
-            Some(partition) => Target { partition, ..target }.replace(client, stored),
+            Some(partition) => target.into_partition(partition).replace(client, stored),
             None if target.partition.find().is_some() => Err(target.in_the_way()),
             None => target.build(client),
         }
     })
 }
 
-struct Target<'a> {
-    view: &'a FeatureView,
-    run: &'a Run,
-    partition: RelationName,
-    time: String,
-    /// The columns of the view's table.
-    columns: Vec<Column>,
-    /// What computes the rows without the definition.
-    launch_rows: Option<&'a LaunchRows<'a>>,
-}
-
 /// The name of rows that the library has computed.
 const COMPUTED: &CStr = c"computed";
 
-impl<'a> Target<'a> {
-    fn of(
-        view: &'a FeatureView,
-        run: &'a Run,
-        launch_rows: Option<&'a LaunchRows<'a>>,
-    ) -> Result<Self, Error> {
-        let RelationName { schema, name } = RelationName::of(view.oid)?;
-        Ok(Self {
-            view,
-            run,
-            partition: RelationName { schema, name: format!("{name}_{}", run.partition.suffix) },
-            time: quote_identifier(&view.time_column),
-            columns: Relation::of(view.oid)?.columns,
-            launch_rows,
-        })
-    }
-
-    /// The definition's rows.
-    fn query(&self) -> String {
-        self.rows_of(&as_subquery(&self.view.definition))
-    }
-
-    /// Rows of a source, cast to the types of the table's columns.
-    fn rows_of(&self, source: &str) -> String {
-        let column = |column: &Column| {
-            let name = quote_identifier(&column.name);
-            format!("d.{name}::{} AS {name}", column.sql_type())
-        };
-        let columns: Vec<_> = self.columns.iter().map(column).collect();
-        format!("SELECT {} FROM {source} AS d", columns.join(", "))
-    }
-
-    /// The first and the last week, as the parameters of the definition.
-    fn weeks(&self) -> [DatumWithOid<'static>; 2] {
-        [date(self.run.first.monday()).into(), date(self.run.last.monday()).into()]
-    }
-
+impl Target<'_> {
     fn build(&self, client: &mut SpiClient) -> Result<Vec<(Week, i64)>, Error> {
-        let Self { view, run, partition, time, .. } = self;
+        let Self { view, partition, time, .. } = self;
         let alike = self.rows_of(&view.name.to_string());
         client.update(&format!("CREATE TABLE {partition} AS {alike} WITH NO DATA"), None, &[])?;
-        let bounds = [run.partition.from, run.partition.until].map(|day| format!("'{}'", date(day)));
-        let [from, until] = &bounds;
+        let [from, until] = &self.bounds();
         // While the table is empty nothing has to be looked at: each row's week is compared with the run's when it comes.
         let in_range = format!(
             "ALTER TABLE {partition} ADD CONSTRAINT in_range CHECK \
@@ -139,33 +97,8 @@ impl<'a> Target<'a> {
         Ok(counts.by_week())
     }
 
-    /// Has the library make the rows, for a table with this descriptor, and counts them.
-    fn make(
-        &self,
-        launch_rows: &LaunchRows,
-        client: &SpiClient,
-        counts: &mut Counts,
-        descriptor: pg_sys::TupleDesc,
-        take: Take,
-    ) -> Result<(), Error> {
-        let mut put = |week: Week, values: &[_], nulls: &[_]| {
-            self.count(counts, Some(week.monday()), 1)?;
-            take(values, nulls);
-            Ok(())
-        };
-        // SAFETY: the table stays open while the rows are made.
-        unsafe { launch_rows.each(client, self.run, descriptor, &mut put) }
-    }
-
     fn replace(&self, client: &mut SpiClient, stored: &BTreeSet<Week>) -> Result<Vec<(Week, i64)>, Error> {
-        let Self { run, partition, time, .. } = self;
-        if stored.range(run.first..=run.last).next().is_some() {
-            let delete = format!(
-                "DELETE FROM {partition} \
-                 WHERE {time} OPERATOR(pg_catalog.>=) $1 AND {time} OPERATOR(pg_catalog.<=) $2"
-            );
-            client.update(&delete, None, &self.weeks())?;
-        }
+        self.delete(client, &self.partition, stored)?;
         self.insert(client)
     }
 
@@ -191,12 +124,13 @@ impl<'a> Target<'a> {
         query: &str,
         weeks: &[DatumWithOid],
     ) -> Result<Vec<(Week, i64)>, Error> {
-        let Self { partition, time, columns, .. } = self;
-        let columns: Vec<_> = columns.iter().map(|column| quote_identifier(&column.name)).collect();
+        let Self { view, time, .. } = self;
+        // Not into the partition: where Citus distributes the sales, it takes rows of theirs into the parent only.
         let insert = format!(
-            "WITH inserted AS (INSERT INTO {partition} ({}) {query} RETURNING {time}) \
+            "WITH inserted AS (INSERT INTO {} ({}) {query} RETURNING {time}) \
              SELECT {time}, pg_catalog.count(*) FROM inserted GROUP BY {time}",
-            columns.join(", ")
+            view.name,
+            self.column_list()
         );
         let mut counts = Counts::of(self.run);
         for row in client.update(&insert, None, weeks)? {
@@ -205,92 +139,18 @@ impl<'a> Target<'a> {
         }
         Ok(counts.by_week())
     }
-
-    fn in_the_way(&self) -> Error {
-        let Self { view, partition, .. } = self;
-        Error::InvalidArgument(
-            format!(
-                "{partition} is in the way: it has the name of a partition of {}, but is none",
-                view.name
-            ),
-            Some("Rename or drop it, or attach it again.".into()),
-        )
-    }
-
-    /// Counts rows of a day. It is an error if the day is not a Monday of the run.
-    fn count(&self, counts: &mut Counts, day: Option<i32>, rows: i64) -> Result<(), Error> {
-        let day = day.ok_or_else(|| self.without_time())?;
-        *counts.of_day(day).ok_or_else(|| self.astray(day))? += rows;
-        Ok(())
-    }
-
-    fn without_time(&self) -> Error {
-        Error::invalid(format!(
-            "the definition of {} returned a row whose {} is NULL",
-            self.view.name, self.time
-        ))
-    }
-
-    fn astray(&self, day: i32) -> Error {
-        let [first, last] = [self.run.first, self.run.last].map(|week| date(week.monday()));
-        let found = format!("{} = {}", self.time, date(day));
-        Error::InvalidArgument(
-            format!(
-                "the definition of {} returned rows of {found}, but the Mondays from {first} to {last} were asked for",
-                self.view.name
-            ),
-            Some(format!("Let it end in: WHERE {} BETWEEN $1 AND $2", self.time)),
-        )
-    }
-}
-
-/// How many rows each week of a run has.
-struct Counts {
-    first: Week,
-    rows: Vec<i64>,
-}
-
-impl Counts {
-    fn of(run: &Run) -> Self {
-        let weeks = (run.last.monday() - run.first.monday()) / 7 + 1;
-        Self { first: run.first, rows: vec![0; weeks as usize] }
-    }
-
-    /// The count of the week that begins on this day; `None` if no week of the run does.
-    fn of_day(&mut self, day: i32) -> Option<&mut i64> {
-        let days = i64::from(day) - i64::from(self.first.monday());
-        let week = usize::try_from(days / 7).ok().filter(|_| days >= 0 && days % 7 == 0)?;
-        self.rows.get_mut(week)
-    }
-
-    fn by_week(self) -> Vec<(Week, i64)> {
-        self.rows.into_iter().zip(0..).map(|(rows, n)| (self.first.plus(n), rows)).collect()
-    }
-}
-
-/// The partition of a run, if it exists. Its name ends as the run's does, and begins with the name that the view had when
-/// the partition was made.
-fn partition_of(
-    client: &mut SpiClient,
-    view: &FeatureView,
-    run: &Run,
-) -> Result<Option<RelationName>, Error> {
-    let sql = "SELECT c.oid FROM pg_catalog.pg_inherits AS i \
-               JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) i.inhrelid \
-               WHERE i.inhparent OPERATOR(pg_catalog.=) $1 \
-                 AND pg_catalog.right(c.relname::pg_catalog.text, pg_catalog.length($2)) OPERATOR(pg_catalog.=) $2";
-    let suffix = format!("_{}", run.partition.suffix);
-    let found = client.update(sql, Some(1), &[view.oid.into(), suffix.as_str().into()])?;
-    match found.into_iter().next() {
-        Some(row) => Ok(Some(RelationName::of(row.get::<pg_sys::Oid>(1)?.ok_or_else(Error::damaged_row)?)?)),
-        None => Ok(None),
-    }
 }
 
 /// The weeks whose rows are gone although their partition is there: somebody has truncated it, or deleted them. The weeks of a
 /// partition that was dropped are not among them: dropping is how old rows are retired.
 pub fn lost_weeks(view: &FeatureView) -> Result<Vec<Week>, Error> {
     let filled = view.filled_weeks()?;
+    if is_distributed(view.oid) {
+        return view.as_author(|client| {
+            let there = sharded::weeks_with_rows(client, view)?;
+            with_partition(client, view, &filled.difference(&there).copied().collect())
+        });
+    }
     let days: Vec<_> = filled.iter().map(|week| week.monday()).collect();
     let sql = format!(
         "SELECT w.day FROM pg_catalog.unnest($1) AS w (day) \
@@ -304,14 +164,23 @@ pub fn lost_weeks(view: &FeatureView) -> Result<Vec<Week>, Error> {
         let rows = client.update(&sql, None, &[days.into()])?;
         let empty = rows.map(|row| Ok(row.get::<i32>(1)?.map(Week::of_day)));
         let empty = empty.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect();
-        let mut lost = Vec::new();
-        for run in runs(&empty, view.period)? {
-            if partition_of(client, view, &run)?.is_some() {
-                lost.extend(empty.range(run.first..=run.last));
-            }
-        }
-        Ok(lost)
+        with_partition(client, view, &empty)
     })
+}
+
+/// Those of the weeks whose partition is there.
+fn with_partition(
+    client: &mut SpiClient,
+    view: &FeatureView,
+    weeks: &BTreeSet<Week>,
+) -> Result<Vec<Week>, Error> {
+    let mut found = Vec::new();
+    for run in runs(weeks, view.period)? {
+        if partition_of(client, view, &run)?.is_some() {
+            found.extend(weeks.range(run.first..=run.last));
+        }
+    }
+    Ok(found)
 }
 
 /// What the owner has added to the table since it was made, and a partition must have before it is attached: checks, and columns
@@ -328,10 +197,4 @@ fn constraints(client: &mut SpiClient, table: pg_sys::Oid) -> Result<String, Err
                  AND NOT a.attisdropped";
     let parts = client.update(sql, None, &[table.into()])?.map(|row| row.get::<String>(1));
     Ok(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-}
-
-/// The date that is this number of days after 2000-01-01.
-pub fn date(day: i32) -> Date {
-    // SAFETY: any number of days is a date, and the days of weeks are far from the values for infinity.
-    unsafe { Date::from_pg_epoch_days(day) }
 }

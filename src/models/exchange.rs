@@ -1,7 +1,8 @@
-//! The functions `reco.export_model` and `reco.import_model`: they take a version out of the catalog as a file, and bring
-//! one in.
+//! The functions `reco.export_model`, `reco.import_model` and `reco.import_onnx`: they take a version out of the catalog as a
+//! file, and bring one in.
 
 use super::card::version_or_champion;
+use super::conversion::{self, Converted};
 use crate::catalog::change::change;
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::Privilege;
@@ -17,6 +18,7 @@ use crate::scoring::check_columns;
 use crate::settings;
 use crate::training::request::{check_name, Origin};
 use model::{Artifact, ModelError, Scorer};
+use onnx::export::{About, ExportError};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::json;
@@ -25,22 +27,85 @@ use std::time::Instant;
 /// Declared in sql/models.sql.
 #[pg_extern(sql = false)]
 fn export_model(model: Option<&str>, version: Option<i32>) -> Vec<u8> {
-    let export = || {
-        let model = given(model, "model")?;
-        change(c"reco.export_model()", model, Privilege::Manage, |client, caller| {
-            let version = version_or_champion(model, version)?;
-            let version = read::version(model, version)?;
-            check_exportable(&version)?;
-            caller.did(client, "exported", model, Some(version.number), json!({}))?;
-            weights::read(&version)
-        })
-    };
-    or_raise(export())
+    or_raise(export(model, version, Format::Safetensors))
 }
 
-/// Refuses weights that do not fit into one value: a bytea has less than a gigabyte, but stored weights can have more.
+/// Declared in sql/models.sql.
+#[pg_extern(sql = false)]
+fn export_model_as(model: Option<&str>, version: Option<i32>, format: Option<&str>) -> Vec<u8> {
+    or_raise(Format::of(format).and_then(|format| export(model, version, format)))
+}
+
+/// What an exported file is.
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    /// Our own: what is stored.
+    Safetensors,
+    Onnx,
+}
+
+impl Format {
+    fn of(name: Option<&str>) -> Result<Self, Error> {
+        match given(name, "format")? {
+            "safetensors" => Ok(Self::Safetensors),
+            "onnx" => Ok(Self::Onnx),
+            other => Err(Error::InvalidArgument(
+                format!("models are not exported in the format \"{other}\""),
+                Some("The formats are safetensors, which import_model reads, and onnx.".into()),
+            )),
+        }
+    }
+}
+
+fn export(model: Option<&str>, version: Option<i32>, format: Format) -> Result<Vec<u8>, Error> {
+    let model = given(model, "model")?;
+    change(c"reco.export_model()", model, Privilege::Manage, |client, caller| {
+        let version = version_or_champion(model, version)?;
+        let version = read::version(model, version)?;
+        check_exportable(&version)?;
+        let detail = match format {
+            Format::Safetensors => json!({}),
+            Format::Onnx => json!({ "format": "onnx" }),
+        };
+        caller.did(client, "exported", model, Some(version.number), detail)?;
+        let weights = weights::read(&version)?;
+        match format {
+            Format::Safetensors => Ok(weights),
+            Format::Onnx => as_onnx(&version, weights),
+        }
+    })
+}
+
+/// The weights as a graph that other programs run. An interrupt is noticed between its nodes.
+fn as_onnx(version: &VersionRow, weights: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let artifact = Artifact::from_bytes(&weights)?;
+    drop(weights);
+    let about = About { model: &version.model, version: version.number, writer: LIBRARY };
+    onnx::export::export(&artifact, about, MOST, &mut || {
+        pgrx::check_for_interrupts!();
+    })
+    .map_err(|error| match error {
+        ExportError::Model(error) => error.into(),
+        ExportError::Unsupported(_) => Error::NotExported {
+            model: version.model.clone(),
+            version: version.number,
+            reason: error.to_string(),
+        },
+        ExportError::TooLarge { .. } => Error::Limit {
+            message: format!(
+                "version {} of model \"{}\" has more bytes as ONNX than a bytea can hold",
+                version.number, version.model
+            ),
+            hint: "It can be exported as safetensors, or trained with fewer trees or categories.".into(),
+        },
+    })
+}
+
+/// The most bytes of an exported file: a bytea has less than a gigabyte.
+const MOST: usize = (1 << 30) - (1 << 16);
+
+/// Refuses weights that do not fit into one value, since stored weights can have more.
 fn check_exportable(version: &VersionRow) -> Result<(), Error> {
-    const MOST: usize = (1 << 30) - (1 << 16);
     match weights::summary(version)?.size {
         ..=MOST => Ok(()),
         size => Err(Error::Limit {
@@ -58,7 +123,23 @@ fn check_exportable(version: &VersionRow) -> Result<(), Error> {
 fn import_model(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
     require_writable(c"reco.import_model()");
     // SAFETY: Postgres calls this with the arguments that its SQL declares.
-    or_raise(Import::read(unsafe { &Call::new(fcinfo) }).and_then(|import| import.store()))
+    store(Import::read(unsafe { &Call::new(fcinfo) }))
+}
+
+/// Declared in sql/models.sql.
+#[pg_extern(sql = false)]
+fn import_onnx(fcinfo: pg_sys::FunctionCallInfo) -> i32 {
+    require_writable(c"reco.import_onnx()");
+    // SAFETY: Postgres calls this with the arguments that its SQL declares.
+    store(Import::read_onnx(unsafe { &Call::new(fcinfo) }))
+}
+
+fn store(import: Result<Import, Error>) -> i32 {
+    let stored = import.and_then(Import::store);
+    if let Err(Error::Interrupted) = stored {
+        pgrx::check_for_interrupts!();
+    }
+    or_raise(stored)
 }
 
 /// The arguments of an import.
@@ -71,6 +152,9 @@ struct Import<'a> {
     time_column: Option<String>,
     label: Option<String>,
     promote: bool,
+    /// Of a model in ONNX: the columns of its values, and what its output is.
+    columns: Option<Vec<String>>,
+    output: Option<String>,
 }
 
 impl<'call> Import<'call> {
@@ -87,14 +171,27 @@ impl<'call> Import<'call> {
             time_column: call.name(4),
             label: call.name(5),
             promote: given(call.boolean(6), "promote")?,
+            columns: None,
+            output: None,
         })
+    }
+
+    /// The arguments of `import_onnx`, which has two more.
+    fn read_onnx(call: &'call Call) -> Result<Self, Error> {
+        let import = Self { columns: call.names(7)?, output: call.text(8), ..Self::read(call)? };
+        match conversion::is_onnx(import.bytes) {
+            true => Ok(import),
+            false => Err(Error::BadArtifact("the bytes do not begin as a model in ONNX does".into())),
+        }
     }
 
     /// Checks the arguments and the artifact, and stores the version.
     fn store(self) -> Result<i32, Error> {
         check_name(&self.model)?;
         check_may_train(&self.model, self.promote)?;
-        let artifact = read_artifact(self.bytes)?;
+        let converted = self.converted()?;
+        let bytes = converted.as_ref().map_or(self.bytes, |converted| converted.artifact.as_slice());
+        let artifact = read_artifact(bytes)?;
         let origin = self.origin()?;
         if let (Some(source), Some(origin)) = (self.source, &origin) {
             check_columns(&self.model, &artifact.recipe, source)?;
@@ -113,16 +210,30 @@ impl<'call> Import<'call> {
             parameters: "{}".into(),
             recipe: serde_json::to_string(&artifact.recipe)?,
             metrics: "{}".into(),
-            data: json!({ "task": artifact.task() }).to_string(),
+            data: match &converted {
+                Some(converted) => json!({
+                    "task": artifact.task(), "converted_from": "onnx", "comparison": converted.comparison,
+                }),
+                None => json!({ "task": artifact.task() }),
+            }
+            .to_string(),
             libraries: json!({ "pg_recommend": LIBRARY }).to_string(),
             seconds: self.began.elapsed().as_secs_f64(),
-            artifact: &self.bytes,
+            artifact: &bytes,
             measured: None,
             // The file has none, so that the version is monitored without drift.
             profiles: &[],
             promote: self.promote,
         })?;
         Ok(stored.version)
+    }
+
+    /// What the trainer makes of a model in ONNX; `None` for a safetensors file.
+    fn converted(&self) -> Result<Option<Converted>, Error> {
+        if !conversion::is_onnx(self.bytes) {
+            return Ok(None);
+        }
+        conversion::convert(self.bytes, self.source, self.columns.clone(), self.output.as_deref()).map(Some)
     }
 
     /// The relation in which `recommend` finds its rows, if a source was named.

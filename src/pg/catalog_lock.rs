@@ -1,4 +1,5 @@
-//! Locks that say what a backend has under way: a training, a search, a refresh, a retraining or a monitoring.
+//! Locks that say what a backend has under way: a training, a search, a refresh, a retraining, a monitoring or a
+//! load of files.
 //!
 //! They are heavyweight locks on objects of the catalog's own tables, not advisory locks. Any role that knows the key can
 //! take an advisory lock, and could so keep a model from being retrained, or make a run that lost its backend look alive.
@@ -45,6 +46,11 @@ impl CatalogLock {
     /// The lock of whoever decides which schedules start.
     pub fn of_schedules() -> Result<Self, Error> {
         Self::on(c"schedule", 0, 0)
+    }
+
+    /// The lock of a table that files of a data lake are loaded into.
+    pub fn of_loading(table: pg_sys::Oid) -> Result<Self, Error> {
+        Self::on(c"lake_file", table.to_u32(), 0)
     }
 
     fn on(table: &CStr, object: u32, part: u16) -> Result<Self, Error> {

@@ -3,7 +3,9 @@
 
 use crate::pg::guard;
 use pgrx::pg_sys;
-use pgrx::pg_sys::SysCacheIdentifier::{AUTHMEMROLEMEM, AUTHOID, DATABASEOID, NAMESPACEOID};
+use pgrx::pg_sys::SysCacheIdentifier::{
+    AUTHMEMROLEMEM, AUTHOID, DATABASEOID, NAMESPACEOID, SUBSCRIPTIONOID, SUBSCRIPTIONRELMAP,
+};
 use std::cell::Cell;
 use std::thread::LocalKey;
 
@@ -13,7 +15,7 @@ thread_local! {
     static LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The number of changes to relations and schemas so far. What was looked up about them under the same number is still
+/// The number of changes to relations, schemas and subscriptions so far. What was looked up about them under the same number is still
 /// true.
 #[inline]
 pub fn relations() -> u64 {
@@ -64,7 +66,9 @@ fn register() {
     // SAFETY: the callbacks live as long as the library, which is never unloaded.
     unsafe {
         pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), nothing);
-        pg_sys::CacheRegisterSyscacheCallback(NAMESPACEOID as i32, Some(schema_changed), nothing);
+        for cache in [NAMESPACEOID, SUBSCRIPTIONOID, SUBSCRIPTIONRELMAP] {
+            pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(schema_changed), nothing);
+        }
         for cache in [AUTHMEMROLEMEM, AUTHOID, DATABASEOID] {
             pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(role_changed), nothing);
         }

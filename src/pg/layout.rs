@@ -53,7 +53,8 @@ pub struct RowType {
     /// The type's OID and modifier, as a composite value names them.
     pub id: (pg_sys::Oid, i32),
     pub descriptor: pg_sys::TupleDesc,
-    /// The number that Postgres gives to each definition of a row type. It changes when the type is altered.
+    /// The number that Postgres gives to each definition of a row type. It changes when the type is altered, and also when
+    /// Postgres reads the same definition anew, as it does after an ANALYZE, a GRANT or a new index of the table.
     definition: u64,
     generation: u64,
     _memory: OwnContext,
@@ -74,7 +75,7 @@ impl RowType {
     }
 
     /// Whether values of this type still have this descriptor. The check is a comparison of two numbers until a relation
-    /// changes.
+    /// changes, and one of descriptors only where this one has changed.
     ///
     /// # Safety
     /// A value of this type exists, so the type exists.
@@ -85,15 +86,30 @@ impl RowType {
             return true;
         }
         // SAFETY: the type exists, as the caller says.
-        let same = unsafe { pg_sys::assign_record_type_identifier(self.id.0, self.id.1) } == self.definition;
+        let definition = unsafe { pg_sys::assign_record_type_identifier(self.id.0, self.id.1) };
+        // SAFETY: as above.
+        let same = definition == self.definition || unsafe { self.has_same_columns() };
         if same {
-            self.generation = generation;
+            (self.definition, self.generation) = (definition, generation);
         }
         same
     }
 
+    /// # Safety
+    /// The same as for [`Self::is_unchanged`].
+    unsafe fn has_same_columns(&self) -> bool {
+        // SAFETY: the type exists, as the caller says. The descriptor is a copy, which is freed after its last use.
+        unsafe {
+            let now = pg_sys::lookup_rowtype_tupdesc_copy(self.id.0, self.id.1);
+            let same = pg_sys::equalTupleDescs(self.descriptor, now);
+            pg_sys::FreeTupleDesc(now);
+            same
+        }
+    }
+
     /// The type's name in SQL.
     pub fn name(&self) -> String {
-        crate::pg::values::type_name(self.id.0, self.id.1)
+        // The modifier of a row type is no part of its name.
+        crate::pg::values::type_name(self.id.0, -1)
     }
 }

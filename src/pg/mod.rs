@@ -21,12 +21,18 @@
 //! | `extension`, `two_versions` | the version of the catalog; what is done where it is not the library's |
 //! | `memory` | PostgreSQL's memory, and values of variable length in it |
 //! | `relations` | names, owners and columns of relations |
+//! | `system_rows` | rows of system tables, by an OID |
 //! | `layout`, `storage_age` | checks that rows still have the types, and the storage, that a reader was chosen for |
+//! | `foreign` | checks that foreign tables are read where the transaction has its connections to them |
 //! | `changes`, `moment`, `transactions` | how long a look-up stays true: until a relation or a role changes, the user, the snapshot, or the transaction |
 //! | `guard` | errors of C that pass Rust code |
 //! | `session`, `liveness` | procedures that commit between their steps, and the lock that says that one still runs |
 //! | `acting_as`, `session_locks` | SQL with another role's rights, and the session's locks that it must not release |
+//! | `distributed`, `shards` | tables whose rows Citus keeps elsewhere; those of their shards that are here |
+//! | `copied` | tables that are kept by logical replication |
+//! | `catalog_place` | whether the catalog's rows are on this server |
 //! | `catalog_lock` | locks that no SQL command can take |
+//! | `child` | child processes that are no part of the server |
 //! | `background` | processes of the server that run a procedure on their own, under another role |
 //! | `alarm` | notices to whoever listens for what needs a person |
 //! | `threads` | threads that run nothing of PostgreSQL's |
@@ -42,12 +48,17 @@ pub mod background;
 pub mod call;
 pub mod call_site;
 pub mod catalog_lock;
+pub mod catalog_place;
 pub mod changes;
+pub mod child;
 pub mod comparison;
+pub mod copied;
 pub mod cursor;
+pub mod distributed;
 pub mod each_row;
 pub mod ends;
 pub mod extension;
+pub mod foreign;
 pub mod guard;
 pub mod input;
 pub mod layout;
@@ -66,9 +77,11 @@ pub mod row_security;
 pub mod row_set;
 pub mod session;
 pub mod session_locks;
+pub mod shards;
 pub mod shared_memory;
 pub mod sql_function;
 pub mod storage_age;
+pub mod system_rows;
 pub mod threads;
 pub mod transactions;
 pub mod tuples;

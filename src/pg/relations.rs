@@ -216,13 +216,20 @@ pub fn owner(relation: pg_sys::Oid) -> Result<pg_sys::Oid, Error> {
     Ok(Opened::of(relation)?.class().relowner)
 }
 
+/// The kind of a relation as `pg_class` has it; 0 if there is no such relation.
+pub fn kind_of(relation: pg_sys::Oid) -> u8 {
+    // SAFETY: this is a catalog look-up, which any OID may be given to.
+    unsafe { pg_sys::get_rel_relkind(relation) as u8 }
+}
+
+pub const FOREIGN_TABLE: u8 = b'f';
+
 /// The kind of a relation, in a word.
 pub fn kind(relation: pg_sys::Oid) -> &'static str {
-    // SAFETY: this is a catalog look-up, which any OID may be given to.
-    match unsafe { pg_sys::get_rel_relkind(relation) } as u8 {
+    match kind_of(relation) {
         b'v' => "view",
         b'm' => "materialized view",
-        b'f' => "foreign table",
+        FOREIGN_TABLE => "foreign table",
         _ => "table",
     }
 }

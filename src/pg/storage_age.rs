@@ -5,18 +5,24 @@
 //! `ALTER TABLE`, truncated, or dropped and made again. Then the snapshot sees none of the rows that are stored now, and
 //! the function would answer that there are none. So this file raises an error, which asks for another try. Where all
 //! statements of a transaction share one snapshot, a SELECT sees no more rows than we do, and nothing is refused.
+//!
+//! What foreign tables show is no matter of storage here; [`crate::pg::foreign`] says where they may be read.
 
 use crate::error::Error;
+use crate::pg::foreign;
 use crate::pg::relations;
+use crate::pg::system_rows::{each_with_oid, oid_in};
 use pgrx::pg_sys;
 use std::collections::BTreeSet;
 
 /// Refuses relations whose storage was replaced after the active snapshot was taken, because the snapshot cannot see the
-/// new rows.
+/// new rows, and foreign tables that this process cannot see as its transaction does.
 ///
 /// # Safety
 /// There is an active snapshot, and the caller holds locks on the relations.
 pub unsafe fn check(relations: impl IntoIterator<Item = pg_sys::Oid>) -> Result<(), Error> {
+    let relations: Vec<_> = relations.into_iter().collect();
+    foreign::check(&relations)?;
     // SAFETY: the isolation level is a variable of this process; the rest is as the caller says.
     unsafe {
         if pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 {
@@ -170,44 +176,4 @@ unsafe fn children(parent: pg_sys::Oid, snapshot: pg_sys::Snapshot) -> BTreeSet<
         });
     }
     children
-}
-
-/// # Safety
-/// `row` is live and has this descriptor, and the column holds an OID.
-unsafe fn oid_in(row: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, column: i16) -> pg_sys::Oid {
-    let mut is_null = false;
-    // SAFETY: the row is live and has this descriptor, as the caller says.
-    let value = unsafe { pg_sys::heap_getattr(row, column.into(), descriptor, &mut is_null) };
-    pg_sys::Oid::from(value.value() as u32)
-}
-
-/// Calls `take` for each row of a system table that has this OID in `column`.
-///
-/// # Safety
-/// `index` is an index of `table` that begins with `column`, and the snapshot is NULL or lives through the call.
-unsafe fn each_with_oid(
-    (table, index, column): (pg_sys::Oid, pg_sys::Oid, i16),
-    oid: pg_sys::Oid,
-    snapshot: pg_sys::Snapshot,
-    take: &mut dyn FnMut(pg_sys::HeapTuple, pg_sys::TupleDesc),
-) {
-    let mut key = pg_sys::ScanKeyData::default();
-    // SAFETY: the table, the index and the column belong together, as the caller says. Scan and table are closed below, or
-    // by the abort after an error.
-    unsafe {
-        let strategy = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
-        let equals = pg_sys::Oid::from(pg_sys::F_OIDEQ);
-        pg_sys::ScanKeyInit(&mut key, column, strategy, equals, pg_sys::Datum::from(oid));
-        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
-        let scan = pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut key);
-        loop {
-            let row = pg_sys::systable_getnext(scan);
-            if row.is_null() {
-                break;
-            }
-            take(row, (*relation).rd_att);
-        }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
-    }
 }

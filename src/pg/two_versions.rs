@@ -4,13 +4,15 @@
 //! as long as what it reads is where it was, and pays nothing for it, since the version is looked up only after something was
 //! missing. Whoever changes the catalog looks first.
 
-use crate::error::Error;
+use crate::error::{or_raise, Error};
+use crate::pg::catalog_lock::table_of_catalog;
+use crate::pg::catalog_place::check_writable;
 use crate::pg::extension::other_version;
 use crate::pg::session::{catch, refuse_read_only};
 use std::ffi::CStr;
 
-/// Refuses the command, which changes the catalog, in a read-only transaction, on a standby, and where library and catalog
-/// are of different versions: neither knows all that the other relies on.
+/// Refuses the command, which changes the catalog, in a read-only transaction, on a standby, where the catalog is a copy of
+/// another server's, and where library and catalog are of different versions: neither knows all that the other relies on.
 pub fn require_writable(command: &CStr) {
     refuse_read_only(command);
     if let Some(catalog) = other_version() {
@@ -19,6 +21,7 @@ pub fn require_writable(command: &CStr) {
             format!("{command} changes the catalog, and needs both to be of one version; scoring goes on.");
         Error::OtherVersion { catalog, why }.raise();
     }
+    or_raise(table_of_catalog(c"model").and_then(|table| check_writable(&command.to_string_lossy(), table)));
 }
 
 /// Runs SQL on the catalog's tables. If the catalog is of another version and lacks what the SQL names, that is what is

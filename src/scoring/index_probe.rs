@@ -1,8 +1,8 @@
 //! Reads the newest row of a key straight from an index. No executor is started for a key, and the table and the index are
 //! opened once for all keys of a query ([`crate::pg::open_scans`]).
 //!
-//! This is done only where a query would read the same: the source is a plain table or a materialized view, each column is
-//! stored, it has a btree index that begins with product, region and time, the caller has SELECT on the whole table, and no
+//! This is done only where a query would read the same: the source is a plain table or a materialized view, its rows are in it
+//! and not in shards of Citus, each column is stored, it has a btree index that begins with product, region and time, the caller has SELECT on the whole table, and no
 //! row security applies to the caller. All other cases go through a plan ([`super::key_plan`]).
 
 use super::row::{Binding, Inputs};
@@ -10,6 +10,7 @@ use super::source::Key;
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
 use crate::pg::call_site::OwnContext;
+use crate::pg::distributed::is_distributed;
 use crate::pg::open_scans::{with_scan, Indexed};
 use crate::pg::relations::{may_select, Opened, Relation};
 use crate::pg::tuples;
@@ -95,6 +96,7 @@ impl IndexPath {
             let plain = matches!(class.relkind as u8, b'r' | b'm')
                 && !class.relhassubclass
                 && class.relispopulated
+                && !is_distributed(source.oid)
                 && !table.computes_columns();
             let mut found = None;
             if plain {

@@ -35,8 +35,20 @@ pub struct PlanAccess {
 
 impl PlanAccess {
     pub fn of(version: &VersionRow, recipe: &Recipe, key: Key, with_as_of: bool) -> Result<Self, Error> {
-        let id = PlanId { artifact_id: version.artifact_id, key, with_as_of };
-        let plan = kept_plan(id, || newest_row(version, recipe, &[], key, with_as_of))?;
+        Self::of_shard(version, recipe, key, with_as_of, None)
+    }
+
+    /// The same; the rows are those of a shard of the source, if one is given.
+    pub fn of_shard(
+        version: &VersionRow,
+        recipe: &Recipe,
+        key: Key,
+        with_as_of: bool,
+        shard: Option<pg_sys::Oid>,
+    ) -> Result<Self, Error> {
+        let id = PlanId { artifact_id: version.artifact_id, key, with_as_of, shard };
+        let source = || Source::find_or_shard(version, shard);
+        let plan = kept_plan(id, || newest_row_of(source, version, recipe, &[], (key, with_as_of)))?;
         let (model, deformed) = (version.model.clone(), Deformed::default());
         Ok(Self { plan, model, binding: None, deformed, in_place: Cell::new(false) })
     }
@@ -169,6 +181,7 @@ struct PlanId {
     artifact_id: Uuid,
     key: Key,
     with_as_of: bool,
+    shard: Option<pg_sys::Oid>,
 }
 
 /// A plan whose query was right at one number of relation changes. Postgres makes a new plan from the same text after a
@@ -253,6 +266,17 @@ pub fn newest_row(
     key: Key,
     with_as_of: bool,
 ) -> Result<KeyQuery, Error> {
+    newest_row_of(|| Source::find(version), version, recipe, more, (key, with_as_of))
+}
+
+/// The same of another relation with the columns of the version's source, such as a shard of it.
+fn newest_row_of(
+    source: impl FnOnce() -> Result<Source, Error>,
+    version: &VersionRow,
+    recipe: &Recipe,
+    more: &[String],
+    (key, with_as_of): (Key, bool),
+) -> Result<KeyQuery, Error> {
     let [product, region] = version.keys.as_slice() else {
         return Err(Error::InvalidArgument(
             format!(
@@ -263,7 +287,7 @@ pub fn newest_row(
             Some("Score its rows with reco.predict(model, row).".into()),
         ));
     };
-    let source = Source::find(version)?;
+    let source = source()?;
     source.check(version, recipe)?;
     let columns: Vec<String> = recipe_columns(recipe).into_iter().chain(more.iter().cloned()).collect();
     let mut text = format!(

@@ -3,7 +3,8 @@
 //! A call resolves its model once in a statement ([`call`]), takes the decoded model from the backend's cache
 //! ([`model_cache`]; large models are mapped files, [`shared_models`]), and reads the row's columns by name ([`row`]).
 //! `recommend` finds the row first ([`newest_row`]): straight from an index ([`index_probe`], `pg/open_scans.rs`), from the
-//! index of each partition if the source has partitions ([`partitions`]), or by a query ([`key_plan`]).
+//! index of each partition if the source has partitions ([`partitions`]), or by a query ([`key_plan`]). In a query on shards of Citus the
+//! rows are those of the shard that has the key ([`shard_rows`]).
 //!
 //! While an A/B test runs, [`arms`] says which version scores a key.
 //!
@@ -27,6 +28,7 @@ mod predict;
 mod reading;
 mod recommend;
 pub mod row;
+mod shard_rows;
 pub mod shared_models;
 mod similar_launches;
 pub mod source;

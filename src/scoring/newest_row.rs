@@ -1,11 +1,13 @@
 //! Reads the newest feature row of a key, with the caller's rights and row security. It is read straight from an index
-//! where that is possible ([`super::index_probe`]), and otherwise through a kept plan ([`super::key_plan`]).
+//! where that is possible ([`super::index_probe`]), and otherwise through a kept plan ([`super::key_plan`]). In a query on shards
+//! of Citus it is read from the shard that has the key ([`super::shard_rows`]).
 
 use super::index_probe::{caller_may_read, Found, Place};
 use super::key_plan::PlanAccess;
 use super::model_cache::Decoded;
 use super::partitions::NewestFirst;
 use super::row::Inputs;
+use super::shard_rows::ShardRows;
 use super::source::{Key, Source};
 use crate::catalog::read::VersionRow;
 use crate::error::Error;
@@ -19,13 +21,28 @@ use std::rc::Rc;
 
 /// Access to the newest rows of one version's source, for as long as a statement runs.
 pub struct NewestRow {
+    sought: Sought,
+    rows: Rows,
+}
+
+/// Where the rows are.
+enum Rows {
+    Here(Access),
+    Shards(ShardRows<Access>),
+}
+
+/// What is asked for, by whom.
+#[derive(Clone, Copy)]
+struct Sought {
     /// The memory context of the call site that reads.
     call_site: pg_sys::MemoryContext,
     key: Key,
     with_as_of: bool,
-    access: Access,
+    /// The shard of the source that has the rows; `None` if they are the source's own.
+    shard: Option<pg_sys::Oid>,
 }
 
+/// Access to the newest rows of one relation.
 enum Access {
     Index(IndexAccess),
     Plan(PlanAccess),
@@ -44,21 +61,23 @@ impl NewestRow {
     /// There is an active snapshot, and every later call has the same one.
     pub unsafe fn of(
         call_site: pg_sys::MemoryContext,
-        Decoded { version, scorer, .. }: &Decoded,
+        decoded: &Decoded,
         key: Key,
         with_as_of: bool,
     ) -> Result<Self, Error> {
-        // SAFETY: the snapshot is active, as the caller says.
-        unsafe {
-            let access = Access::of(version, scorer.recipe(), key, with_as_of, false)?;
-            Ok(Self { call_site, key, with_as_of, access })
-        }
+        let sought = Sought { call_site, key, with_as_of, shard: None };
+        let rows = match ShardRows::needed(&decoded.version)? {
+            Some(shards) => Rows::Shards(shards),
+            // SAFETY: the snapshot is active, as the caller says.
+            None => Rows::Here(unsafe { Access::of(sought, decoded)? }),
+        };
+        Ok(Self { sought, rows })
     }
 
     /// Whether this access can answer a call with an as-of date, or one without.
     #[inline]
     pub fn serves(&self, with_as_of: bool) -> bool {
-        self.with_as_of == with_as_of
+        self.sought.with_as_of == with_as_of
     }
 
     /// Fills the inputs from the newest row of the key; `false` if the key has none.
@@ -74,22 +93,15 @@ impl NewestRow {
     ) -> Result<bool, Error> {
         // SAFETY: the values and the snapshot are as the caller says.
         unsafe {
-            let Decoded { version, scorer, .. } = decoded;
-            for _ in 0..MOST_ATTEMPTS {
-                let Access::Index(IndexAccess { path, found_at, in_place }) = &mut self.access else { break };
-                let place = Place { call_site: self.call_site, found_at: *found_at };
-                match path.fill(place, key, as_of, scorer, (&mut *inputs, in_place))? {
-                    Found::Row => return Ok(true),
-                    Found::Nothing => return Ok(false),
-                    Found::Stale => {
-                        self.access = Access::of(version, scorer.recipe(), self.key, self.with_as_of, true)?;
-                    }
+            let (sought, access) = match &mut self.rows {
+                Rows::Here(access) => (self.sought, access),
+                Rows::Shards(shards) => {
+                    let shard = shards.with(key, self.sought.key)?;
+                    let sought = Sought { shard: Some(shard), ..self.sought };
+                    (sought, shards.access(shard, || Access::of(sought, decoded))?)
                 }
-            }
-            match &mut self.access {
-                Access::Index(_) => Err(changed(&version.source)),
-                Access::Plan(plan) => plan.fill(key, as_of, scorer, inputs),
-            }
+            };
+            access.fill(sought, key, as_of, decoded, inputs)
         }
     }
 }
@@ -104,16 +116,24 @@ type Path = (Option<Rc<NewestFirst>>, u64);
 impl Access {
     /// # Safety
     /// There is an active snapshot.
-    unsafe fn of(
-        version: &VersionRow,
-        recipe: &Recipe,
-        key: Key,
-        with_as_of: bool,
+    unsafe fn of(sought: Sought, decoded: &Decoded) -> Result<Self, Error> {
+        // SAFETY: the snapshot is active, as the caller says.
+        unsafe { Self::found(sought, decoded, false) }
+    }
+
+    /// `anew`: whether the path is looked for although one is known.
+    ///
+    /// # Safety
+    /// There is an active snapshot.
+    unsafe fn found(
+        Sought { key, with_as_of, shard, .. }: Sought,
+        Decoded { version, scorer, .. }: &Decoded,
         anew: bool,
     ) -> Result<Self, Error> {
         // SAFETY: the snapshot is active, as the caller says.
         unsafe {
-            let id = PathId { artifact_id: version.artifact_id, key, user: pg_sys::GetUserId() };
+            let recipe = scorer.recipe();
+            let id = PathId { artifact_id: version.artifact_id, key, user: pg_sys::GetUserId(), shard };
             let (path, found_at) = match anew {
                 // The tables of the path are locked. So changes from now on are of other tables, or this statement makes
                 // them itself.
@@ -124,8 +144,39 @@ impl Access {
                 Some(path) if version.time_column.is_some() || !with_as_of => {
                     Self::Index(IndexAccess { path, found_at, in_place: 0 })
                 }
-                _ => Self::Plan(PlanAccess::of(version, recipe, key, with_as_of)?),
+                _ => Self::Plan(PlanAccess::of_shard(version, recipe, key, with_as_of, shard)?),
             })
+        }
+    }
+
+    /// Does what [`NewestRow::fill`] does.
+    ///
+    /// # Safety
+    /// The same as for [`NewestRow::fill`]; `sought` is what this access was made for.
+    unsafe fn fill(
+        &mut self,
+        sought: Sought,
+        key: [pg_sys::Datum; 2],
+        as_of: Option<pg_sys::Datum>,
+        decoded: &Decoded,
+        inputs: &mut Inputs,
+    ) -> Result<bool, Error> {
+        // SAFETY: the values and the snapshot are as the caller says.
+        unsafe {
+            let Decoded { version, scorer, .. } = decoded;
+            for _ in 0..MOST_ATTEMPTS {
+                let Self::Index(IndexAccess { path, found_at, in_place }) = self else { break };
+                let place = Place { call_site: sought.call_site, found_at: *found_at };
+                match path.fill(place, key, as_of, scorer, (&mut *inputs, in_place))? {
+                    Found::Row => return Ok(true),
+                    Found::Nothing => return Ok(false),
+                    Found::Stale => *self = Self::found(sought, decoded, true)?,
+                }
+            }
+            match self {
+                Self::Index(_) => Err(changed(&version.source)),
+                Self::Plan(plan) => plan.fill(key, as_of, scorer, inputs),
+            }
         }
     }
 }
@@ -137,6 +188,8 @@ struct PathId {
     artifact_id: Uuid,
     key: Key,
     user: pg_sys::Oid,
+    /// The same as [`Sought::shard`].
+    shard: Option<pg_sys::Oid>,
 }
 
 /// A path that was found, or that there is none, at one number of changes to relations and to roles.
@@ -195,7 +248,7 @@ unsafe fn find_path(
 ) -> Result<Option<Rc<NewestFirst>>, Error> {
     // SAFETY: the snapshot is active, as the caller says.
     unsafe {
-        let source = Source::find(version)?;
+        let source = Source::find_or_shard(version, id.shard)?;
         source.check(version, recipe)?;
         let as_of = generations();
         let path = NewestFirst::find(version, recipe, id.key, &source.relation)?.map(Rc::new);

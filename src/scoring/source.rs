@@ -38,6 +38,14 @@ pub struct Source {
 }
 
 impl Source {
+    /// The relation, or a shard of it.
+    pub fn find_or_shard(version: &VersionRow, shard: Option<pg_sys::Oid>) -> Result<Self, Error> {
+        match shard {
+            Some(shard) => Ok(Self { relation: Relation::of(shard)? }),
+            None => Self::find(version),
+        }
+    }
+
     pub fn find(version: &VersionRow) -> Result<Self, Error> {
         let (found, _) = version.source.find(&version.model, pg_sys::AccessShareLock)?;
         Ok(Self { relation: Relation::of(found)? })

@@ -87,6 +87,9 @@ const FAULTS: [&str; 17] = [
 /// Checks all rows, and then reads weights until the time limit is over.
 pub fn findings(limit: Duration) -> Vec<Finding> {
     let began = Instant::now();
+    if let Err(Error::NotHere { message, hint }) = crate::catalog::read::check_here() {
+        return vec![Finding::bad(ITEM, message, &hint)];
+    }
     or_raise(Spi::connect(|client| {
         if !may_read(client)? {
             return Ok(vec![Finding::good(

@@ -1,6 +1,6 @@
 //! The function `reco.check_setup`.
 
-use super::{catalog, schedules, server, trainer};
+use super::{catalog, lake, schedules, server, shards, trainer};
 use crate::pg::extension;
 use pgrx::datum::Interval;
 use pgrx::iter::TableIterator;
@@ -15,7 +15,9 @@ fn check_setup(
     let limit = Duration::from_micros(time_limit.as_micros().clamp(0, i64::MAX.into()) as u64);
     let mut findings = server::installation();
     findings.extend(trainer::findings(limit));
+    findings.push(lake::finding());
     findings.extend(server::settings());
+    findings.extend(shards::findings());
     // The rows of another version are not judged by what this one knows.
     if extension::other_version().is_none() {
         findings.extend(catalog::findings(limit));

@@ -20,7 +20,7 @@ pub mod read;
 pub mod request;
 mod run;
 mod store;
-mod temp_file;
+pub mod temp_file;
 pub mod train;
 pub mod trainer;
 mod tune;

@@ -207,7 +207,7 @@ impl Builder {
                 Self::Float8(b) => b.append_value(values::number(reader, datum)),
                 // An infinite date or timestamp is NaN for scoring, so it is missing here.
                 Self::Date(b) => b.append_option(
-                    values::number(reader, datum).is_finite().then_some(datum.value() as i32 + EPOCH_DAYS),
+                    values::number(reader, datum).is_finite().then(|| datum.value() as i32 + EPOCH_DAYS),
                 ),
                 Self::Timestamp(b) => {
                     let moment = (datum.value() as i64).checked_add(EPOCH_MICROSECONDS);

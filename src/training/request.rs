@@ -5,6 +5,7 @@ use super::view_inputs::ViewInputs;
 use crate::catalog::version_source::VersionSource;
 use crate::error::Error;
 use crate::feature_view::registry::FeatureView;
+use crate::pg::distributed::is_distributed;
 use crate::pg::extension::LIBRARY;
 use crate::pg::layout::Layout;
 use crate::pg::relations::{self, Column, Opened, Relation, RelationName};
@@ -14,6 +15,7 @@ use model::protocol::{Role, SourceColumn, Spec};
 use model::recipe::Family;
 use model::{Algorithm, Params};
 use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
 use pgrx::{Spi, Uuid};
 
 /// The arguments of `reco.train`, as the caller gave them.
@@ -39,6 +41,8 @@ pub struct Request {
     /// The types that the readers are for.
     pub layout: Layout,
     pub source: RelationName,
+    /// Whether the rows come from several shards of Citus, and in another order each time.
+    is_distributed: bool,
     /// The feature view that the source is, if it is one.
     pub view: Option<Uuid>,
     /// The query of a view or a feature view; `None` for a table.
@@ -128,6 +132,7 @@ impl Request {
             algorithm: arguments.algorithm,
             readers,
             layout: Layout::new(&source.relation.name, types.into_iter().enumerate()),
+            is_distributed: is_distributed(source.relation.oid),
             source: source.relation.name,
             view: view.as_ref().map(|view| view.id),
             definition: view.map(|view| view.definition).or(source.definition),
@@ -141,17 +146,20 @@ impl Request {
         })
     }
 
-    /// The query that reads the columns of the spec, in the order of the spec.
+    /// The query that reads the columns of the spec, in the order of the spec. What is learned depends on the order of the
+    /// rows, so those of shards are put into that of their keys.
     pub fn query(&self) -> String {
-        let names = self.spec.columns.iter().map(|column| pgrx::spi::quote_identifier(&column.name));
-        let query = format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source);
-        match (self.before, &self.time_column) {
-            (Some(day), Some(time)) => format!(
-                "{query} WHERE {} OPERATOR(pg_catalog.<) ({EPOCH} OPERATOR(pg_catalog.+) {day})",
-                pgrx::spi::quote_identifier(time)
-            ),
-            _ => query,
+        let names = self.spec.columns.iter().map(|column| quote_identifier(&column.name));
+        let mut query = format!("SELECT {} FROM {}", names.collect::<Vec<_>>().join(", "), self.source);
+        if let (Some(day), Some(time)) = (self.before, &self.time_column) {
+            let time = quote_identifier(time);
+            query += &format!(" WHERE {time} OPERATOR(pg_catalog.<) ({EPOCH} OPERATOR(pg_catalog.+) {day})");
         }
+        let order: Vec<_> = self.keys.iter().chain(&self.time_column).map(quote_identifier).collect();
+        if self.is_distributed && !order.is_empty() {
+            query += &format!(" ORDER BY {}", order.join(", "));
+        }
+        query
     }
 
     /// Tells the client which keys, time and inputs were taken. Warns if `recommend` cannot find a row by them.

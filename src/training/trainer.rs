@@ -1,18 +1,20 @@
 //! The trainer: a process of its own, without a connection to the database and without credentials.
 //!
 //! It is killed when its [`Trainer`] is dropped, and the kernel kills it when the backend dies. For a training it inherits
-//! three descriptors besides its standard streams: spec, data and output. For a check it inherits none.
+//! the descriptors of its files besides its standard streams: spec, data and outputs; for a conversion those of model, spec and
+//! output. For a check it inherits none.
 
 use super::temp_file::TempFile;
 use crate::error::{Error, TEMPORARY_SPACE};
+use crate::pg::child::{confine, set_nonblocking, watch, Limits};
 use crate::pg::extension::LIBRARY;
 use crate::pg::session::between_steps;
 use crate::settings;
 use model::protocol::{Cause, Event};
 use pgrx::pg_sys;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -65,15 +67,28 @@ impl Output {
 
 impl Trainer {
     pub fn start(spec: &TempFile, data: &TempFile, output: &Output) -> Result<Self, Error> {
-        let files = [spec, data, &output.served, &output.measured];
-        let [spec, data, served, measured] = files;
-        let descriptors =
-            [spec.descriptor()?, data.descriptor()?, served.descriptor()?, measured.descriptor()?];
-        let paths = descriptors.each_ref().map(|open| format!("/proc/self/fd/{}", open.as_raw_fd()));
+        Self::start_with(&[
+            ("--spec", spec),
+            ("--data", data),
+            ("--out", &output.served),
+            ("--measured", &output.measured),
+        ])
+    }
+
+    /// Starts a trainer that converts a model in ONNX: it sends one event, [`Event::Converted`].
+    pub fn start_conversion(model: &TempFile, spec: &TempFile, out: &TempFile) -> Result<Self, Error> {
+        Self::start_with(&[("--convert", model), ("--spec", spec), ("--out", out)])
+    }
+
+    /// Starts a trainer that gets these files, each under the name of an argument.
+    fn start_with(files: &[(&str, &TempFile)]) -> Result<Self, Error> {
+        let descriptors = files.iter().map(|(_, file)| file.descriptor()).collect::<Result<Vec<_>, _>>()?;
+        let paths = descriptors.iter().map(|open| format!("/proc/self/fd/{}", open.as_raw_fd()));
+        let paths: Vec<String> = paths.collect();
         let arguments =
-            ["--spec", "--data", "--out", "--measured"].map(str::to_owned).into_iter().zip(paths.clone());
-        let mut trainer = Self::spawn(arguments.flat_map(|(name, path)| [name, path]), &descriptors)?;
-        let names = files.map(|file| format!("the temporary file \"{}\"", file.path()));
+            files.iter().zip(&paths).flat_map(|((name, _), path)| [(*name).to_owned(), path.clone()]);
+        let mut trainer = Self::spawn(arguments, &descriptors)?;
+        let names = files.iter().map(|(_, file)| format!("the temporary file \"{}\"", file.path()));
         trainer.files = paths.into_iter().zip(names).collect();
         Ok(trainer)
     }
@@ -95,13 +110,15 @@ impl Trainer {
         if let Some(folder) = settings::libtorch_path() {
             command.env("LD_LIBRARY_PATH", folder);
         }
-        confine(&mut command, descriptors);
+        let limits = Limits { nice: settings::training_nice(), memory: settings::training_memory() };
+        confine(&mut command, &limits, descriptors);
         let mut child = command.spawn().map_err(|cause| cannot_start(&path, &cause))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both streams are piped")
         };
-        set_nonblocking(stdout.as_raw_fd())?;
-        set_nonblocking(stderr.as_raw_fd())?;
+        for stream in [stdout.as_raw_fd(), stderr.as_raw_fd()] {
+            set_nonblocking(stream).map_err(Error::system("could not prepare the trainer's output"))?;
+        }
         let (unread, last_words, files) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { child, stdout, stderr, unread, last_words, ended: false, files })
     }
@@ -175,74 +192,6 @@ impl Drop for Trainer {
     }
 }
 
-/// What the child process does to itself between fork and exec, where only plain system calls are safe.
-fn confine(command: &mut Command, descriptors: &[OwnedFd]) {
-    let keep: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
-    let parent = std::process::id();
-    let nice = settings::training_nice();
-    let memory = settings::training_memory();
-    // SAFETY: the closure only makes system calls, on its own copies of the values.
-    unsafe {
-        command.pre_exec(move || {
-            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
-            if libc::getppid() as u32 != parent {
-                return Err(io::Error::from_raw_os_error(libc::ESRCH));
-            }
-            libc::setpriority(libc::PRIO_PROCESS, 0, nice);
-            prefer_in_out_of_memory_kill();
-            if let Some(bytes) = memory {
-                let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
-                check(libc::setrlimit(libc::RLIMIT_DATA, &limit))?;
-            }
-            close_all_on_exec()?;
-            keep.iter().try_for_each(|descriptor| check(libc::fcntl(*descriptor, libc::F_SETFD, 0)))
-        });
-    }
-}
-
-/// # Safety
-/// The caller is a child process that has one thread.
-unsafe fn prefer_in_out_of_memory_kill() {
-    // SAFETY: the strings are NUL-terminated, and the descriptor is closed once.
-    unsafe {
-        let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
-        if file >= 0 {
-            let most = c"1000";
-            libc::write(file, most.as_ptr().cast(), most.count_bytes());
-            libc::close(file);
-        }
-    }
-}
-
-/// Marks every descriptor except the standard streams to be closed by exec. The caller then takes the mark from those that
-/// it passes on.
-///
-/// # Safety
-/// The caller is a child process that has one thread.
-unsafe fn close_all_on_exec() -> io::Result<()> {
-    // SAFETY: these system calls take numbers only. No other thread uses the descriptors, as the caller says.
-    unsafe {
-        const FIRST: u32 = 3;
-        const CLOEXEC: u32 = 4;
-        if libc::syscall(libc::SYS_close_range, FIRST, u32::MAX, CLOEXEC) == 0 {
-            return Ok(());
-        }
-        // Kernels before 5.11 do not have that flag of close_range.
-        let most = libc::sysconf(libc::_SC_OPEN_MAX).clamp(256, 1 << 20) as i32;
-        for descriptor in FIRST as i32..most {
-            libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
-        }
-        Ok(())
-    }
-}
-
-fn check(result: i32) -> io::Result<()> {
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
 /// Whether the statement was cancelled or the session is to end.
 fn must_stop() -> bool {
     // SAFETY: these are flags of this process, which its signal handlers set.
@@ -273,30 +222,6 @@ pub fn wait_for_any<'a>(
         pg_sys::ResetLatch(pg_sys::MyLatch);
     }
     Ok(())
-}
-
-/// An epoll descriptor, which can be read when one of these descriptors can.
-fn watch(mut descriptors: impl Iterator<Item = RawFd>) -> io::Result<OwnedFd> {
-    // SAFETY: the new descriptor belongs to the result alone, the others are open, and the kernel copies the event.
-    unsafe {
-        let raw = libc::epoll_create1(libc::EPOLL_CLOEXEC);
-        check(raw)?;
-        let set = OwnedFd::from_raw_fd(raw);
-        descriptors.try_for_each(|descriptor| {
-            let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
-            check(libc::epoll_ctl(raw, libc::EPOLL_CTL_ADD, descriptor, &mut event))
-        })?;
-        Ok(set)
-    }
-}
-
-fn set_nonblocking(descriptor: RawFd) -> Result<(), Error> {
-    // SAFETY: the descriptor is open, and it is ours.
-    let result = unsafe {
-        let flags = libc::fcntl(descriptor, libc::F_GETFL);
-        libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_NONBLOCK)
-    };
-    check(result).map_err(Error::system("could not prepare the trainer's output"))
 }
 
 /// Appends what can be read without waiting; returns `false` at the end of the stream.

@@ -54,7 +54,7 @@ class Dist(unittest.TestCase):
         cls.temporary.cleanup()
 
     def programs(self):
-        for program in ("pg_recommend", "pg_recommend_trainer"):
+        for program in ("pg_recommend", "pg_recommend_trainer", "pg_recommend_lake"):
             yield program, json.loads((self.out / f"{program}.cdx.json").read_text())
 
     def test_another_checkout_user_time_zone_and_umask_give_the_same_bytes(self):
@@ -84,7 +84,7 @@ class Dist(unittest.TestCase):
     def test_the_archive_is_the_commit_and_what_was_made_for_it(self):
         tracked = set(git(self.checkout, "ls-files").split("\n"))
         packed = {str(path.relative_to(self.tree)) for path in self.tree.rglob("*") if not path.is_dir()}
-        self.assertEqual(packed - tracked, {"META.json", "sbom/pg_recommend.cdx.json", "sbom/pg_recommend_trainer.cdx.json"})
+        self.assertEqual(packed - tracked, {"META.json", "sbom/pg_recommend.cdx.json", "sbom/pg_recommend_trainer.cdx.json", "sbom/pg_recommend_lake.cdx.json"})
         self.assertEqual(tracked - packed, set())
 
     def test_zip_and_tarball_hold_the_same(self):
@@ -144,7 +144,7 @@ class Dist(unittest.TestCase):
             self.assertEqual((bom["metadata"]["component"]["name"], bom["metadata"]["component"]["version"]), (program, self.version))
 
     def test_what_each_program_links_is_in_its_list(self):
-        manifests = {"pg_recommend": "Cargo.toml", "pg_recommend_trainer": "crates/trainer/Cargo.toml"}
+        manifests = {"pg_recommend": "Cargo.toml", "pg_recommend_trainer": "crates/trainer/Cargo.toml", "pg_recommend_lake": "crates/lake/Cargo.toml"}
         workspace = tomllib.loads((self.tree / "Cargo.toml").read_text())["workspace"]["dependencies"]
         for program, bom in self.programs():
             listed = {component["name"] for component in bom["components"]}

@@ -67,7 +67,7 @@ fn network(hidden: &[usize], crosses: usize, random: &mut ChaCha8Rng) -> Network
         inputs = *outputs;
     }
     layers.push(dense(1, if crosses.is_empty() { inputs } else { NUMBERS + inputs }));
-    Network { embeddings: Vec::new(), crosses, layers }
+    Network { embeddings: Vec::new(), crosses, layers, activations: Vec::new() }
 }
 
 /// Splits a leaf at random until there are enough: some paths are long, as those of trees grown best leaf first.

@@ -87,6 +87,7 @@ fn network(crosses: usize, outputs: usize) -> Network {
     let cross = || Cross { down: matrix(1, 7), up: matrix(7, 1), bias: Array1::zeros(7) };
     let read = if crosses == 0 { 3 } else { 7 + 3 };
     Network {
+        activations: Vec::new(),
         embeddings: vec![matrix(4, 2)],
         crosses: (0..crosses).map(|_| cross()).collect(),
         layers: vec![dense(3, 7), dense(outputs, read)],

@@ -10,6 +10,7 @@
 //! | `stored` | a model version at rest: artifact, recipe, vocabulary, card |
 //! | `ab` | A/B tests: which arm a key falls to, and how much better an arm is |
 //! | `protocol` | what the backend and the trainer say to each other |
+//! | `conversion` | the same of a model in ONNX |
 //! | `algorithm` | the algorithms and tasks |
 //! | `hash` | hashes of values |
 //!
@@ -18,6 +19,7 @@
 
 pub mod ab;
 pub mod algorithm;
+pub mod conversion;
 pub mod drift;
 pub mod error;
 pub mod explain;

@@ -210,6 +210,16 @@ pub struct Gpu {
     pub problem: Option<String>,
 }
 
+/// How well the converted model agrees with the original.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    pub rows: u64,
+    /// The largest difference of two scores; of quantities above 1 relative to their size.
+    pub worst: f64,
+    /// Rows of which the original has no score: values are missing that it does not expect.
+    pub without_score: u64,
+}
+
 /// What the trainer says, one JSON object a line.
 // Events are handled one at a time, so that the size of the largest does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -225,6 +235,12 @@ pub enum Event {
     Data(DataSummary),
     /// The answer to `--check`, and the only line of it.
     Setup(Setup),
+    /// The answer to `--convert`: the artifact is written.
+    Converted {
+        trainer: String,
+        algorithm: Algorithm,
+        comparison: Comparison,
+    },
     /// Something the user should know that does not stop the training.
     Warning {
         message: String,

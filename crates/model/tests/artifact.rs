@@ -6,7 +6,7 @@ use model::bytes::{Bytes, PIECE};
 use model::calibration::Platt;
 use model::number_bins::NumberBins;
 use model::recipe::{Column, Family, Input, Scaling};
-use model::{Artifact, ModelError, Output, Recipe, Task};
+use model::{Artifact, ModelError, Output, Recipe};
 use ndarray::{Array1, Array2, ShapeBuilder};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -279,10 +279,10 @@ fn an_artifact_that_does_not_fit_together_is_not_written() {
 #[test]
 fn layers_beyond_the_bounds_are_refused() {
     let recipe = small().recipe;
-    assert!(common::network(&recipe, &[4096], 1).check(&recipe, Task::Binary).is_ok());
-    assert!(common::network(&recipe, &[4097], 1).check(&recipe, Task::Binary).is_err());
-    assert!(common::network(&recipe, &[2; 8], 1).check(&recipe, Task::Binary).is_ok());
-    assert!(common::network(&recipe, &[2; 9], 1).check(&recipe, Task::Binary).is_err());
+    assert!(common::network(&recipe, &[4096], 1).check(&recipe, 1).is_ok());
+    assert!(common::network(&recipe, &[4097], 1).check(&recipe, 1).is_err());
+    assert!(common::network(&recipe, &[2; 64], 1).check(&recipe, 1).is_ok());
+    assert!(common::network(&recipe, &[2; 65], 1).check(&recipe, 1).is_err());
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 const USAGE: &str = "pg_recommend_trainer --spec SPEC.json --data DATA.arrow --out MODEL.safetensors \
-                     [--measured MODEL.safetensors] [--scores SCORES.arrow], or pg_recommend_trainer --check";
+                     [--measured MODEL.safetensors] [--scores SCORES.arrow], or pg_recommend_trainer --check, or \
+                     pg_recommend_trainer --convert MODEL.onnx --spec SPEC.json --out MODEL.safetensors";
 
 /// What the program is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Mode {
     Train(Arguments),
     /// `--check`: say what a training would run on.
     Check,
+    /// `--convert`: make an artifact of a model in ONNX.
+    Convert(Files),
 }
 
 impl Mode {
@@ -21,6 +24,7 @@ impl Mode {
         let arguments: Vec<_> = arguments.collect();
         match arguments.as_slice() {
             [only] if only == "--check" => Ok(Self::Check),
+            [first, ..] if first == "--convert" => Files::parse(arguments.into_iter()).map(Self::Convert),
             _ => Arguments::parse(arguments.into_iter()).map(Self::Train),
         }
     }
@@ -41,23 +45,27 @@ pub struct Arguments {
     pub scores: Option<PathBuf>,
 }
 
+/// The files of a conversion.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Files {
+    pub model: PathBuf,
+    /// JSON of [`model::conversion::Conversion`].
+    pub spec: PathBuf,
+    /// Where the artifact goes.
+    pub out: PathBuf,
+}
+
+impl Files {
+    fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, TrainerError> {
+        let [model, spec, out] = paths(["--convert", "--spec", "--out"], arguments)?;
+        Ok(Self { model: needed(model)?, spec: needed(spec)?, out: needed(out)? })
+    }
+}
+
 impl Arguments {
     fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, TrainerError> {
-        let mut given: [(&str, Option<PathBuf>); 5] =
-            [("--spec", None), ("--data", None), ("--out", None), ("--measured", None), ("--scores", None)];
-        let mut arguments = arguments;
-        while let Some(name) = arguments.next() {
-            let Some((name, place)) = given.iter_mut().find(|(known, _)| *known == name) else {
-                return Err(usage(format!("unknown argument {}", name.display())));
-            };
-            if place.is_some() {
-                return Err(usage(format!("{name} is given twice")));
-            }
-            *place = Some(arguments.next().ok_or_else(|| usage(format!("{name} needs a path")))?.into());
-        }
-        let [spec, data, out, measured, scores] = given;
-        let needed =
-            |(name, path): (&str, Option<PathBuf>)| path.ok_or_else(|| usage(format!("{name} is missing")));
+        let names = ["--spec", "--data", "--out", "--measured", "--scores"];
+        let [spec, data, out, measured, scores] = paths(names, arguments)?;
         Ok(Self {
             spec: needed(spec)?,
             data: needed(data)?,
@@ -66,6 +74,28 @@ impl Arguments {
             scores: scores.1,
         })
     }
+}
+
+/// The paths that are given under these names, each once at most.
+fn paths<const N: usize>(
+    names: [&'static str; N],
+    mut arguments: impl Iterator<Item = OsString>,
+) -> Result<[(&'static str, Option<PathBuf>); N], TrainerError> {
+    let mut given = names.map(|name| (name, None));
+    while let Some(name) = arguments.next() {
+        let Some((name, place)) = given.iter_mut().find(|(known, _)| name == *known) else {
+            return Err(usage(format!("unknown argument {}", name.display())));
+        };
+        if place.is_some() {
+            return Err(usage(format!("{name} is given twice")));
+        }
+        *place = Some(arguments.next().ok_or_else(|| usage(format!("{name} needs a path")))?.into());
+    }
+    Ok(given)
+}
+
+fn needed((name, path): (&str, Option<PathBuf>)) -> Result<PathBuf, TrainerError> {
+    path.ok_or_else(|| usage(format!("{name} is missing")))
 }
 
 fn usage(message: String) -> TrainerError {

@@ -39,7 +39,7 @@ pub fn output(fit: &Fit, outputs: &[f64], job: &Job) -> Output {
 pub fn again(measured: &Output, fit: &Fit, job: &Job) -> Output {
     match measured {
         Output::Quantity { shifts, .. } => quantity(fit, job, *shifts),
-        Output::Platt(_) | Output::Isotonic(_) => measured.clone(),
+        Output::Platt(_) | Output::Isotonic(_) | Output::Probability | Output::Mean => measured.clone(),
     }
 }
 

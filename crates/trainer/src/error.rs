@@ -17,6 +17,9 @@ pub enum TrainerError {
     /// The data cannot give a model.
     #[error("{message}")]
     Data { message: String, detail: Option<String>, hint: String },
+    /// A model in ONNX cannot be converted.
+    #[error("{0}")]
+    Import(#[from] onnx::import::ImportError),
     /// A file cannot be read or written.
     #[error("cannot {action} {path}")]
     File { action: &'static str, path: String, reason: String },
@@ -85,15 +88,17 @@ impl TrainerError {
                     .into(),
             ),
             Self::Model(error) => error.hint().map(str::to_owned),
+            Self::Import(error) => error.hint.clone(),
             _ => None,
         }
     }
 
     fn cause(&self) -> Cause {
         match self {
-            Self::Spec { .. } | Self::Device { .. } | Self::Model(ModelError::Parameter { .. }) => {
-                Cause::Arguments
-            }
+            Self::Spec { .. }
+            | Self::Device { .. }
+            | Self::Import(_)
+            | Self::Model(ModelError::Parameter { .. }) => Cause::Arguments,
             Self::Data { .. } | Self::Model(ModelError::Data { .. }) => Cause::Data,
             Self::Diverged { .. } => Cause::Diverged,
             _ => Cause::Trainer,

@@ -230,7 +230,7 @@ impl Served {
 fn apart(served: f64, logit: f64, output: &Output) -> f64 {
     let slack = match output {
         Output::Isotonic(_) => PARITY * logit.abs().max(1.0),
-        Output::Platt(_) | Output::Quantity { .. } => 0.0,
+        Output::Platt(_) | Output::Quantity { .. } | Output::Probability | Output::Mean => 0.0,
     };
     let (least, most) = (output.of(logit - slack), output.of(logit + slack));
     // The nearest that the score may be; NaN if any of them is.

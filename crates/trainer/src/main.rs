@@ -23,6 +23,7 @@
 //! | `cuda`, `device`, `precision` | NVIDIA's driver and libtorch's CUDA library; the device of a training; TF32, bfloat16 |
 //! | `pipeline` | the whole training, step by step |
 //! | `check` | what a training would run on |
+//! | `convert` | a model in ONNX becomes an artifact |
 //! | `report`, `error` | the events on standard output; the errors |
 
 mod arguments;
@@ -31,6 +32,7 @@ mod blend;
 mod calibrate;
 mod check;
 mod choose;
+mod convert;
 mod cuda;
 mod cut_offs;
 mod defaults;
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
     let result = catch_unwind(AssertUnwindSafe(|| match Mode::parse(std::env::args_os().skip(1))? {
         Mode::Train(arguments) => pipeline::run(&arguments, &mut reporter),
         Mode::Check => check::check(&mut reporter),
+        Mode::Convert(files) => convert::convert(&files, &mut reporter),
     }));
     let error = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,

@@ -156,7 +156,7 @@ fn save(
     Ok(())
 }
 
-fn write_model(path: &Path, artifact: &Artifact) -> Result<(), TrainerError> {
+pub fn write_model(path: &Path, artifact: &Artifact) -> Result<(), TrainerError> {
     let bytes = artifact.to_bytes()?;
     write(path, "write the model to", |file| file.write_all(&bytes).map_err(|e| e.to_string()))
 }

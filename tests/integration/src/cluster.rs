@@ -198,6 +198,11 @@ impl Cluster {
         command
     }
 
+    /// The folder of its socket, and its port, by which other servers reach it.
+    pub fn address(&self) -> (&Path, u16) {
+        (&self.socket, PORT)
+    }
+
     /// What the server has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()

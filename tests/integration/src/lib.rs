@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `installation` | where PostgreSQL and the state folder are, and the server's user |
 //! | `catalog_objects` | the objects of the extension, to be compared between two databases |
+//! | `catalog_copy` | a server that has a copy of another's catalog |
 //! | `cluster` | a private server in a folder of its own, gone when the test is |
 //! | `database` | a database of its own for each test, copied from a template |
 //! | `data` | the seeded training table |
@@ -13,6 +14,7 @@
 //! | `query` | one value, or rows, out of a query |
 //! | `wait` | polling with a deadline |
 
+pub mod catalog_copy;
 pub mod catalog_objects;
 pub mod cluster;
 pub mod data;

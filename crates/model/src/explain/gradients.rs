@@ -5,7 +5,7 @@
 //! Nobody has to choose a number of steps. Along a line the output of the hidden layers is made of straight pieces,
 //! each of which ends where a unit opens or closes (a kink). The gradient is constant between two kinks, so that the
 //! walk goes from kink to kink. The output of the cross layers is a polynomial, which the Gauss-Legendre rule averages
-//! exactly.
+//! exactly. With other activations than ReLU the hidden layers are averaged by that rule too, on short stretches of the line.
 
 use crate::score::network::{Cross, Dense, Network, MAX_CROSSES};
 use ndarray::{Array2, ArrayView1};
@@ -33,6 +33,7 @@ pub fn integrated_gradients(
     let crossed = if network.crosses.is_empty() { 0 } else { from.len() };
     let (of_crossed, of_hidden) = weights.split_at(crossed);
     let mut gradient = match hidden.split_first() {
+        Some(_) if !network.activations.is_empty() => smooth_gradient(network, of_hidden, from, &step, pause),
         Some((first, deeper)) => Line::new(first, deeper, of_hidden, from, &step).gradient(pause),
         None if network.crosses.is_empty() => of_hidden.to_vec(),
         None => vec![0.0; from.len()],
@@ -57,6 +58,51 @@ const GAUSS: [(f64, f64); 5] = [
     (0.953_089_922_969_332, 0.118_463_442_528_094_54),
 ];
 const _: () = assert!(MAX_CROSSES <= 9);
+
+/// Stretches of the line on which the rule is applied where the activations are curves.
+const STRETCHES: usize = 16;
+
+/// The gradient of the weighted sum of the hidden layers' output, averaged along the line.
+fn smooth_gradient(
+    network: &Network,
+    weights: &[f64],
+    from: &[f64],
+    step: &[f64],
+    pause: &mut dyn FnMut(),
+) -> Vec<f64> {
+    let mut sum = vec![0.0; from.len()];
+    for stretch in 0..STRETCHES {
+        for (place, share) in GAUSS {
+            pause();
+            let place = (stretch as f64 + place) / STRETCHES as f64;
+            let at: Vec<f64> = from.iter().zip(step).map(|(from, step)| from + place * step).collect();
+            add_scaled(&mut sum, share / STRETCHES as f64, &hidden_gradient(network, weights, at));
+        }
+    }
+    sum
+}
+
+/// The gradient, by the input, of the weighted sum of the hidden layers' output.
+fn hidden_gradient(network: &Network, weights: &[f64], input: Vec<f64>) -> Vec<f64> {
+    let hidden = &network.layers[..network.layers.len() - 1];
+    let mut values = input;
+    let mut slopes = Vec::new();
+    for (k, layer) in hidden.iter().enumerate() {
+        values = times(&layer.weight, &values);
+        values.iter_mut().zip(&layer.bias).for_each(|(value, bias)| *value += f64::from(*bias));
+        let activated = values.iter().map(|value| network.activation(k).with_slope(*value));
+        let own;
+        (values, own) = activated.unzip();
+        slopes.push(own);
+    }
+    let mut gradient = weights.to_vec();
+    for (layer, slopes) in hidden.iter().zip(slopes).rev() {
+        let slopes: Vec<f64> = slopes;
+        gradient.iter_mut().zip(slopes).for_each(|(gradient, slope)| *gradient *= slope);
+        gradient = times_transposed(&layer.weight, &gradient);
+    }
+    gradient
+}
 
 /// The gradient, by the input, of the weighted sum of the cross layers' output.
 fn cross_gradient(crosses: &[Cross], weights: &[f64], input: &[f64]) -> Vec<f64> {

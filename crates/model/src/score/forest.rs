@@ -161,6 +161,11 @@ impl Forest {
         self.bases.len()
     }
 
+    /// The base score of each output.
+    pub fn bases(&self) -> &[f64] {
+        &self.bases
+    }
+
     /// Trees of all outputs together.
     pub fn tree_count(&self) -> usize {
         self.roots.iter().map(Vec::len).sum()

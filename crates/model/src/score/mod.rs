@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `scorer` | the way in: a row or a batch of rows, scored; scaling folded into the first layer |
 //! | `predictor` | what turns a prepared row into numbers: one of the next three, or a blend |
+//! | `activation` | what hidden layers do to their sums |
 //! | `network` | weights, and the plain forward pass that all others are tested against |
 //! | `forest` | boosted trees: their walk, as typed arrays, and what each input contributes |
 //! | `rates` | the popularity baseline |
@@ -13,6 +14,7 @@
 //! | `array`, `image` | the arrays that scoring reads: a process's own, or mapped from a file that many share |
 //! | `best` | the k best of many scores |
 
+mod activation;
 pub mod array;
 pub mod best;
 pub mod forest;

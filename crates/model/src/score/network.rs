@@ -1,12 +1,13 @@
 //! The weights of networks, and a plain forward pass, against which the fast one is tested.
 
-use crate::algorithm::Task;
 use crate::error::ModelError;
 use crate::stored::recipe::{Recipe, UNSEEN};
 use ndarray::{Array1, Array2};
 
-/// Most linear layers a network may have: eight hidden ones and the last.
-pub const MAX_LAYERS: usize = 9;
+pub use super::activation::Activation;
+
+/// Most linear layers a network may have, the last among them.
+pub const MAX_LAYERS: usize = 65;
 /// Most outputs of a layer.
 pub const MAX_OUTPUTS: usize = 4096;
 /// Most cross layers.
@@ -33,9 +34,9 @@ pub struct Cross {
     pub bias: Array1<f32>,
 }
 
-/// Embeddings, then two paths from the same input: cross layers, if there are any, and hidden layers with ReLU, if
+/// Embeddings, then two paths from the same input: cross layers, if there are any, and hidden layers, if
 /// there are any. The last linear layer reads what the crosses put out followed by what the hidden layers put out, and
-/// has one output for each of [`Task::outputs`].
+/// has one output for each of [`crate::Output::outputs`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Network {
     /// One table for each category of the recipe, shape (rows, dimension).
@@ -43,16 +44,17 @@ pub struct Network {
     pub crosses: Vec<Cross>,
     /// The hidden layers and the last.
     pub layers: Vec<Dense>,
+    /// One for each hidden layer; empty if all are ReLU.
+    pub activations: Vec<Activation>,
 }
 
 impl Network {
-    /// Checks that the shapes agree with the recipe and with each other, that there are as many outputs as the task
-    /// has, at most [`MAX_LAYERS`] layers of at most [`MAX_OUTPUTS`] outputs, at most [`MAX_CROSSES`] cross layers, and
+    /// Checks that the shapes agree with the recipe and with each other, that there are `outputs` outputs, at most [`MAX_LAYERS`] layers of at most [`MAX_OUTPUTS`] outputs, at most [`MAX_CROSSES`] cross layers, and
     /// no weight that is NaN or infinite.
-    pub fn check(&self, recipe: &Recipe, task: Task) -> Result<(), ModelError> {
+    pub fn check(&self, recipe: &Recipe, outputs: usize) -> Result<(), ModelError> {
         self.check_embeddings(recipe)?;
         self.check_crosses(recipe.width())?;
-        self.check_layers(recipe.width(), task.outputs())
+        self.check_layers(recipe.width(), outputs)
     }
 
     fn check_embeddings(&self, recipe: &Recipe) -> Result<(), ModelError> {
@@ -104,6 +106,10 @@ impl Network {
             return Err(ModelError::artifact(format!("{} layers, not 1 to {MAX_LAYERS}", self.layers.len())));
         }
         let last = self.layers.len() - 1;
+        let fits = self.activations.is_empty() || self.activations.len() == last;
+        if !fits || !self.activations.iter().all(|activation| activation.fits()) {
+            return Err(ModelError::artifact("the activations of its layers"));
+        }
         let mut inputs = width;
         for (k, layer) in self.layers.iter().enumerate() {
             let outputs = if k == last { outputs } else { layer.bias.len() };
@@ -126,6 +132,11 @@ impl Network {
             inputs = outputs;
         }
         Ok(())
+    }
+
+    /// The activation of a hidden layer.
+    pub fn activation(&self, layer: usize) -> Activation {
+        self.activations.get(layer).copied().unwrap_or_default()
     }
 
     /// The number of inputs of the last layer, where the layer before it has `hidden` outputs.
@@ -167,8 +178,10 @@ impl Network {
         }
         let (last, hidden) = self.layers.split_last().expect("a network has a last layer");
         let mut values = input;
-        for layer in hidden {
-            values = (layer.weight.dot(&values) + &layer.bias).mapv_into(|v| v.max(0.0));
+        for (k, layer) in hidden.iter().enumerate() {
+            let activation = self.activation(k);
+            values = (layer.weight.dot(&values) + &layer.bias)
+                .mapv_into(|v| activation.with_slope(v.into()).0 as f32);
         }
         let read = match (self.crosses.is_empty(), hidden.is_empty()) {
             (true, _) => values,

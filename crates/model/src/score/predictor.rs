@@ -9,9 +9,8 @@
 //! | `rates.key`, `rates.rate`, `rates.others` | (keys), (keys), (1) |
 
 use super::forest::{self, Forest};
-use super::network::{Cross, Dense, Network, MAX_CROSSES, MAX_LAYERS};
+use super::network::{Activation, Cross, Dense, Network, MAX_CROSSES, MAX_LAYERS};
 use super::rates::Rates;
-use crate::algorithm::Task;
 use crate::error::ModelError;
 use crate::stored::recipe::{Input, Recipe};
 use crate::stored::tensors::{TensorReader, TensorWriter};
@@ -61,7 +60,7 @@ impl Weights {
 }
 
 /// The predictor's description in the header of an artifact, which tells a reader the tensors to expect.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PredictorLayout {
     Networks(Depth),
@@ -71,27 +70,30 @@ pub enum PredictorLayout {
 }
 
 /// How many networks there are, and of how many layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Depth {
     members: usize,
     crosses: usize,
     layers: usize,
+    /// Of the hidden layers; empty if all are ReLU.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    activations: Vec<Activation>,
 }
 
 impl Predictor {
-    /// Checks every bound, and the shapes against the recipe and the task.
-    pub fn check(&self, recipe: &Recipe, task: Task) -> Result<(), ModelError> {
+    /// Checks every bound, and the shapes against the recipe and the number of outputs.
+    pub fn check(&self, recipe: &Recipe, outputs: usize) -> Result<(), ModelError> {
         let key = recipe.columns.iter().any(|column| matches!(column.input, Input::Key));
         match self {
             Self::Rates(rates) if key && recipe.columns.len() == 1 => rates.check(),
             Self::Rates(_) => Err(ModelError::artifact("rates need a key, and nothing else")),
             _ if key => Err(ModelError::artifact("only rates read a key")),
-            Self::Networks(members) => check_networks(members, recipe, task),
-            Self::Forest(forest) => check_forest(forest, recipe, task),
+            Self::Networks(members) => check_networks(members, recipe, outputs),
+            Self::Forest(forest) => check_forest(forest, recipe, outputs),
             Self::Blend(blend) => {
                 blend.weights.check()?;
-                check_networks(&blend.networks, recipe, task)?;
-                check_forest(&blend.forest, recipe, task)
+                check_networks(&blend.networks, recipe, outputs)?;
+                check_forest(&blend.forest, recipe, outputs)
             }
         }
     }
@@ -164,17 +166,20 @@ impl Predictor {
     }
 }
 
-fn check_networks(members: &[Network], recipe: &Recipe, task: Task) -> Result<(), ModelError> {
+fn check_networks(members: &[Network], recipe: &Recipe, outputs: usize) -> Result<(), ModelError> {
     let depth = Depth::of(members);
     depth.check()?;
-    if members.iter().any(|member| Depth::of(std::slice::from_ref(member)) != Depth { members: 1, ..depth }) {
-        return Err(ModelError::artifact("its networks differ in depth"));
+    if members
+        .iter()
+        .any(|member| Depth::of(std::slice::from_ref(member)) != Depth { members: 1, ..depth.clone() })
+    {
+        return Err(ModelError::artifact("its networks differ in depth or activations"));
     }
-    members.iter().try_for_each(|member| member.check(recipe, task))
+    members.iter().try_for_each(|member| member.check(recipe, outputs))
 }
 
-fn check_forest(forest: &Forest, recipe: &Recipe, task: Task) -> Result<(), ModelError> {
-    if forest.outputs() != task.outputs() {
+fn check_forest(forest: &Forest, recipe: &Recipe, outputs: usize) -> Result<(), ModelError> {
+    if forest.outputs() != outputs {
         return Err(ModelError::artifact(format!("a forest of {} outputs", forest.outputs())));
     }
     let codes: Vec<usize> = recipe.categories().iter().map(|category| category.rows()).collect();
@@ -187,14 +192,15 @@ impl Depth {
             members: members.len(),
             crosses: members.first().map_or(0, |network| network.crosses.len()),
             layers: members.first().map_or(0, |network| network.layers.len()),
+            activations: members.first().map_or(Vec::new(), |network| network.activations.clone()),
         }
     }
 
-    fn check(self) -> Result<(), ModelError> {
-        let Self { members, crosses, layers } = self;
-        let fits = (1..=MAX_MEMBERS).contains(&members)
-            && crosses <= MAX_CROSSES
-            && (1..=MAX_LAYERS).contains(&layers);
+    fn check(&self) -> Result<(), ModelError> {
+        let Self { members, crosses, layers, .. } = self;
+        let fits = (1..=MAX_MEMBERS).contains(members)
+            && *crosses <= MAX_CROSSES
+            && (1..=MAX_LAYERS).contains(layers);
         match fits {
             true => Ok(()),
             false => Err(ModelError::artifact(format!(
@@ -206,7 +212,7 @@ impl Depth {
     fn read(self, recipe: &Recipe, tensors: &mut TensorReader) -> Result<Vec<Network>, ModelError> {
         self.check()?;
         let categories = recipe.categories().len();
-        (0..self.members).map(|m| read_network(m, categories, self, tensors)).collect()
+        (0..self.members).map(|m| read_network(m, categories, &self, tensors)).collect()
     }
 }
 
@@ -247,11 +253,11 @@ fn write_network(m: usize, network: &Network, tensors: &mut TensorWriter) {
 fn read_network(
     m: usize,
     categories: usize,
-    depth: Depth,
+    depth: &Depth,
     tensors: &mut TensorReader,
 ) -> Result<Network, ModelError> {
     let name = |part: &str| format!("network.{m}.{part}");
-    let mut network = Network::default();
+    let mut network = Network { activations: depth.activations.clone(), ..Network::default() };
     for i in 0..categories {
         network.embeddings.push(tensors.matrix(&name(&format!("embedding.{i}")))?);
     }

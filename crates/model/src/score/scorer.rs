@@ -261,7 +261,7 @@ impl Scorer {
     /// # Panics
     /// If the row is another scorer's.
     pub fn quantiles(&self, row: &mut Row) -> Option<[f64; 3]> {
-        if self.task() != Task::Regression || self.engine.rates.is_some() {
+        if self.task() != Task::Regression || self.output.outputs() == 1 || self.engine.rates.is_some() {
             return None;
         }
         Some(self.output.quantiles([1, 2, 3].map(|output| self.finish(self.number(row, output)))))

@@ -7,6 +7,7 @@
 //! kernels of forests may hold `unsafe`.
 #![allow(unsafe_code)]
 
+use super::activation::Activation;
 use super::stack::{Chunk, CrossScratch, Crosses, Hidden, Pick, Picked, Scratch, Stack, BLOCK, CHUNK};
 use super::tiles::{self, TileScratch};
 use super::vectors::{add_up, dot, Lanes, Plain};
@@ -178,12 +179,47 @@ unsafe fn pass<V: Lanes>(stack: &Stack, inputs: &[f32], picks: &[Pick], scratch:
     for layer in before {
         // SAFETY: `Stack` holds layers that fit together: each has as many inputs as the one before has outputs. A buffer
         // holds the outputs of the widest layer, and `values` lie in the other one or in `inputs`.
-        unsafe { hidden::<V, RELU>(layer, values, count, picked, free, std::ptr::null()) };
+        unsafe { activated::<V>(layer, values, count, picked, free) };
         (values, count, picked) = (free, layer.outputs, Picked::NONE);
         std::mem::swap(&mut free, &mut taken);
     }
     // SAFETY: as for the layers before; `weights` are padded to as many chunks as this layer has.
-    stack.bias + unsafe { hidden::<V, WEIGHED>(last, values, count, picked, free, weights) }
+    stack.bias
+        + unsafe {
+            match last.then {
+                Activation::Relu => hidden::<V, WEIGHED>(last, values, count, picked, free, weights),
+                _ => {
+                    activated::<V>(last, values, count, picked, free);
+                    tiles::weigh::<V>(free, weights, last.bias.len())
+                }
+            }
+        }
+}
+
+/// A layer and its activation.
+///
+/// # Safety
+/// As of [`hidden`].
+#[inline(always)]
+unsafe fn activated<V: Lanes>(
+    layer: &Hidden,
+    inputs: *const f32,
+    count: usize,
+    picked: Picked,
+    to: *mut f32,
+) {
+    // SAFETY: as the caller says; so many floats lie at `to`, and have just been written.
+    unsafe {
+        match layer.then {
+            Activation::Relu => {
+                hidden::<V, RELU>(layer, inputs, count, picked, to, std::ptr::null());
+            }
+            then => {
+                hidden::<V, LINEAR>(layer, inputs, count, picked, to, std::ptr::null());
+                then.apply(std::slice::from_raw_parts_mut(to, layer.bias.len() * CHUNK));
+            }
+        }
+    }
 }
 
 /// The cross layers: see [`Kernel::cross`], also for its panics.

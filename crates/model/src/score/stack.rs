@@ -1,5 +1,6 @@
 //! A network laid out for the kernels: weights in the order in which they are read, padded to whole vectors.
 
+use super::activation::Activation;
 use super::array::Array;
 use super::image::{refused, ImageReader, ImageWriter};
 use crate::error::ModelError;
@@ -23,11 +24,12 @@ pub(crate) struct Scratch {
     pub to: Vec<Chunk>,
 }
 
-/// A hidden layer, `relu(bias + weight · x)`.
+/// A hidden layer, `then(bias + weight · x)`. The layers of crosses have no activation, and this says nothing.
 #[derive(Debug)]
 pub(crate) struct Hidden {
     pub inputs: usize,
     pub outputs: usize,
+    pub then: Activation,
     pub bias: Array<Chunk>,
     /// For each block of up to [`BLOCK`] chunks of outputs, for each input, the weights of those outputs.
     pub weight: Array<Chunk>,
@@ -73,9 +75,9 @@ pub(crate) struct Linear {
 }
 
 impl Hidden {
-    fn new(layer: &Linear) -> Self {
+    fn new(layer: &Linear, then: Activation) -> Self {
         let (inputs, outputs) = (layer.inputs, layer.bias.len());
-        Self { inputs, outputs, bias: padded(&layer.bias), weight: in_blocks(layer) }
+        Self { inputs, outputs, then, bias: padded(&layer.bias), weight: in_blocks(layer) }
     }
 
     /// Bytes of this process's own memory.
@@ -88,10 +90,14 @@ impl Hidden {
         image.put(&self.weight);
     }
 
-    fn take(inputs: usize, outputs: usize, image: &mut ImageReader) -> Result<Self, ModelError> {
+    fn take(
+        inputs: usize,
+        (outputs, then): (usize, Activation),
+        image: &mut ImageReader,
+    ) -> Result<Self, ModelError> {
         let chunks = outputs.div_ceil(CHUNK);
         let weights = inputs.checked_mul(chunks).filter(|weights| *weights > 0).ok_or_else(refused)?;
-        Ok(Self { inputs, outputs, bias: image.take_just(chunks)?, weight: image.take_just(weights)? })
+        Ok(Self { inputs, outputs, then, bias: image.take_just(chunks)?, weight: image.take_just(weights)? })
     }
 }
 
@@ -144,16 +150,18 @@ impl Steps {
 }
 
 impl Stack {
-    /// Lays out a network, one stack for each output of its last layer. `steps` are what was split off its first layer. `None`
+    /// Lays out a network, one stack for each output of its last layer. A hidden layer without an activation has ReLU. `steps` are what was split off its first layer. `None`
     /// unless there is a last layer and all shapes agree.
-    pub(crate) fn of_outputs(layers: &[Linear], steps: &Steps) -> Option<Vec<Self>> {
+    pub(crate) fn of_outputs(layers: &[Linear], then: &[Activation], steps: &Steps) -> Option<Vec<Self>> {
         let (last, hidden) = layers.split_last()?;
         let shapes_agree = layers.iter().all(|l| l.inputs > 0 && l.weight.len() == l.inputs * l.bias.len())
             && layers.windows(2).all(|pair| pair[0].bias.len() == pair[1].inputs);
         if !shapes_agree {
             return None;
         }
-        let hidden: Arc<[Hidden]> = hidden.iter().map(Hidden::new).collect();
+        let then = then.iter().copied().chain(std::iter::repeat(Activation::Relu));
+        let hidden: Arc<[Hidden]> =
+            hidden.iter().zip(then).map(|(layer, then)| Hidden::new(layer, then)).collect();
         let stack = |(weights, bias): (&[f32], &f32)| {
             Self::new(layers[0].inputs, Arc::clone(&hidden), steps.clone(), padded(weights), *bias)
         };
@@ -173,20 +181,20 @@ impl Stack {
     }
 
     /// Reads what [`Stack::put`] wrote. The stacks have this many inputs and rows of steps, hidden layers with these numbers
-    /// of outputs, and these biases.
+    /// of outputs and activations, and these biases.
     pub(crate) fn take(
         (inputs, rows): (usize, usize),
-        hidden: &[usize],
+        hidden: &[(usize, Activation)],
         biases: &[f32],
         image: &mut ImageReader,
     ) -> Result<Vec<Self>, ModelError> {
-        let chunks = hidden.first().map_or(0, |outputs| outputs.div_ceil(CHUNK));
+        let chunks = hidden.first().map_or(0, |(outputs, _)| outputs.div_ceil(CHUNK));
         let weight = image.take_just(rows.checked_mul(chunks).ok_or_else(refused)?)?;
         let steps = Steps { rows, weight };
-        let befores = [inputs].into_iter().chain(hidden.iter().copied());
-        let layers = befores.zip(hidden).map(|(inputs, outputs)| Hidden::take(inputs, *outputs, image));
+        let befores = [inputs].into_iter().chain(hidden.iter().map(|(outputs, _)| *outputs));
+        let layers = befores.zip(hidden).map(|(inputs, layer)| Hidden::take(inputs, *layer, image));
         let layers: Arc<[Hidden]> = layers.collect::<Result<_, _>>()?;
-        let read = hidden.last().copied().unwrap_or(inputs).div_ceil(CHUNK);
+        let read = hidden.last().map_or(inputs, |(outputs, _)| *outputs).div_ceil(CHUNK);
         let stack = |bias: &f32| {
             Ok(Self::new(inputs, Arc::clone(&layers), steps.clone(), image.take_just(read)?, *bias))
         };
@@ -237,10 +245,7 @@ impl Crosses {
         if !agree {
             return None;
         }
-        Some(Self::laid_out(
-            layers.iter().map(|(down, up)| (Hidden::new(down), Hidden::new(up))).collect(),
-            width,
-        ))
+        Some(Self::laid_out(layers.iter().map(|(down, up)| (uncut(down), uncut(up))).collect(), width))
     }
 
     fn laid_out(layers: Vec<(Hidden, Hidden)>, width: usize) -> Self {
@@ -259,8 +264,11 @@ impl Crosses {
 
     /// Reads what [`Crosses::put`] wrote. The layers have this width and these ranks.
     pub(crate) fn take(width: usize, ranks: &[usize], image: &mut ImageReader) -> Result<Self, ModelError> {
-        let mut layer =
-            |rank: usize| Ok((Hidden::take(width, rank, image)?, Hidden::take(rank, width, image)?));
+        let then = Activation::default();
+        let mut layer = |rank: usize| {
+            let down = Hidden::take(width, (rank, then), image)?;
+            Ok((down, Hidden::take(rank, (width, then), image)?))
+        };
         let layers = ranks.iter().map(|rank| layer(*rank)).collect::<Result<_, ModelError>>()?;
         Ok(Self::laid_out(layers, width))
     }
@@ -282,6 +290,11 @@ impl CrossScratch {
         let wide = crosses.width.div_ceil(CHUNK);
         self.crossed.len() >= wide && self.up.len() >= wide && self.down.len() >= crosses.highest
     }
+}
+
+/// A layer of crosses.
+fn uncut(layer: &Linear) -> Hidden {
+    Hidden::new(layer, Activation::default())
 }
 
 /// Weights, with zeros to whole chunks.
@@ -344,7 +357,7 @@ mod tests {
             weight: layer.weight.iter().copied().collect(),
             bias: layer.bias.to_vec(),
         });
-        Stack::of_outputs(&layers.collect::<Vec<_>>(), &Steps::default()).unwrap().remove(0)
+        Stack::of_outputs(&layers.collect::<Vec<_>>(), &[], &Steps::default()).unwrap().remove(0)
     }
 
     fn random_inputs(count: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
@@ -423,7 +436,7 @@ mod tests {
             Linear { inputs: 2, weight: vec![1.0, -1.0], bias: vec![0.0] },
             Linear { inputs: 1, weight: vec![1.0], bias: vec![0.5] },
         ];
-        let stack = Stack::of_outputs(&layers, &Steps::default()).unwrap().remove(0);
+        let stack = Stack::of_outputs(&layers, &[], &Steps::default()).unwrap().remove(0);
         for kernel in available() {
             let logit = kernel.logit(&stack, &[f32::INFINITY, f32::INFINITY], &[], &mut stack.scratch());
             assert_eq!(logit, 0.5, "{}", kernel.name);
@@ -438,7 +451,7 @@ mod tests {
             Linear { inputs: 2, weight: vec![1.0; 2], bias: vec![0.5] },
         ];
         let steps = Steps::split_off(&mut layers[0], 1, &[3]);
-        let stack = Stack::of_outputs(&layers, &steps).unwrap().remove(0);
+        let stack = Stack::of_outputs(&layers, &[], &steps).unwrap().remove(0);
         let pick = |row| Pick { row, share: 0.5 };
         assert_eq!(Kernel::best().logit(&stack, &[2.0], &[pick(4)], &mut stack.scratch()), 9.5);
         Kernel::best().logit(&stack, &[2.0], &[pick(5)], &mut stack.scratch());
@@ -451,15 +464,16 @@ mod tests {
             weight: vec![0.0; inputs * outputs],
             bias: vec![0.0; outputs],
         };
-        assert!(Stack::of_outputs(&[], &Steps::default()).is_none());
-        assert!(Stack::of_outputs(&[layer(3, 2), layer(3, 1)], &Steps::default()).is_none());
-        assert!(Stack::of_outputs(&[layer(0, 1)], &Steps::default()).is_none());
+        assert!(Stack::of_outputs(&[], &[], &Steps::default()).is_none());
+        assert!(Stack::of_outputs(&[layer(3, 2), layer(3, 1)], &[], &Steps::default()).is_none());
+        assert!(Stack::of_outputs(&[layer(0, 1)], &[], &Steps::default()).is_none());
         assert!(Stack::of_outputs(
             &[Linear { inputs: 3, weight: vec![0.0; 2], bias: vec![0.0] }],
+            &[],
             &Steps::default()
         )
         .is_none());
-        assert!(Stack::of_outputs(&[layer(3, 2), layer(2, 1)], &Steps::default()).is_some());
+        assert!(Stack::of_outputs(&[layer(3, 2), layer(2, 1)], &[], &Steps::default()).is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Each sum has the terms of [`super::simd`]'s pass in the same order: the outputs are the same to the last bit.
 #![allow(unsafe_code)]
 
+use super::activation::Activation;
 use super::stack::{Chunk, Hidden, Pick, Picked, Stack, BLOCK, CHUNK};
 use super::vectors::{add_up, dot, Lanes};
 
@@ -62,7 +63,20 @@ pub(super) unsafe fn pass<V: Lanes>(
         // SAFETY: `Stack` holds layers that fit together: each has as many inputs as the one before has outputs. A buffer
         // holds `stride` floats of each row, which are enough for the widest layer; the values lie in the other one or in
         // `inputs`.
-        unsafe { hidden::<V>(layer, values, picked, free, stride) };
+        unsafe {
+            match layer.then {
+                Activation::Relu => hidden::<V, true>(layer, values, picked, free, stride),
+                then => {
+                    hidden::<V, false>(layer, values, picked, free, stride);
+                    for r in 0..rows {
+                        then.apply(std::slice::from_raw_parts_mut(
+                            free.add(r * stride),
+                            layer.bias.len() * CHUNK,
+                        ));
+                    }
+                }
+            }
+        };
         picked = Picked::NONE;
         values = StridedRows { at: free, stride, count: layer.outputs, rows };
         std::mem::swap(&mut free, &mut taken);
@@ -82,14 +96,20 @@ pub(super) unsafe fn pass<V: Lanes>(
     }
 }
 
-/// One layer of all rows; row r of its outputs goes to `to + r * stride`.
+/// One layer of all rows; row r of its outputs goes to `to + r * stride`, negative ones as 0 if `RELU`.
 ///
 /// # Safety
 /// The processor has the instructions of `V`; the layer is laid out as `Hidden` says, and has an input for each of the
 /// rows' values, which can be read; `picked` are of its steps, as many of each row. Room for the outputs of each row, in whole chunks, lies at `to` and nowhere among the
 /// values.
 #[inline(always)]
-unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: StridedRows, picked: Picked, to: *mut f32, stride: usize) {
+unsafe fn hidden<V: Lanes, const RELU: bool>(
+    layer: &Hidden,
+    rows: StridedRows,
+    picked: Picked,
+    to: *mut f32,
+    stride: usize,
+) {
     let chunks = layer.bias.len();
     for first in (0..chunks).step_by(BLOCK) {
         let lanes = (chunks - first).min(BLOCK) * CHUNK;
@@ -107,8 +127,8 @@ unsafe fn hidden<V: Lanes>(layer: &Hidden, rows: StridedRows, picked: Picked, to
                     let (picks, steps) = (picked.picks, picked.of_outputs(first, lane));
                     let outputs = TileOutputs { weight, lanes, picks, steps, bias, to, stride };
                     match (lanes - lane) / V::WIDTH {
-                        2.. => outputs.all::<V, 2>(rows),
-                        _ => outputs.all::<V, 1>(rows),
+                        2.. => outputs.all::<V, 2, RELU>(rows),
+                        _ => outputs.all::<V, 1, RELU>(rows),
                     }
                 };
         }
@@ -137,16 +157,16 @@ impl TileOutputs<'_> {
     /// The processor has the instructions of `V`; the rows' values can be read; `N` vectors of outputs lie at `bias`, at
     /// `weight` for each value of a row, at `steps` for both rows of each pick, and at `to` for each row.
     #[inline(always)]
-    unsafe fn all<V: Lanes, const N: usize>(&self, rows: StridedRows) -> usize {
+    unsafe fn all<V: Lanes, const N: usize, const RELU: bool>(&self, rows: StridedRows) -> usize {
         let mut row = 0;
         while row + TILE <= rows.rows {
             // SAFETY: there are `TILE` rows from this one on; all else is as the caller says.
-            unsafe { self.tile::<V, TILE, N>(rows, row) };
+            unsafe { self.tile::<V, TILE, N, RELU>(rows, row) };
             row += TILE;
         }
         while row < rows.rows {
             // SAFETY: there is this row.
-            unsafe { self.tile::<V, 1, N>(rows, row) };
+            unsafe { self.tile::<V, 1, N, RELU>(rows, row) };
             row += 1;
         }
         N
@@ -157,7 +177,11 @@ impl TileOutputs<'_> {
     /// # Safety
     /// As of [`Self::all`], and there are `R` rows from `first` on.
     #[inline(always)]
-    unsafe fn tile<V: Lanes, const R: usize, const N: usize>(&self, rows: StridedRows, first: usize) {
+    unsafe fn tile<V: Lanes, const R: usize, const N: usize, const RELU: bool>(
+        &self,
+        rows: StridedRows,
+        first: usize,
+    ) {
         // SAFETY: every load and store is of one of the `N` vectors that the caller says are there, and every input is
         // one of the `count` of one of the `R` rows.
         unsafe {
@@ -195,7 +219,8 @@ impl TileOutputs<'_> {
             }
             for (r, row) in sums.iter().enumerate() {
                 for (j, sum) in row.iter().enumerate() {
-                    sum.relu().store(self.to.add((first + r) * self.stride + j * V::WIDTH));
+                    let value = if RELU { sum.relu() } else { *sum };
+                    value.store(self.to.add((first + r) * self.stride + j * V::WIDTH));
                 }
             }
         }
@@ -207,7 +232,7 @@ impl TileOutputs<'_> {
 /// # Safety
 /// The processor has the instructions of `V`, and `chunks` chunks of floats can be read at `values` and at `weights`.
 #[inline(always)]
-unsafe fn weigh<V: Lanes>(values: *const f32, weights: *const f32, chunks: usize) -> f32 {
+pub(super) unsafe fn weigh<V: Lanes>(values: *const f32, weights: *const f32, chunks: usize) -> f32 {
     // SAFETY: the processor has the instructions.
     let mut sum = unsafe { V::splat(0.0) };
     for first in (0..chunks).step_by(BLOCK) {

@@ -37,11 +37,11 @@ impl Artifact {
         self.output.task()
     }
 
-    /// Checks every bound: the recipe, the predictor against the recipe and the task, the output.
+    /// Checks every bound: the recipe, the predictor against the recipe and the output, the output.
     pub fn check(&self) -> Result<(), ModelError> {
         self.recipe.check()?;
         self.output.check()?;
-        self.predictor.check(&self.recipe, self.task())
+        self.predictor.check(&self.recipe, self.output.outputs())
     }
 
     /// The artifact as safetensors bytes. The same artifact always gives the same bytes. An artifact that

@@ -18,6 +18,10 @@ pub enum Output {
     Platt(Platt),
     /// One logit, and the probabilities at some logits.
     Isotonic(Isotonic),
+    /// The number is the probability.
+    Probability,
+    /// The number is the quantity; there are no quantiles.
+    Mean,
     /// The mean and the quantiles, `mean + scale * output`, none below `least`.
     Quantity {
         mean: f64,
@@ -43,8 +47,16 @@ impl Shifts {
 impl Output {
     pub fn task(&self) -> Task {
         match self {
-            Self::Platt(_) | Self::Isotonic(_) => Task::Binary,
-            Self::Quantity { .. } => Task::Regression,
+            Self::Platt(_) | Self::Isotonic(_) | Self::Probability => Task::Binary,
+            Self::Quantity { .. } | Self::Mean => Task::Regression,
+        }
+    }
+
+    /// Numbers that the predictor puts out.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Mean => 1,
+            _ => self.task().outputs(),
         }
     }
 
@@ -52,7 +64,7 @@ impl Output {
     pub fn line(&self) -> (f64, f64) {
         match *self {
             Self::Platt(Platt { slope, offset }) => (slope, offset),
-            Self::Isotonic(_) => (1.0, 0.0),
+            Self::Isotonic(_) | Self::Probability | Self::Mean => (1.0, 0.0),
             Self::Quantity { mean, scale, .. } => (scale, mean),
         }
     }
@@ -64,7 +76,8 @@ impl Output {
             Self::Platt(_) => crate::measure::calibration::sigmoid(value),
             Self::Isotonic(isotonic) => isotonic.probability(value),
             Self::Quantity { least: Some(least), .. } => value.max(*least),
-            Self::Quantity { least: None, .. } => value,
+            Self::Probability => value.clamp(0.0, 1.0),
+            Self::Quantity { least: None, .. } | Self::Mean => value,
         }
     }
 
@@ -106,6 +119,7 @@ impl Output {
                 Err(ModelError::artifact("the calibration is not a positive slope and a finite offset"))
             }
             Self::Isotonic(isotonic) => isotonic.check(),
+            Self::Probability | Self::Mean => Ok(()),
             Self::Quantity { mean, scale, least, shifts } => {
                 let fits = mean.is_finite() && scale.is_finite() && *scale > 0.0;
                 let bounds = least.iter().chain(&shifts.0);

@@ -200,7 +200,7 @@ pub fn network_of(recipe: &Recipe, shape: &Shape, seed: u64) -> Network {
         (false, false) => width + inputs,
     };
     layers.push(dense(shape.outputs, read));
-    Network { embeddings, crosses, layers }
+    Network { embeddings, crosses, layers, activations: Vec::new() }
 }
 
 /// A random row: ordinary, missing and unseen values, and anything at all where a column is constant.

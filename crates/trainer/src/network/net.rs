@@ -280,6 +280,7 @@ impl Net {
         let mut layers = hidden.map(|(n, layer)| self.hidden(n, layer)).collect::<Result<Vec<_>, _>>()?;
         layers.push(Dense { weight: matrix(&last[0])?, bias: vector(&last[1])? });
         Ok(Network {
+            activations: Vec::new(),
             embeddings: tables.iter().map(matrix).collect::<Result<_, _>>()?,
             crosses: crosses.chunks_exact(3).map(cross).collect::<Result<_, _>>()?,
             layers,

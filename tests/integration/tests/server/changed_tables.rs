@@ -193,6 +193,22 @@ fn a_row_of_a_type_that_was_altered_meanwhile_is_not_read_as_one_of_before() {
 }
 
 #[test]
+fn what_changes_no_column_disturbs_no_row() {
+    let database = Database::trained();
+    // It waits within the row that is scored, so that the row is made before and its type looked up after.
+    let score = "SELECT pg_advisory_xact_lock(1) IS NULL, reco.predict('launch', f) FROM launch_features AS f LIMIT 1";
+    for then in [
+        "CREATE INDEX ON launch_features (week)",
+        "GRANT SELECT ON launch_features TO pg_monitor",
+        "INSERT INTO launch_features (product_id, region, week) VALUES (-1, 'r1', '2024-01-01'); ANALYZE launch_features",
+        "ALTER TABLE launch_features SET (fillfactor = 90)",
+    ] {
+        let result = meanwhile(&database, "SELECT pg_advisory_xact_lock(1)", score, then);
+        assert!(result.is_ok(), "{then}: {result:?}");
+    }
+}
+
+#[test]
 fn a_rewritten_table_is_seen_or_asked_for_again() {
     for (before, kind) in [("", "first"), ("SELECT reco.recommend(7, 'r2', 'launch')", "again")] {
         for statement in [NOT_NULL, QUERY_NOT_NULL] {

@@ -174,6 +174,7 @@ SELECT reco.schedule_monitoring('launch', '0 0 1 1 *');;
 SELECT reco.pause_schedule('refresh', 'public.weekly', 'a test');;
 SELECT reco.resume_schedule('refresh', 'public.weekly');;
 CALL reco.run_due(wait => true);;
+CALL reco.wait_for('launch', 1, NULL);;
 SELECT reco.schedule_run_is_alive(pg_catalog.now(), NULL, NULL), reco.schedule_run_is_alive(pg_catalog.now(), 1, NULL);;
 SELECT reco.unschedule('refresh', 'public.weekly');;
 SELECT reco.drop_feature_view('public.weekly');;

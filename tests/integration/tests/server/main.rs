@@ -37,8 +37,11 @@
 //! | `retraining` | which of two versions is better, and retraining |
 //! | `metrics` | the counters of scoring, and what a monitoring system reads |
 //! | `standby` | a streaming standby and read-only transactions |
+//! | `wait_for` | who waits until a server sees a version, and what a standby tells of its lag |
+//! | `shards` | regions on several servers, by postgres_fdw |
 //! | `dump` | pg_dump and restore |
 //! | `pg_upgrade` | a database of an older PostgreSQL, upgraded |
+//! | `lake`, `lake_rights` | Parquet files in and out: values, modes, failures; who may, and where |
 //! | `since_17`, `since_18` | what a user meets of what came with these versions of PostgreSQL |
 //! | `own_folder` | a library in a folder of its own, with its trainer |
 //! | `damaged_catalog` | rows and bytes of the catalog that are missing |
@@ -83,6 +86,7 @@ mod cancel;
 mod champion_history;
 mod changed_tables;
 mod check_setup;
+mod copied_catalog;
 mod crash;
 mod cut_offs;
 mod damaged_catalog;
@@ -109,6 +113,8 @@ mod health;
 mod hostile_path;
 mod key_types;
 mod keys;
+mod lake;
+mod lake_rights;
 mod launch_features;
 mod launch_plans;
 mod launch_rows;
@@ -128,6 +134,7 @@ mod names;
 mod newest_row;
 mod oldest_rust;
 mod one_value;
+mod onnx_models;
 mod own_folder;
 mod parallel;
 mod pg_upgrade;
@@ -147,6 +154,7 @@ mod schedule_servers;
 mod schedules;
 mod scoring;
 mod scoring_refusals;
+mod shards;
 mod shared_models;
 mod similar_launches;
 mod since_17;
@@ -166,5 +174,6 @@ mod tune_refusals;
 mod tutorial;
 mod upgrades;
 mod views;
+mod wait_for;
 mod what_if;
 mod what_is_shown;

@@ -1,7 +1,7 @@
 //! Versions as files: exported, imported, and made by a writer that is not ours.
 
 use super::support::{artifact, champion, sum_of_scores};
-use integration::{refusal, rows, value, Database};
+use integration::{refusal, rows, value, Database, Training};
 use postgres::Client;
 use serde_json::{json, Value};
 
@@ -293,4 +293,67 @@ fn a_score_that_is_no_number_is_an_error_that_names_the_model() {
     // Missing values, infinite ones among them, have no such effect.
     let missing = "SELECT reco.predict('wild', r) FROM (SELECT 'Infinity'::float8 AS price, NULL::text AS category) AS r";
     assert!((0.0..=1.0).contains(&value::<f64>(&mut client, missing)));
+}
+
+/// The bytes of the graph, which has these texts in it as they are.
+fn as_onnx(client: &mut Client, model: &str) -> Vec<u8> {
+    value(client, &format!("SELECT reco.export_model('{model}', NULL, 'onnx')"))
+}
+
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn a_version_of_each_algorithm_leaves_as_onnx_the_same_each_time() {
+    let database = Database::with_data();
+    let mut client = database.connect();
+    for (algorithm, operator) in [
+        ("logistic", "Gemm"),
+        ("mlp", "Relu"),
+        ("deep_cross", "cross.0"),
+        ("boosted_trees", "TreeEnsembleRegressor"),
+    ] {
+        let params = match algorithm {
+            "boosted_trees" => r#"{"trees": 20, "threads": 1}"#,
+            "logistic" => r#"{"epochs": 2, "threads": 1}"#,
+            _ => r#"{"hidden": [8], "epochs": 2, "threads": 1}"#,
+        };
+        let training = Training::new(algorithm).params(params);
+        training.with(&format!("algorithm => '{algorithm}'")).call(&mut client);
+        let bytes = as_onnx(&mut client, algorithm);
+        for text in
+            ["pg_recommend", "price", "category", "LabelEncoder", "pet food", "score", algorithm, operator]
+        {
+            assert!(has(&bytes, text), "{algorithm}: {text}");
+        }
+        // Another session hashes its vocabularies in another way.
+        assert!(bytes == as_onnx(&mut database.connect(), algorithm), "{algorithm}");
+    }
+    let audit = "SELECT count(*), count(*) FILTER (WHERE detail ->> 'format' = 'onnx') FROM reco.audit WHERE action = 'exported'";
+    assert_eq!(rows(&mut client, audit), ["(8,8)"]);
+    // What reads safetensors says so.
+    let sql = "SELECT reco.import_model('copy', reco.export_model('mlp', 1, 'onnx'))";
+    refusal(&mut client, sql).expect("22P03", &["safetensors"], &[]);
+}
+
+#[test]
+fn a_format_is_named_or_refused() {
+    let mut client = Database::trained().connect();
+    let plain: Vec<u8> = value(&mut client, "SELECT reco.export_model('launch')");
+    let named: Vec<u8> = value(&mut client, "SELECT reco.export_model('launch', 1, format => 'safetensors')");
+    assert!(plain == named);
+    for (format, words) in [("'ONNX'", ["\"ONNX\"", "format"]), ("'pickle'", ["\"pickle\"", "format"])] {
+        let error = refusal(&mut client, &format!("SELECT reco.export_model('launch', 1, {format})"));
+        error.expect("22023", &words, &["safetensors", "onnx"]);
+    }
+    refusal(&mut client, "SELECT reco.export_model('launch', 1, NULL)").expect("22023", &["format"], &[]);
+    refusal(&mut client, "SELECT reco.export_model('launch', 2, 'onnx')").expect(
+        "42704",
+        &["no version 2"],
+        &[],
+    );
+    Training::new("rates").params("{}").with("algorithm => 'popularity'").call(&mut client);
+    let error = refusal(&mut client, "SELECT reco.export_model('rates', NULL, 'onnx')");
+    error.expect("0A000", &["version 1 of model \"rates\"", "hashes"], &["safetensors"]);
 }

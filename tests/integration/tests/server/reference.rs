@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// A file of `sql/`, the title of its page, and the pages that say how it is used.
-const PAGES: [(&str, &str, &[&str]); 17] = [
+const PAGES: [(&str, &str, &[&str]); 18] = [
     ("scoring", "Scores", &["scoring", "what_if", "explain"]),
     ("ranking", "The best of many", &["serving"]),
     ("evaluation", "Evaluation", &["evaluation"]),
@@ -22,6 +22,7 @@ const PAGES: [(&str, &str, &[&str]); 17] = [
     ("monitoring", "Monitoring", &["monitoring"]),
     ("metrics", "Metrics", &["metrics"]),
     ("report", "Report", &["report"]),
+    ("lake", "Data lake", &["lake"]),
     ("setup", "The installation", &["for_dbas"]),
     ("catalog_views", "Views of the catalog", &["models", "training"]),
     ("catalog", "Tables of the catalog", &["architecture"]),

@@ -2,7 +2,7 @@
 //! sum can become NaN, which a ReLU turns into 0, and that looks like an answer.
 
 use crate::score::inputs::Number;
-use crate::score::network::Network;
+use crate::score::network::{Activation, Network};
 use crate::score::stack::Linear;
 use crate::stored::recipe::Recipe;
 
@@ -26,14 +26,18 @@ pub fn of_inputs(recipe: &Recipe, numbers: &[Number], network: &Network) -> Vec<
 }
 
 /// Whether no sum of these layers can overflow. Each layer reads the output of the one before.
-pub fn fit(inputs: Vec<f64>, layers: &[Linear]) -> bool {
+/// Hidden layers without an activation have ReLU.
+pub fn fit(inputs: Vec<f64>, layers: &[Linear], activations: &[Activation]) -> bool {
     let mut sizes = inputs;
-    layers.iter().all(|layer| {
+    let activations = activations.iter().copied().chain(std::iter::repeat(Activation::Relu));
+    layers.iter().zip(activations).all(|(layer, activation)| {
         let sum = |(weights, bias): (&[f32], &f32)| {
             let terms = weights.iter().zip(&sizes).map(|(weight, size)| f64::from(weight.abs()) * size);
             terms.sum::<f64>() + f64::from(bias.abs())
         };
         sizes = layer.weight.chunks_exact(layer.inputs).zip(&layer.bias).map(sum).collect();
-        sizes.iter().all(|size| *size <= MOST)
+        let all = sizes.iter().all(|size| *size <= MOST);
+        sizes.iter_mut().for_each(|size| *size = activation.reach(*size));
+        all
     })
 }

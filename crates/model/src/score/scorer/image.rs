@@ -103,7 +103,7 @@ impl Scorer {
         for scaling in scalings(&mut recipe).filter(|_| has_bins) {
             scaling.bins.edges = arrays.take()?;
         }
-        let outputs = output.task().outputs();
+        let outputs = output.outputs();
         let networks = match networks {
             Some(shapes) => Some(Networks::take(&recipe, &shapes, outputs, &mut arrays)?),
             None => None,

@@ -6,7 +6,7 @@ use crate::error::ModelError;
 use crate::score::array::Array;
 use crate::score::image::{refused, ImageReader, ImageWriter};
 use crate::score::inputs::{Arrays, BinPlace, Number, Way};
-use crate::score::network::Network;
+use crate::score::network::{Activation, Network};
 use crate::score::simd::Kernel;
 use crate::score::stack::{padded, Chunk, CrossScratch, Crosses, Linear, Pick, Scratch, Stack, Steps, CHUNK};
 use crate::stored::recipe::{Recipe, Scaling};
@@ -47,8 +47,8 @@ pub(super) struct Member {
 /// The shape of a network, which its arrays do not tell.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Shape {
-    /// The outputs of each hidden layer.
-    hidden: Vec<usize>,
+    /// The outputs of each hidden layer, and its activation.
+    hidden: Vec<(usize, Activation)>,
     /// The rank of each cross layer.
     ranks: Vec<usize>,
     /// The bias of each output.
@@ -222,7 +222,7 @@ impl Member {
         if !layers.iter().all(finite) {
             return Err(ModelError::artifact("its weights are too large once scaled"));
         }
-        if !bounds::fit(bounds::of_inputs(recipe, numbers, network), &layers) {
+        if !bounds::fit(bounds::of_inputs(recipe, numbers, network), &layers, &network.activations) {
             return Err(ModelError::artifact("its weights are so large that their sums overflow"));
         }
         let misfit = || ModelError::artifact("its layers do not fit together");
@@ -233,7 +233,7 @@ impl Member {
                 Steps::split_off(&mut layers[0], first, &counts)
             }
         };
-        let stacks = Stack::of_outputs(&layers, &steps).ok_or_else(misfit)?;
+        let stacks = Stack::of_outputs(&layers, &network.activations, &steps).ok_or_else(misfit)?;
         let crossed =
             crossed.iter().map(|weights| padded(weights)).chain(std::iter::repeat(Array::default()));
         Ok(Self {
@@ -247,7 +247,7 @@ impl Member {
     }
 
     fn shape(&self) -> Shape {
-        let hidden = self.heads[0].0.hidden.iter().map(|layer| layer.outputs);
+        let hidden = self.heads[0].0.hidden.iter().map(|layer| (layer.outputs, layer.then));
         Shape {
             hidden: hidden.collect(),
             ranks: self.crosses.as_ref().map_or(Vec::new(), Crosses::ranks),
