@@ -51,7 +51,7 @@ impl Format {
             "onnx" => Ok(Self::Onnx),
             other => Err(Error::InvalidArgument(
                 format!("models are not exported in the format \"{other}\""),
-                Some("The formats are safetensors, which import_model reads, and onnx.".into()),
+                Some("The formats are safetensors and onnx; import_model reads both.".into()),
             )),
         }
     }

@@ -5,8 +5,10 @@
 //! | --- | --- |
 //! | `export` | a version as one graph, with its preprocessing and its calibration |
 //! | `import` | from bytes that may come from anywhere to an artifact |
-//! | `proto` | the parts of ONNX's protobuf that are read |
+//! | `carried` | the artifact that an exported file carries besides |
+//! | `proto` | the parts of ONNX's protobuf that are read or written |
 
+mod carried;
 pub mod export;
 pub mod import;
-mod proto;
+pub mod proto;

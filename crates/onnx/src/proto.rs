@@ -1,15 +1,45 @@
-//! The parts of ONNX's protobuf (onnx.proto of ONNX 1.19) that are read. Other fields are skipped.
+//! The parts of ONNX's protobuf (onnx.proto of ONNX 1.19) that are read or written: the numbers of its fields never change. Other
+//! fields are skipped. What the importer has to tell from a default is optional here, as in ONNX.
 
 use prost::Message;
+
+/// [`Tensor::data_type`] of the elements that are written.
+pub mod element {
+    pub const FLOAT: i32 = 1;
+    pub const UINT8: i32 = 2;
+    pub const INT64: i32 = 7;
+    pub const STRING: i32 = 8;
+    pub const DOUBLE: i32 = 11;
+}
+
+/// [`Attribute::kind`], which says the field that holds the value.
+pub mod attribute {
+    pub const FLOAT: i32 = 1;
+    pub const INT: i32 = 2;
+    pub const STRING: i32 = 3;
+    pub const TENSOR: i32 = 4;
+    pub const INTS: i32 = 7;
+    pub const STRINGS: i32 = 8;
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
     #[prost(int64, optional, tag = "1")]
     pub ir_version: Option<i64>,
+    #[prost(string, tag = "2")]
+    pub producer_name: String,
+    #[prost(string, tag = "3")]
+    pub producer_version: String,
+    #[prost(int64, tag = "5")]
+    pub model_version: i64,
+    #[prost(string, tag = "6")]
+    pub doc_string: String,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<Graph>,
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSet>,
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<Entry>,
     #[prost(message, repeated, tag = "25")]
     pub functions: Vec<Function>,
 }
@@ -20,6 +50,15 @@ pub struct OperatorSet {
     pub domain: Option<String>,
     #[prost(int64, optional, tag = "2")]
     pub version: Option<i64>,
+}
+
+/// A text about the model, by its name.
+#[derive(Clone, PartialEq, Message)]
+pub struct Entry {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, tag = "2")]
+    pub value: String,
 }
 
 /// A function that the model itself defines: only its name is read, since such models are refused.
@@ -33,6 +72,8 @@ pub struct Function {
 pub struct Graph {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<Node>,
+    #[prost(string, tag = "2")]
+    pub name: String,
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
@@ -83,6 +124,8 @@ pub struct Attribute {
     pub ints: Vec<i64>,
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub strings: Vec<Vec<u8>>,
+    #[prost(int32, tag = "20")]
+    pub kind: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -120,6 +163,8 @@ pub struct ValueInfo {
     pub name: Option<String>,
     #[prost(message, optional, tag = "2")]
     pub r#type: Option<Type>,
+    #[prost(string, tag = "3")]
+    pub doc_string: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -144,8 +189,11 @@ pub struct Shape {
     pub dim: Vec<Dimension>,
 }
 
+/// A length, or the name of one that is not fixed.
 #[derive(Clone, PartialEq, Message)]
 pub struct Dimension {
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    pub dim_param: Option<String>,
 }

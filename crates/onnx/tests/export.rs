@@ -3,6 +3,7 @@
 
 use model::algorithm::Task;
 use model::calibration::Platt;
+use model::conversion::{Conversion, OutputKind};
 use model::forest::{category_set, Forest, Step};
 use model::isotonic::Isotonic;
 use model::network::{Activation, Cross, Dense};
@@ -11,8 +12,9 @@ use model::predictor::{Blend, Weights};
 use model::rates::Rates;
 use model::{Algorithm, Artifact, Network, Output, Predictor, Recipe};
 use ndarray::{Array1, Array2};
-use onnx::export::proto::{attribute, element, GraphProto, ModelProto, TensorProto};
 use onnx::export::{export, About, ExportError, NULL_TEXT};
+use onnx::import::convert;
+use onnx::proto::{self, attribute, element};
 use prost::Message;
 use serde_json::{json, Value};
 use std::collections::{HashMap, HashSet};
@@ -143,26 +145,27 @@ fn of_activations(recipe: &Recipe) -> Artifact {
     Artifact { algorithm: Algorithm::Mlp, recipe: recipe.clone(), predictor, output }
 }
 
-fn exported(artifact: &Artifact) -> Result<ModelProto, ExportError> {
+fn exported(artifact: &Artifact) -> Result<proto::Model, ExportError> {
     let bytes = export(artifact, ABOUT, MOST, &mut || ())?;
-    Ok(ModelProto::decode(&bytes[..]).unwrap())
+    Ok(proto::Model::decode(&bytes[..]).unwrap())
 }
 
-fn graph(artifact: &Artifact) -> GraphProto {
+fn graph(artifact: &Artifact) -> proto::Graph {
     exported(artifact).unwrap().graph.unwrap()
 }
 
 /// Every tensor has the bytes that its shape and type say.
-fn check_tensor(tensor: &TensorProto, of: &str) {
-    let size = match tensor.data_type {
+fn check_tensor(tensor: &proto::Tensor, of: &str) {
+    let size = match tensor.data_type.unwrap() {
         element::FLOAT => 4,
         element::DOUBLE | element::INT64 => 8,
         element::UINT8 => 1,
-        other => panic!("{of}: {} is of type {other}", tensor.name),
+        other => panic!("{of}: {} is of type {other}", tensor.name()),
     };
     let elements: i64 = tensor.dims.iter().product();
-    assert_eq!(tensor.raw_data.len(), elements as usize * size, "{of}: {}", tensor.name);
-    assert!(elements > 0, "{of}: {} is empty", tensor.name);
+    let bytes = tensor.raw_data.as_deref().unwrap();
+    assert_eq!(bytes.len(), elements as usize * size, "{of}: {}", tensor.name());
+    assert!(elements > 0, "{of}: {} is empty", tensor.name());
 }
 
 #[test]
@@ -170,29 +173,33 @@ fn every_value_is_made_once_before_it_is_read_and_nothing_is_made_in_vain() {
     for (of, artifact) in versions() {
         let graph = graph(&artifact);
         let mut made = HashSet::new();
-        graph.input.iter().for_each(|input| assert!(made.insert(&input.name), "{of}: {}", input.name));
+        graph.input.iter().for_each(|input| assert!(made.insert(input.name()), "{of}: {}", input.name()));
         for tensor in &graph.initializer {
             check_tensor(tensor, &of);
-            assert!(made.insert(&tensor.name), "{of}: {} is there twice", tensor.name);
+            assert!(made.insert(tensor.name()), "{of}: {} is there twice", tensor.name());
         }
         let mut read = HashSet::new();
         let mut names = HashSet::new();
         for node in &graph.node {
-            assert!(names.insert(&node.name), "{of}: two nodes are called {}", node.name);
+            assert!(names.insert(node.name.as_deref()), "{of}: two nodes are called {:?}", node.name);
             for input in &node.input {
-                assert!(made.contains(input), "{of}: {} reads {input}, which is not made yet", node.name);
-                read.insert(input);
+                assert!(
+                    made.contains(input.as_str()),
+                    "{of}: {:?} reads {input}, which is not made yet",
+                    node.name
+                );
+                read.insert(input.as_str());
             }
             for output in &node.output {
-                assert!(made.insert(output), "{of}: {output} is made twice");
+                assert!(made.insert(output.as_str()), "{of}: {output} is made twice");
             }
             node.attribute.iter().filter_map(|setting| setting.t.as_ref()).for_each(|t| check_tensor(t, &of));
         }
         graph
             .output
             .iter()
-            .for_each(|output| assert!(read.insert(&output.name), "{of}: {} is read", output.name));
-        let may_be_spare: HashSet<&String> = graph.input.iter().map(|input| &input.name).collect();
+            .for_each(|output| assert!(read.insert(output.name()), "{of}: {} is read", output.name()));
+        let may_be_spare: HashSet<&str> = graph.input.iter().map(|input| input.name()).collect();
         for value in made {
             let spare =
                 may_be_spare.contains(value) || value.ends_with("/places") || value.ends_with("bases");
@@ -205,14 +212,16 @@ fn every_value_is_made_once_before_it_is_read_and_nothing_is_made_in_vain() {
 fn an_input_for_each_column_and_the_outputs_of_the_task() {
     for (of, artifact) in versions() {
         let graph = graph(&artifact);
-        let shape = |kind: &Option<onnx::export::proto::TypeProto>| {
-            let tensor = kind.as_ref().unwrap().tensor_type.as_ref().unwrap();
+        let shape = |kind: &Option<proto::Type>| {
+            let tensor = kind.as_ref().unwrap().tensor.as_ref().unwrap();
             let dims = &tensor.shape.as_ref().unwrap().dim;
             assert_eq!(dims[0].dim_param.as_deref(), Some("rows"), "{of}");
-            (tensor.elem_type, dims[1..].iter().map(|dim| dim.dim_value.unwrap()).collect::<Vec<_>>())
+            (
+                tensor.elem_type.unwrap(),
+                dims[1..].iter().map(|dim| dim.dim_value.unwrap()).collect::<Vec<_>>(),
+            )
         };
-        let inputs: Vec<_> =
-            graph.input.iter().map(|input| (input.name.as_str(), shape(&input.kind))).collect();
+        let inputs: Vec<_> = graph.input.iter().map(|input| (input.name(), shape(&input.r#type))).collect();
         let (number, text) = (element::DOUBLE, element::STRING);
         assert_eq!(
             inputs,
@@ -227,7 +236,7 @@ fn an_input_for_each_column_and_the_outputs_of_the_task() {
         );
         // The column keeps its name.
         let outputs: Vec<_> =
-            graph.output.iter().map(|output| (output.name.as_str(), shape(&output.kind))).collect();
+            graph.output.iter().map(|output| (output.name(), shape(&output.r#type))).collect();
         let score = ("score_2", (number, vec![]));
         match artifact.task() {
             Task::Binary => assert_eq!(outputs, [score], "{of}"),
@@ -250,8 +259,7 @@ fn the_file_says_what_it_is() {
     let model = exported(&versions()[0].1).unwrap();
     assert_eq!((model.producer_name.as_str(), model.producer_version.as_str()), ("pg_recommend", "0.2.0"));
     assert_eq!(model.model_version, 7);
-    let opsets: Vec<_> =
-        model.opset_import.iter().map(|opset| (opset.domain.as_str(), opset.version)).collect();
+    let opsets: Vec<_> = model.opset_import.iter().map(|opset| (opset.domain(), opset.version())).collect();
     assert_eq!(opsets, [("", 17), ("ai.onnx.ml", 3)]);
     let said: HashMap<_, _> =
         model.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str())).collect();
@@ -263,8 +271,8 @@ fn the_file_says_what_it_is() {
 #[test]
 fn the_codes_of_texts_are_those_of_the_recipe() {
     let graph = graph(&versions()[0].1);
-    let encoders: Vec<_> = graph.node.iter().filter(|node| node.op_type == "LabelEncoder").collect();
-    let setting = |name: &str| encoders[0].attribute.iter().find(|setting| setting.name == name).unwrap();
+    let encoders: Vec<_> = graph.node.iter().filter(|node| node.op_type() == "LabelEncoder").collect();
+    let setting = |name: &str| encoders[0].attribute.iter().find(|setting| setting.name() == name).unwrap();
     let keys: Vec<_> =
         setting("keys_strings").strings.iter().map(|key| std::str::from_utf8(key).unwrap()).collect();
     assert_eq!(keys, [NULL_TEXT, "own", "Größe", ""]);
@@ -277,11 +285,11 @@ fn the_codes_of_texts_are_those_of_the_recipe() {
 fn a_set_that_trees_share_stands_there_once() {
     let (_, artifact) = versions().into_iter().find(|(of, _)| of == "boosted_trees Binary").unwrap();
     let graph = graph(&artifact);
-    let table = graph.initializer.iter().find(|tensor| tensor.name.ends_with("/sets")).unwrap();
+    let table = graph.initializer.iter().find(|tensor| tensor.name().ends_with("/sets")).unwrap();
     // Codes 0 and 3 of five, the first and the last known one but one.
-    assert_eq!((table.dims.as_slice(), table.raw_data.as_slice()), (&[5, 1][..], &[1, 0, 0, 1, 0][..]));
-    let trees = graph.node.iter().find(|node| node.op_type == "TreeEnsembleRegressor").unwrap();
-    let ints = |name: &str| &trees.attribute.iter().find(|setting| setting.name == name).unwrap().ints;
+    assert_eq!((table.dims.as_slice(), table.raw_data()), (&[5, 1][..], &[1, 0, 0, 1, 0][..]));
+    let trees = graph.node.iter().find(|node| node.op_type() == "TreeEnsembleRegressor").unwrap();
+    let ints = |name: &str| &trees.attribute.iter().find(|setting| setting.name() == name).unwrap().ints;
     // Numbers come first: there are five of them.
     assert_eq!(ints("nodes_featureids"), &[0, 5, 0, 0, 0, 5, 0, 0]);
     // Below the threshold is left; not in the set is right.
@@ -341,4 +349,48 @@ fn it_pauses_at_each_node() {
     let mut pauses = 0;
     export(&versions()[0].1, ABOUT, MOST, &mut || pauses += 1).unwrap();
     assert!(pauses >= graph(&versions()[0].1).node.len(), "{pauses}");
+}
+
+#[test]
+fn a_file_comes_back_as_the_version_that_it_was() {
+    for (of, artifact) in versions() {
+        let bytes = export(&artifact, ABOUT, MOST, &mut || ()).unwrap();
+        let (back, comparison) =
+            convert(&bytes, &Conversion::default()).unwrap_or_else(|error| panic!("{of}: {error}"));
+        assert!(back.to_bytes().unwrap() == artifact.to_bytes().unwrap(), "{of}");
+        assert_eq!((comparison.rows, comparison.without_score), (2000, 0), "{of}");
+        assert!(comparison.worst < 2e-6, "{of}: {}", comparison.worst);
+    }
+}
+
+/// The error that refuses a file.
+fn refusal(model: &proto::Model, conversion: &Conversion) -> String {
+    convert(&model.encode_to_vec(), conversion).unwrap_err().to_string()
+}
+
+#[test]
+fn a_graph_that_says_something_else_than_the_version_it_carries_is_refused() {
+    let versions = versions();
+    let carried = |n: usize| exported(&versions[n].1).unwrap();
+    // Logistic and mlp read the same columns.
+    let mixed = proto::Model { metadata_props: carried(1).metadata_props, ..carried(0) };
+    let told = refusal(&mixed, &Conversion::default());
+    assert!(told.starts_with("the converted model differs from the original by"), "{told}");
+    let other = exported(&with_columns(|columns| columns[1]["name"] = "other".into())).unwrap();
+    let mixed = proto::Model { metadata_props: other.metadata_props, ..carried(0) };
+    assert!(refusal(&mixed, &Conversion::default()).contains("inputs of the graph"));
+    let mut damaged = carried(0);
+    damaged.metadata_props.last_mut().unwrap().value.truncate(99);
+    assert!(refusal(&damaged, &Conversion::default()).contains("pg_recommend.artifact"));
+}
+
+#[test]
+fn what_a_file_says_itself_is_not_said_again() {
+    let model = exported(&versions()[0].1).unwrap();
+    for conversion in [
+        Conversion { names: Some(vec!["price".into()]), ..Conversion::default() },
+        Conversion { output: Some(OutputKind::Logit), ..Conversion::default() },
+    ] {
+        assert!(refusal(&model, &conversion).contains("says itself"));
+    }
 }

@@ -1,8 +1,8 @@
 //! One input for each column of the source: numbers side by side, and the codes of categories.
 
 use super::graph::{int, ints, texts, Graph, Value};
-use super::proto::element;
 use super::{ExportError, ML};
+use crate::proto::element;
 use model::recipe::{Category, Column, Family, Input, Recipe, FIRST_VALUE, NULL, UNSEEN};
 
 /// The text that stands for NULL, which a tensor of strings has no place for.

@@ -172,7 +172,7 @@ impl Nodes {
         self.missing_true.push(missing_true.into());
     }
 
-    fn settings(self, outputs: usize) -> Vec<super::proto::AttributeProto> {
+    fn settings(self, outputs: usize) -> Vec<crate::proto::Attribute> {
         vec![
             text("aggregate_function", "SUM"),
             int("n_targets", outputs as i64),

@@ -1,10 +1,7 @@
 //! A graph that is built node by node, in the order in which values are computed.
 
-use super::proto::{
-    attribute, element, AttributeProto, Dimension, GraphProto, NodeProto, TensorProto, TensorShapeProto,
-    TensorType, TypeProto, ValueInfoProto,
-};
 use super::ExportError;
+use crate::proto::{self, attribute, element};
 use std::collections::HashSet;
 
 /// The name of the dimension that every input and output has one entry of for each row.
@@ -39,7 +36,7 @@ element!(f64, DOUBLE);
 
 /// Nodes, constants, inputs and outputs, each with a name of its own, and a bound on the bytes of the constants.
 pub struct Graph<'a> {
-    proto: GraphProto,
+    proto: proto::Graph,
     names: HashSet<String>,
     /// Bytes that constants may still have.
     room: usize,
@@ -50,14 +47,14 @@ pub struct Graph<'a> {
 impl<'a> Graph<'a> {
     /// An empty graph whose constants have at most so many bytes. `pause` is called between pieces of work.
     pub fn new(name: &str, most: usize, pause: &'a mut dyn FnMut()) -> Self {
-        let proto = GraphProto { name: name.to_owned(), ..GraphProto::default() };
+        let proto = proto::Graph { name: name.to_owned(), ..proto::Graph::default() };
         Self { proto, names: HashSet::new(), room: most, most, pause }
     }
 
     /// The graph without what nothing reads, such as the codes of a category that trees do not test. Its inputs stay.
-    pub fn finish(self) -> GraphProto {
+    pub fn finish(self) -> proto::Graph {
         let mut graph = self.proto;
-        let mut read: HashSet<String> = graph.output.iter().map(|output| output.name.clone()).collect();
+        let mut read: HashSet<String> = graph.output.iter().map(|output| output.name().to_owned()).collect();
         let mut kept = Vec::new();
         while let Some(node) = graph.node.pop() {
             if node.output.iter().any(|output| read.contains(output)) {
@@ -67,7 +64,7 @@ impl<'a> Graph<'a> {
         }
         kept.reverse();
         graph.node = kept;
-        graph.initializer.retain(|tensor| read.contains(&tensor.name));
+        graph.initializer.retain(|tensor| read.contains(tensor.name()));
         graph
     }
 
@@ -111,12 +108,12 @@ impl<'a> Graph<'a> {
     pub fn output(&mut self, name: &str, width: Option<usize>, value: &Value, about: &str) {
         let name = self.free_name(name);
         self.proto.output.push(info(&name, element::DOUBLE, width.as_slice(), about.to_owned()));
-        let node = NodeProto {
+        let node = proto::Node {
             input: vec![value.0.clone()],
             output: vec![name.clone()],
-            name: format!("{name}/Identity"),
-            op_type: "Identity".to_owned(),
-            ..NodeProto::default()
+            name: Some(format!("{name}/Identity")),
+            op_type: Some("Identity".to_owned()),
+            ..proto::Node::default()
         };
         self.proto.node.push(node);
     }
@@ -127,7 +124,7 @@ impl<'a> Graph<'a> {
         operator: &str,
         name: &str,
         inputs: &[&Value],
-        settings: Vec<AttributeProto>,
+        settings: Vec<proto::Attribute>,
     ) -> Value {
         self.node_of("", operator, name, inputs, settings)
     }
@@ -139,17 +136,17 @@ impl<'a> Graph<'a> {
         operator: &str,
         name: &str,
         inputs: &[&Value],
-        settings: Vec<AttributeProto>,
+        settings: Vec<proto::Attribute>,
     ) -> Value {
         self.pause();
         let name = self.free_name(name);
-        self.proto.node.push(NodeProto {
+        self.proto.node.push(proto::Node {
             input: inputs.iter().map(|value| value.0.clone()).collect(),
             output: vec![name.clone()],
-            name: format!("{name}/{operator}"),
-            op_type: operator.to_owned(),
+            name: Some(format!("{name}/{operator}")),
+            op_type: Some(operator.to_owned()),
             attribute: settings,
-            domain: domain.to_owned(),
+            domain: Some(domain.to_owned()),
         });
         Value(name)
     }
@@ -210,55 +207,57 @@ impl<'a> Graph<'a> {
     }
 }
 
-fn info(name: &str, data_type: i32, widths: &[usize], about: String) -> ValueInfoProto {
-    let rows = Dimension { dim_param: Some(ROWS.to_owned()), dim_value: None };
-    let fixed = widths.iter().map(|width| Dimension { dim_value: Some(*width as i64), dim_param: None });
-    let shape = TensorShapeProto { dim: std::iter::once(rows).chain(fixed).collect() };
-    let tensor_type = TensorType { elem_type: data_type, shape: Some(shape) };
-    ValueInfoProto {
-        name: name.to_owned(),
-        kind: Some(TypeProto { tensor_type: Some(tensor_type) }),
+fn info(name: &str, data_type: i32, widths: &[usize], about: String) -> proto::ValueInfo {
+    let rows = proto::Dimension { dim_param: Some(ROWS.to_owned()), dim_value: None };
+    let fixed =
+        widths.iter().map(|width| proto::Dimension { dim_value: Some(*width as i64), dim_param: None });
+    let shape = proto::Shape { dim: std::iter::once(rows).chain(fixed).collect() };
+    let tensor_type = proto::TensorType { elem_type: Some(data_type), shape: Some(shape) };
+    proto::ValueInfo {
+        name: Some(name.to_owned()),
+        r#type: Some(proto::Type { tensor: Some(tensor_type), sequence: None }),
         doc_string: about,
     }
 }
 
-fn tensor<T: Element>(name: &str, shape: &[usize], values: impl IntoIterator<Item = T>) -> TensorProto {
+fn tensor<T: Element>(name: &str, shape: &[usize], values: impl IntoIterator<Item = T>) -> proto::Tensor {
     let mut raw_data = Vec::with_capacity(shape.iter().product::<usize>() * T::SIZE);
     values.into_iter().for_each(|value| value.push(&mut raw_data));
-    TensorProto {
+    proto::Tensor {
         dims: shape.iter().map(|length| *length as i64).collect(),
-        data_type: T::TYPE,
-        name: name.to_owned(),
-        raw_data,
+        data_type: Some(T::TYPE),
+        name: Some(name.to_owned()),
+        raw_data: Some(raw_data),
+        ..proto::Tensor::default()
     }
 }
 
-fn setting(name: &str, kind: i32) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), kind, ..AttributeProto::default() }
+fn setting(name: &str, kind: i32) -> proto::Attribute {
+    proto::Attribute { name: Some(name.to_owned()), kind, ..proto::Attribute::default() }
 }
 
-pub fn float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto { f: Some(value), ..setting(name, attribute::FLOAT) }
+pub fn float(name: &str, value: f32) -> proto::Attribute {
+    proto::Attribute { f: Some(value), ..setting(name, attribute::FLOAT) }
 }
 
-pub fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { i: Some(value), ..setting(name, attribute::INT) }
+pub fn int(name: &str, value: i64) -> proto::Attribute {
+    proto::Attribute { i: Some(value), ..setting(name, attribute::INT) }
 }
 
-pub fn ints(name: &str, values: Vec<i64>) -> AttributeProto {
-    AttributeProto { ints: values, ..setting(name, attribute::INTS) }
+pub fn ints(name: &str, values: Vec<i64>) -> proto::Attribute {
+    proto::Attribute { ints: values, ..setting(name, attribute::INTS) }
 }
 
-pub fn text(name: &str, value: &str) -> AttributeProto {
-    AttributeProto { s: Some(value.as_bytes().to_vec()), ..setting(name, attribute::STRING) }
+pub fn text(name: &str, value: &str) -> proto::Attribute {
+    proto::Attribute { s: Some(value.as_bytes().to_vec()), ..setting(name, attribute::STRING) }
 }
 
-pub fn texts(name: &str, values: Vec<Vec<u8>>) -> AttributeProto {
-    AttributeProto { strings: values, ..setting(name, attribute::STRINGS) }
+pub fn texts(name: &str, values: Vec<Vec<u8>>) -> proto::Attribute {
+    proto::Attribute { strings: values, ..setting(name, attribute::STRINGS) }
 }
 
 /// A list of numbers as a tensor, which may be of doubles, where an attribute's own numbers are floats.
-pub fn list<T: Element>(name: &str, values: &[T]) -> AttributeProto {
+pub fn list<T: Element>(name: &str, values: &[T]) -> proto::Attribute {
     let tensor = tensor(name, &[values.len()], values.iter().copied());
-    AttributeProto { t: Some(tensor), ..setting(name, attribute::TENSOR) }
+    proto::Attribute { t: Some(tensor), ..setting(name, attribute::TENSOR) }
 }

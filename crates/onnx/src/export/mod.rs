@@ -9,7 +9,6 @@
 //! | `forest` | trees |
 //! | `outputs` | the score and the quantiles |
 //! | `graph` | nodes, constants and names while a graph is built |
-//! | `proto` | what of ONNX's file format is written |
 //!
 //! Numbers are doubles wherever scoring here has doubles: raw values, preprocessing, thresholds, calibration. Networks are of
 //! floats. Operators are those of opset 17 and of version 3 of `ai.onnx.ml`, which came with ONNX 1.12.
@@ -22,14 +21,13 @@ mod lines;
 mod network;
 mod numbers;
 mod outputs;
-pub mod proto;
 
+use crate::{carried, proto};
 use columns::Inputs;
 use graph::{Graph, Value};
 use model::predictor::Blend;
 use model::{Artifact, ModelError, Predictor};
 use prost::Message;
-use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use serde_json::json;
 use thiserror::Error;
 
@@ -76,6 +74,8 @@ pub struct About<'a> {
 /// for NULL. Outputs: `score`, shape `(rows)`, and of a quantity `quantiles`, shape `(rows, 3)`; both are doubles. NaN where the
 /// sums of cross layers overflow, which is an error of `predict`.
 ///
+/// The file carries the artifact besides, in base 64, by which [`crate::import`] brings the version back as it was.
+///
 /// An artifact that [`Artifact::check`] refuses is an error, as are the popularity baseline, whose keys are known by their hashes
 /// only, a vocabulary that holds [`NULL_TEXT`], two columns of one name, and a file that would have more than `most` bytes.
 pub fn export(
@@ -89,15 +89,18 @@ pub fn export(
     let inputs = Inputs::of(&artifact.recipe, &mut graph)?;
     let numbers = predicted(artifact, &inputs, &mut graph)?;
     outputs::write(artifact, &numbers, &mut graph)?;
-    let model = ModelProto {
-        ir_version: IR_VERSION,
+    let bytes = artifact.to_bytes()?;
+    graph.take_room(carried::length(bytes.len()))?;
+    let model = proto::Model {
+        ir_version: Some(IR_VERSION),
         producer_name: "pg_recommend".to_owned(),
         producer_version: about.writer.to_owned(),
         model_version: about.version.into(),
         doc_string: format!("Version {} of the model \"{}\"", about.version, about.model),
         graph: Some(graph.finish()),
         opset_import: vec![opset("", OPSET), opset(ML, ML_OPSET)],
-        metadata_props: metadata(artifact),
+        metadata_props: metadata(artifact, &bytes),
+        functions: Vec::new(),
     };
     match model.encoded_len() {
         length if length > most => Err(ExportError::TooLarge { most }),
@@ -130,20 +133,20 @@ fn predicted(artifact: &Artifact, inputs: &Inputs, graph: &mut Graph) -> Result<
     }
 }
 
-fn opset(domain: &str, version: i64) -> OperatorSetIdProto {
-    OperatorSetIdProto { domain: domain.to_owned(), version }
+fn opset(domain: &str, version: i64) -> proto::OperatorSet {
+    proto::OperatorSet { domain: Some(domain.to_owned()), version: Some(version) }
 }
 
-fn metadata(artifact: &Artifact) -> Vec<StringStringEntryProto> {
+fn metadata(artifact: &Artifact, bytes: &[u8]) -> Vec<proto::Entry> {
     let column = |column: &model::recipe::Column| json!({ "name": column.name, "sql_type": column.sql_type, "family": column.family });
     let columns: Vec<_> = artifact.recipe.columns.iter().map(column).collect();
     let task = json!(artifact.task());
-    let entry =
-        |key: &str, value: &str| StringStringEntryProto { key: key.to_owned(), value: value.to_owned() };
+    let entry = |key: &str, value: &str| proto::Entry { key: key.to_owned(), value: value.to_owned() };
     vec![
         entry("algorithm", artifact.algorithm.name()),
         entry("task", task.as_str().unwrap_or_default()),
         entry("null_text", NULL_TEXT),
         entry("columns", &json!(columns).to_string()),
+        carried::entry(bytes),
     ]
 }

@@ -4,11 +4,13 @@ use super::error::{ImportError, Result};
 use super::eval;
 use super::graph::Graph;
 use super::tensor::{Kind, Tensor};
-use super::units::{Column, Units};
+use super::units::Column;
 use super::work::Work;
 use model::conversion::{self, Conversion, OutputKind};
 use model::forest::Step;
 use model::protocol::Comparison;
+use model::recipe::Scaling;
+use model::transform::Transform;
 use model::{Artifact, Output, Predictor, Scorer};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -22,6 +24,12 @@ const ROWS: usize = 2000;
 const TOGETHER: usize = 100;
 const SEED: u64 = 20;
 
+/// What the graph reads: its columns in the order of its inputs, and the text that stands for NULL among its texts.
+pub struct Inputs<'a> {
+    pub columns: &'a [Column],
+    pub null_text: &'a str,
+}
+
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
@@ -34,7 +42,7 @@ enum Value {
 /// An error names the worst row if the two do not agree.
 pub fn compare(
     graph: &Graph,
-    units: &Units,
+    inputs: &Inputs,
     artifact: &Artifact,
     conversion: &Conversion,
     work: &Work,
@@ -44,30 +52,33 @@ pub fn compare(
     let mut comparison = Comparison { rows: 0, worst: 0.0, without_score: 0 };
     let mut worst_row = String::new();
     let full = work.left();
-    let thresholds = thresholds(artifact);
+    let marks = marks(artifact);
     for first in (0..ROWS).step_by(TOGETHER) {
         // After the first rows, as many as there is time for.
         let spent = full - work.left();
         if first > 0 && spent / (first / TOGETHER) as u64 > work.left() {
             break;
         }
-        let columns: Vec<Vec<Value>> = units
+        let columns: Vec<Vec<Value>> = inputs
             .columns
             .iter()
             .map(|column| {
                 match conversion.rows.get(&column.name).and_then(|v| v.get(first..first + TOGETHER)) {
-                    Some(values) => values.iter().map(|value| of_row(column, value.as_ref())).collect(),
+                    Some(values) => {
+                        values.iter().map(|value| of_row(column, value.as_ref(), inputs)).collect()
+                    }
                     None => {
-                        let near = thresholds.get(&column.name).map_or(&[][..], Vec::as_slice);
+                        let near = marks.get(&column.name).map_or(&[][..], Vec::as_slice);
                         (0..TOGETHER).map(|n| random_value(column, near, n % 4 == 0, &mut random)).collect()
                     }
                 }
             })
             .collect();
-        let original = original_scores(graph, &columns, TOGETHER, (artifact, conversion.output), work)?;
+        let original =
+            original_scores(graph, &columns, inputs.null_text, (artifact, conversion.output), work)?;
         let mut row = scorer.row();
         for (n, original) in original.into_iter().enumerate() {
-            set_row(&scorer, &mut row, units, &columns, n);
+            set_row(&scorer, &mut row, inputs, &columns, n);
             let converted = scorer.score(&mut row);
             comparison.rows += 1;
             if !original.is_finite() {
@@ -80,7 +91,7 @@ pub fn compare(
             };
             if difference > comparison.worst {
                 comparison.worst = difference;
-                worst_row = describe(units, artifact, &columns, n, original, converted);
+                worst_row = describe(inputs, artifact, &columns, n, original, converted);
             }
         }
     }
@@ -93,30 +104,49 @@ pub fn compare(
     }
 }
 
-/// The thresholds with which trees compare each column: near them, the two may differ.
-fn thresholds(artifact: &Artifact) -> HashMap<String, Vec<f64>> {
+/// Where the two may differ: the thresholds with which trees compare each column, and where its transforms and bins bend.
+fn marks(artifact: &Artifact) -> HashMap<String, Vec<f64>> {
+    let columns = &artifact.recipe.columns;
+    let names: Vec<&String> =
+        columns.iter().flat_map(|column| vec![&column.name; column.numbers()]).collect();
+    let mut marks: HashMap<String, Vec<f64>> = HashMap::new();
+    let scalings = artifact.recipe.scalings();
+    for (name, scaling) in names.iter().zip(scalings) {
+        let own = bends(scaling).chain(scaling.second.iter().flat_map(|second| bends(second)));
+        marks.entry((*name).clone()).or_default().extend(own);
+    }
     let forest = match &artifact.predictor {
         Predictor::Forest(forest) => forest,
         Predictor::Blend(blend) => &blend.forest,
-        Predictor::Networks(_) | Predictor::Rates(_) => return HashMap::new(),
+        Predictor::Networks(_) | Predictor::Rates(_) => return marks,
     };
-    let columns = artifact.recipe.columns.iter().filter(|column| column.numbers() > 0);
-    let names: Vec<&String> = columns.map(|column| &column.name).collect();
-    let mut thresholds: HashMap<String, Vec<f64>> = HashMap::new();
-    for step in forest.trees(0).flatten() {
+    for step in (0..forest.outputs()).flat_map(|output| forest.trees(output)).flatten() {
         match step {
             // The graph takes what 32 bits cannot hold for infinite.
             Step::Number { input, threshold, .. } if threshold.abs() < f64::from(f32::MAX) / 2.0 => {
-                thresholds.entry(names[input].clone()).or_default().push(threshold);
+                marks.entry(names[input].clone()).or_default().push(threshold);
             }
             _ => {}
         }
     }
-    thresholds
+    marks
+}
+
+/// Where a reading of a number bends; of a logarithm, some numbers on both sides of its mean.
+fn bends(scaling: &Scaling) -> impl Iterator<Item = f64> + '_ {
+    let of_transform: Vec<f64> = match &scaling.transform {
+        Transform::Identity => Vec::new(),
+        Transform::SignedLog { unit } => [-2.0, -1.0, 0.0, 1.0, 2.0]
+            .map(|deviations| scaling.mean + deviations * scaling.scale)
+            .map(|logarithm| logarithm.signum() * unit * logarithm.abs().exp_m1())
+            .to_vec(),
+        Transform::Quantile { points } => points.iter().map(|[value, _]| *value).collect(),
+    };
+    of_transform.into_iter().chain(scaling.bins.edges().iter().copied())
 }
 
 fn describe(
-    units: &Units,
+    inputs: &Inputs,
     artifact: &Artifact,
     columns: &[Vec<Value>],
     n: usize,
@@ -124,7 +154,7 @@ fn describe(
     converted: f64,
 ) -> String {
     let read = |name: &str| artifact.recipe.columns.iter().any(|column| column.name == name);
-    let values = units.columns.iter().zip(columns).filter(|(column, _)| read(&column.name));
+    let values = inputs.columns.iter().zip(columns).filter(|(column, _)| read(&column.name));
     let shown = values.take(40).map(|(column, values)| match &values[n] {
         Value::Number(number) if number.is_nan() => format!("{} NULL", column.name),
         Value::Number(number) => format!("{} {number}", column.name),
@@ -137,8 +167,9 @@ fn describe(
 
 /// A value of a given row as the column needs it. A category of integers that the model does not know has no meaning for the
 /// original; the first one stands for it.
-fn of_row(column: &Column, value: Option<&conversion::Value>) -> Value {
+fn of_row(column: &Column, value: Option<&conversion::Value>, inputs: &Inputs) -> Value {
     match (value, &column.texts) {
+        (Some(conversion::Value::Text(text)), Some(_)) if text == inputs.null_text => Value::Text(None),
         (Some(conversion::Value::Text(text)), Some(texts))
             if column.kind.is_none() || texts.contains(text) =>
         {
@@ -153,7 +184,7 @@ fn of_row(column: &Column, value: Option<&conversion::Value>) -> Value {
 
 /// A number within the scaler's range, a text that the model knows or does not; in some rows it may be missing. A category of integers is
 /// one of those that the model knows, since others have no meaning for the original.
-fn random_value(column: &Column, thresholds: &[f64], may_miss: bool, random: &mut ChaCha8Rng) -> Value {
+fn random_value(column: &Column, marks: &[f64], may_miss: bool, random: &mut ChaCha8Rng) -> Value {
     let missing = may_miss && random.random_bool(0.2);
     match &column.texts {
         Some(texts) if !texts.is_empty() && (column.kind.is_some() || random.random_bool(0.9)) => {
@@ -166,8 +197,8 @@ fn random_value(column: &Column, thresholds: &[f64], may_miss: bool, random: &mu
         }
         None => {
             let (mean, deviation) = column.scaling.unwrap_or((0.0, 3.0));
-            if !thresholds.is_empty() && random.random_bool(0.8) {
-                let near = thresholds[random.random_range(0..thresholds.len())];
+            if !marks.is_empty() && random.random_bool(0.8) {
+                let near = marks[random.random_range(0..marks.len())];
                 let value = [near, near.next_down(), near + 1e-3 * near.abs(), near - 1e-3 * near.abs()];
                 return Value::Number(value[random.random_range(0..4)]);
             }
@@ -179,21 +210,21 @@ fn random_value(column: &Column, thresholds: &[f64], may_miss: bool, random: &mu
     }
 }
 
-fn set_row(scorer: &Scorer, row: &mut model::Row, units: &Units, columns: &[Vec<Value>], n: usize) {
+fn set_row(scorer: &Scorer, row: &mut model::Row, inputs: &Inputs, columns: &[Vec<Value>], n: usize) {
     let (mut number, mut category) = (0, 0);
     for read in &scorer.recipe().columns {
-        let value =
-            units.columns.iter().position(|column| column.name == read.name).map(|at| &columns[at][n]);
-        match value {
-            Some(Value::Number(value)) => {
-                scorer.set_number(row, number, Some(*value));
-                number += 1;
+        let own = inputs.columns.iter().zip(columns).filter(|(column, _)| column.name == read.name);
+        for (_, values) in own {
+            match &values[n] {
+                Value::Number(value) => {
+                    scorer.set_number(row, number, Some(*value));
+                    number += 1;
+                }
+                Value::Text(text) => {
+                    scorer.set_category(row, category, text.as_deref());
+                    category += 1;
+                }
             }
-            Some(Value::Text(text)) => {
-                scorer.set_category(row, category, text.as_deref());
-                category += 1;
-            }
-            None => {}
         }
     }
 }
@@ -202,10 +233,11 @@ fn set_row(scorer: &Scorer, row: &mut model::Row, units: &Units, columns: &[Vec<
 fn original_scores(
     graph: &Graph,
     columns: &[Vec<Value>],
-    rows: usize,
+    null_text: &str,
     (artifact, asked): (&Artifact, Option<OutputKind>),
     work: &Work,
 ) -> Result<Vec<f64>> {
+    let rows = TOGETHER;
     let mut inputs = HashMap::new();
     let mut next = 0;
     let unnamed = graph.inputs.len() == 1;
@@ -217,7 +249,7 @@ fn original_scores(
             0 => vec![rows],
             rank => [&[rows], &vec![1; rank - 1][..], &[width]].concat(),
         };
-        inputs.insert(input.name.clone(), tensor(own, rows, shape, input.kind)?);
+        inputs.insert(input.name.clone(), tensor(own, shape, input.kind, null_text)?);
     }
     let output = eval::run(graph, inputs, work)?;
     let width = (output.len() / rows.max(1)).max(1);
@@ -232,12 +264,12 @@ fn original_scores(
     Ok(scores.collect())
 }
 
-fn tensor(columns: &[Vec<Value>], rows: usize, shape: Vec<usize>, kind: Option<Kind>) -> Result<Tensor> {
-    let cells = (0..rows).flat_map(|row| columns.iter().map(move |column| &column[row]));
+fn tensor(columns: &[Vec<Value>], shape: Vec<usize>, kind: Option<Kind>, null_text: &str) -> Result<Tensor> {
+    let cells = (0..TOGETHER).flat_map(|row| columns.iter().map(move |column| &column[row]));
     match kind {
         None => {
             let texts = cells.map(|value| match value {
-                Value::Text(text) => text.clone().unwrap_or_default(),
+                Value::Text(text) => text.clone().unwrap_or_else(|| null_text.to_owned()),
                 Value::Number(number) => number.to_string(),
             });
             Tensor::texts(shape, texts.collect())

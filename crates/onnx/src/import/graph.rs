@@ -3,7 +3,8 @@
 use super::error::{refuse, ImportError, Result};
 use super::tensor::{texts, Kind, Tensor, TEXT};
 use super::wire;
-use crate::proto;
+use crate::{carried, proto};
+use model::Artifact;
 use prost::Message;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -48,11 +49,12 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Reads a model. Sizes, counts and depth are checked before anything is decoded.
-    pub fn read(bytes: &[u8]) -> Result<Self> {
+    /// Reads a model, and the artifact that it carries if we wrote it. Sizes, counts and depth are checked before anything is decoded.
+    pub fn read(bytes: &[u8]) -> Result<(Self, Option<Artifact>)> {
         wire::check(bytes)?;
         let model = proto::Model::decode(bytes)
             .map_err(|error| ImportError::new(format!("the bytes are no ONNX model: {error}")))?;
+        let carried = carried::artifact(&model)?;
         let Some(graph) = model.graph else {
             return refuse("the bytes are no ONNX model: there is no graph");
         };
@@ -76,11 +78,14 @@ impl Graph {
         }
         let inputs = graph.input.iter().filter(|input| !constants.contains_key(input.name()));
         let inputs = inputs.map(input).collect::<Result<Vec<_>>>()?;
-        let output = output(&graph.output)?;
+        let output = match (&carried, graph.output.first()) {
+            (Some(_), Some(score)) => score.name().to_owned(),
+            _ => output(&graph.output)?,
+        };
         let nodes = graph.node.into_iter().map(|node| Node::read(node, &versions));
         let nodes = nodes.collect::<Result<Vec<_>>>()?;
         let nodes = in_order(nodes, &inputs, &constants, &output)?;
-        Ok(Self { inputs, constants, nodes, output })
+        Ok((Self { inputs, constants, nodes, output }, carried))
     }
 }
 

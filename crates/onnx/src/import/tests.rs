@@ -10,12 +10,13 @@ const FLOAT: i32 = 1;
 const TEXT: i32 = 8;
 
 fn value(name: &str, element: i32, width: i64) -> proto::ValueInfo {
-    let dimension = |length: Option<i64>| proto::Dimension { dim_value: length };
+    let dimension = |length: Option<i64>| proto::Dimension { dim_value: length, dim_param: None };
     let shape = proto::Shape { dim: vec![dimension(None), dimension(Some(width))] };
     let tensor = proto::TensorType { elem_type: Some(element), shape: Some(shape) };
     proto::ValueInfo {
         name: Some(name.into()),
         r#type: Some(proto::Type { tensor: Some(tensor), sequence: None }),
+        doc_string: String::new(),
     }
 }
 
@@ -75,9 +76,11 @@ fn graph(
             input: inputs,
             output: vec![value("score", FLOAT, 1)],
             sparse_initializer: Vec::new(),
+            ..proto::Graph::default()
         }),
         opset_import: vec![set(None, 17), set(Some(super::graph::ML), 3)],
         functions: Vec::new(),
+        ..proto::Model::default()
     }
 }
 

@@ -65,6 +65,9 @@ impl Mode {
     }
 }
 
+/// Most outputs of an ensemble: a mean and quantiles.
+const MAX_TARGETS: usize = 16;
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Branch {
     /// What the leaf adds to each target.
@@ -180,8 +183,8 @@ impl Ensemble {
 
     pub fn checked(self, node: &Node) -> Result<Self> {
         let branches = self.trees.iter().flatten();
-        let mut fits =
-            (1..=2).contains(&self.targets) && (self.base.is_empty() || self.base.len() == self.targets);
+        let mut fits = (1..=MAX_TARGETS).contains(&self.targets)
+            && (self.base.is_empty() || self.base.len() == self.targets);
         for branch in branches {
             if let Branch::Leaf(votes) = branch {
                 fits &= votes.iter().all(|(target, weight)| *target < self.targets && weight.is_finite());

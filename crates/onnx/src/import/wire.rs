@@ -33,7 +33,7 @@ const TYPE: &[(u64, Kind)] = &[(1, Message(TENSOR_TYPE))];
 const VALUE: &[(u64, Kind)] = &[(2, Message(TYPE))];
 const GRAPH: &[(u64, Kind)] =
     &[(1, Node), (5, Message(TENSOR)), (11, Message(VALUE)), (12, Message(VALUE)), (15, Text)];
-const MODEL: &[(u64, Kind)] = &[(7, Message(GRAPH)), (8, Text), (25, Text)];
+const MODEL: &[(u64, Kind)] = &[(7, Message(GRAPH)), (8, Text), (14, Text), (25, Text)];
 
 /// An error where the bytes are no protobuf or hold too much. The depth is that of the tables above.
 pub fn check(bytes: &[u8]) -> Result<()> {

@@ -305,7 +305,7 @@ fn has(bytes: &[u8], text: &str) -> bool {
 }
 
 #[test]
-fn a_version_of_each_algorithm_leaves_as_onnx_the_same_each_time() {
+fn a_version_of_each_algorithm_leaves_as_onnx_and_comes_back_as_it_was() {
     let database = Database::with_data();
     let mut client = database.connect();
     for (algorithm, operator) in [
@@ -329,12 +329,18 @@ fn a_version_of_each_algorithm_leaves_as_onnx_the_same_each_time() {
         }
         // Another session hashes its vocabularies in another way.
         assert!(bytes == as_onnx(&mut database.connect(), algorithm), "{algorithm}");
+        let back = format!("SELECT reco.import_model('back', reco.export_model('{algorithm}', 1, 'onnx'))");
+        let version: i32 = value(&mut client, &back);
+        let same = format!("SELECT reco.export_model('back', {version}) = reco.export_model('{algorithm}', 1)");
+        assert!(value::<bool>(&mut client, &same), "{algorithm}");
     }
     let audit = "SELECT count(*), count(*) FILTER (WHERE detail ->> 'format' = 'onnx') FROM reco.audit WHERE action = 'exported'";
-    assert_eq!(rows(&mut client, audit), ["(8,8)"]);
-    // What reads safetensors says so.
-    let sql = "SELECT reco.import_model('copy', reco.export_model('mlp', 1, 'onnx'))";
-    refusal(&mut client, sql).expect("22P03", &["safetensors"], &[]);
+    assert_eq!(rows(&mut client, audit), ["(20,12)"]);
+    let compared = "SELECT bool_and((data -> 'comparison' ->> 'worst')::float8 < 1e-5), \
+                    min((data -> 'comparison' ->> 'rows')::integer) FROM reco.versions WHERE model = 'back'";
+    assert_eq!(rows(&mut client, compared), ["(t,2000)"]);
+    let sql = "SELECT reco.import_onnx('back', reco.export_model('mlp', 1, 'onnx'), output => 'logit')";
+    refusal(&mut client, sql).expect("22023", &["exported here"], &["columns and output"]);
 }
 
 #[test]

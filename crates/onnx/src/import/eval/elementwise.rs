@@ -36,9 +36,13 @@ pub fn evaluate(given: &Given, work: &Work) -> Option<Result<Vec<Tensor>>> {
         "Div" => divide(given, work),
         "Pow" => fold(given, work, f64::powf),
         "PRelu" => fold(given, work, |x, slope| if x < 0.0 { slope * x } else { x }),
+        "Max" => fold(given, work, |a, b| if a.is_nan() || a > b { a } else { b }),
+        "Clip" => clip(given, work),
+        "Or" => compare(given, work, |a, b| a != 0.0 || b != 0.0),
         "Equal" => equal(given, work),
         "Less" => compare(given, work, |a, b| a < b),
         "Greater" => compare(given, work, |a, b| a > b),
+        "IsInf" => compare_one(given, f64::is_infinite),
         "IsNaN" => compare_one(given, f64::is_nan),
         "Not" => compare_one(given, |x| x == 0.0),
         "Cast" => cast(given),
@@ -76,6 +80,9 @@ fn unary(node: &crate::import::graph::Node) -> Option<Box<dyn Fn(f64) -> f64>> {
         "Sqrt" => Box::new(f64::sqrt),
         "Reciprocal" => Box::new(|x: f64| 1.0 / x),
         "Exp" => Box::new(f64::exp),
+        "Log" => Box::new(f64::ln),
+        "Abs" => Box::new(f64::abs),
+        "Sign" => Box::new(|x: f64| if x == 0.0 { 0.0 } else { x.signum() }),
         _ => return None,
     })
 }
@@ -109,6 +116,26 @@ fn divide(given: &Given, work: &Work) -> Result<Tensor> {
         return refuse(format!("{} divides by 0", given.node));
     }
     fold(given, work, |a, b| a / b)
+}
+
+/// Bounds are inputs since operator set 11, scalars that may be left out.
+fn clip(given: &Given, work: &Work) -> Result<Tensor> {
+    let bound = |n: usize, name: &str, default: f32| match given.get(n) {
+        Some(tensor) => tensor.scalar(),
+        None => Ok(given.node.float(name, default)),
+    };
+    let (low, high) = (bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?);
+    let tensor = given.need(0)?;
+    work.take(&[tensor.len(), 2])?;
+    map(tensor, |value| {
+        if value < low {
+            low
+        } else if value > high {
+            high
+        } else {
+            value
+        }
+    })
 }
 
 fn compare(given: &Given, work: &Work, holds: impl Fn(f64, f64) -> bool) -> Result<Tensor> {
