@@ -129,9 +129,17 @@ step() {
     if [ "$status" -ne 0 ]; then
         printf 'failed after %s. The end of %s:\n\n' "$(seconds "$start")" "$log"
         tail -n 25 "$log" | sed 's/^/    /'
+        tell_full_disk "$log"
         fail "${STEP_HINT:-the step \"$title\" failed; the log above says why. Run the command again once that is solved.}"
     fi
     printf '%s\n' "$(seconds "$start")"
+}
+
+# A full disk often leaves no words in the log, which lies on it.
+tell_full_disk() {
+    local free
+    free=$(df --output=avail -m "$(dirname "$1")" | tail -n 1)
+    [ "$free" -ge 512 ] || printf '    Its disk has %d MB left.\n' "$free"
 }
 
 log_name() { printf '%s.log' "$(printf %s "$1" | tr -cs '[:alnum:].' '-' | sed 's/-$//')"; }

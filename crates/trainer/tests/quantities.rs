@@ -18,7 +18,8 @@ fn quantities_are_predicted_with_their_quantiles() {
     let mut source = Source::of(&sales).set("purchased", Arc::new(labels));
     source.columns.last_mut().unwrap().family = Family::Number;
     for algorithm in [Algorithm::Mlp, Algorithm::Logistic, Algorithm::BoostedTrees] {
-        let params = Params { epochs: 10, learning_rate: Some(0.01), ..quick() };
+        // By default quantities have thousands of trees, which take minutes in a build that checks.
+        let params = Params { epochs: 10, learning_rate: Some(0.01), trees: Some(100), ..quick() };
         let run = fit(&[algorithm], &source, params);
         assert_eq!(run.artifact().task(), Task::Regression);
         let (_, test, ..) = run.finished();

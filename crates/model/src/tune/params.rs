@@ -100,7 +100,7 @@ parameters! {
         "size of a step", "null takes 0.001, of one_cycle 0.003, of boosted_trees 0.05";
     patience: Option<u32> = None, LEARNING, Whole(0, 100_000),
         "epochs, or trees, without a better validation loss before training stops",
-        "0 never stops early, null takes 10, from 100,000 rows on 5, from a million on 3, of boosted_trees 30, and of quantities 100";
+        "0 never stops early, null takes 10, from 100,000 rows on 5, from a million on 3, of boosted_trees 30, and of those of quantities 100";
     hidden: Vec<usize> = vec![128], HIDDEN, Sizes(8, 1, 4096), "sizes of the hidden layers";
     crosses: usize = 2, CROSSES, Whole(1, 8), "cross layers";
     cross_rank: usize = 32, CROSSES, Whole(1, 4096), "rank of a cross layer's matrix";

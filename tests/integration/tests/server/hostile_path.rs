@@ -145,6 +145,7 @@ SELECT reco.has_model_privilege('launch', 'score', 'hostile_grantee');;
 SELECT reco.grant_model('launch', 'hostile_grantee', 'train');;
 SELECT reco.revoke_model('launch', 'hostile_grantee', 'score');;
 SELECT reco.import_model('copy', reco.export_model('launch'), 'public.launch_features', label => 'purchased');;
+SELECT reco.import_onnx('copy', reco.export_model('launch', NULL, 'onnx'), 'public.launch_features', label => 'purchased');;
 SELECT reco.set_model_owner('copy', 'hostile_grantee');;
 SELECT reco.archive_version('launch', 2);;
 SELECT reco.start_ab_test('split', 'launch', '[{"arm": "a", "version": 1, "share": 0.5}, {"arm": "b", "version": 3, "share": 0.5}]');;
@@ -175,6 +176,10 @@ SELECT reco.pause_schedule('refresh', 'public.weekly', 'a test');;
 SELECT reco.resume_schedule('refresh', 'public.weekly');;
 CALL reco.run_due(wait => true);;
 CALL reco.wait_for('launch', 1, NULL);;
+CREATE TABLE public.from_the_lake AS SELECT product_id, region, price::pg_catalog.float8 FROM public.launch_features LIMIT 0;;
+CALL reco.save_parquet('SELECT product_id, region, price::pg_catalog.float8 FROM public.launch_features', 'FOLDER/hostile.parquet', replace => true);;
+CALL reco.load_parquet('public.from_the_lake', 'FOLDER/*.parquet', '{"price": "price"}', 'new_files');;
+SELECT reco.publish_catalog();;
 SELECT reco.schedule_run_is_alive(pg_catalog.now(), NULL, NULL), reco.schedule_run_is_alive(pg_catalog.now(), 1, NULL);;
 SELECT reco.unschedule('refresh', 'public.weekly');;
 SELECT reco.drop_feature_view('public.weekly');;
@@ -258,7 +263,9 @@ fn nothing_of_a_schema_before_pg_catalog_runs() {
     assert!(planted > 5000, "{planted}");
 
     let mut failed = Vec::new();
-    let calls = CALLS.split(";;").map(str::trim).filter(|call| !call.is_empty()).map(str::to_owned);
+    let folder = format!("file://{}", database.cluster.folder().display());
+    let calls = CALLS.split(";;").map(str::trim).filter(|call| !call.is_empty());
+    let calls = calls.map(|call| call.replace("FOLDER", &folder));
     let reads = views.iter().map(|view| format!("SELECT * FROM reco.{}", view.trim_matches(['(', ')'])));
     for sql in calls.chain(reads) {
         if let Err(error) = client.batch_execute(&sql) {

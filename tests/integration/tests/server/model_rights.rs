@@ -82,6 +82,8 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.report('m')", "score"),
     ("SELECT reco.import_model('m', (SELECT body FROM artifact))", "train"),
     ("SELECT reco.import_model('m', (SELECT body FROM artifact), promote => true)", "manage"),
+    ("SELECT reco.import_onnx('m', (SELECT onnx FROM artifact))", "train"),
+    ("SELECT reco.import_onnx('m', (SELECT onnx FROM artifact), promote => true)", "manage"),
     ("SELECT reco.export_model('m')", "manage"),
     ("SELECT reco.export_model('m', 1, 'onnx')", "manage"),
     ("SELECT reco.describe_model('m', 'a purpose')", "manage"),
@@ -166,7 +168,7 @@ fn matrix() -> Database {
         .unwrap();
     admin
         .batch_execute(
-            "CREATE TABLE artifact AS SELECT body FROM reco.artifact_chunk JOIN reco.version USING (artifact_id)
+            "CREATE TABLE artifact AS SELECT body, reco.export_model('b', 1, 'onnx') AS onnx FROM reco.artifact_chunk JOIN reco.version USING (artifact_id)
                                       WHERE model = 'm' AND version = 1;
              GRANT SELECT ON artifact TO PUBLIC",
         )
