@@ -47,6 +47,9 @@ fn an_imported_version_is_right_on_average_afterwards_and_ranks_as_before() {
         rows(&mut client, lineage),
         ["(calibrated,purchased,1,platt,t,t,t)", "(calibrated,purchased,1,isotonic,t,t,t)"]
     );
+    let beside = "SELECT v.version, e.rows FROM reco.versions AS v, reco.evaluate('copy', 'held', version => v.version) AS e
+                  WHERE v.model = 'copy' AND v.status <> 'archived' ORDER BY e.log_loss";
+    assert_eq!(client.query(beside, &[]).unwrap().len(), 3);
     let audited = "SELECT count(*) FROM reco.audit WHERE model = 'copy' AND action = 'calibrated'";
     assert_eq!(value::<i64>(&mut client, audited), 2);
     let promoted = "SELECT reco.calibrate('copy', NULL, 'held', promote => true)";
