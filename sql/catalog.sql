@@ -71,7 +71,7 @@ CREATE TABLE version (
 COMMENT ON TABLE version IS 'Immutable results of training: parameters, recipe, metrics and lineage';
 COMMENT ON COLUMN version.artifact_id IS 'The weights, in the table artifact; NULL once it is archived';
 COMMENT ON COLUMN version.measured_artifact_id IS 'Where the weights were trained once more on all rows: those before, of which the metrics are, and by which versions are compared';
-COMMENT ON COLUMN version.run_id IS 'The run that made it; NULL of one that was imported';
+COMMENT ON COLUMN version.run_id IS 'The run that made it; NULL of one that was imported or calibrated';
 COMMENT ON COLUMN version.source_schema IS 'Schema of the relation it was trained on and recommend() reads; NULL of one that was imported without';
 COMMENT ON COLUMN version.source_name IS 'Its name then, unquoted: whichever table or view has it is read, if it was no feature view';
 COMMENT ON COLUMN version.source_view IS 'The feature view that it is, which is read wherever its table is by now';

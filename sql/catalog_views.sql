@@ -52,10 +52,11 @@ SELECT v.model, v.version, v.algorithm,
        coalesce((SELECT feature_view_name(f.view_id, f.table_schema, f.table_name, f.created_by)
                  FROM feature_view f WHERE f.view_id = v.source_view),
                 relation_name(v.source_schema, v.source_name)) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
-       CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported' ELSE 'trained' END AS status
+       CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NOT NULL THEN 'trained'
+            WHEN v.data ? 'calibration' THEN 'calibrated' ELSE 'imported' END AS status
 FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
 WHERE has_model_privilege(v.model, 'score');
-COMMENT ON VIEW versions IS 'The versions of models that one may score with: aliases, metrics, lineage and status (trained, imported or archived). Parameters, recipe, data, the importance of columns and the metrics by region are shown to those who may train';
+COMMENT ON VIEW versions IS 'The versions of models that one may score with: aliases, metrics, lineage and status (trained, imported, calibrated or archived). Parameters, recipe, data, the importance of columns and the metrics by region are shown to those who may train';
 
 CREATE VIEW aliases WITH (security_barrier) AS
 SELECT model, alias, version, set_by, set_at FROM alias

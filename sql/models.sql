@@ -139,6 +139,30 @@ on random ones: it is refused if a score differs by more than 1e-5, or if it has
 columns of the values of its one input, in their order, if its inputs have not the columns'' names. output: probability, logit or
 quantity, if the graph does not say it.';
 
+-- Probabilities that are right.
+CREATE FUNCTION calibrate(
+    model     text,
+    version   integer,
+    source    regclass,
+    label     name    DEFAULT NULL,
+    method    text    DEFAULT 'platt',
+    from_week date    DEFAULT NULL,
+    to_week   date    DEFAULT NULL,
+    promote   boolean DEFAULT false) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'calibrate_wrapper';
+COMMENT ON FUNCTION calibrate(text, integer, regclass, name, text, date, date, boolean) IS
+'Fits the probabilities of a version (the champion where it is NULL) anew to rows that it has not learned from, and stores the
+result as another version, whose number it returns: the same columns and weights, another calibration, which takes the place of
+the one that it had. method: platt, a line of the log-odds, which needs 20 rows of each outcome; or isotonic, rising steps, which
+needs 200. label: the column that the version was trained on. from_week, to_week: only rows of these weeks, by the version''s time
+column. Rows are read with the caller''s rights; those whose label is NULL are left out, and of more than 4194304 a random sample is
+fitted to. On the relation that the version was trained on, rows begin on the first day that it has not learned from: an earlier
+from_week is refused, and so is the relation where that day is not known. Rows of another relation are taken for new ones, and so
+are those of an imported version. Lineage (data in reco.versions): the version, rows, positives, and log loss before and after, which is
+of rows that were held out from the fit. An error for quantities, and where outcomes do not become more frequent with the
+scores. It needs the privilege train, to promote it manage.';
+
 -- What is not needed any more.
 CREATE FUNCTION archive_version(model text, version integer) RETURNS void
 VOLATILE PARALLEL UNSAFE

@@ -11,6 +11,8 @@ COMMENT ON COLUMN run_candidate.cut_offs IS 'Of rolling validation: metrics on e
 ALTER TABLE version ADD COLUMN measured_artifact_id uuid UNIQUE;
 COMMENT ON COLUMN version.measured_artifact_id IS 'Where the weights were trained once more on all rows: those before, of which the metrics are, and by which versions are compared';
 
+COMMENT ON COLUMN version.run_id IS 'The run that made it; NULL of one that was imported or calibrated';
+
 -- sql/encoders.sql
 
 -- sql/evaluation.sql
@@ -24,6 +26,24 @@ must be one of probabilities.';
 -- sql/feature_view.sql
 
 -- sql/catalog_views.sql
+
+CREATE OR REPLACE VIEW versions WITH (security_barrier) AS
+SELECT v.model, v.version, v.algorithm,
+       ARRAY(SELECT a.alias FROM alias a WHERE a.model = v.model AND a.version = v.version ORDER BY a.alias) AS aliases,
+       figure(v.metrics, '{test,model,auroc}') AS test_auroc,
+       figure(v.metrics, '{test,popularity,auroc}') AS test_auroc_popularity,
+       shown_metrics(v.metrics, p.trains) AS metrics,
+       CASE WHEN p.trains THEN v.parameters END AS parameters,
+       CASE WHEN p.trains THEN v.recipe END AS recipe,
+       CASE WHEN p.trains THEN v.data END AS data,
+       coalesce((SELECT feature_view_name(f.view_id, f.table_schema, f.table_name, f.created_by)
+                 FROM feature_view f WHERE f.view_id = v.source_view),
+                relation_name(v.source_schema, v.source_name)) AS source, v.keys, v.time_column, v.label, v.libraries, v.seconds, v.trained_by, v.trained_at, v.run_id,
+       CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NOT NULL THEN 'trained'
+            WHEN v.data ? 'calibration' THEN 'calibrated' ELSE 'imported' END AS status
+FROM version v CROSS JOIN LATERAL (SELECT has_model_privilege(v.model, 'train') AS trains) p
+WHERE has_model_privilege(v.model, 'score');
+COMMENT ON VIEW versions IS 'The versions of models that one may score with: aliases, metrics, lineage and status (trained, imported, calibrated or archived). Parameters, recipe, data, the importance of columns and the metrics by region are shown to those who may train';
 
 CREATE OR REPLACE VIEW run_candidates WITH (security_barrier) AS
 SELECT c.run_id, r.model, c.algorithm, c.validation, c.test, c.best_epoch, c.fitted, c.seconds, c.error,
@@ -150,6 +170,29 @@ COMMENT ON FUNCTION import_onnx(text, bytea, regclass, name[], name, name, boole
 on random ones: it is refused if a score differs by more than 1e-5, or if it has an operator that is not supported. columns: the
 columns of the values of its one input, in their order, if its inputs have not the columns'' names. output: probability, logit or
 quantity, if the graph does not say it.';
+
+CREATE FUNCTION calibrate(
+    model     text,
+    version   integer,
+    source    regclass,
+    label     name    DEFAULT NULL,
+    method    text    DEFAULT 'platt',
+    from_week date    DEFAULT NULL,
+    to_week   date    DEFAULT NULL,
+    promote   boolean DEFAULT false) RETURNS integer
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'calibrate_wrapper';
+COMMENT ON FUNCTION calibrate(text, integer, regclass, name, text, date, date, boolean) IS
+'Fits the probabilities of a version (the champion where it is NULL) anew to rows that it has not learned from, and stores the
+result as another version, whose number it returns: the same columns and weights, another calibration, which takes the place of
+the one that it had. method: platt, a line of the log-odds, which needs 20 rows of each outcome; or isotonic, rising steps, which
+needs 200. label: the column that the version was trained on. from_week, to_week: only rows of these weeks, by the version''s time
+column. Rows are read with the caller''s rights; those whose label is NULL are left out, and of more than 4194304 a random sample is
+fitted to. On the relation that the version was trained on, rows begin on the first day that it has not learned from: an earlier
+from_week is refused, and so is the relation where that day is not known. Rows of another relation are taken for new ones, and so
+are those of an imported version. Lineage (data in reco.versions): the version, rows, positives, and log loss before and after, which is
+of rows that were held out from the fit. An error for quantities, and where outcomes do not become more frequent with the
+scores. It needs the privilege train, to promote it manage.';
 
 -- sql/monitoring.sql
 

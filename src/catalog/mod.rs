@@ -8,7 +8,8 @@
 //! | `stored`  | what a version's row holds as JSON, or what is damaged |
 //! | `metric`  | the names of metrics, and which way is better |
 //! | `weights` | the bytes of a version, in chunks |
-//! | `write`   | a new version, after training or import |
+//! | `write`   | a new version, after training, import or calibration |
+//! | `parent`  | what is stored of the version that another one is made of |
 //! | `rights`  | privileges on models: the check, and `reco.has_model_privilege` |
 //! | `change`  | changes to a model: only those who may, and one after the other |
 //! | `version_source` | the relation that a version reads, and where it is now |
@@ -22,6 +23,7 @@ mod columns;
 pub mod history;
 pub mod in_use;
 pub mod metric;
+pub mod parent;
 pub mod read;
 pub mod rights;
 mod row;

@@ -16,7 +16,9 @@ use serde_json::json;
 /// A version that is to be stored.
 pub struct NewVersion<'a> {
     pub model: &'a str,
-    /// The run that trained the version; `None` if it is imported.
+    /// What was done, for the audit: trained, imported or calibrated.
+    pub action: &'a str,
+    /// The run that trained the version; `None` of others.
     pub run_id: Option<Uuid>,
     pub algorithm: &'a str,
     pub source: Option<&'a VersionSource>,
@@ -72,9 +74,8 @@ pub fn store_version(new: &NewVersion) -> Result<StoredVersion, Error> {
         let version = next_version(client, new.model)?;
         insert_version(client, new, version, &weights, &caller.role)?;
         insert_profiles(client, new, version)?;
-        let action = if new.run_id.is_some() { "trained" } else { "imported" };
         let detail = json!({"algorithm": new.algorithm, "source": new.source.map(VersionSource::to_string), "run_id": new.run_id.map(|id| id.to_string())});
-        caller.did(client, action, new.model, Some(version), detail)?;
+        caller.did(client, new.action, new.model, Some(version), detail)?;
         let champion = new.promote || version == 1;
         if champion {
             history::promote(client, &caller, new.model, version, None)?;
@@ -166,4 +167,15 @@ fn insert_profiles(client: &mut SpiClient, new: &NewVersion, version: i32) -> Re
         client.update(insert, None, &row)?;
     }
     Ok(())
+}
+
+/// Gives a version what is stored of the columns of another one's training. Its scores are others.
+pub fn copy_profiles(model: &str, from: i32, to: i32) -> Result<(), Error> {
+    let copy = "INSERT INTO reco.version_histogram (model, version, position, column_name, histogram) \
+                SELECT h.model, $3, h.position, h.column_name, h.histogram FROM reco.version_histogram AS h \
+                WHERE h.model OPERATOR(pg_catalog.=) $1 AND h.version OPERATOR(pg_catalog.=) $2 \
+                      AND h.column_name IS NOT NULL";
+    as_owner(|client| {
+        client.update(copy, None, &[model.into(), from.into(), to.into()]).map(drop).map_err(Error::from)
+    })
 }

@@ -11,7 +11,8 @@ use crate::pg::tuples::{Attributes, Deformed};
 use crate::pg::values::{self, Reader};
 use crate::scoring::call::Resolved;
 use crate::scoring::check_columns;
-use crate::scoring::row::Binding;
+use crate::scoring::model_cache::Decoded;
+use crate::scoring::row::{Binding, Inputs};
 
 use model::tally::Tally;
 use pgrx::Spi;
@@ -75,17 +76,24 @@ pub fn measure_slices<T>(
         check_columns(&version.model, scorer.recipe(), subject.source)?;
         let query = EvaluationQuery::new(subject, slicing, version, scorer.recipe(), scorer.task())?;
         let mut slices = Slices::new(Tally::new_in(scorer.task(), Palloc));
-        read(&query, resolved, &mut slices, subject.deadline)?;
+        labelled_rows(&query, resolved, subject.deadline, |decoded, inputs, row, label| {
+            let score = decoded.score(&mut inputs.row)?;
+            let quantiles = decoded.quantiles(&mut inputs.row)?;
+            // SAFETY: the layout of the query is checked, so that the slice is a text.
+            unsafe { slices.of(row, query.slice)? }.insert(score, quantiles.as_ref(), label);
+            Ok(())
+        })?;
         Ok(Measured { query, rows: slices.rows, parts: slices.conclude(subject, conclude) })
     })
 }
 
-/// Scores and tallies every row of the query.
-fn read(
+/// Calls `visit` for every row of the query, with the inputs that were filled from it, all its values and its label. It is
+/// called within an SPI connection.
+pub fn labelled_rows(
     query: &EvaluationQuery,
     resolved: &mut Resolved,
-    slices: &mut Slices,
     deadline: Option<Instant>,
+    mut visit: impl FnMut(&Decoded, &mut Inputs, Attributes, f64) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut cursor = Cursor::open(&query.text, &query.parameters, Snapshot::Statement)?;
     let mut deformed = Deformed::default();
@@ -102,10 +110,8 @@ fn read(
                 pgrx::check_for_interrupts!();
                 let row = deformed.take_apart(fetched.tuple(n), fetched.descriptor());
                 binding.fill(row, scorer, inputs)?;
-                let (score, quantiles) =
-                    (decoded.score(&mut inputs.row)?, decoded.quantiles(&mut inputs.row)?);
                 let label = query.label.value(row.values[query.label.position])?;
-                slices.of(row, query.slice)?.insert(score, quantiles.as_ref(), label);
+                visit(&decoded, inputs, row, label)?;
             }
         }
     }

@@ -67,7 +67,7 @@ impl Subject {
 
 impl Weeks {
     /// The weeks from the Monday of one day's week to the end of another day's week. An infinite day stays as it is.
-    fn of(from: Option<i32>, to: Option<i32>) -> Self {
+    pub fn of(from: Option<i32>, to: Option<i32>) -> Self {
         let of = |day: i32, weeks: i32| match day {
             i32::MIN | i32::MAX => day,
             day => Week::of_day(day).plus(weeks).monday(),

@@ -92,8 +92,8 @@ pub fn version_or_champion(model: &str, version: Option<i32>) -> Result<i32, Err
 const QUERY: &str = "
 SELECT pg_catalog.jsonb_build_object(
            'model', m.model, 'version', v.version, 'algorithm', v.algorithm, 'owner', m.owner, 'purpose', m.purpose,
-           'status', CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NULL THEN 'imported'
-                          ELSE 'trained' END,
+           'status', CASE WHEN v.artifact_id IS NULL THEN 'archived' WHEN v.run_id IS NOT NULL THEN 'trained'
+                          WHEN v.data OPERATOR(pg_catalog.?) 'calibration' THEN 'calibrated' ELSE 'imported' END,
            'aliases', ARRAY(SELECT a.alias FROM reco.alias AS a
                             WHERE a.model OPERATOR(pg_catalog.=) v.model AND a.version OPERATOR(pg_catalog.=) v.version
                             ORDER BY a.alias),

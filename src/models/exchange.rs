@@ -201,6 +201,7 @@ impl<'call> Import<'call> {
         }
         let stored = store_version(&NewVersion {
             model: &self.model,
+            action: "imported",
             run_id: None,
             algorithm: artifact.algorithm.name(),
             source: origin.as_ref().map(|origin| &origin.source),

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `aliases` | `reco.set_alias`, `reco.drop_alias`, `reco.promote`, `reco.rollback` |
 //! | `grants`  | `reco.grant_model`, `reco.revoke_model`, `reco.set_model_owner` |
+//! | `calibrate` | `reco.calibrate` |
 //! | `card`    | `reco.model_card`, `reco.model_card_text`, `reco.describe_model` |
 //! | `conversion` | models in ONNX, which the trainer converts |
 //! | `exchange` | `reco.export_model`, `reco.import_model` |
@@ -11,6 +12,7 @@
 //! | `wait_for` | `reco.wait_for` |
 
 mod aliases;
+mod calibrate;
 pub mod card;
 mod conversion;
 mod exchange;

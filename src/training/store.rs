@@ -35,6 +35,7 @@ pub fn store(
     trained.run.add_cut_offs(&outcome.cut_offs)?;
     store_version(&NewVersion {
         model: &request.spec.model,
+        action: "trained",
         run_id: Some(trained.run.id),
         algorithm: algorithm.name(),
         source: Some(&request.version_source()),

@@ -30,7 +30,7 @@ pub mod score;
 pub mod stored;
 pub mod tune;
 
-pub use measure::{calibration, charts, isotonic, lists, metrics, quality, ranking, tally};
+pub use measure::{calibration, charts, isotonic, lists, metrics, quality, ranking, recalibration, tally};
 pub use score::{array, best, forest, image, network, predictor, rates, scorer};
 pub use stored::{artifact, bytes, card, number_bins, output, recipe, tensors, transform, vocabulary};
 pub use tune::{halving, params, search, trials};

@@ -3,16 +3,12 @@
 mod quantiles;
 
 use crate::job::{Fit, Job};
-use crate::rows::hash::mix;
-use model::calibration::{sigmoid, Platt};
+use model::calibration::Platt;
 use model::isotonic::Isotonic;
 use model::output::Shifts;
 use model::params::CalibrationChoice;
+use model::recalibration::{held_out_loss, Method};
 use model::{metrics, Output, Predictor, Task};
-
-/// Isotonic calibration is tried if the calibration set, which is the validation rows, has at least this many rows of
-/// the rarer outcome.
-const FEWEST: usize = 200;
 
 /// The output of a model. Probabilities and quantiles are calibrated on the validation rows, whose outputs are given, if
 /// these rows suffice.
@@ -116,36 +112,22 @@ fn shrunk(line: Platt, share: f64) -> Platt {
 }
 
 /// Whether isotonic calibration has a lower log loss than Platt's, each fitted on one half of the rows and measured on
-/// the other, for both halves.
+/// the other, for both halves. It needs enough rows of the rarer outcome.
 fn isotonic_is_better(logits: &[f64], labels: &[bool]) -> bool {
     let positives = labels.iter().filter(|label| **label).count();
-    if positives.min(labels.len() - positives) < FEWEST {
+    if positives.min(labels.len() - positives) < Method::Isotonic.fewest() {
         return false;
     }
-    let half = |first: bool| -> (Vec<f64>, Vec<bool>) {
-        let rows = (0_u64..).zip(logits.iter().zip(labels));
-        rows.filter(|(row, _)| (mix(*row) & 1 == 0) == first)
-            .map(|(_, (logit, label))| (*logit, *label))
-            .unzip()
-    };
-    let halves = [half(true), half(false)];
-    let (mut by_platt, mut by_isotonic) = (0.0, 0.0);
-    for (fitted, measured) in [(&halves[0], &halves[1]), (&halves[1], &halves[0])] {
-        let Some(isotonic) = Isotonic::fit(&fitted.0, &fitted.1) else { return false };
-        let platt = Platt::fit(&fitted.0, &fitted.1);
-        let loss = |probability: &dyn Fn(f64) -> f64| {
-            let scores: Vec<f64> = measured.0.iter().map(|logit| probability(*logit)).collect();
-            metrics::log_loss(&scores, &measured.1).unwrap_or(0.0)
-        };
-        by_platt += loss(&|logit| sigmoid(platt.slope * logit + platt.offset));
-        by_isotonic += loss(&|logit| isotonic.probability(logit));
-    }
-    by_isotonic < by_platt
+    let by_platt = held_out_loss(logits, labels, |x, y| Some(Output::Platt(Platt::fit(x, y))));
+    let by_isotonic = held_out_loss(logits, labels, |x, y| Isotonic::fit(x, y).map(Output::Isotonic));
+    by_isotonic.zip(by_platt).is_some_and(|(isotonic, platt)| isotonic < platt)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::hash::mix;
+    use model::calibration::sigmoid;
 
     /// Rows whose true probability is `truth` of their logit.
     fn drawn(truth: impl Fn(f64) -> f64) -> (Vec<f64>, Vec<bool>) {

@@ -43,24 +43,28 @@ impl Platt {
     /// # Panics
     /// If `logits` and `labels` differ in length.
     pub fn fit(logits: &[f64], labels: &[bool]) -> Platt {
+        Self::fitted(logits, labels).unwrap_or(Self::IDENTITY)
+    }
+
+    /// As [`Platt::fit`], but `None` where that leaves the probabilities as they are because it cannot fit.
+    ///
+    /// # Panics
+    /// If `logits` and `labels` differ in length.
+    pub fn fitted(logits: &[f64], labels: &[bool]) -> Option<Platt> {
         assert_eq!(logits.len(), labels.len(), "one label for each logit");
         let rows = logits.iter().zip(labels).filter(|(logit, _)| logit.is_finite());
         let rows: Vec<(f64, bool)> = rows.map(|(logit, label)| (*logit, *label)).collect();
         let positives = rows.iter().filter(|(_, label)| *label).count() as f64;
         let negatives = rows.len() as f64 - positives;
         if positives == 0.0 || negatives == 0.0 {
-            return Self::IDENTITY;
+            return None;
         }
         let (high, low) = ((positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0));
         let targets: Vec<(f64, f64)> =
             rows.into_iter().map(|(logit, label)| (logit, if label { high } else { low })).collect();
         let start = Platt { slope: 0.0, offset: ((positives + 1.0) / (negatives + 1.0)).ln() };
         let fitted = newton(start, targets.iter().copied());
-        if fitted.is_valid() {
-            fitted
-        } else {
-            Self::IDENTITY
-        }
+        fitted.is_valid().then_some(fitted)
     }
 
     /// Slope and offset of the line from the logits of probabilities to those of their outcomes (Cox 1958), by maximum

@@ -9,6 +9,7 @@
 //! | `quality` | errors of quantities; one measure of a model, whatever its task |
 //! | `tally` | rows measured as they are scored |
 //! | `calibration`, `isotonic` | logits into calibrated probabilities |
+//! | `recalibration` | either of them anew, from rows that were not learned from |
 
 pub mod calibration;
 pub mod charts;
@@ -17,4 +18,5 @@ pub mod lists;
 pub mod metrics;
 pub mod quality;
 pub mod ranking;
+pub mod recalibration;
 pub mod tally;

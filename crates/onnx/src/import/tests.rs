@@ -3,6 +3,7 @@
 use super::convert;
 use crate::proto;
 use model::conversion::{Conversion, OutputKind};
+use model::hash::chain;
 use model::{Artifact, Output, Predictor, Scorer};
 use prost::Message;
 
@@ -311,22 +312,68 @@ fn a_model_cut_off_anywhere_is_refused_or_converted_but_never_panics() {
     }
 }
 
-/// Writes small models into the folder that `FUZZ_SEEDS` names, from which the fuzzer starts.
-#[test]
-fn seeds_of_the_fuzzer_are_converted() {
+/// Small models of each kind, with what is asked of their conversion.
+fn seeds() -> Vec<(Vec<u8>, Conversion)> {
     let models = [
         network("Relu", sigmoid()),
         network("Gelu", sigmoid()),
         pipeline(node("MatMul", &["features", "weights"], "score", vec![])),
         pipeline(small_trees()),
     ];
-    for (n, model) in models.iter().enumerate() {
+    let seed = |(n, model): (usize, &proto::Model)| {
         let names = (n < 2).then(|| vec!["a".to_owned(), "b".to_owned()]);
-        let conversion = Conversion { names, ..Conversion::default() };
-        convert(&model.encode_to_vec(), &conversion).unwrap();
+        (model.encode_to_vec(), Conversion { names, ..Conversion::default() })
+    };
+    models.iter().enumerate().map(seed).collect()
+}
+
+/// Writes them into the folder that `FUZZ_SEEDS` names, from which the fuzzer starts.
+#[test]
+fn seeds_of_the_fuzzer_are_converted() {
+    for (n, (bytes, conversion)) in seeds().iter().enumerate() {
+        convert(bytes, conversion).unwrap();
         if let Some(folder) = std::env::var_os("FUZZ_SEEDS") {
             let file = std::path::Path::new(&folder).join(format!("{n}.onnx"));
-            std::fs::write(file, model.encode_to_vec()).unwrap();
+            std::fs::write(file, bytes).unwrap();
         }
     }
+}
+
+/// Up to three bytes changed, taken out or put in, of which the number decides alone.
+fn mutated(bytes: &[u8], number: u64) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let mut drawn = number;
+    let mut draw = |below: usize| {
+        drawn = chain(drawn, 1);
+        (drawn % below as u64) as usize
+    };
+    for _ in 0..=draw(3) {
+        let (place, byte) = (draw(bytes.len()), draw(256) as u8);
+        match draw(4) {
+            0 => bytes[place] ^= 1 << (byte % 8),
+            1 => bytes[place] = byte,
+            2 => bytes.insert(place, byte),
+            _ => drop(bytes.remove(place)),
+        }
+    }
+    bytes
+}
+
+/// A second of what the fuzzer does for as long as it is let.
+#[test]
+fn a_model_with_changed_bytes_is_refused_or_converted_to_what_can_be_read() {
+    let (mut converted, mut refused) = (0, 0);
+    for (bytes, conversion) in seeds() {
+        for number in 0..1000 {
+            let Ok((artifact, _)) = convert(&mutated(&bytes, number), &conversion) else {
+                refused += 1;
+                continue;
+            };
+            converted += 1;
+            let written = artifact.to_bytes().unwrap();
+            assert_eq!(Artifact::from_bytes(&written).unwrap(), artifact);
+        }
+    }
+    // Both ends are reached, so that neither the reader nor what follows it is left out.
+    assert!(converted > 100 && refused > 100, "{converted} {refused}");
 }

@@ -5,6 +5,7 @@
 //! | `training` | a version's metrics and lineage, the champion, the same weights from the same data |
 //! | `sources` | tables, views and the rest; keys, time and inputs, found or given |
 //! | `progress` | epochs that others see while it trains |
+//! | `calibrate` | probabilities fitted anew to rows that were not learned from |
 //! | `cancel` | cancel, time-out, terminate, a client that is gone |
 //! | `crash` | kill -9 of the backend, shutdown and restart in the middle |
 //! | `check_setup` | what is installed, what a training would run on, and what is wrong |
@@ -82,6 +83,7 @@
 mod ab_tests;
 mod algorithms;
 mod as_of;
+mod calibrate;
 mod cancel;
 mod champion_history;
 mod changed_tables;

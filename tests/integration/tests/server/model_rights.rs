@@ -80,6 +80,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.model_card('m')", "score"),
     ("SELECT reco.model_card_text('m', 1)", "score"),
     ("SELECT reco.report('m')", "score"),
+    ("SELECT reco.calibrate('m', 1, 'numbers')", "train"),
     ("SELECT reco.import_model('m', (SELECT body FROM artifact))", "train"),
     ("SELECT reco.import_model('m', (SELECT body FROM artifact), promote => true)", "manage"),
     ("SELECT reco.import_onnx('m', (SELECT onnx FROM artifact))", "train"),
