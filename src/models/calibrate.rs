@@ -108,7 +108,7 @@ impl Calibration {
     /// The weeks that are asked for, as far as the version has not learned from them. The lineage knows that of its own
     /// source alone: rows of another relation are taken for new ones, and so are those of a version that was made elsewhere.
     fn unseen_weeks(&self, base: &VersionRow, parent: &Parent) -> Result<Weeks, Error> {
-        let own = base.source.if_there(&base.model, pg_sys::AccessShareLock as u32)?;
+        let own = base.source.if_there(&base.model, pg_sys::AccessShareLock)?;
         if !parent.was_trained() || own.is_none_or(|(relation, _)| relation != self.source) {
             return Ok(self.weeks);
         }

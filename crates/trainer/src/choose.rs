@@ -9,9 +9,10 @@ use crate::job::{Fit, Job};
 use crate::learn::learn;
 use crate::report::Reporter;
 use crate::rows::split::{HeldOut, Split};
+use model::params::Metric;
 use model::protocol::{Candidate, CutOff, Event};
 use model::quality::Quality;
-use model::{Algorithm, Artifact};
+use model::{Algorithm, Artifact, Task};
 use std::io::Write;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ pub struct Choice<'a> {
 }
 
 /// Trains the algorithms and returns the best by the mean of the metric over the validation rows of every cut-off, or the first if
-/// they cannot be compared. If one of several fails, it is reported as a candidate with its error; if all of them fail, the last
+/// they cannot be compared; where no metric is asked for, a blend of the least loss goes before it. If one of several fails, it is reported as a candidate with its error; if all of them fail, the last
 /// error is returned. When the time is up, no further training is begun.
 pub fn best<'a, W: Write>(
     algorithms: &[Algorithm],
@@ -108,16 +109,25 @@ impl<'a> Candidates<'a> {
 
     fn choose(mut self, job: &Job) -> Result<Choice<'a>, TrainerError> {
         let cut_offs = self.all.iter().flat_map(|trained| trained.cut_offs.clone()).collect();
-        match best_of(&self.all, job, |_| true) {
+        let best = best_of(&self.all, cut_offs::metric(job), |_| true);
+        match steady_blend(&self.all, job).or(best) {
             Some(best) => Ok(Choice { best: self.all.swap_remove(best), cut_offs }),
             None => Err(self.failure.unwrap_or_else(nothing)),
         }
     }
 }
 
+/// The blend, where no metric is asked for and its log loss is the least. Average precision leans on few rows at the top, so that one
+/// of its parts can be ahead by chance; loss and ranking together say more (decision 34).
+fn steady_blend(all: &[Trained], job: &Job) -> Option<usize> {
+    if job.params.metric.is_some() || job.task != Task::Binary {
+        return None;
+    }
+    best_of(all, Metric::LogLoss, |_| true).filter(|best| all[*best].artifact.algorithm == Algorithm::Blend)
+}
+
 /// The position of the best model among those whose algorithm is wanted.
-fn best_of(all: &[Trained], job: &Job, is_wanted: impl Fn(Algorithm) -> bool) -> Option<usize> {
-    let metric = cut_offs::metric(job);
+fn best_of(all: &[Trained], metric: Metric, is_wanted: impl Fn(Algorithm) -> bool) -> Option<usize> {
     let mut best: Option<(usize, Option<f64>)> = None;
     for (n, trained) in all.iter().enumerate().filter(|(_, trained)| is_wanted(trained.artifact.algorithm)) {
         let ours = trained.mean(metric);
@@ -135,8 +145,8 @@ fn best_of(all: &[Trained], job: &Job, is_wanted: impl Fn(Algorithm) -> bool) ->
 
 /// A blend of the best network and the best forest that were trained, and how long these took.
 fn blend<'a>(others: &[Trained<'a>], stretches: &[Stretch], job: &'a Job) -> Option<(Blended<'a>, f64)> {
-    let networks = best_of(others, job, Algorithm::is_network)?;
-    let forest = best_of(others, job, |algorithm| algorithm == Algorithm::BoostedTrees)?;
+    let networks = best_of(others, cut_offs::metric(job), Algorithm::is_network)?;
+    let forest = best_of(others, cut_offs::metric(job), |algorithm| algorithm == Algorithm::BoostedTrees)?;
     let (networks, forest) = (&others[networks], &others[forest]);
     Some((blend::fit(networks, forest, stretches, job)?, networks.seconds + forest.seconds))
 }

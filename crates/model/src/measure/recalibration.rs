@@ -1,10 +1,14 @@
 //! A calibration that is fitted to rows which the predictor has not learned from, from the numbers that it puts out.
 
-use super::calibration::Platt;
+use super::calibration::{sigmoid, Platt};
 use super::isotonic::Isotonic;
 use super::metrics;
 use crate::hash::mix;
 use crate::stored::output::Output;
+
+/// How far, in log-odds, isotonic steps are shifted at most, and how often the interval is halved: to a millionth.
+const FARTHEST_SHIFT: f64 = 8.0;
+const SHIFT_STEPS: u32 = 24;
 
 /// How numbers become probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +49,45 @@ impl Method {
     pub fn fit(self, numbers: &[f64], labels: &[bool]) -> Option<Output> {
         match self {
             Self::Platt => Platt::fitted(numbers, labels).map(Output::Platt),
-            Self::Isotonic => Isotonic::fit(numbers, labels).map(Output::Isotonic),
+            Self::Isotonic => {
+                let fitted = Isotonic::fit(numbers, labels)?;
+                Some(Output::Isotonic(right_on_average(fitted, numbers, labels)))
+            }
         }
     }
 }
+
+/// The same steps with their log-odds shifted until the mean probability is the share of positives: straight lines between the middles of
+/// steps miss it where few rows lie between wide steps.
+fn right_on_average(fitted: Isotonic, numbers: &[f64], labels: &[bool]) -> Isotonic {
+    let wanted = labels.iter().filter(|label| **label).count() as f64 / labels.len() as f64;
+    let shifted = |by: f64| {
+        let of = |(number, p): &(f64, f64)| (*number, sigmoid((p / (1.0 - p)).ln() + by));
+        Isotonic { points: fitted.points.iter().map(of).collect() }
+    };
+    let mean = |by: f64| {
+        let curve = shifted(by);
+        numbers.iter().map(|number| curve.probability(*number)).sum::<f64>() / numbers.len() as f64
+    };
+    let (mut low, mut high) = (-FARTHEST_SHIFT, FARTHEST_SHIFT);
+    for _ in 0..SHIFT_STEPS {
+        let middle = (low + high) / 2.0;
+        if mean(middle) < wanted {
+            low = middle
+        } else {
+            high = middle
+        }
+    }
+    let curve = shifted((low + high) / 2.0);
+    if curve.check().is_ok() {
+        curve
+    } else {
+        fitted
+    }
+}
+
+/// Numbers and their labels.
+type Half = (Vec<f64>, Vec<bool>);
 
 /// The log loss on rows that were not fitted to: the mean of two, each of one half of the rows with what `fit` makes of the
 /// other half. Which half a row is in depends on its place alone. `None` where a half cannot be fitted to, or is empty.
@@ -61,16 +100,15 @@ pub fn held_out_loss(
     fit: impl Fn(&[f64], &[bool]) -> Option<Output>,
 ) -> Option<f64> {
     assert_eq!(numbers.len(), labels.len(), "one label for each number");
-    let half = |first: bool| -> (Vec<f64>, Vec<bool>) {
+    let half = |first: bool| -> Half {
         let rows = (0_u64..).zip(numbers.iter().zip(labels));
         let of_half = rows.filter(|(row, _)| (mix(*row) & 1 == 0) == first);
         of_half.map(|(_, (number, label))| (*number, *label)).unzip()
     };
     let halves = [half(true), half(false)];
-    let loss = |(fitted, measured): (&(Vec<f64>, Vec<bool>), &(Vec<f64>, Vec<bool>))| {
-        loss_of(&fit(&fitted.0, &fitted.1)?, &measured.0, &measured.1)
-    };
-    Some((loss((&halves[0], &halves[1]))? + loss((&halves[1], &halves[0]))?) / 2.0)
+    let loss =
+        |fitted: &Half, measured: &Half| loss_of(&fit(&fitted.0, &fitted.1)?, &measured.0, &measured.1);
+    Some((loss(&halves[0], &halves[1])? + loss(&halves[1], &halves[0])?) / 2.0)
 }
 
 /// The log loss of the probabilities that an output makes of numbers; `None` without rows.
@@ -116,7 +154,6 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::calibration::sigmoid;
 
     /// Numbers whose true probability is `truth` of them.
     fn drawn(rows: u64, truth: impl Fn(f64) -> f64) -> (Vec<f64>, Vec<bool>) {
@@ -137,6 +174,20 @@ mod tests {
                 assert!((output.of(number) - truth(number)).abs() < 0.03, "{method:?} {number}");
             }
         }
+    }
+
+    #[test]
+    fn isotonic_is_right_on_average_where_few_rows_lie_between_wide_steps() {
+        // Most numbers are low with few positives, and far above them lies a wide step of nothing else.
+        let row = |i: u32| match i % 10 {
+            0..=6 => (f64::from(i % 700) / 100.0, i % 70 == 0),
+            _ => (7.5 + f64::from(i % 900), true),
+        };
+        let (numbers, labels): (Vec<f64>, Vec<bool>) = (0..4000).map(row).unzip();
+        let output = Method::Isotonic.fit(&numbers, &labels).unwrap();
+        let mean = numbers.iter().map(|number| output.of(*number)).sum::<f64>() / 4000.0;
+        let rate = labels.iter().filter(|label| **label).count() as f64 / 4000.0;
+        assert!((mean - rate).abs() < 1e-4, "{mean} {rate}");
     }
 
     #[test]

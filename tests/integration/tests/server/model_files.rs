@@ -331,7 +331,8 @@ fn a_version_of_each_algorithm_leaves_as_onnx_and_comes_back_as_it_was() {
         assert!(bytes == as_onnx(&mut database.connect(), algorithm), "{algorithm}");
         let back = format!("SELECT reco.import_model('back', reco.export_model('{algorithm}', 1, 'onnx'))");
         let version: i32 = value(&mut client, &back);
-        let same = format!("SELECT reco.export_model('back', {version}) = reco.export_model('{algorithm}', 1)");
+        let same =
+            format!("SELECT reco.export_model('back', {version}) = reco.export_model('{algorithm}', 1)");
         assert!(value::<bool>(&mut client, &same), "{algorithm}");
     }
     let audit = "SELECT count(*), count(*) FILTER (WHERE detail ->> 'format' = 'onnx') FROM reco.audit WHERE action = 'exported'";
