@@ -146,6 +146,7 @@ SELECT reco.grant_model('launch', 'hostile_grantee', 'train');;
 SELECT reco.revoke_model('launch', 'hostile_grantee', 'score');;
 SELECT reco.import_model('copy', reco.export_model('launch'), 'public.launch_features', label => 'purchased');;
 SELECT reco.import_onnx('copy', reco.export_model('launch', NULL, 'onnx'), 'public.launch_features', label => 'purchased');;
+SELECT reco.calibrate('copy', 1, 'public.launch_features');;
 SELECT reco.set_model_owner('copy', 'hostile_grantee');;
 SELECT reco.archive_version('launch', 2);;
 SELECT reco.start_ab_test('split', 'launch', '[{"arm": "a", "version": 1, "share": 0.5}, {"arm": "b", "version": 3, "share": 0.5}]');;

@@ -80,7 +80,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("SELECT reco.model_card('m')", "score"),
     ("SELECT reco.model_card_text('m', 1)", "score"),
     ("SELECT reco.report('m')", "score"),
-    ("SELECT reco.calibrate('m', 1, 'numbers')", "train"),
+    ("SELECT reco.calibrate('b', 1, 'unseen')", "train"),
     ("SELECT reco.import_model('m', (SELECT body FROM artifact))", "train"),
     ("SELECT reco.import_model('m', (SELECT body FROM artifact), promote => true)", "manage"),
     ("SELECT reco.import_onnx('m', (SELECT onnx FROM artifact))", "train"),
@@ -171,7 +171,8 @@ fn matrix() -> Database {
         .batch_execute(
             "CREATE TABLE artifact AS SELECT body, reco.export_model('b', 1, 'onnx') AS onnx FROM reco.artifact_chunk JOIN reco.version USING (artifact_id)
                                       WHERE model = 'm' AND version = 1;
-             GRANT SELECT ON artifact TO PUBLIC",
+             CREATE TABLE unseen AS SELECT * FROM numbers;
+             GRANT SELECT ON artifact, unseen TO PUBLIC",
         )
         .unwrap();
     let mut other = database.connect_as("matrix_other");

@@ -70,8 +70,9 @@ fn an_attempt_that_a_shutdown_ends_is_tried_again_after_it() {
     let cluster = Cluster::new();
     let mut client = prepare(&cluster);
     let (_, holder) = attempt_under_way(&cluster, &mut client);
-    drop((client, holder));
+    // The holder goes with the server, since the attempt would go on without it.
     cluster.stop(Stop::Fast);
+    drop((client, holder));
     cluster.start();
     assert_goes_on(&mut cluster.connect(DATABASE));
 }
@@ -139,8 +140,9 @@ fn an_attempt_that_a_failover_ends_is_tried_again_on_the_new_primary() {
     wait_until("its worker has arrived", || {
         value::<bool>(&mut client, "SELECT bool_and(pid IS NOT NULL) FROM reco.schedule_runs")
     });
-    drop((primary, holder));
+    // The holder goes with the server, since the attempt would go on without it.
     cluster.stop(Stop::Immediate);
+    drop((primary, holder));
     assert!(value::<bool>(&mut client, "SELECT pg_promote()"));
     assert_goes_on(&mut standby.connect(DATABASE));
 }
