@@ -25,7 +25,7 @@ use pgrx::prelude::*;
 use serde_json::{json, Value};
 use std::time::Instant;
 
-/// The most rows that are fitted to, a random sample of more. They take some 200 MB while the fit runs.
+/// The most rows that are fitted to, a random sample of more. They take 130 MB while the fit runs.
 const MOST_ROWS: usize = 1 << 22;
 
 /// Declared in sql/models.sql.
@@ -76,7 +76,7 @@ impl Calibration {
             method: Method::from_name(&method).ok_or_else(|| {
                 Error::InvalidArgument(
                     format!("unknown method \"{method}\""),
-                    Some("The methods are: platt, isotonic.".into()),
+                    Some(format!("The methods are: {}.", Method::ALL.map(Method::name).join(", "))),
                 )
             })?,
             weeks: Weeks::of(call.date(5), call.date(6)),
