@@ -50,6 +50,7 @@ test-report: ## The page of a model in a browser
 
 test-export: ## Versions of every algorithm exported as ONNX, their scores by ONNX Runtime beside predict's
 	@"$(here)"/scripts/test-export
+
 test-import: ## Models of Keras, PyTorch, scikit-learn, LightGBM, XGBoost and CatBoost as ONNX, against their makers' own scores
 	@"$(here)"/scripts/test-import
 

@@ -19,6 +19,7 @@ start, its imports and its reading of the weights are not counted. Server and cl
 rows move, which is in the client's favour."""
 
 READ = f"COPY (SELECT id, {', '.join(NAMES)} FROM wide) TO STDOUT (FORMAT binary)"
+COLUMNS = [("id", ">i8"), ("inputs", ">f4", INPUTS)]
 AGREEMENT = 1e-5
 
 
@@ -35,28 +36,29 @@ def run(scale):
         for reader, read in READERS.items()
         for scorer in SCORERS
     }
+    ours = partial(in_database, connection, "wide")
     for name, client in clients.items():
-        check_agreement(connection, name, client)
-    times = medians(min(scale.repetitions, 5), ours=partial(in_database, connection), **clients)
-    return [beside(scale.rows, times, name) for name in clients]
+        check_agreement(connection, ours, name, client)
+    times = medians(min(scale.repetitions, 5), ours=ours, **clients)
+    return [beside(f"{scale.rows:,} rows into a table", times, name) for name in clients]
 
 
-def beside(rows, times, name):
-    what, ours, peer = f"{rows:,} rows into a table", times["ours"], times[name]
+def beside(what, times, name):
+    ours, peer = times["ours"], times[name]
     return figure(what, f"{ours:.2f} s", f"{peer:.2f} s, {name}", peer / ours, at_least=3)
 
 
-def in_database(connection):
+def in_database(connection, model):
     connection.execute("DROP TABLE IF EXISTS scores")
     connection.execute("CHECKPOINT")
-    return seconds(connection, "CREATE TABLE scores AS SELECT id, reco.predict('wide', w) AS score FROM wide w")
+    return seconds(connection, f"CREATE TABLE scores AS SELECT id, reco.predict('{model}', w) AS score FROM wide w")
 
 
 def by_client(connection, read, score):
     connection.execute("DROP TABLE IF EXISTS client_scores")
     connection.execute("CHECKPOINT")
     start = time.perf_counter()
-    rows = read(connection, READ, [("id", ">i8"), ("inputs", ">f4", INPUTS)])
+    rows = read(connection, READ, COLUMNS)
     made = copy_format.rows(len(rows), [("id", ">i8"), ("score", ">f8")])
     made["id"]["value"] = rows["id"]["value"]
     made["score"]["value"] = score(rows["inputs"]["value"].astype(numpy.float32))
@@ -66,9 +68,9 @@ def by_client(connection, read, score):
     return time.perf_counter() - start
 
 
-def check_agreement(connection, name, client):
+def check_agreement(connection, ours, name, client):
     client()
-    in_database(connection)
+    ours()
     difference, missing = connection.execute(
         "SELECT max(abs(s.score - c.score)), count(*) FILTER (WHERE s.score IS NULL OR c.score IS NULL) "
         "FROM scores s FULL JOIN client_scores c USING (id)"

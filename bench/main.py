@@ -16,6 +16,7 @@ import connection
 import counting
 import data
 import features
+import imported
 import lake
 import launch
 import machine
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "bulk": bulk,
     "counting": counting,
     "client": client,
+    "imported": imported,
     "by_key": by_key,
     "service": service,
     "top": top,

@@ -29,7 +29,8 @@ def as_text(title, figures):
 
 
 def as_markdown(before, machine, settings, sections, benchmarks):
-    """The whole file: `before` with the sections in place of those of the same title."""
+    """The whole file: `before` with the sections in place of those of the same title. Sections that no benchmark here
+    writes stay at the end."""
     parts = dict(part.split("\n", 1) for part in before.split("\n## ")[1:])
     parts["Measured on"] = "\n".join(["", *(f"- {line}" for line in [*machine, settings])]) + "\n"
     for module, figures in sections:
@@ -37,5 +38,6 @@ def as_markdown(before, machine, settings, sections, benchmarks):
         lines = [f"| {' | '.join(line)} |" for line in table]
         parts[module.TITLE] = "\n".join(["", module.NOTE, "", *lines]) + "\n"
     titles = ["Measured on", *(module.TITLE for module in benchmarks.values())]
+    titles += [title for title in parts if title not in titles]
     text = [f"## {title}\n{parts[title].rstrip()}\n" for title in titles if title in parts]
     return "\n".join([HOW.format(names=", ".join(benchmarks)), *text])

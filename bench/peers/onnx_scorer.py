@@ -8,10 +8,14 @@ NAME = f"ONNX Runtime {onnxruntime.__version__}"
 
 
 def scorer(network):
+    session = one_thread(graph(network))
+    return lambda inputs: session.run(None, {"inputs": inputs})[0][:, 0]
+
+
+def one_thread(model):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(graph(network), options, providers=["CPUExecutionProvider"])
-    return lambda inputs: session.run(None, {"inputs": inputs})[0][:, 0]
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def graph(network):
