@@ -59,6 +59,20 @@ fn an_imported_version_is_right_on_average_afterwards_and_ranks_as_before() {
 }
 
 #[test]
+fn a_calibrated_version_leaves_as_a_graph_and_comes_back_as_it_was() {
+    let (_database, mut client) = imported();
+    for (version, method) in [(2, "platt"), (3, "isotonic")] {
+        let calibrate = format!("SELECT reco.calibrate('copy', 1, 'held', method => '{method}')");
+        assert_eq!(value::<i32>(&mut client, &calibrate), version);
+        // The graph's scores are compared with the version's when it is read back.
+        let back = "SELECT reco.import_model($1, reco.export_model('copy', $2, 'onnx'))";
+        client.execute(back, &[&method, &version]).unwrap();
+        let same = "SELECT reco.export_model($1, 1) = reco.export_model('copy', $2)";
+        assert!(client.query_one(same, &[&method, &version]).unwrap().get::<_, bool>(0), "{method}");
+    }
+}
+
+#[test]
 fn of_its_own_source_only_rows_that_it_has_not_learned_from_are_taken() {
     let mut client = Database::trained().connect();
     Training::new("launch").param("\"refit\": false").call(&mut client);
