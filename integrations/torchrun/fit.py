@@ -18,6 +18,8 @@ from training_set import Rows, TrainingSet
 # A one-cycle schedule rises in this share of its steps, from this share of the full rate.
 RISE = 0.3
 START = 1 / 25
+# As many seeds as there are.
+SEEDS = 2**63
 # Rows whose activations are in memory at once.
 BLOCK = {"cpu": 2048, "cuda": 262_144}
 
@@ -73,7 +75,8 @@ class Loop:
         self.l1 = self.params["l1"] if data.about["algorithm"] == "logistic" else 0.0
         # Every process takes its rows from the same order.
         self.random = torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed * 1009 + dist.get_rank() + 1)
+        # What is dropped and forgotten is drawn by each for itself.
+        torch.manual_seed((seed + 1_000_003 * (dist.get_rank() + 1)) % SEEDS)
         self.steps = 0
 
     def shift(self) -> float:

@@ -62,7 +62,7 @@ def members(data: TrainingSet, deadline: float | None, quiet: bool) -> list[fit.
             print(f"epoch {number} of {params['epochs']}, loss {train_loss:.4f}{held_out}", flush=True)
 
     for member in range(params["members"]):
-        fits.append(fit.train(data, params["seed"] + member, deadline, tell))
+        fits.append(fit.train(data, (params["seed"] + member) % fit.SEEDS, deadline, tell))
     return fits
 
 
@@ -98,8 +98,7 @@ def told(
     sample = {key: data.about["sample"][key] for key in ("numbers", "texts")}
     device = data.train.dense.device
     return {
-        # There is no second training on all rows.
-        "parameters": {**data.about["params"], "refit": False},
+        "parameters": data.about["params"],
         "taken": data.about["taken"],
         "data": data.about["data"],
         **{part: evaluation(data, output, outputs, part) for part, outputs in held_out.items()},

@@ -45,7 +45,7 @@ fn export(arguments: Arguments) -> Result<Vec<u8>, Error> {
     check_algorithm(&arguments.algorithm)?;
     let request = Request::new(arguments)?;
     request.tell_roles();
-    let (data, rows) = read_source(&request)?;
+    let (data, rows) = Spi::connect(|_| read_source(&request))?;
     say!("{NAME}: {rows} rows of {} read", request.source);
     let spec = TempFile::with_content("what is to be trained", &serde_json::to_vec(&request.spec)?)?;
     let out = TempFile::create("the training set");
