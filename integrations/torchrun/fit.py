@@ -68,7 +68,7 @@ class Loop:
     def __init__(self, network: Network, data: TrainingSet, seed: int):
         self.data, self.params = data, data.params
         self.network, self.device = network, data.train.dense.device
-        self.parallel = DistributedDataParallel(network, broadcast_buffers=False)
+        self.parallel = DistributedDataParallel(network, forward_sync_buffers=False)
         self.loss = loss_of(data.is_binary, self.params["class_weight"], measure.QUANTILES)
         rate, decay = self.params["learning_rate"], self.params["weight_decay"]
         self.adam = torch.optim.Adam(network.parameters(), lr=rate, weight_decay=decay)

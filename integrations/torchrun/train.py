@@ -164,6 +164,8 @@ def main() -> None:
         figure = next((f", test {name} {test[name]:.4f}" for name in ("auroc", "rmse") if test.get(name) is not None), "")
         work = f"{entry['training']['epochs']} epochs on {dist.get_world_size()} processes in {seconds:.1f} s"
         print(f"{given.model}: {work}{figure}")
+    # Nobody leaves while another still talks.
+    dist.barrier()
     dist.destroy_process_group()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 SOURCE = "launch_features"
+LABEL = "purchased"
 TRAIN = Path(__file__).parents[2] / "integrations" / "torchrun" / "train.py"
 WORK = Path(os.environ["WORK"])
 SEEDS = (1, 2, 3, 4, 5)
@@ -27,7 +28,7 @@ def check(name, is_right, figures=""):
     print(f"{'ok' if is_right else 'FAILED'}: {name} {figures}", flush=True)
 
 
-def export(connection, algorithm, params, label=None):
+def export(connection, algorithm, params, label=LABEL):
     """The path of an exported training set."""
     began = time.monotonic()
     (exported,) = connection.execute(
@@ -51,7 +52,7 @@ def trained(exported, processes, *others):
     return header, told["training"]["seconds"]
 
 
-def imported(connection, model, artifact, label=None):
+def imported(connection, model, artifact, label=LABEL):
     """Imports a version, and returns the test metrics that it tells."""
     (version,) = connection.execute(
         "SELECT reco.import_model(%s, %s, source => %s, label => %s)", [model, artifact, SOURCE, label]
@@ -114,11 +115,11 @@ def every_kind(connection):
     brief = {"epochs": 4, "threads": 1}
     deep = {**brief, "hidden": [32, 16], "crosses": 2, "batch_norm": True, "schedule": "one_cycle", "exclude": ["purchased"]}
     kinds = [
-        ("logistic", {**brief, "l1": 0.001, "schedule": "cosine", "calibration": "isotonic"}, None),
-        ("mlp", {**brief, "members": 2, "negative_share": 0.5, "class_weight": 2.0, "weight_decay": 1e-5}, None),
-        ("mlp", {**brief, "batch_size": 0, "metric": "auroc", "dropout": 0.3}, None),
+        ("logistic", {**brief, "l1": 0.001, "schedule": "cosine", "calibration": "isotonic"}, LABEL),
+        ("mlp", {**brief, "members": 2, "negative_share": 0.5, "class_weight": 2.0, "weight_decay": 1e-5}, LABEL),
+        ("mlp", {**brief, "batch_size": 0, "metric": "auroc", "dropout": 0.3}, LABEL),
         ("deep_cross", deep, "sales_1w"),
-        ("deep_cross", {**brief, "precision": "bf16", "batch_norm": True, "validation_share": 0}, None),
+        ("deep_cross", {**brief, "precision": "bf16", "batch_norm": True, "validation_share": 0}, LABEL),
     ]
     for n, (algorithm, params, label) in enumerate(kinds):
         artifact, _ = trained(export(connection, algorithm, params, label), 2)
@@ -129,7 +130,8 @@ def every_kind(connection):
 def refused(connection, artifact):
     """A file whose weights are not those that it tells of."""
     changed = bytearray(artifact)
-    changed[-1] ^= 1 << 6
+    # Of the last of its numbers, in the middle.
+    changed[-2] ^= 1 << 6
     try:
         imported(connection, "changed", bytes(changed))
         check("a changed weight is refused", False)

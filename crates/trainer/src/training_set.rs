@@ -38,8 +38,9 @@ const ABOUT: &str = "pg_recommend.training_set";
 const RECIPE: &str = "pg_recommend.recipe";
 const FORMAT_VERSION: u32 = 1;
 
-/// Rows of a record batch.
-const BATCH: usize = 65_536;
+/// Bytes of a record batch, and the fewest and most rows in one.
+const BATCH_BYTES: usize = 32 << 20;
+const BATCH_ROWS: (usize, usize) = (1024, 65_536);
 /// Bytes of a row besides its inputs: its part, its label, and whether it is later.
 const ROW: usize = 10;
 /// Most rows whose raw values are told, fewest of wide ones, and most of their values.
@@ -275,10 +276,11 @@ impl TrainingSet<'_> {
     fn write(&self, file: &mut File, schema: &Arc<Schema>) -> Result<(), TrainerError> {
         let mut writer = FileWriter::try_new_buffered(file, schema).map_err(not_arrow)?;
         let later = later_half(self.job, &self.job.split.validation);
+        let batch_rows = (BATCH_BYTES / self.job.encoder.row_bytes()).clamp(BATCH_ROWS.0, BATCH_ROWS.1);
         for (part, rows) in (0_i8..).zip(self.parts()) {
             let mut later = later.iter().filter(|_| part == 1).flatten();
             self.job.table.blocks(rows, |block| {
-                for piece in block.pieces(BATCH) {
+                for piece in block.pieces(batch_rows) {
                     let later = piece.rows.iter().map(|_| later.next().copied()).collect();
                     writer.write(&self.batch(schema, part, &piece, later)?).map_err(not_arrow)?;
                 }

@@ -13,9 +13,8 @@ const EXPORT: &str = "SELECT reco.export_training_set('launch_features', 'purcha
 
 /// What the file says besides its rows: it stands in the text of the schema.
 fn about(exported: &[u8]) -> Value {
-    let key = b"pg_recommend.training_set";
-    let at = exported.windows(key.len()).position(|bytes| bytes == key).unwrap();
-    let from = at + exported[at..].iter().position(|byte| *byte == b'{').unwrap();
+    let begins = br#"{"format_version":"#;
+    let from = exported.windows(begins.len()).position(|bytes| bytes == begins).unwrap();
     serde_json::Deserializer::from_slice(&exported[from..]).into_iter().next().unwrap().unwrap()
 }
 
@@ -141,7 +140,7 @@ fn what_a_file_tells_is_the_versions_and_marked_as_told() {
                          data #>> '{defaults,mlp,dropout}', libraries ->> 'torch', libraries ? 'pg_recommend'
                   FROM reco.versions";
     assert_eq!(rows(&mut client, stored), ["(imported,7,0.75,t,00ff,2,0.0,2.13.0,t)"]);
-    let board = "SELECT auroc, test_auroc FROM reco.leaderboard WHERE model = 'elsewhere'";
+    let board = "SELECT auroc, test_auroc FROM reco.leaderboard('elsewhere')";
     assert_eq!(rows(&mut client, board), ["(0.75,0.75)"]);
     let card: String = value(&mut client, "SELECT reco.model_card_text('elsewhere')");
     assert!(card.contains("told by the file") && card.contains("00ff"), "{card}");
