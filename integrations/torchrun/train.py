@@ -8,6 +8,7 @@ reco.import_model takes the file that it writes. docs/elsewhere.md says how, and
 import argparse
 import json
 import os
+import sys
 import time
 from datetime import timedelta
 from typing import Any
@@ -163,10 +164,12 @@ def main() -> None:
         test = (entry["test"] or {}).get("model", {})
         figure = next((f", test {name} {test[name]:.4f}" for name in ("auroc", "rmse") if test.get(name) is not None), "")
         work = f"{entry['training']['epochs']} epochs on {dist.get_world_size()} processes in {seconds:.1f} s"
-        print(f"{given.model}: {work}{figure}")
-    # Nobody leaves while another still talks.
+        print(f"{given.model}: {work}{figure}", flush=True)
+    # Nobody leaves while another still talks. Then all is done, and the process ends at once: of gloo's threads some may still
+    # run when they are taken down with it, which now and then ends it by an abort.
     dist.barrier()
-    dist.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -307,9 +307,11 @@ impl TrainingSet<'_> {
         ];
         if let Some(DataType::FixedSizeList(item, width)) = self.dense_type() {
             let values = Arc::new(Float32Array::from(dense));
-            columns.push(Arc::new(FixedSizeListArray::try_new(item, width, values, None).map_err(not_arrow)?));
+            columns
+                .push(Arc::new(FixedSizeListArray::try_new(item, width, values, None).map_err(not_arrow)?));
         }
-        columns.extend(ids.chunks_exact(count).map(|ids| Arc::new(Int32Array::from(ids.to_vec())) as ArrayRef));
+        columns
+            .extend(ids.chunks_exact(count).map(|ids| Arc::new(Int32Array::from(ids.to_vec())) as ArrayRef));
         RecordBatch::try_new(Arc::clone(schema), columns).map_err(not_arrow)
     }
 }

@@ -119,13 +119,17 @@ impl Told {
         let DataSummary { rows, unlabelled, positives, train, validation, test, digest, .. } = &self.data;
         let parts = [*unlabelled, *train, *validation, *test];
         let sum = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(*part));
-        let times = [&self.data.time_from, &self.data.time_to, &self.data.validation_from, &self.data.test_from];
+        let times =
+            [&self.data.time_from, &self.data.time_to, &self.data.validation_from, &self.data.test_from];
         let fits = self.data.task == Some(task)
             && sum == Some(*rows)
             && positives.is_none_or(|positives| positives <= *rows)
             && digest.len() <= LONGEST_TEXT
             && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
-            && times.into_iter().flatten().all(|time| Moment::parse(time).is_some() && time.len() <= LONGEST_TEXT);
+            && times
+                .into_iter()
+                .flatten()
+                .all(|time| Moment::parse(time).is_some() && time.len() <= LONGEST_TEXT);
         match fits {
             true => Ok(()),
             false => Err(refuse("its numbers of rows, task or digest do not fit together")),
@@ -202,7 +206,8 @@ fn difference(scorer: &Scorer, row: &mut Row, told: &[f64]) -> f64 {
     told.sort_unstable_by(f64::total_cmp);
     let of_quantiles = quantiles.iter().zip(&told).map(|(here, told)| apart(*here, *told));
     // Unlike `max`, this does not lose a difference that is not a number.
-    of_quantiles.fold(apart(score, *mean), |worst, next| if next > worst || next.is_nan() { next } else { worst })
+    of_quantiles
+        .fold(apart(score, *mean), |worst, next| if next > worst || next.is_nan() { next } else { worst })
 }
 
 /// Whether rows can have these metrics. JSON has no numbers but finite ones.
@@ -229,7 +234,9 @@ fn is_possible(quality: &Quality) -> bool {
                 && *log_loss >= 0.0
                 && bins
                 && calibration.len() <= MOST_BINS
-                && lists.as_ref().is_none_or(|lists| share(Some(lists.precision_at_k)) && share(lists.recall_at_k))
+                && lists
+                    .as_ref()
+                    .is_none_or(|lists| share(Some(lists.precision_at_k)) && share(lists.recall_at_k))
         }
         Quality::Regression(RegressionMetrics { rmse, mae, r2, pinball, coverage, .. }) => {
             *rmse >= 0.0
@@ -244,7 +251,6 @@ fn is_possible(quality: &Quality) -> bool {
 fn refuse(reason: impl std::fmt::Display) -> ModelError {
     ModelError::artifact(format!("its \"{ENTRY}\" is refused: {reason}"))
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -302,7 +308,9 @@ mod tests {
     fn told(task: Task) -> Told {
         let quality = match task {
             Task::Binary => Metrics::of(&[0.2, 0.7], &[false, true]).map(Quality::Binary),
-            Task::Regression => RegressionMetrics::of(&[1.0, 2.0], None, &[1.5, 2.5]).map(Quality::Regression),
+            Task::Regression => {
+                RegressionMetrics::of(&[1.0, 2.0], None, &[1.5, 2.5]).map(Quality::Regression)
+            }
         };
         let evaluation = quality.map(|quality| Evaluation { model: quality.clone(), popularity: quality });
         Told {
@@ -379,7 +387,11 @@ mod tests {
             }
             let mut other = told(task);
             std::mem::swap(&mut other.test, &mut told(TASKS[usize::from(task == TASKS[0])]).test);
-            assert!(other.check(&artifact(task)).unwrap_err().to_string().contains("test rows are impossible"));
+            assert!(other
+                .check(&artifact(task))
+                .unwrap_err()
+                .to_string()
+                .contains("test rows are impossible"));
         }
         let mut told = told(Task::Binary);
         let Some(Evaluation { model: Quality::Binary(metrics), .. }) = &mut told.validation else { panic!() };

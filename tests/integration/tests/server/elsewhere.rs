@@ -67,7 +67,11 @@ fn what_is_not_trained_elsewhere_is_refused_by_name() {
     }
     refused("'purchased', 'lstm'").expect("22023", &["unknown algorithm"], &[]);
     refused("'purchased', params => '{\"trees\": 3}'").expect("22023", &["trees", "mlp"], &[]);
-    refused("'purchased', params => '{\"metric\": \"precision_at_k\"}'").expect("22023", &["precision_at_k"], &[]);
+    refused("'purchased', params => '{\"metric\": \"precision_at_k\"}'").expect(
+        "22023",
+        &["precision_at_k"],
+        &[],
+    );
     refused("'sold'").expect("42703", &["sold"], &[]);
     refused("NULL").expect("22023", &["label"], &["label =>"]);
     refused("'purchased', NULL").expect("22023", &["algorithm must not be NULL"], &[]);
@@ -160,9 +164,8 @@ fn what_a_file_tells_is_the_versions_and_marked_as_told() {
 fn what_a_file_tells_wrongly_is_refused() {
     let database = Database::with_data();
     let mut client = database.connect();
-    let mut refused = |told: &Value| {
-        Refusal::of(&import(&mut client, "elsewhere", &with_told(told), "").unwrap_err())
-    };
+    let mut refused =
+        |told: &Value| Refusal::of(&import(&mut client, "elsewhere", &with_told(told), "").unwrap_err());
     let mut changed = told();
     changed["sample"]["outputs"][1][0] = 3.0.into();
     refused(&changed).expect("22P03", &["row 2 comes out here", "1e-5"], &[]);
