@@ -188,7 +188,7 @@ impl TrainingSet<'_> {
     fn dense_type(&self) -> Option<DataType> {
         let item = Arc::new(Field::new("item", DataType::Float32, false));
         let width = self.job.encoder.dense_width();
-        (width > 0).then(|| DataType::FixedSizeList(item, width as i32))
+        (width > 0).then_some(DataType::FixedSizeList(item, width as i32))
     }
 
     /// About how many bytes the file will have.
