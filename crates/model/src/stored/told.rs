@@ -180,7 +180,7 @@ impl Sample {
         match worst <= PARITY {
             true => Ok(worst),
             false => Err(ModelError::artifact(format!(
-                "of the rows that \"{ENTRY}\" shows, row {} comes out here {worst:e} away from what it says, and {PARITY:e} is allowed",
+                "of the rows that \"{ENTRY}\" shows, row {} comes out here {worst:.1e} away from what it says, and {PARITY:e} is allowed",
                 at + 1
             ))),
         }
