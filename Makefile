@@ -1,6 +1,6 @@
 # Thin: each target is the script of its name in scripts/.
 
-.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean test-citus test-lake test-export test-import
+.PHONY: help demo test test-monitoring docs test-docs test-bare test-images test-replicas test-mlflow test-upgrade test-report all install deb test-deb bench lint audit dist test-dist torture test-assert lint-deploy fuzz psql stop clean test-citus test-lake test-export test-import test-torchrun
 .DEFAULT_GOAL := help
 
 # Not $(dir …), which takes a path with a space for two.
@@ -53,6 +53,8 @@ test-export: ## Versions of every algorithm exported as ONNX, their scores by ON
 
 test-import: ## Models of Keras, PyTorch, scikit-learn, LightGBM, XGBoost and CatBoost as ONNX, against their makers' own scores
 	@"$(here)"/scripts/test-import
+test-torchrun: ## Training sets trained by PyTorch on one process and on two, imported, beside the server's own training
+	@"$(here)"/scripts/test-torchrun
 
 all: ## Nothing: PGXN's client asks for it before install, which builds
 	@:

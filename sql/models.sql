@@ -118,8 +118,10 @@ COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, bool
 the page "Models" of the documentation describes it, every length, shape and number of which is checked; or a model in ONNX whose
 inputs have the names of columns, as import_onnx takes it. source: a relation with
 the recipe''s columns, whose rows recommend scores; keys and time_column: found as train finds them; without a source predict
-alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
-the privilege train, to promote it manage.';
+alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A file of integrations/torchrun/train.py
+brings metrics and lineage, which are kept as told by the file, and is refused where its scores of the rows that it shows are not those
+that come out here, within 1e-5. A new model belongs to the caller; a version of one that exists needs the privilege train, to promote
+it manage.';
 
 CREATE FUNCTION import_onnx(
     model       text,

@@ -47,3 +47,19 @@ own, with its defaults as the first trial. trials: how many sets of parameters. 
 metric: as the parameter metric of train. params: what all trials have in common; epochs or trees is what the best are
 trained for. parallel: trainings at once; 0 for one on each core, on a GPU one. A call with the same arguments goes on with
 a search that was cancelled or failed, if the rows are the same. Commits between its steps unless called inside a transaction.';
+
+CREATE FUNCTION export_training_set(
+    source      regclass,
+    label       name   DEFAULT NULL,
+    algorithm   text   DEFAULT 'mlp',
+    params      jsonb  DEFAULT '{}',
+    keys        name[] DEFAULT NULL,
+    time_column name   DEFAULT NULL) RETURNS bytea
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'export_training_set_wrapper';
+COMMENT ON FUNCTION export_training_set(regclass, name, text, jsonb, name[], name) IS
+'The rows of a training as its network reads them, as a file for a training on other machines: integrations/torchrun/train.py trains
+it on as many processes and hosts as there are, and import_model brings the result back as a version like any other.
+source, label, params, keys, time_column: as train takes them; rows are read with the caller''s rights. algorithm: mlp, deep_cross or
+logistic. The file is Arrow IPC: encoded inputs, labels and the split by time, with the recipe, the parameters and the shape of the
+network. It holds what the rows hold: keep it as you keep them. An error where it would have a gigabyte or more.';

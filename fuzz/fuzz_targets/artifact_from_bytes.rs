@@ -1,7 +1,9 @@
-//! Whatever the bytes, an artifact is read or refused; one that is read scores, and comes back the same.
+//! Whatever the bytes, an artifact is read or refused; one that is read scores, and comes back the same. So is what it tells of its
+//! training.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use model::told::Told;
 use model::{Artifact, Scorer};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -18,6 +20,12 @@ fn check(bytes: &[u8]) {
     let scorer = Scorer::new(&artifact).expect("and scored with");
     // Finite weights may be so large that their sums overflow: whatever comes out, it comes.
     scorer.score(&mut scorer.row());
+    // What it tells of its training is read or refused, too.
+    if let Ok(Some(told)) = Told::read(&bytes) {
+        if told.check(&artifact).is_ok() {
+            let _ = told.sample.parity(&artifact);
+        }
+    }
 }
 
 /// The bytes with the length of the JSON that they hold from the ninth on: most changes to a header change its length,

@@ -150,8 +150,10 @@ COMMENT ON FUNCTION import_model(text, bytea, regclass, name[], name, name, bool
 the page "Models" of the documentation describes it, every length, shape and number of which is checked; or a model in ONNX whose
 inputs have the names of columns, as import_onnx takes it. source: a relation with
 the recipe''s columns, whose rows recommend scores; keys and time_column: found as train finds them; without a source predict
-alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A new model belongs to the caller; a version of one that exists needs
-the privilege train, to promote it manage.';
+alone works. label: what is predicted, for the record. promote: make it the champion even if there is one. A file of integrations/torchrun/train.py
+brings metrics and lineage, which are kept as told by the file, and is refused where its scores of the rows that it shows are not those
+that come out here, within 1e-5. A new model belongs to the caller; a version of one that exists needs the privilege train, to promote
+it manage.';
 
 CREATE FUNCTION import_onnx(
     model       text,
@@ -509,6 +511,22 @@ WHERE s.value IS NOT NULL;
 -- sql/scoring.sql
 
 -- sql/training.sql
+
+CREATE FUNCTION export_training_set(
+    source      regclass,
+    label       name   DEFAULT NULL,
+    algorithm   text   DEFAULT 'mlp',
+    params      jsonb  DEFAULT '{}',
+    keys        name[] DEFAULT NULL,
+    time_column name   DEFAULT NULL) RETURNS bytea
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c AS 'MODULE_PATHNAME', 'export_training_set_wrapper';
+COMMENT ON FUNCTION export_training_set(regclass, name, text, jsonb, name[], name) IS
+'The rows of a training as its network reads them, as a file for a training on other machines: integrations/torchrun/train.py trains
+it on as many processes and hosts as there are, and import_model brings the result back as a version like any other.
+source, label, params, keys, time_column: as train takes them; rows are read with the caller''s rights. algorithm: mlp, deep_cross or
+logistic. The file is Arrow IPC: encoded inputs, labels and the split by time, with the recipe, the parameters and the shape of the
+network. It holds what the rows hold: keep it as you keep them. An error where it would have a gigabyte or more.';
 
 -- sql/lake.sql
 

@@ -3,6 +3,7 @@
 
 use super::card::version_or_champion;
 use super::conversion::{self, Converted};
+use super::told::lineage;
 use crate::catalog::change::change;
 use crate::catalog::read::{self, VersionRow};
 use crate::catalog::rights::Privilege;
@@ -13,7 +14,7 @@ use crate::pg::call::Call;
 use crate::pg::extension::LIBRARY;
 use crate::pg::relations;
 use crate::pg::two_versions::require_writable;
-use crate::pg::values::given;
+use crate::pg::values::{given, LARGEST_VALUE};
 use crate::scoring::check_columns;
 use crate::settings;
 use crate::training::request::{check_name, Origin};
@@ -81,7 +82,7 @@ fn as_onnx(version: &VersionRow, weights: Vec<u8>) -> Result<Vec<u8>, Error> {
     let artifact = Artifact::from_bytes(&weights)?;
     drop(weights);
     let about = About { model: &version.model, version: version.number, writer: LIBRARY };
-    onnx::export::export(&artifact, about, MOST, &mut || {
+    onnx::export::export(&artifact, about, LARGEST_VALUE, &mut || {
         pgrx::check_for_interrupts!();
     })
     .map_err(|error| match error {
@@ -101,13 +102,10 @@ fn as_onnx(version: &VersionRow, weights: Vec<u8>) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// The most bytes of an exported file: a bytea has less than a gigabyte.
-const MOST: usize = (1 << 30) - (1 << 16);
-
 /// Refuses weights that do not fit into one value, since stored weights can have more.
 fn check_exportable(version: &VersionRow) -> Result<(), Error> {
     match weights::summary(version)?.size {
-        ..=MOST => Ok(()),
+        ..=LARGEST_VALUE => Ok(()),
         size => Err(Error::Limit {
             message: format!(
                 "version {} of model \"{}\" has {size} bytes, more than a bytea can hold",
@@ -192,6 +190,11 @@ impl<'call> Import<'call> {
         let converted = self.converted()?;
         let bytes = converted.as_ref().map_or(self.bytes, |converted| converted.artifact.as_slice());
         let artifact = read_artifact(bytes)?;
+        let told = match &converted {
+            Some(_) => None,
+            None => lineage(bytes, &artifact)?,
+        };
+        let bytes = told.as_ref().map_or(bytes, |told| told.artifact.as_slice());
         let origin = self.origin()?;
         if let (Some(source), Some(origin)) = (self.source, &origin) {
             check_columns(&self.model, &artifact.recipe, source)?;
@@ -208,17 +211,21 @@ impl<'call> Import<'call> {
             keys: origin.as_ref().map_or(&[], |origin| &origin.keys),
             time_column: origin.as_ref().and_then(|origin| origin.time_column.as_deref()),
             label: self.label.as_deref(),
-            parameters: "{}".into(),
+            parameters: told.as_ref().map_or("{}".into(), |told| told.parameters.to_string()),
             recipe: serde_json::to_string(&artifact.recipe)?,
-            metrics: "{}".into(),
-            data: match &converted {
-                Some(converted) => json!({
+            metrics: told.as_ref().map_or("{}".into(), |told| told.metrics.to_string()),
+            data: match (&converted, &told) {
+                (Some(converted), _) => json!({
                     "task": artifact.task(), "converted_from": "onnx", "comparison": converted.comparison,
                 }),
-                None => json!({ "task": artifact.task() }),
+                (None, Some(told)) => told.data.clone(),
+                (None, None) => json!({ "task": artifact.task() }),
             }
             .to_string(),
-            libraries: json!({ "pg_recommend": LIBRARY }).to_string(),
+            libraries: match &told {
+                Some(told) => told.libraries.to_string(),
+                None => json!({ "pg_recommend": LIBRARY }).to_string(),
+            },
             seconds: self.began.elapsed().as_secs_f64(),
             artifact: &bytes,
             measured: None,

@@ -9,6 +9,7 @@
 //! | `conversion` | models in ONNX, which the trainer converts |
 //! | `exchange` | `reco.export_model`, `reco.import_model` |
 //! | `retire`  | `reco.archive_version`, `reco.drop_model` |
+//! | `told` | what a file tells of a training elsewhere |
 //! | `wait_for` | `reco.wait_for` |
 
 mod aliases;
@@ -18,6 +19,7 @@ mod conversion;
 mod exchange;
 mod grants;
 mod retire;
+mod told;
 mod wait_for;
 
 use pgrx::extension_sql_file;

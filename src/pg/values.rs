@@ -405,6 +405,9 @@ pub fn note<'a>(text: Option<&'a str>, name: &str) -> Result<Option<&'a str>, Er
     }
 }
 
+/// The most bytes that one value is given: Postgres bounds it by a gigabyte.
+pub const LARGEST_VALUE: usize = (1 << 30) - (1 << 16);
+
 /// The value of an argument that must not be NULL.
 pub fn given<T>(value: Option<T>, name: &str) -> Result<T, Error> {
     value.ok_or_else(|| Error::invalid(format!("{name} must not be NULL")))

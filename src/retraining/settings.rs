@@ -66,7 +66,9 @@ pub fn champion(model: &str) -> Result<i32, Error> {
 pub fn of_champion(model: &str) -> Result<Arguments, Error> {
     let sql =
         "SELECT v.source_schema, v.source_name, v.label, pg_catalog.array_to_json(v.keys)::pg_catalog.text, \
-                      v.time_column, v.parameters::pg_catalog.text, r.algorithm, v.version, v.source_view \
+                      v.time_column, v.parameters::pg_catalog.text, \
+                      COALESCE(r.algorithm, CASE WHEN v.data OPERATOR(pg_catalog.?) 'told_by_file' THEN v.algorithm END), \
+                      v.version, v.source_view \
                FROM reco.alias AS a \
                JOIN reco.version AS v ON v.model OPERATOR(pg_catalog.=) a.model \
                     AND v.version OPERATOR(pg_catalog.=) a.version \

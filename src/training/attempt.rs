@@ -152,7 +152,9 @@ impl Outcome {
             }
             Event::Data(data) => self.data = Some(data),
             Event::Warning { message } => warn(&message),
-            Event::Setup(_) | Event::Converted { .. } => return Err(unasked()),
+            Event::Setup(_) | Event::Converted { .. } | Event::Preparing { .. } | Event::Prepared => {
+                return Err(unasked());
+            }
             Event::Epoch {
                 algorithm,
                 epoch,

@@ -1,4 +1,4 @@
-//! The procedures `reco.train(…)` and `reco.tune(…)`.
+//! The procedures `reco.train(…)` and `reco.tune(…)`, and the function `reco.export_training_set(…)`.
 //!
 //! | file | step |
 //! | --- | --- |
@@ -12,9 +12,11 @@
 //! | `attempt`   | a run with its trainer: epochs on their way to catalog and client, and the result; a training without a run |
 //! | `store`     | the result as a version |
 //! | `train`     | the procedure `train`, step by step |
+//! | `export_set` | the function `export_training_set`: what a network would read, for a training elsewhere |
 //! | `tune/`     | the procedure `tune`: many runs, of which the best becomes a version |
 
 pub mod attempt;
+mod export_set;
 mod keys;
 pub mod read;
 pub mod request;

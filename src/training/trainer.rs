@@ -80,6 +80,11 @@ impl Trainer {
         Self::start_with(&[("--convert", model), ("--spec", spec), ("--out", out)])
     }
 
+    /// Starts a trainer that writes what a network would read of the rows.
+    pub fn start_preparation(data: &TempFile, spec: &TempFile, out: &TempFile) -> Result<Self, Error> {
+        Self::start_with(&[("--prepare", data), ("--spec", spec), ("--out", out)])
+    }
+
     /// Starts a trainer that gets these files, each under the name of an argument.
     fn start_with(files: &[(&str, &TempFile)]) -> Result<Self, Error> {
         let descriptors = files.iter().map(|(_, file)| file.descriptor()).collect::<Result<Vec<_>, _>>()?;

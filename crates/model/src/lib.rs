@@ -32,7 +32,7 @@ pub mod tune;
 
 pub use measure::{calibration, charts, isotonic, lists, metrics, quality, ranking, recalibration, tally};
 pub use score::{array, best, forest, image, network, predictor, rates, scorer};
-pub use stored::{artifact, bytes, card, number_bins, output, recipe, tensors, transform, vocabulary};
+pub use stored::{artifact, bytes, card, number_bins, output, recipe, tensors, told, transform, vocabulary};
 pub use tune::{halving, params, search, trials};
 
 pub use algorithm::{Algorithm, Task};

@@ -241,6 +241,12 @@ pub enum Event {
         algorithm: Algorithm,
         comparison: Comparison,
     },
+    /// The answer to `--prepare` before the training set is written: about how many bytes it will have.
+    Preparing {
+        bytes: u64,
+    },
+    /// The training set is written.
+    Prepared,
     /// Something the user should know that does not stop the training.
     Warning {
         message: String,

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 const USAGE: &str = "pg_recommend_trainer --spec SPEC.json --data DATA.arrow --out MODEL.safetensors \
                      [--measured MODEL.safetensors] [--scores SCORES.arrow], or pg_recommend_trainer --check, or \
-                     pg_recommend_trainer --convert MODEL.onnx --spec SPEC.json --out MODEL.safetensors";
+                     pg_recommend_trainer --convert MODEL.onnx --spec SPEC.json --out MODEL.safetensors, or \
+                     pg_recommend_trainer --prepare DATA.arrow --spec SPEC.json --out SET.arrow";
 
 /// What the program is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Mode {
     Check,
     /// `--convert`: make an artifact of a model in ONNX.
     Convert(Files),
+    /// `--prepare`: make of the rows what a network reads, for a training elsewhere.
+    Prepare(Files),
 }
 
 impl Mode {
@@ -24,7 +27,8 @@ impl Mode {
         let arguments: Vec<_> = arguments.collect();
         match arguments.as_slice() {
             [only] if only == "--check" => Ok(Self::Check),
-            [first, ..] if first == "--convert" => Files::parse(arguments.into_iter()).map(Self::Convert),
+            [first, ..] if first == "--convert" => Files::parse("--convert", arguments).map(Self::Convert),
+            [first, ..] if first == "--prepare" => Files::parse("--prepare", arguments).map(Self::Prepare),
             _ => Arguments::parse(arguments.into_iter()).map(Self::Train),
         }
     }
@@ -45,20 +49,21 @@ pub struct Arguments {
     pub scores: Option<PathBuf>,
 }
 
-/// The files of a conversion.
+/// The files of a conversion or a preparation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Files {
-    pub model: PathBuf,
-    /// JSON of [`model::conversion::Conversion`].
+    /// The model, or the rows as a training reads them.
+    pub from: PathBuf,
+    /// JSON of [`model::conversion::Conversion`], or of [`model::protocol::Spec`].
     pub spec: PathBuf,
-    /// Where the artifact goes.
+    /// Where the artifact goes, or the training set.
     pub out: PathBuf,
 }
 
 impl Files {
-    fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, TrainerError> {
-        let [model, spec, out] = paths(["--convert", "--spec", "--out"], arguments)?;
-        Ok(Self { model: needed(model)?, spec: needed(spec)?, out: needed(out)? })
+    fn parse(mode: &'static str, arguments: Vec<OsString>) -> Result<Self, TrainerError> {
+        let [from, spec, out] = paths([mode, "--spec", "--out"], arguments.into_iter())?;
+        Ok(Self { from: needed(from)?, spec: needed(spec)?, out: needed(out)? })
     }
 }
 
@@ -122,6 +127,7 @@ mod tests {
         let task = |line: &str| Mode::parse(line.split_whitespace().map(OsString::from));
         assert_eq!(task("--check").unwrap(), Mode::Check);
         assert!(matches!(task("--spec s --data d --out o").unwrap(), Mode::Train(_)));
+        assert!(matches!(task("--prepare d --out o --spec s").unwrap(), Mode::Prepare(_)));
         assert_eq!(task("--check --out o").unwrap_err().to_string(), "unknown argument --check");
     }
 

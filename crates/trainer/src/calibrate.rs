@@ -48,7 +48,7 @@ fn quantity(fit: &Fit, job: &Job, shifts: Shifts) -> Output {
 }
 
 /// Which of the rows belong to the later half of their times; `None` if there are no two times, or no split by time.
-fn later_half(job: &Job, rows: &[u32]) -> Option<Vec<bool>> {
+pub fn later_half(job: &Job, rows: &[u32]) -> Option<Vec<bool>> {
     let (_, times) = job.table.times.as_ref().filter(|_| job.split.by_time)?;
     let of_rows = || rows.iter().map(|row| times[*row as usize]);
     let mut distinct: Vec<i64> = of_rows().collect();

@@ -19,7 +19,7 @@ pub fn convert<W: Write>(files: &Files, reporter: &mut Reporter<W>) -> Result<()
     if let Some(extension) = conversion.extension.clone().filter(|version| version != VERSION) {
         return Err(TrainerError::OtherVersion { extension });
     }
-    let bytes = read(&files.model, "read the model")?;
+    let bytes = read(&files.from, "read the model")?;
     let (artifact, comparison) = onnx::import::convert(&bytes, &conversion)?;
     write_model(&files.out, &artifact)?;
     reporter.send(&Event::Converted { trainer: VERSION.into(), algorithm: artifact.algorithm, comparison })

@@ -24,6 +24,7 @@
 //! | `pipeline` | the whole training, step by step |
 //! | `check` | what a training would run on |
 //! | `convert` | a model in ONNX becomes an artifact |
+//! | `training_set` | the rows as a network reads them become a file, for a training elsewhere |
 //! | `report`, `error` | the events on standard output; the errors |
 
 mod arguments;
@@ -54,6 +55,7 @@ mod refit;
 mod report;
 mod rows;
 mod threads;
+mod training_set;
 mod trees;
 
 use arguments::Mode;
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Mode::Train(arguments) => pipeline::run(&arguments, &mut reporter),
         Mode::Check => check::check(&mut reporter),
         Mode::Convert(files) => convert::convert(&files, &mut reporter),
+        Mode::Prepare(files) => training_set::prepare(&files, &mut reporter),
     }));
     let error = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,

@@ -28,6 +28,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tch::Device;
 
 /// Runs a training from the spec to the written model.
 pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Result<(), TrainerError> {
@@ -45,46 +46,13 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
     })?;
     let warm = warm_up(device);
 
-    let rows = Prepared::read(&arguments.data, &spec, threads)?;
-    check_metric(params, rows.task)?;
-    reporter.send(&Event::Data(rows.summary()))?;
-    if let Some(warning) = &rows.warning {
-        reporter.warn(warning.clone())?;
-    }
-    rows.check_classes()?;
-    let Prepared { table, ordered, split, task, .. } = &rows;
-
-    let in_memory = table.stored.is_none();
-    let bins = defaults::number_bins(&spec.algorithms, split.train.len(), in_memory, *task);
-    let bins = params.number_bins.unwrap_or(bins);
-    let encoder = Encoder::fit(table, &split.train, params, bins, threads)?;
+    let rows = read_rows(&arguments.data, &spec, threads, reporter)?;
+    let encoder = fit_encoder(&rows, &spec, threads)?;
     warm.wait()?;
-    let leaks = leaks::warnings(table, ordered, &split.train, *task)?;
-    encoder.warnings.iter().chain(&leaks).try_for_each(|warning| reporter.warn(warning.clone()))?;
     let budget = Some(params.time_budget).filter(|seconds| *seconds > 0.0);
-    let job = Job {
-        table,
-        ordered,
-        split,
-        encoder: &encoder,
-        task: *task,
-        params,
-        defaults: Defaults::of(&encoder, split.train.len(), *task),
-        device,
-        threads,
-        deadline: budget.map(|seconds| started + Duration::from_secs_f64(seconds)),
-        units: match task {
-            Task::Binary => Units::NONE,
-            Task::Regression => Units::standard(&table.labels.of(&split.train)),
-        },
-        refit: None,
-    };
-    if !split.validation.is_empty() && job.stopping_rows().is_empty() {
-        reporter.warn(
-            "All validation rows have the same label: the training cannot stop early and the probabilities are not \
-             calibrated.",
-        )?;
-    }
+    let deadline = budget.map(|seconds| started + Duration::from_secs_f64(seconds));
+    let job = Job { deadline, ..job_of(&rows, &encoder, params, device, threads) };
+    warn_of(&job, reporter)?;
     let Choice { best: measured, cut_offs } = best(&spec.algorithms, &rows.earlier, &job, reporter)?;
     let importance = if params.importance { importance(&measured.artifact, &job)? } else { Vec::new() };
     let all = refit::prepare(&measured, &job, reporter)?;
@@ -117,6 +85,71 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
             .collect(),
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// Reads the rows, and says what they are. An error if nothing can be learned from them.
+pub fn read_rows<W: Write>(
+    data: &Path,
+    spec: &Spec,
+    threads: usize,
+    reporter: &mut Reporter<W>,
+) -> Result<Prepared, TrainerError> {
+    let rows = Prepared::read(data, spec, threads)?;
+    check_metric(&spec.params, rows.task)?;
+    reporter.send(&Event::Data(rows.summary()))?;
+    if let Some(warning) = &rows.warning {
+        reporter.warn(warning.clone())?;
+    }
+    rows.check_classes()?;
+    Ok(rows)
+}
+
+/// The preprocessing, fitted on the training rows.
+pub fn fit_encoder<'a>(rows: &'a Prepared, spec: &Spec, threads: usize) -> Result<Encoder<'a>, TrainerError> {
+    let (in_memory, train) = (rows.table.stored.is_none(), &rows.split.train);
+    let bins = defaults::number_bins(&spec.algorithms, train.len(), in_memory, rows.task);
+    Encoder::fit(&rows.table, train, &spec.params, spec.params.number_bins.unwrap_or(bins), threads)
+}
+
+/// The training of these rows, without a deadline.
+pub fn job_of<'a>(
+    rows: &'a Prepared,
+    encoder: &'a Encoder<'a>,
+    params: &'a Params,
+    device: Device,
+    threads: usize,
+) -> Job<'a> {
+    let Prepared { table, ordered, split, task, .. } = rows;
+    Job {
+        table,
+        ordered,
+        split,
+        encoder,
+        task: *task,
+        params,
+        defaults: Defaults::of(encoder, split.train.len(), *task),
+        device,
+        threads,
+        deadline: None,
+        units: match task {
+            Task::Binary => Units::NONE,
+            Task::Regression => Units::standard(&table.labels.of(&split.train)),
+        },
+        refit: None,
+    }
+}
+
+/// Warns of columns that tell nothing or too much, and of validation rows that cannot stop a training.
+pub fn warn_of<W: Write>(job: &Job, reporter: &mut Reporter<W>) -> Result<(), TrainerError> {
+    let leaks = leaks::warnings(job.table, job.ordered, &job.split.train, job.task)?;
+    job.encoder.warnings.iter().chain(&leaks).try_for_each(|warning| reporter.warn(warning.clone()))?;
+    if !job.split.validation.is_empty() && job.stopping_rows().is_empty() {
+        reporter.warn(
+            "All validation rows have the same label: the training cannot stop early and the probabilities are not \
+             calibrated.",
+        )?;
+    }
+    Ok(())
 }
 
 /// The histograms of the scores and of the columns that the model reads. A key has none: its values are always new.
@@ -161,7 +194,7 @@ pub fn write_model(path: &Path, artifact: &Artifact) -> Result<(), TrainerError>
     write(path, "write the model to", |file| file.write_all(&bytes).map_err(|e| e.to_string()))
 }
 
-fn read_spec(path: &Path) -> Result<Spec, TrainerError> {
+pub fn read_spec(path: &Path) -> Result<Spec, TrainerError> {
     let fail = |reason: String| TrainerError::File {
         action: "read the spec",
         path: path.display().to_string(),
@@ -184,7 +217,7 @@ struct Sender {
 }
 
 /// Sets libtorch's number of threads and returns it: more than there are processors would only wait for each other.
-fn set_up_libtorch(params: &Params) -> usize {
+pub fn set_up_libtorch(params: &Params) -> usize {
     let threads = match params.threads {
         0 => processors(),
         given => given.min(processors()),
@@ -205,7 +238,7 @@ fn check_metric(params: &Params, task: Task) -> Result<(), TrainerError> {
 }
 
 /// Writes a file in place. It is not written beside and renamed, since the path may be a descriptor.
-fn write(
+pub fn write(
     path: &Path,
     action: &'static str,
     content: impl FnOnce(&mut File) -> Result<(), String>,

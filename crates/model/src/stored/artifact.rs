@@ -95,6 +95,12 @@ impl Artifact {
     }
 }
 
+/// An entry of the header's metadata; `None` if there is none of that name.
+pub fn metadata_of(bytes: &dyn Bytes, key: &str) -> Result<Option<String>, ModelError> {
+    let (header, _) = read_header(bytes)?;
+    Ok(header.metadata().as_ref().and_then(|metadata| metadata.get(key)).cloned())
+}
+
 /// The header of a safetensors file. The crate's own writer puts the metadata in the order of a hash map, which
 /// differs from run to run; here every map is sorted.
 #[derive(Serialize)]

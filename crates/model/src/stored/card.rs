@@ -128,6 +128,13 @@ impl Card {
                  seen the rows that they are of."
             ));
         }
+        if self.data.as_ref().is_some_and(|data| data.contains_key("told_by_file")) {
+            limits.push(
+                "It was trained elsewhere: its metrics and the rows that it learned from are told by the file that it came in, \
+                 and not measured here."
+                    .into(),
+            );
+        }
         if !self.metrics.contains_key("test") {
             limits.push("It was not measured on rows that training did not see.".into());
         }

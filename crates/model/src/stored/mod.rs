@@ -8,6 +8,7 @@
 //! | `meaning` | these values and keys in the form in which rows are read |
 //! | `output` | what a predictor's numbers become: probabilities or quantities |
 //! | `card` | a model card, as JSON and as Markdown |
+//! | `told` | what the file of a model that was trained elsewhere tells of its training |
 //! | `moment` | the event times of the data that a version saw |
 
 pub mod artifact;
@@ -19,5 +20,6 @@ pub mod number_bins;
 pub mod output;
 pub mod recipe;
 pub mod tensors;
+pub mod told;
 pub mod transform;
 pub mod vocabulary;

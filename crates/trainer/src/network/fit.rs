@@ -94,7 +94,8 @@ pub fn fit<'a, W: Write>(
     })
 }
 
-fn shape(algorithm: Algorithm, job: &Job) -> Shape {
+/// The shape of the networks of an algorithm.
+pub fn shape(algorithm: Algorithm, job: &Job) -> Shape {
     let params = job.params;
     let (crosses, hidden) = match algorithm {
         Algorithm::DeepCross => (params.crosses, params.hidden.clone()),

@@ -27,4 +27,5 @@ mod schedule;
 mod train;
 mod worker;
 
-pub use fit::fit;
+pub use fit::{fit, shape};
+pub use net::{spread, Shape};

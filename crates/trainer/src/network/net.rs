@@ -11,6 +11,7 @@ use crate::precision::linear;
 use crate::random::seeded;
 use model::network::{Cross, Dense};
 use model::params::Precision;
+use model::recipe::Category;
 use model::{Network, Recipe};
 use ndarray::{Array1, Array2};
 use tch::{Device, Kind, TchError, Tensor};
@@ -311,16 +312,21 @@ impl LeafLayout {
     }
 }
 
+/// The standard deviation that an embedding has before training on so many rows.
+pub fn spread(category: &Category, training_rows: usize) -> f64 {
+    match training_rows / category.rows() {
+        MANY_ROWS.. => MANY_ROWS_SPREAD,
+        _ => FEW_ROWS_SPREAD,
+    }
+}
+
 /// The shape of each leaf, in order, and its initial values.
 fn plan(recipe: &Recipe, shape: &Shape) -> Vec<(Vec<i64>, Start)> {
     let (width, rank) = (recipe.width() as i64, shape.rank as i64);
     let uniform = |inputs: i64| Start::Uniform(1.0 / (inputs as f64).sqrt());
     let mut plan: Vec<(Vec<i64>, Start)> = Vec::new();
     for category in recipe.categories() {
-        let spread = match shape.training_rows / category.rows() {
-            MANY_ROWS.. => MANY_ROWS_SPREAD,
-            _ => FEW_ROWS_SPREAD,
-        };
+        let spread = spread(category, shape.training_rows);
         plan.push((vec![category.rows() as i64, category.dimension as i64], Start::Normal(spread)));
     }
     for _ in 0..shape.crosses {

@@ -128,6 +128,7 @@ SELECT reco.lift('launch', 'public.launch_features');;
 CALL reco.train('launch', 'public.launch_features', 'purchased', params => '{"epochs": 1, "hidden": [4]}');;
 CALL reco.train('auto', 'public.launch_features', 'purchased', algorithm => 'auto', params => '{"epochs": 1, "hidden": [4], "trees": 3}');;
 CALL reco.tune('tuned', 'public.launch_features', 'purchased', trials => 2, params => '{"epochs": 2}');;
+SELECT reco.export_training_set('public.launch_features', 'purchased', params => '{"hidden": [4]}');;
 CALL reco.retrain('launch');;
 CALL reco.monitor('launch');;
 SELECT reco.set_monitoring('launch', '{"psi_alarm": 0.3}');;

@@ -63,6 +63,7 @@
 //! | `docs` | the SQL of the documents runs, and their links lead somewhere |
 //! | `reference` | the pages of the reference say what the server says, and none is missing |
 //! | `tutorial` | the statements of the tutorial, from an empty database on, and what it shows of them |
+//! | `elsewhere` | training sets for other machines, and what the files of their models tell |
 //! | `troubleshooting` | each message of the page is one that the sources say, with its SQLSTATE |
 //! | `oldest_rust` | one place says it, and the dependencies ask for no newer one |
 //! | `training_refusals`, `scoring_refusals` | every kind of bad input |
@@ -101,6 +102,7 @@ mod deployed;
 mod docs;
 mod domains;
 mod dump;
+mod elsewhere;
 mod encoders;
 mod evaluation;
 mod explain;

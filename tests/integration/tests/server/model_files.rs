@@ -28,7 +28,7 @@ const HIDDEN_BIAS: [f32; 3] = [0.1, -0.1, 0.05];
 const LAST: [f32; 3] = [0.8, -1.2, 0.6];
 const LAST_BIAS: [f32; 1] = [0.15];
 
-fn metadata() -> Value {
+pub fn metadata() -> Value {
     let recipe = json!({"columns": [
         {"name": "price", "sql_type": "numeric", "family": "number",
          "input": {"numbers": [{"mean": 5.0, "scale": 2.0, "indicator": true}]}},
@@ -42,7 +42,7 @@ fn metadata() -> Value {
     })
 }
 
-const TENSORS: [(&str, &[usize], &[f32]); 5] = [
+pub const TENSORS: [(&str, &[usize], &[f32]); 5] = [
     ("network.0.embedding.0", &[4, 2], &EMBEDDING),
     ("network.0.layer.0.weight", &[3, 4], &HIDDEN),
     ("network.0.layer.0.bias", &[3], &HIDDEN_BIAS),
@@ -52,7 +52,7 @@ const TENSORS: [(&str, &[usize], &[f32]); 5] = [
 
 /// What the network of the file gives, from its definition: the standardized price, whether it is missing, and the
 /// category's embedding, which has row 0 for what was never seen, 1 for NULL and then the vocabulary.
-fn expected(price: Option<f64>, category: Option<&str>) -> f64 {
+pub fn expected(price: Option<f64>, category: Option<&str>) -> f64 {
     let row = match category {
         None => 1,
         Some("drinks") => 2,
@@ -75,7 +75,7 @@ fn expected(price: Option<f64>, category: Option<&str>) -> f64 {
     1.0 / (1.0 + (-(1.5 * (logit + f64::from(LAST_BIAS[0])) - 0.25)).exp())
 }
 
-fn import(client: &mut Client, model: &str, bytes: &[u8], others: &str) -> Result<i32, postgres::Error> {
+pub fn import(client: &mut Client, model: &str, bytes: &[u8], others: &str) -> Result<i32, postgres::Error> {
     let sql = format!("SELECT reco.import_model('{model}', $1{others})");
     client.query_one(&sql, &[&bytes]).map(|row| row.get(0))
 }
