@@ -28,11 +28,8 @@ LEARNED_FROM = 100_000
 
 def run(scale):
     connection = connect()
-    return [
-        found
-        for model, graph in ("network", network(connection)), ("forest", forest(connection))
-        for found in beside_the_graph(connection, scale, model, graph)
-    ]
+    graphs = {"network": network(connection), "forest": forest(connection)}
+    return [line for model, graph in graphs.items() for line in beside_the_graph(connection, scale, model, graph)]
 
 
 def network(connection):

@@ -15,6 +15,7 @@ def scorer(network):
 def one_thread(model):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # CatBoost's graphs do not say the shape of their output
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -13,6 +13,7 @@ import onnxruntime
 
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
+options.log_severity_level = 3  # CatBoost's graphs do not say the shape of their output
 row = plpy.execute("SELECT body FROM graph WHERE model = '{model}'")[0]
 session = onnxruntime.InferenceSession(row["body"], options, providers=["CPUExecutionProvider"])
 (name,) = (value.name for value in session.get_inputs())
