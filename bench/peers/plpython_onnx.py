@@ -24,18 +24,21 @@ def score(values):
 GD["{model}"] = score
 """
 
-ROW = """
+SCORE = """
 if "{model}" not in GD:
     plpy.execute("SELECT {model}_load()")
-return GD["{model}"]([x[name] for name in {names!r}])
+return GD["{model}"]({values})
 """
+ROW = f"[x[name] for name in {NAMES!r}]"
 
 
 def create(connection, model, graph):
-    """The function MODEL_predict(wide), for a graph of one input and one output. PL/Python runs the machine's own Python,
+    """The functions MODEL_predict of rows and of arrays, for a graph of one input and one output. PL/Python runs the machine's own Python,
     and the packages here have to be made for its version."""
     connection.execute("CREATE TABLE IF NOT EXISTS graph (model text PRIMARY KEY, body bytea)")
     connection.execute("INSERT INTO graph VALUES (%s, %s)", [model, graph])
     load = LOAD.format(packages=sysconfig.get_path("purelib"), model=model)
     plpython.function(connection, f"{model}_load()", "void", load)
-    plpython.function(connection, f"{model}_predict(x wide)", "double precision", ROW.format(model=model, names=NAMES))
+    for kind, values in ("wide_row", ROW), ("real[]", "x"):
+        body = SCORE.format(model=model, values=values)
+        plpython.function(connection, f"{model}_predict(x {kind})", "double precision", body)

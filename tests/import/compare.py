@@ -1,6 +1,8 @@
 """Imports a model of each maker and compares its scores in SQL with the maker's own, row by row."""
 
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pandas
@@ -85,8 +87,15 @@ def main():
         rows, numbers, texts, label = read(connection)
         for maker in makers.ALL:
             if not wanted or maker.__name__ in wanted:
-                check(connection, maker(rows, numbers, texts, label.astype(int)), label)
+                check(connection, in_its_own_process(maker, rows, numbers, texts, label.astype(int)), label)
     print("every model scores as its maker does")
 
 
-main()
+def in_its_own_process(maker, *arguments):
+    """TensorFlow and PyTorch crash in one process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(maker, *arguments).result()
+
+
+if __name__ == "__main__":
+    main()
