@@ -102,7 +102,9 @@ impl Both {
 
         second(self);
         self.both("SELECT reco.promote('launch', 2)");
-        QUESTIONS.iter().filter(|sql| !sql.contains("reco.versions")).for_each(|sql| self.same(sql));
+        // Metrics and the importance of columns, by which launches are similar, are not in a file.
+        let in_files = |sql: &&&str| !sql.contains("reco.versions") && !sql.contains("similar_launches");
+        QUESTIONS.iter().filter(in_files).for_each(|sql| self.same(sql));
         self.both(
             "SELECT reco.start_ab_test('test', 'launch', '[{\"arm\": \"one\", \"version\": 1, \"share\": 0.5}, \
                                                           {\"arm\": \"two\", \"version\": 2, \"share\": 0.5}]')",
@@ -139,11 +141,15 @@ impl Both {
     }
 
     /// Trains a second version in the server alone, and takes it over. What is learned depends on the order of the rows, and
-    /// after a refresh that is another in a table of one server.
+    /// after a refresh that is another in a table of one server. Without a refit: the weights that are measured are those that
+    /// are exported.
     fn take_over(&mut self) {
-        self.alone.batch_execute(&Training::new("launch").param(r#""seed": 5"#).sql()).unwrap();
+        self.alone
+            .batch_execute(&Training::new("launch").param(r#""seed": 5, "refit": false"#).sql())
+            .unwrap();
         let artifact: Vec<u8> = value(&mut self.alone, "SELECT reco.export_model('launch', 2)");
-        let import = "SELECT reco.import_model('launch', $1, source => 'launch_features')";
+        let import =
+            "SELECT reco.import_model('launch', $1, source => 'launch_features', label => 'purchased')";
         assert_eq!(self.sharded.query_one(import, &[&artifact]).unwrap().get::<_, i32>(0), 2);
         // Each training of the same rows in shards is the same.
         let train = Training::new("own").param(r#""seed": 5"#).sql();
