@@ -29,8 +29,7 @@ SCORERS = [torch_scorer, onnx_scorer]
 
 def run(scale):
     connection = connect()
-    query = "SELECT string_agg(body, '' ORDER BY position) FROM reco.artifact_chunk JOIN reco.version USING (artifact_id) WHERE model = 'wide'"
-    network = Network(connection.execute(query).fetchone()[0])
+    network = network_of(connection)
     clients = {
         f"client with {reader} and {scorer.NAME}": partial(by_client, connection, read, scorer.scorer(network))
         for reader, read in READERS.items()
@@ -41,6 +40,12 @@ def run(scale):
         check_agreement(connection, ours, name, client)
     times = medians(min(scale.repetitions, 5), ours=ours, **clients)
     return [beside(f"{scale.rows:,} rows into a table", times, name) for name in clients]
+
+
+def network_of(connection):
+    """The network of the model that all sides score by."""
+    query = "SELECT string_agg(body, '' ORDER BY position) FROM reco.artifact_chunk JOIN reco.version USING (artifact_id) WHERE model = 'wide'"
+    return Network(connection.execute(query).fetchone()[0])
 
 
 def beside(what, times, name):

@@ -11,7 +11,6 @@ import client
 from data import INPUTS, NAMES, warm
 from measure import connect, figure, medians, seconds
 from peers import driver, onnx_scorer, plpython_onnx, wire
-from peers.artifact import Network
 
 TITLE = "Models in ONNX"
 NOTE = """Two graphs are imported (`import_onnx`) and scored beside themselves: the network of 30 → 128 → 1 above, and a
@@ -28,13 +27,8 @@ LEARNED_FROM = 100_000
 
 def run(scale):
     connection = connect()
-    graphs = {"network": network(connection), "forest": forest(connection)}
+    graphs = {"network": onnx_scorer.graph(client.network_of(connection)), "forest": forest(connection)}
     return [line for model, graph in graphs.items() for line in beside_the_graph(connection, scale, model, graph)]
-
-
-def network(connection):
-    query = "SELECT string_agg(body, '' ORDER BY position) FROM reco.artifact_chunk JOIN reco.version USING (artifact_id) WHERE model = 'wide'"
-    return onnx_scorer.graph(Network(connection.execute(query).fetchone()[0]))
 
 
 def forest(connection):

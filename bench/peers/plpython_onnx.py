@@ -33,8 +33,8 @@ ROW = f"[x[name] for name in {NAMES!r}]"
 
 
 def create(connection, model, graph):
-    """The functions MODEL_predict of rows and of arrays, for a graph of one input and one output. PL/Python runs the machine's own Python,
-    and the packages here have to be made for its version."""
+    """The functions MODEL_predict of rows and of arrays, for a graph of one input and one output. PL/Python runs
+    the machine's own Python, and the packages here have to be made for its version."""
     connection.execute("CREATE TABLE IF NOT EXISTS graph (model text PRIMARY KEY, body bytea)")
     connection.execute("INSERT INTO graph VALUES (%s, %s)", [model, graph])
     load = LOAD.format(packages=sysconfig.get_path("purelib"), model=model)
