@@ -91,7 +91,7 @@ fn the_best_epoch_can_be_that_of_the_best_lists() {
     let source = Source::of(&sales(1500));
     // Slow enough that the epochs differ.
     let plain = Params { number_bins: Some(0), ..quick() };
-    let params = Params { epochs: 15, learning_rate: Some(0.05), patience: Some(0), k: 8, ..plain };
+    let params = Params { epochs: 15, learning_rate: Some(0.02), patience: Some(0), k: 8, ..plain };
     let of = |metric| {
         let run = train(&source, Params { metric, calibration: CalibrationChoice::Platt, ..params.clone() });
         let (validation, _, best, _) = run.finished();

@@ -166,7 +166,7 @@ fn patience_stops_early_and_the_best_epoch_is_the_one_stored() {
 #[test]
 fn the_best_epoch_is_that_of_the_metric_that_was_asked_for() {
     let source = Source::of(&sales(800));
-    let params = Params { epochs: 40, learning_rate: Some(0.05), patience: Some(0), ..quick() };
+    let params = Params { epochs: 40, learning_rate: Some(0.1), patience: Some(0), ..quick() };
     let best_of = |metric| {
         let run = train(&source, Params { metric, ..params.clone() });
         let (.., best, _) = run.finished();
@@ -354,10 +354,10 @@ fn the_best_of_several_is_kept_and_all_are_told() {
         });
         best.unwrap().0
     };
-    let (told, kept) = run_with(Some(Metric::AveragePrecision), 3);
+    let (told, kept) = run_with(Some(Metric::AveragePrecision), 10);
     assert_eq!(kept, by(&told, Metric::AveragePrecision), "{told:?}");
     // Where none is asked for, a network that is ahead in average precision gives way to a blend of a lower loss.
-    let (told, kept) = run_with(None, 3);
+    let (told, kept) = run_with(None, 10);
     assert_eq!(by(&told, Metric::AveragePrecision), Algorithm::Mlp, "the data show nothing: {told:?}");
     assert_eq!((by(&told, Metric::LogLoss), kept), (Algorithm::Blend, Algorithm::Blend), "{told:?}");
 }

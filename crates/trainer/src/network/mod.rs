@@ -8,10 +8,12 @@
 //! | `examples` | all rows as one part, or a pool at a time |
 //! | `room` | how much memory a training will allocate |
 //! | `loss`, `adam`, `schedule`, `noise`, `plain` | the loss, the optimizer, the learning rate, dropout, and gradients by hand |
+//! | `average` | the moving average of the parameters, which is what is served |
 //! | `batches`, `worker` | what each thread does of a step |
 //! | `plan`, `train` | what the loop is told, and the loop |
 
 mod adam;
+mod average;
 mod batches;
 mod examples;
 mod fit;

@@ -140,6 +140,16 @@ impl Net {
         Self::over(self.flat(), self.statistics.f_detach_copy()?, self.layout.clone())
     }
 
+    /// Another network with the same parameters and statistics.
+    pub fn copy(&self) -> Result<Self, TchError> {
+        Self::over(self.flat.f_detach_copy()?, self.statistics.f_detach_copy()?, self.layout.clone())
+    }
+
+    /// Whether hidden layers are normalized.
+    pub fn is_normalized(&self) -> bool {
+        !self.running.is_empty()
+    }
+
     /// All parameters as one flat tensor, which may only be changed while gradients are not recorded.
     pub fn flat(&self) -> Tensor {
         self.flat.shallow_clone()
@@ -182,9 +192,9 @@ impl Net {
     /// Sets the statistics to the mean of those that the other networks have gathered.
     pub fn average_statistics(&self, others: &[&Net]) -> Result<(), TchError> {
         let all: Vec<&Tensor> = others.iter().map(|net| &net.statistics).collect();
-        match self.running.is_empty() {
-            true => Ok(()),
-            false => self.statistics.shallow_clone().f_copy_(&Tensor::f_stack(&all, 0)?.f_mean_dim(
+        match self.is_normalized() {
+            false => Ok(()),
+            true => self.statistics.shallow_clone().f_copy_(&Tensor::f_stack(&all, 0)?.f_mean_dim(
                 0,
                 false,
                 Kind::Float,

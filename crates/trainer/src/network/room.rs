@@ -39,7 +39,7 @@ pub fn fits_whole(job: &Job, shape: &Shape) -> Result<bool, TrainerError> {
     memory::check("the training", always + pool, help).map(|()| false)
 }
 
-/// The parameters, what the optimizer keeps for each, a gradient for each thread and the best ones so far, and the
+/// The parameters, their average, what the optimizer keeps for each, a gradient for each thread and the best ones so far, and the
 /// activations of a block of rows for each thread.
 fn network(job: &Job, shape: &Shape) -> u64 {
     let width = job.encoder.recipe.width();
@@ -48,7 +48,7 @@ fn network(job: &Job, shape: &Shape) -> u64 {
         _ => return 0,
     };
     let parameters = Net::size(&job.encoder.recipe, shape) as u64;
-    let copies = 7 + 2 * threads + job.params.members as u64;
+    let copies = 8 + 2 * threads + job.params.members as u64;
     let hidden: usize = shape.hidden.iter().sum();
     let activations = 4 * width + 5 * hidden + shape.crosses * (3 * width + 2 * shape.rank);
     4 * parameters * copies + threads * (4 * block_rows(job.device) as u64 * activations as u64 + THREAD)

@@ -1,10 +1,11 @@
-//! The training loop: shuffled mini-batches, Adam, early stopping with the best weights kept.
+//! The training loop: shuffled mini-batches, Adam, a moving average of the weights, early stopping with the best average kept.
 //!
 //! An epoch takes its rows from one pool or, where they do not fit into memory, from several. A batch that reaches from
 //! one pool into the next is taken in pieces: its gradient is complete after the last. Nothing inside an epoch waits for a
 //! GPU: the loss is added up there and read once.
 
 use super::adam::Adam;
+use super::average::Average;
 use super::batches::{chunks, pieces};
 use super::examples::Examples;
 use super::loss::Loss;
@@ -85,20 +86,18 @@ pub fn train(
                         break;
                     }
                 }
-                _ => best = Some((cost, number, trainer.net.snapshot()?)),
+                _ => best = Some((cost, number, trainer.result().snapshot()?)),
             }
         }
         if plan.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             break;
         }
     }
-    let epoch = match best {
-        Some((_, epoch, weights)) => {
-            net.restore(&weights)?;
-            epoch
-        }
-        None => last,
+    let (epoch, weights) = match best {
+        Some((_, epoch, weights)) => (epoch, weights),
+        None => (last, trainer.result().snapshot()?),
     };
+    net.restore(&weights)?;
     net.shift(logit_shift(plan))?;
     Ok(epoch)
 }
@@ -119,6 +118,7 @@ struct Loop<'a> {
     plan: &'a TrainingPlan<'a>,
     loss: Loss,
     adam: Adam,
+    average: Option<Average>,
     /// The rows of the next epoch, by the names that [`Examples::names`] gives them.
     order: Vec<u32>,
     random: ChaCha8Rng,
@@ -145,6 +145,7 @@ impl<'a> Loop<'a> {
         Ok(Self {
             workers: (0..threads).map(worker).collect::<Result<_, _>>()?,
             adam: Adam::new(net.flat(), plan.params.weight_decay)?,
+            average: Average::new(net, plan.l1)?,
             order: training.names(),
             random: ChaCha8Rng::seed_from_u64(plan.seed),
             steps: 0,
@@ -169,12 +170,14 @@ impl<'a> Loop<'a> {
         self.workers.iter_mut().try_for_each(Worker::begin)?;
         let (plan, workers, adam) = (self.plan, &mut self.workers, &mut self.adam);
         let (steps, blocks) = (&mut self.steps, &mut self.blocks);
-        let weights = self.net.last_weights();
+        let (parameters, weights) = (self.net.flat(), self.net.last_weights());
+        let (average, epoch) = (&mut self.average, chunks(rows, batch) as f64);
         let mut step = |gradient: &mut Tensor| {
             let rate = plan.learning_rate * factor(plan.params.schedule, *steps, all_steps);
             *steps += 1;
             adam.step(gradient, rate)?;
-            shrink(&weights, rate * plan.l1)
+            shrink(&weights, rate * plan.l1)?;
+            average.as_mut().map_or(Ok(()), |average| average.add(&parameters, epoch))
         };
         let mut done = 0;
         self.training.for_each_pool(&self.order, batch < rows, &mut self.random, |pool, order, count| {
@@ -212,9 +215,14 @@ impl<'a> Loop<'a> {
         self.order.len() as i64
     }
 
+    /// The network as it would be served.
+    fn result(&self) -> &Net {
+        self.average.as_ref().map_or(self.net, Average::net)
+    }
+
     fn measure(&self, validation: &Validation) -> Result<EpochQuality, TrainerError> {
         let shift = logit_shift(self.plan);
-        let mut found = validation.examples.outputs(self.net)?;
+        let mut found = validation.examples.outputs(self.result())?;
         found.iter_mut().for_each(|output| *output += shift);
         let loss = self.loss.mean(&found, validation.targets);
         let asked = self.plan.params.metric.and_then(|metric| {
