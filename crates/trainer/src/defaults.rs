@@ -28,6 +28,10 @@ pub struct Defaults {
 
 /// Fewer training rows are few: smaller trees.
 const FEW_ROWS: usize = 100_000;
+/// Sizes of trees of which validation takes the best: small trees learn less by heart, large ones see what more columns do together.
+const SIZES: [usize; 3] = [8, 31, 63];
+/// From so many training rows on only one size is grown: each would take minutes, and with rows enough the size matters little.
+const MOST_ROWS_IN_SIZES: usize = 500_000;
 /// Of so many training rows one more is the least in a leaf. Leaves of a few rows learn by heart what the weeks to come do not
 /// repeat.
 const ROWS_PER_LEAF_ROW: usize = 800;
@@ -43,9 +47,9 @@ const MANY_ROWS: usize = 50_000;
 /// The share of hidden units that a network of many rows drops, if it predicts a probability: what it would learn by heart does not
 /// carry over to the weeks to come. A network of few rows needs all of its units.
 const DROPOUT: f64 = 0.2;
-/// Rows in a gradient step of many rows, and of fewer, whose epochs would have too few steps to learn from.
-const BATCH: usize = 1024;
-const SMALL_BATCH: usize = 256;
+/// Rows in a gradient step: of fewer training rows an epoch would have too few steps to learn from. From so many training rows on, the
+/// most first, so many rows.
+const BATCH: [(usize, usize); 3] = [(MANY_ROWS, 1024), (10_000, 256), (0, 64)];
 /// An epoch of more rows has more steps, so that fewer of them show that a network gets no better: from so many rows on, the most
 /// first, so many epochs.
 const PATIENCE: [(usize, u32); 3] = [(1_000_000, 3), (100_000, 5), (0, 10)];
@@ -84,8 +88,21 @@ impl Defaults {
         Self { number_bins: encoder.bins, ..others }
     }
 
-    /// What an algorithm takes of its parameters that are null, by their names.
-    pub fn taken(&self, params: &Params, algorithm: Algorithm) -> BTreeMap<String, Value> {
+    /// The most leaves of a tree that are tried where validation rows can tell which is best.
+    pub fn sizes(&self) -> &[usize] {
+        match self.training_rows < MOST_ROWS_IN_SIZES {
+            true => &SIZES,
+            false => std::slice::from_ref(&self.leaves),
+        }
+    }
+
+    /// What an algorithm took of its parameters that are null, by their names; `leaves` is the size of its trees.
+    pub fn taken(
+        &self,
+        params: &Params,
+        algorithm: Algorithm,
+        leaves: Option<usize>,
+    ) -> BTreeMap<String, Value> {
         let patience = if algorithm == Algorithm::BoostedTrees { self.tree_patience } else { self.patience };
         let all = [
             ("learning_rate", params.learning_rate.is_none(), json!(params.learning_rate(algorithm))),
@@ -94,7 +111,7 @@ impl Defaults {
             ("dropout", params.dropout.is_none(), json!(self.dropout)),
             ("number_bins", params.number_bins.is_none(), json!(self.number_bins)),
             ("trees", params.trees.is_none(), json!(self.trees)),
-            ("leaves", params.leaves.is_none(), json!(self.leaves)),
+            ("leaves", params.leaves.is_none(), json!(leaves)),
             ("min_leaf_rows", params.min_leaf_rows.is_none(), json!(self.min_leaf_rows)),
             ("column_share", params.column_share.is_none(), json!(self.column_share)),
         ];
@@ -107,14 +124,14 @@ impl Defaults {
         Self {
             training_rows: rows,
             number_bins: 0,
-            patience: PATIENCE.iter().find(|(least, _)| rows >= *least).map_or(0, |(_, epochs)| *epochs),
+            patience: from_rows(&PATIENCE, rows),
             trees: Params::most_trees(task),
             tree_patience: match task {
                 Task::Binary => TREE_PATIENCE,
                 Task::Regression => TREE_PATIENCE_OF_QUANTITIES,
             },
             dropout: if task == Task::Binary && rows >= MANY_ROWS { DROPOUT } else { 0.0 },
-            batch_size: if rows >= MANY_ROWS { BATCH } else { SMALL_BATCH },
+            batch_size: from_rows(&BATCH, rows),
             leaves: if rows < FEW_ROWS { 31 } else { 63 },
             min_leaf_rows: match task {
                 Task::Binary if most_values <= MANY_VALUES => {
@@ -129,6 +146,11 @@ impl Defaults {
             },
         }
     }
+}
+
+/// What is taken from so many rows on.
+fn from_rows<T: Copy + Default>(all: &[(usize, T)], rows: usize) -> T {
+    all.iter().find(|(least, _)| rows >= *least).map_or(T::default(), |(_, taken)| *taken)
 }
 
 #[cfg(test)]
@@ -152,6 +174,12 @@ mod tests {
             (leaves, column_share)
         };
         assert_eq!((of(4000, 4), of(100_000, 9), of(1_000_000, 60)), ((31, 1.0), (63, 0.5), (63, 0.4)));
+    }
+
+    #[test]
+    fn several_sizes_are_tried_unless_rows_are_many() {
+        let of = |rows| Defaults::new(rows, 9, 0, Task::Binary).sizes().to_vec();
+        assert_eq!([0, 499_999, 500_000].map(of), [vec![8, 31, 63], vec![8, 31, 63], vec![63]]);
     }
 
     #[test]
@@ -191,6 +219,6 @@ mod tests {
     #[test]
     fn few_rows_are_learned_in_small_steps() {
         let of = |rows| Defaults::new(rows, 9, 0, Task::Regression).batch_size;
-        assert_eq!([4000, 49_999, 50_000, 1_000_000].map(of), [256, 256, 1024, 1024]);
+        assert_eq!([4000, 9_999, 10_000, 49_999, 50_000, 1_000_000].map(of), [64, 64, 256, 256, 1024, 1024]);
     }
 }

@@ -43,10 +43,9 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// How long an algorithm was trained before, if this is a refit.
-    pub fn lengths(&self, algorithm: Algorithm) -> Option<&'a [u32]> {
-        let part = self.refit?.iter().find(|part| part.algorithm == algorithm)?;
-        Some(&part.lengths)
+    /// What an algorithm did before, if this is a refit.
+    pub fn before(&self, algorithm: Algorithm) -> Option<&'a Part> {
+        self.refit?.iter().find(|part| part.algorithm == algorithm)
     }
 }
 
@@ -80,6 +79,8 @@ pub struct Part {
     pub algorithm: Algorithm,
     /// For each network the epochs whose weights were kept, or for each output of a forest its trees.
     pub lengths: Vec<u32>,
+    /// Of a forest the most leaves of a tree.
+    pub leaves: Option<usize>,
 }
 
 /// What an algorithm has learned.
@@ -88,7 +89,7 @@ pub struct Fit<'a> {
     pub predictor: Predictor,
     /// Slope and offset of the line from the predictor's outputs to the label's units; (1, 0) for a binary task.
     pub units: (f64, f64),
-    /// What it is made of: a blend has two parts.
+    /// What it is made of: a blend has several parts, of which the forest is the last.
     pub parts: Vec<Part>,
     /// How many numbers were fitted.
     pub parameters: usize,

@@ -81,7 +81,7 @@ pub fn run<W: Write>(arguments: &Arguments, reporter: &mut Reporter<W>) -> Resul
         defaults: fit
             .parts
             .iter()
-            .map(|part| (part.algorithm, job.defaults.taken(params, part.algorithm)))
+            .map(|part| (part.algorithm, job.defaults.taken(params, part.algorithm, part.leaves)))
             .collect(),
         seconds: started.elapsed().as_secs_f64(),
     })

@@ -220,7 +220,7 @@ impl TrainingSet<'_> {
             algorithm,
             task: job.task,
             params: job.params.clone(),
-            taken: job.defaults.taken(job.params, algorithm),
+            taken: job.defaults.taken(job.params, algorithm, None),
             network: self.layers(),
             units: Line { mean, scale },
             least: (job.task == Task::Regression && never_negative()).then_some(0.0),

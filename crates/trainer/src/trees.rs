@@ -132,10 +132,17 @@ pub struct Fitted {
 pub struct Grown {
     model: BoostedModel,
     best: u32,
+    /// Their validation loss in the trees' own unit; `None` without validation rows.
+    loss: Option<f64>,
     unit: Unit,
 }
 
 impl Grown {
+    /// The loss of the validation rows that the trees have least of; comparable among trees of one goal and the same rows.
+    pub fn loss(&self) -> Option<f64> {
+        self.loss
+    }
+
     /// What hessboost itself estimates of rows of the matrix.
     pub fn estimates(&self, matrix: &DMatrix) -> Result<Vec<f64>, TrainerError> {
         let margins = self.model.predict_margin(matrix, ..self.best as usize).map_err(failed)?;
@@ -189,13 +196,13 @@ pub fn grow_forest(
                 ..round
             })
         };
-        let (model, best) =
+        let (model, best, loss) =
             grow(&matrices, &settings, *goal, params.most(output), params.patience, &mut report)?;
-        grown.push(Grown { model, best, unit });
+        grown.push(Grown { model, best, loss, unit });
     }
     let bases = grown.iter().map(|Grown { model, unit, .. }| unit.restore(model.base_score()));
     let mut forest = Forest::new(bases.collect())?;
-    for (output, Grown { model, best, unit }) in grown.iter().enumerate() {
+    for (output, Grown { model, best, unit, .. }) in grown.iter().enumerate() {
         convert::add_trees(&mut forest, output, model, *best, columns, unit.scale)?;
     }
     let best_rounds = grown.iter().map(|grown| grown.best).collect();
@@ -333,7 +340,7 @@ fn grow(
     most: u32,
     patience: u32,
     on_round: &mut dyn FnMut(Round) -> Result<bool, TrainerError>,
-) -> Result<(BoostedModel, u32), TrainerError> {
+) -> Result<(BoostedModel, u32, Option<f64>), TrainerError> {
     let (sender, rounds) = mpsc::channel();
     std::thread::scope(|scope| {
         let growing = scope.spawn(move || {
@@ -370,7 +377,8 @@ fn grow(
         }
         let result =
             growing.join().map_err(|_| TrainerError::internal("a thread that grows trees panicked"))?;
-        Ok((result.map_err(failed)?.model, best.map_or(grown, |(_, at)| at)))
+        let (loss, at) = best.unzip();
+        Ok((result.map_err(failed)?.model, at.unwrap_or(grown), loss))
     })
 }
 

@@ -41,7 +41,7 @@ pub fn fit<'a, W: Write>(
     let positives =
         (job.task == Task::Binary && params.negative_share < 1.0).then(|| labels.positive(&split.train));
     let mut nets = Vec::new();
-    let before = job.lengths(algorithm);
+    let before = job.before(algorithm).map(|part| &part.lengths[..]);
     let all_epochs = before.map_or(params.epochs * params.members as u32, |lengths| lengths.iter().sum());
     let (mut lengths, mut told) = (Vec::new(), 0);
     for member in 0..params.members {
@@ -88,7 +88,7 @@ pub fn fit<'a, W: Write>(
         recipe: encoder.recipe.clone(),
         predictor: Predictor::Networks(networks),
         units: (units.scale, units.mean),
-        parts: vec![Part { algorithm, lengths }],
+        parts: vec![Part { algorithm, lengths, leaves: None }],
         parameters: nets.iter().map(Net::parameters).sum(),
         reference: Rc::new(Networks { nets, encoder }),
     })

@@ -90,7 +90,7 @@ mod tests {
             validation: None,
         };
         let settings = settings(Goal::Binary, &matrices.training, &params).unwrap();
-        let (grown, count) =
+        let (grown, count, _) =
             grow(&matrices, &settings, Goal::Binary, params.trees, params.patience, &mut |_| Ok(true))
                 .unwrap();
 

@@ -21,6 +21,7 @@ pub fn quick() -> Params {
         epochs: 3,
         batch_size: Some(256),
         hidden: vec![16],
+        leaves: Some(31),
         threads: 1,
         device: "cpu".into(),
         ..Params::default()
