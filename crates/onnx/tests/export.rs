@@ -103,7 +103,8 @@ fn versions() -> Vec<(String, Artifact)> {
         let networks = |hidden: &[usize], crosses| vec![network(&recipe, hidden, crosses, task)];
         let two = || [networks(&[4, 3], 0), networks(&[4, 3], 0)].concat();
         let weights = Weights { networks: 0.25, forest: 0.75, offset: 0.1 };
-        let blend = Blend { networks: networks(&[4], 1), forest: forest(task), weights };
+        let depths = [networks(&[4], 1), networks(&[], 0)].concat();
+        let blend = Blend { networks: depths, forest: forest(task), weights };
         for (algorithm, predictor) in [
             (Algorithm::Logistic, Predictor::Networks(networks(&[], 0))),
             (Algorithm::Mlp, Predictor::Networks(two())),

@@ -46,7 +46,7 @@ pub fn best<'a, W: Write>(
     candidates.take_cut_offs(&stretches);
     for algorithm in blends {
         candidates.add(algorithm, job, reporter, |others, _| {
-            let Some((Blended { fit, earlier }, seconds)) = blend(others, &stretches, job) else {
+            let Some(Blended { fit, earlier, seconds }) = blend(others, &stretches, job) else {
                 return Ok(None);
             };
             let trained = trained(algorithm, fit, seconds, &baselines, job)?;
@@ -143,12 +143,14 @@ fn best_of(all: &[Trained], metric: Metric, is_wanted: impl Fn(Algorithm) -> boo
     best.map(|(n, _)| n)
 }
 
-/// A blend of the best network and the best forest that were trained, and how long these took.
-fn blend<'a>(others: &[Trained<'a>], stretches: &[Stretch], job: &'a Job) -> Option<(Blended<'a>, f64)> {
-    let networks = best_of(others, cut_offs::metric(job), Algorithm::is_network)?;
+/// A blend of the networks, the best of them first, and the trees.
+fn blend<'a>(others: &[Trained<'a>], stretches: &[Stretch], job: &'a Job) -> Option<Blended<'a>> {
+    let best = best_of(others, cut_offs::metric(job), Algorithm::is_network)?;
     let forest = best_of(others, cut_offs::metric(job), |algorithm| algorithm == Algorithm::BoostedTrees)?;
-    let (networks, forest) = (&others[networks], &others[forest]);
-    Some((blend::fit(networks, forest, stretches, job)?, networks.seconds + forest.seconds))
+    let is_other = |n: &usize| *n != best && others[*n].artifact.algorithm.is_network();
+    let networks = [best].into_iter().chain((0..others.len()).filter(is_other));
+    let networks: Vec<&Trained> = networks.map(|n| &others[n]).collect();
+    blend::fit(&networks, &others[forest], stretches, job)
 }
 
 /// A fit, measured as it will be served.

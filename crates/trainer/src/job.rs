@@ -1,5 +1,6 @@
 //! What every algorithm gets, and what it gives.
 
+use crate::blend::Mix;
 use crate::defaults::Defaults;
 use crate::error::TrainerError;
 use crate::prepare::Encoder;
@@ -93,6 +94,8 @@ pub struct Fit<'a> {
     pub parts: Vec<Part>,
     /// How many numbers were fitted.
     pub parameters: usize,
+    /// How the parts of a blend add up.
+    pub mix: Option<Mix>,
     /// The predictor as its maker computes it, to be compared with what will be served.
     pub reference: Rc<dyn Reference + 'a>,
 }

@@ -53,6 +53,7 @@ pub fn fit<'a>(job: &'a Job) -> Result<Fit<'a>, TrainerError> {
         units: (1.0, 0.0),
         parts: vec![Part { algorithm: Algorithm::Popularity, lengths: Vec::new(), leaves: None }],
         parameters: rates.keys.len() + 1,
+        mix: None,
         reference: Rc::new(Lookup { rates: rates.clone(), keys, outputs: job.task.outputs() }),
         predictor: Predictor::Rates(rates),
     })

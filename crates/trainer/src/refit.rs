@@ -11,7 +11,7 @@ use crate::learn::learn;
 use crate::prepare::Encoder;
 use crate::report::Reporter;
 use crate::rows::split::Split;
-use model::{Artifact, Predictor};
+use model::Artifact;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -90,9 +90,9 @@ fn try_fit<'a, W: Write>(
     if were_cut_short {
         return Ok(None);
     }
-    let fit = match (&measured.fit.predictor, fits.as_slice()) {
-        (Predictor::Blend(blend), [networks, forest]) => blend::join(networks, forest, blend.weights),
-        _ => fits.pop(),
+    let fit = match &measured.fit.mix {
+        Some(mix) => blend::join(&fits.iter().collect::<Vec<_>>(), mix),
+        None => fits.pop(),
     };
     let fit = fit.ok_or_else(|| TrainerError::internal("a refit has other parts than what was measured"))?;
     let artifact = Artifact {

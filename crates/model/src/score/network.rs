@@ -57,6 +57,15 @@ impl Network {
         self.check_layers(recipe.width(), outputs)
     }
 
+    /// Multiplies every output by a factor.
+    pub fn scale(&mut self, factor: f64) {
+        let scaled = |weight: f32| (f64::from(weight) * factor) as f32;
+        if let Some(Dense { weight, bias }) = self.layers.last_mut() {
+            weight.mapv_inplace(scaled);
+            bias.mapv_inplace(scaled);
+        }
+    }
+
     fn check_embeddings(&self, recipe: &Recipe) -> Result<(), ModelError> {
         let categories = recipe.categories();
         if self.embeddings.len() != categories.len() {

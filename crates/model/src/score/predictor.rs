@@ -11,13 +11,16 @@
 use super::forest::{self, Forest};
 use super::network::{Activation, Cross, Dense, Network, MAX_CROSSES, MAX_LAYERS};
 use super::rates::Rates;
+use crate::algorithm::Algorithm;
 use crate::error::ModelError;
 use crate::stored::recipe::{Input, Recipe};
 use crate::stored::tensors::{TensorReader, TensorWriter};
 use serde::{Deserialize, Serialize};
 
-/// Most networks that are averaged.
+/// Most networks of one depth that are averaged.
 pub const MAX_MEMBERS: usize = 32;
+/// Most depths of the networks of a blend: one for each algorithm.
+const MAX_DEPTHS: usize = Algorithm::NETWORKS.len();
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Predictor {
@@ -32,6 +35,7 @@ pub enum Predictor {
 /// Networks and a forest, weighed and added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blend {
+    /// Their outputs are averaged. Those of one depth are neighbours.
     pub networks: Vec<Network>,
     pub forest: Forest,
     pub weights: Weights,
@@ -65,11 +69,17 @@ impl Weights {
 pub enum PredictorLayout {
     Networks(Depth),
     Forest,
-    Blend { networks: Depth, weights: Weights },
+    Blend {
+        networks: Depth,
+        /// The networks after those, of another depth each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<Depth>,
+        weights: Weights,
+    },
     Rates,
 }
 
-/// How many networks there are, and of how many layers.
+/// How many networks of one depth there are, and of how many layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Depth {
     members: usize,
@@ -92,7 +102,9 @@ impl Predictor {
             Self::Forest(forest) => check_forest(forest, recipe, outputs),
             Self::Blend(blend) => {
                 blend.weights.check()?;
-                check_networks(&blend.networks, recipe, outputs)?;
+                let depths = by_depth(&blend.networks);
+                check_depths(depths.len())?;
+                depths.iter().try_for_each(|networks| check_networks(networks, recipe, outputs))?;
                 check_forest(&blend.forest, recipe, outputs)
             }
         }
@@ -115,7 +127,9 @@ impl Predictor {
             Self::Networks(members) => PredictorLayout::Networks(Depth::of(members)),
             Self::Forest(_) => PredictorLayout::Forest,
             Self::Blend(blend) => {
-                PredictorLayout::Blend { networks: Depth::of(&blend.networks), weights: blend.weights }
+                let mut depths = by_depth(&blend.networks).into_iter().map(Depth::of);
+                let networks = depths.next().unwrap_or_else(|| Depth::of(&[]));
+                PredictorLayout::Blend { networks, others: depths.collect(), weights: blend.weights }
             }
             Self::Rates(_) => PredictorLayout::Rates,
         }
@@ -144,10 +158,10 @@ impl Predictor {
         tensors: &mut TensorReader,
     ) -> Result<Self, ModelError> {
         match layout {
-            PredictorLayout::Networks(depth) => Ok(Self::Networks(depth.read(recipe, tensors)?)),
+            PredictorLayout::Networks(depth) => Ok(Self::Networks(read_networks(&[depth], recipe, tensors)?)),
             PredictorLayout::Forest => Ok(Self::Forest(read_forest(tensors)?)),
-            PredictorLayout::Blend { networks, weights } => Ok(Self::Blend(Blend {
-                networks: networks.read(recipe, tensors)?,
+            PredictorLayout::Blend { networks, others, weights } => Ok(Self::Blend(Blend {
+                networks: read_networks(&[&[networks], &others[..]].concat(), recipe, tensors)?,
                 forest: read_forest(tensors)?,
                 weights,
             })),
@@ -208,12 +222,36 @@ impl Depth {
             ))),
         }
     }
+}
 
-    fn read(self, recipe: &Recipe, tensors: &mut TensorReader) -> Result<Vec<Network>, ModelError> {
-        self.check()?;
-        let categories = recipe.categories().len();
-        (0..self.members).map(|m| read_network(m, categories, &self, tensors)).collect()
+/// The networks, those of each depth by themselves.
+fn by_depth(networks: &[Network]) -> Vec<&[Network]> {
+    let depth = |network: &Network| Depth::of(std::slice::from_ref(network));
+    networks.chunk_by(|a, b| depth(a) == depth(b)).collect()
+}
+
+fn check_depths(depths: usize) -> Result<(), ModelError> {
+    match (1..=MAX_DEPTHS).contains(&depths) {
+        true => Ok(()),
+        false => Err(ModelError::artifact(format!("networks of {depths} depths"))),
     }
+}
+
+fn read_networks(
+    depths: &[Depth],
+    recipe: &Recipe,
+    tensors: &mut TensorReader,
+) -> Result<Vec<Network>, ModelError> {
+    check_depths(depths.len())?;
+    let categories = recipe.categories().len();
+    let mut networks = Vec::new();
+    for depth in depths {
+        depth.check()?;
+        for _ in 0..depth.members {
+            networks.push(read_network(networks.len(), categories, depth, tensors)?);
+        }
+    }
+    Ok(networks)
 }
 
 fn write_forest(forest: &Forest, tensors: &mut TensorWriter) {
@@ -275,4 +313,43 @@ fn read_network(
         });
     }
     Ok(network)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{arr1, arr2};
+
+    /// A blend of networks of one input that have so many hidden layers each.
+    fn blend(hidden: &[usize]) -> Predictor {
+        let layer = Dense { weight: arr2(&[[2.0]]), bias: arr1(&[0.5]) };
+        let network =
+            |hidden: &usize| Network { layers: vec![layer.clone(); hidden + 1], ..Network::default() };
+        let weights = Weights { networks: 0.5, forest: 0.5, offset: 0.0 };
+        let forest = Forest::new(vec![0.0]).unwrap();
+        Predictor::Blend(Blend { networks: hidden.iter().map(network).collect(), forest, weights })
+    }
+
+    #[test]
+    fn a_blend_of_one_depth_is_written_as_it_always_was() {
+        let layout = |hidden: &[usize]| serde_json::to_value(blend(hidden).layout()).unwrap();
+        let one = layout(&[1, 1]);
+        assert_eq!(one["blend"]["networks"], serde_json::json!({"members": 2, "crosses": 0, "layers": 2}));
+        assert!(one["blend"].get("others").is_none(), "{one}");
+        let three = layout(&[2, 0, 0]);
+        assert_eq!(three["blend"]["networks"]["layers"], 3);
+        assert_eq!(three["blend"]["others"], serde_json::json!([{"members": 2, "crosses": 0, "layers": 1}]));
+    }
+
+    #[test]
+    fn more_depths_than_there_are_algorithms_are_refused() {
+        let recipe = Recipe { columns: Vec::new() };
+        let said = |hidden: &[usize]| blend(hidden).check(&recipe, 1).unwrap_err().to_string();
+        assert!(
+            said(&[0, 1, 2, 3]).contains("networks of 4 depths")
+                && said(&[]).contains("networks of 0 depths")
+        );
+        // These are of a right number, and refused for what they read.
+        assert!(!said(&[0, 1, 2]).contains("depths"), "{}", said(&[0, 1, 2]));
+    }
 }

@@ -65,12 +65,15 @@ pub fn artifacts() -> impl Strategy<Value = Artifact> {
     (outputs(), 0..3_usize, prop::collection::vec(1..20_usize, 0..3), 0..3_usize, any::<u64>()).prop_map(
         |(output, crosses, hidden, kind, seed)| {
             let recipe = recipe();
-            let networks = (0..2).map(|m| random_network(&recipe, crosses, &hidden, seed ^ m)).collect();
+            let mut networks: Vec<_> =
+                (0..2).map(|m| random_network(&recipe, crosses, &hidden, seed ^ m)).collect();
             let forest = random_forest(&recipe, Task::Binary, seed);
             let (algorithm, predictor) = match kind {
                 0 => (Algorithm::DeepCross, Predictor::Networks(networks)),
                 1 => (Algorithm::BoostedTrees, Predictor::Forest(forest)),
                 _ => {
+                    // Of another depth.
+                    networks.push(random_network(&recipe, 0, &[3, 2, 1], seed ^ 2));
                     let weights = Weights { networks: 0.7, forest: 0.4, offset: -0.2 };
                     (Algorithm::Blend, Predictor::Blend(Blend { networks, forest, weights }))
                 }

@@ -90,6 +90,7 @@ pub fn fit<'a, W: Write>(
         units: (units.scale, units.mean),
         parts: vec![Part { algorithm, lengths, leaves: None }],
         parameters: nets.iter().map(Net::parameters).sum(),
+        mix: None,
         reference: Rc::new(Networks { nets, encoder }),
     })
 }

@@ -54,6 +54,7 @@ pub fn fit<'a, W: Write>(job: &'a Job, reporter: &mut Reporter<W>) -> Result<Fit
         parts: vec![Part { algorithm: Algorithm::BoostedTrees, lengths: best_rounds, leaves: Some(leaves) }],
         parameters: forest.leaf_count(),
         predictor: Predictor::Forest(forest),
+        mix: None,
         reference: Rc::new(Trees { grown, columns }),
     })
 }
