@@ -12,6 +12,7 @@ ALTER TABLE version ADD COLUMN measured_artifact_id uuid UNIQUE;
 COMMENT ON COLUMN version.measured_artifact_id IS 'Where the weights were trained once more on all rows: those before, of which the metrics are, and by which versions are compared';
 
 COMMENT ON COLUMN version.run_id IS 'The run that made it; NULL of one that was imported or calibrated';
+COMMENT ON COLUMN run_metric.epoch IS 'From 1; of boosted trees the tree; trees of several sizes or outputs count on from each other, as networks that are averaged do';
 
 -- sql/encoders.sql
 

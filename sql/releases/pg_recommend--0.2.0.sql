@@ -200,7 +200,7 @@ CREATE TABLE run_metric (
     PRIMARY KEY (run_id, algorithm, epoch)
 );
 COMMENT ON TABLE run_metric IS 'One row for each epoch of a run, visible while it trains';
-COMMENT ON COLUMN run_metric.epoch IS 'From 1; of boosted trees the tree; networks that are averaged count on from each other';
+COMMENT ON COLUMN run_metric.epoch IS 'From 1; of boosted trees the tree; trees of several sizes or outputs count on from each other, as networks that are averaged do';
 
 CREATE TABLE run_candidate (
     run_id      uuid NOT NULL,
