@@ -31,6 +31,14 @@ def create(connection, share, generated=False):
     return f"{lines:,} {'' if real else 'generated '}sales lines"
 
 
+def add_plans(connection):
+    """What is on display and in the mailer, of which generated sales have their own."""
+    (listed,) = connection.execute(f"SELECT count(*) FROM {SCHEMA}.promotions").fetchone()
+    if not listed:
+        copy_csv(connection, "promotions")
+        connection.execute(f"VACUUM (FREEZE, ANALYZE) {SCHEMA}.promotions")
+
+
 def connect_to_sales():
     connection = connect()
     connection.execute(f"SET search_path = {SCHEMA}")

@@ -1,5 +1,5 @@
 """The training loop of crates/trainer/src/network/train.rs, over processes: shuffled mini-batches, each divided among all of
-them, Adam, early stopping with the best weights kept."""
+them, Adam, a moving average of the weights, early stopping with the best average kept."""
 
 import contextlib
 import copy
@@ -18,6 +18,8 @@ from training_set import Rows, TrainingSet
 # A one-cycle schedule rises in this share of its steps, from this share of the full rate.
 RISE = 0.3
 START = 1 / 25
+# Of the steps so far, the share that the mean of the weights reaches back over, until these are an epoch.
+REACH = 0.1
 # As many seeds as there are.
 SEEDS = 2**63
 # Rows whose activations are in memory at once.
@@ -78,6 +80,13 @@ class Loop:
         # What is dropped and forgotten is drawn by each for itself.
         torch.manual_seed((seed + 1_000_003 * (dist.get_rank() + 1)) % SEEDS)
         self.steps = 0
+        # As the trainer has it: penalized weights are to be exactly 0, and normalized layers are measured by their own statistics.
+        self.averaged = None if self.l1 > 0 or network.scales else copy.deepcopy(network)
+
+    @property
+    def result(self) -> Network:
+        """The network as it would be served."""
+        return self.averaged or self.network
 
     def shift(self) -> float:
         """What logits learned from a share of the negative rows are too high by."""
@@ -99,12 +108,14 @@ class Loop:
         self.network.train()
         order = self.order()
         size = min(self.params["batch_size"] or len(order), len(order))
-        steps = -(-len(order) // size) * self.params["epochs"]
+        steps_of_epoch = -(-len(order) // size)
+        steps = steps_of_epoch * self.params["epochs"]
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for batch in order.split(size):
             rate = self.params["learning_rate"] * factor(self.params["schedule"], self.steps, steps)
             self.steps += 1
             total += self.step(batch, rate)
+            self.average(steps_of_epoch)
         dist.all_reduce(total)
         for statistic in self.network.buffers():
             dist.all_reduce(statistic)
@@ -134,6 +145,16 @@ class Loop:
         return total
 
 
+    @torch.no_grad()
+    def average(self, steps_of_epoch: int) -> None:
+        """Takes the parameters after a step into the mean."""
+        if self.averaged is None:
+            return
+        reach = min(1 + REACH * self.steps, steps_of_epoch)
+        for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(now, 1 / reach)
+
+
 def train(data: TrainingSet, seed: int, deadline: float | None, tell) -> Fit:
     """Trains one network; it has the weights of the best epoch on the validation rows, without these of the last."""
     params = data.params
@@ -146,7 +167,7 @@ def train(data: TrainingSet, seed: int, deadline: float | None, tell) -> Fit:
         train_loss, validation_loss, cost = loop.epoch(), None, None
         torch.backends.cuda.matmul.allow_tf32 = False
         if len(stopping):
-            found = outputs_of(network, stopping) + loop.shift()
+            found = outputs_of(loop.result, stopping) + loop.shift()
             targets = stopping.targets.double().cpu()
             validation_loss = loop.loss(found, targets).item() / len(stopping)
             asked = measure.cost(params["metric"], data.is_binary, found.numpy(), targets.numpy())
@@ -158,15 +179,13 @@ def train(data: TrainingSet, seed: int, deadline: float | None, tell) -> Fit:
         tell(number, train_loss, validation_loss)
         if cost is not None:
             if best is None or cost < best[0]:
-                best = (cost, number, copy.deepcopy(network.state_dict()))
+                best = (cost, number, copy.deepcopy(loop.result.state_dict()))
             elif params["patience"] > 0 and number - best[1] >= params["patience"]:
                 break
         if _is_over(deadline, data.train.dense.device):
             break
-    fit.best_epoch = fit.epochs
-    if best is not None:
-        network.load_state_dict(best[2])
-        fit.best_epoch = best[1]
+    _, fit.best_epoch, weights = best or (0.0, fit.epochs, loop.result.state_dict())
+    network.load_state_dict(weights)
     network.finish(loop.shift())
     return fit
 
