@@ -74,17 +74,27 @@ fn it_lasts_as_long_as_the_fit_that_was_measured() {
 #[test]
 fn a_blend_keeps_its_weights_and_its_calibration() {
     let source = Source::of(&sales(3000));
-    let all = [Algorithm::BoostedTrees, Algorithm::Mlp, Algorithm::Blend];
-    let params = Params { epochs: 2, learning_rate: Some(0.05), metric: Some(Metric::LogLoss), ..quick() };
+    use Algorithm::{BoostedTrees, DeepCross, Logistic, Mlp};
+    let all = [Logistic, BoostedTrees, Mlp, DeepCross, Algorithm::Blend];
+    // Two of each, so that what each has of the blend is also divided among them.
+    let params =
+        Params { epochs: 2, members: 2, learning_rate: Some(0.05), metric: Some(Metric::LogLoss), ..quick() };
     let run = fit(&all, &source, params);
     let (served, measured) = (run.artifact(), run.measured_artifact());
     assert_eq!(served.algorithm, Algorithm::Blend);
     assert_eq!(served.output, measured.output);
-    let weights = |artifact: &model::Artifact| match &artifact.predictor {
-        model::Predictor::Blend(blend) => blend.weights,
+    let parts = |artifact: &model::Artifact| match &artifact.predictor {
+        model::Predictor::Blend(blend) => {
+            let shape = |network: &model::Network| (network.crosses.len(), network.layers.len());
+            let mut shapes: Vec<_> = blend.networks.iter().map(shape).collect();
+            shapes.sort();
+            (blend.weights, shapes)
+        }
         other => panic!("{other:?}"),
     };
-    assert_eq!(weights(&served), weights(&measured));
+    assert_eq!(parts(&served), parts(&measured));
+    assert_eq!(parts(&served).1, [(0, 1), (0, 1), (0, 2), (0, 2), (2, 2), (2, 2)]);
+    // What is served, networks scaled by their shares, scores as the training library's parts, added up.
     assert!(run.finished().3 < 1e-5);
 }
 

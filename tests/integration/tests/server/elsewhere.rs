@@ -30,7 +30,7 @@ fn a_training_set_has_the_rows_of_a_training() {
         assert_eq!(about["data"][name], data[name], "{name}");
     }
     assert_eq!((&about["algorithm"], &about["task"]), (&"mlp".into(), &"binary".into()));
-    assert_eq!(about["taken"]["batch_size"], 256);
+    assert_eq!(about["taken"]["batch_size"], 64);
     // It is told which keys were taken.
     assert!(database.told_by(EXPORT).iter().any(|line| line.contains("the product is product_id")));
     // Also in a transaction that may not write.
