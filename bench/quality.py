@@ -18,6 +18,7 @@ purchases in the weeks before. The seconds of ours are those of the whole call, 
 peers those of both, choices included."""
 
 TABLE = f"{sales.SCHEMA}.launch_features"
+MODEL = "new_products"
 EXCLUDE = ["season_sin", "season_cos"]  # one year cannot tell the season from the date
 SHARES = {"validation_share": 0.07, "test_share": 0.18}  # 3 and 8 of 44 weeks
 
@@ -49,13 +50,14 @@ def run(scale):
 def train(connection):
     """What the version says of itself, and how long the call took."""
     params = json.dumps(SHARES)
-    call = f"CALL reco.train('launch', '{TABLE}', algorithm => 'auto', params => '{params}')"
+    call = f"CALL reco.train('{MODEL}', '{TABLE}', algorithm => 'auto', params => '{params}')"
     took = seconds(connection, call)
-    query = "SELECT algorithm, metrics, data FROM reco.versions WHERE model = 'launch' ORDER BY version DESC LIMIT 1"
-    algorithm, metrics, data = connection.execute(query).fetchone()
+    query = "SELECT algorithm, metrics, data FROM reco.versions WHERE model = %s ORDER BY version DESC LIMIT 1"
+    algorithm, metrics, data = connection.execute(query, [MODEL]).fetchone()
     weeks = {at: data[at] for at in ("validation_from", "test_from")}
     columns = "algorithm, auroc, average_precision, test_auroc, test_average_precision, seconds"
-    candidates = connection.execute(f"SELECT {columns} FROM reco.leaderboard('launch') WHERE error IS NULL").fetchall()
+    query = f"SELECT {columns} FROM reco.leaderboard(%s) WHERE error IS NULL"
+    candidates = connection.execute(query, [MODEL]).fetchall()
     return {
         "algorithm": algorithm,
         "candidates": candidates,
