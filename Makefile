@@ -53,6 +53,7 @@ test-export: ## Versions of every algorithm exported as ONNX, their scores by ON
 
 test-import: ## Models of Keras, PyTorch, scikit-learn, LightGBM, XGBoost and CatBoost as ONNX, against their makers' own scores
 	@"$(here)"/scripts/test-import
+
 test-torchrun: ## Training sets trained by PyTorch on one process and on two, imported, beside the server's own training
 	@"$(here)"/scripts/test-torchrun
 

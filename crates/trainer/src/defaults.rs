@@ -30,7 +30,7 @@ pub struct Defaults {
 const FEW_ROWS: usize = 100_000;
 /// Sizes of trees of which validation takes the best: small trees learn less by heart, large ones see what more columns do together.
 const SIZES: [usize; 3] = [8, 31, 63];
-/// From so many training rows on only one size is grown: each would take minutes, and with rows enough the size matters little.
+/// From so many training rows on only one size is grown: each would take minutes.
 const MOST_ROWS_IN_SIZES: usize = 500_000;
 /// Of so many training rows one more is the least in a leaf. Leaves of a few rows learn by heart what the weeks to come do not
 /// repeat.
