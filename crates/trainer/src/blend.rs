@@ -4,6 +4,7 @@ use crate::cut_offs::Stretch;
 use crate::error::TrainerError;
 use crate::evaluate::Trained;
 use crate::job::{Fit, Job, Reference};
+use crate::mix::Mix;
 use model::calibration::{softplus, Platt};
 use model::predictor::{Blend, Weights};
 use model::{Algorithm, Network, Output, Predictor, Task};
@@ -18,13 +19,6 @@ pub struct Blended<'a> {
     pub earlier: Vec<Vec<f64>>,
     /// How long its parts took to learn.
     pub seconds: f64,
-}
-
-/// What the outputs of each part are multiplied by, and what is added to their sum.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mix {
-    factors: Vec<f64>,
-    offset: f64,
 }
 
 /// What all parts put out for the same validation rows.
@@ -149,18 +143,6 @@ impl<'a> Outputs<'a> {
             factors: parts.clone().map(|(share, (slope, _))| share * slope).collect(),
             offset: parts.map(|(share, (_, offset))| share * offset).sum(),
         }
-    }
-}
-
-impl Mix {
-    /// The weighted sum of the parts' outputs.
-    fn of<T: AsRef<[f64]>>(&self, parts: &[T]) -> Vec<f64> {
-        let rows = parts.first().map_or(0, |part| part.as_ref().len());
-        let mut sum = vec![self.offset; rows];
-        for (part, factor) in parts.iter().zip(&self.factors) {
-            sum.iter_mut().zip(part.as_ref()).for_each(|(sum, output)| *sum += factor * output);
-        }
-        sum
     }
 }
 

@@ -1,8 +1,8 @@
 //! What every algorithm gets, and what it gives.
 
-use crate::blend::Mix;
 use crate::defaults::Defaults;
 use crate::error::TrainerError;
+use crate::mix::Mix;
 use crate::prepare::Encoder;
 use crate::rows::data::Table;
 use crate::rows::split::Split;

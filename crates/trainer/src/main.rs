@@ -13,7 +13,7 @@
 //! | `network` | libtorch: logistic regression, multilayer perceptron, deep and cross |
 //! | `trees` | gradient-boosted trees |
 //! | `popularity` | the smoothed rate of each product as a model |
-//! | `blend` | a network and trees together |
+//! | `blend`, `mix` | networks and trees together; how they add up |
 //! | `learn`, `defaults` | one algorithm on the training rows; the parameters that depend on the table |
 //! | `choose`, `cut_offs` | trains one algorithm or several, and keeps the best; rolling validation |
 //! | `refit` | the same once more on all labelled rows |
@@ -45,6 +45,7 @@ mod job;
 mod leaks;
 mod learn;
 mod memory;
+mod mix;
 mod network;
 mod pipeline;
 mod popularity;
