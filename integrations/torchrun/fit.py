@@ -80,7 +80,7 @@ class Loop:
         # What is dropped and forgotten is drawn by each for itself.
         torch.manual_seed((seed + 1_000_003 * (dist.get_rank() + 1)) % SEEDS)
         self.steps = 0
-        # As the trainer has it: penalized weights are to be exactly 0, and normalized layers are measured by their own statistics.
+        # As the trainer has it: penalized weights are to be exactly 0, normalized layers are measured by their own statistics.
         self.averaged = None if self.l1 > 0 or network.scales else copy.deepcopy(network)
 
     @property
