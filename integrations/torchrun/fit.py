@@ -144,7 +144,6 @@ class Loop:
             self.network.shrink(rate * self.l1)
         return total
 
-
     @torch.no_grad()
     def average(self, steps_of_epoch: int) -> None:
         """Takes the parameters after a step into the mean."""
