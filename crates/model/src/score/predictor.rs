@@ -224,10 +224,12 @@ impl Depth {
     }
 }
 
-/// The networks, those of each depth by themselves.
+/// The networks, those of each depth by themselves, and of one depth no more together than may be: without hidden layers the networks
+/// of two algorithms are alike.
 fn by_depth(networks: &[Network]) -> Vec<&[Network]> {
     let depth = |network: &Network| Depth::of(std::slice::from_ref(network));
-    networks.chunk_by(|a, b| depth(a) == depth(b)).collect()
+    let alike = networks.chunk_by(|a, b| depth(a) == depth(b));
+    alike.flat_map(|networks| networks.chunks(MAX_MEMBERS)).collect()
 }
 
 fn check_depths(depths: usize) -> Result<(), ModelError> {
@@ -339,6 +341,19 @@ mod tests {
         let three = layout(&[2, 0, 0]);
         assert_eq!(three["blend"]["networks"]["layers"], 3);
         assert_eq!(three["blend"]["others"], serde_json::json!([{"members": 2, "crosses": 0, "layers": 1}]));
+    }
+
+    #[test]
+    fn as_many_networks_of_two_algorithms_as_may_be_can_be_alike() {
+        let layout = serde_json::to_value(blend(&[0; 2 * MAX_MEMBERS]).layout()).unwrap();
+        let half = serde_json::json!({"members": MAX_MEMBERS, "crosses": 0, "layers": 1});
+        assert_eq!(
+            (&layout["blend"]["networks"], &layout["blend"]["others"]),
+            (&half, &serde_json::json!([half]))
+        );
+        // Refused for what they read, and not for being so many.
+        let said = blend(&[0; 2 * MAX_MEMBERS]).check(&Recipe { columns: Vec::new() }, 1).unwrap_err();
+        assert!(!said.to_string().contains("networks of"), "{said}");
     }
 
     #[test]
