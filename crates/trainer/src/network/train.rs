@@ -406,6 +406,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_served_is_the_average_and_not_the_last_weights() {
+        let shape =
+            Shape { crosses: 0, rank: 1, hidden: vec![8], batch_norm: false, outputs: 1, training_rows: 0 };
+        let net = || Net::new(&recipe(), &shape, 1, Device::Cpu).unwrap();
+        let params = Params { batch_size: Some(10), epochs: 1, ..Params::default() };
+        let (training, plan) = (training(), plan(&params, 1));
+        let (stepped, mut served) = (net(), net());
+        let mut trainer = Loop::new(&stepped, &training, &plan, block_rows(Device::Cpu)).unwrap();
+        trainer.epoch().unwrap();
+        let weights = |net: &Net| floats(&net.flat()).unwrap();
+        let average = weights(trainer.result());
+        train(&mut served, &training, None, &plan, &mut |_| Ok(())).unwrap();
+        assert_eq!(weights(&served), average);
+        assert_ne!(average, weights(&stepped));
+    }
+
+    #[test]
     fn an_epoch_leaves_out_negatives_only() {
         let positives: Vec<bool> = (0..ROWS).map(|row| row % 3 == 0).collect();
         let params = Params { negative_share: 0.5, ..Params::default() };
