@@ -1,4 +1,4 @@
-//! Microseconds a row of forests of 400 trees, on one core: as a row is scored, and by the walk from node to node.
+//! Microseconds a row of forests of 400 trees, on one core: as a row is scored, in full batches, and by the walk from node to node.
 use model::calibration::Platt;
 use model::explain::Values;
 use model::forest::{category_set, Forest, Step};
@@ -12,9 +12,9 @@ use std::time::Instant;
 const NUMBERS: usize = 50;
 const CATEGORIES: [u32; 3] = [8, 40, 300];
 const TREES: usize = 400;
-const ROWS: usize = 1000;
-/// Rows that are timed together.
-const FEW: usize = 20;
+const ROWS: usize = 1024;
+/// Rows that are timed together: a full batch.
+const FEW: usize = 64;
 /// How many tests in a hundred are of a category.
 const CATEGORY_TESTS: u32 = 10;
 /// Thresholds are taken from so many bins, as those of grown trees are.
@@ -43,10 +43,16 @@ fn report(leaves: usize) -> Result<(), ModelError> {
     let scorer = Scorer::new(&artifact)?;
     let mut values: Vec<Values> = (0..ROWS).map(|_| values(&mut random)).collect();
     let mut rows: Vec<_> = values.iter().map(|values| values.row(&scorer)).collect();
-    let scored = time(&mut rows, |row| scorer.margin(row));
-    let walked = time(&mut values, |row| forest.margin(0, &row.numbers, &row.codes));
+    let scored = time(&mut rows, |rows| rows.iter_mut().map(|row| scorer.margin(row)).sum());
+    let mut batch = scorer.batch();
+    let together = time(&mut rows, |rows| {
+        rows.iter_mut().for_each(|row| scorer.put(row, &mut batch));
+        scorer.score_batch(&mut batch).iter().sum()
+    });
+    let walked =
+        time(&mut values, |rows| rows.iter().map(|row| forest.margin(0, &row.numbers, &row.codes)).sum());
     println!(
-        "{TREES} trees of {leaves} leaves: {scored:.2} µs a row in {} KiB; node by node {walked:.2} µs in {} KiB",
+        "{TREES} trees of {leaves} leaves: {scored:.2} µs a row, {together:.2} in batches, in {} KiB; node by node {walked:.2} µs in {} KiB",
         scorer.memory() / 1024,
         forest.memory() / 1024,
     );
@@ -54,12 +60,12 @@ fn report(leaves: usize) -> Result<(), ModelError> {
 }
 
 /// Microseconds for a row: the shortest of many times for each few rows, since other work may interrupt the longer ones.
-fn time<T>(rows: &mut [T], score: impl Fn(&mut T) -> f64) -> f64 {
+fn time<T>(rows: &mut [T], mut score: impl FnMut(&mut [T]) -> f64) -> f64 {
     let mut best = [f64::INFINITY; ROWS / FEW];
     for _ in 0..50 {
         for (rows, best) in rows.chunks_mut(FEW).zip(&mut best) {
             let start = Instant::now();
-            black_box(rows.iter_mut().map(&score).sum::<f64>());
+            black_box(score(rows));
             *best = best.min(start.elapsed().as_secs_f64());
         }
     }
