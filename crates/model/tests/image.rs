@@ -32,15 +32,22 @@ fn mapped(image: &[u8]) -> Bytes {
     Bytes::from(room).slice(start..start + image.len())
 }
 
-/// Bits of the scores, margins and quantiles of a few rows.
+/// Bits of the scores, margins and quantiles of a few rows, and of the scores of a full batch of them.
 fn scores(scorer: &Scorer, rows: &[Values]) -> Vec<u64> {
-    let bits = rows.iter().flat_map(|values| {
+    let (mut numbers, mut batch) = (Vec::new(), scorer.batch());
+    for values in rows {
         let mut row = values.row(scorer);
-        let mut numbers = vec![scorer.score(&mut row), scorer.margin(&mut row)];
+        numbers.extend([scorer.score(&mut row), scorer.margin(&mut row)]);
         numbers.extend(scorer.quantiles(&mut row).into_iter().flatten());
-        numbers.into_iter().map(f64::to_bits)
-    });
-    bits.collect()
+    }
+    for values in rows.iter().cycle() {
+        scorer.put(&mut values.row(scorer), &mut batch);
+        if batch.is_full() {
+            break;
+        }
+    }
+    numbers.extend_from_slice(scorer.score_batch(&mut batch));
+    numbers.into_iter().map(f64::to_bits).collect()
 }
 
 fn rows(recipe: &Recipe, seed: u64) -> Vec<Values> {

@@ -6,6 +6,7 @@
 
 mod arrays;
 mod blocks;
+mod rows;
 mod shapley;
 mod trees;
 mod walk;
@@ -14,6 +15,7 @@ use crate::error::ModelError;
 use walk::{Node, Walk, CATEGORY, INPUT, LEAF, MISSING_LEFT, WORD};
 
 pub use arrays::{Tensor, NAMES};
+pub(crate) use rows::Rows;
 pub use shapley::{ForestRow, Players};
 pub(crate) use trees::Trees;
 

@@ -2,7 +2,7 @@
 
 use super::blocks::Blocks;
 use super::walk::{Node, Walk};
-use super::{Forest, MAX_OUTPUTS};
+use super::{Forest, Rows, MAX_OUTPUTS};
 use crate::error::ModelError;
 use crate::score::array::Array;
 use crate::score::image::{refused, ImageReader, ImageWriter};
@@ -44,6 +44,17 @@ impl Trees {
             Way::Nodes(nodes) => nodes.sum(output, numbers, codes),
         };
         self.bases[output] + sum
+    }
+
+    /// The output for each of many rows, as [`Self::margin`] gives it.
+    ///
+    /// # Panics
+    /// If there is no such output, or not one margin for each row.
+    pub fn margins(&self, output: usize, rows: &Rows, margins: &mut [f64]) {
+        for (n, margin) in margins.iter_mut().enumerate() {
+            let (numbers, codes) = rows.get(n);
+            *margin = self.margin(output, numbers, codes);
+        }
     }
 
     /// The largest size that a margin can have, about.

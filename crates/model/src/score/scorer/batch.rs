@@ -1,23 +1,27 @@
 //! Many rows scored at once: a network's layers are matrix products then. The scores are those of [`Scorer::score`], to the
 //! last bit.
 
-use super::{Networks, Row, Scorer};
+use super::{Engine, Networks, Row, Scorer};
+use crate::score::forest::Rows;
 use crate::score::stack::Pick;
 use crate::score::tiles::{TileScratch, ROWS};
 
 /// Rows that wait for being scored together: made by [`Scorer::batch`], reused for all.
 pub struct Batch {
     rows: usize,
-    /// The rows' inputs of the networks, one row after the other; empty if each row is scored as it comes.
+    /// The rows' inputs of the networks, one row after the other.
     inputs: Vec<f32>,
     /// The rows' bins, where they are no inputs.
     picks: Vec<Pick>,
-    /// The codes of their categories, if there are several networks, each with embeddings of its own.
+    /// The codes of their categories, if a forest reads them, or several networks, each with embeddings of its own.
     codes: Vec<u32>,
-    /// What a forest adds to each row.
-    added: Vec<f64>,
+    /// The numbers that a forest reads.
+    numbers: Vec<f64>,
     networks: Option<OfNetworks>,
+    /// The rows' scores; until the batch is scored only what is known of them row by row.
     scores: Vec<f64>,
+    /// What a forest adds to each row.
+    margins: Vec<f64>,
 }
 
 /// Buffers for the networks' values.
@@ -47,9 +51,10 @@ impl Scorer {
             inputs: Vec::new(),
             picks: Vec::new(),
             codes: Vec::new(),
-            added: Vec::new(),
+            numbers: Vec::new(),
             networks,
             scores: Vec::with_capacity(ROWS),
+            margins: Vec::new(),
         }
     }
 
@@ -70,18 +75,25 @@ impl Scorer {
             batch.scores.clear();
         }
         batch.rows += 1;
-        let Some(networks) = self.networks_by_matrices() else {
-            batch.scores.push(self.score(row));
-            return;
-        };
-        batch.inputs.extend_from_slice(&row.inputs);
-        batch.picks.extend_from_slice(&row.picks);
-        if networks.members.len() > 1 {
+        let Engine { networks, forest, rates, offset } = &self.engine;
+        let mut number = *offset;
+        if let Some(networks) = self.networks_by_matrices() {
+            batch.inputs.extend_from_slice(&row.inputs);
+            batch.picks.extend_from_slice(&row.picks);
+            if networks.members.len() > 1 && forest.is_none() {
+                batch.codes.extend_from_slice(&row.codes);
+            }
+        } else if let Some(networks) = networks {
+            number += networks.number(self.kernel, row, 0);
+        }
+        if forest.is_some() {
+            batch.numbers.extend_from_slice(&row.numbers);
             batch.codes.extend_from_slice(&row.codes);
         }
-        if let Some((forest, gain)) = &self.engine.forest {
-            batch.added.push(gain * forest.margin(0, &row.numbers, &row.codes));
+        if let Some((rates, gain)) = rates {
+            number += gain * rates.of(row.key);
         }
+        batch.scores.push(number);
     }
 
     /// The score of each row that was put into the batch since it was last scored, in their order. The batch is empty then.
@@ -90,20 +102,24 @@ impl Scorer {
     /// If the batch is another scorer's.
     pub fn score_batch<'b>(&self, batch: &'b mut Batch) -> &'b [f64] {
         let rows = std::mem::take(&mut batch.rows);
-        let Batch { inputs, picks, codes, added, networks: buffers, scores, .. } = batch;
+        let Batch { inputs, picks, codes, numbers, networks: buffers, scores, margins, .. } = batch;
         if rows == 0 {
             scores.clear();
         }
         if let (Some(networks), Some(buffers)) = (self.networks_by_matrices(), buffers) {
             let sums = networks.sums(self, rows, (inputs, picks), codes, buffers);
-            scores.extend(sums.iter().map(|sum| self.engine.offset + sum));
-            scores.iter_mut().zip(&*added).for_each(|(score, added)| *score += added);
-            scores.iter_mut().for_each(|score| *score = self.finish(*score));
-            inputs.clear();
-            picks.clear();
-            codes.clear();
-            added.clear();
+            scores.iter_mut().zip(sums).for_each(|(score, sum)| *score += sum);
         }
+        if let Some((forest, gain)) = &self.engine.forest {
+            margins.resize(rows, 0.0);
+            forest.margins(0, &Rows::new(rows, numbers, codes), margins);
+            scores.iter_mut().zip(&*margins).for_each(|(score, margin)| *score += gain * margin);
+        }
+        scores.iter_mut().for_each(|score| *score = self.finish(*score));
+        inputs.clear();
+        picks.clear();
+        codes.clear();
+        numbers.clear();
         scores
     }
 }
