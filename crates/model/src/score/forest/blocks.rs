@@ -4,7 +4,7 @@
 //! by its rank among the thresholds of its input ([`Ranks`]), and the sets of categories are turned round
 //! ([`Codes`]), so that a code has the answers to all tests of its category side by side. Which leaf a row reaches
 //! then follows from 64 answers and two lists of lanes ([`Block`]). The answers are exactly those of the walk through the nodes
-//! ([`super::walk`]).
+//! ([`super::walk`]). Many rows go through a block together ([`rows`]).
 //!
 //! A tree of up to 64 leaves takes as many lanes as it has leaves, and several small trees share a block. Of a larger one the
 //! nodes with most leaves below come first; what lies below them are pieces in later blocks, to which the exits of the
@@ -14,8 +14,9 @@ mod build;
 mod codes;
 mod kernels;
 mod ranks;
+mod rows;
 
-use super::Forest;
+use super::{Forest, Rows};
 use crate::error::ModelError;
 use crate::score::array::Array;
 use crate::score::image::{ImageReader, ImageWriter};
@@ -57,6 +58,8 @@ struct Head {
 pub struct Blocks {
     blocks: Array<Block>,
     heads: Array<Head>,
+    /// The lanes of each block, each behind those to which a way leads from there.
+    orders: Array<[u8; LANES]>,
     /// For each lane of each block the value of the leaf, or where the tree goes on: see [`link`].
     exits: Array<f64>,
     /// For each output the [`place`]s at which its trees begin.
@@ -97,6 +100,34 @@ impl Blocks {
         Kernel::best().sum(self, output, numbers, codes)
     }
 
+    /// The sums of many rows, each as [`Blocks::sum`] gives it, to the last bit.
+    ///
+    /// # Panics
+    /// If there is no such output, or not one sum for each row.
+    pub fn sums(&self, output: usize, rows: &Rows, sums: &mut [f64]) {
+        assert_eq!(sums.len(), rows.count(), "a sum for each row");
+        let kernel = Kernel::best();
+        let together = !self.have_links();
+        for (n, sums) in sums.chunks_mut(rows::ROWS).enumerate() {
+            let first = n * rows::ROWS;
+            let rows = rows.part(first..first + sums.len());
+            if together && sums.len() >= kernel.fewest {
+                kernel.sums(self, output, &rows, sums);
+                continue;
+            }
+            for (n, sum) in sums.iter_mut().enumerate() {
+                let (numbers, codes) = rows.get(n);
+                *sum = kernel.sum(self, output, numbers, codes);
+            }
+        }
+    }
+
+    /// Whether trees go on behind the blocks at which they begin.
+    fn have_links(&self) -> bool {
+        let last = self.roots.iter().filter_map(|roots| roots.last()).max();
+        self.blocks.len() > last.map_or(0, |last| *last as usize / LANES + 1)
+    }
+
     /// The values of all leaves.
     pub fn leaves(&self) -> impl Iterator<Item = f64> + '_ {
         self.exits.iter().copied().filter(|value| !value.is_nan())
@@ -110,13 +141,14 @@ impl Blocks {
     /// Bytes of this process's own memory.
     pub fn memory(&self) -> usize {
         let roots: usize = self.roots.iter().map(Array::memory).sum();
-        let blocks = self.blocks.memory() + self.heads.memory() + self.exits.memory();
+        let blocks = self.blocks.memory() + self.heads.memory() + self.orders.memory() + self.exits.memory();
         blocks + roots + self.ranks.memory() + self.codes.memory() + self.steps.memory()
     }
 
     pub fn put(&self, image: &mut ImageWriter) {
         image.put(&self.blocks);
         image.put(&self.heads);
+        image.put(&self.orders);
         image.put(&self.exits);
         self.roots.iter().for_each(|roots| image.put(roots));
         self.ranks.put(image);
@@ -131,6 +163,7 @@ impl Blocks {
         Ok(Self {
             blocks,
             heads: image.take_just(count)?,
+            orders: image.take_just(count)?,
             exits: image.take_just(count * LANES)?,
             roots: (0..outputs).map(|_| image.take()).collect::<Result<_, _>>()?,
             ranks: Ranks::take(image)?,

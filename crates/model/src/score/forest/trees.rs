@@ -51,10 +51,16 @@ impl Trees {
     /// # Panics
     /// If there is no such output, or not one margin for each row.
     pub fn margins(&self, output: usize, rows: &Rows, margins: &mut [f64]) {
-        for (n, margin) in margins.iter_mut().enumerate() {
-            let (numbers, codes) = rows.get(n);
-            *margin = self.margin(output, numbers, codes);
+        match &self.way {
+            Way::Blocks(blocks) => blocks.sums(output, rows, margins),
+            Way::Nodes(nodes) => {
+                for (n, margin) in margins.iter_mut().enumerate() {
+                    let (numbers, codes) = rows.get(n);
+                    *margin = nodes.sum(output, numbers, codes);
+                }
+            }
         }
+        margins.iter_mut().for_each(|margin| *margin += self.bases[output]);
     }
 
     /// The largest size that a margin can have, about.

@@ -51,6 +51,7 @@ pub fn blocks(forest: &Forest) -> Option<Blocks> {
     Some(Blocks {
         exits: exits.collect(),
         heads: heads.map(|(m, p)| Head { missing: *m, part: p[0], end: p[1] }).collect(),
+        orders: tops.orders.iter().chain(&rest.orders).copied().collect(),
         blocks: tops.blocks.iter().chain(&rest.blocks).copied().collect(),
         roots,
         codes,
@@ -73,6 +74,7 @@ fn leaves(nodes: &[Node]) -> Vec<u32> {
 struct Shelf {
     blocks: Vec<Block>,
     missing: Vec<u64>,
+    orders: Vec<[u8; LANES]>,
     exits: Vec<f64>,
     /// Lanes of the last block that are taken.
     taken: usize,
@@ -86,6 +88,7 @@ impl Shelf {
             let own = std::array::from_fn(|lane| lane as u8);
             self.blocks.push(Block { slot: [0; LANES], below: [0; LANES], next: [own; 2] });
             self.missing.push(0);
+            self.orders.push(own);
             self.exits.resize(self.blocks.len() * LANES, 0.0);
             self.taken = 0;
         }
@@ -163,6 +166,7 @@ impl Layout<'_> {
         let lane_of = |node: u32| inside.binary_search(&node).ok().map(|at| lanes[at]);
         let first = lane_of(root).unwrap_or(entry) as u8;
         self.block(piece).next.iter_mut().for_each(|next| next[entry] = first);
+        self.order(piece, &lanes);
         let mut in_order: Vec<(usize, u32)> = lanes.iter().copied().zip(inside.iter().copied()).collect();
         in_order.sort_unstable();
         for (lane, at) in in_order {
@@ -203,6 +207,13 @@ impl Layout<'_> {
         *last += 1;
         lanes[position] = *last;
         self.number(left + 1, steps + 1, inside, lanes, last);
+    }
+
+    /// Notes in which order the piece's lanes are found from their ends: children come after their parents, so backwards.
+    fn order(&mut self, piece: &Piece, lanes: &[usize]) {
+        let order = &mut self.shelf(piece).orders[piece.block][piece.entry..];
+        let backwards = lanes.iter().rev().chain([&piece.entry]);
+        order.iter_mut().zip(backwards).for_each(|(to, lane)| *to = *lane as u8);
     }
 
     fn shelf(&mut self, piece: &Piece) -> &mut Shelf {

@@ -5,8 +5,10 @@
 //! lanes, up to eight of the same block in a byte.
 
 use super::super::walk::WORD;
+use super::rows::{Line, ROWS};
 use crate::error::ModelError;
 use crate::score::array::Array;
+use crate::score::forest::Rows;
 use crate::score::image::{ImageReader, ImageWriter};
 use crate::stored::recipe::UNSEEN;
 use std::collections::BTreeMap;
@@ -17,6 +19,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 const TABLES: usize = 32;
 /// Blocks that are told apart.
 pub const GROUP: usize = 16;
+/// Bytes of a line that many rows read together.
+const BYTES: usize = size_of::<u64>();
 /// Tests whose answers share a byte.
 const TESTS: usize = 8;
 
@@ -37,12 +41,12 @@ struct Table {
 /// Up to eight tests of one category in one block.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-struct Part {
+pub struct Part {
     /// The lanes, one bit each.
-    lanes: u64,
+    pub lanes: u64,
     /// Where their answers are in a line.
     byte: u32,
-    table: u16,
+    pub table: u16,
     /// Of the block's number only what is left of it within [`GROUP`].
     block: u16,
 }
@@ -72,6 +76,16 @@ impl Lines<'_> {
             each(usize::from(part.block) % GROUP, put(answers.into(), part.lanes));
         }
     }
+}
+
+/// A few bytes of the lines of many rows' codes, of one table.
+#[derive(Clone)]
+pub struct Window {
+    /// Where the lines begin.
+    firsts: [usize; ROWS],
+    /// Which of a line's bytes these are: what comes before has so many times [`BYTES`].
+    at: u32,
+    bytes: [Line; BYTES],
 }
 
 /// A test of a category.
@@ -153,6 +167,48 @@ impl Codes {
             *first = table.first.wrapping_add(before) as usize;
         }
         Lines { firsts, parts: &self.parts, bits: &self.bits }
+    }
+
+    /// The lines of many rows' codes, one window for each table.
+    pub fn windows(&self, rows: &Rows) -> Vec<Window> {
+        let window = Window { firsts: [0; ROWS], at: u32::MAX, bytes: [Line::ZERO; BYTES] };
+        let mut windows = vec![window; self.tables.len().min(TABLES)];
+        for n in 0..rows.count().min(ROWS) {
+            let lines = self.lines(rows.get(n).1);
+            windows.iter_mut().zip(lines.firsts).for_each(|(window, first)| window.firsts[n] = first);
+        }
+        windows
+    }
+
+    pub fn parts(&self, parts: Range<usize>) -> &[Part] {
+        self.parts.get(parts).unwrap_or_default()
+    }
+
+    /// The rows' answers to the tests of a part, in the order of its lanes.
+    #[inline(always)]
+    pub fn answers<'w>(&self, window: &'w mut Window, part: &Part) -> &'w Line {
+        let (at, byte) = (part.byte / BYTES as u32, part.byte as usize % BYTES);
+        if window.at != at {
+            window.at = at;
+            let mut words = [0; ROWS];
+            for (word, first) in words.iter_mut().zip(&window.firsts) {
+                *word = self.word(first.wrapping_add(at as usize * BYTES));
+            }
+            for (n, bytes) in window.bytes.iter_mut().enumerate() {
+                bytes.0.iter_mut().zip(&words).for_each(|(byte, word)| *byte = (word >> (8 * n)) as u8);
+            }
+        }
+        &window.bytes[byte]
+    }
+
+    /// The bytes from one on, the first of them lowest, and zeros behind the last.
+    #[inline(always)]
+    fn word(&self, at: usize) -> u64 {
+        let bytes = self.bits.get(at..).unwrap_or_default();
+        match bytes.first_chunk() {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        }
     }
 
     pub fn memory(&self) -> usize {

@@ -7,7 +7,8 @@ mod x86;
 
 use super::codes::Lines;
 use super::ranks::{Few, SLOTS};
-use super::{linked, Block, Blocks, Head, LANES};
+use super::{linked, rows, Block, Blocks, Head, LANES};
+use crate::score::forest::Rows;
 use once_cell::sync::Lazy;
 use std::array::from_fn;
 
@@ -16,7 +17,10 @@ pub struct Kernel {
     /// Whether it takes less time than the walk from node to node. The scalar one does not: it is for images that were made
     /// where there are vectors, and the plain reading of a block.
     pub is_fast: bool,
+    /// Rows from which on it takes less time to score them together than one by one, about.
+    pub fewest: usize,
     sum: unsafe fn(&Blocks, &[u32], &[f64], &[u32]) -> f64,
+    sums: unsafe fn(&Blocks, &[u32], &Rows, &mut [f64]),
 }
 
 impl Kernel {
@@ -32,9 +36,15 @@ impl Kernel {
         // SAFETY: `available` gives out only the kernels whose instructions this processor has.
         unsafe { (self.sum)(blocks, &blocks.roots[output], numbers, codes) }
     }
+
+    /// See [`Blocks::sums`], for no more than [`rows::ROWS`] rows.
+    pub fn sums(&self, blocks: &Blocks, output: usize, rows: &Rows, sums: &mut [f64]) {
+        // SAFETY: as above.
+        unsafe { (self.sums)(blocks, &blocks.roots[output], rows, sums) }
+    }
 }
 
-static SCALAR: Kernel = Kernel { is_fast: false, sum: scalar };
+static SCALAR: Kernel = Kernel { is_fast: false, fewest: 8, sum: scalar, sums: scalar_sums };
 
 /// Every kernel this processor can run, fastest first; the scalar one is always there.
 pub fn available() -> Vec<&'static Kernel> {
@@ -77,8 +87,16 @@ const SIDE_BY_SIDE: usize = 8;
 /// Steps before it is asked whether all of them have come to an end.
 const ROUND: usize = 4;
 
+/// How many of the thresholds are not above the number.
+fn count(few: &Few, number: f64) -> usize {
+    few.iter().map(|threshold| usize::from(*threshold <= number)).sum()
+}
+
+fn scalar_sums(blocks: &Blocks, roots: &[u32], rows: &Rows, sums: &mut [f64]) {
+    rows::sums(blocks, roots, rows, count, sums);
+}
+
 fn scalar(blocks: &Blocks, roots: &[u32], numbers: &[f64], codes: &[u32]) -> f64 {
-    let count = |few: &Few, number| few.iter().map(|threshold| usize::from(*threshold <= number)).sum();
     let view = View::new(blocks, numbers, codes, count);
     view.walked::<false>(roots, |_, head| view.left_by_code(head, deposit))
 }

@@ -7,9 +7,11 @@
 use super::super::walk::Node;
 use crate::error::ModelError;
 use crate::score::array::Array;
+use crate::score::forest::Rows;
 use crate::score::image::{ImageReader, ImageWriter};
 use std::collections::BTreeMap;
 use std::hint::select_unpredictable;
+use std::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most slots.
@@ -42,6 +44,29 @@ struct Scale {
 pub struct Ranks {
     scales: Array<Scale>,
     thresholds: Array<Few>,
+}
+
+/// The thresholds of one input.
+struct Among<'a> {
+    coarse: &'a [Few],
+    /// All of them, and those of other inputs behind them.
+    fine: &'a [Few],
+    slots: Range<usize>,
+}
+
+impl Among<'_> {
+    /// Calls `put` with each slot and a number's rank there. There is no branch on the number, since the processor would
+    /// predict every second one wrong.
+    #[inline(always)]
+    fn ranks(&self, number: f64, count: impl Fn(&Few, f64) -> usize, mut put: impl FnMut(usize, u8)) {
+        let before: usize = self.coarse.iter().map(|few| count(few, number)).sum();
+        let rest = self.fine.get(before).unwrap_or(&[f64::NAN; TOGETHER]);
+        let rank = before * TOGETHER + count(rest, number);
+        for (n, slot) in self.slots.clone().enumerate() {
+            let here = rank.saturating_sub(n * THRESHOLDS).min(THRESHOLDS) as u8;
+            put(slot, select_unpredictable(number.is_nan(), MISSING, here));
+        }
+    }
 }
 
 /// Finds the slot of a test.
@@ -110,26 +135,41 @@ impl Ranks {
     }
 
     /// The rank of each slot; `count` says how many of a few thresholds are not above a number. Numbers beyond the end of the
-    /// slice are missing. There is no branch on a number, since the processor would predict every second one wrong.
+    /// slice are missing.
     #[inline(always)]
     pub fn of(&self, numbers: &[f64], count: impl Fn(&Few, f64) -> usize) -> [u8; SLOTS] {
-        let thresholds: &[Few] = &self.thresholds;
         let mut ranks = [0; SLOTS];
         for scale in &self.scales[..] {
             let number = numbers.get(scale.input as usize).copied().unwrap_or(f64::NAN);
-            let (coarse, fine) = (scale.coarse as usize, scale.fine as usize);
-            let coarse = thresholds.get(coarse..coarse + scale.coarses as usize).unwrap_or_default();
-            let before: usize = coarse.iter().map(|few| count(few, number)).sum();
-            let rest = thresholds.get(fine + before).unwrap_or(&[f64::NAN; TOGETHER]);
-            let rank = before * TOGETHER + count(rest, number);
-            for slot in 0..(scale.slots as usize).min(SLOTS) {
-                let here = rank.saturating_sub(slot * THRESHOLDS).min(THRESHOLDS) as u8;
-                if let Some(to) = ranks.get_mut(scale.slot as usize + slot) {
-                    *to = select_unpredictable(number.is_nan(), MISSING, here);
-                }
-            }
+            self.among(scale).ranks(number, &count, |slot, rank| ranks[slot] = rank);
         }
         ranks
+    }
+
+    /// As [`Self::of`] of many rows: calls `put` with each slot, row and rank. An input's thresholds are read for all rows together.
+    #[inline(always)]
+    pub fn each(
+        &self,
+        rows: &Rows,
+        count: impl Fn(&Few, f64) -> usize,
+        mut put: impl FnMut(usize, usize, u8),
+    ) {
+        for scale in &self.scales[..] {
+            let among = self.among(scale);
+            for (row, number) in rows.column(scale.input as usize).enumerate() {
+                among.ranks(number, &count, |slot, rank| put(slot, row, rank));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn among(&self, scale: &Scale) -> Among<'_> {
+        let (coarse, slot) = (scale.coarse as usize, scale.slot as usize);
+        Among {
+            coarse: self.thresholds.get(coarse..coarse + scale.coarses as usize).unwrap_or_default(),
+            fine: self.thresholds.get(scale.fine as usize..).unwrap_or_default(),
+            slots: slot..SLOTS.min(slot + scale.slots as usize),
+        }
     }
 
     pub fn memory(&self) -> usize {

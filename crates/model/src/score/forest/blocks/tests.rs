@@ -3,7 +3,8 @@
 use super::build::blocks;
 use super::kernels::available;
 use super::ranks::SLOTS;
-use crate::score::forest::{category_set, Forest, Step};
+use super::rows::ROWS;
+use crate::score::forest::{category_set, Forest, Rows, Step};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -89,6 +90,15 @@ impl Kind {
     }
 
     fn row(&self, random: &mut ChaCha8Rng) -> (Vec<f64>, Vec<u32>) {
+        let (mut numbers, mut codes) = self.whole_row(random);
+        if random.random_bool(0.1) {
+            numbers.truncate(self.inputs / 2);
+            codes.truncate(1);
+        }
+        (numbers, codes)
+    }
+
+    fn whole_row(&self, random: &mut ChaCha8Rng) -> (Vec<f64>, Vec<u32>) {
         let number = |random: &mut ChaCha8Rng| match random.random_range(0..10) {
             0 | 1 => f64::NAN,
             2 => f64::INFINITY,
@@ -101,12 +111,8 @@ impl Kind {
             0 => u32::MAX,
             _ => random.random_range(0..codes + 100),
         };
-        let (numbers, codes) = match random.random_range(0..10) {
-            0 => (self.inputs / 2, 1),
-            _ => (self.inputs, CODES.len()),
-        };
-        let numbers = (0..numbers).map(|_| number(random)).collect();
-        (numbers, CODES[..codes].iter().map(|codes| code(*codes, random)).collect())
+        let numbers = (0..self.inputs).map(|_| number(random)).collect();
+        (numbers, CODES.map(|codes| code(codes, random)).to_vec())
     }
 
     fn check(&self, seed: u64) {
@@ -124,12 +130,81 @@ impl Kind {
             }
         }
     }
+
+    /// If `short`, the rows lack numbers and codes at their ends.
+    fn check_together(&self, count: usize, short: bool, seed: u64) {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let forest = self.forest(&mut random);
+        let blocks = blocks(&forest).unwrap();
+        let (mut numbers, mut codes) = (Vec::new(), Vec::new());
+        let widths = if short { (self.inputs / 2, 1) } else { (self.inputs, CODES.len()) };
+        for _ in 0..count {
+            let row = self.whole_row(&mut random);
+            numbers.extend_from_slice(&row.0[..widths.0]);
+            codes.extend_from_slice(&row.1[..widths.1]);
+        }
+        let rows = Rows::new(count, &numbers, &codes);
+        for output in 0..self.outputs {
+            let walk = |n| blocks.sum(output, rows.get(n).0, rows.get(n).1).to_bits();
+            let alone: Vec<u64> = (0..count).map(walk).collect();
+            let check = |sums: &[f64], how: &str| {
+                let sums: Vec<u64> = sums.iter().map(|sum| sum.to_bits()).collect();
+                assert_eq!(sums, alone[..sums.len()], "{how} of {self:?}");
+            };
+            let mut sums = vec![f64::NAN; count];
+            blocks.sums(output, &rows, &mut sums);
+            check(&sums, "the best kernel");
+            if blocks.have_links() {
+                continue;
+            }
+            for (n, kernel) in available().into_iter().enumerate() {
+                let few = count.min(ROWS);
+                let mut sums = vec![f64::NAN; few];
+                kernel.sums(&blocks, output, &rows.part(0..few), &mut sums);
+                check(&sums, &format!("kernel {n}"));
+            }
+        }
+    }
 }
 
 proptest! {
     #[test]
     fn every_kernel_has_the_bits_of_the_walk(kind in kinds(), seed: u64) {
         kind.check(seed);
+    }
+
+    #[test]
+    fn many_rows_have_the_bits_of_each(kind in kinds(), count in 0..150_usize, short: bool, seed: u64) {
+        kind.check_together(count, short, seed);
+    }
+}
+
+#[test]
+fn as_many_rows_as_one_likes_are_scored_together() {
+    for count in (0..70).chain([127, 128, 129, 200]) {
+        PLAIN.check_together(count, false, count as u64);
+    }
+}
+
+#[test]
+fn trees_of_all_sizes_are_scored_for_many_rows() {
+    for leaves in 1..70 {
+        Kind { trees: 9, leaves, ..PLAIN }.check_together(64, false, leaves as u64);
+    }
+}
+
+#[test]
+fn many_tests_of_categories_in_a_block_have_the_answers_of_each_row() {
+    Kind { categories: 1.0, ..PLAIN }.check_together(64, false, 1);
+    Kind { categories: 1.0, deep: 1.0, ..PLAIN }.check_together(64, true, 2);
+}
+
+#[test]
+fn only_trees_that_are_larger_than_a_block_have_links() {
+    for (leaves, links) in [(64, false), (65, true)] {
+        let kind = Kind { leaves, outputs: 3, ..PLAIN };
+        let blocks = blocks(&kind.forest(&mut ChaCha8Rng::seed_from_u64(6))).unwrap();
+        assert_eq!(blocks.have_links(), links);
     }
 }
 

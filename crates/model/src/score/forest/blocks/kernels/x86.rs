@@ -4,15 +4,16 @@
 
 use super::super::codes::GROUP;
 use super::super::ranks::{Few, SLOTS};
-use super::super::{linked, Block, Blocks, Head, LANES};
+use super::super::{linked, rows, Block, Blocks, Head, LANES};
 use super::{deposit, Kernel, View};
+use crate::score::forest::Rows;
 use std::arch::x86_64::*;
 use std::array::from_fn;
 use std::ops::Range;
 
-pub static AVX512: Kernel = Kernel { is_fast: true, sum };
+pub static AVX512: Kernel = Kernel { is_fast: true, fewest: 24, sum, sums };
 
-pub static AVX2: Kernel = Kernel { is_fast: true, sum: sum_by_avx2 };
+pub static AVX2: Kernel = Kernel { is_fast: true, fewest: 8, sum: sum_by_avx2, sums: sums_by_avx2 };
 
 pub fn available() -> Vec<&'static Kernel> {
     let mut kernels = Vec::new();
@@ -44,6 +45,13 @@ fn sum_by_avx2(blocks: &Blocks, roots: &[u32], numbers: &[f64], codes: &[u32]) -
         let [low, high] = [0, 1].map(|half| u64::from(lanes_left(block, head, half, ranks)));
         by_code | low | high << 32
     })
+}
+
+/// # Safety
+/// The processor has the instructions.
+#[target_feature(enable = "avx2,bmi2,popcnt")]
+fn sums_by_avx2(blocks: &Blocks, roots: &[u32], rows: &Rows, sums: &mut [f64]) {
+    rows::sums(blocks, roots, rows, |few, number| count_by_avx2(few, number), sums);
 }
 
 /// Bytes that AVX2 looks up at once.
@@ -107,6 +115,13 @@ fn sum(blocks: &Blocks, roots: &[u32], numbers: &[f64], codes: &[u32]) -> f64 {
         (true, ..=32) => sum_in::<true, 5>(&view, roots),
         (true, _) => sum_in::<true, 6>(&view, roots),
     }
+}
+
+/// # Safety
+/// The processor has the instructions.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi2,popcnt")]
+fn sums(blocks: &Blocks, roots: &[u32], rows: &Rows, sums: &mut [f64]) {
+    rows::sums(blocks, roots, rows, |few, number| count(few, number), sums);
 }
 
 /// How many of the thresholds are not above the number.
