@@ -13,7 +13,7 @@ SELECT reco.create_launch_features('launch_features',
     discount   => '{retail_disc,coupon_disc,coupon_match_disc}',
     customer   => 'household_id',
     category   => 'product_category',
-    attributes => '{brand,department}',
+    attributes => '{brand,department,product_type}',
     plans      => '{"table": "promotions", "shares": ["display", "mailer"]}');
 
 SET work_mem = '256MB';

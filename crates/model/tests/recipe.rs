@@ -118,6 +118,19 @@ fn the_vocabulary_is_ordered_by_count_then_value_and_cut() {
     assert_eq!(counts.finish(5, 2).vocabulary, Vocabulary::from_iter(["top", "a"]));
     assert_eq!(counts.finish(1, 100).vocabulary, Vocabulary::from_iter(["top", "a", "b", "c", "rare"]));
     assert!(counts.finish(1000, 100).vocabulary.is_empty());
+    counts.keep(|value| value < "c");
+    assert_eq!(counts.finish(1, 100).vocabulary, Vocabulary::from_iter(["a", "b"]));
+}
+
+#[test]
+fn what_is_left_of_several_values_is_not_the_only_one() {
+    let mut counts = CategoryFit::default();
+    counts.add("a", 1);
+    counts.keep(|_| true);
+    assert!(counts.is_single());
+    counts.add("b", 1);
+    counts.keep(|value| value == "a");
+    assert!(!counts.is_single());
 }
 
 #[test]

@@ -112,8 +112,8 @@ fn predict<W: Write>(
     if !newest.table.labels.differ(&split.train) {
         return Err(unmeasured());
     }
-    let bins = newest.encoder.bins;
-    let encoder = Encoder::fit(newest.table, &split.train, newest.params, bins, newest.threads)?;
+    let grain = newest.encoder.grain;
+    let encoder = Encoder::fit(newest.table, &split.train, newest.params, grain, newest.threads)?;
     let job = Job { split, encoder: &encoder, ..*newest };
     let mut all = Vec::new();
     for algorithm in algorithms {

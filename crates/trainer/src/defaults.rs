@@ -1,11 +1,14 @@
-//! What is taken where the caller says nothing: it depends on the table. Chosen on nine tables; docs/decisions/0034 has the
+//! What is taken where the caller says nothing: it depends on the table. Chosen on nine tables; docs/decisions/0034 and 0047 have the
 //! figures. The refit takes what the measured fit had, though it has more rows.
 
 use crate::prepare::Encoder;
+use crate::rows::prepared::Prepared;
+use crate::rows::split::Split;
 use model::params::Parameter;
+use model::protocol::Spec;
 use model::{Algorithm, Params, Task};
 use serde_json::{json, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The values of the parameters that are null.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,7 +16,7 @@ pub struct Defaults {
     /// Those of the measured fit.
     pub training_rows: usize,
     /// Those that the recipe was made with.
-    pub number_bins: usize,
+    pub grain: Grain,
     pub trees: usize,
     pub leaves: usize,
     pub min_leaf_rows: usize,
@@ -65,9 +68,54 @@ const FEWEST_ROWS_IN_BINS: usize = 10_000;
 /// From so many training rows on a network finds steps and bends without bins, which would double its time.
 const MOST_ROWS_IN_BINS: usize = 300_000;
 
-/// Bins of each number where the caller says nothing, by what is known before there is a recipe.
-/// Rows that do not fit into memory are made no wider.
-pub fn number_bins(algorithms: &[Algorithm], training_rows: usize, in_memory: bool, task: Task) -> usize {
+/// A value of a category is known by as many first keys (products) as a key has training rows, but by no more than this: from the
+/// rows of a few keys it is learned which keys these are, and not what the next key with that value is like.
+const MOST_CATEGORY_KEYS: usize = 50;
+/// And by no more than one of so many keys.
+const KEYS_PER_CATEGORY_KEY: usize = 100;
+/// Where fewer of the held-out rows have a key that the training rows do not have, the keys to come are known ones, and each value says
+/// which.
+const SHARE_OF_NEW_KEYS: f64 = 0.05;
+
+/// How finely a recipe tells values apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Grain {
+    /// Bins of a number, at most.
+    pub bins: usize,
+    /// First keys with which a value of a category is seen, at least.
+    pub category_keys: usize,
+}
+
+impl Grain {
+    /// What the caller says, or else what is taken by the rows, before there is a recipe.
+    pub fn of(spec: &Spec, Prepared { table, split, task, .. }: &Prepared) -> Self {
+        let Params { number_bins: bins, min_category_keys: keys, .. } = spec.params;
+        let rows = split.train.len();
+        let by_rows = || number_bins(&spec.algorithms, rows, table.stored.is_none(), *task);
+        let by_keys = || table.first_key.as_deref().map_or(1, |keys| category_keys(split, keys));
+        Self { bins: bins.unwrap_or_else(by_rows), category_keys: keys.unwrap_or_else(by_keys) }
+    }
+}
+
+/// `keys` has the first key of every row of the table.
+fn category_keys(split: &Split, keys: &[u64]) -> usize {
+    let key = |row: &u32| keys[*row as usize];
+    let known: HashSet<u64> = split.train.iter().map(key).collect();
+    let held_out = [&split.validation[..], &split.test].concat();
+    let new = held_out.iter().filter(|row| !known.contains(&key(row))).count();
+    match (new as f64) < SHARE_OF_NEW_KEYS * held_out.len() as f64 {
+        true => 1,
+        false => category_keys_of(split.train.len(), known.len()),
+    }
+}
+
+fn category_keys_of(rows: usize, keys: usize) -> usize {
+    let rows_of_key = rows / keys.max(1);
+    rows_of_key.min(MOST_CATEGORY_KEYS).min(keys / KEYS_PER_CATEGORY_KEY).max(1)
+}
+
+/// Bins of each number. Rows that do not fit into memory are made no wider.
+fn number_bins(algorithms: &[Algorithm], training_rows: usize, in_memory: bool, task: Task) -> usize {
     let has_networks = algorithms.iter().any(|algorithm| Algorithm::NETWORKS.contains(algorithm));
     match training_rows {
         MOST_ROWS_IN_BINS.. => 0,
@@ -85,7 +133,7 @@ impl Defaults {
         let most_values = categories.iter().map(|category| category.vocabulary.len()).max();
         let columns = encoder.recipe.scalings().len() + categories.len();
         let others = Self::new(training_rows, columns, most_values.unwrap_or(0), task);
-        Self { number_bins: encoder.bins, ..others }
+        Self { grain: encoder.grain, ..others }
     }
 
     /// The most leaves of a tree that are tried where validation rows can tell which is best.
@@ -109,7 +157,8 @@ impl Defaults {
             ("patience", params.patience.is_none(), json!(patience)),
             ("batch_size", params.batch_size.is_none(), json!(self.batch_size)),
             ("dropout", params.dropout.is_none(), json!(self.dropout)),
-            ("number_bins", params.number_bins.is_none(), json!(self.number_bins)),
+            ("min_category_keys", params.min_category_keys.is_none(), json!(self.grain.category_keys)),
+            ("number_bins", params.number_bins.is_none(), json!(self.grain.bins)),
             ("trees", params.trees.is_none(), json!(self.trees)),
             ("leaves", params.leaves.is_none(), json!(leaves)),
             ("min_leaf_rows", params.min_leaf_rows.is_none(), json!(self.min_leaf_rows)),
@@ -123,7 +172,7 @@ impl Defaults {
     fn new(rows: usize, columns: usize, most_values: usize, task: Task) -> Self {
         Self {
             training_rows: rows,
-            number_bins: 0,
+            grain: Grain::default(),
             patience: from_rows(&PATIENCE, rows),
             trees: Params::most_trees(task),
             tree_patience: match task {
@@ -174,6 +223,18 @@ mod tests {
             (leaves, column_share)
         };
         assert_eq!((of(4000, 4), of(100_000, 9), of(1_000_000, 60)), ((31, 1.0), (63, 0.5), (63, 0.4)));
+    }
+
+    #[test]
+    fn values_need_many_keys_where_keys_have_many_rows() {
+        // Products of 52 rows each, as in 5 regions; and rows of their own.
+        assert_eq!(category_keys_of(1_540_000, 29_500), 50);
+        assert_eq!(category_keys_of(120_000, 2205), 22);
+        assert_eq!(category_keys_of(30_000, 10_000), 3);
+        assert_eq!(
+            [(70_000, 70_000), (1_000_000, 5), (9, 0)].map(|(rows, keys)| category_keys_of(rows, keys)),
+            [1, 1, 1]
+        );
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `column_fit` | what is learned of each column from the training rows |
+//! | `value_keys` | with how many keys each value of a category is seen |
 //! | `raw_columns` | rows as a query has them, value by value |
 
 mod column_fit;
 mod raw_columns;
+mod value_keys;
 
+use crate::defaults::Grain;
 use crate::error::TrainerError;
 use crate::rows::block::Block;
 use crate::rows::data::Table;
@@ -31,8 +34,8 @@ pub struct Encoder<'a> {
     pub histograms: Vec<Histogram>,
     /// For each category in input order: whether NULL occurs in the training rows.
     pub null_seen: Vec<bool>,
-    /// How many bins a number has at most.
-    pub bins: usize,
+    /// What it was made with.
+    pub grain: Grain,
     table: &'a Table,
     threads: usize,
     /// One for each column of the recipe.
@@ -91,13 +94,12 @@ struct Findings {
 }
 
 impl<'a> Encoder<'a> {
-    /// Fits the recipe on the rows `train`, in their order, with at most so many bins of a number. Fitting and encoding use this many
-    /// threads.
+    /// Fits the recipe on the rows `train`, in their order. Fitting and encoding use this many threads.
     pub fn fit(
         table: &'a Table,
         train: &[u32],
         params: &Params,
-        bins: usize,
+        grain: Grain,
         threads: usize,
     ) -> Result<Self, TrainerError> {
         let mut encoder = Self {
@@ -105,14 +107,14 @@ impl<'a> Encoder<'a> {
             warnings: Vec::new(),
             histograms: Vec::new(),
             null_seen: Vec::new(),
-            bins,
+            grain,
             table,
             threads,
             feeds: Vec::new(),
             dense_width: 0,
         };
         let mut findings = Findings::default();
-        let fits = column_fits(table, train, params, bins, threads)?;
+        let fits = column_fits(table, train, params, grain, threads)?;
         for (position, (feature, fit)) in table.features.iter().zip(fits).enumerate() {
             match fit {
                 // Nothing says how long the arrays of this column are: it cannot be an input.
@@ -130,7 +132,7 @@ impl<'a> Encoder<'a> {
         }
         if findings.count() == table.features.len() {
             let mut error_hint = String::from("An input must have at least two values in the training rows.");
-            findings.warnings(params).iter().for_each(|warning| {
+            findings.warnings(params, encoder.grain).iter().for_each(|warning| {
                 error_hint.push(' ');
                 error_hint.push_str(warning);
             });
@@ -141,13 +143,13 @@ impl<'a> Encoder<'a> {
         }
         if encoder.recipe.width() > MAX_INPUTS {
             let message = format!("the model would have {} inputs", encoder.recipe.width());
-            let fewer = if encoder.bins > 0 { "take fewer \"number_bins\", or " } else { "" };
+            let fewer = if encoder.grain.bins > 0 { "take fewer \"number_bins\", or " } else { "" };
             let hint =
                 format!("At most {MAX_INPUTS} are allowed: {fewer}leave columns out with \"exclude\".");
             return Err(TrainerError::data(message, hint));
         }
         encoder.dense_width = encoder.recipe.dense_width();
-        encoder.warnings = findings.warnings(params);
+        encoder.warnings = findings.warnings(params, encoder.grain);
         Ok(encoder)
     }
 
@@ -165,7 +167,7 @@ impl<'a> Encoder<'a> {
     }
 
     fn leave_bins_out(&mut self) {
-        self.bins = 0;
+        self.grain.bins = 0;
         for column in &mut self.recipe.columns {
             if let Input::Numbers(scalings) = &mut column.input {
                 scalings.iter_mut().for_each(|scaling| scaling.bins = NumberBins::default());
@@ -316,9 +318,13 @@ impl Findings {
         self.empty.len() + self.constant.len() + self.rare.len()
     }
 
-    fn warnings(&self, params: &Params) -> Vec<String> {
+    fn warnings(&self, params: &Params, grain: Grain) -> Vec<String> {
+        let keys = match grain.category_keys {
+            0 | 1 => String::new(),
+            keys => format!(" and with {keys} first keys (min_category_keys)"),
+        };
         let rare = format!(
-            "have no value that occurs in at least {} training rows (min_category_count) and are ignored",
+            "have no value that occurs in at least {} training rows (min_category_count){keys} and are ignored",
             params.min_category_count
         );
         let kinds = [

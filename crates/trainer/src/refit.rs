@@ -46,7 +46,7 @@ pub fn prepare<'a, W: Write>(
         return not_done("there is no time for it in the time budget", reporter);
     }
     let split = Split { train: job.ordered.to_vec(), by_time: job.split.by_time, ..Split::default() };
-    match Encoder::fit(job.table, &split.train, job.params, job.encoder.bins, job.threads) {
+    match Encoder::fit(job.table, &split.train, job.params, job.encoder.grain, job.threads) {
         Ok(encoder) => Ok(Some(AllRows { split, encoder })),
         Err(error) => not_done(&error.to_string(), reporter),
     }

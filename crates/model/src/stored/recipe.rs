@@ -407,6 +407,13 @@ impl CategoryFit {
         }
     }
 
+    /// Forgets the values that are not `wanted`.
+    pub fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
+        let before = self.counts.len();
+        self.counts.retain(|value, _| wanted(value));
+        self.forgot |= self.counts.len() < before;
+    }
+
     /// Every counted value with its rows, in no order.
     pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
         self.counts.iter().map(|(value, count)| (value.as_str(), *count))

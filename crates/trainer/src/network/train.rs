@@ -251,6 +251,7 @@ mod tests {
     use super::super::on_device::LabelledRows;
     use super::super::rows::Rows;
     use super::*;
+    use crate::defaults::Grain;
     use crate::job::Units;
     use crate::prepare::Encoder;
     use crate::rows::data::Table;
@@ -347,7 +348,7 @@ mod tests {
     fn pools_add_up_to_the_gradient_of_all_rows() {
         let table = table(1000);
         let rows: Vec<u32> = (0..1000).collect();
-        let encoder = Encoder::fit(&table, &rows, &Params::default(), 0, 1).unwrap();
+        let encoder = Encoder::fit(&table, &rows, &Params::default(), Grain::default(), 1).unwrap();
         let (labels, units, device) = (&table.labels, Units::NONE, Device::Cpu);
         let (encoder, rows) = (&encoder, &rows[..]);
         let pools = Examples::Pools(Pools { encoder, rows, labels, units, device, pool_rows: 300 });
@@ -369,7 +370,7 @@ mod tests {
     fn an_epoch_takes_every_row_once_and_its_pools_come_from_everywhere() {
         let table = table(2048);
         let rows: Vec<u32> = (0..2048).collect();
-        let encoder = Encoder::fit(&table, &rows, &Params::default(), 0, 1).unwrap();
+        let encoder = Encoder::fit(&table, &rows, &Params::default(), Grain::default(), 1).unwrap();
         let (labels, units) = (&Labels::from((0..2048).map(|n| n as f32).collect::<Vec<_>>()), Units::NONE);
         let (encoder, device) = (&encoder, Device::Cpu);
         let pools = Examples::Pools(Pools { encoder, rows: &rows, labels, units, device, pool_rows: 512 });

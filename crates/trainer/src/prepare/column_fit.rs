@@ -1,5 +1,7 @@
 //! What is learned of each column from the training rows, from which the recipe is made.
 
+use super::value_keys::ValueKeys;
+use crate::defaults::Grain;
 use crate::error::TrainerError;
 use crate::rows::block::Block;
 use crate::rows::data::Table;
@@ -42,16 +44,16 @@ pub fn sample(table: &Table, train: &[u32]) -> Vec<u32> {
     train.iter().step_by(train.len().div_ceil(most).max(1)).copied().collect()
 }
 
-/// Fits every column, transforms and `bins` of each number on a sample and the rest on all training rows.
+/// Fits every column, transforms and bins of each number on a sample and the rest on all training rows.
 pub fn column_fits(
     table: &Table,
     train: &[u32],
     params: &Params,
-    bins: usize,
+    grain: Grain,
     threads: usize,
 ) -> Result<Vec<ColumnFit>, TrainerError> {
     let begin = |block: &Block| -> Vec<ColumnFit> {
-        let fit = |feature| ColumnFit::new(feature, block.places, params.transform, bins);
+        let fit = |feature| ColumnFit::new(feature, block.places, params.transform, grain);
         block.features.iter().map(fit).collect()
     };
     let mut fits = table.block(&sample(table, train), begin)?;
@@ -62,12 +64,15 @@ pub fn column_fits(
         on_each(&mut columns, threads, |(fit, feature)| fit.add(&feature.values, block.places, most));
         Ok::<(), TrainerError>(())
     })?;
+    if let Some(keys) = table.first_key.as_deref().filter(|_| grain.category_keys > 1) {
+        forget_few_keys(&mut fits, keys, grain.category_keys, table, train, params)?;
+    }
     Ok(fits)
 }
 
 impl ColumnFit {
     /// Chooses transforms and bins of numbers by the values at `places`.
-    fn new(feature: &Feature, places: &[u32], choice: TransformChoice, bins: usize) -> Self {
+    fn new(feature: &Feature, places: &[u32], choice: TransformChoice, grain: Grain) -> Self {
         let Values::Numbers { width, floats } = &feature.values else {
             return Self::Category { fit: CategoryFit::default(), nulls: 0 };
         };
@@ -77,7 +82,7 @@ impl ColumnFit {
         };
         let fit = |position| {
             let sample = places.iter().map(|place| floats.get(*place as usize * width + position));
-            ScalingFit::new(choice, bins, sample)
+            ScalingFit::new(choice, grain.bins, sample)
         };
         let spread = (places.len() * *width).div_ceil(MOST_ELEMENTS).max(1);
         let sample = places.iter().step_by(spread);
@@ -117,6 +122,38 @@ impl ColumnFit {
             _ => unreachable!("a column's values are of one kind in every block"),
         }
     }
+}
+
+/// Goes through the rows once more, since only now it is known which values may become part of a vocabulary, and forgets those that were
+/// seen with fewer than `enough` keys. Keys that are inputs too were asked for, and keep all their values.
+fn forget_few_keys(
+    fits: &mut [ColumnFit],
+    keys: &[u64],
+    enough: usize,
+    table: &Table,
+    train: &[u32],
+    params: &Params,
+) -> Result<(), TrainerError> {
+    let mut categories: Vec<(usize, &mut CategoryFit, ValueKeys)> = Vec::new();
+    for (at, (fit, feature)) in fits.iter_mut().zip(&table.features).enumerate() {
+        if let (ColumnFit::Category { fit, .. }, false) = (fit, feature.source.role.is_key()) {
+            let known = fit.finish(params.min_category_count, params.max_categories);
+            categories.push((at, fit, ValueKeys::new(enough, known)));
+        }
+    }
+    if categories.is_empty() {
+        return Ok(());
+    }
+    table.blocks(train, |block| {
+        for (at, _, seen) in &mut categories {
+            if let Values::Category(dictionary) = &block.features[*at].values {
+                seen.add(dictionary, block, keys);
+            }
+        }
+        Ok::<(), TrainerError>(())
+    })?;
+    categories.into_iter().for_each(|(_, fit, seen)| seen.forget_few(fit));
+    Ok(())
 }
 
 /// The histogram of a category's training rows. What was forgotten while it was counted has no value that is known.

@@ -104,6 +104,7 @@ impl Table {
 mod tests {
     use super::super::input::Input;
     use super::*;
+    use crate::defaults::Grain;
     use crate::prepare::Encoder;
     use arrow_array::types::Float32Type;
     use arrow_array::{
@@ -128,6 +129,7 @@ mod tests {
             ("lags", NumberArray, Role::Feature),
             ("gone", NumberArray, Role::Feature),
             ("brand", Text, Role::Feature),
+            ("product", Number, Role::Key),
         ];
         let column = |(name, family, role): (&str, Family, Role)| SourceColumn {
             name: name.into(),
@@ -152,7 +154,13 @@ mod tests {
             Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(rows.clone().map(lags))),
             new_null_array(&DataType::new_list(DataType::Float32, true), ROWS as usize),
             Arc::new(
-                rows.map(|row| known(row).then(|| format!("brand {}", row % 11))).collect::<StringArray>(),
+                rows.clone()
+                    .map(|row| known(row).then(|| format!("brand {}", row % 11)))
+                    .collect::<StringArray>(),
+            ),
+            // The first four brands have two products each.
+            Arc::new(
+                rows.map(|row| if row % 11 < 4 { row % 22 } else { row } as i32).collect::<Int32Array>(),
             ),
         ];
         let names = columns().into_iter().map(|column| column.name);
@@ -210,12 +218,13 @@ mod tests {
     fn a_recipe_fitted_on_the_file_is_that_of_memory() {
         let (memory, file, _folder) = tables();
         let train: Vec<u32> = (0..ROWS).filter(|row| row % 5 > 0).collect();
-        let params = Params::default();
+        let (params, grain) = (Params::default(), Grain { bins: 8, category_keys: 3 });
         let (ours, theirs) = (
-            Encoder::fit(&file, &train, &params, 8, 2).unwrap(),
-            Encoder::fit(&memory, &train, &params, 8, 1).unwrap(),
+            Encoder::fit(&file, &train, &params, grain, 2).unwrap(),
+            Encoder::fit(&memory, &train, &params, grain, 1).unwrap(),
         );
         assert_eq!(ours.recipe, theirs.recipe);
+        assert_eq!(ours.recipe.categories()[0].vocabulary.len(), 7);
         assert_eq!(ours.warnings, theirs.warnings);
         let all: Vec<u32> = (0..ROWS).collect();
         let encoded = |encoder: &Encoder| {
