@@ -43,7 +43,8 @@ fn what_a_parameter_that_is_null_became_is_stored() {
     let mut client = Database::with_data().connect();
     let defaults = "SELECT data -> 'defaults' FROM reco.versions ORDER BY version DESC LIMIT 1";
     Training::new("launch").params(r#"{"epochs": 2, "threads": 1, "batch_size": 128}"#).call(&mut client);
-    let network = r#"{"mlp": {"dropout": 0.0, "patience": 10, "learning_rate": 0.001, "number_bins": 16}}"#;
+    let network = r#"{"mlp": {"dropout": 0.0, "patience": 10, "learning_rate": 0.001, "number_bins": 16,
+                              "min_category_keys": 1}}"#;
     assert_eq!(
         value::<serde_json::Value>(&mut client, defaults),
         serde_json::from_str::<serde_json::Value>(network).unwrap()
