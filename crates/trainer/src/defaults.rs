@@ -1,7 +1,7 @@
 //! What is taken where the caller says nothing: it depends on the table. Chosen on nine tables; docs/decisions/0034 and 0047 have the
 //! figures. The refit takes what the measured fit had, though it has more rows.
 
-use crate::prepare::Encoder;
+use crate::prepare::{Encoder, Grain};
 use crate::rows::prepared::Prepared;
 use crate::rows::split::Split;
 use model::params::Parameter;
@@ -77,24 +77,13 @@ const KEYS_PER_CATEGORY_KEY: usize = 100;
 /// which.
 const SHARE_OF_NEW_KEYS: f64 = 0.05;
 
-/// How finely a recipe tells values apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Grain {
-    /// Bins of a number, at most.
-    pub bins: usize,
-    /// First keys with which a value of a category is seen, at least.
-    pub category_keys: usize,
-}
-
-impl Grain {
-    /// What the caller says, or else what is taken by the rows, before there is a recipe.
-    pub fn of(spec: &Spec, Prepared { table, split, task, .. }: &Prepared) -> Self {
-        let Params { number_bins: bins, min_category_keys: keys, .. } = spec.params;
-        let rows = split.train.len();
-        let by_rows = || number_bins(&spec.algorithms, rows, table.stored.is_none(), *task);
-        let by_keys = || table.first_key.as_deref().map_or(1, |keys| category_keys(split, keys));
-        Self { bins: bins.unwrap_or_else(by_rows), category_keys: keys.unwrap_or_else(by_keys) }
-    }
+/// What the caller says, or else what is taken by the rows, before there is a recipe.
+pub fn grain(spec: &Spec, Prepared { table, split, task, .. }: &Prepared) -> Grain {
+    let Params { number_bins: bins, min_category_keys: keys, .. } = spec.params;
+    let rows = split.train.len();
+    let by_rows = || number_bins(&spec.algorithms, rows, table.stored.is_none(), *task);
+    let by_keys = || table.first_key.as_deref().map_or(1, |keys| category_keys(split, keys));
+    Grain { bins: bins.unwrap_or_else(by_rows), category_keys: keys.unwrap_or_else(by_keys) }
 }
 
 /// `keys` has the first key of every row of the table.

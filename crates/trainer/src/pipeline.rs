@@ -3,7 +3,7 @@
 use crate::arguments::Arguments;
 use crate::check::{LIBTORCH, VERSION};
 use crate::choose::{best, Choice};
-use crate::defaults::{Defaults, Grain};
+use crate::defaults::{grain, Defaults};
 use crate::device::{device_name, device_of, processors, warm_up};
 use crate::error::TrainerError;
 use crate::evaluate::{Measured, Trained};
@@ -106,7 +106,7 @@ pub fn read_rows<W: Write>(
 
 /// The preprocessing, fitted on the training rows.
 pub fn fit_encoder<'a>(rows: &'a Prepared, spec: &Spec, threads: usize) -> Result<Encoder<'a>, TrainerError> {
-    Encoder::fit(&rows.table, &rows.split.train, &spec.params, Grain::of(spec, rows), threads)
+    Encoder::fit(&rows.table, &rows.split.train, &spec.params, grain(spec, rows), threads)
 }
 
 /// The training of these rows, without a deadline.

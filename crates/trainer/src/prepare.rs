@@ -3,14 +3,15 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `column_fit` | what is learned of each column from the training rows |
+//! | `grain` | how finely values are told apart |
 //! | `value_keys` | with how many keys each value of a category is seen |
 //! | `raw_columns` | rows as a query has them, value by value |
 
 mod column_fit;
+mod grain;
 mod raw_columns;
 mod value_keys;
 
-use crate::defaults::Grain;
 use crate::error::TrainerError;
 use crate::rows::block::Block;
 use crate::rows::data::Table;
@@ -24,6 +25,7 @@ use model::Params;
 use std::borrow::Cow;
 
 pub use column_fit::sample;
+pub use grain::Grain;
 pub use raw_columns::{RawColumns, RawRow};
 
 /// A recipe, and how the columns of the table become its inputs.

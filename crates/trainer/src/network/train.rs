@@ -251,9 +251,8 @@ mod tests {
     use super::super::on_device::LabelledRows;
     use super::super::rows::Rows;
     use super::*;
-    use crate::defaults::Grain;
     use crate::job::Units;
-    use crate::prepare::Encoder;
+    use crate::prepare::{Encoder, Grain};
     use crate::rows::data::Table;
     use crate::rows::labels::Labels;
     use crate::rows::values::{Feature, Floats, Values};

@@ -1,7 +1,7 @@
 //! What is learned of each column from the training rows, from which the recipe is made.
 
+use super::grain::Grain;
 use super::value_keys::ValueKeys;
-use crate::defaults::Grain;
 use crate::error::TrainerError;
 use crate::rows::block::Block;
 use crate::rows::data::Table;

@@ -104,8 +104,7 @@ impl Table {
 mod tests {
     use super::super::input::Input;
     use super::*;
-    use crate::defaults::Grain;
-    use crate::prepare::Encoder;
+    use crate::prepare::{Encoder, Grain};
     use arrow_array::types::Float32Type;
     use arrow_array::{
         new_null_array, ArrayRef, BooleanArray, Float32Array, Int32Array, ListArray, RecordBatch, StringArray,

@@ -13,6 +13,7 @@
 mod build;
 mod codes;
 mod kernels;
+mod line;
 mod ranks;
 mod rows;
 
@@ -108,8 +109,8 @@ impl Blocks {
         assert_eq!(sums.len(), rows.count(), "a sum for each row");
         let kernel = Kernel::best();
         let together = !self.have_links();
-        for (n, sums) in sums.chunks_mut(rows::ROWS).enumerate() {
-            let first = n * rows::ROWS;
+        for (n, sums) in sums.chunks_mut(line::ROWS).enumerate() {
+            let first = n * line::ROWS;
             let rows = rows.part(first..first + sums.len());
             if together && sums.len() >= kernel.fewest {
                 kernel.sums(self, output, &rows, sums);

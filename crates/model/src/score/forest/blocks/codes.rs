@@ -5,7 +5,7 @@
 //! lanes, up to eight of the same block in a byte.
 
 use super::super::walk::WORD;
-use super::rows::{Line, ROWS};
+use super::line::{Line, ROWS};
 use crate::error::ModelError;
 use crate::score::array::Array;
 use crate::score::forest::Rows;

@@ -37,7 +37,7 @@ impl Kernel {
         unsafe { (self.sum)(blocks, &blocks.roots[output], numbers, codes) }
     }
 
-    /// See [`Blocks::sums`], for no more than [`rows::ROWS`] rows.
+    /// See [`Blocks::sums`], for no more than [`super::line::ROWS`] rows.
     pub fn sums(&self, blocks: &Blocks, output: usize, rows: &Rows, sums: &mut [f64]) {
         // SAFETY: as above.
         unsafe { (self.sums)(blocks, &blocks.roots[output], rows, sums) }

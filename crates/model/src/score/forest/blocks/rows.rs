@@ -6,24 +6,13 @@
 //! over bytes, which the compiler turns into the vectors of the kernel that they become part of.
 
 use super::codes::Window;
+use super::line::{Line, ROWS};
 use super::ranks::{Few, SLOTS};
 use super::{Block, Blocks, Head, LANES};
 use crate::score::forest::Rows;
 
-/// Rows that are scored together: as many as a batch has.
-pub(super) use crate::score::tiles::ROWS;
-
 /// As many as a byte can point to, so that none points elsewhere.
 const ENDS: usize = 256;
-
-/// A byte for each row.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub struct Line(pub [u8; ROWS]);
-
-impl Line {
-    pub const ZERO: Self = Self([0; ROWS]);
-}
 
 /// What rows are to a forest's blocks, and what is known of one of the blocks.
 struct View<'a> {

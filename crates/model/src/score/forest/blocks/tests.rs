@@ -2,8 +2,8 @@
 
 use super::build::blocks;
 use super::kernels::available;
+use super::line::ROWS;
 use super::ranks::SLOTS;
-use super::rows::ROWS;
 use crate::score::forest::{category_set, Forest, Rows, Step};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
