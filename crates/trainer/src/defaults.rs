@@ -82,8 +82,9 @@ pub fn grain(spec: &Spec, Prepared { table, split, task, .. }: &Prepared) -> Gra
     let Params { number_bins: bins, min_category_keys: keys, .. } = spec.params;
     let rows = split.train.len();
     let by_rows = || number_bins(&spec.algorithms, rows, table.stored.is_none(), *task);
-    let by_keys = || table.first_key.as_deref().map_or(1, |keys| category_keys(split, keys));
-    Grain { bins: bins.unwrap_or_else(by_rows), category_keys: keys.unwrap_or_else(by_keys) }
+    let of_keys = |first: &[u64]| keys.unwrap_or_else(|| category_keys(split, first));
+    let category_keys = table.first_key.as_deref().map_or(1, of_keys);
+    Grain { bins: bins.unwrap_or_else(by_rows), category_keys }
 }
 
 /// `keys` has the first key of every row of the table.

@@ -105,8 +105,18 @@ fn what_a_few_products_have_is_not_taken_for_their_kind() {
 
 #[test]
 fn rows_without_a_key_count_as_before() {
-    let run = fit(&[Algorithm::Mlp], &source(2).without("product_id"), quick());
+    let source = source(2).without("product_id");
+    let run = fit(&[Algorithm::Mlp], &source, quick());
     assert_eq!((known(&run), taken(&run)), ([300, 5], Some(1)));
+    // Nothing is said of keys where there are none, though they are asked for.
+    let params = Params { min_category_keys: Some(9), min_category_count: 1000, refit: false, ..quick() };
+    let run = fit(&[Algorithm::Mlp], &source, params);
+    assert_eq!(known(&run), [0, 5]);
+    assert!(!run.events.iter().any(says_keys), "{:?}", run.events);
+}
+
+fn says_keys(event: &Event) -> bool {
+    matches!(event, Event::Warning { message } if message.contains("min_category_keys"))
 }
 
 #[test]
