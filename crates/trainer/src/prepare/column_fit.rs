@@ -138,7 +138,7 @@ fn forget_few_keys(
     for (at, (fit, feature)) in fits.iter_mut().zip(&table.features).enumerate() {
         if let (ColumnFit::Category { fit, .. }, false) = (fit, feature.source.role.is_key()) {
             let known = fit.finish(params.min_category_count, params.max_categories);
-            categories.push((at, fit, ValueKeys::new(enough, known)));
+            categories.push((at, fit, ValueKeys::new(enough, known.vocabulary)));
         }
     }
     if categories.is_empty() {

@@ -3,26 +3,26 @@
 
 use crate::rows::block::Block;
 use crate::rows::values::{Dictionary, NULL_CODE};
-use model::recipe::{Category, CategoryFit};
+use model::recipe::CategoryFit;
+use model::vocabulary::Vocabulary;
 use std::collections::HashSet;
 
 /// The keys of each value of a vocabulary, up to as many as are enough.
 pub struct ValueKeys {
     enough: usize,
-    category: Category,
+    vocabulary: Vocabulary,
     /// In the order of the vocabulary.
     keys: Vec<HashSet<u64>>,
 }
 
 impl ValueKeys {
-    pub fn new(enough: usize, category: Category) -> Self {
-        Self { enough, keys: vec![HashSet::new(); category.vocabulary.len()], category }
+    pub fn new(enough: usize, vocabulary: Vocabulary) -> Self {
+        Self { enough, keys: vec![HashSet::new(); vocabulary.len()], vocabulary }
     }
 
     /// Takes the values of a block's rows; `first_keys` has the key of every row of the table.
     pub fn add(&mut self, dictionary: &Dictionary, block: &Block, first_keys: &[u64]) {
-        let positions: Vec<_> =
-            dictionary.texts.iter().map(|text| self.category.vocabulary.position(text)).collect();
+        let positions: Vec<_> = dictionary.texts.iter().map(|text| self.vocabulary.position(text)).collect();
         for (row, place) in block.rows.iter().zip(block.places) {
             let position = match dictionary.codes[*place as usize] {
                 NULL_CODE => None,
@@ -37,8 +37,7 @@ impl ValueKeys {
 
     /// Has the counts forget all values but those of the vocabulary that were seen with enough keys.
     pub fn forget_few(&self, fit: &mut CategoryFit) {
-        let of =
-            |value: &str| self.category.vocabulary.position(value).map(|at| self.keys[at as usize].len());
+        let of = |value: &str| self.vocabulary.position(value).map(|at| self.keys[at as usize].len());
         fit.keep(|value| of(value).is_some_and(|keys| keys >= self.enough));
     }
 }
@@ -57,7 +56,7 @@ mod tests {
         let mut fit = CategoryFit::default();
         dictionary.texts.iter().for_each(|text| fit.add(text, 9));
         fit.add("rare", 1);
-        let mut keys = ValueKeys::new(enough, fit.finish(9, 100));
+        let mut keys = ValueKeys::new(enough, fit.finish(9, 100).vocabulary);
         for rows in all.chunks(3) {
             keys.add(&dictionary, &Block { features: &[], rows, places: rows }, &first_keys);
         }

@@ -76,18 +76,18 @@ impl Scorer {
         }
         batch.rows += 1;
         let Engine { networks, forest, rates, offset } = &self.engine;
-        let mut number = *offset;
+        let (mut number, mut reads_codes) = (*offset, forest.is_some());
         if let Some(networks) = self.networks_by_matrices() {
             batch.inputs.extend_from_slice(&row.inputs);
             batch.picks.extend_from_slice(&row.picks);
-            if networks.members.len() > 1 && forest.is_none() {
-                batch.codes.extend_from_slice(&row.codes);
-            }
+            reads_codes |= networks.members.len() > 1;
         } else if let Some(networks) = networks {
             number += networks.number(self.kernel, row, 0);
         }
         if forest.is_some() {
             batch.numbers.extend_from_slice(&row.numbers);
+        }
+        if reads_codes {
             batch.codes.extend_from_slice(&row.codes);
         }
         if let Some((rates, gain)) = rates {
